@@ -1,0 +1,7 @@
+//! The protobuf messages of the wire, generated from `proto/openicf/*.proto`, one Rust type a message.
+//!
+//! They stop at this crate and at the sockets: the router's hot path reads [`crate::envelope`] instead, because prost drops
+//! unknown fields and copies what it decodes.
+#![allow(missing_docs, unreachable_pub, clippy::all)]
+
+include!(concat!(env!("OUT_DIR"), "/rcs.openicf.rs"));
