@@ -1,1 +1,4 @@
 //! rcs-node
+
+pub mod connector;
+pub mod error;

@@ -1,0 +1,157 @@
+//! What a connector's failure is called on the wire.
+//!
+//! IDM decides what to do by the *text* of `exceptionClass` (WIRE 5.1: Java rebuilds every error as a
+//! `RemoteWrappedException` that carries the class name), so a failure is a class name and a sentence.
+
+use std::fmt;
+
+/// The Java exception classes that an identity manager looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// The object to be created is there already.
+    AlreadyExists,
+    /// No object has that identifier.
+    UnknownUid,
+    /// The password given is wrong.
+    InvalidPassword,
+    /// The user name and password do not identify anybody.
+    InvalidCredential,
+    /// The password is right, but must be changed first.
+    PasswordExpired,
+    /// A value breaks a rule of the resource.
+    InvalidAttributeValue,
+    /// The object changed since it was read.
+    PreconditionFailed,
+    /// A revision is needed and was not given.
+    PreconditionRequired,
+    /// The configuration is wrong; the sentence says which property.
+    Configuration,
+    /// Reading or writing failed.
+    ConnectorIo,
+    /// The connector refused on its own security grounds.
+    ConnectorSecurity,
+    /// The resource cannot be reached.
+    ConnectionFailed,
+    /// The resource was reached and then lost.
+    ConnectionBroken,
+    /// The resource refuses the connector's own rights.
+    PermissionDenied,
+    /// Trying again later may work.
+    Retryable,
+    /// The operation took too long.
+    OperationTimeout,
+    /// Java's own: the connector lacks the operation.
+    UnsupportedOperation,
+    /// Java's own: an argument makes no sense.
+    IllegalArgument,
+    /// Java's own: an argument that must be there is not.
+    NullPointer,
+    /// Any other failure of a connector.
+    Connector,
+}
+
+impl ErrorClass {
+    /// The full Java class name, as it stands in `exceptionClass`.
+    pub const fn java_name(self) -> &'static str {
+        match self {
+            Self::AlreadyExists => {
+                "org.identityconnectors.framework.common.exceptions.AlreadyExistsException"
+            }
+            Self::UnknownUid => "org.identityconnectors.framework.common.exceptions.UnknownUidException",
+            Self::InvalidPassword => {
+                "org.identityconnectors.framework.common.exceptions.InvalidPasswordException"
+            }
+            Self::InvalidCredential => {
+                "org.identityconnectors.framework.common.exceptions.InvalidCredentialException"
+            }
+            Self::PasswordExpired => {
+                "org.identityconnectors.framework.common.exceptions.PasswordExpiredException"
+            }
+            Self::InvalidAttributeValue => {
+                "org.identityconnectors.framework.common.exceptions.InvalidAttributeValueException"
+            }
+            Self::PreconditionFailed => {
+                "org.identityconnectors.framework.common.exceptions.PreconditionFailedException"
+            }
+            Self::PreconditionRequired => {
+                "org.identityconnectors.framework.common.exceptions.PreconditionRequiredException"
+            }
+            Self::Configuration => {
+                "org.identityconnectors.framework.common.exceptions.ConfigurationException"
+            }
+            Self::ConnectorIo => "org.identityconnectors.framework.common.exceptions.ConnectorIOException",
+            Self::ConnectorSecurity => {
+                "org.identityconnectors.framework.common.exceptions.ConnectorSecurityException"
+            }
+            Self::ConnectionFailed => {
+                "org.identityconnectors.framework.common.exceptions.ConnectionFailedException"
+            }
+            Self::ConnectionBroken => {
+                "org.identityconnectors.framework.common.exceptions.ConnectionBrokenException"
+            }
+            Self::PermissionDenied => {
+                "org.identityconnectors.framework.common.exceptions.PermissionDeniedException"
+            }
+            Self::Retryable => "org.identityconnectors.framework.common.exceptions.RetryableException",
+            Self::OperationTimeout => {
+                "org.identityconnectors.framework.common.exceptions.OperationTimeoutException"
+            }
+            Self::UnsupportedOperation => "java.lang.UnsupportedOperationException",
+            Self::IllegalArgument => "java.lang.IllegalArgumentException",
+            Self::NullPointer => "java.lang.NullPointerException",
+            Self::Connector => "org.identityconnectors.framework.common.exceptions.ConnectorException",
+        }
+    }
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.java_name())
+    }
+}
+
+/// A failed operation: its class and one sentence for the caller. The sentence never holds attribute values or
+/// secrets (promise P9).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{class}: {message}")]
+pub struct IcfError {
+    /// What IDM looks at.
+    pub class: ErrorClass,
+    /// What a person reads: what is wrong, and what to do.
+    pub message: String,
+}
+
+impl IcfError {
+    /// An error of that class.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into() }
+    }
+
+    /// The connector lacks the operation (WIRE 5.1).
+    pub fn unsupported(operation: &str) -> Self {
+        Self::new(ErrorClass::UnsupportedOperation, format!("this connector has no {operation} operation"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorClass, IcfError};
+
+    #[test]
+    fn an_error_reads_as_class_and_sentence() {
+        let error = IcfError::new(ErrorClass::UnknownUid, "no such entry");
+        assert_eq!(
+            error.to_string(),
+            "org.identityconnectors.framework.common.exceptions.UnknownUidException: no such entry"
+        );
+    }
+
+    #[test]
+    fn javas_own_classes_keep_their_package() {
+        assert_eq!(
+            IcfError::unsupported("script").class.java_name(),
+            "java.lang.UnsupportedOperationException"
+        );
+        assert_eq!(ErrorClass::IllegalArgument.java_name(), "java.lang.IllegalArgumentException");
+    }
+}
