@@ -1,4 +1,9 @@
 //! Every byte format of the OpenICF remote protocol, and the session protocol as a state machine without I/O.
 
+pub mod envelope;
+pub mod frames;
 pub mod icf;
 pub mod messages;
+pub mod operation;
+pub mod time;
+pub mod wire;
