@@ -1,0 +1,413 @@
+//! The view: one immutable snapshot of everything routing needs to know about members and groups (DESIGN 2, P7).
+//!
+//! A change builds a new view and swaps it in as a whole, so related facts are never seen half changed. What a member is doing at
+//! the moment (connected, healthy) is not in here: that is the engine's.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rcs_proto::icf::Secret;
+
+use crate::balance::Policy;
+use crate::ids::{BookFull, GroupId, MemberId, NameBook};
+use crate::limits::{
+    GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_GROUP_MAX, NAME_BYTES_MAX, SOCKETS_PER_SESSION_MAX,
+};
+
+/// The path below which the router takes OpenICF connections (DESIGN 9, WIRE 1.1).
+pub const OPENICF_PATH: &str = "/openicf";
+
+/// The snapshot. Built by [`View::build`], never changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct View {
+    members: Vec<Member>,
+    groups: Vec<Group>,
+    member_index: HashMap<MemberId, usize>,
+    group_index: HashMap<GroupId, usize>,
+    member_names: HashMap<String, MemberId>,
+    group_names: HashMap<String, GroupId>,
+}
+
+/// One RCS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Its identity over the life of the process.
+    pub id: MemberId,
+    /// What the document says of it.
+    pub spec: MemberSpec,
+}
+
+/// What an operator says of one RCS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberSpec {
+    /// Its name: unique among members and groups, 1 to [`NAME_BYTES_MAX`] bytes.
+    pub name: String,
+    /// Who opens the sockets.
+    pub link: Link,
+    /// Sockets to keep open, 1 to [`SOCKETS_PER_SESSION_MAX`]; for [`Link::Accept`] the RCS decides, and this is not used.
+    pub sockets: u8,
+    /// Time between two pings of each socket.
+    pub ping_interval: Duration,
+    /// What the operator wants of it.
+    pub admin: AdminState,
+}
+
+/// Who opens the sockets between router and member (M01, M02).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Link {
+    /// Server mode: the router dials.
+    Dial(Endpoint),
+    /// Client mode: the member dials the router and is known by its name (C08).
+    Accept,
+}
+
+/// Where and how to dial a member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// TCP port, never 0.
+    pub port: u16,
+    /// Path of the upgrade request, `/openicf` unless the document says otherwise (C15).
+    pub path: String,
+    /// Plain or TLS (C07).
+    pub transport: Transport,
+    /// User name of the Basic credentials; a stock RCS takes any (WIRE 1.1).
+    pub principal: String,
+    /// Password of the Basic credentials: the key set with the server's setKey (C06).
+    pub key: Secret<String>,
+}
+
+/// How the bytes travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// `ws`
+    Plain,
+    /// `wss`
+    Tls,
+}
+
+/// The operator's will, which is a fact apart from what is observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AdminState {
+    /// Takes calls when it can.
+    Enabled,
+    /// Stays in the document, is not reached and gets no call (C11).
+    Disabled,
+}
+
+/// Members that stand in for each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Its identity over the life of the process.
+    pub id: GroupId,
+    /// Its name: the last segment of its path, and a principal that selects it.
+    pub name: String,
+    /// How calls are spread.
+    pub policy: Policy,
+    /// Its members in list order, which is the order of priority (G04).
+    pub members: Vec<MemberId>,
+    /// Whether the document lists it.
+    pub origin: GroupOrigin,
+}
+
+/// Where a group comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupOrigin {
+    /// The document lists it.
+    Listed,
+    /// A server no group lists: a group of one with its name, as a connectorHostRef may name a server as well (B02).
+    Standalone,
+}
+
+/// What an operator says of one group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Its name.
+    pub name: String,
+    /// How calls are spread.
+    pub policy: Policy,
+    /// Names of its members in list order.
+    pub members: Vec<String>,
+}
+
+/// What the path of an upgrade request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathTarget {
+    /// `/openicf`: the principal, or the connector key of each call, decides.
+    AnyGroup,
+    /// `/openicf/GROUP`.
+    Group(GroupId),
+    /// `/openicf/NAME` and no group has this name.
+    UnknownGroup(String),
+    /// No OpenICF path at all.
+    NotOpenIcf,
+}
+
+/// Why members and groups make no view. Every offence is named, not the first alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ViewError {
+    /// A name is empty, too long, or holds a character that cannot stand in a path or a principal.
+    #[error(
+        "the name {0:?} cannot be used: 1 to {NAME_BYTES_MAX} bytes, without '/', ':', '?', '#', '%', control characters, and spaces at its ends"
+    )]
+    BadName(String),
+    /// Two members of one name.
+    #[error("two members are named {0:?}")]
+    TwoMembers(String),
+    /// Two groups of one name.
+    #[error("two groups are named {0:?}")]
+    TwoGroups(String),
+    /// A group and a member of one name: a connectorHostRef could mean either.
+    #[error("a group and a member are both named {0:?}")]
+    GroupAndMember(String),
+    /// A group lists a name no member has.
+    #[error("group {group:?} lists {member:?}, and no member has this name")]
+    UnknownMember {
+        /// The group.
+        group: String,
+        /// The name it lists.
+        member: String,
+    },
+    /// A group lists a member twice.
+    #[error("group {group:?} lists {member:?} twice")]
+    ListedTwice {
+        /// The group.
+        group: String,
+        /// The name it lists.
+        member: String,
+    },
+    /// A group without members.
+    #[error("group {0:?} has no members")]
+    EmptyGroup(String),
+    /// A number of sockets out of range.
+    #[error("member {member:?}: {sockets} sockets, and it must be 1 to {SOCKETS_PER_SESSION_MAX}")]
+    Sockets {
+        /// The member.
+        member: String,
+        /// What was asked for.
+        sockets: u8,
+    },
+    /// More than a bound of [`crate::limits`] allows.
+    #[error("{found} {what}, and at most {max} are allowed")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many may be.
+        max: usize,
+    },
+    /// The names of this process are used up.
+    #[error(transparent)]
+    BookFull(#[from] BookFull),
+}
+
+impl View {
+    /// Builds the snapshot; `book` keeps ids stable from view to view. Servers that no group lists become groups of one, after
+    /// the listed groups.
+    pub fn build(
+        book: &mut NameBook,
+        members: Vec<MemberSpec>,
+        mut groups: Vec<GroupSpec>,
+    ) -> Result<Self, Vec<ViewError>> {
+        let listed = groups.len();
+        let standalone = standalone_groups(&members, &groups);
+        groups.extend(standalone);
+        let offences = offences(&members, &groups, listed);
+        if !offences.is_empty() {
+            return Err(offences);
+        }
+        Self::assemble(book, members, groups, listed).map_err(|full| vec![full.into()])
+    }
+
+    fn assemble(
+        book: &mut NameBook,
+        members: Vec<MemberSpec>,
+        groups: Vec<GroupSpec>,
+        listed: usize,
+    ) -> Result<Self, BookFull> {
+        let mut view = Self::default();
+        for spec in members {
+            let id = book.member(&spec.name)?;
+            view.member_index.insert(id, view.members.len());
+            view.member_names.insert(spec.name.clone(), id);
+            view.members.push(Member { id, spec });
+        }
+        for (place, spec) in groups.into_iter().enumerate() {
+            let id = book.group(&spec.name)?;
+            let members = spec.members.iter().filter_map(|m| view.member_names.get(m).copied()).collect();
+            let origin = if place < listed { GroupOrigin::Listed } else { GroupOrigin::Standalone };
+            view.group_index.insert(id, view.groups.len());
+            view.group_names.insert(spec.name.clone(), id);
+            view.groups.push(Group { id, name: spec.name, policy: spec.policy, members, origin });
+        }
+        Ok(view)
+    }
+
+    /// Every member, in the order of the document.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Every group: the listed ones in the order of the document, then the groups of one.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The member of this id, if this view has it.
+    pub fn member(&self, id: MemberId) -> Option<&Member> {
+        self.member_index.get(&id).and_then(|at| self.members.get(*at))
+    }
+
+    /// The group of this id, if this view has it.
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.group_index.get(&id).and_then(|at| self.groups.get(*at))
+    }
+
+    /// The member of this exact name.
+    pub fn member_named(&self, name: &str) -> Option<&Member> {
+        self.member_names.get(name).and_then(|id| self.member(*id))
+    }
+
+    /// The group of this exact name: a listed group, or a server that is its own group.
+    pub fn group_named(&self, name: &str) -> Option<&Group> {
+        self.group_names.get(name).and_then(|id| self.group(*id))
+    }
+
+    /// The groups that list the member; it may be several (C12).
+    pub fn groups_of(&self, member: MemberId) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(move |g| g.members.contains(&member))
+    }
+
+    /// The group a downstream principal selects: the one of its name.
+    pub fn group_by_principal(&self, principal: &str) -> Option<&Group> {
+        self.group_named(principal)
+    }
+
+    /// What the target of an upgrade request selects. A query and one final slash are passed over.
+    pub fn path_target(&self, target: &str) -> PathTarget {
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        let Some(rest) = path.strip_prefix(OPENICF_PATH) else { return PathTarget::NotOpenIcf };
+        match rest.strip_prefix('/').map(|r| r.strip_suffix('/').unwrap_or(r)) {
+            None if rest.is_empty() => PathTarget::AnyGroup,
+            None => PathTarget::NotOpenIcf,
+            Some("") => PathTarget::AnyGroup,
+            Some(segment) => match percent_decoded(segment) {
+                Some(name) => match self.group_named(&name) {
+                    Some(group) => PathTarget::Group(group.id),
+                    None => PathTarget::UnknownGroup(name),
+                },
+                None => PathTarget::UnknownGroup(segment.to_owned()),
+            },
+        }
+    }
+}
+
+impl Group {
+    /// The path that selects this group.
+    pub fn path(&self) -> String {
+        let mut path = format!("{OPENICF_PATH}/");
+        for byte in self.name.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    path.push(char::from(byte))
+                }
+                _ => path.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        path
+    }
+}
+
+/// Whether a name can be a path segment, a Basic principal (which ends at its colon) and a metric label.
+pub fn is_usable_name(name: &str) -> bool {
+    let bad = |c: char| c.is_control() || matches!(c, '/' | ':' | '?' | '#' | '%');
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && !name.chars().any(bad)
+        && name.trim() == name
+        && name != "."
+        && name != ".."
+}
+
+fn standalone_groups(members: &[MemberSpec], groups: &[GroupSpec]) -> Vec<GroupSpec> {
+    let listed = |name: &String| groups.iter().any(|g| g.members.contains(name));
+    members
+        .iter()
+        .filter(|m| !listed(&m.name))
+        .map(|m| GroupSpec { name: m.name.clone(), policy: Policy::Failover, members: vec![m.name.clone()] })
+        .collect()
+}
+
+fn offences(members: &[MemberSpec], groups: &[GroupSpec], listed: usize) -> Vec<ViewError> {
+    let mut found = Vec::new();
+    too_many(&mut found, "members", members.len(), MEMBERS_MAX);
+    too_many(&mut found, "groups, servers without a group included", groups.len(), GROUPS_MAX);
+    let mut member_names = HashMap::new();
+    for m in members {
+        if !is_usable_name(&m.name) {
+            found.push(ViewError::BadName(m.name.clone()));
+        }
+        if member_names.insert(m.name.as_str(), ()).is_some() {
+            found.push(ViewError::TwoMembers(m.name.clone()));
+        }
+        if m.sockets == 0 || usize::from(m.sockets) > SOCKETS_PER_SESSION_MAX {
+            found.push(ViewError::Sockets { member: m.name.clone(), sockets: m.sockets });
+        }
+    }
+    let mut group_names = HashMap::new();
+    for g in groups.iter().take(listed) {
+        if !is_usable_name(&g.name) {
+            found.push(ViewError::BadName(g.name.clone()));
+        }
+        if group_names.insert(g.name.as_str(), ()).is_some() {
+            found.push(ViewError::TwoGroups(g.name.clone()));
+        }
+        if member_names.contains_key(g.name.as_str()) {
+            found.push(ViewError::GroupAndMember(g.name.clone()));
+        }
+        list_offences(&mut found, g, &member_names);
+    }
+    found
+}
+
+fn list_offences(found: &mut Vec<ViewError>, group: &GroupSpec, members: &HashMap<&str, ()>) {
+    if group.members.is_empty() {
+        found.push(ViewError::EmptyGroup(group.name.clone()));
+    }
+    too_many(found, "members in one group", group.members.len(), MEMBERS_PER_GROUP_MAX);
+    let mut seen = HashMap::new();
+    for name in &group.members {
+        if !members.contains_key(name.as_str()) {
+            found.push(ViewError::UnknownMember { group: group.name.clone(), member: name.clone() });
+        }
+        if seen.insert(name, ()).is_some() {
+            found.push(ViewError::ListedTwice { group: group.name.clone(), member: name.clone() });
+        }
+    }
+}
+
+fn too_many(found: &mut Vec<ViewError>, what: &'static str, n: usize, max: usize) {
+    if n > max {
+        found.push(ViewError::TooMany { what, found: n, max });
+    }
+}
+
+fn percent_decoded(segment: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(segment.len());
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let high = char::from(bytes.next()?).to_digit(16)?;
+        let low = char::from(bytes.next()?).to_digit(16)?;
+        out.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests;

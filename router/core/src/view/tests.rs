@@ -1,0 +1,115 @@
+use super::*;
+
+fn member(name: &str) -> MemberSpec {
+    MemberSpec {
+        name: name.to_owned(),
+        link: Link::Dial(Endpoint {
+            host: "127.0.0.1".to_owned(),
+            port: 8759,
+            path: OPENICF_PATH.to_owned(),
+            transport: Transport::Plain,
+            principal: "anonymous".to_owned(),
+            key: Secret::new("hidden-key".to_owned()),
+        }),
+        sockets: 2,
+        ping_interval: Duration::from_secs(2),
+        admin: AdminState::Enabled,
+    }
+}
+
+fn group(name: &str, members: &[&str]) -> GroupSpec {
+    let members = members.iter().map(|m| (*m).to_owned()).collect();
+    GroupSpec { name: name.to_owned(), policy: Policy::RoundRobin, members }
+}
+
+fn view(members: &[&str], groups: Vec<GroupSpec>) -> Result<View, Vec<ViewError>> {
+    View::build(&mut NameBook::new(), members.iter().map(|m| member(m)).collect(), groups)
+}
+
+#[test]
+fn a_server_no_group_lists_is_a_group_of_one_b02() {
+    let view = view(&["n1", "n2", "csv"], vec![group("ha", &["n2", "n1"])]).unwrap();
+    let names: Vec<&str> = view.groups().iter().map(|g| g.name.as_str()).collect();
+    assert_eq!(names, ["ha", "csv"]);
+    let csv = view.group_named("csv").unwrap();
+    assert_eq!((csv.origin, csv.members.len()), (GroupOrigin::Standalone, 1));
+    assert!(view.group_named("n1").is_none(), "a listed server is reached through its group");
+    let order: Vec<&str> = view
+        .group_named("ha")
+        .unwrap()
+        .members
+        .iter()
+        .map(|m| view.member(*m).unwrap().spec.name.as_str())
+        .collect();
+    assert_eq!(order, ["n2", "n1"], "list order is the order of priority, G04");
+}
+
+#[test]
+fn a_server_may_be_in_two_groups_c12() {
+    let view = view(&["n1", "n2"], vec![group("a", &["n1", "n2"]), group("b", &["n1"])]).unwrap();
+    let n1 = view.member_named("n1").unwrap().id;
+    assert_eq!(view.groups_of(n1).map(|g| g.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn ids_survive_a_change_of_the_document() {
+    let mut book = NameBook::new();
+    let first = View::build(&mut book, vec![member("n1"), member("n2")], vec![]).unwrap();
+    let second = View::build(&mut book, vec![member("n3"), member("n2")], vec![]).unwrap();
+    assert_eq!(first.member_named("n2").unwrap().id, second.member_named("n2").unwrap().id);
+    assert!(second.member(first.member_named("n1").unwrap().id).is_none());
+}
+
+#[test]
+fn every_offence_is_named() {
+    let mut odd = member("x");
+    odd.sockets = 0;
+    let members = vec![member("n1"), member("n1"), member("a/b"), odd];
+    let groups = vec![group("n1", &["n1"]), group("g", &["n1", "n9", "n1"]), group("g", &[])];
+    let found = View::build(&mut NameBook::new(), members, groups).unwrap_err();
+    let n1 = || "n1".to_owned();
+    let g = || "g".to_owned();
+    for expected in [
+        ViewError::TwoMembers(n1()),
+        ViewError::BadName("a/b".to_owned()),
+        ViewError::Sockets { member: "x".to_owned(), sockets: 0 },
+        ViewError::GroupAndMember(n1()),
+        ViewError::UnknownMember { group: g(), member: "n9".to_owned() },
+        ViewError::ListedTwice { group: g(), member: n1() },
+        ViewError::TwoGroups(g()),
+        ViewError::EmptyGroup(g()),
+    ] {
+        assert!(found.contains(&expected), "{expected} not in {found:?}");
+    }
+}
+
+#[test]
+fn paths_select_groups() {
+    let view = view(&["n1", "größe"], vec![]).unwrap();
+    let n1 = PathTarget::Group(view.group_named("n1").unwrap().id);
+    let odd = view.group_named("größe").unwrap();
+    for (target, expected) in [
+        ("/openicf", PathTarget::AnyGroup),
+        ("/openicf/", PathTarget::AnyGroup),
+        ("/openicf?x=1", PathTarget::AnyGroup),
+        ("/openicf/n1", n1.clone()),
+        ("/openicf/n1/?x=/y", n1.clone()),
+        ("/openicf/%6e1", n1),
+        (odd.path().as_str(), PathTarget::Group(odd.id)),
+        ("/openicf/N1", PathTarget::UnknownGroup("N1".to_owned())),
+        ("/openicf/n1/x", PathTarget::UnknownGroup("n1/x".to_owned())),
+        ("/openicf/%zz", PathTarget::UnknownGroup("%zz".to_owned())),
+        ("/openicf/%ff", PathTarget::UnknownGroup("%ff".to_owned())),
+        ("/openicfx", PathTarget::NotOpenIcf),
+        ("/", PathTarget::NotOpenIcf),
+        ("", PathTarget::NotOpenIcf),
+    ] {
+        assert_eq!(view.path_target(target), expected, "{target}");
+    }
+}
+
+#[test]
+fn a_view_never_shows_keys_p9() {
+    let text = format!("{:?}", view(&["n1"], vec![]).unwrap());
+    assert!(!text.contains("hidden-key"), "{text}");
+}
