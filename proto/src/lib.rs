@@ -3,7 +3,9 @@
 pub mod envelope;
 pub mod frames;
 pub mod icf;
+pub mod limits;
 pub mod messages;
 pub mod operation;
+pub mod session;
 pub mod time;
 pub mod wire;

@@ -1,0 +1,100 @@
+//! Session checks: the ControlRequest each end sends now and then, and what the lists in it say about calls (WIRE 4.4).
+
+use std::collections::HashMap;
+
+use super::Tracked;
+use crate::frames::Ask;
+use crate::limits;
+use crate::messages::{ControlRequest, control_request::InfoLevel};
+use crate::time::Moment;
+
+/// What a peer's session check says.
+#[derive(Debug)]
+pub struct Checked<K> {
+    /// The id to answer under.
+    pub id: i64,
+    /// Whether the peer asks for our connectors.
+    pub wants_connector_infos: bool,
+    /// Calls of ours that the peer no longer has: they will not be answered.
+    pub vanished: Vec<K>,
+    /// Calls of the peer that it no longer waits for.
+    pub abandoned: Vec<K>,
+}
+
+/// When to send checks, and whether the peer's connectors are known.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    /// When the next check is due; none before the first socket.
+    due_at: Option<Moment>,
+    /// Whether the owner wants the peer's connectors and has not got them.
+    wants_infos: bool,
+    /// The last question that is not answered.
+    asked: Option<i64>,
+}
+
+impl Control {
+    pub(super) fn socket_joined(&mut self, now: Moment) {
+        self.due_at.get_or_insert(now + limits::CHECK_EVERY);
+    }
+
+    pub(super) fn want_infos(&mut self, now: Moment) {
+        self.wants_infos = true;
+        self.due_at = Some(now);
+    }
+
+    pub(super) fn due(&self, now: Moment) -> Option<Ask> {
+        self.due_at.filter(|due_at| *due_at <= now)?;
+        Some(if self.wants_infos { Ask::ConnectorInfo } else { Ask::Check })
+    }
+
+    pub(super) fn asked(&mut self, id: i64, now: Moment) {
+        self.asked = Some(id);
+        // Java asks again only at its next check, 4 minutes later (WIRE 7.7); a lost list is asked for again at once.
+        self.due_at = Some(now + if self.wants_infos { limits::INFOS_AGAIN } else { limits::CHECK_EVERY });
+    }
+
+    pub(super) fn answered(&mut self, id: i64, with_infos: bool) {
+        if self.asked == Some(id) {
+            self.asked = None;
+        }
+        self.wants_infos &= !with_infos;
+    }
+
+    /// Whether a refused request was a check of ours.
+    pub(super) fn refused(&mut self, id: i64) -> bool {
+        self.asked == Some(id)
+    }
+
+    pub(super) fn check<K: Copy>(
+        &mut self,
+        id: i64,
+        request: &ControlRequest,
+        open: &mut HashMap<i64, Tracked<K>>,
+        executing: &mut HashMap<i64, Tracked<K>>,
+        now: Moment,
+    ) -> Checked<K> {
+        Checked {
+            id,
+            wants_connector_infos: request.info_level.contains(&(InfoLevel::ConnectorInfo as i32)),
+            vanished: misses(open, &request.local_request_id, now),
+            abandoned: misses(executing, &request.remote_request_id, now),
+        }
+    }
+}
+
+/// Counts each call that the peer did not list; gives the keys of those that it did not list too often.
+fn misses<K: Copy>(calls: &mut HashMap<i64, Tracked<K>>, listed: &[i64], now: Moment) -> Vec<K> {
+    let listed: std::collections::HashSet<i64> = listed.iter().copied().collect();
+    let mut gone = Vec::new();
+    for (id, call) in calls {
+        // A frame that crosses the check on its way is not missed yet.
+        if listed.contains(id) || now.since(call.since) < limits::CHECK_CROSSING {
+            continue;
+        }
+        call.misses += 1;
+        if call.misses >= limits::CHECK_MISSES_MAX {
+            gone.push(call.key);
+        }
+    }
+    gone
+}

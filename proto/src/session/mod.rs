@@ -1,0 +1,323 @@
+//! The session protocol as a state machine without I/O: handshake, the sockets of one sessionId, message ids, session
+//! checks, the order of streams (WIRE section 4). Router, node and bench use the same one.
+//!
+//! A socket first runs a [`Handshake`]; once the peer's sessionId is known it joins a [`Session`]. The protocol is
+//! symmetric after that: either end may have calls open at the other. The owner keeps what a call *is*; the session
+//! keeps which ids are in use and gives back the owner's key `K` for them.
+
+mod control;
+mod handshake;
+mod recent;
+mod stream;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use self::control::Checked;
+use self::control::Control;
+pub use self::handshake::{Handshake, HandshakeError, HandshakeStep, Remote, Side};
+use self::recent::RecentAnswers;
+pub use self::stream::{Reorder, StreamError, StreamOrder};
+use crate::envelope::{Envelope, ErrorHead, Kind, UnknownKind};
+use crate::frames::{self, Identity};
+use crate::limits;
+use crate::operation::Operation;
+use crate::time::Moment;
+
+/// One WebSocket, unique in its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u64);
+
+impl fmt::Display for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
+
+/// Everything that is known of one peer: all sockets that shared its sessionId, and the calls in either direction.
+#[derive(Debug)]
+pub struct Session<K> {
+    /// Open sockets in the order in which they joined, with the moment from which the peer is sure to know them.
+    sockets: Vec<(SocketId, Moment)>,
+    /// Where the next frame without a socket of its own goes (WIRE 4.2: round robin).
+    turn: usize,
+    /// The last id that we gave to a request of ours (WIRE 4.3: one counter for calls and control).
+    last_id: i64,
+    /// Our calls that the peer executes, by our id.
+    open: HashMap<i64, Tracked<K>>,
+    /// The peer's calls that we execute, by its id.
+    executing: HashMap<i64, Tracked<K>>,
+    control: Control,
+    recent: RecentAnswers,
+}
+
+/// A call with what session checks found out about it.
+#[derive(Clone, Copy, Debug)]
+struct Tracked<K> {
+    key: K,
+    since: Moment,
+    /// Checks of the peer in which the call was not listed; never goes down (WIRE 4.4).
+    misses: u32,
+}
+
+/// What a received frame means to the owner of the session.
+#[derive(Debug)]
+pub enum Event<K> {
+    /// A new call of the peer: run it and [`Session::accept`] it, or answer an error.
+    Call,
+    /// The peer gives up a call of its own; none if it is not (or no longer) here.
+    Cancel(Option<K>),
+    /// A connector at the peer changed its configuration (WIRE 6).
+    ConfigurationChange,
+    /// A frame of the answer to one of our calls.
+    Answer(K),
+    /// Our call was refused before the peer had stored our handshake: it was not run (WIRE 7.1).
+    NotRun(K),
+    /// An answer of ours was refused for the same reason; to be sent again if it is still at hand.
+    AnswerRefused(Option<Bytes>),
+    /// A session check: answer it with [`frames::control_response`] on the same socket.
+    Control(Checked<K>),
+    /// The peer's connectors, as a legacy blob.
+    ConnectorInfos(Bytes),
+    /// To be sent back on the same socket: what the protocol itself answers.
+    Reply(Bytes),
+    /// Nothing to do, and why.
+    Ignored(Ignored),
+}
+
+/// Why a frame needs no action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// An answer or error with an id that we do not have open, e.g. of a cancelled call (WIRE 4.3).
+    UnknownId,
+    /// A handshake answer on a socket that is through with it.
+    LateHandshake,
+    /// The answer to a session check without connectors.
+    CheckAnswered,
+}
+
+impl<K: Copy> Default for Session<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Copy> Session<K> {
+    /// A session without sockets.
+    pub fn new() -> Self {
+        Self {
+            sockets: Vec::new(),
+            turn: 0,
+            last_id: 0,
+            open: HashMap::new(),
+            executing: HashMap::new(),
+            control: Control::default(),
+            recent: RecentAnswers::default(),
+        }
+    }
+
+    /// Adds a socket whose handshake is done. The peer may take [`limits::HOLD_OFF`] to know it: the caller holds the
+    /// socket's frames back for so long, and [`Session::socket_for`] prefers other sockets meanwhile.
+    pub fn join(&mut self, socket: SocketId, now: Moment) {
+        assert!(!self.sockets.iter().any(|(id, _)| *id == socket), "{socket} joined twice");
+        self.sockets.push((socket, now + limits::HOLD_OFF));
+        self.control.socket_joined(now);
+    }
+
+    /// Removes a socket; answers how many are left.
+    pub fn leave(&mut self, socket: SocketId) -> usize {
+        self.sockets.retain(|(id, _)| *id != socket);
+        self.sockets.len()
+    }
+
+    /// The open sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketId> + '_ {
+        self.sockets.iter().map(|(id, _)| *id)
+    }
+
+    /// Whether any socket is open.
+    pub fn is_connected(&self) -> bool {
+        !self.sockets.is_empty()
+    }
+
+    /// The socket for the next frame: the pinned one if it is still open, else the next in turn. Sockets that are still
+    /// held back come last.
+    pub fn socket_for(&mut self, pinned: Option<SocketId>, now: Moment) -> Option<SocketId> {
+        if let Some(socket) = pinned.filter(|socket| self.sockets.iter().any(|(id, _)| id == socket)) {
+            return Some(socket);
+        }
+        let count = self.sockets.len();
+        self.turn = self.turn.wrapping_add(1);
+        let turns = (0..count).map(|step| self.sockets[(self.turn + step) % count]);
+        let ready = turns.clone().find(|(_, ready_at)| *ready_at <= now);
+        ready.or_else(|| turns.min_by_key(|(_, ready_at)| *ready_at)).map(|(id, _)| id)
+    }
+
+    /// Whether a frame sent now would go out at once.
+    pub fn is_ready(&self, now: Moment) -> bool {
+        self.sockets.iter().any(|(_, ready_at)| *ready_at <= now)
+    }
+
+    /// Opens a call of ours and gives its id.
+    pub fn open(&mut self, key: K, now: Moment) -> i64 {
+        let id = self.next_id();
+        self.open.insert(id, Tracked { key, since: now, misses: 0 });
+        id
+    }
+
+    /// Forgets a call of ours: answered, cancelled or given up. Late frames for it are ignored from now on.
+    pub fn close(&mut self, id: i64) -> Option<K> {
+        self.open.remove(&id).map(|call| call.key)
+    }
+
+    /// Takes a call of the peer. Answers false if the id is in use: [`Session::receive`] has checked that already.
+    pub fn accept(&mut self, id: i64, key: K, now: Moment) -> bool {
+        self.executing.insert(id, Tracked { key, since: now, misses: 0 }).is_none()
+    }
+
+    /// Forgets a call of the peer: answered in full or given up.
+    pub fn finish(&mut self, id: i64) -> Option<K> {
+        self.executing.remove(&id).map(|call| call.key)
+    }
+
+    /// Keys of all calls that we have open at the peer.
+    pub fn open_keys(&self) -> Vec<K> {
+        self.open.values().map(|call| call.key).collect()
+    }
+
+    /// Keys of all calls that the peer has open here.
+    pub fn executing_keys(&self) -> Vec<K> {
+        self.executing.values().map(|call| call.key).collect()
+    }
+
+    /// Calls of the peer that we hold.
+    pub fn executing_count(&self) -> usize {
+        self.executing.len()
+    }
+
+    /// Calls of ours that the peer holds.
+    pub fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Notes the last frame of an answer, so that it can be sent again if a young socket refuses it (WIRE 7.1).
+    pub fn sent_final(&mut self, socket: SocketId, id: i64, frame: &Bytes, now: Moment) {
+        let ready_at = self.sockets.iter().find(|(open, _)| *open == socket).map(|(_, ready_at)| *ready_at);
+        if ready_at.is_some_and(|ready_at| now < ready_at + limits::YOUNG_SOCKET) {
+            self.recent.keep(id, frame);
+        }
+    }
+
+    /// Reads a frame that arrived on one of the session's sockets.
+    pub fn receive(&mut self, envelope: &Envelope, identity: &Identity, now: Moment) -> Event<K> {
+        let id = envelope.message_id;
+        match &envelope.kind {
+            Kind::Operation(head) if head.operation == Operation::ConfigurationChange => {
+                Event::ConfigurationChange
+            }
+            Kind::Operation(head) => self.receive_call(id, head.operation),
+            Kind::Cancel => Event::Cancel(self.executing.get(&id).map(|call| call.key)),
+            Kind::Answer(_) => match self.open.get(&id) {
+                Some(call) => Event::Answer(call.key),
+                None => Event::Ignored(Ignored::UnknownId),
+            },
+            Kind::Error(error) => self.receive_error(id, error),
+            Kind::ControlRequest(request) => {
+                Event::Control(self.control.check(id, request, &mut self.open, &mut self.executing, now))
+            }
+            Kind::ControlResponse(response) => {
+                self.control.answered(id, !response.connector_infos.is_empty());
+                match response.connector_infos.is_empty() {
+                    true => Event::Ignored(Ignored::CheckAnswered),
+                    false => Event::ConnectorInfos(response.connector_infos.clone()),
+                }
+            }
+            // A repeated handshake on a live socket is answered and changes nothing (WIRE 4.1).
+            Kind::HandshakeRequest(_) => Event::Reply(frames::handshake_response(identity)),
+            Kind::HandshakeResponse(_) => Event::Ignored(Ignored::LateHandshake),
+            Kind::Unknown(kind) => Event::Reply(frames::error(id, CONNECTOR_EXCEPTION, unknown_text(*kind))),
+        }
+    }
+
+    /// The session check or the question for connectors that is due now, with the socket it belongs on.
+    pub fn due_check(&mut self, now: Moment) -> Option<(SocketId, Bytes)> {
+        let ask = self.control.due(now).filter(|_| self.is_ready(now))?;
+        let socket = self.socket_for(None, now)?;
+        let id = self.next_id();
+        self.control.asked(id, now);
+        let local: Vec<i64> = self.executing.keys().copied().collect();
+        // The peer's own frame lists the check itself among the open requests (WIRE 3.1).
+        let remote: Vec<i64> = self.open.keys().copied().chain([id]).collect();
+        Some((socket, frames::control_request(id, ask, &local, &remote)))
+    }
+
+    /// Has the next check ask for the peer's connectors (again).
+    pub fn want_connector_infos(&mut self, now: Moment) {
+        self.control.want_infos(now);
+    }
+
+    fn next_id(&mut self) -> i64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn receive_call(&mut self, id: i64, operation: Operation) -> Event<K> {
+        if self.executing.contains_key(&id) {
+            // The first holder of the id runs on, this copy does not (WIRE 4.3).
+            let text = format!("Request has been registered with id: {id}");
+            return Event::Reply(frames::error(id, ILLEGAL_STATE, &text));
+        }
+        if operation == Operation::Unknown {
+            return Event::Reply(frames::error(id, CONNECTOR_EXCEPTION, "Unknown OperationRequest"));
+        }
+        Event::Call
+    }
+
+    fn receive_error(&mut self, id: i64, error: &ErrorHead) -> Event<K> {
+        match refused_before_handshake(error) {
+            // It is about a frame of ours that was no request: never let it end our own request of that id (WIRE 7.1).
+            Some(Refused::Response) => Event::AnswerRefused(self.recent.take(id)),
+            Some(Refused::Request) if self.control.refused(id) => Event::Ignored(Ignored::CheckAnswered),
+            refused => match (self.open.get(&id), refused) {
+                (Some(call), Some(Refused::Request)) => Event::NotRun(call.key),
+                (Some(call), _) => Event::Answer(call.key),
+                (None, _) => Event::Ignored(Ignored::UnknownId),
+            },
+        }
+    }
+}
+
+/// What a peer refused because our handshake was not stored yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Request,
+    Response,
+}
+
+const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
+const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
+
+fn refused_before_handshake(error: &ErrorHead) -> Option<Refused> {
+    let text = error.message.as_str();
+    if !text.contains("before handshake") {
+        return None;
+    }
+    if text.starts_with("Connection received response") {
+        Some(Refused::Response)
+    } else {
+        text.starts_with("Connection received request").then_some(Refused::Request)
+    }
+}
+
+fn unknown_text(kind: UnknownKind) -> &'static str {
+    match kind {
+        UnknownKind::Message => "Unknown RemoteMessage",
+        UnknownKind::Request => "Unknown Request message",
+        UnknownKind::Response => "Unknown Response message",
+    }
+}
+
+#[cfg(test)]
+mod tests;

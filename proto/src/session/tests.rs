@@ -1,0 +1,180 @@
+//! Sessions fed frame by frame.
+
+use std::time::Duration;
+
+use super::*;
+use crate::frames::Ask;
+use crate::messages::{OperationRequest, OperationResponse, TestOpRequest, TestOpResponse};
+
+fn at(ms: u64) -> Moment {
+    Moment::after_start(Duration::from_millis(ms))
+}
+
+fn identity() -> Identity {
+    Identity { session_id: "ROUTER".into(), public_key: Bytes::from_static(b"key") }
+}
+
+fn parsed(frame: Bytes) -> Envelope {
+    Envelope::parse(frame).unwrap()
+}
+
+fn test_request(id: i64) -> Envelope {
+    parsed(frames::operation(id, &OperationRequest { test: Some(TestOpRequest {}), ..Default::default() }))
+}
+
+fn test_answer(id: i64) -> Envelope {
+    parsed(frames::answer(id, &OperationResponse { test: Some(TestOpResponse {}), ..Default::default() }))
+}
+
+fn joined(sockets: &[u64]) -> Session<u32> {
+    let mut session = Session::new();
+    for socket in sockets {
+        session.join(SocketId(*socket), at(0));
+    }
+    session
+}
+
+#[test]
+fn both_ends_shake_hands_and_keep_what_came_before() {
+    let (mut dialler, first) = Handshake::start(Side::Dialled, &identity(), at(0));
+    let (mut acceptor, none) = Handshake::start(Side::Accepted, &identity(), at(0));
+    assert!(none.is_none());
+    assert!(matches!(acceptor.receive(test_request(1), &identity()), HandshakeStep::Wait));
+    let HandshakeStep::Done { remote, reply: Some(reply), parked } =
+        acceptor.receive(parsed(first.unwrap()), &identity())
+    else {
+        panic!("the acceptor is done with the first frame")
+    };
+    assert_eq!((remote.session_id.as_str(), parked.len(), parked[0].message_id), ("ROUTER", 1, 1));
+    let done = dialler.receive(parsed(reply.clone()), &identity());
+    assert!(matches!(done, HandshakeStep::Done { reply: None, .. }));
+    let (mut other, _) = Handshake::start(Side::Accepted, &identity(), at(0));
+    assert!(matches!(
+        other.receive(parsed(reply), &identity()),
+        HandshakeStep::Failed(HandshakeError::WrongSide(Side::Accepted))
+    ));
+}
+
+#[test]
+fn a_peer_that_floods_before_its_handshake_is_refused() {
+    let (mut handshake, _) = Handshake::start(Side::Accepted, &identity(), at(0));
+    let steps: Vec<_> = (0..=limits::PARKED_FRAMES_MAX)
+        .map(|id| handshake.receive(test_request(id as i64), &identity()))
+        .collect();
+    assert!(matches!(steps.last(), Some(HandshakeStep::Failed(HandshakeError::TooMuchBefore))));
+    assert!(!handshake.is_overdue(at(10)));
+    assert!(handshake.is_overdue(at(0) + limits::HANDSHAKE_DEADLINE));
+}
+
+#[test]
+fn frames_take_turns_over_sockets_and_pins_hold_while_their_socket_lives() {
+    let mut session = joined(&[1, 2]);
+    let late = at(1_000);
+    let turns: Vec<_> = (0..4).map(|_| session.socket_for(None, late).unwrap().0).collect();
+    assert!(turns == [1, 2, 1, 2] || turns == [2, 1, 2, 1], "{turns:?}");
+    assert_eq!(session.socket_for(Some(SocketId(2)), late), Some(SocketId(2)));
+    assert_eq!(session.leave(SocketId(2)), 1);
+    assert_eq!(session.socket_for(Some(SocketId(2)), late), Some(SocketId(1)));
+    assert_eq!(session.leave(SocketId(1)), 0);
+    assert_eq!(session.socket_for(None, late), None);
+}
+
+#[test]
+fn a_young_socket_comes_last() {
+    let mut session = joined(&[1]);
+    session.join(SocketId(2), at(5_000));
+    for _ in 0..4 {
+        assert_eq!(session.socket_for(None, at(5_010)), Some(SocketId(1)));
+    }
+    session.leave(SocketId(1));
+    assert_eq!(
+        (session.socket_for(None, at(5_010)), session.is_ready(at(5_010))),
+        (Some(SocketId(2)), false)
+    );
+}
+
+#[test]
+fn answers_find_their_call_and_late_ones_are_ignored() {
+    let mut session = joined(&[1]);
+    let id = session.open(7, at(0));
+    assert!(matches!(session.receive(&test_answer(id), &identity(), at(1)), Event::Answer(7)));
+    assert_eq!(session.close(id), Some(7));
+    assert!(matches!(
+        session.receive(&test_answer(id), &identity(), at(1)),
+        Event::Ignored(Ignored::UnknownId)
+    ));
+    assert_eq!(session.open(8, at(2)), id + 1);
+}
+
+#[test]
+fn an_id_in_use_is_refused_and_the_running_call_goes_on() {
+    let mut session = joined(&[1]);
+    assert!(matches!(session.receive(&test_request(-5), &identity(), at(0)), Event::Call));
+    assert!(session.accept(-5, 1, at(0)));
+    let Event::Reply(reply) = session.receive(&test_request(-5), &identity(), at(0)) else { panic!("reply") };
+    let Kind::Error(error) = parsed(reply).kind else { panic!("error") };
+    assert_eq!(error.class, "java.lang.IllegalStateException");
+    assert!(matches!(
+        session.receive(&parsed(frames::cancel(-5)), &identity(), at(0)),
+        Event::Cancel(Some(1))
+    ));
+    session.finish(-5);
+    assert!(matches!(session.receive(&parsed(frames::cancel(-5)), &identity(), at(0)), Event::Cancel(None)));
+    assert!(matches!(session.receive(&test_request(-5), &identity(), at(0)), Event::Call));
+}
+
+/// WIRE 7.1: an error about a response carries the response's id, which may be that of a request of ours.
+#[test]
+fn a_refused_answer_never_ends_our_own_call_of_the_same_id() {
+    let mut session = joined(&[1]);
+    let id = session.open(3, at(0));
+    let answer = test_answer(id).frame().clone();
+    session.sent_final(SocketId(1), id, &answer, at(300));
+    let text = "Connection received response before handshake";
+    let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+    let Event::AnswerRefused(Some(again)) = session.receive(&refusal, &identity(), at(310)) else {
+        panic!("the answer is to be sent again")
+    };
+    assert_eq!(again, answer);
+    let text = "Connection received request before handshake";
+    let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+    assert!(matches!(session.receive(&refusal, &identity(), at(310)), Event::NotRun(3)));
+}
+
+#[test]
+fn connectors_are_asked_for_until_they_are_known() {
+    let mut session = joined(&[1]);
+    session.want_connector_infos(at(0));
+    assert!(session.due_check(at(10)).is_none(), "the socket is still held back");
+    let (_, frame) = session.due_check(at(300)).unwrap();
+    assert_eq!(frame, frames::control_request(1, Ask::ConnectorInfo, &[], &[1]));
+    assert!(session.due_check(at(310)).is_none());
+    let again = at(300) + limits::INFOS_AGAIN;
+    let (_, frame) = session.due_check(again).unwrap();
+    assert_eq!(frame, frames::control_request(2, Ask::ConnectorInfo, &[], &[2]));
+    let infos = parsed(frames::control_response(2, Some(Bytes::from_static(b"list"))));
+    assert!(matches!(session.receive(&infos, &identity(), again), Event::ConnectorInfos(_)));
+    let (_, frame) = session.due_check(again + limits::CHECK_EVERY).unwrap();
+    assert_eq!(frame, frames::control_request(3, Ask::Check, &[], &[3]));
+}
+
+#[test]
+fn calls_that_the_peer_no_longer_lists_are_found_after_three_checks() {
+    let mut session = joined(&[1]);
+    let lost = session.open(1, at(0));
+    let listed = session.open(2, at(0));
+    session.accept(50, 3, at(0));
+    session.accept(51, 4, at(0));
+    let mut found = Vec::new();
+    for minute in 1..=3 {
+        let now = at(minute * 60_000);
+        let fresh = session.open(9, now);
+        let check = parsed(frames::control_request(90, Ask::ConnectorInfo, &[listed], &[51]));
+        let Event::Control(checked) = session.receive(&check, &identity(), now) else { panic!("control") };
+        assert!(checked.wants_connector_infos);
+        found.push((checked.vanished, checked.abandoned));
+        session.close(fresh);
+    }
+    assert_eq!(found, [(vec![], vec![]), (vec![], vec![]), (vec![1], vec![3])]);
+    assert_eq!(session.close(lost), Some(1));
+}
