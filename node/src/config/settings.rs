@@ -1,0 +1,130 @@
+//! The file and the command line as one set of settings, with the notices about keys (P32, P38, P40).
+
+use std::str::FromStr;
+
+use rcs_proto::icf::Secret;
+
+use super::keys::{Key, PREFIX, Scope};
+use super::{Origin, Problem};
+use crate::properties::Document;
+
+/// A `-D connectorserver.NAME=VALUE` of the command line.
+#[derive(Clone, Debug)]
+pub struct Override {
+    key: String,
+    value: Secret<String>,
+}
+
+impl FromStr for Override {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) =
+            text.split_once('=').ok_or("expected NAME=VALUE, e.g. connectorserver.port=0".to_owned())?;
+        Ok(Self { key: key.trim().to_owned(), value: Secret::new(value.to_owned()) })
+    }
+}
+
+/// One value with its origin. Values may be secrets: problems built from it never show them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting<'a> {
+    pub(super) key: &'static str,
+    value: &'a Secret<String>,
+    pub(super) origin: Origin,
+}
+
+impl<'a> Setting<'a> {
+    /// The value as it stands, blanks at its ends included: they may belong to a password.
+    pub(super) fn raw(&self) -> &'a str {
+        self.value.expose()
+    }
+
+    /// The value without blanks at its ends.
+    pub(super) fn trimmed(&self) -> &'a str {
+        self.value.expose().trim()
+    }
+
+    pub(super) fn problem(&self, what: impl Into<String>) -> Problem {
+        Problem { origin: self.origin, key: self.key, what: what.into() }
+    }
+
+    pub(super) fn notice(&self, what: &str) -> String {
+        format!("{}: {PREFIX}{} {what}", self.origin, self.key)
+    }
+}
+
+/// All settings in force.
+pub(super) struct Settings<'a> {
+    settings: Vec<Setting<'a>>,
+    notices: Vec<String>,
+}
+
+impl<'a> Settings<'a> {
+    pub(super) fn of(document: &'a Document, overrides: &'a [Override]) -> Self {
+        let mut all = Self { settings: Vec::new(), notices: Vec::new() };
+        all.notices.extend(document.notices().iter().map(ToString::to_string));
+        for entry in document.entries() {
+            all.add(&entry.key, &entry.value, Origin::Line(entry.line));
+        }
+        for one in overrides {
+            all.add(&one.key, &one.value, Origin::CommandLine);
+        }
+        all
+    }
+
+    /// The value in force; an empty one counts as absent (P04, W08).
+    pub(super) fn get(&self, name: &'static str) -> Option<Setting<'a>> {
+        let last = self.settings.iter().rev().find(|setting| setting.key == name);
+        last.filter(|setting| !setting.trimmed().is_empty()).copied()
+    }
+
+    /// Names the properties that mean nothing in this mode (P33, P38, W04).
+    pub(super) fn name_misplaced(&mut self, mode: Scope) {
+        let (here, there) = match mode {
+            Scope::Client => ("client", "server"),
+            _ => ("server", "client"),
+        };
+        let misplaced = self.settings.iter().filter(|setting| {
+            let scope = Key::find(setting.key).map_or(Scope::Both, |key| key.scope);
+            scope != Scope::Both && scope != mode && !setting.trimmed().is_empty()
+        });
+        let notices: Vec<String> = misplaced
+            .map(|setting| {
+                let why = if mode == Scope::Client && setting.key.eq_ignore_ascii_case("useSSL") {
+                    "; ws or wss in the url decides"
+                } else {
+                    ""
+                };
+                setting
+                    .notice(&format!("is a property of {there} mode and means nothing in {here} mode{why}"))
+            })
+            .collect();
+        self.notices.extend(notices);
+    }
+
+    pub(super) fn notice(&mut self, notice: String) {
+        self.notices.push(notice);
+    }
+
+    pub(super) fn into_notices(self) -> Vec<String> {
+        self.notices
+    }
+
+    fn add(&mut self, name: &str, value: &'a Secret<String>, origin: Origin) {
+        // A name without the prefix may be anything, half of a secret included, so it is not shown.
+        let Some(bare) = name.strip_prefix(PREFIX) else {
+            self.notices.push(format!("{origin}: the name does not begin with `{PREFIX}`, so it is ignored"));
+            return;
+        };
+        match (Key::find(bare), Key::similar(bare)) {
+            (Some(key), _) => self.settings.push(Setting { key: key.name, value, origin }),
+            (None, Some(key)) => self.notices.push(format!(
+                "{origin}: {PREFIX}{bare} is no known property and is ignored; {PREFIX}{} is one, and case counts",
+                key.name
+            )),
+            (None, None) => {
+                self.notices.push(format!("{origin}: {PREFIX}{bare} is no known property and is ignored"));
+            }
+        }
+    }
+}

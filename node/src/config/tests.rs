@@ -1,0 +1,231 @@
+use super::*;
+
+/// The server-mode sample (P39): the vendor's keys and values.
+const SERVER_SAMPLE: &str = include_str!("../../tests/data/server.properties");
+/// The client-mode sample (P39).
+const CLIENT_SAMPLE: &str = include_str!("../../tests/data/client.properties");
+
+fn read(text: &str) -> Result<NodeConfig, ConfigError> {
+    NodeConfig::read(text.as_bytes(), Path::new("/opt/openicf/conf/ConnectorServer.properties"), &[])
+}
+
+fn listen(config: &NodeConfig) -> &Listen {
+    match &config.mode {
+        Mode::Server(listen) => listen,
+        Mode::Client(_) => panic!("client mode"),
+    }
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match read(text).expect_err(text) {
+        ConfigError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),
+        ConfigError::Syntax(error) => panic!("{error}"),
+    }
+}
+
+/// P39, P20-P31, P34, P35.
+#[test]
+fn server_sample_loads_unchanged() {
+    let config = read(SERVER_SAMPLE).unwrap();
+    let listen = listen(&config);
+    assert_eq!((listen.port, listen.transport), (8759, Transport::Tls));
+    assert_eq!(listen.address.to_string(), "0.0.0.0");
+    assert!(listen.key.is_default());
+    assert_eq!(config.ping_interval, Some(Duration::from_secs(60)));
+    assert_eq!(config.principal.as_deref(), Some("anonymous"));
+    assert_eq!(config.password.as_ref().unwrap().expose(), "changeit");
+    let key_store = config.key_store.as_ref().unwrap();
+    assert_eq!(key_store.path, Path::new("/opt/openicf/security/keyStore.pkcs12"));
+    assert_eq!(key_store.password.expose(), "changeit");
+    assert_eq!(
+        config.trust_store.as_ref().unwrap().path,
+        Path::new("/opt/openicf/security/truststore.pkcs12")
+    );
+    assert_eq!(config.bundle_dir, Path::new("/opt/openicf/connectors"));
+    assert_eq!(config.lib_dir, Path::new("/opt/openicf/lib"));
+    assert_eq!(config.notices.len(), 1, "only loggerClass (P29): {:?}", config.notices);
+    assert!(config.notices[0].contains("loggerClass is ignored"), "{:?}", config.notices);
+}
+
+/// P39, P01-P17; its server name breaks P01's own rule, W01.
+#[test]
+fn client_sample_loads_unchanged() {
+    let config = read(CLIENT_SAMPLE).unwrap();
+    let Mode::Client(dial) = &config.mode else { panic!("server mode") };
+    assert_eq!(dial.urls, ["wss://my-tenant.forgeblocks.com:8443/openicf"]);
+    assert_eq!(
+        (dial.server_name.as_str(), dial.host_id.as_deref()),
+        ("myConnectorServer", Some("MY_UNIQUE_RCS_HOST_ID"))
+    );
+    assert_eq!((dial.sockets, dial.max_sockets), (Some(3), Some(4)));
+    let seconds = |time: Option<Duration>| time.unwrap().as_secs();
+    assert_eq!(seconds(dial.housekeeping_interval), 20);
+    assert_eq!(seconds(dial.group_check_interval), 900);
+    assert_eq!(seconds(dial.connection_ttl), 3000);
+    assert_eq!(seconds(dial.new_connections_interval), 10);
+    let token = dial.token.as_ref().unwrap();
+    assert!(token.endpoint.ends_with("/realms/alpha/access_token"));
+    assert_eq!(token.scope.as_deref(), Some("fr:idm:*"));
+    assert_eq!(token.client_id.as_deref(), Some("my-client-id"));
+    assert_eq!(token.client_secret.as_ref().unwrap().expose(), "my-client-secret");
+    assert!(dial.proxy.is_none());
+    assert_eq!(config.notices.len(), 2, "{:?}", config.notices);
+    assert!(
+        config.notices.iter().any(|notice| notice.contains("connectorServerName should have lower-case"))
+    );
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    let config = read("").unwrap();
+    let listen = listen(&config);
+    assert_eq!((listen.port, listen.transport), (8759, Transport::Plain));
+    assert!(listen.key.is_default());
+    assert_eq!(config.ping_interval, Some(Duration::from_secs(300)));
+    assert!(config.key_store.is_none() && config.trust_store.is_none() && config.notices.is_empty());
+}
+
+/// P19, W08, P02, P40.
+#[test]
+fn single_values() {
+    let ping = |text| read(text).unwrap().ping_interval;
+    assert_eq!(ping("connectorserver.pingPongInterval=0"), None);
+    assert_eq!(ping("connectorserver.pingPongInterval = 7 "), Some(Duration::from_secs(7)));
+    assert_eq!(listen(&read("connectorserver.port=").unwrap()).port, 8759);
+    assert_eq!(listen(&read("connectorserver.address=127.0.0.1").unwrap()).address.to_string(), "127.0.0.1");
+    assert_eq!(listen(&read("connectorserver.ifaddress=::1").unwrap()).address.to_string(), "::1");
+    let client = "connectorserver.connectorServerName=rcs1\nconnectorserver.url=";
+    for urls in ["ws://a/openicf/0 wss://b:443/openicf/1", "ws://a/openicf/0,wss://b:443/openicf/1"] {
+        let Mode::Client(dial) = read(&format!("{client}{urls}")).unwrap().mode else {
+            panic!("server mode")
+        };
+        assert_eq!(dial.urls, ["ws://a/openicf/0", "wss://b:443/openicf/1"]);
+    }
+}
+
+/// P32: both spellings, and no contradiction.
+#[test]
+fn use_ssl_in_both_spellings() {
+    let store = "connectorserver.keyStoreFile=/k.p12\n";
+    for (line, expected) in [
+        ("connectorserver.useSSL=true", Transport::Tls),
+        ("connectorserver.usessl=TRUE", Transport::Tls),
+        ("connectorserver.usessl=false", Transport::Plain),
+        ("connectorserver.useSSL=true\nconnectorserver.usessl=true", Transport::Tls),
+    ] {
+        assert_eq!(listen(&read(&format!("{store}{line}")).unwrap()).transport, expected, "{line}");
+    }
+}
+
+/// Each problem has its line, its property and what to do.
+#[test]
+fn problems_are_told_with_their_lines() {
+    for (text, expected) in [
+        (
+            "\nconnectorserver.port=70000",
+            "line 2: connectorserver.port must be a whole number from 0 to 65535",
+        ),
+        (
+            "connectorserver.pingPongInterval=-1",
+            "line 1: connectorserver.pingPongInterval must be a whole number",
+        ),
+        ("connectorserver.useSSL=yes", "line 1: connectorserver.useSSL is neither true nor false"),
+        ("connectorserver.useSSL=true", "missing: connectorserver.keyStoreFile is needed with useSSL=true"),
+        (
+            "connectorserver.useSSL=false\nconnectorserver.usessl=true",
+            "line 2: connectorserver.usessl contradicts connectorserver.useSSL",
+        ),
+        (
+            "connectorserver.key=Passw0rd",
+            "line 1: connectorserver.key is no base64 of 20 bytes; `rcs-node set-key",
+        ),
+        ("connectorserver.address=localhost", "line 1: connectorserver.address is no IP address"),
+        (
+            "connectorserver.address=::1\nconnectorserver.ifaddress=::2",
+            "line 2: connectorserver.ifaddress names another address",
+        ),
+        ("connectorserver.keyStoreType=JKS", "line 1: connectorserver.keyStoreType must be PKCS12"),
+        ("connectorserver.url=wss://a", "missing: connectorserver.connectorServerName is needed with url"),
+        (
+            "connectorserver.url=https://a\nconnectorserver.connectorServerName=a",
+            "line 1: connectorserver.url must hold ws:// or wss:// URLs",
+        ),
+    ] {
+        let found = problems(text);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{text}: {found:?}");
+    }
+    let two = problems("connectorserver.port=x\nconnectorserver.pingPongInterval=x");
+    assert_eq!(two.len(), 2, "{two:?}");
+    assert!(matches!(read("a=\\u1"), Err(ConfigError::Syntax(_))));
+}
+
+/// P38, P33, W04, and unknown names.
+#[test]
+fn misplaced_and_unknown_properties_are_named() {
+    let client = "connectorserver.connectorServerName=rcs1\nconnectorserver.url=wss://a/openicf\n";
+    for (text, expected) in [
+        (
+            "connectorserver.hostId=a".to_owned(),
+            "line 1: connectorserver.hostId is a property of client mode",
+        ),
+        (
+            format!("{client}connectorserver.port=1"),
+            "line 3: connectorserver.port is a property of server mode",
+        ),
+        (format!("{client}connectorserver.useSSL=true"), "ws or wss in the url decides"),
+        ("connectorserver.Port=1".to_owned(), "connectorserver.port is one, and case counts"),
+        ("connectorserver.nonsense=1".to_owned(), "line 1: connectorserver.nonsense is no known property"),
+        ("secret word".to_owned(), "line 1: the name does not begin with `connectorserver.`"),
+        (
+            "connectorserver.keyStorePass=a\nconnectorserver.keyPass=b".to_owned(),
+            "line 2: connectorserver.keyPass differs from keyStorePass",
+        ),
+    ] {
+        let notices = read(&text).unwrap().notices;
+        assert!(notices.len() == 1 && notices[0].contains(expected), "{text}: {notices:?}");
+    }
+}
+
+/// P40: `-D` wins over the file; the last one wins over the others.
+#[test]
+fn overrides_win_over_the_file() {
+    let overrides: Vec<Override> = ["connectorserver.port=1", "connectorserver.port=0"]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+    let config =
+        NodeConfig::read(b"connectorserver.port=8759", Path::new("a.properties"), &overrides).unwrap();
+    assert_eq!(listen(&config).port, 0);
+    let bad = ["connectorserver.port=x".parse().unwrap()];
+    let error = NodeConfig::read(b"", Path::new("a.properties"), &bad).expect_err("no port");
+    assert!(error.to_string().starts_with("command line: connectorserver.port"), "{error}");
+    "connectorserver.port".parse::<Override>().expect_err("no value");
+}
+
+#[test]
+fn paths_start_from_the_install_root() {
+    let root = |path: &str| NodeConfig::read(b"", Path::new(path), &[]).unwrap().install_root;
+    for (path, expected) in [
+        ("/opt/openicf/conf/ConnectorServer.properties", "/opt/openicf"),
+        ("/etc/rcs/ConnectorServer.properties", "/etc/rcs"),
+        ("conf/ConnectorServer.properties", "."),
+        ("openicf/conf/ConnectorServer.properties", "openicf"),
+        ("ConnectorServer.properties", "."),
+    ] {
+        assert_eq!(root(path), Path::new(expected), "{path}");
+    }
+    let config = read("connectorserver.libDir=/var/lib/rcs").unwrap();
+    assert_eq!(config.lib_dir, Path::new("/var/lib/rcs"));
+}
+
+/// P9: nothing secret in Debug or in a message.
+#[test]
+fn secrets_are_never_shown() {
+    let text = "connectorserver.password=hunter2\nconnectorserver.keyStorePass=hunter2\nconnectorserver.keyPass=x\n\
+                connectorserver.keyStoreFile=k\nhunter2=hunter2";
+    let shown = format!("{:?}", read(text).unwrap());
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let shown =
+        read("connectorserver.key=hunter2\nconnectorserver.useSSL=hunter2").expect_err("bad").to_string();
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
