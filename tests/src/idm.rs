@@ -1,0 +1,155 @@
+//! A real Java IDM that takes commands (tests/java/README.md lists them).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::java::Java;
+use crate::process::Process;
+
+/// Longest wait for the answer to one command; a hung call shows up as this.
+const ANSWER_BOUND: Duration = Duration::from_secs(60);
+
+/// A Java IDM that dials one or more addresses.
+pub struct Idm {
+    process: Process,
+}
+
+impl Idm {
+    /// Starts an IDM with the default principal and key; `urls` is one address, or several with commas for the framework's own
+    /// balancer.
+    pub fn start(java: &Java, urls: &str) -> Self {
+        Self::start_with(java, urls, &[])
+    }
+
+    /// [`Idm::start`] with more options of the role, `--name value` pairs.
+    pub fn start_with(java: &Java, urls: &str, options: &[&str]) -> Self {
+        let mut command = java.peer("idm-client", "idm");
+        command.args(["--url", urls]).args(options);
+        Self { process: Process::start("Java IDM", command) }
+    }
+
+    /// Runs one command and returns its answer line, whichever it is.
+    pub fn ask(&mut self, command: &str) -> String {
+        self.begin(command);
+        self.answer(command, ANSWER_BOUND)
+    }
+
+    /// Runs a command that must succeed; returns what follows `ok `.
+    #[track_caller]
+    pub fn ok(&mut self, command: &str) -> String {
+        let answer = self.ask(command);
+        match answer.strip_prefix("ok ") {
+            Some(rest) => rest.to_owned(),
+            None => panic!("`{command}` answered `{answer}`"),
+        }
+    }
+
+    /// Sends a command whose answer is fetched later with [`Idm::answer`].
+    pub fn begin(&mut self, command: &str) {
+        self.process.write_line(command);
+    }
+
+    /// The answer to the command sent last.
+    pub fn answer(&mut self, command: &str, bound: Duration) -> String {
+        self.process.read_line(&format!("the answer to `{command}`"), bound)
+    }
+
+    /// Runs `load OP CONC SECONDS [U]` to its end.
+    pub fn load(&mut self, arguments: &str) -> Load {
+        self.begin(&format!("load {arguments}"));
+        self.load_answer()
+    }
+
+    /// The result of a `load` begun earlier.
+    pub fn load_answer(&mut self) -> Load {
+        let answer = self.answer("load", Duration::from_secs(120));
+        let json = answer.strip_prefix("ok ").unwrap_or_else(|| panic!("load answered `{answer}`"));
+        Load::parse(json)
+    }
+
+    /// The sockets this IDM has open to `port`, as (local port, inode): the same set before and after an event means that its
+    /// connections were not touched.
+    pub fn sockets_to(&self, port: u16) -> BTreeSet<(u16, u64)> {
+        let pid = self.process.pid();
+        let mine = socket_inodes(pid);
+        let mut found = BTreeSet::new();
+        for table in ["tcp", "tcp6"] {
+            let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+            found.extend(
+                text.lines()
+                    .skip(1)
+                    .filter_map(|line| established(line, port))
+                    .filter(|(_, i)| mine.contains(i)),
+            );
+        }
+        found
+    }
+
+    /// The process, to freeze and thaw it.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}
+
+/// What `load` measured.
+#[derive(Debug)]
+pub struct Load {
+    /// Calls that succeeded.
+    pub ok: u64,
+    /// Calls that failed, with an answer.
+    pub err: u64,
+    /// Calls that never returned.
+    pub hung_threads: u64,
+    /// Slowest call, ms.
+    pub worst_ms: f64,
+    /// Successful gets by the member that served them.
+    pub served: BTreeMap<String, u64>,
+    /// Failures by `CLASS: MESSAGE`.
+    pub errors: BTreeMap<String, u64>,
+}
+
+impl Load {
+    fn parse(json: &str) -> Self {
+        let v: Value =
+            serde_json::from_str(json).unwrap_or_else(|e| panic!("load answered no JSON ({e}): {json}"));
+        let number = |key: &str| v[key].as_u64().unwrap_or_else(|| panic!("no number {key} in {json}"));
+        let counts = |key: &str| {
+            let entries = v[key].as_object().unwrap_or_else(|| panic!("no object {key} in {json}"));
+            entries.iter().map(|(name, n)| (name.clone(), n.as_u64().unwrap_or(0))).collect()
+        };
+        Self {
+            ok: number("ok"),
+            err: number("err"),
+            hung_threads: number("hung_threads"),
+            worst_ms: v["worst_ms"].as_f64().unwrap_or(f64::NAN),
+            served: counts("served"),
+            errors: counts("errors"),
+        }
+    }
+
+    /// Difference between the busiest and the idlest of `members`.
+    pub fn spread(&self, members: &[&str]) -> u64 {
+        let counts: Vec<u64> = members.iter().map(|m| self.served.get(*m).copied().unwrap_or(0)).collect();
+        counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0)
+    }
+}
+
+fn socket_inodes(pid: u32) -> BTreeSet<u64> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeSet::new() };
+    entries
+        .flatten()
+        .filter_map(|e| fs::read_link(e.path()).ok())
+        .filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .collect()
+}
+
+/// (local port, inode) of a /proc/net/tcp line that is an established connection to `remote_port`.
+fn established(line: &str, remote_port: u16) -> Option<(u16, u64)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let port = |at: usize| u16::from_str_radix(fields.get(at)?.rsplit(':').next()?, 16).ok();
+    let inode = fields.get(9)?.parse().ok()?;
+    (port(2)? == remote_port && *fields.get(3)? == "01").then_some((port(1)?, inode))
+}

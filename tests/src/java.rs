@@ -1,0 +1,113 @@
+//! The Java module of `tests/java`: found, built once per state of its sources, and started.
+
+use std::env;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use sha1::{Digest, Sha1};
+
+use crate::workspace;
+
+/// Options of every peer: small and quick to start, since several share few processors.
+const JVM_OPTIONS: [&str; 4] =
+    ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"];
+
+/// A built Java module. Holding it also means that no other Java test runs: peers are heavy, and verdicts about time would blur.
+pub struct Java {
+    built: &'static Path,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Java {
+    /// The Java module, or `None` where Java or Maven is missing: the test named `test` then says so and returns. With
+    /// `RCS_REQUIRE_ALL=1` in the environment a missing Java fails the test instead.
+    pub fn or_skip(test: &str) -> Option<Self> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let built = BUILT.get_or_init(|| present().then(|| workspace::locked("interop-java", build)));
+        if built.is_none() {
+            assert!(env::var_os("RCS_REQUIRE_ALL").is_none(), "{test} needs Java 11 or later and Maven");
+            // Past the test runner's capture, or nobody would see what was not tested.
+            let _ = writeln!(std::io::stderr().lock(), "SKIPPED {test}: no Java or no Maven");
+        }
+        built.as_deref().map(|built| Self { built, _alone: alone })
+    }
+
+    /// `java ... interop.Peer ROLE`, with the member name that the rig connector reports.
+    pub fn peer(&self, role: &str, member: &str) -> Command {
+        let mut command = Command::new("java");
+        let peers = self.built.join("peers");
+        let class_path = format!("{0}/interop-peers.jar:{0}/lib/*", peers.display());
+        command.args(JVM_OPTIONS).arg(format!("-Drig.member={member}")).arg("-cp").arg(class_path);
+        command.arg("interop.Peer").arg(role);
+        command
+    }
+
+    /// The bundle folders: the rig connector, and the published CSV connector.
+    pub fn bundles(&self) -> String {
+        format!("{0}/connector,{0}/peers/bundles", self.built.display())
+    }
+}
+
+fn present() -> bool {
+    ["java", "mvn"].iter().all(|tool| {
+        Command::new(tool)
+            .arg("-version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+    })
+}
+
+/// Builds the module into a folder named after its sources, unless that was done before.
+fn build() -> PathBuf {
+    let sources = workspace::root().join("tests/java");
+    let out = workspace::target_dir().join("interop-java").join(digest(&sources));
+    let done = out.join("built");
+    if done.is_file() {
+        return out;
+    }
+    // First with what is on this machine: it is quicker, and works without a network.
+    let built = maven(&sources, &out, &["-o"]).is_ok() || {
+        let online = maven(&sources, &out, &[]);
+        online.as_ref().map_err(|said| panic!("tests/java does not build:\n{said}")).is_ok()
+    };
+    assert!(built && fs::write(&done, "").is_ok(), "cannot write {}", done.display());
+    out
+}
+
+fn maven(sources: &Path, out: &Path, more: &[&str]) -> Result<(), String> {
+    let mut mvn = Command::new("mvn");
+    mvn.current_dir(sources).args(["-B", "-q", "package"]).args(more).arg(format!("-Dout={}", out.display()));
+    let output = mvn.output().map_err(|e| e.to_string())?;
+    output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn digest(folder: &Path) -> String {
+    let mut files = Vec::new();
+    collect(folder, &mut files);
+    files.sort();
+    let mut hash = Sha1::new();
+    for file in files {
+        hash.update(file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().as_bytes());
+        hash.update(fs::read(&file).unwrap_or_else(|e| panic!("cannot read {}: {e}", file.display())));
+    }
+    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("cannot read {}: {e}", folder.display()));
+    for entry in entries.flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true if entry.file_name() == "target" => {}
+            true => collect(&path, files),
+            false => files.push(path),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The rcs-router binary as a process.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::metrics::Metrics;
+use crate::process::Process;
+use crate::wait::wait_until;
+use crate::workspace;
+
+/// Longest wait for the router's ready line.
+const START_BOUND: Duration = Duration::from_secs(10);
+/// Longest wait for a member that listens to be in use.
+const MEMBER_BOUND: Duration = Duration::from_secs(10);
+
+/// A running router, started with `--dev`.
+pub struct Router {
+    process: Process,
+    listen: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Router {
+    /// Starts a router on free ports with this provider document.
+    pub fn start(provider: &Path) -> Self {
+        Self::start_with(provider, &[])
+    }
+
+    /// [`Router::start`] with more options.
+    pub fn start_with(provider: &Path, options: &[&str]) -> Self {
+        let mut command = Command::new(workspace::binary("rcs-router"));
+        command.arg("serve").arg("--provider").arg(provider);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]).args(options);
+        let process = Process::start("rcs-router", command);
+        let ready = process.read_until("ready ", START_BOUND);
+        let (listen, admin) = (address(&ready, "listen="), address(&ready, "admin="));
+        Self { process, listen, admin }
+    }
+
+    /// Where IDMs connect.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The admin address.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The URL of a group, or the bare one where the connector key decides.
+    pub fn url(&self, group: Option<&str>) -> String {
+        let base = format!("ws://{}/openicf", self.listen);
+        group.map_or(base.clone(), |g| format!("{base}/{g}"))
+    }
+
+    /// What `/metrics` says now.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::scrape(self.admin)
+    }
+
+    /// True if the router calls this member up.
+    pub fn is_up(&self, group: &str, member: &str) -> bool {
+        self.metrics().sum("rcs_member_up", &[("group", group), ("member", member)]) == 1.0
+    }
+
+    /// Waits until all these members are up.
+    pub fn await_up(&self, group: &str, members: &[&str]) {
+        for member in members {
+            wait_until(&format!("{member} of {group} up\n{}", self.process), MEMBER_BOUND, || {
+                self.is_up(group, member)
+            });
+        }
+    }
+
+    /// The process, for signals and its log.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+fn address(ready: &str, key: &str) -> SocketAddr {
+    let word = ready.split(' ').find_map(|w| w.strip_prefix(key));
+    word.and_then(|a| a.parse().ok()).unwrap_or_else(|| panic!("no {key}ADDR in `{ready}`"))
+}
