@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::limits::{RECONNECT_BASE, RECONNECT_CAP};
 
-/// The wait before attempt number `attempt` (0 = the first after a loss), with full jitter: anywhere between nothing and a ceiling
-/// that doubles from [`RECONNECT_BASE`] to [`RECONNECT_CAP`]. Routers that lost a member in the same instant thus do not come
-/// back in the same instant. `random` is any 64 random bits.
+/// The wait before attempt number `attempt` (0 = the first after a loss), with full jitter: anywhere between
+/// nothing and a ceiling that doubles from [`RECONNECT_BASE`] to [`RECONNECT_CAP`]. Routers that lost a
+/// member in the same instant thus do not come back in the same instant. `random` is any 64 random bits.
 pub fn reconnect_wait(attempt: u32, random: u64) -> Duration {
     let ceiling =
         RECONNECT_BASE.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(RECONNECT_CAP);

@@ -1,9 +1,12 @@
-//! Every bound of the router in one place (promise P10): each with its unit, its reason, and its relation to the others
-//! checked when the crate is compiled.
+//! Every bound of the router in one place (promise P10): each with its unit, its reason, and its relation to
+//! the others checked when the crate is compiled. The bounds of the session protocol itself are those of
+//! [`rcs_proto::limits`].
 
 use std::time::Duration;
 
-// --- configuration -------------------------------------------------------------------------------------------------
+pub use rcs_proto::limits::{CHECK_EVERY, CHECK_MISSES_MAX, HANDSHAKE_DEADLINE, HOLD_OFF, STREAM_AHEAD_MAX};
+
+// --- configuration ---
 
 /// Bytes of a provider document. A thousand members with every key spelled out stay below one mebibyte.
 pub const PROVIDER_DOCUMENT_BYTES_MAX: usize = 4 << 20;
@@ -17,22 +20,24 @@ pub const MEMBERS_MAX: usize = 1024;
 pub const GROUPS_MAX: usize = 1024;
 /// Members of one group. A pick looks at each of them once.
 pub const MEMBERS_PER_GROUP_MAX: usize = 64;
-/// Different names of members, and of groups, over the life of a process: ids are never given to another name.
+/// Different names of members, and of groups, over the life of a process: ids are never given to another
+/// name.
 pub const NAMES_EVER_MAX: u32 = 65_536;
 
-// --- frames and calls ----------------------------------------------------------------------------------------------
+// --- frames and calls ---
 
-/// Bytes of one message in either direction. Java peers have no limit and were seen to pass 64 MiB (WIRE 1.2), so less
-/// would break callers that work without us.
+/// Bytes of one message in either direction. Java peers have no limit and were seen to pass 64 MiB (WIRE
+/// 1.2), so less would break callers that work without us.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 /// Bytes of the head of an HTTP upgrade request; a Java dialler sends about 600.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
-/// Calls open at once of one downstream session; the next one is refused with a clear error. A Java caller holds a thread
-/// for each of its calls, so this is far above what one IDM can open.
+/// Calls open at once of one downstream session; the next one is refused with a clear error. A Java caller
+/// holds a thread for each of its calls, so this is far above what one IDM can open.
 pub const CALLS_PER_SESSION_MAX: usize = 4_096;
 /// Calls open at once in the process.
 pub const CALLS_MAX: usize = 65_536;
-/// Event subscriptions open at once of one downstream session. They stay open for good, so they have a bound of their own.
+/// Event subscriptions open at once of one downstream session. They stay open for good, so they have a bound
+/// of their own.
 pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 256;
 /// Cookies of paged searches remembered for one downstream session, oldest forgotten first (WIRE 11.9).
 pub const PAGE_COOKIES_PER_SESSION_MAX: usize = 4_096;
@@ -40,23 +45,21 @@ pub const PAGE_COOKIES_PER_SESSION_MAX: usize = 4_096;
 pub const PAGE_COOKIE_BYTES_MAX: usize = 4_096;
 /// Facade keys remembered for one downstream session, so that configuration changes reach it (WIRE 6).
 pub const FACADE_KEYS_PER_SESSION_MAX: usize = 1_024;
-/// Frames of a stream that may be out of order at the router before the call is failed. Frames overtake each other only
-/// between the sockets of one session (WIRE 5.3).
-pub const STREAM_REORDER_FRAMES_MAX: usize = 65_536;
 
-// --- retries -------------------------------------------------------------------------------------------------------
+// --- retries ---
 
 /// Members a call may be sent to after the first one.
 pub const RETRIES_ELSEWHERE_MAX: u8 = 3;
 /// Times a call may be sent again to the same member (refused before the handshake was stored, id in use).
 pub const RETRIES_SAME_MAX: u8 = 3;
-/// Members one call may lose before it counts as poison and is failed: it takes no third member with it (DESIGN 4).
+/// Members one call may lose before it counts as poison and is failed: it takes no third member with it
+/// (DESIGN 4).
 pub const POISON_LOSSES_MAX: u8 = 2;
-/// Wait before a call goes again to the member that refused it before the handshake; the refusals were seen up to 122 ms
-/// after the handshake answer (WIRE 7.1).
-pub const RETRY_SAME_WAIT: Duration = HANDSHAKE_HOLD_OFF;
+/// Wait before a call goes again to the member that refused it before the handshake; the refusals were seen
+/// up to 122 ms after the handshake answer (WIRE 7.1).
+pub const RETRY_SAME_WAIT: Duration = HOLD_OFF;
 
-// --- sessions and sockets ------------------------------------------------------------------------------------------
+// --- sessions and sockets ---
 
 /// Downstream sessions: IDM processes, and what looks like one.
 pub const DOWNSTREAM_SESSIONS_MAX: usize = 1_024;
@@ -64,20 +67,16 @@ pub const DOWNSTREAM_SESSIONS_MAX: usize = 1_024;
 pub const SOCKETS_PER_SESSION_MAX: usize = 16;
 /// Sockets per member when the document does not say (C05).
 pub const SOCKETS_PER_MEMBER_DEFAULT: u8 = 2;
-/// Connections that were accepted and have not finished their upgrade and handshake; further ones are closed at once.
+/// Connections that were accepted and have not finished their upgrade and handshake; further ones are closed
+/// at once.
 pub const UNPROVEN_SOCKETS_MAX: usize = 512;
 /// Time from the accepted connection to the end of the upgrade request.
 pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
-/// Time from the upgrade to the end of the OpenICF handshake, either side.
-pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-/// Pause between the handshake answer and the first frame on a new socket: a 1.8.0 peer refuses what comes earlier
-/// (WIRE 7, consequence 2; 200 ms: no refusal in 15 starts).
-pub const HANDSHAKE_HOLD_OFF: Duration = Duration::from_millis(200);
 /// Time to reach a member: TCP and TLS.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest wait before the first new attempt to reach a member; it doubles from here.
 pub const RECONNECT_BASE: Duration = Duration::from_millis(50);
-/// Largest wait between two attempts. With [`HANDSHAKE_HOLD_OFF`] it keeps the return of a member below
+/// Largest wait between two attempts. With [`HOLD_OFF`] it keeps the return of a member below
 /// [`RETURN_TO_SERVICE_MAX`].
 pub const RECONNECT_CAP: Duration = Duration::from_millis(1_000);
 /// A member that listens again is in use within this time.
@@ -85,9 +84,10 @@ pub const RETURN_TO_SERVICE_MAX: Duration = Duration::from_secs(2);
 /// Pause after a member refused our credentials: more attempts would only fill its log.
 pub const REFUSED_CREDENTIALS_WAIT: Duration = Duration::from_secs(10);
 
-// --- health --------------------------------------------------------------------------------------------------------
+// --- health ---
 
-/// Time between two pings of a socket. A document may shorten it; it cannot make it longer, or P6 would not hold.
+/// Time between two pings of a socket. A document may shorten it; it cannot make it longer, or P6 would not
+/// hold.
 pub const PING_INTERVAL: Duration = Duration::from_millis(2_500);
 /// Shortest time between two pings a document may ask for.
 pub const PING_INTERVAL_MIN: Duration = Duration::from_millis(1_000);
@@ -95,18 +95,15 @@ pub const PING_INTERVAL_MIN: Duration = Duration::from_millis(1_000);
 pub const PING_MISSES_MAX: u32 = 2;
 /// A frozen or black-holed member is out of rotation within this time (P6).
 pub const FROZEN_MEMBER_OUT_MAX: Duration = Duration::from_secs(10);
-/// Time between two control requests to a peer; Java sends its own at this rhythm (WIRE 1.3).
-pub const CONTROL_INTERVAL: Duration = Duration::from_secs(240);
 /// Time a member has to answer a control request.
 pub const CONTROL_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
-/// Control requests in a row that may miss a call before it counts as lost (WIRE 4.4).
-pub const CONTROL_MISSES_MAX: u32 = 3;
 
-// --- buffers -------------------------------------------------------------------------------------------------------
+// --- buffers ---
 
 /// Bytes that wait for one socket to take them.
 pub const SOCKET_BACKLOG_BYTES_MAX: usize = 96 << 20;
-/// Bytes that wait for one call's caller. Members are read without pause (P13), so past this bound the call is failed.
+/// Bytes that wait for one call's caller. Members are read without pause (P13), so past this bound the call
+/// is failed.
 pub const CALL_BACKLOG_BYTES_MAX: usize = 80 << 20;
 /// Bytes that wait for one session.
 pub const SESSION_BACKLOG_BYTES_MAX: usize = 160 << 20;
@@ -115,18 +112,18 @@ pub const PROCESS_BACKLOG_BYTES_MAX: usize = 512 << 20;
 /// Events between the socket tasks and the owner of the state, in frames.
 pub const EVENT_QUEUE_MAX: usize = 1_024;
 
-// --- endings -------------------------------------------------------------------------------------------------------
+// --- endings ---
 
-/// Time a cancelled call is remembered, so that late frames are dropped and its id is not used again; no answer to a cancel is
-/// promised (WIRE 5.4).
+/// Time a cancelled call is remembered, so that late frames are dropped and its id is not used again; no
+/// answer to a cancel is promised (WIRE 5.4).
 pub const CANCELLED_CALL_KEPT: Duration = Duration::from_secs(60);
 /// Time open calls have to finish after SIGTERM; Kubernetes kills after 30 s.
 pub const DRAIN_TIME: Duration = Duration::from_secs(25);
-/// Time a CONNECTOR_INFO waits for the first member of a group. An IDM that gets no answer asks again only at its next check
-/// (WIRE 7.7), so it is answered late rather than never.
+/// Time a CONNECTOR_INFO waits for the first member of a group. An IDM that gets no answer asks again only at
+/// its next check (WIRE 7.7), so it is answered late rather than never.
 pub const CONNECTOR_INFO_WAIT: Duration = Duration::from_secs(300);
 
-// --- relations -----------------------------------------------------------------------------------------------------
+// --- relations ---
 
 const _: () = {
     assert!(MEMBERS_PER_GROUP_MAX <= MEMBERS_MAX);
@@ -146,16 +143,15 @@ const _: () = {
     assert!(SESSION_BACKLOG_BYTES_MAX <= PROCESS_BACKLOG_BYTES_MAX, "one session cannot fill the process");
     assert!(HTTP_HEAD_BYTES_MAX < FRAME_BYTES_MAX);
     assert!(RECONNECT_BASE.as_millis() <= RECONNECT_CAP.as_millis());
-    assert!(
-        RECONNECT_CAP.as_millis() + 2 * HANDSHAKE_HOLD_OFF.as_millis() < RETURN_TO_SERVICE_MAX.as_millis()
-    );
-    // A process may freeze just after a pong: one interval passes before the next ping, then each miss takes one.
+    assert!(RECONNECT_CAP.as_millis() + 2 * HOLD_OFF.as_millis() < RETURN_TO_SERVICE_MAX.as_millis());
+    // A process may freeze just after a pong: one interval passes before the next ping, then each miss takes
+    // one.
     assert!(
         PING_INTERVAL.as_millis() * (PING_MISSES_MAX as u128 + 1) <= FROZEN_MEMBER_OUT_MAX.as_millis(),
         "P6: a frozen member leaves within its time"
     );
     assert!(PING_INTERVAL_MIN.as_millis() <= PING_INTERVAL.as_millis());
-    assert!(CONTROL_ANSWER_DEADLINE.as_millis() < CONTROL_INTERVAL.as_millis());
-    assert!(HANDSHAKE_HOLD_OFF.as_millis() < HANDSHAKE_DEADLINE.as_millis());
+    assert!(CONTROL_ANSWER_DEADLINE.as_millis() < CHECK_EVERY.as_millis());
+    assert!(HOLD_OFF.as_millis() < HANDSHAKE_DEADLINE.as_millis());
     assert!(DRAIN_TIME.as_secs() < 30, "Kubernetes' default grace period");
 };

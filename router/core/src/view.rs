@@ -1,7 +1,8 @@
-//! The view: one immutable snapshot of everything routing needs to know about members and groups (DESIGN 2, P7).
+//! The view: one immutable snapshot of everything routing needs to know about members and groups (DESIGN 2,
+//! P7).
 //!
-//! A change builds a new view and swaps it in as a whole, so related facts are never seen half changed. What a member is doing at
-//! the moment (connected, healthy) is not in here: that is the engine's.
+//! A change builds a new view and swaps it in as a whole, so related facts are never seen half changed. What
+//! a member is doing at the moment (connected, healthy) is not in here: that is the engine's.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -44,7 +45,8 @@ pub struct MemberSpec {
     pub name: String,
     /// Who opens the sockets.
     pub link: Link,
-    /// Sockets to keep open, 1 to [`SOCKETS_PER_SESSION_MAX`]; for [`Link::Accept`] the RCS decides, and this is not used.
+    /// Sockets to keep open, 1 to [`SOCKETS_PER_SESSION_MAX`]; for [`Link::Accept`] the RCS decides, and this
+    /// is not used.
     pub sockets: u8,
     /// Time between two pings of each socket.
     pub ping_interval: Duration,
@@ -116,7 +118,8 @@ pub struct Group {
 pub enum GroupOrigin {
     /// The document lists it.
     Listed,
-    /// A server no group lists: a group of one with its name, as a connectorHostRef may name a server as well (B02).
+    /// A server no group lists: a group of one with its name, as a connectorHostRef may name a server as well
+    /// (B02).
     Standalone,
 }
 
@@ -204,8 +207,8 @@ pub enum ViewError {
 }
 
 impl View {
-    /// Builds the snapshot; `book` keeps ids stable from view to view. Servers that no group lists become groups of one, after
-    /// the listed groups.
+    /// Builds the snapshot; `book` keeps ids stable from view to view. Servers that no group lists become
+    /// groups of one, after the listed groups.
     pub fn build(
         book: &mut NameBook,
         members: Vec<MemberSpec>,

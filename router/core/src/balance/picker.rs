@@ -31,19 +31,22 @@ pub(super) enum Order {
     LeastRecent,
 }
 
-/// When each member of a group was last picked. It belongs to the group and outlives pickers, views and the health of members.
+/// When each member of a group was last picked. It belongs to the group and outlives pickers, views and the
+/// health of members.
 ///
-/// The rule of round robin is "the candidate whose last turn is longest ago". With a fixed set that is the list, round and round. It
-/// also says what happens in between:
-/// - of two members that stay available, neither gets a second turn before the other had one, whatever the rest of the group
-///   does: their counts never differ by more than one (P4), over joins, losses, returns and changes of the document;
+/// The rule of round robin is "the candidate whose last turn is longest ago". With a fixed set that is the
+/// list, round and round. It also says what happens in between:
+/// - of two members that stay available, neither gets a second turn before the other had one, whatever the
+///   rest of the group does: their counts never differ by more than one (P4), over joins, losses, returns and
+///   changes of the document;
 /// - a member that returns, or is new, gets the next turn and then one per round: no burst to catch up;
 /// - a call that may not go to a member again (a retry) leaves that member's turn to the next call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Number of picks so far.
     turn: u64,
-    /// The turn each member had last; at most twice [`MEMBERS_PER_GROUP_MAX`] entries, those of the longest ago are forgotten.
+    /// The turn each member had last; at most twice [`MEMBERS_PER_GROUP_MAX`] entries, those of the longest
+    /// ago are forgotten.
     last: Vec<(MemberId, u64)>,
 }
 
@@ -52,7 +55,8 @@ impl Picker {
         Self { order, candidates }
     }
 
-    /// Chooses the member of the next call, passing over those in `exclude` (the members this call was tried at).
+    /// Chooses the member of the next call, passing over those in `exclude` (the members this call was tried
+    /// at).
     pub fn pick(&self, cursor: &mut Cursor, exclude: &MemberSet) -> Pick {
         let mut open = self.candidates.iter().copied().filter(|m| !exclude.contains(*m));
         let chosen = match self.order {

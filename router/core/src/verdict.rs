@@ -1,0 +1,234 @@
+//! What happens after a failure, decided in one place from the kind of call, how far it got, and what went
+//! wrong (DESIGN 4, WIRE 5.7).
+//!
+//! The rules behind the table:
+//! - a call that may have changed something is never sent again once it may have left the router (P2);
+//! - a call that changes nothing goes to another member as long as nothing of its answer was passed on (P3);
+//! - a stream that delivered something is never replayed: its caller would see objects twice (P13);
+//! - what certainly did not run (never left, or was refused before it ran) may be repeated, whatever it is;
+//! - a call that took two members with it takes no third (poison).
+
+use rcs_proto::operation::Operation;
+
+use crate::limits::{POISON_LOSSES_MAX, RETRIES_ELSEWHERE_MAX, RETRIES_SAME_MAX};
+
+mod error;
+
+pub use error::{CallError, Circumstances, ErrorKind, Outcome};
+
+/// What may be done with a call whose answer is missing (WIRE 5.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Changes nothing, has one answer: schema, validate, test, get, resolveUsername, latestSyncToken.
+    PureRead,
+    /// Reads, but a second run may be noticed: authenticate may count failed logins.
+    CountedRead,
+    /// Changes nothing, has many answers: search, sync.
+    Stream,
+    /// A search that continues a paged one: the state behind its cookie may live in one member (X01).
+    Page,
+    /// May change something: create, update, delete, scripts, batch, and whatever is unknown.
+    Write,
+    /// Stays open and delivers events: both subscriptions.
+    Subscription,
+}
+
+/// How far a call got at the member it is with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// No byte of its request was handed to a socket.
+    Unsent,
+    /// Its request may have reached the member; nothing of an answer was passed on.
+    MaybeSent,
+    /// Part of its answer was passed on to the caller.
+    PartlyAnswered,
+    /// Its final answer was passed on.
+    Answered,
+}
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// Every socket of the member's session is gone, or the member was disconnected for what it sent.
+    MemberLost,
+    /// The socket that carried the request is gone; the member's session lives on others.
+    SocketLost,
+    /// The member refused the request because it had not stored the handshake yet: it was not run (WIRE 7.1).
+    /// The same refusal of a *response* is another thing and must not be reported as this.
+    RefusedBeforeHandshake,
+    /// The member does not know the connector: it was not run.
+    ConnectorNotFound,
+    /// The member still runs another call under this id: it was not run (WIRE 4.3).
+    IdInUse,
+    /// The caller does not take its answer, and what waits for it reached the bound.
+    CallerTooSlow,
+    /// A frame of this call is over the size limit: its request if unsent, its answer otherwise.
+    TooLarge,
+    /// The member ended a stream, and the end looks cut: items are missing, or it lacks the `result` this
+    /// connector sends (P13).
+    EndLooksCut,
+    /// The picker found no member to (re)send the call to.
+    NoMember,
+    /// The caller's deadline, or ours, passed.
+    DeadlinePassed,
+    /// The router is shutting down and waits no longer.
+    Draining,
+}
+
+/// What was tried for one call so far, the failure at hand included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// Times it was moved to another member.
+    pub elsewhere: u8,
+    /// Times it was sent again to the same member.
+    pub same: u8,
+    /// Members lost while they may have been running it.
+    pub losses: u8,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Pick a member that was not tried yet and send it there.
+    RetryElsewhere,
+    /// Send it to the same member again, under a new id: on another socket if one was lost, and not before
+    /// [`crate::limits::RETRY_SAME_WAIT`] if the member refused it.
+    RetrySame,
+    /// Leave it where it is: the member keeps the call and may answer on any other socket of its session
+    /// (WIRE 4.2). Its deadline and the session checks still bound it.
+    Wait,
+    /// The member's own error is the answer: pass it on as it came.
+    PassOn,
+    /// Answer the caller with this error, and cancel the call at the member if there still is one.
+    Answer(ErrorKind),
+    /// The caller has its answer: only forget the call.
+    Nothing,
+}
+
+impl Class {
+    /// The class of an operation. `paging` says whether a search's options carry a page cookie.
+    pub fn of(operation: Operation, paging: Paging) -> Self {
+        use Operation as Op;
+        match operation {
+            // `test` warms the connector up, which may be done as often as one likes.
+            Op::Schema | Op::Validate | Op::Test | Op::Get | Op::ResolveUsername | Op::LatestSyncToken => {
+                Self::PureRead
+            }
+            Op::Authenticate => Self::CountedRead,
+            Op::Search if paging == Paging::Continues => Self::Page,
+            Op::Search | Op::Sync => Self::Stream,
+            Op::ConnectorEventSubscription | Op::SyncEventSubscription => Self::Subscription,
+            Op::Create
+            | Op::Update
+            | Op::Delete
+            | Op::ScriptOnConnector
+            | Op::ScriptOnResource
+            | Op::Batch
+            | Op::ConfigurationChange
+            | Op::Unknown => Self::Write,
+        }
+    }
+}
+
+/// Whether a search continues a paged one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Paging {
+    /// No page cookie: the first page, or no paging.
+    Starts,
+    /// A page cookie that an earlier page gave.
+    Continues,
+}
+
+/// Decides. A function of its arguments and nothing else.
+pub fn decide(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Verdict {
+    match rule(class, stage, fault) {
+        Verdict::RetrySame if attempts.same >= RETRIES_SAME_MAX => match (class, stage, fault) {
+            (Class::Page, ..) => Verdict::Answer(ErrorKind::PageLost),
+            (_, Stage::MaybeSent, Fault::SocketLost) => Verdict::Wait,
+            _ => elsewhere(class, stage, fault, attempts),
+        },
+        Verdict::RetryElsewhere => elsewhere(class, stage, fault, attempts),
+        verdict => verdict,
+    }
+}
+
+/// The bounds on moving a call.
+fn elsewhere(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Verdict {
+    let took_members = fault == Fault::MemberLost && stage != Stage::Unsent;
+    if took_members && attempts.losses >= POISON_LOSSES_MAX {
+        Verdict::Answer(ErrorKind::Poison)
+    } else if attempts.elsewhere < RETRIES_ELSEWHERE_MAX {
+        Verdict::RetryElsewhere
+    } else if fault == Fault::ConnectorNotFound {
+        Verdict::PassOn
+    } else if took_members {
+        Verdict::Answer(lost(class, stage))
+    } else {
+        Verdict::Answer(ErrorKind::NoMember)
+    }
+}
+
+/// The table, before any bound on repetition.
+fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
+    use Class::{Page, PureRead, Stream, Write};
+    use Fault as F;
+    use Stage::{Answered, MaybeSent, PartlyAnswered, Unsent};
+    let give_up = Verdict::Answer(lost(class, stage));
+    match (fault, stage, class) {
+        (_, Answered, _) => Verdict::Nothing,
+
+        (F::MemberLost, Unsent | MaybeSent, Page) => give_up,
+        (F::MemberLost, Unsent, _) => Verdict::RetryElsewhere,
+        (F::MemberLost, MaybeSent, PureRead | Stream) => Verdict::RetryElsewhere,
+        (F::MemberLost, _, _) => give_up,
+
+        (F::SocketLost, Unsent, _) => Verdict::RetrySame,
+        (F::SocketLost, MaybeSent, PureRead | Stream) => Verdict::RetrySame,
+        (F::SocketLost, _, _) => Verdict::Wait,
+
+        (F::RefusedBeforeHandshake | F::IdInUse, Unsent | MaybeSent, _) => Verdict::RetrySame,
+        (F::RefusedBeforeHandshake | F::IdInUse, PartlyAnswered, _) => give_up,
+
+        (F::ConnectorNotFound, _, Page) | (F::ConnectorNotFound, PartlyAnswered, _) => Verdict::PassOn,
+        (F::ConnectorNotFound, _, _) => Verdict::RetryElsewhere,
+
+        (F::CallerTooSlow, MaybeSent | PartlyAnswered, Write) => give_up,
+        (F::CallerTooSlow, _, _) => Verdict::Answer(ErrorKind::CallerTooSlow),
+
+        (F::TooLarge, Unsent, _) => Verdict::Answer(ErrorKind::RequestTooLarge),
+        (F::TooLarge, _, Write) => give_up,
+        (F::TooLarge, _, _) => Verdict::Answer(ErrorKind::AnswerTooLarge),
+
+        (F::EndLooksCut, _, Stream | Page) => Verdict::Answer(ErrorKind::StreamCut),
+        (F::EndLooksCut, _, _) => give_up,
+
+        (F::NoMember, _, Page) => give_up,
+        (F::NoMember, Unsent, _) => Verdict::Answer(ErrorKind::NoMember),
+        (F::NoMember, MaybeSent, PureRead | Stream) => Verdict::Answer(ErrorKind::NoMember),
+        (F::NoMember, _, _) => give_up,
+
+        (F::DeadlinePassed, MaybeSent | PartlyAnswered, Write) => Verdict::Answer(ErrorKind::DeadlineUnknown),
+        (F::DeadlinePassed, _, _) => Verdict::Answer(ErrorKind::Deadline),
+
+        (F::Draining, Unsent, _) => Verdict::Answer(ErrorKind::Draining),
+        (F::Draining, MaybeSent, PureRead | Stream | Page) => Verdict::Answer(ErrorKind::Draining),
+        (F::Draining, _, _) => give_up,
+    }
+}
+
+/// The error of a call whose answer will not come, and that cannot be repeated for its caller.
+fn lost(class: Class, stage: Stage) -> ErrorKind {
+    match (class, stage) {
+        (Class::Write, Stage::Unsent) => ErrorKind::NoMember,
+        (Class::Write, _) => ErrorKind::OutcomeUnknown,
+        (Class::CountedRead, Stage::Unsent) => ErrorKind::NoMember,
+        (Class::CountedRead, _) => ErrorKind::LoginUnknown,
+        (Class::Stream, Stage::PartlyAnswered) => ErrorKind::StreamCut,
+        (Class::PureRead | Class::Stream, _) => ErrorKind::AnswerLost,
+        (Class::Page, _) => ErrorKind::PageLost,
+        (Class::Subscription, _) => ErrorKind::SubscriptionLost,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! The errors the router answers with in its own name, and how each looks to the caller, to the log and to
+//! the metrics.
+//!
+//! The exception class is what IDM acts on (WIRE 5.1). OpenIDM turns ConnectionFailed, ConnectionBroken,
+//! ConnectorIO, OperationTimeout and Retryable into HTTP 503, which callers and its own (opt-in) retries take
+//! as "try again"; a plain ConnectorException becomes 500, which nobody repeats by themselves. So the first
+//! family stands for calls that may be repeated, and ConnectorException for all that must not be.
+
+use rcs_proto::operation::Operation;
+
+use crate::limits::{CALL_BACKLOG_BYTES_MAX, CALLS_PER_SESSION_MAX, FRAME_BYTES_MAX};
+
+/// Why the router answers a call by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No member could take the call; it was not run (G15).
+    NoMember,
+    /// A read's member was lost and no more attempts are allowed.
+    AnswerLost,
+    /// An authenticate's member was lost: it may have been counted as an attempt.
+    LoginUnknown,
+    /// A stream broke off, or its end looks cut, after objects were delivered.
+    StreamCut,
+    /// The member that holds the state of a paged search is gone.
+    PageLost,
+    /// The member of a subscription is gone.
+    SubscriptionLost,
+    /// A call that may change something may have been run, or not (P2).
+    OutcomeUnknown,
+    /// The call was lost with several members in a row.
+    Poison,
+    /// The caller did not take its answer.
+    CallerTooSlow,
+    /// The request is over the frame limit; it was not run.
+    RequestTooLarge,
+    /// The answer is over the frame limit.
+    AnswerTooLarge,
+    /// The router is shutting down.
+    Draining,
+    /// A read, or a call that was not run, passed its deadline.
+    Deadline,
+    /// A call that may change something passed its deadline while a member had it.
+    DeadlineUnknown,
+    /// The caller's session has too many calls open; it was not run.
+    TooManyCalls,
+    /// No group has the connector; it was not run.
+    UnknownConnector,
+    /// Several groups have the connector and nothing says which is meant; it was not run.
+    AmbiguousConnector,
+}
+
+/// The label of a finished call in metrics and logs (DESIGN 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Answered by a member.
+    Ok,
+    /// Answered by a member with an error of its own.
+    ConnectorError,
+    /// Refused or given up by the router; nothing was changed.
+    Unavailable,
+    /// Something may have been changed, or not.
+    Unknown,
+    /// Ended by its caller, or because its caller did not take the answer.
+    Cancelled,
+    /// Ran out of time.
+    Deadline,
+}
+
+/// What is known about a call when it fails; none of it secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circumstances<'a> {
+    /// The operation.
+    pub operation: Operation,
+    /// The group's name, if the call got as far as having one.
+    pub group: Option<&'a str>,
+    /// The name of the member that has or had the call.
+    pub member: Option<&'a str>,
+}
+
+/// An error as it goes to the caller in `response.error`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError {
+    /// Java class name for `exceptionClass`.
+    pub class: &'static str,
+    /// Text for `message`: what happened and what to do.
+    pub message: String,
+    /// Label of the call.
+    pub outcome: Outcome,
+}
+
+impl Outcome {
+    /// Every label.
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::ConnectorError, Self::Unavailable, Self::Unknown, Self::Cancelled, Self::Deadline];
+
+    /// The label itself.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ConnectorError => "connector_error",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+            Self::Cancelled => "cancelled",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 17] = [
+        Self::NoMember,
+        Self::AnswerLost,
+        Self::LoginUnknown,
+        Self::StreamCut,
+        Self::PageLost,
+        Self::SubscriptionLost,
+        Self::OutcomeUnknown,
+        Self::Poison,
+        Self::CallerTooSlow,
+        Self::RequestTooLarge,
+        Self::AnswerTooLarge,
+        Self::Draining,
+        Self::Deadline,
+        Self::DeadlineUnknown,
+        Self::TooManyCalls,
+        Self::UnknownConnector,
+        Self::AmbiguousConnector,
+    ];
+
+    /// The word for the log.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NoMember => "no_member",
+            Self::AnswerLost => "answer_lost",
+            Self::LoginUnknown => "login_unknown",
+            Self::StreamCut => "stream_cut",
+            Self::PageLost => "page_lost",
+            Self::SubscriptionLost => "subscription_lost",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Poison => "poison",
+            Self::CallerTooSlow => "caller_too_slow",
+            Self::RequestTooLarge => "request_too_large",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::Draining => "draining",
+            Self::Deadline => "deadline",
+            Self::DeadlineUnknown => "deadline_unknown",
+            Self::TooManyCalls => "too_many_calls",
+            Self::UnknownConnector => "unknown_connector",
+            Self::AmbiguousConnector => "ambiguous_connector",
+        }
+    }
+
+    /// The metric label of a call that ends with this error.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::OutcomeUnknown | Self::LoginUnknown => Outcome::Unknown,
+            Self::CallerTooSlow => Outcome::Cancelled,
+            Self::Deadline | Self::DeadlineUnknown => Outcome::Deadline,
+            Self::NoMember
+            | Self::AnswerLost
+            | Self::StreamCut
+            | Self::PageLost
+            | Self::SubscriptionLost
+            | Self::Poison
+            | Self::RequestTooLarge
+            | Self::AnswerTooLarge
+            | Self::Draining
+            | Self::TooManyCalls
+            | Self::UnknownConnector
+            | Self::AmbiguousConnector => Outcome::Unavailable,
+        }
+    }
+
+    /// Whether somebody may send the call again without looking first.
+    pub const fn repeatable(self) -> Repeatable {
+        match self {
+            Self::NoMember
+            | Self::AnswerLost
+            | Self::StreamCut
+            | Self::PageLost
+            | Self::SubscriptionLost
+            | Self::Draining
+            | Self::Deadline
+            | Self::TooManyCalls => Repeatable::Yes,
+            // A login that counts twice may lock an account; a poison, slow or oversized call would do the
+            // same again.
+            Self::LoginUnknown
+            | Self::OutcomeUnknown
+            | Self::DeadlineUnknown
+            | Self::Poison
+            | Self::CallerTooSlow
+            | Self::RequestTooLarge
+            | Self::AnswerTooLarge
+            | Self::UnknownConnector
+            | Self::AmbiguousConnector => Repeatable::No,
+        }
+    }
+
+    /// The Java class that makes IDM do the right thing.
+    pub const fn exception_class(self) -> &'static str {
+        match self {
+            // What a Java caller sees without a router when no server is there (WIRE 4.5).
+            Self::NoMember => "org.identityconnectors.framework.common.exceptions.ConnectionFailedException",
+            Self::AnswerLost | Self::SubscriptionLost => {
+                "org.identityconnectors.framework.common.exceptions.ConnectionBrokenException"
+            }
+            Self::StreamCut | Self::PageLost | Self::Draining | Self::TooManyCalls => {
+                "org.identityconnectors.framework.common.exceptions.RetryableException"
+            }
+            Self::Deadline => "org.identityconnectors.framework.common.exceptions.OperationTimeoutException",
+            Self::LoginUnknown
+            | Self::OutcomeUnknown
+            | Self::DeadlineUnknown
+            | Self::Poison
+            | Self::CallerTooSlow
+            | Self::RequestTooLarge
+            | Self::AnswerTooLarge
+            | Self::UnknownConnector
+            | Self::AmbiguousConnector => {
+                "org.identityconnectors.framework.common.exceptions.ConnectorException"
+            }
+        }
+    }
+
+    /// The error as it goes to the caller.
+    pub fn to_error(self, call: &Circumstances<'_>) -> CallError {
+        CallError { class: self.exception_class(), message: self.message(call), outcome: self.outcome() }
+    }
+
+    fn message(self, call: &Circumstances<'_>) -> String {
+        let op = call.operation.label();
+        let group = call.group.map_or("no group".to_owned(), |g| format!("group {g}"));
+        let member = call.member.map_or("the member".to_owned(), |m| format!("member {m}"));
+        match self {
+            Self::NoMember => {
+                format!(
+                    "No member of {group} is available: {op} was not run. Repeat it; if this lasts, look at the members' state."
+                )
+            }
+            Self::AnswerLost => {
+                format!(
+                    "Lost {member} of {group} before it answered, and the retries are used up. {op} changes nothing: repeat it."
+                )
+            }
+            Self::LoginUnknown => format!(
+                "Outcome unknown: lost {member} of {group} before it answered. {op} was not repeated, as it may count as a failed login."
+            ),
+            Self::StreamCut => format!(
+                "The {op} at {member} of {group} broke off before its end. What was delivered is incomplete: discard it and start again."
+            ),
+            Self::PageLost => format!(
+                "Lost {member} of {group}, which holds the state of this paged {op}. Start again from the first page."
+            ),
+            Self::SubscriptionLost => {
+                format!(
+                    "Lost {member} of {group}, which delivered the events of this subscription. Subscribe again; events in between are missing."
+                )
+            }
+            Self::OutcomeUnknown => format!(
+                "Outcome unknown: {member} of {group} may or may not have run this {op}, and its answer cannot be had. \
+                 It was not sent again. Read the object before you repeat it."
+            ),
+            Self::Poison => format!(
+                "Two members of {group} were lost while they ran this {op}, the last one {member}. It was not sent to another: look at their logs."
+            ),
+            Self::CallerTooSlow => format!(
+                "The answer of this {op} was not taken fast enough: {} MiB waited for its caller. It was cancelled at {member} of {group}. \
+                 Use smaller pages, or read faster.",
+                CALL_BACKLOG_BYTES_MAX >> 20
+            ),
+            Self::RequestTooLarge => {
+                format!(
+                    "The request is larger than {} MiB: {op} was not run. Send less at once.",
+                    FRAME_BYTES_MAX >> 20
+                )
+            }
+            Self::AnswerTooLarge => format!(
+                "An answer of {member} of {group} to this {op} is larger than {} MiB. Ask for fewer attributes or objects.",
+                FRAME_BYTES_MAX >> 20
+            ),
+            Self::Draining => {
+                format!("The router is shutting down: {op} has no answer and changed nothing. Repeat it.")
+            }
+            Self::Deadline => {
+                format!("The {op} was not finished in time by {group} and was given up. It changed nothing.")
+            }
+            Self::DeadlineUnknown => format!(
+                "Outcome unknown: {member} of {group} did not finish this {op} in time and may still run it. \
+                 Read the object before you repeat it."
+            ),
+            Self::TooManyCalls => {
+                format!(
+                    "More than {CALLS_PER_SESSION_MAX} calls are open: {op} was not run. Wait for others to finish, then repeat it."
+                )
+            }
+            Self::UnknownConnector => {
+                format!(
+                    "No group of this router has the connector: {op} was not run. Check bundleName, bundleVersion and connectorName, and that a member is connected."
+                )
+            }
+            Self::AmbiguousConnector => {
+                format!(
+                    "Several groups have this connector: {op} was not run. Connect to /openicf/GROUP to say which one is meant."
+                )
+            }
+        }
+    }
+}
+
+/// Whether the same call may be sent again blindly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Repeatable {
+    /// It was not run, or running it again does no harm.
+    Yes,
+    /// It may have changed something, or would fail the same way.
+    No,
+}
