@@ -77,12 +77,16 @@ pub enum Value {
     File(String),
     /// `URI`
     Uri(String),
+    /// `Class`: a class as a value.
+    Class(ClassName),
     /// `QualifiedUid`
     QualifiedUid(ObjectClass, Uid),
     /// `ObjectClass`
     ObjectClass(ObjectClass),
-    /// `Uid` as a plain value (options may hold one).
+    /// `Uid` as a plain value (options may hold one), or the value of a `__UID__` attribute that has a revision.
     Uid(Uid),
+    /// `Attribute` or `Name` as a plain value (a script may return one).
+    Attribute(Attribute),
     /// `SortKey`
     SortKey(SortKey),
     /// `Script`
@@ -91,6 +95,13 @@ pub enum Value {
     Array(ClassName, Vec<Value>),
     /// `List`
     List(Vec<Value>),
+    /// `Set`; `case_insensitive` is Java's folding set.
+    Set {
+        /// Whether Java folds the members' case.
+        case_insensitive: bool,
+        /// Members in the order on the wire.
+        items: Vec<Value>,
+    },
     /// `Map`; `case_insensitive` is Java's folding map.
     Map {
         /// Whether Java folds the keys' case.
@@ -101,10 +112,11 @@ pub enum Value {
 }
 
 impl Value {
-    /// The text of a `String` value.
+    /// The text of a `String` or of a `Uid`.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
+            Value::Uid(uid) => Some(&uid.value),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 pub mod envelope;
 pub mod frames;
 pub mod icf;
+pub mod legacy;
 pub mod limits;
 pub mod messages;
 pub mod operation;

@@ -48,3 +48,30 @@ pub const STREAM_AHEAD_MAX: usize = 65_536;
 const _: () = assert!(INFOS_AGAIN.as_millis() > HOLD_OFF.as_millis());
 const _: () = assert!(CHECK_CROSSING.as_millis() < CHECK_EVERY.as_millis());
 const _: () = assert!(HANDSHAKE_DEADLINE.as_millis() > HOLD_OFF.as_millis());
+
+// --- the legacy serialisation (LEGACY section 12) ---
+
+/// Largest legacy blob that is read, in bytes. The default of [`crate::legacy::read_within`].
+pub const LEGACY_BLOB_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Deepest nesting of objects in a legacy blob; the deepest that was seen on the wire is 8.
+pub const LEGACY_DEPTH_MAX: usize = 64;
+
+/// Array marks in front of one class, i.e. dimensions.
+pub const LEGACY_ARRAY_MARKS_MAX: u8 = 8;
+
+/// Names in the pool of a legacy blob.
+pub const LEGACY_POOL_NAMES_MAX: usize = 4096;
+
+/// Bytes of one name in the pool.
+pub const LEGACY_NAME_BYTES_MAX: usize = 256;
+
+/// Objects in a legacy blob, nulls included.
+pub const LEGACY_OBJECTS_MAX: u32 = 1_000_000;
+
+/// Decimal digits of a `BigInteger` and of a `BigDecimal`'s unscaled value. Digits are never produced from a scale.
+pub const LEGACY_DIGITS_MAX: usize = 1000;
+
+// Spans inside a blob and indices into its pool are kept in 32 and 16 bits.
+const _: () = assert!(LEGACY_BLOB_BYTES_MAX <= u32::MAX as usize);
+const _: () = assert!(LEGACY_POOL_NAMES_MAX <= u16::MAX as usize);

@@ -1,0 +1,10 @@
+//! Tests of this crate against golden vectors and generated values. One binary, so that it links once.
+
+// The lint's own exception for tests covers test functions, not the helpers between them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod legacy_describe;
+mod legacy_reader;
+mod legacy_typed;
+mod legacy_vectors;
+mod vectors;
