@@ -9,13 +9,13 @@ use std::time::Duration;
 /// stored the handshake; refusals were seen up to 122 ms after it, none after 200 ms (WIRE 7, consequence 2).
 pub const HOLD_OFF: Duration = Duration::from_millis(200);
 
-/// Beyond the hold-off, for how long an answer is kept to be sent again if the peer refuses it after all.
-pub const YOUNG_SOCKET: Duration = Duration::from_secs(2);
+/// Last frames of answers are kept for so long: they are sent again if the peer refuses them, or if their socket dies.
+pub const RECENT_ANSWER_KEPT: Duration = Duration::from_secs(10);
 
-/// Answers kept for that, in frames.
+/// Such frames kept in one session.
 pub const RECENT_ANSWERS_MAX: usize = 256;
 
-/// Answers kept for that, in bytes.
+/// The same in bytes.
 pub const RECENT_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Longest time between a socket's upgrade and its handshake.

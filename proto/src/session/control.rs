@@ -42,6 +42,10 @@ impl Control {
         self.due_at = Some(now);
     }
 
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.due_at
+    }
+
     pub(super) fn due(&self, now: Moment) -> Option<Ask> {
         self.due_at.filter(|due_at| *due_at <= now)?;
         Some(if self.wants_infos { Ask::ConnectorInfo } else { Ask::Check })

@@ -18,7 +18,7 @@ use bytes::Bytes;
 pub use self::control::Checked;
 use self::control::Control;
 pub use self::handshake::{Handshake, HandshakeError, HandshakeStep, Remote, Side};
-use self::recent::RecentAnswers;
+use self::recent::{RecentAnswers, Sent};
 pub use self::stream::{Reorder, StreamError, StreamOrder};
 use crate::envelope::{Envelope, ErrorHead, Kind, UnknownKind};
 use crate::frames::{self, Identity};
@@ -202,12 +202,21 @@ impl<K: Copy> Session<K> {
         self.open.len()
     }
 
-    /// Notes the last frame of an answer, so that it can be sent again if a young socket refuses it (WIRE 7.1).
+    /// Notes the last frame of an answer: it may be refused by a peer that does not know the socket yet (WIRE 7.1), and it
+    /// may die with its socket.
     pub fn sent_final(&mut self, socket: SocketId, id: i64, frame: &Bytes, now: Moment) {
-        let ready_at = self.sockets.iter().find(|(open, _)| *open == socket).map(|(_, ready_at)| *ready_at);
-        if ready_at.is_some_and(|ready_at| now < ready_at + limits::YOUNG_SOCKET) {
-            self.recent.keep(id, frame);
-        }
+        self.recent.keep(Sent { socket, id, at: now, frame: frame.clone() });
+    }
+
+    /// The last frames that went out on a socket shortly before it died and may not have arrived. To be sent again on
+    /// another one: a peer that did get them drops the copies, as their ids are no longer open there (WIRE 4.3).
+    pub fn unconfirmed(&mut self, dead: SocketId, now: Moment) -> Vec<(i64, Bytes)> {
+        self.recent.take_of(dead, now)
+    }
+
+    /// When [`Session::due_check`] has something to send next.
+    pub fn next_check(&self) -> Option<Moment> {
+        self.control.next()
     }
 
     /// Reads a frame that arrived on one of the session's sockets.

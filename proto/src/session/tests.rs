@@ -178,3 +178,16 @@ fn calls_that_the_peer_no_longer_lists_are_found_after_three_checks() {
     assert_eq!(found, [(vec![], vec![]), (vec![], vec![]), (vec![1], vec![3])]);
     assert_eq!(session.close(lost), Some(1));
 }
+
+#[test]
+fn last_frames_of_a_dead_socket_are_sent_again_and_old_ones_forgotten() {
+    let mut session = joined(&[1, 2]);
+    for (socket, id, ms) in [(1, 10, 0), (1, 11, 9_000), (2, 12, 9_500), (1, 13, 12_000)] {
+        session.sent_final(SocketId(socket), id, test_answer(id).frame(), at(ms));
+    }
+    session.leave(SocketId(1));
+    let again: Vec<i64> =
+        session.unconfirmed(SocketId(1), at(12_500)).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(again, [11, 13]);
+    assert!(session.unconfirmed(SocketId(1), at(12_500)).is_empty());
+}
