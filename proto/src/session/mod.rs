@@ -21,7 +21,7 @@ pub use self::handshake::{Handshake, HandshakeError, HandshakeStep, Remote, Side
 use self::recent::{RecentAnswers, Sent};
 pub use self::stream::{Reorder, StreamError, StreamOrder};
 use crate::envelope::{Envelope, ErrorHead, Kind, UnknownKind};
-use crate::frames::{self, Identity};
+use crate::frames;
 use crate::limits;
 use crate::operation::Operation;
 use crate::time::Moment;
@@ -81,6 +81,8 @@ pub enum Event<K> {
     Control(Checked<K>),
     /// The peer's connectors, as a legacy blob.
     ConnectorInfos(Bytes),
+    /// A repeated handshake on a live socket: to be answered as the first was; it changes nothing (WIRE 4.1).
+    HandshakeAgain,
     /// To be sent back on the same socket: what the protocol itself answers.
     Reply(Bytes),
     /// Nothing to do, and why.
@@ -220,7 +222,7 @@ impl<K: Copy> Session<K> {
     }
 
     /// Reads a frame that arrived on one of the session's sockets.
-    pub fn receive(&mut self, envelope: &Envelope, identity: &Identity, now: Moment) -> Event<K> {
+    pub fn receive(&mut self, envelope: &Envelope, now: Moment) -> Event<K> {
         let id = envelope.message_id;
         match &envelope.kind {
             Kind::Operation(head) if head.operation == Operation::ConfigurationChange => {
@@ -243,8 +245,7 @@ impl<K: Copy> Session<K> {
                     false => Event::ConnectorInfos(response.connector_infos.clone()),
                 }
             }
-            // A repeated handshake on a live socket is answered and changes nothing (WIRE 4.1).
-            Kind::HandshakeRequest(_) => Event::Reply(frames::handshake_response(identity)),
+            Kind::HandshakeRequest(_) => Event::HandshakeAgain,
             Kind::HandshakeResponse(_) => Event::Ignored(Ignored::LateHandshake),
             Kind::Unknown(kind) => Event::Reply(frames::error(id, CONNECTOR_EXCEPTION, unknown_text(*kind))),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::frames::Ask;
+use crate::frames::{Ask, Identity};
 use crate::messages::{OperationRequest, OperationResponse, TestOpRequest, TestOpResponse};
 
 fn at(ms: u64) -> Moment {
@@ -97,30 +97,24 @@ fn a_young_socket_comes_last() {
 fn answers_find_their_call_and_late_ones_are_ignored() {
     let mut session = joined(&[1]);
     let id = session.open(7, at(0));
-    assert!(matches!(session.receive(&test_answer(id), &identity(), at(1)), Event::Answer(7)));
+    assert!(matches!(session.receive(&test_answer(id), at(1)), Event::Answer(7)));
     assert_eq!(session.close(id), Some(7));
-    assert!(matches!(
-        session.receive(&test_answer(id), &identity(), at(1)),
-        Event::Ignored(Ignored::UnknownId)
-    ));
+    assert!(matches!(session.receive(&test_answer(id), at(1)), Event::Ignored(Ignored::UnknownId)));
     assert_eq!(session.open(8, at(2)), id + 1);
 }
 
 #[test]
 fn an_id_in_use_is_refused_and_the_running_call_goes_on() {
     let mut session = joined(&[1]);
-    assert!(matches!(session.receive(&test_request(-5), &identity(), at(0)), Event::Call));
+    assert!(matches!(session.receive(&test_request(-5), at(0)), Event::Call));
     assert!(session.accept(-5, 1, at(0)));
-    let Event::Reply(reply) = session.receive(&test_request(-5), &identity(), at(0)) else { panic!("reply") };
+    let Event::Reply(reply) = session.receive(&test_request(-5), at(0)) else { panic!("reply") };
     let Kind::Error(error) = parsed(reply).kind else { panic!("error") };
     assert_eq!(error.class, "java.lang.IllegalStateException");
-    assert!(matches!(
-        session.receive(&parsed(frames::cancel(-5)), &identity(), at(0)),
-        Event::Cancel(Some(1))
-    ));
+    assert!(matches!(session.receive(&parsed(frames::cancel(-5)), at(0)), Event::Cancel(Some(1))));
     session.finish(-5);
-    assert!(matches!(session.receive(&parsed(frames::cancel(-5)), &identity(), at(0)), Event::Cancel(None)));
-    assert!(matches!(session.receive(&test_request(-5), &identity(), at(0)), Event::Call));
+    assert!(matches!(session.receive(&parsed(frames::cancel(-5)), at(0)), Event::Cancel(None)));
+    assert!(matches!(session.receive(&test_request(-5), at(0)), Event::Call));
 }
 
 /// WIRE 7.1: an error about a response carries the response's id, which may be that of a request of ours.
@@ -132,13 +126,13 @@ fn a_refused_answer_never_ends_our_own_call_of_the_same_id() {
     session.sent_final(SocketId(1), id, &answer, at(300));
     let text = "Connection received response before handshake";
     let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
-    let Event::AnswerRefused(Some(again)) = session.receive(&refusal, &identity(), at(310)) else {
+    let Event::AnswerRefused(Some(again)) = session.receive(&refusal, at(310)) else {
         panic!("the answer is to be sent again")
     };
     assert_eq!(again, answer);
     let text = "Connection received request before handshake";
     let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
-    assert!(matches!(session.receive(&refusal, &identity(), at(310)), Event::NotRun(3)));
+    assert!(matches!(session.receive(&refusal, at(310)), Event::NotRun(3)));
 }
 
 #[test]
@@ -153,7 +147,7 @@ fn connectors_are_asked_for_until_they_are_known() {
     let (_, frame) = session.due_check(again).unwrap();
     assert_eq!(frame, frames::control_request(2, Ask::ConnectorInfo, &[], &[2]));
     let infos = parsed(frames::control_response(2, Some(Bytes::from_static(b"list"))));
-    assert!(matches!(session.receive(&infos, &identity(), again), Event::ConnectorInfos(_)));
+    assert!(matches!(session.receive(&infos, again), Event::ConnectorInfos(_)));
     let (_, frame) = session.due_check(again + limits::CHECK_EVERY).unwrap();
     assert_eq!(frame, frames::control_request(3, Ask::Check, &[], &[3]));
 }
@@ -170,7 +164,7 @@ fn calls_that_the_peer_no_longer_lists_are_found_after_three_checks() {
         let now = at(minute * 60_000);
         let fresh = session.open(9, now);
         let check = parsed(frames::control_request(90, Ask::ConnectorInfo, &[listed], &[51]));
-        let Event::Control(checked) = session.receive(&check, &identity(), now) else { panic!("control") };
+        let Event::Control(checked) = session.receive(&check, now) else { panic!("control") };
         assert!(checked.wants_connector_infos);
         found.push((checked.vanished, checked.abandoned));
         session.close(fresh);
