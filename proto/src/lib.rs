@@ -1,5 +1,7 @@
 //! Every byte format of the OpenICF remote protocol, and the session protocol as a state machine without I/O.
 
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod envelope;
 pub mod frames;
 pub mod icf;

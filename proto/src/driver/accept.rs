@@ -1,0 +1,379 @@
+//! The accepting end of the HTTP upgrade, tolerant of the Java dialler's headers and strict about everything else (WIRE 1.1).
+//!
+//! Refusals carry a sentence, their exact length and `Connection: close`, and then the connection is ended: a Java dialler would
+//! hold an open one for ever (WIRE 1.1, 11.14).
+
+use std::fmt::Write;
+use std::io;
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::http::{self, HeadError};
+use super::{Role, SUBPROTOCOL, Transport, WebSocket, limits};
+use crate::icf::Secret;
+
+/// A request for a WebSocket, checked as far as HTTP goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpgradeRequest {
+    /// Path with percent escapes resolved, without the query: `/openicf/GROUP`.
+    pub path: String,
+    /// What the peer says it is.
+    pub authorization: Authorization,
+    /// Subprotocols offered, each once, in their order; empty, or with [`SUBPROTOCOL`] among them.
+    pub subprotocols: Vec<String>,
+    /// Where the connection comes from.
+    pub peer: SocketAddr,
+}
+
+/// The `Authorization` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authorization {
+    /// None was sent.
+    Absent,
+    /// One that is not Basic, has no colon, or is given twice. A stock acceptor answers 401, as to an absent one.
+    Unusable,
+    /// Basic.
+    Basic(Credentials),
+}
+
+/// A Basic principal and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// User name: anything but a colon.
+    pub principal: String,
+    /// The key; compare it in constant time.
+    pub secret: Secret<String>,
+}
+
+/// A refused upgrade: what the peer and the log are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The answer's status.
+    pub status: RefusalStatus,
+    /// One line of plain text for the body; it says what to do and holds no secret.
+    pub sentence: String,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(status: RefusalStatus, sentence: impl Into<String>) -> Self {
+        Self { status, sentence: sentence.into() }
+    }
+}
+
+/// The statuses of refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalStatus {
+    /// 400
+    BadRequest,
+    /// 401, with the challenge that a stock acceptor sends.
+    Unauthorized,
+    /// 403
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 408
+    RequestTimeout,
+    /// 426
+    UpgradeRequired,
+    /// 431
+    HeadTooLarge,
+    /// 503
+    Unavailable,
+}
+
+impl RefusalStatus {
+    /// The number.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::RequestTimeout => 408,
+            Self::UpgradeRequired => 426,
+            Self::HeadTooLarge => 431,
+            Self::Unavailable => 503,
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::BadRequest => "Bad Request",
+            Self::Unauthorized => "Unauthorized",
+            Self::Forbidden => "Forbidden",
+            Self::NotFound => "Not Found",
+            Self::RequestTimeout => "Request Timeout",
+            Self::UpgradeRequired => "Upgrade Required",
+            Self::HeadTooLarge => "Request Header Fields Too Large",
+            Self::Unavailable => "Service Unavailable",
+        }
+    }
+
+    fn extra_header(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "WWW-Authenticate: Basic realm=\"openicf.forgerock.org\"\r\n",
+            Self::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+            _ => "",
+        }
+    }
+}
+
+/// Why a connection did not become a WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It was refused; the peer has been told.
+    #[error("refused with {}: {}", .0.status.code(), .0.sentence)]
+    Refused(Refusal),
+    /// The peer ended it before it had asked for anything: port scanners and TCP health checks do.
+    #[error("the peer closed the connection before it sent a request")]
+    Closed,
+    /// TLS on a plain listener.
+    #[error(
+        "the peer speaks TLS, but this listener has none; clear useSSL at the peer, or give the listener a key store"
+    )]
+    TlsOnPlain,
+    /// HTTP without TLS on a TLS listener.
+    #[error("the peer does not speak TLS, but this listener does; set useSSL at the peer")]
+    PlainOnTls,
+    /// Neither HTTP nor TLS.
+    #[error("the peer speaks neither HTTP nor TLS")]
+    NotHttp,
+    /// The TLS handshake failed.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(#[source] io::Error),
+    /// The socket failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads an upgrade request, lets `decide` judge it, and answers. `decide` may return anything that it found out.
+///
+/// # Errors
+/// [`AcceptError`]; the peer has had its answer, and the connection is closed.
+pub async fn accept<S, T>(
+    stream: S,
+    peer: SocketAddr,
+    decide: impl FnOnce(&UpgradeRequest) -> Result<T, Refusal>,
+) -> Result<(WebSocket, UpgradeRequest, T), AcceptError>
+where
+    S: Transport,
+{
+    let pending = Pending::read(stream, peer).await?;
+    match decide(&pending.request) {
+        Ok(found) => {
+            let (socket, request) = pending.accept().await?;
+            Ok((socket, request, found))
+        }
+        Err(refusal) => Err(pending.refuse(refusal).await),
+    }
+}
+
+/// An upgrade request that waits for its answer; for deciders that must wait themselves.
+#[derive(Debug)]
+pub struct Pending<S> {
+    stream: S,
+    request: UpgradeRequest,
+    accept_key: String,
+    leftover: Bytes,
+}
+
+impl<S: Transport> Pending<S> {
+    /// Reads a request within [`limits::UPGRADE_DEADLINE`] and [`limits::HTTP_HEAD_BYTES`].
+    ///
+    /// # Errors
+    /// [`AcceptError`]; what is no acceptable upgrade has been answered.
+    pub async fn read(mut stream: S, peer: SocketAddr) -> Result<Self, AcceptError> {
+        let mut buffer = BytesMut::new();
+        let read = timeout(limits::UPGRADE_DEADLINE, http::read_head(&mut stream, &mut buffer)).await;
+        let refusal = match read {
+            Ok(Ok(length)) => {
+                let head = buffer.split_to(length).freeze();
+                match parse(&head, peer) {
+                    Ok((request, accept_key)) => {
+                        return Ok(Self { stream, request, accept_key, leftover: buffer.freeze() });
+                    }
+                    Err(refusal) => refusal,
+                }
+            }
+            Ok(Err(HeadError::TooLarge)) => Refusal::new(
+                RefusalStatus::HeadTooLarge,
+                format!("the request's head is longer than {} bytes", limits::HTTP_HEAD_BYTES),
+            ),
+            Ok(Err(HeadError::Closed { .. })) => return Err(AcceptError::Closed),
+            Ok(Err(HeadError::Tls)) => return Err(AcceptError::TlsOnPlain),
+            Ok(Err(HeadError::NotHttp)) => return Err(AcceptError::NotHttp),
+            Ok(Err(HeadError::Io(error))) => return Err(AcceptError::Io(error)),
+            Err(_) => Refusal::new(
+                RefusalStatus::RequestTimeout,
+                format!("the request was not complete within {} s", limits::UPGRADE_DEADLINE.as_secs()),
+            ),
+        };
+        Err(refuse(stream, refusal).await)
+    }
+
+    /// What the peer asks for.
+    pub fn request(&self) -> &UpgradeRequest {
+        &self.request
+    }
+
+    /// Answers 101.
+    ///
+    /// # Errors
+    /// [`AcceptError::Io`] if the answer could not be written in time.
+    pub async fn accept(mut self) -> Result<(WebSocket, UpgradeRequest), AcceptError> {
+        let echo = match self.request.subprotocols.is_empty() {
+            true => String::new(),
+            false => format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n"),
+        };
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\n{echo}\r\n",
+            self.accept_key
+        );
+        let write = async {
+            self.stream.write_all(answer.as_bytes()).await?;
+            self.stream.flush().await
+        };
+        timeout(limits::UPGRADE_DEADLINE, write).await.map_err(io::Error::from)??;
+        Ok((WebSocket::new(self.stream, Role::Server, self.leftover), self.request))
+    }
+
+    /// Answers with a refusal and ends the connection.
+    pub async fn refuse(self, refusal: Refusal) -> AcceptError {
+        refuse(self.stream, refusal).await
+    }
+}
+
+/// Writes the refusal, ends our direction, and listens a little: closing with unread bytes would reset the connection, and the
+/// peer's kernel would drop our answer.
+async fn refuse<S: Transport>(mut stream: S, refusal: Refusal) -> AcceptError {
+    let Refusal { status, sentence } = &refusal;
+    let mut answer = String::new();
+    write!(
+        answer,
+        "HTTP/1.1 {} {}\r\n{}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{sentence}\n",
+        status.code(),
+        status.reason(),
+        status.extra_header(),
+        sentence.len() + 1,
+    )
+    .expect("writing to a String cannot fail");
+    let exchange = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        let mut rest = stream.take(limits::REFUSAL_DRAIN_BYTES as u64);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // A peer that does not take its refusal loses only the sentence.
+    let _ = timeout(limits::REFUSAL_DRAIN, exchange).await;
+    AcceptError::Refused(refusal)
+}
+
+/// Checks a request's head; returns it with the value of `Sec-WebSocket-Accept`.
+fn parse(head: &[u8], peer: SocketAddr) -> Result<(UpgradeRequest, String), Refusal> {
+    let bad = |sentence: &str| Refusal::new(RefusalStatus::BadRequest, sentence);
+    let mut headers = [httparse::EMPTY_HEADER; limits::HTTP_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(head) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal::new(
+                RefusalStatus::HeadTooLarge,
+                format!("the request has more than {} headers", limits::HTTP_HEADERS),
+            ));
+        }
+        Ok(httparse::Status::Partial) | Err(_) => return Err(bad("this is not an HTTP/1.1 request")),
+    }
+    let (method, target, headers) =
+        (request.method.unwrap_or(""), request.path.unwrap_or(""), &*request.headers);
+    let upgrades = http::tokens(headers, "Upgrade").any(|token| token.eq_ignore_ascii_case("websocket"))
+        && http::tokens(headers, "Connection").any(|token| token.eq_ignore_ascii_case("upgrade"));
+    if !upgrades {
+        return Err(Refusal::new(
+            RefusalStatus::UpgradeRequired,
+            "this address speaks the OpenICF protocol on WebSockets; point a connector client at it, not a browser",
+        ));
+    }
+    if method != "GET" || request.version != Some(1) {
+        return Err(bad("a WebSocket must be asked for with GET and HTTP/1.1"));
+    }
+    if !http::tokens(headers, "Sec-WebSocket-Version").any(|version| version == "13") {
+        return Err(Refusal::new(RefusalStatus::UpgradeRequired, "only WebSocket version 13 is spoken here"));
+    }
+    let mut keys = http::values(headers, "Sec-WebSocket-Key");
+    let key = match (keys.next(), keys.next()) {
+        (Some(key), None) if BASE64_STANDARD.decode(key).is_ok_and(|key| key.len() == 16) => key,
+        _ => return Err(bad("the request needs one Sec-WebSocket-Key of 16 bytes in base64")),
+    };
+    let request = UpgradeRequest {
+        path: path(target).ok_or_else(|| bad("the request's path is not valid"))?,
+        authorization: authorization(headers),
+        subprotocols: subprotocols(headers)?,
+        peer,
+    };
+    Ok((request, http::accept_key(key)))
+}
+
+/// What is offered, each once. None at all is accepted, as a stock acceptor does.
+fn subprotocols(headers: &[httparse::Header<'_>]) -> Result<Vec<String>, Refusal> {
+    let mut offered: Vec<String> = Vec::new();
+    for token in http::tokens(headers, "Sec-WebSocket-Protocol") {
+        if !offered.iter().any(|known| known == token) {
+            offered.push(token.to_owned());
+        }
+    }
+    match offered.is_empty() || offered.iter().any(|token| token == SUBPROTOCOL) {
+        true => Ok(offered),
+        false => Err(Refusal::new(
+            RefusalStatus::BadRequest,
+            format!("the WebSocket subprotocol must be {SUBPROTOCOL}; other ones are not spoken here"),
+        )),
+    }
+}
+
+fn authorization(headers: &[httparse::Header<'_>]) -> Authorization {
+    let mut values = http::values(headers, "Authorization");
+    match (values.next(), values.next()) {
+        (None, _) => Authorization::Absent,
+        (Some(value), None) => basic(value).map_or(Authorization::Unusable, Authorization::Basic),
+        (Some(_), Some(_)) => Authorization::Unusable,
+    }
+}
+
+/// `Basic base64(principal ":" key)`, in ISO-8859-1: each byte is the character of that number.
+fn basic(value: &[u8]) -> Option<Credentials> {
+    let (scheme, encoded) = std::str::from_utf8(value).ok()?.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("Basic") {
+        return None;
+    }
+    let clear: String = BASE64_STANDARD.decode(encoded.trim()).ok()?.into_iter().map(char::from).collect();
+    let (principal, secret) = clear.split_once(':')?;
+    Some(Credentials { principal: principal.to_owned(), secret: Secret::new(secret.to_owned()) })
+}
+
+/// The target's path without its query, with `%41` resolved; `None` if it is not a clean absolute path.
+fn path(target: &str) -> Option<String> {
+    let path = target.split(['?', '#']).next().filter(|path| path.starts_with('/'))?;
+    let mut bytes = path.bytes();
+    let mut clear = Vec::with_capacity(path.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let (high, low) = (bytes.next()?, bytes.next()?);
+            clear.push((hex(high)? << 4) | hex(low)?);
+        } else {
+            clear.push(byte);
+        }
+    }
+    String::from_utf8(clear).ok().filter(|path| !path.contains(char::is_control))
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}

@@ -1,0 +1,323 @@
+//! The dialling end: TCP, TLS if asked for, and the HTTP upgrade as the Java dialler does it (WIRE 1.1).
+//!
+//! Written by hand because stock refusals have neither a length nor an end: the status line is all that is waited for.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
+
+use super::accept::Credentials;
+use super::http::{self, HeadError};
+use super::{ReadHalf, Role, SUBPROTOCOL, Transport, WebSocket, WriteHalf, limits, tune};
+
+/// Where and how to dial.
+#[derive(Clone, Debug)]
+pub struct DialTarget {
+    /// Host name or address, an IPv6 address without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Request path; a stock connector server answers only `/openicf`.
+    pub path: String,
+    /// How to speak TLS; `None` for plain TCP.
+    pub tls: Option<DialTls>,
+    /// Sent with the request, never after a challenge.
+    pub credentials: Credentials,
+    /// Limit for the TCP connection, and again for TLS and upgrade together.
+    pub connect_timeout: Duration,
+}
+
+/// TLS for a dialler.
+#[derive(Clone, Debug)]
+pub struct DialTls {
+    /// Trusted roots, client certificate.
+    pub config: Arc<ClientConfig>,
+    /// Name that the certificate must hold; `None` for the dialled host.
+    pub server_name: Option<String>,
+}
+
+/// Why a dial failed, in words for the log; never with the key.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The target itself cannot be dialled.
+    #[error("the target is not valid: {0}")]
+    BadTarget(&'static str),
+    /// No address for the host name.
+    #[error("the host name {host} cannot be resolved: {source}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No TCP connection; the last address tried.
+    #[error("no TCP connection to {address}: {source}")]
+    Connect {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No TCP connection within the limit.
+    #[error("no TCP connection to {host}:{port} within {limit:?}")]
+    ConnectTimeout {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The limit.
+        limit: Duration,
+    },
+    /// TLS was dialled, and the peer answered something else.
+    #[error("the peer does not speak TLS; clear useSSL here, or give the peer a key store")]
+    PlainPeer,
+    /// No TLS was dialled, and the peer answered with TLS or hung up without a word.
+    #[error("the peer answers with TLS; set useSSL here")]
+    TlsPeer,
+    /// The TLS handshake failed: a certificate, a name, a version.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(#[source] io::Error),
+    /// 401 or 403: a stock server answers 403 to a wrong key.
+    #[error("the peer refused our principal or key (HTTP {status}); compare the keys of both sides")]
+    WrongKey {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// 404
+    #[error("the peer has no OpenICF service at {path} (HTTP 404)")]
+    NoSuchPath {
+        /// The path.
+        path: String,
+    },
+    /// Another status than 101.
+    #[error("the peer refused the WebSocket with HTTP {status}")]
+    Refused {
+        /// The status.
+        status: u16,
+    },
+    /// No answer at all: a stock server treats unknown paths so (WIRE 1.1).
+    #[error("no HTTP answer at {path} within {limit:?}; a stock connector server answers only at /openicf")]
+    NoAnswer {
+        /// The path.
+        path: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The peer hung up before it had answered.
+    #[error("the peer closed the connection without an answer; it may want TLS, or be shutting down")]
+    Closed,
+    /// An answer that is not HTTP, or 101 without what belongs to it.
+    #[error("the peer's answer is not a WebSocket upgrade: {0}")]
+    NotWebSocket(&'static str),
+    /// The socket failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Dials, and returns the WebSocket with the peer's address.
+///
+/// # Errors
+/// [`DialError`], which says what to do about it where that is known.
+pub async fn dial(target: &DialTarget) -> Result<(WebSocket, SocketAddr), DialError> {
+    let key = BASE64_STANDARD.encode(fastrand::u128(..).to_ne_bytes());
+    let request = request(target, &key)?;
+    let (stream, peer) = connect(target).await?;
+    let upgrade = async {
+        match &target.tls {
+            Some(tls) => {
+                upgrade(MaybeTls::Tls(Box::new(start_tls(stream, target, tls).await?)), target, request, &key)
+                    .await
+            }
+            None => upgrade(MaybeTls::Plain(stream), target, request, &key).await,
+        }
+    };
+    match timeout(target.connect_timeout, upgrade).await {
+        Ok(result) => result.map(|socket| (socket, peer)),
+        Err(_) => Err(DialError::NoAnswer { path: target.path.clone(), limit: target.connect_timeout }),
+    }
+}
+
+/// Tries the host's addresses one after the other.
+async fn connect(target: &DialTarget) -> Result<(TcpStream, SocketAddr), DialError> {
+    let attempt = async {
+        let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
+            .await
+            .map_err(|source| DialError::Resolve { host: target.host.clone(), source })?;
+        let mut last = DialError::Resolve {
+            host: target.host.clone(),
+            source: io::Error::new(io::ErrorKind::NotFound, "it has no address"),
+        };
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    tune(&stream)?;
+                    return Ok((stream, address));
+                }
+                Err(source) => last = DialError::Connect { address, source },
+            }
+        }
+        Err(last)
+    };
+    timeout(target.connect_timeout, attempt).await.unwrap_or_else(|_| {
+        Err(DialError::ConnectTimeout {
+            host: target.host.clone(),
+            port: target.port,
+            limit: target.connect_timeout,
+        })
+    })
+}
+
+async fn start_tls(
+    stream: TcpStream,
+    target: &DialTarget,
+    tls: &DialTls,
+) -> Result<TlsStream<TcpStream>, DialError> {
+    let name = tls.server_name.clone().unwrap_or_else(|| target.host.clone());
+    let name = ServerName::try_from(name).map_err(|_| DialError::BadTarget("the TLS server name"))?;
+    TlsConnector::from(tls.config.clone()).connect(name, stream).await.map_err(|error| {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match inner {
+            Some(rustls::Error::InvalidMessage(_)) => DialError::PlainPeer,
+            _ => DialError::Tls(error),
+        }
+    })
+}
+
+/// The request, built before anything is dialled so that a bad target costs no connection.
+fn request(target: &DialTarget, key: &str) -> Result<Vec<u8>, DialError> {
+    let clean = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !target.path.starts_with('/') || !clean(&target.path) {
+        return Err(DialError::BadTarget("the path must begin with / and hold no blanks"));
+    }
+    if !clean(&target.host) {
+        return Err(DialError::BadTarget("the host name"));
+    }
+    let Credentials { principal, secret } = &target.credentials;
+    if principal.contains(':') {
+        return Err(DialError::BadTarget("the principal must not hold a colon"));
+    }
+    let user = latin1(&format!("{principal}:{}", secret.expose()))
+        .ok_or(DialError::BadTarget("principal and key must be within ISO-8859-1"))?;
+    let (host, port, path) = (&target.host, target.port, &target.path);
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\
+         Authorization: Basic {}\r\nUser-Agent: rcs-router/{}\r\n\r\n",
+        BASE64_STANDARD.encode(user),
+        env!("CARGO_PKG_VERSION"),
+    );
+    Ok(request.into_bytes())
+}
+
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
+}
+
+async fn upgrade(
+    mut stream: MaybeTls,
+    target: &DialTarget,
+    request: Vec<u8>,
+    key: &str,
+) -> Result<WebSocket, DialError> {
+    stream.write_all(&request).await?;
+    stream.flush().await?;
+    let mut buffer = BytesMut::new();
+    let length = http::read_head(&mut stream, &mut buffer).await.map_err(|error| match error {
+        HeadError::Tls => DialError::TlsPeer,
+        HeadError::NotHttp => DialError::NotWebSocket("it is not HTTP"),
+        HeadError::TooLarge => DialError::NotWebSocket("its head is too large"),
+        HeadError::Closed { silent: true } => DialError::Closed,
+        HeadError::Closed { silent: false } => DialError::NotWebSocket("it ends within its head"),
+        // A TLS listener may reset a plain dialler instead of alerting it.
+        HeadError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => DialError::Closed,
+        HeadError::Io(error) => DialError::Io(error),
+    })?;
+    let head = buffer.split_to(length);
+    check(&head, target, key)?;
+    Ok(WebSocket::new(stream, Role::Client, buffer.freeze()))
+}
+
+fn check(head: &[u8], target: &DialTarget, key: &str) -> Result<(), DialError> {
+    let mut headers = [httparse::EMPTY_HEADER; limits::HTTP_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    if !matches!(response.parse(head), Ok(httparse::Status::Complete(_))) {
+        return Err(DialError::NotWebSocket("its head cannot be read"));
+    }
+    match response.code.unwrap_or(0) {
+        101 => {}
+        status @ (401 | 403) => return Err(DialError::WrongKey { status }),
+        404 => return Err(DialError::NoSuchPath { path: target.path.clone() }),
+        status => return Err(DialError::Refused { status }),
+    }
+    if !http::values(response.headers, "Sec-WebSocket-Accept")
+        .any(|value| value == http::accept_key(key.as_bytes()).as_bytes())
+    {
+        return Err(DialError::NotWebSocket("Sec-WebSocket-Accept does not match"));
+    }
+    // A stock acceptor echoes what it knows, or sends an empty line.
+    if http::tokens(response.headers, "Sec-WebSocket-Protocol").any(|token| token != SUBPROTOCOL) {
+        return Err(DialError::NotWebSocket("it chose a subprotocol that we did not offer"));
+    }
+    Ok(())
+}
+
+/// A dialled stream.
+enum MaybeTls {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport for MaybeTls {
+    fn into_halves(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Self::Plain(stream) => stream.into_halves(),
+            Self::Tls(stream) => stream.into_halves(),
+        }
+    }
+}
+
+impl AsyncRead for MaybeTls {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for MaybeTls {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, data),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, data),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

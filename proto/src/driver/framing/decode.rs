@@ -1,0 +1,331 @@
+//! Frames inwards: whole messages out of any cutting of the byte stream.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::{Opcode, Role, apply_mask};
+use crate::driver::limits;
+
+/// What the decoder found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inbound {
+    /// A whole binary message, unmasked, put together if it came in fragments.
+    Binary(Bytes),
+    /// A binary message over [`Limits::message`]: its first bytes; the rest was read and dropped.
+    Oversize {
+        /// At most [`limits::OVERSIZE_HEAD_BYTES`].
+        head: Bytes,
+        /// The message's whole length, bytes.
+        total: u64,
+    },
+    /// A text message, dropped: the protocol has none (WIRE 1.2).
+    Text,
+    /// A ping and its payload, at most 125 bytes.
+    Ping(Bytes),
+    /// A pong.
+    Pong,
+    /// The peer's Close, with its code if it gave one. Nothing may follow.
+    Close(Option<u16>),
+}
+
+/// Why a socket cannot be read any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A reserved bit without an extension that gives it a meaning.
+    #[error("a reserved bit is set in a WebSocket frame")]
+    ReservedBit,
+    /// An opcode that RFC 6455 does not define.
+    #[error("WebSocket opcode {0} is unknown")]
+    UnknownOpcode(u8),
+    /// A control frame in fragments or with more than 125 bytes.
+    #[error("a WebSocket control frame is fragmented or longer than 125 bytes")]
+    BadControl,
+    /// A client must mask, a server must not.
+    #[error("a WebSocket frame is masked the wrong way for its sender")]
+    Masking,
+    /// A continuation of nothing, or a new message inside another.
+    #[error("WebSocket fragments are out of order")]
+    Fragments,
+    /// The message is over the limit up to which it would be read and dropped.
+    #[error("a WebSocket message of {0} bytes or more is over the hard limit")]
+    HardLimit(u64),
+}
+
+/// How much of one message is accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest message handed over, bytes.
+    pub message: usize,
+    /// Largest message that is read and dropped, bytes.
+    pub hard: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { message: limits::MESSAGE_BYTES, hard: limits::MESSAGE_BYTES_HARD }
+    }
+}
+
+/// One direction of a WebSocket, fed with bytes through [`Decoder::space`] and [`Decoder::decode`].
+#[derive(Debug)]
+pub struct Decoder {
+    /// Who sends to us.
+    peer: Role,
+    limits: Limits,
+    /// Bytes read and not used yet.
+    buffer: BytesMut,
+    /// The frame whose header is read and whose payload is not.
+    frame: Option<FrameHead>,
+    /// The data message of which a part is there.
+    message: Option<Partial>,
+    /// Size of the next read.
+    read_size: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FrameHead {
+    opcode: Opcode,
+    last: bool,
+    mask: Option<[u8; 4]>,
+    /// Payload bytes still to come.
+    left: u64,
+}
+
+#[derive(Debug)]
+struct Partial {
+    /// Payload of earlier fragments; in a dropped message its first bytes only.
+    kept: BytesMut,
+    /// Payload announced so far, bytes.
+    total: u64,
+    fate: Fate,
+}
+
+/// What becomes of a data message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Deliver,
+    DropOversize,
+    DropText,
+}
+
+impl Decoder {
+    /// A decoder for what arrives at the `role` end, starting with bytes that came behind the HTTP head.
+    pub fn new(role: Role, limits: Limits, leftover: Bytes) -> Self {
+        let peer = match role {
+            Role::Client => Role::Server,
+            Role::Server => Role::Client,
+        };
+        let buffer = BytesMut::from(leftover);
+        Self { peer, limits, buffer, frame: None, message: None, read_size: limits::READ_BYTES }
+    }
+
+    /// The buffer to read into, with room made. Its growth follows what arrived, never what a length field claims.
+    pub fn space(&mut self) -> &mut BytesMut {
+        let have = self.buffer.len();
+        // Also before a read of a few bytes into the end of a block.
+        if self.buffer.capacity() - have < self.read_size / 8 {
+            let missing = self.frame.map_or(0, |frame| usize::try_from(frame.left).unwrap_or(usize::MAX));
+            let earned = have.clamp(self.read_size, missing.max(self.read_size));
+            self.buffer.reserve(earned);
+        }
+        &mut self.buffer
+    }
+
+    /// Tells how much the last read brought, so that busy sockets read in larger pieces and idle ones keep little.
+    pub fn note_read(&mut self, bytes: usize) {
+        if bytes >= self.read_size {
+            self.read_size = (self.read_size * 2).min(limits::READ_BYTES_MAX);
+        } else if bytes < self.read_size / 4 {
+            self.read_size = (self.read_size / 2).max(limits::READ_BYTES);
+        }
+    }
+
+    /// The next thing in what has been read, or `None` if more bytes are needed.
+    ///
+    /// # Errors
+    /// A [`Violation`]; the socket must be closed, the decoder not be used again.
+    pub fn decode(&mut self) -> Result<Option<Inbound>, Violation> {
+        loop {
+            let frame = match self.frame {
+                Some(frame) => frame,
+                None => match self.read_head()? {
+                    Some(frame) => frame,
+                    None => return Ok(None),
+                },
+            };
+            let found = if frame.opcode.is_control() {
+                let Some(payload) = self.take_payload(frame) else { return Ok(None) };
+                Some(control(frame.opcode, payload))
+            } else if self.message.as_ref().is_none_or(|message| message.fate == Fate::Deliver) {
+                let Some(payload) = self.take_payload(frame) else { return Ok(None) };
+                self.data(frame, payload)
+            } else {
+                match self.skip(frame) {
+                    Skipped::Waiting => return Ok(None),
+                    Skipped::Frame => None,
+                    Skipped::Message(dropped) => Some(dropped),
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Reads a frame's header and decides what becomes of its message.
+    fn read_head(&mut self) -> Result<Option<FrameHead>, Violation> {
+        let Some((frame, used)) = parse_head(&self.buffer, self.peer)? else { return Ok(None) };
+        if !frame.opcode.is_control() {
+            self.admit(frame)?;
+        }
+        self.buffer.advance(used);
+        self.frame = Some(frame);
+        Ok(Some(frame))
+    }
+
+    /// Checks a data frame against the message it belongs to, and against the limits.
+    ///
+    /// A whole deliverable message in one frame leaves `message` empty: it needs no copy.
+    fn admit(&mut self, frame: FrameHead) -> Result<(), Violation> {
+        let before = self.message.as_ref().map_or(0, |message| message.total);
+        let total = before.saturating_add(frame.left);
+        if total > self.limits.hard {
+            return Err(Violation::HardLimit(total));
+        }
+        let too_big = total > self.limits.message as u64;
+        match (frame.opcode, &mut self.message) {
+            (Opcode::Continuation, Some(message)) => {
+                message.total = total;
+                if too_big && message.fate == Fate::Deliver {
+                    message.fate = Fate::DropOversize;
+                    message.kept = BytesMut::from(head_of(&message.kept));
+                }
+            }
+            (Opcode::Continuation, None) | (_, Some(_)) => return Err(Violation::Fragments),
+            (opcode, empty @ None) => {
+                let fate = match opcode {
+                    Opcode::Text => Fate::DropText,
+                    _ if too_big => Fate::DropOversize,
+                    _ => Fate::Deliver,
+                };
+                if fate != Fate::Deliver || !frame.last {
+                    *empty = Some(Partial { kept: BytesMut::new(), total, fate });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The frame's whole unmasked payload, once it is there.
+    fn take_payload(&mut self, frame: FrameHead) -> Option<Bytes> {
+        let len = usize::try_from(frame.left).ok().filter(|len| *len <= self.buffer.len())?;
+        let mut payload = self.buffer.split_to(len);
+        if let Some(mask) = frame.mask {
+            apply_mask(&mut payload, mask);
+        }
+        self.frame = None;
+        Some(payload.freeze())
+    }
+
+    /// A piece of a deliverable message is there.
+    fn data(&mut self, frame: FrameHead, payload: Bytes) -> Option<Inbound> {
+        match &mut self.message {
+            None => Some(Inbound::Binary(payload)),
+            Some(message) => {
+                message.kept.extend_from_slice(&payload);
+                if !frame.last {
+                    return None;
+                }
+                self.message.take().map(|message| Inbound::Binary(message.kept.freeze()))
+            }
+        }
+    }
+
+    /// Drops what is there of a frame that is not to be delivered, keeping the head of an oversized message.
+    fn skip(&mut self, mut frame: FrameHead) -> Skipped {
+        let there = usize::try_from(frame.left).unwrap_or(usize::MAX).min(self.buffer.len());
+        let mut piece = self.buffer.split_to(there);
+        if let Some(message) = &mut self.message
+            && message.fate == Fate::DropOversize
+        {
+            let room = limits::OVERSIZE_HEAD_BYTES.saturating_sub(message.kept.len()).min(there);
+            if let Some(mask) = frame.mask {
+                apply_mask(&mut piece[..room], mask);
+            }
+            message.kept.extend_from_slice(&piece[..room]);
+        }
+        if let Some(mask) = &mut frame.mask {
+            mask.rotate_left(there % 4);
+        }
+        frame.left -= there as u64;
+        self.frame = Some(frame);
+        if frame.left > 0 {
+            return Skipped::Waiting;
+        }
+        self.frame = None;
+        if !frame.last {
+            return Skipped::Frame;
+        }
+        match self.message.take() {
+            Some(Partial { kept, total, fate: Fate::DropOversize }) => {
+                Skipped::Message(Inbound::Oversize { head: kept.freeze(), total })
+            }
+            _ => Skipped::Message(Inbound::Text),
+        }
+    }
+}
+
+enum Skipped {
+    /// The frame goes on.
+    Waiting,
+    /// The frame is over, its message is not.
+    Frame,
+    /// The message is over.
+    Message(Inbound),
+}
+
+fn head_of(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(limits::OVERSIZE_HEAD_BYTES)]
+}
+
+fn control(opcode: Opcode, payload: Bytes) -> Inbound {
+    match opcode {
+        Opcode::Ping => Inbound::Ping(payload),
+        Opcode::Pong => Inbound::Pong,
+        _ => Inbound::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
+    }
+}
+
+/// A frame's header and its length, or `None` if it is not all there.
+fn parse_head(bytes: &[u8], sender: Role) -> Result<Option<(FrameHead, usize)>, Violation> {
+    let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else { return Ok(None) };
+    if first & 0x70 != 0 {
+        return Err(Violation::ReservedBit);
+    }
+    let opcode = Opcode::from_bits(first & 0x0f).ok_or(Violation::UnknownOpcode(first & 0x0f))?;
+    let last = first & 0x80 != 0;
+    let masked = second & 0x80 != 0;
+    if masked != (sender == Role::Client) {
+        return Err(Violation::Masking);
+    }
+    let short = second & 0x7f;
+    if opcode.is_control() && (!last || short > 125) {
+        return Err(Violation::BadControl);
+    }
+    let (left, rest) = match short {
+        126 => match rest.split_first_chunk() {
+            Some((len, rest)) => (u64::from(u16::from_be_bytes(*len)), rest),
+            None => return Ok(None),
+        },
+        127 => match rest.split_first_chunk() {
+            Some((len, rest)) => (u64::from_be_bytes(*len), rest),
+            None => return Ok(None),
+        },
+        short => (u64::from(short), rest),
+    };
+    let (mask, rest) = match (masked, rest.split_first_chunk()) {
+        (false, _) => (None, rest),
+        (true, Some((mask, rest))) => (Some(*mask), rest),
+        (true, None) => return Ok(None),
+    };
+    Ok(Some((FrameHead { opcode, last, mask, left }, bytes.len() - rest.len())))
+}

@@ -1,0 +1,108 @@
+//! The thin tokio driver around the session protocol: it opens sockets and moves frames, and decides nothing.
+//!
+//! [`accept`] and [`dial`] do the HTTP upgrade of either end (WIRE section 1.1) and yield a [`WebSocket`]; [`listen`] is a whole
+//! listener; [`socket`] pumps one WebSocket: it reports what arrives to its owner and writes what the owner queues.
+
+pub mod accept;
+pub mod dial;
+pub mod framing;
+mod http;
+pub mod limits;
+pub mod listen;
+pub mod oversize;
+pub mod socket;
+#[cfg(test)]
+mod upgrade_tests;
+mod writer;
+
+use std::fmt;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::TcpStream;
+use tokio_rustls::{client, server};
+
+pub use framing::Role;
+
+/// The subprotocol that both ends must speak (WIRE 1.1).
+pub const SUBPROTOCOL: &str = "v1.openicf.forgerock.org";
+
+/// The reading half of a stream.
+pub type ReadHalf = Pin<Box<dyn AsyncRead + Send>>;
+/// The writing half of a stream.
+pub type WriteHalf = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// A byte stream whose two directions can be driven by two tasks.
+pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Splits it. Neither half may wait for the other's I/O.
+    fn into_halves(self) -> (ReadHalf, WriteHalf);
+}
+
+impl Transport for TcpStream {
+    fn into_halves(self) -> (ReadHalf, WriteHalf) {
+        let (read, write) = self.into_split();
+        (Box::pin(read), Box::pin(write))
+    }
+}
+
+/// TLS keeps one state for both directions: tokio's split takes a lock for each poll, never while it waits.
+fn split_locked<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> (ReadHalf, WriteHalf) {
+    let (read, write) = tokio::io::split(stream);
+    (Box::pin(read), Box::pin(write))
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for server::TlsStream<S> {
+    fn into_halves(self) -> (ReadHalf, WriteHalf) {
+        split_locked(self)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for client::TlsStream<S> {
+    fn into_halves(self) -> (ReadHalf, WriteHalf) {
+        split_locked(self)
+    }
+}
+
+impl Transport for DuplexStream {
+    fn into_halves(self) -> (ReadHalf, WriteHalf) {
+        split_locked(self)
+    }
+}
+
+/// An upgraded connection that no frame has passed yet.
+pub struct WebSocket {
+    pub(crate) read: ReadHalf,
+    pub(crate) write: WriteHalf,
+    /// Bytes that arrived behind the HTTP head.
+    pub(crate) leftover: Bytes,
+    pub(crate) role: Role,
+}
+
+impl WebSocket {
+    /// A WebSocket over a stream whose upgrade is done, with the bytes read beyond it.
+    pub fn new(stream: impl Transport, role: Role, leftover: Bytes) -> Self {
+        let (read, write) = stream.into_halves();
+        Self { read, write, leftover, role }
+    }
+
+    /// Which end we are.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// Sets what every TCP connection of the protocol needs: no delay for small frames, and keep-alive probes.
+pub(crate) fn tune(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(limits::KEEPALIVE_IDLE)
+        .with_interval(limits::KEEPALIVE_INTERVAL);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}

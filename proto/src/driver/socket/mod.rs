@@ -1,0 +1,428 @@
+//! Pumps one WebSocket: what arrives goes to the owner as parsed frames, what the owner queues is written in order.
+//!
+//! Two tasks for a socket, one for each direction, and nothing shared between them on the way of a frame but one counter. So
+//! reading never waits for writing: a member whose reader stalls for 100 ms ends its searches short (WIRE 5.3, P13), and a
+//! socket whose peer does not read must still bring answers and pongs. The reading task is the senior: it hears the owner's
+//! wish to end, ends the writing task, and makes the one last report.
+//!
+//! The stream's halves come from `TcpStream::into_split`, which needs no lock; for TLS both directions share one state, and
+//! tokio's split locks it for the length of a poll.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::framing::{Decoder, Inbound, Limits, Role, Violation};
+use super::oversize::OversizeHead;
+use super::writer::{self, Command, EndCause, WriterEnd};
+use super::{ReadHalf, WebSocket, limits};
+use crate::envelope::{Envelope, FrameError};
+use crate::session::SocketId;
+
+/// Where a socket's reports go: one bounded channel for all sockets of an owner.
+pub type Events = mpsc::Sender<(SocketId, SocketEvent)>;
+
+/// What a socket reports to its owner.
+#[derive(Debug)]
+pub enum SocketEvent {
+    /// A message.
+    Frame(Envelope),
+    /// The answer to a ping.
+    Pong,
+    /// A message over the limit; it was dropped, the socket lives.
+    Oversize(OversizeHead),
+    /// A binary message that is not of the protocol. Java ignores it (WIRE 1.2); the owner decides.
+    Garbage {
+        /// What is wrong with it.
+        error: FrameError,
+        /// How many of this socket were garbage so far, this one included.
+        count: u64,
+    },
+    /// The end, exactly once, after everything else.
+    Closed(Closed),
+}
+
+/// How a socket ended.
+#[derive(Debug)]
+pub struct Closed {
+    /// Why.
+    pub reason: CloseReason,
+    /// Messages, in order, of which the peer cannot have got the last byte: certainly not acted on. What is not listed here
+    /// *may* have arrived.
+    pub unsent: Vec<Bytes>,
+}
+
+/// Why a socket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// FIN without a Close frame: how a Java process ends (WIRE 1.2).
+    #[error("the peer ended the connection")]
+    Eof,
+    /// The connection broke.
+    #[error("the connection was reset")]
+    Reset,
+    /// The peer's Close frame, with its code if it gave one.
+    #[error("the peer closed the WebSocket")]
+    PeerClose(Option<u16>),
+    /// The peer broke the rules of WebSockets.
+    #[error("{0}")]
+    ProtocolError(Violation),
+    /// A message so large that it is not even skipped.
+    #[error("the peer announced a message of {0} bytes, over the hard limit")]
+    HardLimit(u64),
+    /// Writing failed.
+    #[error("writing to the peer failed")]
+    WriteFailed,
+    /// The owner closed it, or forgot it.
+    #[error("closed by us")]
+    Owner,
+}
+
+/// Limits of one socket.
+#[derive(Debug, Clone, Copy)]
+pub struct SocketConfig {
+    /// How large a message may be.
+    pub message: Limits,
+    /// Most bytes queued, [`limits::FRAME_OVERHEAD_BYTES`] a frame included. One frame is always taken by an empty queue.
+    pub backlog_bytes: usize,
+}
+
+impl Default for SocketConfig {
+    fn default() -> Self {
+        Self { message: Limits::default(), backlog_bytes: limits::BACKLOG_BYTES }
+    }
+}
+
+/// Why a frame was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The backlog is at its limit.
+    #[error("too much is queued towards the peer")]
+    Full,
+    /// The socket has ended.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// The owner's end of a socket. Dropping the last clone closes the socket.
+#[derive(Clone)]
+pub struct SocketHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: SocketId,
+    queue: mpsc::UnboundedSender<Command>,
+    stop: watch::Sender<Stop>,
+    shared: Arc<Shared>,
+    backlog_limit: usize,
+}
+
+/// What the owner wants of the reading task. Dropping the sender means `Close`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    No,
+    Close,
+    Abort,
+}
+
+/// What owner, reader and writer count together.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    backlog: AtomicUsize,
+    text_frames: AtomicU64,
+    /// Rings whenever the backlog shrinks, and at the end.
+    drained: Notify,
+}
+
+impl Shared {
+    pub(super) fn charge(&self, bytes: usize) -> usize {
+        self.backlog.fetch_add(bytes, Ordering::Relaxed)
+    }
+
+    pub(super) fn release(&self, bytes: usize) {
+        if bytes > 0 {
+            self.backlog.fetch_sub(bytes, Ordering::Relaxed);
+            self.drained.notify_waiters();
+        }
+    }
+}
+
+impl SocketHandle {
+    /// The id under which the socket reports.
+    pub fn id(&self) -> SocketId {
+        self.inner.id
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`SendError`]; the message was not queued.
+    pub fn send(&self, message: Bytes) -> Result<(), SendError> {
+        self.queue(Command::Frame(message))
+    }
+
+    /// Nothing queued after this is written before `until` (WIRE 7, consequence 2). What was queued before goes out at once.
+    ///
+    /// # Errors
+    /// [`SendError`]
+    pub fn hold(&self, until: Instant) -> Result<(), SendError> {
+        self.queue(Command::Hold(until))
+    }
+
+    /// Queues an empty ping; a live peer's answer is [`SocketEvent::Pong`].
+    ///
+    /// # Errors
+    /// [`SendError`]; with `Full` the peer has not read for long, which says as much as a missing pong.
+    pub fn ping(&self) -> Result<(), SendError> {
+        self.queue(Command::Ping)
+    }
+
+    /// Writes what is queued, then a Close frame and FIN; what still arrives is reported. All within
+    /// [`limits::CLOSE_DEADLINE`].
+    pub fn close(&self) {
+        // A socket that has ended needs no closing.
+        let _ = self.inner.queue.send(self.charged(Command::Close));
+        self.inner.stop.send_if_modified(|stop| {
+            let first = *stop == Stop::No;
+            if first {
+                *stop = Stop::Close;
+            }
+            first
+        });
+    }
+
+    /// Ends the socket at once: for peers that are known not to answer.
+    pub fn abort(&self) {
+        self.inner.stop.send_replace(Stop::Abort);
+    }
+
+    /// Bytes queued and not taken by the kernel.
+    pub fn backlog_bytes(&self) -> usize {
+        self.inner.shared.backlog.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing can be queued any more.
+    pub fn is_closed(&self) -> bool {
+        self.inner.queue.is_closed()
+    }
+
+    /// Waits until fewer than `bytes` are queued, or the socket has ended.
+    pub async fn drained_below(&self, bytes: usize) {
+        loop {
+            let drained = self.inner.shared.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if self.backlog_bytes() < bytes || self.is_closed() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Text messages received and ignored (WIRE 1.2).
+    pub fn text_frames(&self) -> u64 {
+        self.inner.shared.text_frames.load(Ordering::Relaxed)
+    }
+
+    fn charged(&self, command: Command) -> Command {
+        self.inner.shared.charge(command.cost());
+        command
+    }
+
+    fn queue(&self, command: Command) -> Result<(), SendError> {
+        let cost = command.cost();
+        let before = self.inner.shared.charge(cost);
+        if before > 0 && before.saturating_add(cost) > self.inner.backlog_limit {
+            self.inner.shared.release(cost);
+            return Err(SendError::Full);
+        }
+        self.inner.queue.send(command).map_err(|_| {
+            self.inner.shared.release(cost);
+            SendError::Closed
+        })
+    }
+}
+
+impl fmt::Debug for SocketHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketHandle")
+            .field("id", &self.inner.id)
+            .field("backlog_bytes", &self.backlog_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts the two tasks of a socket.
+pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Events) -> SocketHandle {
+    let WebSocket { read, write, leftover, role } = socket;
+    let shared = Arc::new(Shared::default());
+    let (queue, commands) = mpsc::unbounded_channel();
+    let (stop, stopped) = watch::channel(Stop::No);
+    let (halt, halted) = oneshot::channel();
+    let writer = tokio::spawn(writer::run(write, role, commands, shared.clone(), halted));
+    let reader = Reader {
+        id,
+        role,
+        io: read,
+        decoder: Decoder::new(role, config.message, leftover),
+        events,
+        pongs: queue.downgrade(),
+        backlog_limit: config.backlog_bytes,
+        shared: shared.clone(),
+        garbage: 0,
+    };
+    tokio::spawn(reader.run(writer, halt, stopped));
+    let backlog_limit = config.backlog_bytes;
+    SocketHandle { inner: Arc::new(Inner { id, queue, stop, shared, backlog_limit }) }
+}
+
+struct Reader {
+    id: SocketId,
+    role: Role,
+    io: ReadHalf,
+    decoder: Decoder,
+    events: Events,
+    /// Weak, so that the writer notices when the owner's last handle is gone.
+    pongs: mpsc::WeakUnboundedSender<Command>,
+    backlog_limit: usize,
+    shared: Arc<Shared>,
+    garbage: u64,
+}
+
+impl Reader {
+    async fn run(
+        mut self,
+        mut writer: JoinHandle<WriterEnd>,
+        halt: oneshot::Sender<()>,
+        stopped: watch::Receiver<Stop>,
+    ) {
+        let mut ended = None;
+        let reason = self.read(&mut writer, &mut ended, stopped).await;
+        drop(halt);
+        let end = match ended {
+            Some(end) => end,
+            None => writer_end(writer.await),
+        };
+        let closed = Closed { reason, unsent: end.unsent };
+        let goodbye = match reason {
+            CloseReason::PeerClose(code) => Some(code),
+            CloseReason::ProtocolError(_) => Some(Some(1002)),
+            CloseReason::HardLimit(_) => Some(Some(1009)),
+            _ => None,
+        };
+        // An owner that is gone needs no report.
+        let _ = self.events.send((self.id, SocketEvent::Closed(closed))).await;
+        self.shared.drained.notify_waiters();
+        if let (Some(code), Some(io)) = (goodbye, end.clean) {
+            // The peer is not owed more than the attempt.
+            let _ = timeout(limits::LAST_WORDS, writer::say_goodbye(io, self.role, code)).await;
+        }
+    }
+
+    /// Reads and reports until the end, and tells its reason.
+    async fn read(
+        &mut self,
+        writer: &mut JoinHandle<WriterEnd>,
+        ended: &mut Option<WriterEnd>,
+        mut stopped: watch::Receiver<Stop>,
+    ) -> CloseReason {
+        // Once the end is decided: why, and until when what the peer had sent is still read.
+        let mut ending: Option<(CloseReason, Instant)> = None;
+        let mut listening = true;
+        loop {
+            if let Err(reason) = self.report_all().await {
+                return reason;
+            }
+            let reading = self.io.read_buf(self.decoder.space());
+            let deadline = ending.map_or_else(far_future, |(_, deadline)| deadline);
+            tokio::select! {
+                biased;
+                read = reading => match read {
+                    Ok(0) => return ending.map_or(CloseReason::Eof, |(reason, _)| reason),
+                    Ok(count) => self.decoder.note_read(count),
+                    Err(_) => return ending.map_or(CloseReason::Reset, |(reason, _)| reason),
+                },
+                end = &mut *writer, if ended.is_none() => {
+                    let end = writer_end(end);
+                    ending.get_or_insert(match end.cause {
+                        EndCause::Finished => (CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE),
+                        _ => (CloseReason::WriteFailed, Instant::now() + limits::LAST_WORDS),
+                    });
+                    *ended = Some(end);
+                }
+                wish = stopped.changed(), if listening => {
+                    // No sender: the owner's last handle is gone.
+                    listening = wish.is_ok();
+                    if *stopped.borrow_and_update() == Stop::Abort {
+                        return CloseReason::Owner;
+                    }
+                    ending.get_or_insert((CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE));
+                }
+                () = sleep_until(deadline), if ending.is_some() => {
+                    return ending.map_or(CloseReason::Owner, |(reason, _)| reason);
+                }
+            }
+        }
+    }
+
+    /// Reports everything that has been read.
+    async fn report_all(&mut self) -> Result<(), CloseReason> {
+        loop {
+            let inbound = match self.decoder.decode() {
+                Ok(Some(inbound)) => inbound,
+                Ok(None) => return Ok(()),
+                Err(Violation::HardLimit(bytes)) => return Err(CloseReason::HardLimit(bytes)),
+                Err(violation) => return Err(CloseReason::ProtocolError(violation)),
+            };
+            let event = match inbound {
+                Inbound::Binary(message) => match Envelope::parse(message) {
+                    Ok(envelope) => SocketEvent::Frame(envelope),
+                    Err(error) => {
+                        self.garbage += 1;
+                        SocketEvent::Garbage { error, count: self.garbage }
+                    }
+                },
+                Inbound::Oversize { head, total } => SocketEvent::Oversize(OversizeHead::read(&head, total)),
+                Inbound::Pong => SocketEvent::Pong,
+                Inbound::Text => {
+                    self.shared.text_frames.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                Inbound::Ping(payload) => {
+                    self.answer_ping(payload);
+                    continue;
+                }
+                Inbound::Close(code) => return Err(CloseReason::PeerClose(code)),
+            };
+            self.events.send((self.id, event)).await.map_err(|_| CloseReason::Owner)?;
+        }
+    }
+
+    /// Queues the pong. One that does not fit is dropped: the peer is not reading, so it would not see it (P10).
+    fn answer_ping(&self, payload: Bytes) {
+        let Some(queue) = self.pongs.upgrade() else { return };
+        let pong = Command::Pong(payload);
+        let cost = pong.cost();
+        if self.shared.charge(cost) + cost > self.backlog_limit || queue.send(pong).is_err() {
+            self.shared.release(cost);
+        }
+    }
+}
+
+fn writer_end(joined: Result<WriterEnd, tokio::task::JoinError>) -> WriterEnd {
+    joined.unwrap_or(WriterEnd { cause: EndCause::Failed, unsent: Vec::new(), clean: None })
+}
+
+fn far_future() -> Instant {
+    Instant::now() + limits::CLOSE_DEADLINE
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! Real sockets on loopback: one end is pumped, the other one is a raw stream in the test's hands.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::*;
+use crate::driver::framing::{Opcode, frame_into};
+use crate::frames;
+use crate::messages::{OperationRequest, TestOpRequest};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const ID: SocketId = SocketId(7);
+
+struct Rig {
+    handle: SocketHandle,
+    events: mpsc::Receiver<(SocketId, SocketEvent)>,
+    peer: TcpStream,
+}
+
+/// A pumped server end, and the client's raw stream.
+async fn rig(config: SocketConfig) -> Rig {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (ours, _) = listener.accept().await.unwrap();
+    let (events, received) = mpsc::channel(64);
+    let handle = spawn(ID, WebSocket::new(ours, Role::Server, Bytes::new()), &config, events);
+    Rig { handle, events: received, peer }
+}
+
+impl Rig {
+    async fn event(&mut self) -> SocketEvent {
+        let (id, event) =
+            timeout(PATIENCE, self.events.recv()).await.expect("an event in time").expect("a report");
+        assert_eq!(id, ID);
+        event
+    }
+
+    async fn closed(&mut self) -> Closed {
+        match self.event().await {
+            SocketEvent::Closed(closed) => {
+                let nothing = timeout(PATIENCE, self.events.recv()).await.expect("the tasks end");
+                assert!(nothing.is_none(), "the end is the last report");
+                closed
+            }
+            other => panic!("expected the end, got {other:?}"),
+        }
+    }
+
+    async fn write(&mut self, opcode: Opcode, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        frame_into(&mut bytes, Role::Client, opcode, payload);
+        timeout(PATIENCE, self.peer.write_all(&bytes)).await.expect("the peer's write ends").unwrap();
+    }
+
+    /// The next messages that the peer gets, as raw binary payloads.
+    async fn read(&mut self, count: usize) -> Vec<Inbound> {
+        let mut decoder = Decoder::new(Role::Client, Limits::default(), Bytes::new());
+        let mut found = Vec::new();
+        while found.len() < count {
+            while let Some(inbound) = decoder.decode().unwrap() {
+                found.push(inbound);
+            }
+            if found.len() < count {
+                let read =
+                    timeout(PATIENCE, self.peer.read_buf(decoder.space())).await.expect("bytes in time");
+                assert!(read.unwrap() > 0, "the stream ended after {found:?}");
+            }
+        }
+        found
+    }
+}
+
+fn request(id: i64) -> Bytes {
+    frames::operation(id, &OperationRequest { test: Some(TestOpRequest {}), ..Default::default() })
+}
+
+/// A message of our own that is `bytes` long: only its length and number matter to the pump.
+fn numbered(number: u32, bytes: usize) -> Bytes {
+    let mut message = vec![0xaa; bytes.max(4)];
+    message[..4].copy_from_slice(&number.to_be_bytes());
+    Bytes::from(message)
+}
+
+fn number(inbound: &Inbound) -> u32 {
+    match inbound {
+        Inbound::Binary(message) => u32::from_be_bytes(*message.first_chunk().unwrap()),
+        other => panic!("expected a message, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn frames_go_both_ways_and_keep_their_order() {
+    let mut rig = rig(SocketConfig::default()).await;
+    for id in 1..=500 {
+        rig.write(Opcode::Binary, &request(id)).await;
+        match rig.event().await {
+            SocketEvent::Frame(envelope) => assert_eq!(envelope.message_id, id),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Small ones are batched, large ones are not copied, and neither overtakes the other.
+    let sizes = [10, 100_000, 20, 30, 70_000, 16 * 1024, 16 * 1024 + 1, 0, 3_000_000, 5];
+    for (number, size) in sizes.iter().enumerate() {
+        rig.handle.send(numbered(number as u32, *size)).unwrap();
+    }
+    let got = rig.read(sizes.len()).await;
+    for (expected, (inbound, size)) in got.iter().zip(sizes).enumerate() {
+        assert_eq!(number(inbound), expected as u32);
+        assert!(matches!(inbound, Inbound::Binary(message) if message.len() == size.max(4)));
+    }
+    timeout(PATIENCE, rig.handle.drained_below(1)).await.expect("all was written");
+    assert_eq!(rig.handle.backlog_bytes(), 0);
+}
+
+#[tokio::test]
+async fn reading_goes_on_while_the_peer_does_not_read_p13() {
+    let mut rig = rig(SocketConfig::default()).await;
+    // Far beyond what the kernel's buffers hold, so that the writer is stuck in the middle of a message.
+    rig.handle.send(numbered(0, 32 << 20)).unwrap();
+    rig.handle.send(numbered(1, 10)).unwrap();
+    for id in 1..=2000 {
+        rig.write(Opcode::Binary, &request(id)).await;
+        assert!(matches!(rig.event().await, SocketEvent::Frame(envelope) if envelope.message_id == id));
+    }
+    assert!(rig.handle.backlog_bytes() > 10 << 20, "the writer is still stuck");
+    // The peer goes away: the stuck message and the one behind it come back, as neither can have arrived whole.
+    rig.peer.shutdown().await.unwrap();
+    let closed = rig.closed().await;
+    assert_eq!(closed.reason, CloseReason::Eof);
+    let lengths: Vec<usize> = closed.unsent.iter().map(Bytes::len).collect();
+    assert_eq!(lengths, [32 << 20, 10]);
+    assert_eq!(rig.handle.backlog_bytes(), 0);
+    assert_eq!(rig.handle.send(numbered(2, 10)), Err(SendError::Closed));
+}
+
+#[tokio::test]
+async fn the_backlog_has_a_limit_and_a_single_large_message_passes_it() {
+    let rig = rig(SocketConfig { backlog_bytes: 1000, ..Default::default() }).await;
+    // Nothing is written before the hold ends.
+    rig.handle.hold(Instant::now() + Duration::from_secs(60)).unwrap();
+    timeout(PATIENCE, rig.handle.drained_below(1)).await.expect("the hold itself is taken from the queue");
+    rig.handle.send(numbered(0, 5000)).unwrap();
+    assert_eq!(rig.handle.send(numbered(1, 10)), Err(SendError::Full));
+    assert_eq!(
+        rig.handle.backlog_bytes(),
+        5000 + limits::FRAME_OVERHEAD_BYTES,
+        "a refused frame does not count"
+    );
+}
+
+#[tokio::test]
+async fn nothing_passes_a_hold_but_what_was_queued_before_c07() {
+    let mut rig = rig(SocketConfig::default()).await;
+    let hold = Duration::from_millis(200);
+    let start = Instant::now();
+    rig.handle.send(numbered(0, 10)).unwrap();
+    rig.handle.hold(start + hold).unwrap();
+    rig.handle.send(numbered(1, 10)).unwrap();
+    assert_eq!(number(&rig.read(1).await[0]), 0);
+    assert_eq!(number(&rig.read(1).await[0]), 1);
+    assert!(start.elapsed() >= hold, "held for {:?} only", start.elapsed());
+}
+
+#[tokio::test]
+async fn garbage_and_text_are_counted_and_the_socket_lives() {
+    let mut rig = rig(SocketConfig::default()).await;
+    rig.write(Opcode::Text, b"hello").await;
+    rig.write(Opcode::Binary, &[0xff; 20]).await;
+    rig.write(Opcode::Binary, &[0x0b]).await;
+    rig.write(Opcode::Binary, &request(1)).await;
+    assert!(matches!(rig.event().await, SocketEvent::Garbage { count: 1, .. }));
+    assert!(matches!(rig.event().await, SocketEvent::Garbage { count: 2, .. }));
+    assert!(matches!(rig.event().await, SocketEvent::Frame(_)));
+    assert_eq!(rig.handle.text_frames(), 1);
+}
+
+#[tokio::test]
+async fn an_oversized_message_is_reported_with_its_call_and_the_socket_lives() {
+    let message = Limits { message: 10_000, ..Limits::default() };
+    let mut rig = rig(SocketConfig { message, ..Default::default() }).await;
+    let big = OperationRequest { connector_facade_key: vec![b'x'; 50_000].into(), ..Default::default() };
+    let big = frames::operation(42, &big);
+    rig.write(Opcode::Binary, &big).await;
+    rig.write(Opcode::Binary, &request(43)).await;
+    match rig.event().await {
+        SocketEvent::Oversize(head) => {
+            assert_eq!((head.message_id, head.total), (Some(42), big.len() as u64));
+            assert_eq!(head.side, crate::driver::oversize::Side::Request);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(rig.event().await, SocketEvent::Frame(envelope) if envelope.message_id == 43));
+}
+
+#[tokio::test]
+async fn pings_are_answered_with_their_payload_and_ours_are_empty() {
+    let mut rig = rig(SocketConfig::default()).await;
+    rig.write(Opcode::Ping, b"abc").await;
+    let mut head = [0; 5];
+    timeout(PATIENCE, rig.peer.read_exact(&mut head)).await.expect("a pong").unwrap();
+    assert_eq!(head, [0x8a, 3, b'a', b'b', b'c']);
+    rig.handle.ping().unwrap();
+    assert_eq!(rig.read(1).await, [Inbound::Ping(Bytes::new())]);
+    rig.write(Opcode::Pong, b"").await;
+    assert!(matches!(rig.event().await, SocketEvent::Pong));
+}
+
+#[tokio::test]
+async fn a_ping_flood_from_a_peer_that_does_not_read_stays_within_the_backlog_p10() {
+    let limit = 100_000;
+    let mut rig = rig(SocketConfig { backlog_bytes: limit, ..Default::default() }).await;
+    rig.handle.hold(Instant::now() + Duration::from_secs(60)).unwrap();
+    for _ in 0..2000 {
+        rig.write(Opcode::Ping, &[b'p'; 125]).await;
+    }
+    rig.write(Opcode::Binary, &request(1)).await;
+    assert!(matches!(rig.event().await, SocketEvent::Frame(_)), "all pings were read");
+    assert!(rig.handle.backlog_bytes() <= limit);
+}
+
+#[tokio::test]
+async fn each_end_has_its_reason() {
+    let cases: [(&str, &[u8], CloseReason); 4] = [
+        ("close frame", &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9], CloseReason::PeerClose(Some(1001))),
+        ("close without code", &[0x88, 0x80, 0, 0, 0, 0], CloseReason::PeerClose(None)),
+        ("unmasked", &[0x82, 0x00], CloseReason::ProtocolError(Violation::Masking)),
+        (
+            "endless",
+            &[0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+            CloseReason::HardLimit(i64::MAX as u64),
+        ),
+    ];
+    for (case, bytes, reason) in cases {
+        let mut rig = rig(SocketConfig::default()).await;
+        rig.write(Opcode::Binary, &request(1)).await;
+        rig.peer.write_all(bytes).await.unwrap();
+        assert!(matches!(rig.event().await, SocketEvent::Frame(_)), "{case}: what came before is reported");
+        assert_eq!(rig.closed().await.reason, reason, "{case}");
+        // A Close frame answers, then FIN.
+        let mut rest = Vec::new();
+        timeout(PATIENCE, rig.peer.read_to_end(&mut rest)).await.expect("the end").unwrap();
+        assert_eq!(rest.first(), Some(&0x88), "{case}: {rest:x?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_is_told_from_an_end() {
+    let Rig { peer, mut events, handle: _handle } = rig(SocketConfig::default()).await;
+    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    let (_, end) = timeout(PATIENCE, events.recv()).await.expect("in time").unwrap();
+    assert!(matches!(end, SocketEvent::Closed(Closed { reason: CloseReason::Reset, .. })), "{end:?}");
+}
+
+#[tokio::test]
+async fn closing_writes_what_is_queued_and_hears_the_peers_last_words() {
+    let mut rig = rig(SocketConfig::default()).await;
+    rig.handle.send(numbered(0, 1_000_000)).unwrap();
+    rig.handle.close();
+    let got = rig.read(2).await;
+    assert_eq!((number(&got[0]), &got[1]), (0, &Inbound::Close(Some(1000))));
+    rig.write(Opcode::Binary, &request(5)).await;
+    assert!(matches!(rig.event().await, SocketEvent::Frame(_)), "a frame that crossed our close is reported");
+    rig.peer.shutdown().await.unwrap();
+    let closed = rig.closed().await;
+    assert_eq!((closed.reason, closed.unsent.len()), (CloseReason::Owner, 0));
+}
+
+#[tokio::test]
+async fn a_close_that_the_peer_ignores_ends_in_time_and_an_abort_at_once() {
+    for abort in [false, true] {
+        let mut rig = rig(SocketConfig::default()).await;
+        rig.handle.send(numbered(0, 32 << 20)).unwrap();
+        let start = Instant::now();
+        if abort {
+            rig.handle.abort()
+        } else {
+            rig.handle.close()
+        }
+        let closed = rig.closed().await;
+        assert_eq!((closed.reason, closed.unsent.len()), (CloseReason::Owner, 1));
+        let limit = if abort { limits::CLOSE_DEADLINE / 2 } else { limits::CLOSE_DEADLINE * 3 };
+        assert!(start.elapsed() < limit, "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_socket_closes_itself() {
+    let Rig { handle, mut events, mut peer } = rig(SocketConfig::default()).await;
+    drop(handle);
+    let mut rest = Vec::new();
+    timeout(PATIENCE, peer.read_to_end(&mut rest)).await.expect("the end").unwrap();
+    assert_eq!(rest, [0x88, 2, 0x03, 0xe8]);
+    drop(peer);
+    let (_, end) = timeout(PATIENCE, events.recv()).await.expect("in time").unwrap();
+    assert!(matches!(end, SocketEvent::Closed(Closed { reason: CloseReason::Owner, .. })), "{end:?}");
+}
