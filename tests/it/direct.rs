@@ -14,7 +14,7 @@ fn every_command_answers_the_baseline_line() {
     let scratch = workspace::scratch();
     let journal = Journal::new(scratch.path(), "journal");
     let rcs = Rcs::start(&java, "n1");
-    let mut idm = Idm::start(&java, &rcs.url());
+    let mut idm = Idm::start_directly(&java, &rcs.url(), 2);
     assert_eq!(idm.ask("connectors 2"), transcript::CONNECTORS);
 
     idm.ok(&journal.use_command());

@@ -2,3 +2,4 @@
 //! for each test that was skipped.
 
 mod direct;
+mod rig;

@@ -8,9 +8,13 @@ use serde_json::Value;
 
 use crate::java::Java;
 use crate::process::Process;
+use crate::wait::hold;
 
 /// Longest wait for the answer to one command; a hung call shows up as this.
 const ANSWER_BOUND: Duration = Duration::from_secs(60);
+
+/// IDMs started until one has met its RCS without an accident.
+const ATTEMPTS: usize = 5;
 
 /// A Java IDM that dials one or more addresses.
 pub struct Idm {
@@ -29,6 +33,20 @@ impl Idm {
         let mut command = java.peer("idm-client", "idm");
         command.args(["--url", urls]).args(options);
         Self { process: Process::start("Java IDM", command) }
+    }
+
+    /// Starts an IDM that talks to a real RCS directly and knows `connectors` connectors of it. Two 1.8.0 peers lose the connector list now
+    /// and then when they meet, and refuse what comes too soon after (WIRE 7.1); a fresh IDM is the only way out. Behind the
+    /// router this must not be needed.
+    pub fn start_directly(java: &Java, url: &str, connectors: usize) -> Self {
+        for _ in 0..ATTEMPTS {
+            let mut idm = Self::start(java, url);
+            if idm.ask(&format!("connectors {connectors} 4")).starts_with("ok ") {
+                hold("both sockets have shaken hands", Duration::from_millis(300), || true);
+                return idm;
+            }
+        }
+        panic!("{ATTEMPTS} IDMs in a row did not learn the connectors of {url}");
     }
 
     /// Runs one command and returns its answer line, whichever it is.

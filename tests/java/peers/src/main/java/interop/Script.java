@@ -65,7 +65,7 @@ final class Script {
 
     private String command(String name, List<String> w) throws Exception {
         switch (name) {
-        case "connectors": return connectors(w.isEmpty() ? 1 : Integer.parseInt(w.get(0)));
+        case "connectors": return connectors(number(w, 0, 1), number(w, 1, WAIT_SECONDS));
         case "use": return use(w.get(0), w.subList(1, w.size()));
         case "class": objectClass = new ObjectClass(w.get(0)); return w.get(0);
         case "validate": facade.validate(); return "";
@@ -90,15 +90,15 @@ final class Script {
     }
 
     /** The connector keys, once there are at least so many: the framework adds them one by one. */
-    private String connectors(int atLeast) throws Exception {
-        List<ConnectorInfo> known = await("at least " + atLeast + " connectors", () -> infos.get().size() >= atLeast ? infos.get() : null);
+    private String connectors(int atLeast, int seconds) throws Exception {
+        List<ConnectorInfo> known = await("at least " + atLeast + " connectors", seconds, () -> infos.get().size() >= atLeast ? infos.get() : null);
         List<String> keys = known.stream().map(ConnectorInfo::getConnectorKey)
                 .map(k -> k.getBundleName() + "/" + k.getBundleVersion() + "/" + k.getConnectorName()).sorted().collect(Collectors.toList());
         return keys.size() + " " + String.join(" ", keys);
     }
 
     private String use(String connector, List<String> properties) throws Exception {
-        ConnectorInfo info = await("a connector like " + connector, () -> infos.get().stream()
+        ConnectorInfo info = await("a connector like " + connector, WAIT_SECONDS, () -> infos.get().stream()
                 .filter(i -> i.getConnectorKey().getConnectorName().contains(connector)).findFirst().orElse(null));
         if (manager != null) info = manager.findConnectorInfoAsync(info.getConnectorKey()).getOrThrow(WAIT_SECONDS, TimeUnit.SECONDS);
         APIConfiguration configuration = info.createDefaultAPIConfiguration();
@@ -114,11 +114,13 @@ final class Script {
 
     private interface Look<T> { T look(); }
 
-    private static <T> T await(String what, Look<T> look) throws Exception {
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
+    private static int number(List<String> words, int at, int otherwise) { return words.size() > at ? Integer.parseInt(words.get(at)) : otherwise; }
+
+    private static <T> T await(String what, int seconds, Look<T> look) throws Exception {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
         for (T found = look.look(); ; found = look.look()) {
             if (found != null) return found;
-            if (System.nanoTime() > end) throw new IllegalStateException("not " + what + " within " + WAIT_SECONDS + " s");
+            if (System.nanoTime() > end) throw new IllegalStateException("not " + what + " within " + seconds + " s");
             Thread.sleep(20);
         }
     }

@@ -1,0 +1,131 @@
+//! A scripted connector server.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rcs_proto::frames::Identity;
+
+use super::inbox::{Frame, Inbox};
+use super::socket::{End, Heard, Socket};
+use super::{CONNECTOR_INFOS, Manners, http, identity};
+use crate::wait::wait_until;
+
+/// Longest wait for the router to dial.
+const DIAL_BOUND: Duration = Duration::from_secs(10);
+
+/// A listening RCS whose calls the test body answers.
+pub struct FakeMember {
+    port: u16,
+    /// What has come and was not answered by itself.
+    pub inbox: Inbox,
+    sockets: Arc<Mutex<Vec<Arc<Socket>>>>,
+    stop: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl FakeMember {
+    /// A member on a free port.
+    pub fn listen(name: &str, manners: Manners) -> Self {
+        Self::listen_on(name, 0, manners)
+    }
+
+    /// A member on `port` (0 = any), with a session of its own.
+    pub fn listen_on(name: &str, port: u16, manners: Manners) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .unwrap_or_else(|e| panic!("{name} cannot listen on {port}: {e}"));
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let inbox = Inbox::new();
+        let sockets = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let work = Acceptor {
+            identity: identity(&format!("{name}-{port}")),
+            manners,
+            inbox: inbox.sender(),
+            sockets: Arc::clone(&sockets),
+            stop: Arc::clone(&stop),
+        };
+        let acceptor = Some(thread::spawn(move || work.run(&listener)));
+        Self { port, inbox, sockets, stop, acceptor }
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// All sockets that were ever accepted, closed ones included.
+    pub fn sockets(&self) -> Vec<Arc<Socket>> {
+        lock(&self.sockets).clone()
+    }
+
+    /// The sockets that are open, once there are `n` of them.
+    pub fn await_sockets(&self, n: usize) -> Vec<Arc<Socket>> {
+        let open = || self.sockets().into_iter().filter(|s| !s.is_closed()).collect::<Vec<_>>();
+        wait_until(&format!("{n} open sockets"), DIAL_BOUND, || open().len() >= n);
+        open()
+    }
+
+    /// Stops to listen and resets every socket: what a kill -9 looks like from outside.
+    pub fn die(&mut self) {
+        self.stop_listening();
+        for socket in self.sockets() {
+            socket.reset();
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(acceptor) = self.acceptor.take() {
+            // Wakes the acceptor out of accept().
+            let _ = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.port)));
+            let _ = acceptor.join();
+        }
+    }
+}
+
+impl Drop for FakeMember {
+    fn drop(&mut self) {
+        self.stop_listening();
+        for socket in self.sockets() {
+            socket.release();
+        }
+    }
+}
+
+struct Acceptor {
+    identity: Identity,
+    manners: Manners,
+    inbox: std::sync::mpsc::Sender<Frame>,
+    sockets: Arc<Mutex<Vec<Arc<Socket>>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Acceptor {
+    fn run(&self, listener: &TcpListener) {
+        for stream in listener.incoming() {
+            if self.stop.load(Ordering::SeqCst) {
+                return;
+            }
+            let Ok(mut stream) = stream else { continue };
+            let Some(rest) = http::accept(&mut stream) else { continue };
+            let (identity, manners, inbox) = (self.identity.clone(), self.manners, self.inbox.clone());
+            let mut sockets = lock(&self.sockets);
+            let socket = Socket::open(sockets.len(), End::Server, stream, rest, move |socket, heard| {
+                let Heard::Message(bytes) = heard else { return };
+                let frame = Frame::new(socket, bytes);
+                if let Some(answer) = manners.answer(&frame.message, &identity, CONNECTOR_INFOS) {
+                    socket.send(&answer);
+                }
+                let _ = inbox.send(frame);
+            });
+            sockets.push(socket);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
