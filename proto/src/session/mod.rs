@@ -184,6 +184,11 @@ impl<K: Copy> Session<K> {
         self.executing.remove(&id).map(|call| call.key)
     }
 
+    /// The key of a call that we have open at the peer.
+    pub fn open_key(&self, id: i64) -> Option<K> {
+        self.open.get(&id).map(|call| call.key)
+    }
+
     /// Keys of all calls that we have open at the peer.
     pub fn open_keys(&self) -> Vec<K> {
         self.open.values().map(|call| call.key).collect()

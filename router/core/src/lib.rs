@@ -10,7 +10,9 @@
 
 pub mod backoff;
 pub mod balance;
+pub mod engine;
 pub mod ids;
 pub mod limits;
+pub mod slots;
 pub mod verdict;
 pub mod view;

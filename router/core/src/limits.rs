@@ -105,6 +105,8 @@ pub const SOCKET_BACKLOG_BYTES_MAX: usize = 96 << 20;
 /// Bytes that wait for one call's caller. Members are read without pause (P13), so past this bound the call
 /// is failed.
 pub const CALL_BACKLOG_BYTES_MAX: usize = 80 << 20;
+/// Below this backlog of a call's socket the sums over session and process are not looked at.
+pub const SOCKET_BACKLOG_LOW: usize = 1 << 20;
 /// Bytes that wait for one session.
 pub const SESSION_BACKLOG_BYTES_MAX: usize = 160 << 20;
 /// Bytes that wait in the whole process.
@@ -113,6 +115,17 @@ pub const PROCESS_BACKLOG_BYTES_MAX: usize = 512 << 20;
 pub const EVENT_QUEUE_MAX: usize = 1_024;
 
 // --- endings ---
+
+/// Time a caller without sockets is remembered: answers that come meanwhile are kept for it. A 1.8.0 dialler never comes
+/// back, a 2.0.4 one within 60 s (WIRE 1.3).
+pub const CALLER_KEPT: Duration = Duration::from_secs(75);
+/// Answers kept for a caller without sockets.
+pub const KEPT_ANSWERS_MAX: usize = 256;
+/// The same in bytes.
+pub const KEPT_ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Time the answer of a call may take whose socket died while others of the member's session live: the member sends it on
+/// any of them (WIRE 4.2), but may never have got the request. Ping's own default for an operation (OPENICF-2939).
+pub const ORPHAN_WAIT: Duration = Duration::from_secs(15);
 
 /// Time a cancelled call is remembered, so that late frames are dropped and its id is not used again; no
 /// answer to a cancel is promised (WIRE 5.4).

@@ -1,0 +1,277 @@
+//! From a member's frame to the caller: order, exactly one final frame, and the end of the call.
+
+use bytes::Bytes;
+use rcs_proto::envelope::{AnswerHead, Envelope, Kind, Part};
+use rcs_proto::frames;
+use rcs_proto::session::{SocketId, StreamOrder};
+use rcs_proto::time::Moment;
+
+use super::affinity::page;
+use super::call::BatchProgress;
+use super::dispatch::is_subscription;
+use super::timers::Timer;
+use super::{Call, CallKey, Caller, Engine, Io, Note, Progress, UpstreamKey};
+use crate::limits;
+use crate::verdict::{Fault, Outcome};
+
+/// What becomes of one frame of an answer.
+enum Step {
+    /// Pass it on; more will come.
+    Pass,
+    /// Pass it on: it is the last.
+    PassLast,
+    /// It is passed on, and this one after it, which is the last.
+    PassThenLast(Bytes),
+    /// Keep it back or drop it.
+    Keep,
+    /// The answer makes no sense.
+    Broken,
+}
+
+impl Engine {
+    pub(super) fn on_answer(&mut self, key: CallKey, envelope: Envelope, now: Moment, io: &mut impl Io) {
+        match &envelope.kind {
+            Kind::Error(error) => match not_run(&error.message) {
+                Some(fault) => self.fail_or_pass(key, fault, &envelope, now, io),
+                None => self.pass_last(key, &envelope, Outcome::ConnectorError, now, io),
+            },
+            Kind::Answer(head) => self.on_answer_part(key, head, &envelope, now, io),
+            _ => unreachable!("a session event Answer is an answer or an error"),
+        }
+    }
+
+    fn on_answer_part(
+        &mut self,
+        key: CallKey,
+        head: &AnswerHead,
+        envelope: &Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(caller_id) = call.caller.map(|caller| caller.id) else { return };
+        let step = call.step(head.part, || envelope.rewrite_id(caller_id));
+        if let Part::End { .. } = head.part {
+            self.remember_page(key, head);
+        }
+        match step {
+            Step::Keep => {}
+            Step::Broken => self.fail(key, Fault::EndLooksCut, now, io),
+            Step::Pass => {
+                self.pass(key, envelope.rewrite_id(caller_id), now, io);
+            }
+            Step::PassLast => self.pass_last(key, envelope, Outcome::Ok, now, io),
+            Step::PassThenLast(last) => {
+                if self.pass(key, envelope.rewrite_id(caller_id), now, io) {
+                    self.finish_with(key, last, Outcome::Ok, now, io);
+                }
+            }
+        }
+    }
+
+    /// Passes a frame on. Past the bound of what may wait for the caller the call is failed instead: answers false.
+    fn pass(&mut self, key: CallKey, frame: Bytes, now: Moment, io: &mut impl Io) -> bool {
+        let Some(caller) = self.calls.get(key).and_then(|call| call.caller) else { return false };
+        if self.is_backlogged(&caller, frame.len(), io) {
+            self.fail(key, Fault::CallerTooSlow, now, io);
+            return false;
+        }
+        let socket = self.deliver(caller.session, caller.id, caller.socket, frame, now, io);
+        if let Some(call) = self.calls.get_mut(key) {
+            if let Some(caller) = &mut call.caller {
+                caller.socket = socket;
+            }
+            // Something was passed on: from here on the call is never sent again.
+            call.request = None;
+        }
+        true
+    }
+
+    fn pass_last(
+        &mut self,
+        key: CallKey,
+        envelope: &Envelope,
+        outcome: Outcome,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(caller) = self.calls.get(key).and_then(|call| call.caller) else {
+            return self.end(key, outcome, now, io);
+        };
+        if self.is_backlogged(&caller, envelope.frame_bytes(), io) {
+            return self.fail(key, Fault::CallerTooSlow, now, io);
+        }
+        self.finish_with(key, envelope.rewrite_id(caller.id), outcome, now, io);
+    }
+
+    fn is_backlogged(&self, caller: &Caller, more: usize, io: &impl Io) -> bool {
+        let waiting = |socket: SocketId| io.backlog_bytes(socket);
+        let Some(downstream) = self.downstreams.get(caller.session) else { return false };
+        let of_call = caller.socket.map_or(0, waiting);
+        // The sums are looked at only once the call's own socket has a backlog: the way of a call stays short.
+        of_call + more > limits::CALL_BACKLOG_BYTES_MAX
+            || of_call > limits::SOCKET_BACKLOG_LOW
+                && (downstream.session.sockets().map(waiting).sum::<usize>() + more
+                    > limits::SESSION_BACKLOG_BYTES_MAX
+                    || io.backlog_bytes_total() + more > limits::PROCESS_BACKLOG_BYTES_MAX)
+    }
+
+    /// Gives the caller the final frame and forgets the call.
+    pub(super) fn finish_with(
+        &mut self,
+        key: CallKey,
+        frame: Bytes,
+        outcome: Outcome,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        if let Some(caller) = self.calls.get(key).and_then(|call| call.caller) {
+            let sent = self.deliver(caller.session, caller.id, caller.socket, frame.clone(), now, io);
+            if let (Some(socket), Some(downstream)) = (sent, self.downstreams.get_mut(caller.session)) {
+                downstream.session.sent_final(socket, caller.id, &frame, now);
+            }
+        }
+        self.end(key, outcome, now, io);
+    }
+
+    /// Forgets a call at both ends.
+    pub(super) fn end(&mut self, key: CallKey, outcome: Outcome, now: Moment, io: &mut impl Io) {
+        self.close_route(key);
+        let Some(call) = self.calls.remove(key) else { return };
+        if let Some(caller) = call.caller
+            && let Some(downstream) = self.downstreams.get_mut(caller.session)
+        {
+            downstream.session.finish(caller.id);
+            if is_subscription(call.operation) {
+                downstream.subscriptions = downstream.subscriptions.saturating_sub(1);
+            }
+        }
+        io.note(Note::CallEnded {
+            group: Some(call.group),
+            member: call.route.map(|route| route.member),
+            operation: call.operation,
+            outcome,
+            took: now.since(call.since),
+        });
+    }
+
+    /// Takes a call off its member: late frames for it are ignored from now on.
+    pub(super) fn close_route(&mut self, key: CallKey) {
+        let Some(route) = self.calls.get(key).and_then(|call| call.route) else { return };
+        if let Some(upstream) = self.upstreams.get_mut(route.session)
+            && upstream.session.close(route.id).is_some()
+            && let Some(state) = self.members.get_mut(&route.member)
+        {
+            state.in_flight = state.in_flight.saturating_sub(1);
+            if state.leaving && state.in_flight == 0 {
+                self.timers.set(Moment::START, Timer::LetGo(route.member));
+            }
+        }
+    }
+
+    /// Tells the member that nobody waits for the call any more: on the socket that carried the request, as a cancel that
+    /// overtakes its call is lost (WIRE 7.3).
+    pub(super) fn cancel_at_member(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+        let Some(route) =
+            self.calls.get(key).filter(|call| call.is_cancellable()).and_then(|call| call.route)
+        else {
+            return;
+        };
+        if let Some(upstream) = self.upstreams.get_mut(route.session)
+            && let Some(socket) = upstream.session.socket_for(Some(route.socket), now)
+        {
+            io.send(socket, frames::cancel(route.id));
+        }
+    }
+
+    pub(super) fn on_answer_oversize(
+        &mut self,
+        session: UpstreamKey,
+        id: i64,
+        _bytes: usize,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        if let Some(call) = self.upstreams.get(session).and_then(|upstream| upstream.session.open_key(id)) {
+            self.fail(call, Fault::TooLarge, now, io);
+        }
+    }
+
+    /// The next page of this search has its state where this one was served.
+    fn remember_page(&mut self, key: CallKey, head: &AnswerHead) {
+        let cookie = head.paged_results_cookie();
+        let Some(call) = self.calls.get(key).filter(|_| !cookie.is_empty()) else { return };
+        let (Some(route), Some(caller), Some(pages)) = (call.route, call.caller, call.pages) else { return };
+        if let Some(downstream) = self.downstreams.get_mut(caller.session) {
+            downstream.pages.remember(page(pages.facade, &cookie), route.member);
+        }
+    }
+}
+
+impl Call {
+    /// Notes a part of the answer and says what to do with its frame. `frame` makes the frame as the caller gets it.
+    fn step(&mut self, part: Part, frame: impl FnOnce() -> Bytes) -> Step {
+        match part {
+            Part::Only => Step::PassLast,
+            Part::Event { completed: true } => Step::PassLast,
+            Part::Event { completed: false } => {
+                self.answer = Progress::Events;
+                Step::Pass
+            }
+            Part::Batch(part) => {
+                if !matches!(self.answer, Progress::Batch(_)) {
+                    self.answer = Progress::Batch(BatchProgress::default());
+                }
+                match &mut self.answer {
+                    Progress::Batch(progress) => {
+                        if progress.note(part) { Step::PassLast } else { Step::Pass }
+                    }
+                    _ => unreachable!("set above"),
+                }
+            }
+            Part::Item { sequence } => {
+                let (order, end) = self.stream();
+                match order.item(sequence) {
+                    Err(_) => Step::Broken,
+                    // Seen already: two sockets may bring one frame twice (WIRE 5.3).
+                    Ok(false) => Step::Keep,
+                    Ok(true) if order.is_complete() => end.take().map_or(Step::Pass, Step::PassThenLast),
+                    Ok(true) => Step::Pass,
+                }
+            }
+            Part::End { count, .. } => {
+                let (order, end) = self.stream();
+                match order.end(count) {
+                    Err(_) => Step::Broken,
+                    Ok(false) => Step::Keep,
+                    Ok(true) if order.is_complete() => Step::PassLast,
+                    Ok(true) => {
+                        *end = Some(frame());
+                        Step::Keep
+                    }
+                }
+            }
+        }
+    }
+
+    fn stream(&mut self) -> (&mut StreamOrder, &mut Option<Bytes>) {
+        if !matches!(self.answer, Progress::Stream { .. }) {
+            self.answer = Progress::Stream { order: StreamOrder::default(), end: None };
+        }
+        match &mut self.answer {
+            Progress::Stream { order, end } => (order, end),
+            _ => unreachable!("set above"),
+        }
+    }
+}
+
+/// Errors that say that the member did not run the call (WIRE 4.3, 5.1, 5.7).
+fn not_run(message: &str) -> Option<Fault> {
+    if message.starts_with("Connector not found") {
+        Some(Fault::ConnectorNotFound)
+    } else if message.starts_with("Request has been registered with id") {
+        Some(Fault::IdInUse)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,151 @@
+//! Calls in flight: one entry from the request to its single final answer.
+
+use bytes::Bytes;
+use rcs_proto::envelope::{BatchPart, Envelope, OperationHead};
+use rcs_proto::operation::Operation;
+use rcs_proto::session::{SocketId, StreamOrder};
+use rcs_proto::time::Moment;
+
+use crate::ids::{GroupId, MemberId, MemberSet};
+use crate::slots::Key;
+use crate::verdict::{Attempts, Class, Paging, Stage};
+
+/// Names one call for as long as it is in flight.
+pub type CallKey = Key<Call>;
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    /// Who waits for the answer; none once it is gone for good.
+    pub caller: Option<Caller>,
+    /// The group it is routed in.
+    pub group: GroupId,
+    /// What is asked.
+    pub operation: Operation,
+    /// The request as it came, kept until a part of its answer was delivered: it may have to be sent once more.
+    pub request: Option<Envelope>,
+    /// For searches: which configuration is searched, and where its pages are.
+    pub pages: Option<Pages>,
+    /// Where it was sent last.
+    pub route: Option<Route>,
+    /// Members that it was sent to.
+    pub tried: MemberSet,
+    /// How often it was sent again, and why.
+    pub attempts: Attempts,
+    /// What came of its answer.
+    pub answer: Progress,
+    /// When the request arrived.
+    pub since: Moment,
+}
+
+/// What a search may have to do with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pages {
+    /// Digest of the facade key.
+    pub facade: u64,
+    /// Whether the search continues another.
+    pub paging: Paging,
+    /// The member that gave its cookie, if we saw that.
+    pub member: Option<MemberId>,
+}
+
+/// The downstream end of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its session.
+    pub session: super::DownstreamKey,
+    /// The id that the caller gave to the call.
+    pub id: i64,
+    /// The socket that all frames of the answer go to, while it lives: order is kept per socket (WIRE 11.3).
+    pub socket: Option<SocketId>,
+}
+
+/// The upstream end of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The member.
+    pub member: MemberId,
+    /// Which of its sessions: a restarted member is another one.
+    pub session: super::UpstreamKey,
+    /// The id that we gave to the call.
+    pub id: i64,
+    /// The socket that carried the request.
+    pub socket: SocketId,
+}
+
+/// How much of an answer has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// Nothing yet.
+    Nothing,
+    /// A stream under way.
+    Stream {
+        /// Which items were passed on.
+        order: StreamOrder,
+        /// The end, held back until every item before it was passed on: the caller gets one final frame, and it is the last.
+        end: Option<Bytes>,
+    },
+    /// A subscription under way.
+    Events,
+    /// A batch under way.
+    Batch(BatchProgress),
+}
+
+/// What a batch still waits for (WIRE 5.6).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchProgress {
+    token: bool,
+    complete: bool,
+    wants_results: bool,
+    last_result: bool,
+}
+
+impl BatchProgress {
+    /// Notes a frame; answers whether the batch is over.
+    pub fn note(&mut self, part: BatchPart) -> bool {
+        match part {
+            BatchPart::Result { complete } => self.last_result |= complete,
+            BatchPart::Complete => self.complete = true,
+            BatchPart::Token { returns_results } => {
+                (self.token, self.wants_results) = (true, returns_results)
+            }
+        }
+        self.token && self.complete && (self.last_result || !self.wants_results)
+    }
+}
+
+impl Call {
+    /// The head of the request, while the request is kept.
+    pub fn head(&self) -> Option<&OperationHead> {
+        match &self.request.as_ref()?.kind {
+            rcs_proto::envelope::Kind::Operation(head) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// What may be done with it after a failure.
+    pub fn class(&self) -> Class {
+        Class::of(self.operation, self.pages.map_or(Paging::Starts, |pages| pages.paging))
+    }
+
+    /// How far it got.
+    pub fn stage(&self) -> Stage {
+        match (&self.answer, self.route) {
+            (Progress::Nothing, None) => Stage::Unsent,
+            (Progress::Nothing, Some(_)) => Stage::MaybeSent,
+            _ => Stage::PartlyAnswered,
+        }
+    }
+
+    /// Whether a cancel reaches it at the member: unary calls run on (WIRE 5.4).
+    pub fn is_cancellable(&self) -> bool {
+        matches!(
+            self.operation,
+            Operation::Search
+                | Operation::Sync
+                | Operation::Batch
+                | Operation::ConnectorEventSubscription
+                | Operation::SyncEventSubscription
+        )
+    }
+}

@@ -1,0 +1,270 @@
+//! The callers' side: sessions of IDMs, and what their frames mean.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rcs_proto::envelope::Envelope;
+use rcs_proto::frames;
+use rcs_proto::limits as wire_limits;
+use rcs_proto::session::{Event as SessionEvent, Remote, Session, SocketId};
+use rcs_proto::time::Moment;
+
+use super::affinity::{FacadeKeys, PageMemory};
+use super::sockets::Place;
+use super::timers::Timer;
+use super::{CallKey, Engine, Io, Note, Selector};
+use crate::limits;
+use crate::slots::Key;
+use crate::verdict::{Circumstances, ErrorKind};
+
+/// Names one caller's session.
+pub type DownstreamKey = Key<Downstream>;
+
+/// Who a caller is: two connections with all three equal belong to one session. The principal is a part of it, so that
+/// nobody joins a session by knowing its id.
+pub(super) type CallerId = (Selector, Arc<str>, String);
+
+/// One caller: an IDM process on one way in.
+#[derive(Debug)]
+pub struct Downstream {
+    pub(super) id: CallerId,
+    pub(super) session: Session<CallKey>,
+    /// Questions for connectors that no member could answer yet (WIRE 7.7: they are not asked twice).
+    pub(super) infos_wanted: Vec<(SocketId, i64)>,
+    pub(super) pages: PageMemory,
+    pub(super) facade_keys: FacadeKeys,
+    /// Answers that came while no socket was open, with their call's id; delivered if the caller comes back.
+    pub(super) kept: Vec<(i64, Bytes)>,
+    pub(super) subscriptions: usize,
+}
+
+impl Engine {
+    pub(super) fn join_caller(
+        &mut self,
+        socket: SocketId,
+        selector: Selector,
+        principal: Arc<str>,
+        remote: Remote,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let id: CallerId = (selector, principal, remote.session_id);
+        let key = match self.callers.get(&id) {
+            Some(key) => *key,
+            None if self.downstreams.len() >= limits::DOWNSTREAM_SESSIONS_MAX => {
+                let reason = format!("{} callers are connected already", limits::DOWNSTREAM_SESSIONS_MAX);
+                io.note(Note::CallerDisconnected { reason: &reason });
+                io.close(socket);
+                return;
+            }
+            None => self.new_caller(id, now, io),
+        };
+        let Some(caller) = self.downstreams.get_mut(key) else { unreachable!("callers names only sessions") };
+        if caller.session.sockets().count() >= limits::SOCKETS_PER_SESSION_MAX {
+            let reason = format!("it has {} sockets already", limits::SOCKETS_PER_SESSION_MAX);
+            io.note(Note::CallerDisconnected { reason: &reason });
+            io.close(socket);
+            return;
+        }
+        caller.session.join(socket, now);
+        self.sockets.insert(socket, Place::Caller(key));
+    }
+
+    fn new_caller(&mut self, id: CallerId, now: Moment, io: &mut impl Io) -> DownstreamKey {
+        let key = self.downstreams.insert(Downstream {
+            id: id.clone(),
+            session: Session::new(),
+            infos_wanted: Vec::new(),
+            pages: PageMemory::default(),
+            facade_keys: FacadeKeys::default(),
+            kept: Vec::new(),
+            subscriptions: 0,
+        });
+        self.callers.insert(id, key);
+        self.timers.set(now + wire_limits::CHECK_EVERY, Timer::CheckCaller(key));
+        io.note(Note::CallerJoined { callers: self.downstreams.len() });
+        key
+    }
+
+    pub(super) fn on_caller_frame(
+        &mut self,
+        key: DownstreamKey,
+        socket: SocketId,
+        envelope: Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(caller) = self.downstreams.get_mut(key) else { return };
+        match caller.session.receive(&envelope, now) {
+            SessionEvent::Call => self.on_call(key, socket, envelope, now, io),
+            SessionEvent::Cancel(Some(call)) => self.on_cancel(call, now, io),
+            SessionEvent::Control(checked) => {
+                for call in checked.abandoned {
+                    self.abandon(call, now, io);
+                }
+                self.answer_control(key, socket, checked.id, checked.wants_connector_infos, io);
+            }
+            SessionEvent::AnswerRefused(Some(frame)) => {
+                io.hold(socket, wire_limits::HOLD_OFF);
+                io.send(socket, frame);
+            }
+            SessionEvent::HandshakeAgain => {
+                let identity = self.identities.towards_callers(caller.id.0);
+                io.send(socket, frames::handshake_response(&identity));
+            }
+            SessionEvent::Reply(frame) => io.send(socket, frame),
+            // Callers execute nothing for us: what else they send answers nothing that we asked.
+            SessionEvent::Cancel(None)
+            | SessionEvent::AnswerRefused(None)
+            | SessionEvent::ConfigurationChange
+            | SessionEvent::Answer(_)
+            | SessionEvent::NotRun(_)
+            | SessionEvent::ConnectorInfos(_)
+            | SessionEvent::Ignored(_) => {}
+        }
+    }
+
+    /// Answers a session check at once, the question for connectors as soon as there is something to answer.
+    fn answer_control(
+        &mut self,
+        key: DownstreamKey,
+        socket: SocketId,
+        id: i64,
+        wants_infos: bool,
+        io: &mut impl Io,
+    ) {
+        if !wants_infos {
+            return io.send(socket, frames::control_response(id, None));
+        }
+        let Some(selector) = self.downstreams.get(key).map(|caller| caller.id.0) else { return };
+        match self.connector_infos(selector) {
+            Some(infos) => io.send(socket, frames::control_response(id, Some(infos))),
+            None => {
+                if let Some(caller) = self.downstreams.get_mut(key)
+                    && caller.infos_wanted.len() < limits::SOCKETS_PER_SESSION_MAX * 4
+                {
+                    caller.infos_wanted.push((socket, id));
+                }
+            }
+        }
+    }
+
+    /// Answers the callers that asked for connectors before any member was known.
+    pub(super) fn answer_waiting_infos(&mut self, io: &mut impl Io) {
+        let waiting: Vec<(DownstreamKey, Selector)> = self
+            .downstreams
+            .iter()
+            .filter(|(_, caller)| !caller.infos_wanted.is_empty())
+            .map(|(key, caller)| (key, caller.id.0))
+            .collect();
+        for (key, selector) in waiting {
+            let Some(infos) = self.connector_infos(selector) else { continue };
+            let Some(caller) = self.downstreams.get_mut(key) else { continue };
+            for (socket, id) in std::mem::take(&mut caller.infos_wanted) {
+                io.send(socket, frames::control_response(id, Some(infos.clone())));
+            }
+        }
+    }
+
+    pub(super) fn refuse_oversize(
+        &mut self,
+        key: DownstreamKey,
+        socket: SocketId,
+        id: i64,
+        bytes: usize,
+        io: &mut impl Io,
+    ) {
+        // The operation stays unknown: the frame was dropped before anything but its head was read.
+        let operation = rcs_proto::operation::Operation::Unknown;
+        let group = match self.downstreams.get(key).map(|caller| caller.id.0) {
+            Some(Selector::Group(group)) => self.view.group(group).map(|group| group.name.clone()),
+            _ => None,
+        };
+        let error = ErrorKind::RequestTooLarge.to_error(&Circumstances {
+            operation,
+            group: group.as_deref(),
+            member: None,
+        });
+        let text = format!("{} (The request has {bytes} bytes.)", error.message);
+        io.send(socket, frames::error(id, error.class, &text));
+    }
+
+    pub(super) fn check_caller(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
+        let Some(caller) = self.downstreams.get_mut(key) else { return };
+        if let Some((socket, frame)) = caller.session.due_check(now) {
+            io.send(socket, frame);
+        }
+        self.timers.set(now + wire_limits::CHECK_EVERY, Timer::CheckCaller(key));
+    }
+
+    pub(super) fn on_caller_socket_closed(
+        &mut self,
+        key: DownstreamKey,
+        socket: SocketId,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(caller) = self.downstreams.get_mut(key) else { return };
+        let left = caller.session.leave(socket);
+        caller.infos_wanted.retain(|(asked_on, _)| *asked_on != socket);
+        // What went out last may have died with the socket: copies do no harm (WIRE 4.3).
+        let again = caller.session.unconfirmed(socket, now);
+        for (id, frame) in again {
+            self.deliver(key, id, None, frame, now, io);
+        }
+        let calls = self.downstreams.get(key).map(|c| c.session.executing_keys()).unwrap_or_default();
+        if left == 0 {
+            io.note(Note::CallerLeft { calls: calls.len() });
+            self.timers.set(now + limits::CALLER_KEPT, Timer::Linger(key));
+        }
+        for call in calls {
+            self.on_caller_socket_lost(call, socket, left, now, io);
+        }
+    }
+
+    /// A caller that comes back gets the answers that came meanwhile.
+    pub(super) fn deliver_kept(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
+        let Some(caller) = self.downstreams.get_mut(key) else { return };
+        for (id, frame) in std::mem::take(&mut caller.kept) {
+            self.deliver(key, id, None, frame, now, io);
+        }
+    }
+
+    pub(super) fn on_linger_over(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
+        let Some(caller) = self.downstreams.get(key) else { return };
+        if caller.session.is_connected() {
+            return;
+        }
+        for call in caller.session.executing_keys() {
+            self.abandon(call, now, io);
+        }
+        if let Some(caller) = self.downstreams.remove(key) {
+            self.callers.remove(&caller.id);
+        }
+    }
+
+    /// Hands a frame to a caller: on the given socket while it lives, else on any; kept for a while if there is none.
+    /// Answers the socket that took it.
+    pub(super) fn deliver(
+        &mut self,
+        key: DownstreamKey,
+        id: i64,
+        pinned: Option<SocketId>,
+        frame: Bytes,
+        now: Moment,
+        io: &mut impl Io,
+    ) -> Option<SocketId> {
+        let caller = self.downstreams.get_mut(key)?;
+        let Some(socket) = caller.session.socket_for(pinned, now) else {
+            let bytes: usize = caller.kept.iter().map(|(_, frame)| frame.len()).sum();
+            if caller.kept.len() < limits::KEPT_ANSWERS_MAX
+                && bytes + frame.len() <= limits::KEPT_ANSWER_BYTES_MAX
+            {
+                caller.kept.push((id, frame));
+            }
+            return None;
+        };
+        io.send(socket, frame);
+        Some(socket)
+    }
+}

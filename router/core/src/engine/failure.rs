@@ -1,0 +1,205 @@
+//! When something on the way of a call breaks: the verdict is asked, and carried out here (DESIGN section 4).
+
+use rcs_proto::envelope::Envelope;
+use rcs_proto::frames;
+use rcs_proto::session::SocketId;
+use rcs_proto::time::Moment;
+
+use super::timers::Timer;
+use super::{CallKey, Engine, Io, Note};
+use crate::ids::MemberId;
+use crate::limits;
+use crate::verdict::{Circumstances, ErrorKind, Fault, Outcome, Stage, Verdict, decide};
+
+impl Engine {
+    /// A call met a fault: repeats it, leaves it, or answers it.
+    pub(super) fn fail(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
+        match self.judge(key, fault) {
+            Some(Verdict::Answer(kind)) => self.answer_error(key, kind, now, io),
+            // Without a frame of the member's there is nothing to pass on.
+            Some(Verdict::PassOn) => self.answer_error(key, ErrorKind::NoMember, now, io),
+            Some(Verdict::RetryElsewhere) => self.retry_elsewhere(key, fault, now, io),
+            Some(Verdict::RetrySame) => self.retry_same(key, fault, now, io),
+            Some(Verdict::Wait) => self.await_orphan(key, now),
+            Some(Verdict::Nothing) | None => {}
+        }
+    }
+
+    /// The same, where the fault came as a member's own error.
+    pub(super) fn fail_or_pass(
+        &mut self,
+        key: CallKey,
+        fault: Fault,
+        envelope: &Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let others = self.has_untried_member(key);
+        match self.judge(key, fault) {
+            Some(Verdict::RetryElsewhere) if others => self.retry_elsewhere(key, fault, now, io),
+            Some(Verdict::RetrySame) => self.retry_same(key, fault, now, io),
+            // The member's error says more than any of ours.
+            Some(_) => {
+                let Some(caller) = self.calls.get(key).and_then(|call| call.caller) else {
+                    return self.end(key, Outcome::ConnectorError, now, io);
+                };
+                self.finish_with(key, envelope.rewrite_id(caller.id), Outcome::ConnectorError, now, io);
+            }
+            None => {}
+        }
+    }
+
+    fn judge(&mut self, key: CallKey, fault: Fault) -> Option<Verdict> {
+        let call = self.calls.get_mut(key)?;
+        let stage = call.stage();
+        if fault == Fault::MemberLost && stage != Stage::Unsent {
+            call.attempts.losses = call.attempts.losses.saturating_add(1);
+        }
+        if call.caller.is_none() {
+            // Nobody waits: nothing is repeated.
+            return Some(Verdict::Answer(ErrorKind::AnswerLost));
+        }
+        Some(decide(call.class(), stage, fault, call.attempts))
+    }
+
+    fn has_untried_member(&self, key: CallKey) -> bool {
+        let Some(call) = self.calls.get(key) else { return false };
+        let group = self.groups.get(&call.group);
+        group
+            .is_some_and(|group| group.picker.candidates().iter().any(|member| !call.tried.contains(*member)))
+    }
+
+    fn retry_elsewhere(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
+        self.cancel_at_member(key, now, io);
+        self.close_route(key);
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.attempts.elsewhere = call.attempts.elsewhere.saturating_add(1);
+        if let Some(route) = call.route.take() {
+            io.note(Note::CallRetried { operation: call.operation, from: route.member, fault });
+        }
+        self.dispatch(key, now, io);
+    }
+
+    fn retry_same(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
+        self.close_route(key);
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.attempts.same = call.attempts.same.saturating_add(1);
+        let Some(route) = call.route.take() else { return self.dispatch(key, now, io) };
+        io.note(Note::CallRetried { operation: call.operation, from: route.member, fault });
+        if fault == Fault::SocketLost {
+            self.repeat(key, route.member, now, io);
+        } else {
+            // It refused the call because it was not ready: it needs a moment (WIRE 7.1).
+            self.timers.set(now + limits::RETRY_SAME_WAIT, Timer::Repeat(key, route.member));
+        }
+    }
+
+    /// Sends a call again to the member that it was at.
+    pub(super) fn repeat(&mut self, key: CallKey, member: MemberId, now: Moment, io: &mut impl Io) {
+        match self.members.get(&member).is_some_and(|state| state.up) {
+            true => self.send_to(key, member, now, io),
+            false => self.dispatch(key, now, io),
+        }
+    }
+
+    /// A socket of a member is gone while others of its session live: calls that it carried may be lost.
+    pub(super) fn on_member_socket_lost(
+        &mut self,
+        key: CallKey,
+        socket: SocketId,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let carried =
+            self.calls.get(key).and_then(|call| call.route).is_some_and(|route| route.socket == socket);
+        if carried {
+            self.fail(key, Fault::SocketLost, now, io);
+        }
+    }
+
+    fn await_orphan(&mut self, key: CallKey, now: Moment) {
+        if let Some(route) = self.calls.get(key).and_then(|call| call.route) {
+            self.timers.set(now + limits::ORPHAN_WAIT, Timer::Orphan(key, route.id));
+        }
+    }
+
+    /// The answer of a call whose socket died did not come on any other socket in time.
+    pub(super) fn on_orphan_overdue(&mut self, key: CallKey, id: i64, now: Moment, io: &mut impl Io) {
+        let waits = self.calls.get(key).is_some_and(|call| {
+            call.route.is_some_and(|route| route.id == id)
+                && !super::dispatch::is_subscription(call.operation)
+        });
+        if waits {
+            self.cancel_at_member(key, now, io);
+            self.fail(key, Fault::MemberLost, now, io);
+        }
+    }
+
+    /// The caller gives a call up. There is no answer to a cancel; calls that cannot be stopped are answered (WIRE 5.4).
+    pub(super) fn on_cancel(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+        self.cancel_at_member(key, now, io);
+        if self.calls.get(key).is_some_and(super::Call::is_cancellable) {
+            self.end(key, Outcome::Cancelled, now, io);
+        }
+    }
+
+    /// Nobody waits for the call any more. What can be stopped is stopped; a change runs on, and is only forgotten with its
+    /// answer (WIRE 11.6).
+    pub(super) fn abandon(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+        let Some(call) = self.calls.get(key) else { return };
+        if call.is_cancellable() || call.route.is_none() {
+            self.cancel_at_member(key, now, io);
+            return self.end(key, Outcome::Cancelled, now, io);
+        }
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if let Some(caller) = call.caller.take()
+            && let Some(downstream) = self.downstreams.get_mut(caller.session)
+        {
+            downstream.session.finish(caller.id);
+        }
+    }
+
+    /// A caller's socket is gone; `left` others of its session live.
+    pub(super) fn on_caller_socket_lost(
+        &mut self,
+        key: CallKey,
+        socket: SocketId,
+        left: usize,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(call) = self.calls.get(key) else { return };
+        if left == 0 && call.is_cancellable() {
+            return self.abandon(key, now, io);
+        }
+        let pinned = call.caller.is_some_and(|caller| caller.socket == Some(socket));
+        if pinned && call.stage() == Stage::PartlyAnswered {
+            // Items that were on the dead socket are missing for good: an end would be a lie (P13).
+            self.cancel_at_member(key, now, io);
+            self.answer_error(key, ErrorKind::StreamCut, now, io);
+        }
+    }
+
+    fn answer_error(&mut self, key: CallKey, kind: ErrorKind, now: Moment, io: &mut impl Io) {
+        let Some(call) = self.calls.get(key) else { return };
+        // What still runs there runs for nobody.
+        let caller = call.caller;
+        let group = self.view.group(call.group).map(|group| group.name.as_str());
+        let member = call.route.and_then(|route| self.members.get(&route.member));
+        let error = kind.to_error(&Circumstances {
+            operation: call.operation,
+            group,
+            member: member.map(|state| state.member.spec.name.as_str()),
+        });
+        if matches!(kind, ErrorKind::CallerTooSlow | ErrorKind::StreamCut | ErrorKind::AnswerTooLarge) {
+            self.cancel_at_member(key, now, io);
+        }
+        match caller {
+            Some(caller) => {
+                let frame = frames::error(caller.id, error.class, &error.message);
+                self.finish_with(key, frame, error.outcome, now, io);
+            }
+            None => self.end(key, error.outcome, now, io),
+        }
+    }
+}

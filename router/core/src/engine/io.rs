@@ -1,0 +1,131 @@
+//! What the engine asks of the world around it. The router gives it real sockets, tests and simulations a recorder.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_proto::operation::Operation;
+use rcs_proto::session::SocketId;
+
+use crate::ids::{GroupId, MemberId};
+use crate::verdict::{Fault, Outcome};
+use crate::view::Endpoint;
+
+/// The effects of the engine. None of them waits or fails: a frame for a socket that has just closed is dropped, and the
+/// close is reported as an event.
+pub trait Io {
+    /// Queues a frame behind those that wait for the socket.
+    fn send(&mut self, socket: SocketId, frame: Bytes);
+
+    /// Lets nothing queued after this call leave the socket before the pause is over (WIRE 7, consequence 2).
+    fn hold(&mut self, socket: SocketId, pause: Duration);
+
+    /// Sends an empty WebSocket ping.
+    fn ping(&mut self, socket: SocketId);
+
+    /// Writes what is queued, then closes the socket; its end is reported by an event.
+    fn close(&mut self, socket: SocketId);
+
+    /// Bytes that wait for the socket.
+    fn backlog_bytes(&self, socket: SocketId) -> usize;
+
+    /// Bytes that wait for all sockets.
+    fn backlog_bytes_total(&self) -> usize;
+
+    /// Dials a member for one of its slots; the outcome is reported by an event.
+    fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint);
+
+    /// 64 random bits.
+    fn random(&mut self) -> u64;
+
+    /// Tells logs and metrics what happened.
+    fn note(&mut self, note: Note<'_>);
+}
+
+/// One of the sockets that are kept open towards a member, 0 to `sockets - 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u8);
+
+/// Something that happened, for logs and metrics. It carries no payload and no secret (promise P9).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note<'a> {
+    /// A call has its final answer.
+    CallEnded {
+        /// The group it was routed in, if one was found.
+        group: Option<GroupId>,
+        /// The member that it was sent to last.
+        member: Option<MemberId>,
+        /// The operation.
+        operation: Operation,
+        /// How it ended.
+        outcome: Outcome,
+        /// From its request to its last frame.
+        took: Duration,
+    },
+    /// A call goes to another member, or once more to the same one.
+    CallRetried {
+        /// The operation.
+        operation: Operation,
+        /// The member that it was sent to before.
+        from: MemberId,
+        /// What went wrong there.
+        fault: Fault,
+    },
+    /// A member can take calls from now on.
+    MemberUp {
+        /// The member.
+        member: MemberId,
+        /// Its connectors.
+        connectors: usize,
+    },
+    /// A member can take no calls any more.
+    MemberDown {
+        /// The member.
+        member: MemberId,
+        /// Calls that it held.
+        calls: usize,
+    },
+    /// The first failed attempt to reach a member, or one that failed in another way than before.
+    DialFailed {
+        /// The member.
+        member: MemberId,
+        /// A sentence for the operator.
+        reason: &'a str,
+    },
+    /// A socket towards a member was closed because of what came from it.
+    MemberDisconnected {
+        /// The member.
+        member: MemberId,
+        /// A sentence for the operator.
+        reason: &'a str,
+    },
+    /// Two servers answer at one member's address.
+    MemberChangedIdentity {
+        /// The member.
+        member: MemberId,
+    },
+    /// A member's list of connectors cannot be read.
+    ConnectorInfosUnreadable {
+        /// The member.
+        member: MemberId,
+    },
+    /// A caller's first socket joined.
+    CallerJoined {
+        /// Callers that are connected now.
+        callers: usize,
+    },
+    /// A caller's last socket closed.
+    CallerLeft {
+        /// Calls that it had open.
+        calls: usize,
+    },
+    /// A socket of a caller was closed because of what came from it.
+    CallerDisconnected {
+        /// A sentence for the operator.
+        reason: &'a str,
+    },
+    /// A frame that is no message of the protocol; ignored, as the Java peers do (WIRE 1.2).
+    FrameIgnored {
+        /// The socket that it came on.
+        socket: SocketId,
+    },
+}

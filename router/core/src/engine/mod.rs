@@ -1,0 +1,237 @@
+//! The sole owner of the router's live state: who is connected, what is in flight, who gets the next call.
+//!
+//! The world chooses an [`Event`]; [`Engine::apply`] changes the state and asks [`Io`] for effects. Nothing here waits, reads a
+//! clock or touches a socket, so every fault can be replayed in a test, and the state can be looked at as plain data.
+//!
+//! The way of a call: `downstream` (request in) ▸ `dispatch` (group, member, id out) ▸ `upstream` (frame back) ▸ `answer`
+//! (to the caller) — and `failure` when anything on the way breaks.
+
+mod affinity;
+mod answer;
+mod call;
+mod dispatch;
+mod downstream;
+mod failure;
+mod identity;
+mod infos;
+mod io;
+mod report;
+mod selector;
+mod sockets;
+mod timers;
+mod upstream;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rcs_proto::envelope::Envelope;
+use rcs_proto::session::SocketId;
+use rcs_proto::time::Moment;
+
+pub use self::call::{Call, CallKey, Caller, Pages, Progress, Route};
+use self::dispatch::GroupState;
+use self::downstream::CallerId;
+pub use self::downstream::{Downstream, DownstreamKey};
+use self::identity::Identities;
+pub use self::io::{Io, Note, Slot};
+pub use self::report::{GroupReport, MemberReport, Report};
+pub use self::selector::{Refusal, Selector, select};
+use self::sockets::Place;
+use self::timers::{Timer, Timers};
+use self::upstream::MemberState;
+pub use self::upstream::{DialFailure, Upstream, UpstreamKey};
+use crate::ids::{GroupId, MemberId};
+use crate::slots::Slots;
+use crate::view::View;
+
+/// Something that happened in the world.
+#[derive(Debug)]
+pub enum Event {
+    /// A caller's socket was upgraded.
+    Accepted {
+        /// The socket.
+        socket: SocketId,
+        /// Which group its path or its principal chose.
+        selector: Selector,
+        /// The principal that it proved to be.
+        principal: Arc<str>,
+    },
+    /// A socket towards a member was upgraded.
+    Dialled {
+        /// The member.
+        member: MemberId,
+        /// For which of its slots.
+        slot: Slot,
+        /// The socket.
+        socket: SocketId,
+    },
+    /// An attempt to reach a member failed.
+    DialFailed {
+        /// The member.
+        member: MemberId,
+        /// For which of its slots.
+        slot: Slot,
+        /// Whether to try again soon.
+        failure: DialFailure,
+        /// A sentence for the operator, without secrets.
+        reason: String,
+    },
+    /// A frame arrived.
+    Frame {
+        /// On this socket.
+        socket: SocketId,
+        /// What was read of it.
+        envelope: Envelope,
+    },
+    /// A frame over the size limit arrived and was dropped; its head was read.
+    Oversize {
+        /// On this socket.
+        socket: SocketId,
+        /// Its message id.
+        message_id: i64,
+        /// Whether it was a request or (part of) an answer.
+        what: OversizeFrame,
+        /// Its size.
+        bytes: usize,
+    },
+    /// A binary frame arrived that is no message of the protocol.
+    Garbage {
+        /// On this socket.
+        socket: SocketId,
+    },
+    /// A pong arrived.
+    Pong {
+        /// On this socket.
+        socket: SocketId,
+    },
+    /// A socket is gone, whoever closed it. The last event of a socket.
+    Closed {
+        /// The socket.
+        socket: SocketId,
+    },
+    /// The moment that [`Engine::next_wake`] named has come.
+    Wake,
+    /// The operator's document changed.
+    View(Arc<View>),
+    /// The process is asked to end: no new calls.
+    Drain,
+}
+
+/// Which side of a call an over-long frame belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OversizeFrame {
+    /// A caller's request.
+    Request,
+    /// A frame of a member's answer.
+    Answer,
+}
+
+/// Whether new calls are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// They are.
+    Serving,
+    /// They are refused; those in flight go on.
+    Draining,
+}
+
+/// The router's live state.
+#[derive(Debug)]
+pub struct Engine {
+    view: Arc<View>,
+    phase: Phase,
+    identities: Identities,
+    /// Where each open socket belongs.
+    sockets: HashMap<SocketId, Place>,
+    /// Callers' sessions.
+    downstreams: Slots<Downstream>,
+    /// Callers' sessions by who they are.
+    callers: HashMap<CallerId, DownstreamKey>,
+    /// Members of the view, and those that left it with calls in flight.
+    members: BTreeMap<MemberId, MemberState>,
+    /// Members' sessions; a member that restarts gets a new one.
+    upstreams: Slots<Upstream>,
+    /// Pickers and cursors of the groups.
+    groups: HashMap<GroupId, GroupState>,
+    /// Every call in flight.
+    calls: Slots<Call>,
+    timers: Timers,
+}
+
+impl Engine {
+    /// An engine without members. `seed` makes its session ids unique: two routers must never share one (WIRE section 8).
+    pub fn new(seed: [u64; 2], now: Moment) -> Self {
+        let mut timers = Timers::default();
+        timers.set(now + crate::limits::PING_INTERVAL, Timer::Pings);
+        Self {
+            view: Arc::default(),
+            phase: Phase::Serving,
+            identities: Identities::new(seed),
+            sockets: HashMap::new(),
+            downstreams: Slots::default(),
+            callers: HashMap::new(),
+            members: BTreeMap::new(),
+            upstreams: Slots::default(),
+            groups: HashMap::new(),
+            calls: Slots::default(),
+            timers,
+        }
+    }
+
+    /// When to apply [`Event::Wake`] next.
+    pub fn next_wake(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+
+    /// The view in force.
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// Whether every call has its answer.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Changes the state by one event.
+    pub fn apply(&mut self, event: Event, now: Moment, io: &mut impl Io) {
+        match event {
+            Event::Frame { socket, envelope } => self.on_frame(socket, envelope, now, io),
+            Event::Accepted { socket, selector, principal } => {
+                self.on_accepted(socket, selector, principal, now)
+            }
+            Event::Dialled { member, slot, socket } => self.on_dialled(member, slot, socket, now, io),
+            Event::DialFailed { member, slot, failure, reason } => {
+                self.on_dial_failed(member, slot, failure, &reason, now, io)
+            }
+            Event::Oversize { socket, message_id, what, bytes } => {
+                self.on_oversize(socket, message_id, what, bytes, now, io)
+            }
+            Event::Garbage { socket } => self.on_garbage(socket, io),
+            Event::Pong { socket } => self.on_pong(socket),
+            Event::Closed { socket } => self.on_closed(socket, now, io),
+            Event::Wake => self.on_wake(now, io),
+            Event::View(view) => self.on_view(view, now, io),
+            Event::Drain => self.phase = Phase::Draining,
+        }
+    }
+
+    fn on_wake(&mut self, now: Moment, io: &mut impl Io) {
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Handshake(socket) => self.on_handshake_overdue(socket, now, io),
+                Timer::Redial(member, slot) => self.dial(member, slot, io),
+                Timer::CheckMember(session) => self.check_member(session, now, io),
+                Timer::CheckCaller(session) => self.check_caller(session, now, io),
+                Timer::Repeat(call, member) => self.repeat(call, member, now, io),
+                Timer::LetGo(member) => self.let_go(member, now, io),
+                Timer::Orphan(call, id) => self.on_orphan_overdue(call, id, now, io),
+                Timer::Linger(session) => self.on_linger_over(session, now, io),
+                Timer::Pings => self.send_pings(now, io),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! What each open socket is, and what its events mean: before the handshake, then as a part of a session.
+
+use std::sync::Arc;
+
+use rcs_proto::envelope::Envelope;
+use rcs_proto::frames::Identity;
+use rcs_proto::limits as wire_limits;
+use rcs_proto::session::{Handshake, HandshakeStep, Remote, Side, SocketId};
+use rcs_proto::time::Moment;
+
+use super::timers::Timer;
+use super::{DownstreamKey, Engine, Io, Note, OversizeFrame, Selector, Slot, UpstreamKey};
+use crate::ids::MemberId;
+
+/// Where an open socket belongs.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Its peer is not known yet.
+    Greeting(Handshake, Peer),
+    /// A caller's.
+    Caller(DownstreamKey),
+    /// A member's.
+    Member {
+        session: UpstreamKey,
+        member: MemberId,
+        slot: Slot,
+        /// Pings since the last sign of life.
+        pings: u32,
+    },
+}
+
+/// What is known before the handshake.
+#[derive(Clone, Debug)]
+pub(super) enum Peer {
+    Caller(Selector, Arc<str>),
+    Member(MemberId, Slot),
+}
+
+impl Engine {
+    pub(super) fn on_accepted(
+        &mut self,
+        socket: SocketId,
+        selector: Selector,
+        principal: Arc<str>,
+        now: Moment,
+    ) {
+        let identity = self.identities.towards_callers(selector);
+        let (handshake, _) = Handshake::start(Side::Accepted, &identity, now);
+        self.greet(socket, handshake, Peer::Caller(selector, principal), now);
+    }
+
+    pub(super) fn greet(&mut self, socket: SocketId, handshake: Handshake, peer: Peer, now: Moment) {
+        let before = self.sockets.insert(socket, Place::Greeting(handshake, peer));
+        assert!(before.is_none(), "{socket} was opened twice");
+        self.timers.set(now + wire_limits::HANDSHAKE_DEADLINE, Timer::Handshake(socket));
+    }
+
+    pub(super) fn on_frame(&mut self, socket: SocketId, envelope: Envelope, now: Moment, io: &mut impl Io) {
+        match self.sockets.get_mut(&socket) {
+            Some(Place::Caller(session)) => {
+                let session = *session;
+                self.on_caller_frame(session, socket, envelope, now, io);
+            }
+            Some(Place::Member { session, pings, .. }) => {
+                *pings = 0;
+                let session = *session;
+                self.on_member_frame(session, socket, envelope, now, io);
+            }
+            Some(Place::Greeting(handshake, peer)) => {
+                let identity = identity_towards(&self.identities, peer);
+                let step = handshake.receive(envelope, &identity);
+                self.on_handshake_step(socket, step, now, io);
+            }
+            // The socket is closed and its last frames were still on the way.
+            None => {}
+        }
+    }
+
+    fn on_handshake_step(&mut self, socket: SocketId, step: HandshakeStep, now: Moment, io: &mut impl Io) {
+        match step {
+            HandshakeStep::Wait => {}
+            HandshakeStep::Failed(error) => self.disconnect(socket, &error.to_string(), io),
+            HandshakeStep::Done { remote, reply, parked } => {
+                // Registered first, answered then: nothing that follows can find the session unknown (WIRE 7.9).
+                self.join(socket, remote, now, io);
+                if let Some(reply) = reply {
+                    io.send(socket, reply);
+                }
+                io.hold(socket, wire_limits::HOLD_OFF);
+                self.after_join(socket, now, io);
+                for envelope in parked {
+                    self.on_frame(socket, envelope, now, io);
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, socket: SocketId, remote: Remote, now: Moment, io: &mut impl Io) {
+        let Some(Place::Greeting(_, peer)) = self.sockets.remove(&socket) else {
+            unreachable!("{socket} shook hands twice")
+        };
+        match peer {
+            Peer::Caller(selector, principal) => {
+                self.join_caller(socket, selector, principal, remote, now, io)
+            }
+            Peer::Member(member, slot) => self.join_member(socket, member, slot, remote, now, io),
+        }
+    }
+
+    /// What a socket that has joined brings about.
+    fn after_join(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
+        if let Some(Place::Caller(session)) = self.sockets.get(&socket) {
+            let session = *session;
+            self.deliver_kept(session, now, io);
+        }
+    }
+
+    pub(super) fn on_handshake_overdue(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
+        if let Some(Place::Greeting(handshake, _)) = self.sockets.get(&socket)
+            && handshake.is_overdue(now)
+        {
+            let seconds = wire_limits::HANDSHAKE_DEADLINE.as_secs();
+            self.disconnect(socket, &format!("no OpenICF handshake came within {seconds} s"), io);
+        }
+    }
+
+    /// Closes a socket because of what came, or did not come, from it.
+    pub(super) fn disconnect(&mut self, socket: SocketId, reason: &str, io: &mut impl Io) {
+        match self.sockets.get(&socket) {
+            Some(Place::Member { member, .. } | Place::Greeting(_, Peer::Member(member, _))) => {
+                io.note(Note::MemberDisconnected { member: *member, reason });
+            }
+            Some(Place::Caller(_) | Place::Greeting(_, Peer::Caller(..))) => {
+                io.note(Note::CallerDisconnected { reason });
+            }
+            None => return,
+        }
+        io.close(socket);
+    }
+
+    pub(super) fn on_garbage(&mut self, socket: SocketId, io: &mut impl Io) {
+        match self.sockets.get(&socket) {
+            // We can dial again, and calls on a member that talks nonsense would hang.
+            Some(Place::Member { .. } | Place::Greeting(_, Peer::Member(..))) => {
+                self.disconnect(socket, "it sent a frame that is no OpenICF message", io);
+            }
+            // A 1.8.0 dialler never comes back: ignore it, as its peers do (WIRE 1.2, 7.5).
+            Some(Place::Caller(_) | Place::Greeting(_, Peer::Caller(..))) => {
+                io.note(Note::FrameIgnored { socket })
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn on_oversize(
+        &mut self,
+        socket: SocketId,
+        message_id: i64,
+        what: OversizeFrame,
+        bytes: usize,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        match (self.sockets.get(&socket), what) {
+            (Some(Place::Caller(session)), OversizeFrame::Request) => {
+                let session = *session;
+                self.refuse_oversize(session, socket, message_id, bytes, io);
+            }
+            (Some(Place::Member { session, .. }), OversizeFrame::Answer) => {
+                let session = *session;
+                self.on_answer_oversize(session, message_id, bytes, now, io);
+            }
+            _ => io.note(Note::FrameIgnored { socket }),
+        }
+    }
+
+    pub(super) fn on_pong(&mut self, socket: SocketId) {
+        if let Some(Place::Member { pings, .. }) = self.sockets.get_mut(&socket) {
+            *pings = 0;
+        }
+    }
+
+    /// Pings every socket. Towards members a socket that stays silent is closed, for we dial again; towards callers the ping
+    /// only keeps middle boxes from closing an idle socket (P18), for a 1.8.0 dialler would not come back (WIRE 7.5).
+    pub(super) fn send_pings(&mut self, now: Moment, io: &mut impl Io) {
+        let mut silent = Vec::new();
+        for (socket, place) in &mut self.sockets {
+            match place {
+                Place::Greeting(..) => continue,
+                Place::Caller(_) => {}
+                Place::Member { pings, .. } => {
+                    if *pings >= crate::limits::PING_MISSES_MAX {
+                        silent.push(*socket);
+                        continue;
+                    }
+                    *pings += 1;
+                }
+            }
+            io.ping(*socket);
+        }
+        for socket in silent {
+            self.disconnect(socket, "it answers no ping", io);
+            // The peer may be frozen, and its socket may take long to close: its calls need not wait for that.
+            self.on_closed(socket, now, io);
+        }
+        self.timers.set(now + crate::limits::PING_INTERVAL, Timer::Pings);
+    }
+
+    pub(super) fn on_closed(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
+        match self.sockets.remove(&socket) {
+            Some(Place::Caller(session)) => self.on_caller_socket_closed(session, socket, now, io),
+            Some(Place::Member { session, member, slot, .. }) => {
+                self.on_member_socket_closed(session, socket, now, io);
+                self.redial_later(member, slot, now, io);
+            }
+            Some(Place::Greeting(_, Peer::Member(member, slot))) => {
+                self.redial_later(member, slot, now, io);
+            }
+            Some(Place::Greeting(_, Peer::Caller(..))) | None => {}
+        }
+    }
+}
+
+fn identity_towards(identities: &super::identity::Identities, peer: &Peer) -> Identity {
+    match peer {
+        Peer::Caller(selector, _) => identities.towards_callers(*selector),
+        Peer::Member(member, _) => identities.towards_member(*member),
+    }
+}

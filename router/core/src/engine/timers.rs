@@ -1,0 +1,78 @@
+//! What is to be done at which moment.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rcs_proto::session::SocketId;
+use rcs_proto::time::Moment;
+
+use super::{CallKey, DownstreamKey, Slot, UpstreamKey};
+use crate::ids::MemberId;
+
+/// Something to be done later. A timer whose object is gone by then does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// Close the socket if its handshake is not done.
+    Handshake(SocketId),
+    /// Dial the member again.
+    Redial(MemberId, Slot),
+    /// Send the session check that is due.
+    CheckMember(UpstreamKey),
+    /// The same, towards a caller.
+    CheckCaller(DownstreamKey),
+    /// Send a call again that was not run.
+    Repeat(CallKey, MemberId),
+    /// Give up the answer of the call that was sent under this id on a socket that died.
+    Orphan(CallKey, i64),
+    /// Forget a caller that did not come back.
+    Linger(DownstreamKey),
+    /// Close what a member still has that left the document, or changed in it.
+    LetGo(MemberId),
+    /// Ping every socket.
+    Pings,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    at: Moment,
+    /// Keeps timers of one moment in the order in which they were set.
+    number: u64,
+    timer: Timer,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Timers in the order of their moments.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<Entry>>,
+    set: u64,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, at: Moment, timer: Timer) {
+        self.set += 1;
+        self.heap.push(Reverse(Entry { at, number: self.set, timer }));
+    }
+
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    pub(super) fn pop(&mut self, now: Moment) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| entry.timer)
+    }
+}

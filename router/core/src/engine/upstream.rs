@@ -1,0 +1,378 @@
+//! The members' side: dialling, sessions of RCS, and what their frames mean.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_proto::envelope::Envelope;
+use rcs_proto::frames;
+use rcs_proto::icf::ConnectorKey;
+use rcs_proto::session::{Event as SessionEvent, Handshake, Remote, Session, Side, SocketId};
+use rcs_proto::time::Moment;
+
+use super::infos;
+use super::sockets::{Peer, Place};
+use super::timers::Timer;
+use super::{CallKey, Engine, Io, Note, Slot};
+use crate::backoff::reconnect_wait;
+use crate::ids::MemberId;
+use crate::limits;
+use crate::slots::Key;
+use crate::verdict::Fault;
+use crate::view::{AdminState, Link, Member};
+
+/// Names one session of a member.
+pub type UpstreamKey = Key<Upstream>;
+
+/// Why a member could not be reached, as far as the next attempt depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialFailure {
+    /// It does not listen, or does not answer: it may at any moment.
+    Unreachable,
+    /// It refused our credentials, or what it speaks is not what the document says: only the operator can mend that.
+    Refused,
+}
+
+/// One session of a member. Ends when its last socket closes.
+#[derive(Debug)]
+pub struct Upstream {
+    pub(super) member: MemberId,
+    pub(super) remote: String,
+    pub(super) session: Session<CallKey>,
+}
+
+/// One member, whether it can be reached or not.
+#[derive(Debug)]
+pub(super) struct MemberState {
+    pub(super) member: Member,
+    slots: Vec<SlotState>,
+    /// The session that gets new calls: the one whose socket joined last.
+    pub(super) session: Option<UpstreamKey>,
+    /// Whether it takes calls: a session that told its connectors.
+    pub(super) up: bool,
+    /// Whether it left the document: no new calls, gone with its last one.
+    pub(super) leaving: bool,
+    /// Its connectors as it told them last, kept over its absence.
+    pub(super) infos: Option<Bytes>,
+    pub(super) connectors: Vec<ConnectorKey>,
+    /// Calls that it holds.
+    pub(super) in_flight: usize,
+    /// What the operator was told of the last failed attempt; not repeated while it stays the same.
+    last_failure: Option<String>,
+}
+
+/// One of the sockets to be kept open.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotState {
+    /// Attempts since the member was last of use.
+    attempts: u32,
+}
+
+impl MemberState {
+    fn new(member: Member) -> Self {
+        let slots = vec![SlotState::default(); usize::from(member.spec.sockets)];
+        Self {
+            member,
+            slots,
+            session: None,
+            up: false,
+            leaving: false,
+            infos: None,
+            connectors: Vec::new(),
+            in_flight: 0,
+            last_failure: None,
+        }
+    }
+
+    fn wants_sockets(&self) -> bool {
+        !self.leaving && self.member.spec.admin == AdminState::Enabled
+    }
+}
+
+impl Engine {
+    /// Takes another view: dials new members, lets go of removed ones once their calls are done, rebuilds the pickers. A
+    /// member that changed is let go and taken on anew.
+    pub(super) fn on_view(&mut self, view: std::sync::Arc<crate::view::View>, now: Moment, io: &mut impl Io) {
+        for (id, state) in &mut self.members {
+            if view.member(*id).is_none_or(|member| *member != state.member) {
+                state.leaving = true;
+                let wait = if state.in_flight == 0 { Duration::ZERO } else { limits::DRAIN_TIME };
+                self.timers.set(now + wait, Timer::LetGo(*id));
+            }
+        }
+        self.view = view.clone();
+        for member in view.members() {
+            if !self.members.contains_key(&member.id) {
+                self.add_member(member, io);
+            }
+        }
+        self.rebuild_pickers();
+        self.refresh_infos();
+        self.answer_waiting_infos(io);
+    }
+
+    fn add_member(&mut self, member: &Member, io: &mut impl Io) {
+        self.members.insert(member.id, MemberState::new(member.clone()));
+        for slot in 0..member.spec.sockets {
+            self.dial(member.id, Slot(slot), io);
+        }
+    }
+
+    /// Ends what a leaving member still has: its sockets are closed, calls that did not finish in time are answered. One
+    /// that is in the document in another form is taken on anew.
+    pub(super) fn let_go(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        if !self.members.get(&member).is_some_and(|state| state.leaving) {
+            return;
+        }
+        let sockets: Vec<SocketId> = self
+            .sockets
+            .iter()
+            .filter(|(_, place)| match place {
+                Place::Member { member: of, .. } | Place::Greeting(_, Peer::Member(of, _)) => *of == member,
+                _ => false,
+            })
+            .map(|(socket, _)| *socket)
+            .collect();
+        for socket in sockets {
+            io.close(socket);
+            self.on_closed(socket, now, io);
+        }
+        self.members.remove(&member);
+        let view = std::sync::Arc::clone(&self.view);
+        if let Some(member) = view.member(member) {
+            self.add_member(member, io);
+        }
+        self.rebuild_pickers();
+        self.refresh_infos();
+    }
+
+    pub(super) fn dial(&mut self, member: MemberId, slot: Slot, io: &mut impl Io) {
+        let Some(state) = self.members.get(&member).filter(|state| state.wants_sockets()) else { return };
+        // A member in client mode dials us.
+        if let Link::Dial(endpoint) = &state.member.spec.link {
+            io.dial(member, slot, endpoint);
+        }
+    }
+
+    pub(super) fn redial_later(&mut self, member: MemberId, slot: Slot, now: Moment, io: &mut impl Io) {
+        let random = io.random();
+        let Some(state) = self.members.get_mut(&member).filter(|state| state.wants_sockets()) else { return };
+        let Some(place) = state.slots.get_mut(usize::from(slot.0)) else { return };
+        let wait = reconnect_wait(place.attempts, random);
+        place.attempts = place.attempts.saturating_add(1);
+        self.timers.set(now + wait, Timer::Redial(member, slot));
+    }
+
+    pub(super) fn on_dialled(
+        &mut self,
+        member: MemberId,
+        slot: Slot,
+        socket: SocketId,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        if !self.members.contains_key(&member) {
+            return io.close(socket);
+        }
+        let identity = self.identities.towards_member(member);
+        let (handshake, first) = Handshake::start(Side::Dialled, &identity, now);
+        if let Some(first) = first {
+            io.send(socket, first);
+        }
+        self.greet(socket, handshake, Peer::Member(member, slot), now);
+    }
+
+    pub(super) fn on_dial_failed(
+        &mut self,
+        member: MemberId,
+        slot: Slot,
+        failure: DialFailure,
+        reason: &str,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(state) = self.members.get_mut(&member) else { return };
+        if state.last_failure.as_deref() != Some(reason) {
+            state.last_failure = Some(reason.to_owned());
+            io.note(Note::DialFailed { member, reason });
+        }
+        match failure {
+            DialFailure::Unreachable => self.redial_later(member, slot, now, io),
+            DialFailure::Refused => {
+                self.timers.set(now + limits::REFUSED_CREDENTIALS_WAIT, Timer::Redial(member, slot));
+            }
+        }
+    }
+
+    pub(super) fn join_member(
+        &mut self,
+        socket: SocketId,
+        member: MemberId,
+        slot: Slot,
+        remote: Remote,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(state) = self.members.get_mut(&member) else { return io.close(socket) };
+        let current = state.session.filter(|key| {
+            self.upstreams.get(*key).is_some_and(|upstream| upstream.remote == remote.session_id)
+        });
+        let key = match current {
+            Some(key) => key,
+            None => {
+                if state.session.is_some() {
+                    io.note(Note::MemberChangedIdentity { member });
+                }
+                let mut session = Session::new();
+                session.want_connector_infos(now);
+                let key = self.upstreams.insert(Upstream { member, remote: remote.session_id, session });
+                state.session = Some(key);
+                // Out of rotation until the new session has told its connectors.
+                state.up = false;
+                key
+            }
+        };
+        if let Some(upstream) = self.upstreams.get_mut(key) {
+            upstream.session.join(socket, now);
+        }
+        self.sockets.insert(socket, Place::Member { session: key, member, slot, pings: 0 });
+        self.timers.set(now + rcs_proto::limits::HOLD_OFF, Timer::CheckMember(key));
+        if current.is_none() {
+            self.rebuild_pickers();
+        }
+    }
+
+    pub(super) fn check_member(&mut self, key: UpstreamKey, now: Moment, io: &mut impl Io) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        if let Some((socket, frame)) = upstream.session.due_check(now) {
+            io.send(socket, frame);
+            if let Some(next) = upstream.session.next_check() {
+                self.timers.set(next, Timer::CheckMember(key));
+            }
+        }
+    }
+
+    pub(super) fn on_member_frame(
+        &mut self,
+        key: UpstreamKey,
+        socket: SocketId,
+        envelope: Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        match upstream.session.receive(&envelope, now) {
+            SessionEvent::Answer(call) => self.on_answer(call, envelope, now, io),
+            SessionEvent::NotRun(call) => self.fail(call, Fault::RefusedBeforeHandshake, now, io),
+            SessionEvent::ConnectorInfos(infos) => self.on_connector_infos(key, infos, now, io),
+            SessionEvent::ConfigurationChange => self.on_configuration_change(key, &envelope, now, io),
+            SessionEvent::Control(checked) => {
+                let infos = checked.wants_connector_infos.then(infos::none);
+                io.send(socket, frames::control_response(checked.id, infos));
+                for call in checked.vanished {
+                    self.fail(call, Fault::MemberLost, now, io);
+                }
+            }
+            SessionEvent::AnswerRefused(Some(frame)) => {
+                io.hold(socket, rcs_proto::limits::HOLD_OFF);
+                io.send(socket, frame);
+            }
+            SessionEvent::HandshakeAgain => {
+                let identity = self.identities.towards_member(upstream.member);
+                io.send(socket, frames::handshake_response(&identity));
+            }
+            SessionEvent::Reply(frame) => io.send(socket, frame),
+            // A member calls nothing here: Java answers a call of a connector that it does not have the same way.
+            SessionEvent::Call => {
+                let class = "org.identityconnectors.framework.common.exceptions.ConnectorException";
+                io.send(
+                    socket,
+                    frames::error(envelope.message_id, class, "Connector not found: the router has none"),
+                );
+            }
+            SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(None) | SessionEvent::Ignored(_) => {}
+        }
+    }
+
+    fn on_connector_infos(&mut self, key: UpstreamKey, infos: Bytes, now: Moment, io: &mut impl Io) {
+        let Some(member) = self.upstreams.get(key).map(|upstream| upstream.member) else { return };
+        let Some(state) = self.members.get_mut(&member).filter(|state| state.session == Some(key)) else {
+            return;
+        };
+        match infos::keys(&infos) {
+            Some(connectors) => state.connectors = connectors,
+            None => {
+                state.connectors.clear();
+                io.note(Note::ConnectorInfosUnreadable { member });
+            }
+        }
+        state.infos = Some(infos);
+        state.last_failure = None;
+        for slot in &mut state.slots {
+            slot.attempts = 0;
+        }
+        if !std::mem::replace(&mut state.up, true) {
+            io.note(Note::MemberUp { member, connectors: state.connectors.len() });
+            self.rebuild_pickers();
+        }
+        if let Some(upstream) = self.upstreams.get(key)
+            && let Some(next) = upstream.session.next_check()
+        {
+            self.timers.set(next.max(now), Timer::CheckMember(key));
+        }
+        self.refresh_infos();
+        self.answer_waiting_infos(io);
+    }
+
+    /// A connector changed its configuration: told to every caller that used this exact facade key (WIRE section 6).
+    fn on_configuration_change(
+        &mut self,
+        key: UpstreamKey,
+        envelope: &Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let rcs_proto::envelope::Kind::Operation(head) = &envelope.kind else { return };
+        if !self.upstreams.get(key).is_some_and(|upstream| self.members.contains_key(&upstream.member)) {
+            return;
+        }
+        let users: Vec<_> = self
+            .downstreams
+            .iter()
+            .filter(|(_, caller)| caller.facade_keys.contains(&head.facade_key))
+            .map(|(key, _)| key)
+            .collect();
+        for caller in users {
+            self.deliver(caller, 0, None, envelope.frame().clone(), now, io);
+        }
+    }
+
+    pub(super) fn on_member_socket_closed(
+        &mut self,
+        key: UpstreamKey,
+        socket: SocketId,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        let member = upstream.member;
+        if upstream.session.leave(socket) > 0 {
+            for call in upstream.session.open_keys() {
+                self.on_member_socket_lost(call, socket, now, io);
+            }
+            return;
+        }
+        let calls = upstream.session.open_keys();
+        if let Some(state) = self.members.get_mut(&member).filter(|state| state.session == Some(key)) {
+            state.session = None;
+            if std::mem::replace(&mut state.up, false) {
+                io.note(Note::MemberDown { member, calls: calls.len() });
+            }
+        }
+        // First out of rotation, then the calls: none of them comes back here.
+        self.rebuild_pickers();
+        for call in calls {
+            self.fail(call, Fault::MemberLost, now, io);
+        }
+        self.upstreams.remove(key);
+    }
+}
