@@ -1,9 +1,10 @@
 //! Pure decisions of the router: what the configuration means, which member a call goes to, what happens
 //! after a failure.
 //!
-//! Flow: the operator's document becomes a [`view::View`]; [`balance`] turns a group of the view and the members
-//! available now into a picker; [`verdict`] says what to do when a call meets a failure; [`backoff`] spaces the
-//! attempts to reach a member again. [`limits`] holds every bound, [`ids`] the names of things.
+//! Flow: [`provider`] turns the operator's document into a [`view::View`]; [`balance`] turns a group of the
+//! view and the members available now into a picker; [`verdict`] says what to do when a call meets a failure;
+//! [`backoff`] spaces the attempts to reach a member again. [`limits`] holds every bound, [`ids`] the names
+//! of things.
 //!
 //! This crate must NOT know: tokio, sockets, files, the clock, randomness, the environment. All of them come
 //! in as arguments, so that every decision can be tested by calling a function.
@@ -13,6 +14,7 @@ pub mod balance;
 pub mod engine;
 pub mod ids;
 pub mod limits;
+pub mod provider;
 pub mod slots;
 pub mod verdict;
 pub mod view;

@@ -4,7 +4,7 @@
 //! A change builds a new view and swaps it in as a whole, so related facts are never seen half changed. What
 //! a member is doing at the moment (connected, healthy) is not in here: that is the engine's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rcs_proto::icf::Secret;
@@ -152,7 +152,8 @@ pub enum PathTarget {
 pub enum ViewError {
     /// A name is empty, too long, or holds a character that cannot stand in a path or a principal.
     #[error(
-        "the name {0:?} cannot be used: 1 to {NAME_BYTES_MAX} bytes, without '/', ':', '?', '#', '%', control characters, and spaces at its ends"
+        "the name {0:?} cannot be used: 1 to {NAME_BYTES_MAX} bytes, without '/', ':', '?', '#', '%', \
+        control characters, and spaces at its ends"
     )]
     BadName(String),
     /// Two members of one name.
@@ -335,10 +336,10 @@ pub fn is_usable_name(name: &str) -> bool {
 }
 
 fn standalone_groups(members: &[MemberSpec], groups: &[GroupSpec]) -> Vec<GroupSpec> {
-    let listed = |name: &String| groups.iter().any(|g| g.members.contains(name));
+    let listed: HashSet<&String> = groups.iter().flat_map(|g| &g.members).collect();
     members
         .iter()
-        .filter(|m| !listed(&m.name))
+        .filter(|m| !listed.contains(&m.name))
         .map(|m| GroupSpec { name: m.name.clone(), policy: Policy::Failover, members: vec![m.name.clone()] })
         .collect()
 }
@@ -347,27 +348,27 @@ fn offences(members: &[MemberSpec], groups: &[GroupSpec], listed: usize) -> Vec<
     let mut found = Vec::new();
     too_many(&mut found, "members", members.len(), MEMBERS_MAX);
     too_many(&mut found, "groups, servers without a group included", groups.len(), GROUPS_MAX);
-    let mut member_names = HashMap::new();
+    let mut member_names = HashSet::new();
     for m in members {
         if !is_usable_name(&m.name) {
             found.push(ViewError::BadName(m.name.clone()));
         }
-        if member_names.insert(m.name.as_str(), ()).is_some() {
+        if !member_names.insert(m.name.as_str()) {
             found.push(ViewError::TwoMembers(m.name.clone()));
         }
         if m.sockets == 0 || usize::from(m.sockets) > SOCKETS_PER_SESSION_MAX {
             found.push(ViewError::Sockets { member: m.name.clone(), sockets: m.sockets });
         }
     }
-    let mut group_names = HashMap::new();
+    let mut group_names = HashSet::new();
     for g in groups.iter().take(listed) {
         if !is_usable_name(&g.name) {
             found.push(ViewError::BadName(g.name.clone()));
         }
-        if group_names.insert(g.name.as_str(), ()).is_some() {
+        if !group_names.insert(g.name.as_str()) {
             found.push(ViewError::TwoGroups(g.name.clone()));
         }
-        if member_names.contains_key(g.name.as_str()) {
+        if member_names.contains(g.name.as_str()) {
             found.push(ViewError::GroupAndMember(g.name.clone()));
         }
         list_offences(&mut found, g, &member_names);
@@ -375,17 +376,17 @@ fn offences(members: &[MemberSpec], groups: &[GroupSpec], listed: usize) -> Vec<
     found
 }
 
-fn list_offences(found: &mut Vec<ViewError>, group: &GroupSpec, members: &HashMap<&str, ()>) {
+fn list_offences(found: &mut Vec<ViewError>, group: &GroupSpec, members: &HashSet<&str>) {
     if group.members.is_empty() {
         found.push(ViewError::EmptyGroup(group.name.clone()));
     }
     too_many(found, "members in one group", group.members.len(), MEMBERS_PER_GROUP_MAX);
-    let mut seen = HashMap::new();
+    let mut seen = HashSet::new();
     for name in &group.members {
-        if !members.contains_key(name.as_str()) {
+        if !members.contains(name.as_str()) {
             found.push(ViewError::UnknownMember { group: group.name.clone(), member: name.clone() });
         }
-        if seen.insert(name, ()).is_some() {
+        if !seen.insert(name) {
             found.push(ViewError::ListedTwice { group: group.name.clone(), member: name.clone() });
         }
     }

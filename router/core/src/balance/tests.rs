@@ -127,7 +127,10 @@ proptest! {
 
     /// Failover is the first of the list that may be used, whatever was picked before.
     #[test]
-    fn failover_is_first_available_p4(flags in prop::collection::vec(any::<bool>(), 8), tried in prop::collection::vec(any::<bool>(), 8)) {
+    fn failover_is_first_available_p4(
+        flags in prop::collection::vec(any::<bool>(), 8),
+        tried in prop::collection::vec(any::<bool>(), 8),
+    ) {
         let available: MemberSet = (0..8).filter(|m| flags[*m as usize]).map(MemberId).collect();
         let exclude: MemberSet = (0..8).filter(|m| tried[*m as usize]).map(MemberId).collect();
         let picked = Policy::Failover.picker(&ids(0..8), &available).pick(&mut Cursor::default(), &exclude);

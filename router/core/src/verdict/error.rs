@@ -235,38 +235,45 @@ impl ErrorKind {
         match self {
             Self::NoMember => {
                 format!(
-                    "No member of {group} is available: {op} was not run. Repeat it; if this lasts, look at the members' state."
+                    "No member of {group} is available: {op} was not run. Repeat it; if this lasts, \
+                    look at the members' state."
                 )
             }
             Self::AnswerLost => {
                 format!(
-                    "Lost {member} of {group} before it answered, and the retries are used up. {op} changes nothing: repeat it."
+                    "Lost {member} of {group} before it answered, and the retries are used up. {op} \
+                    changes nothing: repeat it."
                 )
             }
             Self::LoginUnknown => format!(
-                "Outcome unknown: lost {member} of {group} before it answered. {op} was not repeated, as it may count as a failed login."
+                "Outcome unknown: lost {member} of {group} before it answered. {op} was not repeated, \
+                as it may count as a failed login."
             ),
             Self::StreamCut => format!(
-                "The {op} at {member} of {group} broke off before its end. What was delivered is incomplete: discard it and start again."
+                "The {op} at {member} of {group} broke off before its end. What was delivered is \
+                incomplete: discard it and start again."
             ),
             Self::PageLost => format!(
-                "Lost {member} of {group}, which holds the state of this paged {op}. Start again from the first page."
+                "Lost {member} of {group}, which holds the state of this paged {op}. Start again from \
+                the first page."
             ),
             Self::SubscriptionLost => {
                 format!(
-                    "Lost {member} of {group}, which delivered the events of this subscription. Subscribe again; events in between are missing."
+                    "Lost {member} of {group}, which delivered the events of this subscription. \
+                    Subscribe again; events in between are missing."
                 )
             }
             Self::OutcomeUnknown => format!(
-                "Outcome unknown: {member} of {group} may or may not have run this {op}, and its answer cannot be had. \
-                 It was not sent again. Read the object before you repeat it."
+                "Outcome unknown: {member} of {group} may or may not have run this {op}, and its answer \
+                 cannot be had. It was not sent again. Read the object before you repeat it."
             ),
             Self::Poison => format!(
-                "Two members of {group} were lost while they ran this {op}, the last one {member}. It was not sent to another: look at their logs."
+                "Two members of {group} were lost while they ran this {op}, the last one {member}. It \
+                was not sent to another: look at their logs."
             ),
             Self::CallerTooSlow => format!(
-                "The answer of this {op} was not taken fast enough: {} MiB waited for its caller. It was cancelled at {member} of {group}. \
-                 Use smaller pages, or read faster.",
+                "The answer of this {op} was not taken fast enough: {} MiB waited for its caller. It \
+                 was cancelled at {member} of {group}. Use smaller pages, or read faster.",
                 CALL_BACKLOG_BYTES_MAX >> 20
             ),
             Self::RequestTooLarge => {
@@ -276,7 +283,8 @@ impl ErrorKind {
                 )
             }
             Self::AnswerTooLarge => format!(
-                "An answer of {member} of {group} to this {op} is larger than {} MiB. Ask for fewer attributes or objects.",
+                "An answer of {member} of {group} to this {op} is larger than {} MiB. Ask for fewer \
+                attributes or objects.",
                 FRAME_BYTES_MAX >> 20
             ),
             Self::Draining => {
@@ -291,17 +299,20 @@ impl ErrorKind {
             ),
             Self::TooManyCalls => {
                 format!(
-                    "More than {CALLS_PER_SESSION_MAX} calls are open: {op} was not run. Wait for others to finish, then repeat it."
+                    "More than {CALLS_PER_SESSION_MAX} calls are open: {op} was not run. Wait for \
+                    others to finish, then repeat it."
                 )
             }
             Self::UnknownConnector => {
                 format!(
-                    "No group of this router has the connector: {op} was not run. Check bundleName, bundleVersion and connectorName, and that a member is connected."
+                    "No group of this router has the connector: {op} was not run. Check bundleName, \
+                    bundleVersion and connectorName, and that a member is connected."
                 )
             }
             Self::AmbiguousConnector => {
                 format!(
-                    "Several groups have this connector: {op} was not run. Connect to /openicf/GROUP to say which one is meant."
+                    "Several groups have this connector: {op} was not run. Connect to /openicf/GROUP to \
+                    say which one is meant."
                 )
             }
         }

@@ -1,0 +1,263 @@
+//! Servers and clients of the document (C01-C08, C11, C15, C17).
+
+use std::collections::HashMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use rcs_proto::icf::Secret;
+
+use super::problem::Problem;
+use super::walk::{Field, Object, Reader, shortened};
+use super::{MemberEntry, Place};
+use crate::limits::{PING_INTERVAL, PING_INTERVAL_MIN, SOCKETS_PER_MEMBER_DEFAULT, SOCKETS_PER_SESSION_MAX};
+use crate::view::{AdminState, Endpoint, Link, MemberSpec, OPENICF_PATH, Transport, is_usable_name};
+
+/// User name of the Basic credentials when the document has none; a stock server takes any (WIRE 1.1).
+const PRINCIPAL_DEFAULT: &str = "anonymous";
+/// The key connector servers ship with.
+const KEY_DEFAULT: &str = "changeit";
+/// The key of IDM's template (R04, C06).
+const KEY_TEMPLATE: &str = "password";
+/// The longest interval IDM would take for one, in seconds: a day times thirty.
+const INTERVAL_MAX_S: u64 = 30 * 24 * 3600;
+
+const SERVER_FIELDS: &[&str] = &[
+    "type",
+    "systemType",
+    "displayName",
+    "name",
+    "enabled",
+    "host",
+    "port",
+    "useSSL",
+    "key",
+    "principal",
+    "websocketPath",
+    "protocol",
+    "useAgent",
+    "webSocketConnections",
+    "proxyHost",
+    "proxyPort",
+    "proxyUser",
+    "proxyPrincipal",
+    "proxyPassword",
+    "pingPongInterval",
+    "housekeepingInterval",
+    "houseKeepingInterval",
+    "connectionGroupCheckInterval",
+    "newConnectionsInterval",
+    "heartbeatInterval",
+    "timeout",
+];
+
+/// Intervals of IDM that have no use here: what they pace is paced by [`crate::limits`].
+const INTERVALS: &[&str] = &[
+    "housekeepingInterval",
+    "houseKeepingInterval",
+    "connectionGroupCheckInterval",
+    "newConnectionsInterval",
+    "heartbeatInterval",
+    "timeout",
+];
+
+const CLIENT_FIELDS: &[&str] = &["type", "systemType", "displayName", "name", "enabled", "useSSL"];
+
+/// The members found so far.
+#[derive(Default)]
+pub(super) struct Members {
+    /// Those that are right in themselves.
+    pub(super) entries: Vec<MemberEntry>,
+    /// Every name met and where, those of wrong entries included: a group may list them.
+    names: HashMap<String, String>,
+}
+
+impl Members {
+    /// The path of the member of this name, be it right or wrong.
+    pub(super) fn path_of(&self, name: &str) -> Option<&str> {
+        self.names.get(name).map(String::as_str)
+    }
+
+    pub(super) fn read_server(&mut self, reader: &mut Reader<'_>, entry: &Object<'_>) {
+        reader.check_fields(entry, SERVER_FIELDS);
+        let name = self.name(reader, entry, Place::Servers);
+        let admin = admin(reader, entry);
+        let display_name = reader.filled(entry, "displayName").given();
+        let host = host(reader, entry);
+        let port = port(reader, entry);
+        let key = key(reader, entry);
+        let principal = principal(reader, entry);
+        let path = websocket_path(reader, entry);
+        let transport =
+            if reader.flag(entry, "useSSL").or(false) { Transport::Tls } else { Transport::Plain };
+        let sockets = sockets(reader, entry);
+        let ping_interval = ping_interval(reader, entry);
+        report_unused(reader, entry);
+        let (Some(name), Some(host), Some(port), Some(key), Some(path)) = (name, host, port, key, path)
+        else {
+            return;
+        };
+        let endpoint = Endpoint { host, port, path, transport, principal, key };
+        let spec = MemberSpec { name, link: Link::Dial(endpoint), sockets, ping_interval, admin };
+        self.entries.push(MemberEntry { path: entry.path().to_owned(), display_name, spec });
+    }
+
+    pub(super) fn read_client(&mut self, reader: &mut Reader<'_>, entry: &Object<'_>) {
+        reader.check_fields(entry, CLIENT_FIELDS);
+        let name = self.name(reader, entry, Place::Clients);
+        let admin = admin(reader, entry);
+        let display_name = reader.filled(entry, "displayName").given();
+        if reader.flag(entry, "useSSL").or(false) {
+            reader.report(&entry.child("useSSL"), Problem::ClientUseSsl);
+        }
+        let Some(name) = name else { return };
+        reader.report(entry.path(), Problem::ClientMode(name.clone()));
+        let sockets = SOCKETS_PER_MEMBER_DEFAULT;
+        let spec = MemberSpec { name, link: Link::Accept, sockets, ping_interval: PING_INTERVAL, admin };
+        self.entries.push(MemberEntry { path: entry.path().to_owned(), display_name, spec });
+    }
+
+    fn name(&mut self, reader: &mut Reader<'_>, entry: &Object<'_>, place: Place) -> Option<String> {
+        let name = usable_name(reader, entry, place)?;
+        if let Some(first) = self.path_of(&name) {
+            let first = first.to_owned();
+            reader.report(&entry.child("name"), Problem::TwoMembers { name, first });
+            return None;
+        }
+        self.names.insert(name.clone(), entry.path().to_owned());
+        Some(name)
+    }
+}
+
+impl MemberEntry {
+    /// Whether this version reaches it.
+    pub(super) fn is_dialled(&self) -> bool {
+        matches!(self.spec.link, Link::Dial(_))
+    }
+}
+
+/// The name of an entry: an error if it cannot be used at all, a warning if IDM may refuse it (W01).
+pub(super) fn usable_name(reader: &mut Reader<'_>, entry: &Object<'_>, place: Place) -> Option<String> {
+    let name = reader.required(entry, "name")?;
+    let path = entry.child("name");
+    if !is_usable_name(&name) {
+        reader.report(&path, Problem::BadName(shortened(&name)));
+        return None;
+    }
+    let (pattern, hyphen) = match place {
+        Place::Clients => ("^[a-z0-9]+$", None),
+        Place::Servers | Place::ServersGroups | Place::ClientsGroups => ("^[a-z0-9-]+$", Some('-')),
+    };
+    if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || Some(c) == hyphen) {
+        reader.report(&path, Problem::OddName { name: name.clone(), pattern });
+    }
+    Some(name)
+}
+
+fn admin(reader: &mut Reader<'_>, entry: &Object<'_>) -> AdminState {
+    if reader.flag(entry, "enabled").or(true) { AdminState::Enabled } else { AdminState::Disabled }
+}
+
+fn host(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<String> {
+    let host = reader.required(entry, "host")?;
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&host);
+    let odd = |c: char| c.is_control() || c.is_whitespace() || "/:@?#[]\\%".contains(c);
+    if bare.parse::<Ipv6Addr>().is_ok() || (!bare.is_empty() && bare == host && !host.chars().any(odd)) {
+        return Some(bare.to_owned());
+    }
+    reader.report(&entry.child("host"), Problem::BadHost(shortened(&host)));
+    None
+}
+
+fn port(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<u16> {
+    match reader.number(entry, "port", 1, u64::from(u16::MAX)) {
+        Field::Given(port) => u16::try_from(port).ok(),
+        Field::Bad => None,
+        Field::Absent => {
+            reader.report(&entry.child("port"), Problem::Missing("port"));
+            None
+        }
+    }
+}
+
+fn key(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<Secret<String>> {
+    let key = reader.required(entry, "key")?;
+    let path = entry.child("key");
+    if !is_latin1(&key) {
+        reader.report(&path, Problem::NotLatin1("key"));
+        return None;
+    }
+    match key.as_str() {
+        KEY_DEFAULT => reader.report(&path, Problem::DefaultKey),
+        KEY_TEMPLATE => reader.report(&path, Problem::TemplateKey),
+        _ => {}
+    }
+    Some(Secret::new(key))
+}
+
+fn principal(reader: &mut Reader<'_>, entry: &Object<'_>) -> String {
+    let principal = reader.filled(entry, "principal").or(PRINCIPAL_DEFAULT.to_owned());
+    let path = entry.child("principal");
+    if principal.contains(':') {
+        reader.report(&path, Problem::PrincipalWithColon);
+    } else if !is_latin1(&principal) {
+        reader.report(&path, Problem::NotLatin1("principal"));
+    }
+    principal
+}
+
+/// Basic credentials go as ISO-8859-1 (WIRE 1.1); a control character in them would be refused by any server.
+fn is_latin1(text: &str) -> bool {
+    text.chars().all(|c| u32::from(c) <= 0xFF && !c.is_control())
+}
+
+fn websocket_path(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<String> {
+    let path = match reader.filled(entry, "websocketPath") {
+        Field::Absent => return Some(OPENICF_PATH.to_owned()),
+        Field::Bad => return None,
+        Field::Given(path) if path.starts_with('/') => path,
+        Field::Given(path) => format!("/{path}"),
+    };
+    if path.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}#".contains(c)) {
+        return Some(path);
+    }
+    reader.report(&entry.child("websocketPath"), Problem::BadPath(shortened(&path)));
+    None
+}
+
+fn sockets(reader: &mut Reader<'_>, entry: &Object<'_>) -> u8 {
+    let max = u64::try_from(SOCKETS_PER_SESSION_MAX).unwrap_or(u64::MAX);
+    let sockets = reader.number(entry, "webSocketConnections", 1, max).or(SOCKETS_PER_MEMBER_DEFAULT.into());
+    u8::try_from(sockets).unwrap_or(SOCKETS_PER_MEMBER_DEFAULT)
+}
+
+/// The document can make pings more frequent than ours, never rarer, or a frozen member would be found too
+/// late (P6).
+fn ping_interval(reader: &mut Reader<'_>, entry: &Object<'_>) -> Duration {
+    match reader.number(entry, "pingPongInterval", 0, INTERVAL_MAX_S) {
+        Field::Given(seconds) if seconds > 0 => {
+            Duration::from_secs(seconds).clamp(PING_INTERVAL_MIN, PING_INTERVAL)
+        }
+        _ => PING_INTERVAL,
+    }
+}
+
+/// Fields that are understood and have no effect.
+fn report_unused(reader: &mut Reader<'_>, entry: &Object<'_>) {
+    for key in INTERVALS {
+        if let Field::Given(_) = reader.number(entry, key, 0, INTERVAL_MAX_S) {
+            reader.report(&entry.child(key), Problem::IntervalNotUsed);
+        }
+    }
+    reader.number(entry, "proxyPort", 0, u64::from(u16::MAX));
+    if let Field::Given(_) = reader.filled(entry, "proxyHost") {
+        reader.report(&entry.child("proxyHost"), Problem::ProxyIgnored);
+    }
+    if reader.flag(entry, "useAgent").or(false) {
+        reader.report(&entry.child("useAgent"), Problem::UsesAgent);
+    }
+    if let Field::Given(protocol) = reader.filled(entry, "protocol")
+        && !protocol.eq_ignore_ascii_case("websocket")
+    {
+        reader.report(&entry.child("protocol"), Problem::OtherProtocol(shortened(&protocol)));
+    }
+}

@@ -1,0 +1,290 @@
+//! Everything that can be said about a document: what is the matter, and what to do.
+
+use std::fmt;
+
+use crate::balance::Policy;
+use crate::limits::{NAME_BYTES_MAX, PROVIDER_DOCUMENT_BYTES_MAX};
+
+/// One thing to say, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Path in the document (`remoteConnectorServers[1].port`), empty for the document itself.
+    pub path: String,
+    /// What.
+    pub problem: Problem,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The document cannot be used.
+    Error,
+    /// It can be used and means something else here, or probably not what was wanted.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+/// What is the matter. No variant ever holds a key or a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`what` below says of each what it is")]
+pub enum Problem {
+    DocumentTooLong { bytes: usize },
+    Syntax(String),
+    WrongType { expected: &'static str, found: &'static str },
+    Missing(&'static str),
+    NotInRange { found: String, min: u64, max: u64 },
+    Unresolved(String),
+    OpenPlaceholder,
+    UnknownWrapper(String),
+    Encrypted,
+    NotLatin1(&'static str),
+    BadName(String),
+    BadHost(String),
+    BadPath(String),
+    PrincipalWithColon,
+    TwoMembers { name: String, first: String },
+    TwoGroups { name: String, first: String },
+    GroupAndMember { name: String, first: String },
+    UnknownType(String),
+    WrongPlace { found: &'static str, belongs: &'static str },
+    UnknownAlgorithm(String),
+    EmptyGroup,
+    ListedTwice(String),
+    NoMemberLeft { group: String },
+    TooMany { what: &'static str, found: usize, max: usize },
+    NothingToRoute,
+    OtherDocument(String),
+    UnknownField,
+    FieldTwice,
+    Dangling { group: String, name: String },
+    OddName { name: String, pattern: &'static str },
+    ClientMode(String),
+    ClientUseSsl,
+    GroupInMemberArray { belongs: &'static str },
+    OtherProtocol(String),
+    ProxyIgnored,
+    UsesAgent,
+    DefaultKey,
+    TemplateKey,
+    NoUsableMember(String),
+    ProviderDisabled,
+    MoreFindings(usize),
+    IntervalNotUsed,
+}
+
+impl Problem {
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::DocumentTooLong { .. }
+            | Self::Syntax(_)
+            | Self::WrongType { .. }
+            | Self::Missing(_)
+            | Self::NotInRange { .. }
+            | Self::Unresolved(_)
+            | Self::OpenPlaceholder
+            | Self::UnknownWrapper(_)
+            | Self::Encrypted
+            | Self::NotLatin1(_)
+            | Self::BadName(_)
+            | Self::BadHost(_)
+            | Self::BadPath(_)
+            | Self::PrincipalWithColon
+            | Self::TwoMembers { .. }
+            | Self::TwoGroups { .. }
+            | Self::GroupAndMember { .. }
+            | Self::UnknownType(_)
+            | Self::WrongPlace { .. }
+            | Self::UnknownAlgorithm(_)
+            | Self::EmptyGroup
+            | Self::ListedTwice(_)
+            | Self::NoMemberLeft { .. }
+            | Self::TooMany { .. }
+            | Self::NothingToRoute => Severity::Error,
+            Self::OtherDocument(_)
+            | Self::UnknownField
+            | Self::FieldTwice
+            | Self::Dangling { .. }
+            | Self::OddName { .. }
+            | Self::ClientMode(_)
+            | Self::ClientUseSsl
+            | Self::GroupInMemberArray { .. }
+            | Self::OtherProtocol(_)
+            | Self::ProxyIgnored
+            | Self::UsesAgent
+            | Self::DefaultKey
+            | Self::TemplateKey
+            | Self::NoUsableMember(_)
+            | Self::ProviderDisabled
+            | Self::MoreFindings(_) => Severity::Warning,
+            Self::IntervalNotUsed => Severity::Note,
+        }
+    }
+
+    /// What is the matter, without full stop.
+    pub fn what(&self) -> String {
+        match self {
+            Self::DocumentTooLong { bytes } => {
+                format!("the document has {bytes} bytes, more than {PROVIDER_DOCUMENT_BYTES_MAX}")
+            }
+            Self::Syntax(text) => format!("not JSON: {text}"),
+            Self::WrongType { expected, found } => format!("must be {expected}, and is {found}"),
+            Self::Missing(key) => format!("{key} is missing or empty"),
+            Self::NotInRange { found, min, max } => {
+                format!("must be a whole number from {min} to {max}, and is {found}")
+            }
+            Self::Unresolved(name) => format!("nothing is known for the placeholder &{{{name}}}"),
+            Self::OpenPlaceholder => "a placeholder &{ has no closing brace".to_owned(),
+            Self::UnknownWrapper(wrap) => format!("{wrap} is not understood"),
+            Self::Encrypted => {
+                "the value is encrypted with IDM's own key, which the router does not have".to_owned()
+            }
+            Self::NotLatin1(what) => format!("the {what} has characters that Basic credentials cannot carry"),
+            Self::BadName(name) => format!("{name:?} cannot be used as a name"),
+            Self::BadHost(host) => format!("{host:?} is not a host name or address"),
+            Self::BadPath(path) => format!("{path:?} cannot be the path of a request"),
+            Self::PrincipalWithColon => "a principal cannot hold a colon".to_owned(),
+            Self::TwoMembers { name, first } => format!("{name:?} is already the name of {first}"),
+            Self::TwoGroups { name, first } => {
+                format!("{first} is a group of the same name {name:?}, and differs")
+            }
+            Self::GroupAndMember { name, first } => {
+                format!("the group has the name {name:?}, and so has the member {first}")
+            }
+            Self::UnknownType(found) => format!("unknown type {found:?}"),
+            Self::WrongPlace { found, belongs } => format!("a {found} does not belong here but in {belongs}"),
+            Self::UnknownAlgorithm(found) => format!("unknown algorithm {found:?}"),
+            Self::EmptyGroup => "the group lists no servers".to_owned(),
+            Self::ListedTwice(name) => format!("{name:?} is listed twice in this group"),
+            Self::NoMemberLeft { group } => {
+                format!("none of the servers that group {group:?} lists is in this document")
+            }
+            Self::TooMany { what, found, max } => format!("{found} {what}, and at most {max} are allowed"),
+            Self::NothingToRoute => "the document has no servers, clients or groups".to_owned(),
+            Self::OtherDocument(id) => format!("this is the document {id:?}"),
+            Self::UnknownField => "the router does not know this field and ignores it".to_owned(),
+            Self::FieldTwice => "given twice; the last one counts".to_owned(),
+            Self::Dangling { group, name } => {
+                format!(
+                    "group {group:?} lists {name:?}, which is not in this document; the others serve \
+                    without it"
+                )
+            }
+            Self::OddName { name, pattern } => format!("the name {name:?} does not match {pattern}"),
+            Self::ClientMode(name) => {
+                format!(
+                    "{name:?} is a client-mode server; this version does not take its connections, so \
+                    it gets no calls"
+                )
+            }
+            Self::ClientUseSsl => "useSSL has no meaning in client mode and is ignored".to_owned(),
+            Self::GroupInMemberArray { belongs } => {
+                format!("used as a group here; IDM 8.1.1 reads groups only from the top-level {belongs}")
+            }
+            Self::OtherProtocol(found) => {
+                format!("protocol {found:?} is not spoken; the router uses WebSockets")
+            }
+            Self::ProxyIgnored => {
+                "this version does not dial through HTTP proxies; the server is dialled directly".to_owned()
+            }
+            Self::UsesAgent => "useAgent: the address is taken for that of a server".to_owned(),
+            Self::DefaultKey => "the key is the well-known default of connector servers".to_owned(),
+            Self::TemplateKey => "the key is that of IDM's template, which matches no server".to_owned(),
+            Self::NoUsableMember(group) => {
+                format!("no server of group {group:?} can take calls: all are disabled or in client mode")
+            }
+            Self::ProviderDisabled => "enabled is false: no server of this document is used".to_owned(),
+            Self::MoreFindings(n) => format!("{n} more findings are not shown"),
+            Self::IntervalNotUsed => {
+                "the router has its own, shorter interval; this one is not used".to_owned()
+            }
+        }
+    }
+
+    /// What to do, a sentence.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::DocumentTooLong { .. } => "Check that it is the provider document; split it over \
+            several routers if it is."
+                .to_owned(),
+            Self::Syntax(_) => "Correct the document at the line and column given.".to_owned(),
+            Self::WrongType { expected, .. } => format!("Write {expected}."),
+            Self::Missing(key) => format!("Add {key}."),
+            Self::NotInRange { .. } => "Write a number in this range.".to_owned(),
+            Self::Unresolved(name) => {
+                format!(
+                    "Set {name} in the router's environment, or write &{{{name}|default}} or the \
+                value itself."
+                )
+            }
+            Self::OpenPlaceholder => "Write &{NAME} or &{NAME|default}.".to_owned(),
+            Self::UnknownWrapper(_) => "Write the value itself, or $int, $bool or $string.".to_owned(),
+            Self::Encrypted => {
+                "Put the clear key, or a placeholder such as &{RCS_KEY}, in the router's copy of the \
+                document."
+                    .to_owned()
+            }
+            Self::NotLatin1(_) => "Use characters of ISO-8859-1 only.".to_owned(),
+            Self::BadName(_) => format!(
+                "Use 1 to {NAME_BYTES_MAX} bytes without '/', ':', '?', '#', '%', control characters, \
+                and spaces at its ends."
+            ),
+            Self::BadHost(_) => {
+                "Write the host alone: no scheme, no path, the port in the field port, IPv6 addresses \
+                with or without brackets."
+                    .to_owned()
+            }
+            Self::BadPath(_) => "Write a path such as /openicf, in visible ASCII characters.".to_owned(),
+            Self::PrincipalWithColon => "Choose a principal without ':'.".to_owned(),
+            Self::TwoMembers { .. } | Self::GroupAndMember { .. } => "Rename one of the two.".to_owned(),
+            Self::TwoGroups { .. } => "Rename one of the two, or make them equal.".to_owned(),
+            Self::UnknownType(_) => {
+                "Use remoteConnectorServer, remoteConnectorServersGroup, remoteConnectorClient or \
+                remoteConnectorClientsGroup."
+                    .to_owned()
+            }
+            Self::WrongPlace { belongs, .. } => format!("Move it to {belongs}, or correct its type."),
+            Self::UnknownAlgorithm(_) => {
+                format!("Use {}.", Policy::ALL.map(|p| format!("{:?}", p.name())).join(" or "))
+            }
+            Self::EmptyGroup => "List at least one, as {\"name\": \"...\"}, or remove the group.".to_owned(),
+            Self::ListedTwice(_) => "Remove one of the two.".to_owned(),
+            Self::NoMemberLeft { .. } => "Add the servers to this document, or remove the group.".to_owned(),
+            Self::TooMany { .. } => "Split the document over several routers.".to_owned(),
+            Self::NothingToRoute => "Add at least one entry to remoteConnectorServers.".to_owned(),
+            Self::OtherDocument(_) => format!("Check that it is IDM's {}.", super::DOCUMENT_ID),
+            Self::UnknownField => "Check its spelling.".to_owned(),
+            Self::FieldTwice => "Remove one of the two.".to_owned(),
+            Self::Dangling { .. } => "Add the server, or take it off the list.".to_owned(),
+            Self::OddName { .. } => "IDM may refuse such a name; the router uses it as it is.".to_owned(),
+            Self::ClientMode(_) => "Run the server in server mode and list it in \
+            remoteConnectorServers."
+                .to_owned(),
+            Self::ClientUseSsl => "Remove it; the server decides by the ws or wss of its URL.".to_owned(),
+            Self::GroupInMemberArray { belongs } => format!("List it in {belongs}, or in both places."),
+            Self::OtherProtocol(_) => "The server must be of version 1.5 or later; write \
+            \"websocket\"."
+                .to_owned(),
+            Self::ProxyIgnored => "See that the router can reach the server without a proxy.".to_owned(),
+            Self::UsesAgent => "The router takes the agent's place: write the server's own host and \
+            port."
+                .to_owned(),
+            Self::DefaultKey => "Set another with the server's setKey.".to_owned(),
+            Self::TemplateKey => "Write the key set with the server's setKey.".to_owned(),
+            Self::NoUsableMember(_) => "Enable one, or remove the group.".to_owned(),
+            Self::ProviderDisabled => "Set enabled to true to use them.".to_owned(),
+            Self::MoreFindings(_) => "Repair the ones shown first.".to_owned(),
+            Self::IntervalNotUsed => "Nothing needs to be done.".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{}. {}", self.problem.what(), self.problem.fix())
+    }
+}
