@@ -49,7 +49,10 @@ impl Engine {
         io: &mut impl Io,
     ) {
         let Some(call) = self.calls.get_mut(key) else { return };
-        let Some(caller_id) = call.caller.map(|caller| caller.id) else { return };
+        let Some(caller_id) = call.caller.map(|caller| caller.id) else {
+            // Nobody waits any more. Calls with more than one frame were cancelled when their caller left.
+            return self.end(key, Outcome::Ok, now, io);
+        };
         let step = call.step(head.part, || envelope.rewrite_id(caller_id));
         if let Part::End { .. } = head.part {
             self.remember_page(key, head);
@@ -224,7 +227,11 @@ impl Call {
                 }
                 match &mut self.answer {
                     Progress::Batch(progress) => {
-                        if progress.note(part) { Step::PassLast } else { Step::Pass }
+                        if progress.note(part) {
+                            Step::PassLast
+                        } else {
+                            Step::Pass
+                        }
                     }
                     _ => unreachable!("set above"),
                 }

@@ -1,0 +1,91 @@
+//! What happens when callers lose sockets, leave, or come back (WIRE 4.2, 7.5, 11.6).
+
+use std::time::Duration;
+
+use rcs_proto::envelope::Kind;
+
+use super::world::*;
+use crate::balance::Policy;
+use crate::engine::*;
+use crate::limits;
+
+#[test]
+fn an_answer_whose_socket_died_goes_out_on_another_of_the_session() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.call(caller[0], 1, create());
+    let (_, socket, id) = world.only_request();
+    world.apply(Event::Closed { socket: caller[0] });
+    world.feed(socket, answer(id));
+    assert_eq!(world.taken(caller[1])[0].message_id, 1);
+}
+
+#[test]
+fn a_last_frame_that_may_have_died_with_its_socket_is_sent_once_more() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.call(caller[0], 1, create());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, answer(id));
+    let on =
+        *caller.iter().find(|socket| !world.io.sent.get(socket).is_none_or(|sent| sent.is_empty())).unwrap();
+    let other = *caller.iter().find(|socket| **socket != on).unwrap();
+    world.apply(Event::Closed { socket: on });
+    assert_eq!(world.taken(other)[0].message_id, 1);
+}
+
+#[test]
+fn a_stream_whose_socket_died_with_items_on_it_is_an_error() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.call(caller[0], 1, search());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, search_item(id, 1));
+    let on = *caller.iter().find(|socket| world.io.sent.contains_key(socket)).unwrap();
+    let other = *caller.iter().find(|socket| **socket != on).unwrap();
+    world.apply(Event::Closed { socket: on });
+    let got = world.taken(other);
+    assert!(error_of(&got[0]).message.contains("incomplete"), "{got:?}");
+    assert!(matches!(world.at_member(0)[0].1.kind, Kind::Cancel));
+}
+
+#[test]
+fn when_a_caller_is_gone_its_searches_are_cancelled_and_its_changes_finish() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    world.call(caller[0], 2, create());
+    let requests = world.at_member(0);
+    world.apply(Event::Closed { socket: caller[0] });
+    let cancels = world.at_member(0);
+    assert_eq!((cancels.len(), cancels[0].1.message_id), (1, requests[0].1.message_id));
+    // It comes back within the time it is remembered: the answer waits for it.
+    world.feed(requests[1].0, answer(requests[1].1.message_id));
+    let back = world.join_caller("idm", 1);
+    let got = world.taken(back[0]);
+    assert!(matches!(got[0].kind, Kind::HandshakeResponse(_)));
+    assert_eq!(got[1].message_id, 2);
+    assert!(world.engine.is_idle());
+}
+
+#[test]
+fn a_caller_that_stays_away_is_forgotten() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (_, socket, id) = world.only_request();
+    world.apply(Event::Closed { socket: caller[0] });
+    world.pass(limits::CALLER_KEPT + Duration::from_secs(1));
+    assert_eq!(world.engine.report(world.now).callers, 0);
+    assert!(!world.engine.is_idle(), "the change runs on");
+    world.feed(socket, answer(id));
+    assert!(world.engine.is_idle());
+}
+
+#[test]
+fn callers_with_other_credentials_or_another_way_in_are_other_sessions() {
+    let mut world = World::with_members(1, Policy::Failover);
+    world.caller("same id", 1);
+    world.caller_by("same id", Selector::ByConnectorKey, 1);
+    assert_eq!(world.engine.report(world.now).callers, 2);
+}

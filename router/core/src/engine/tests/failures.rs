@@ -1,0 +1,243 @@
+//! What callers see when members break (P1, P2, P3, G10, X03; WIRE 7 and 9).
+
+use std::time::Duration;
+
+use rcs_proto::envelope::Kind;
+use rcs_proto::frames;
+use rcs_proto::session::SocketId;
+
+use super::world::*;
+use crate::balance::Policy;
+use crate::engine::*;
+use crate::limits;
+
+const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
+
+#[test]
+fn a_read_of_a_lost_member_is_answered_by_another_at_once() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.call(caller[0], 7, get());
+    assert_eq!(world.only_request().0, 0);
+    world.kill(0);
+    let (member, socket, id) = world.only_request();
+    assert_eq!(member, 1);
+    world.feed(socket, answer(id));
+    let got = world.at_caller(&caller);
+    assert_eq!((got.len(), got[0].message_id), (1, 7));
+}
+
+#[test]
+fn a_change_of_a_lost_member_is_never_sent_again_and_its_caller_is_told() {
+    let mut world = World::with_members(2, Policy::RoundRobin);
+    let caller = world.caller("idm", 2);
+    world.call(caller[0], 7, create());
+    let (member, ..) = world.only_request();
+    world.kill(member);
+    assert!(world.at_member(1 - member).is_empty());
+    let got = world.at_caller(&caller);
+    let error = error_of(&got[0]);
+    assert_eq!((got.len(), got[0].message_id), (1, 7));
+    assert_eq!(error.class, CONNECTOR_EXCEPTION, "no class that IDM takes as: try again");
+    assert!(error.message.starts_with("Outcome unknown"), "{}", error.message);
+    assert!(world.engine.is_idle());
+}
+
+#[test]
+fn without_a_member_a_call_fails_at_once() {
+    let mut world = World::with_members_down(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let got = world.at_caller(&caller);
+    assert!(error_of(&got[0]).class.ends_with("ConnectionFailedException"));
+}
+
+#[test]
+fn a_poison_call_takes_two_members_with_it_and_no_third() {
+    let mut world = World::with_members(4, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    for _ in 0..2 {
+        let (member, ..) = world.only_request();
+        world.kill(member);
+    }
+    let got = world.at_caller(&caller);
+    assert!(error_of(&got[0]).message.contains("not sent to another"), "{got:?}");
+    assert!((0..4).all(|member| world.at_member(member).is_empty()));
+}
+
+/// WIRE 7.1 and 7.9: what arrives while the member stores the handshake is refused and was not run.
+#[test]
+fn a_call_refused_before_the_handshake_is_sent_again_after_a_moment() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (_, socket, id) = world.only_request();
+    let text = "Connection received request before handshake";
+    world.feed(socket, frames::error(id, CONNECTOR_EXCEPTION, text));
+    assert!((0..2).all(|member| world.at_member(member).is_empty()), "not at once");
+    world.pass(limits::RETRY_SAME_WAIT);
+    let (member, socket, id) = world.only_request();
+    assert_eq!(member, 0);
+    world.feed(socket, answer(id));
+    assert!(matches!(world.at_caller(&caller)[0].kind, Kind::Answer(_)));
+}
+
+/// WIRE 7.1: the refusal of our answer to the member carries an id that may be that of a call of ours.
+#[test]
+fn a_refused_answer_of_ours_ends_no_call() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    let (_, socket, id) = world.only_request();
+    let text = "Connection received response before handshake";
+    world.feed(socket, frames::error(id, CONNECTOR_EXCEPTION, text));
+    assert!(world.at_caller(&caller).is_empty());
+    world.feed(socket, answer(id));
+    assert_eq!(world.at_caller(&caller).len(), 1);
+}
+
+#[test]
+fn a_member_without_the_connector_passes_the_call_to_one_that_has_it() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let mut refuse = || {
+        let (member, socket, id) = world.only_request();
+        world.feed(socket, frames::error(id, CONNECTOR_EXCEPTION, "Connector not found: b/1.0/Rig"));
+        member
+    };
+    assert_eq!((refuse(), refuse()), (0, 1));
+    let got = world.at_caller(&caller);
+    assert_eq!(error_of(&got[0]).message, "Connector not found: b/1.0/Rig", "the members' own error");
+}
+
+#[test]
+fn a_connectors_own_error_is_the_answer() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, frames::error(id, "x.UnknownUidException", "no such object"));
+    let got = world.at_caller(&caller);
+    assert_eq!(error_of(&got[0]).class, "x.UnknownUidException");
+    assert!(world.at_member(1).is_empty());
+}
+
+#[test]
+fn when_one_socket_of_a_member_dies_its_reads_go_again_and_its_changes_wait() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    let (_, of_get, _) = world.only_request();
+    world.call(caller[0], 2, create());
+    let (_, of_create, create_id) = world.only_request();
+    assert_ne!(of_get, of_create, "calls take turns over the sockets");
+    world.apply(Event::Closed { socket: of_get });
+    world.members[0].retain(|socket| *socket != of_get);
+    let (_, again, get_id) = world.only_request();
+    assert_eq!(again, of_create);
+    world.feed(again, answer(get_id));
+    assert_eq!(world.at_caller(&caller)[0].message_id, 1);
+    // The member answers on any socket of its session (WIRE 4.2).
+    world.feed(of_create, answer(create_id));
+    assert_eq!(world.at_caller(&caller)[0].message_id, 2);
+}
+
+#[test]
+fn a_change_whose_socket_died_is_waited_for_and_then_unknown() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 2, create());
+    let (_, socket, _) = world.only_request();
+    world.apply(Event::Closed { socket });
+    world.pass(limits::ORPHAN_WAIT - Duration::from_secs(1));
+    assert!(world.at_caller(&caller).is_empty());
+    world.pass(Duration::from_secs(1));
+    let got = world.at_caller(&caller);
+    assert!(error_of(&got[0]).message.starts_with("Outcome unknown"));
+}
+
+#[test]
+fn a_silent_member_is_disconnected_and_its_calls_are_answered() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let sockets = world.members[0].clone();
+    world.frozen.push(0);
+    let mut passed = Duration::ZERO;
+    while world.io.closed.is_empty() {
+        world.pass(Duration::from_millis(500));
+        passed += Duration::from_millis(500);
+        assert!(passed <= limits::FROZEN_MEMBER_OUT_MAX, "P6");
+    }
+    let mut closed: Vec<SocketId> = world.io.closed.clone();
+    closed.sort();
+    assert_eq!(closed, sockets);
+    world.members[0].clear();
+    let got = world.at_caller(&caller);
+    assert!(error_of(&got[0]).message.starts_with("Outcome unknown"));
+    world.call(caller[0], 2, get());
+    assert_eq!(world.only_request().0, 1);
+}
+
+#[test]
+fn a_member_that_talks_nonsense_is_disconnected_and_dialled_again() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let socket = world.members[0][0];
+    world.apply(Event::Garbage { socket });
+    assert_eq!(world.io.closed, [socket]);
+    world.apply(Event::Closed { socket });
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.io.dials.len(), 1);
+    let caller = world.caller("idm", 1);
+    world.apply(Event::Garbage { socket: caller[0] });
+    assert_eq!(world.io.closed.len(), 1, "a 1.8.0 dialler would never come back (WIRE 7.5)");
+}
+
+#[test]
+fn a_member_that_comes_back_is_in_use_within_two_seconds() {
+    let mut world = World::with_members(1, Policy::Failover);
+    world.kill(0);
+    let mut failures = 0;
+    // It stays away for a minute; each attempt is refused.
+    for _ in 0..600 {
+        world.pass(Duration::from_millis(100));
+        while let Some((member, slot)) = world.io.dials.pop_front() {
+            let reason = "connection refused".to_owned();
+            failures += 1;
+            world.apply(Event::DialFailed { member, slot, failure: DialFailure::Unreachable, reason });
+        }
+    }
+    assert!(failures > 60, "{failures} attempts in a minute");
+    let told = world.io.notes.iter().filter(|note| note.starts_with("DialFailed")).count();
+    assert_eq!(told, 1, "an absence is told once");
+    let back = world.now;
+    world.start(0);
+    assert!(world.now.since(back) <= Duration::from_millis(2_300), "{:?}", world.now.since(back));
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    world.only_request();
+}
+
+#[test]
+fn an_answer_over_the_size_limit_fails_its_call_only() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    let (_, socket, message_id) = world.only_request();
+    world.apply(Event::Oversize { socket, message_id, what: OversizeFrame::Answer, bytes: 1 << 30 });
+    let got = world.at_caller(&caller);
+    assert!(error_of(&got[0]).message.contains("larger than"));
+    world.apply(Event::Oversize {
+        socket: caller[0],
+        message_id: 9,
+        what: OversizeFrame::Request,
+        bytes: 1 << 30,
+    });
+    let got = world.at_caller(&caller);
+    assert_eq!(got[0].message_id, 9);
+    assert!(error_of(&got[0]).message.contains("was not run"));
+    world.call(caller[0], 2, get());
+    world.only_request();
+}

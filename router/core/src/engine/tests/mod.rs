@@ -1,0 +1,9 @@
+//! The engine between scripted peers, without sockets and without time passing by itself.
+
+mod callers;
+mod connectors;
+mod failures;
+mod random;
+mod routing;
+mod streams;
+mod world;

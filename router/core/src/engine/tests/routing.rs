@@ -1,0 +1,140 @@
+//! Where calls go when nothing breaks (G02, G05, P4, X01).
+
+use rcs_proto::icf::{OperationOptions, Value};
+use rcs_proto::legacy::Wire;
+use rcs_proto::messages::{OperationRequest, SearchOpRequest};
+
+use super::world::*;
+use crate::balance::Policy;
+use crate::engine::*;
+
+#[test]
+fn a_call_travels_under_our_id_and_its_answer_under_the_callers() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.call(caller[1], i64::MAX, get());
+    let (_, socket, id) = world.only_request();
+    assert_ne!(id, i64::MAX);
+    world.feed(socket, answer(id));
+    let got = world.at_caller(&caller);
+    assert_eq!((got.len(), got[0].message_id), (1, i64::MAX));
+    assert!(world.engine.is_idle());
+}
+
+#[test]
+fn round_robin_counts_differ_by_one_at_most_while_calls_overlap() {
+    let mut world = World::with_members(3, Policy::RoundRobin);
+    let caller = world.caller("idm", 2);
+    for id in 1..=100 {
+        world.call(caller[id as usize % 2], id, get());
+    }
+    let counts: Vec<usize> = (0..3).map(|member| world.at_member(member).len()).collect();
+    assert_eq!(counts.iter().sum::<usize>(), 100);
+    assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+}
+
+#[test]
+fn failover_uses_the_first_then_the_second_then_the_first_again() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    let served_by = |world: &mut World, id| {
+        world.call(caller[0], id, get());
+        let (member, socket, id) = world.only_request();
+        world.feed(socket, answer(id));
+        member
+    };
+    assert_eq!(served_by(&mut world, 1), 0);
+    world.kill(0);
+    assert_eq!(served_by(&mut world, 2), 1);
+    world.start(0);
+    assert_eq!(served_by(&mut world, 3), 0);
+}
+
+fn page(cookie: &str) -> OperationRequest {
+    let cookie = Value::String(cookie.into());
+    let options =
+        OperationOptions { case_insensitive: false, entries: vec![("PAGED_RESULTS_COOKIE".into(), cookie)] };
+    let search = SearchOpRequest { options: options.encode(), ..Default::default() };
+    OperationRequest { search: Some(search), ..Default::default() }
+}
+
+#[test]
+fn pages_of_one_search_stay_on_their_member_and_die_with_it() {
+    let mut world = World::with_members(3, Policy::RoundRobin);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    let (home, socket, id) = world.only_request();
+    world.feed(socket, search_end(id, 0, "page two"));
+    for call in 2..=4 {
+        world.call(caller[0], call, page("page two"));
+        let (member, socket, id) = world.only_request();
+        assert_eq!(member, home, "call {call}");
+        world.feed(socket, search_end(id, 0, "page two"));
+    }
+    world.kill(home);
+    world.at_caller(&caller);
+    world.call(caller[0], 9, page("page two"));
+    let got = world.at_caller(&caller);
+    assert!(error_of(&got[0]).class.ends_with("RetryableException"), "{got:?}");
+    // A cookie that nobody gave us goes where the picker says: it may be good anywhere.
+    world.call(caller[0], 10, page("from elsewhere"));
+    assert_ne!(world.only_request().0, home);
+}
+
+#[test]
+fn the_connector_decides_on_the_bare_path_where_it_can() {
+    let mut world = World::with_members_down(3, Policy::RoundRobin);
+    let names = ["n0".to_string(), "n1".into(), "n2".into()];
+    let of = |at: usize| vec![names[at].clone()];
+    let groups =
+        vec![("a", Policy::Failover, of(0)), ("b", Policy::Failover, of(1)), ("c", Policy::Failover, of(2))];
+    world.set_view(&names, groups);
+    for (member, connector) in [(0, "One"), (1, "Two"), (2, "Two")] {
+        world.start_with(member, connector_infos(connector));
+    }
+    let caller = world.caller_by("idm", Selector::ByConnectorKey, 1);
+    let with = |name| OperationRequest { connector_key: Some(messages_key(name)), ..get() };
+    world.call(caller[0], 1, with("One"));
+    assert_eq!(world.only_request().0, 0);
+    for (id, name, text) in [(2, "Two", "Several groups"), (3, "None", "No group")] {
+        world.call(caller[0], id, with(name));
+        let got = world.at_caller(&caller);
+        assert!(error_of(&got[0]).message.starts_with(text), "{got:?}");
+    }
+}
+
+#[test]
+fn a_view_without_a_member_lets_its_calls_finish_and_one_with_a_new_member_dials_it() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (_, socket, id) = world.only_request();
+    let names = ["n1".to_string(), "n2".into()];
+    world.members.push(Vec::new());
+    world.set_view(&names, vec![("g", Policy::Failover, names.to_vec())]);
+    assert_eq!(world.io.dials.len(), 2, "the new member's sockets");
+    world.call(caller[0], 2, get());
+    assert_eq!(world.only_request().0, 1);
+    assert!(world.io.closed.is_empty(), "the removed member still has a call");
+    world.feed(socket, answer(id));
+    assert_eq!(world.at_caller(&caller)[0].message_id, 1);
+    world.pass(std::time::Duration::from_millis(10));
+    assert_eq!(world.io.closed.len(), 2, "the removed member's sockets");
+}
+
+#[test]
+fn a_draining_router_refuses_new_calls_and_finishes_the_others() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (_, socket, id) = world.only_request();
+    world.apply(Event::Drain);
+    world.call(caller[0], 2, get());
+    let got = world.at_caller(&caller);
+    assert_eq!((got.len(), got[0].message_id), (1, 2));
+    assert!(error_of(&got[0]).class.ends_with("RetryableException"));
+    assert!(!world.engine.is_idle());
+    world.feed(socket, answer(id));
+    assert_eq!(world.at_caller(&caller)[0].message_id, 1);
+    assert!(world.engine.is_idle());
+}

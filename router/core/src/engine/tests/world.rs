@@ -1,0 +1,339 @@
+//! The world around the engine: members that answer what the test says, callers, and a clock that the test moves.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_proto::envelope::{Envelope, ErrorHead, Kind};
+use rcs_proto::frames::{self, Identity};
+use rcs_proto::icf::{ConnectorInfo, ConnectorKey, Secret};
+use rcs_proto::legacy::Wire;
+use rcs_proto::messages::*;
+use rcs_proto::session::SocketId;
+use rcs_proto::time::Moment;
+
+use crate::balance::Policy;
+use crate::engine::*;
+use crate::ids::{MemberId, NameBook};
+use crate::view::*;
+
+/// What the engine asked for.
+#[derive(Default)]
+pub(super) struct Recorder {
+    /// Frames by socket, in order, not yet looked at.
+    pub(super) sent: HashMap<SocketId, VecDeque<Bytes>>,
+    pub(super) dials: VecDeque<(MemberId, Slot)>,
+    pub(super) closed: Vec<SocketId>,
+    pub(super) pinged: Vec<SocketId>,
+    pub(super) notes: Vec<String>,
+    pub(super) backlog: HashMap<SocketId, usize>,
+    random: u64,
+}
+
+impl Io for Recorder {
+    fn send(&mut self, socket: SocketId, frame: Bytes) {
+        self.sent.entry(socket).or_default().push_back(frame);
+    }
+    fn hold(&mut self, _: SocketId, _: Duration) {}
+    fn ping(&mut self, socket: SocketId) {
+        self.pinged.push(socket);
+    }
+    fn close(&mut self, socket: SocketId) {
+        self.closed.push(socket);
+    }
+    fn backlog_bytes(&self, socket: SocketId) -> usize {
+        self.backlog.get(&socket).copied().unwrap_or(0)
+    }
+    fn backlog_bytes_total(&self) -> usize {
+        self.backlog.values().sum()
+    }
+    fn dial(&mut self, member: MemberId, slot: Slot, _: &Endpoint) {
+        self.dials.push_back((member, slot));
+    }
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.random >> 11
+    }
+    fn note(&mut self, note: Note<'_>) {
+        self.notes.push(format!("{note:?}"));
+    }
+}
+
+pub(super) struct World {
+    pub(super) engine: Engine,
+    pub(super) io: Recorder,
+    pub(super) now: Moment,
+    book: NameBook,
+    next_socket: u64,
+    /// Open sockets of each member, by its index.
+    pub(super) members: Vec<Vec<SocketId>>,
+    /// Members that answer no ping.
+    pub(super) frozen: Vec<usize>,
+    /// Counts the starts of each member: a restarted one is another session.
+    starts: Vec<u32>,
+}
+
+pub(super) const CONNECTOR: &str = "Rig";
+
+pub(super) fn connector_infos(name: &str) -> Bytes {
+    let key =
+        ConnectorKey { bundle_name: "b".into(), bundle_version: "1.0".into(), connector_name: name.into() };
+    let info = ConnectorInfo {
+        display_name_key: None,
+        category_key: None,
+        key,
+        messages: None,
+        configuration: None,
+    };
+    vec![info].encode()
+}
+
+impl World {
+    /// A group `g` of so many members with two sockets each, all up.
+    pub(super) fn with_members(count: usize, policy: Policy) -> Self {
+        let mut world = Self::with_members_down(count, policy);
+        for member in 0..count {
+            world.start(member);
+        }
+        world
+    }
+
+    /// The same, with no member up yet.
+    pub(super) fn with_members_down(count: usize, policy: Policy) -> Self {
+        let now = Moment::after_start(Duration::from_secs(1_000));
+        let mut world = Self {
+            engine: Engine::new([1, 2], now),
+            io: Recorder::default(),
+            now,
+            book: NameBook::new(),
+            next_socket: 0,
+            members: vec![Vec::new(); count],
+            frozen: Vec::new(),
+            starts: vec![0; count],
+        };
+        let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
+        world.set_view(&names, vec![("g", policy, names.clone())]);
+        world
+    }
+
+    pub(super) fn set_view(&mut self, members: &[String], groups: Vec<(&str, Policy, Vec<String>)>) {
+        let members = members.iter().map(|name| MemberSpec {
+            name: name.clone(),
+            link: Link::Dial(Endpoint {
+                host: "127.0.0.1".into(),
+                port: 8759,
+                path: "/openicf".into(),
+                transport: Transport::Plain,
+                principal: "anonymous".into(),
+                key: Secret::new("key".into()),
+            }),
+            sockets: 2,
+            ping_interval: Duration::from_secs(5),
+            admin: AdminState::Enabled,
+        });
+        let groups = groups.into_iter().map(|(name, policy, members)| GroupSpec {
+            name: name.into(),
+            policy,
+            members,
+        });
+        let view = View::build(&mut self.book, members.collect(), groups.collect()).unwrap();
+        self.apply(Event::View(Arc::new(view)));
+    }
+
+    pub(super) fn apply(&mut self, event: Event) {
+        self.engine.apply(event, self.now, &mut self.io);
+    }
+
+    /// Lets time pass, with every timer on its moment.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.engine.next_wake().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.apply(Event::Wake);
+            for socket in std::mem::take(&mut self.io.pinged) {
+                let frozen = self.frozen.iter().any(|member| self.members[*member].contains(&socket));
+                if !frozen {
+                    self.apply(Event::Pong { socket });
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    fn socket(&mut self) -> SocketId {
+        self.next_socket += 1;
+        SocketId(self.next_socket)
+    }
+
+    pub(super) fn feed(&mut self, socket: SocketId, frame: Bytes) {
+        let envelope = Envelope::parse(frame).unwrap();
+        self.apply(Event::Frame { socket, envelope });
+    }
+
+    /// The frames sent on a socket since the last look.
+    pub(super) fn taken(&mut self, socket: SocketId) -> Vec<Envelope> {
+        let frames = self.io.sent.remove(&socket).unwrap_or_default();
+        frames.into_iter().map(|frame| Envelope::parse(frame).unwrap()).collect()
+    }
+
+    /// Starts a member: its slots connect, its connectors are told.
+    pub(super) fn start(&mut self, index: usize) {
+        self.start_with(index, connector_infos(CONNECTOR));
+    }
+
+    pub(super) fn start_with(&mut self, index: usize, infos: Bytes) {
+        self.starts[index] += 1;
+        self.pass(Duration::from_secs(2));
+        self.connect(index);
+        self.pass(Duration::from_millis(250));
+        let mut asked = None;
+        for socket in self.members[index].clone() {
+            for envelope in self.taken(socket) {
+                if let Kind::ControlRequest(_) = envelope.kind {
+                    asked = Some((socket, envelope.message_id));
+                }
+            }
+        }
+        let (socket, id) = asked.expect("a member is asked for its connectors");
+        self.feed(socket, frames::control_response(id, Some(infos)));
+    }
+
+    /// Answers the dials of a member, and shakes hands.
+    pub(super) fn connect(&mut self, index: usize) {
+        let id = self.engine.view().member_named(&format!("n{index}")).unwrap().id;
+        let dials: Vec<_> = self.io.dials.iter().copied().filter(|(member, _)| *member == id).collect();
+        self.io.dials.retain(|(member, _)| *member != id);
+        for (member, slot) in dials {
+            let socket = self.socket();
+            self.apply(Event::Dialled { member, slot, socket });
+            let first = self.taken(socket);
+            assert!(matches!(first[0].kind, Kind::HandshakeRequest(_)));
+            let session_id = format!("member {index} start {}", self.starts[index]);
+            let identity = Identity { session_id, public_key: Bytes::new() };
+            self.feed(socket, frames::handshake_response(&identity));
+            self.members[index].push(socket);
+        }
+    }
+
+    /// All sockets of a member end, as with kill -9.
+    pub(super) fn kill(&mut self, index: usize) {
+        for socket in std::mem::take(&mut self.members[index]) {
+            self.apply(Event::Closed { socket });
+        }
+    }
+
+    /// A caller with so many sockets on the way in of the group.
+    pub(super) fn caller(&mut self, name: &str, sockets: usize) -> Vec<SocketId> {
+        let group = self.engine.view().group_named("g").unwrap().id;
+        self.caller_by(name, Selector::Group(group), sockets)
+    }
+
+    pub(super) fn caller_by(&mut self, name: &str, selector: Selector, sockets: usize) -> Vec<SocketId> {
+        let opened: Vec<SocketId> = (0..sockets).map(|_| self.join_by(name, selector)).collect();
+        for reply in self.at_caller(&opened) {
+            assert!(matches!(reply.kind, Kind::HandshakeResponse(_)));
+        }
+        self.pass(Duration::from_millis(250));
+        opened
+    }
+
+    /// A caller's sockets join, and what they are sent is not looked at yet.
+    pub(super) fn join_caller(&mut self, name: &str, sockets: usize) -> Vec<SocketId> {
+        let group = self.engine.view().group_named("g").unwrap().id;
+        (0..sockets).map(|_| self.join_by(name, Selector::Group(group))).collect()
+    }
+
+    fn join_by(&mut self, name: &str, selector: Selector) -> SocketId {
+        let socket = self.socket();
+        self.apply(Event::Accepted { socket, selector, principal: "anonymous".into() });
+        let identity = Identity { session_id: name.into(), public_key: Bytes::new() };
+        self.feed(socket, frames::handshake_request(&identity));
+        socket
+    }
+
+    pub(super) fn call(&mut self, socket: SocketId, id: i64, request: OperationRequest) {
+        let connector_key = messages_key(CONNECTOR);
+        let request = OperationRequest {
+            connector_key: request.connector_key.clone().or(Some(connector_key)),
+            connector_facade_key: Bytes::from_static(b"facade"),
+            ..request
+        };
+        self.feed(socket, frames::operation(id, &request));
+    }
+
+    /// The requests and cancels that reached a member since the last look: socket, id, frame.
+    pub(super) fn at_member(&mut self, index: usize) -> Vec<(SocketId, Envelope)> {
+        let mut all = Vec::new();
+        for socket in self.members[index].clone() {
+            for envelope in self.taken(socket) {
+                if !matches!(envelope.kind, Kind::ControlRequest(_)) {
+                    all.push((socket, envelope));
+                }
+            }
+        }
+        all
+    }
+
+    /// Where the one request that is under way arrived: member, socket, id.
+    pub(super) fn only_request(&mut self) -> (usize, SocketId, i64) {
+        let mut found = Vec::new();
+        for index in 0..self.members.len() {
+            for (socket, envelope) in self.at_member(index) {
+                found.push((index, socket, envelope.message_id));
+            }
+        }
+        assert_eq!(found.len(), 1, "one request under way");
+        found[0]
+    }
+
+    /// What a caller got on all its sockets.
+    pub(super) fn at_caller(&mut self, sockets: &[SocketId]) -> Vec<Envelope> {
+        sockets.iter().flat_map(|socket| self.taken(*socket)).collect()
+    }
+}
+
+pub(super) fn messages_key(name: &str) -> rcs_proto::messages::ConnectorKey {
+    rcs_proto::messages::ConnectorKey {
+        bundle_name: "b".into(),
+        bundle_version: "1.0".into(),
+        connector_name: name.into(),
+    }
+}
+
+pub(super) fn get() -> OperationRequest {
+    OperationRequest { get: Some(GetOpRequest::default()), ..Default::default() }
+}
+
+pub(super) fn create() -> OperationRequest {
+    OperationRequest { create: Some(CreateOpRequest::default()), ..Default::default() }
+}
+
+pub(super) fn search() -> OperationRequest {
+    OperationRequest { search: Some(SearchOpRequest::default()), ..Default::default() }
+}
+
+/// The answer to any unary request.
+pub(super) fn answer(id: i64) -> Bytes {
+    frames::answer(id, &OperationResponse { get: Some(GetOpResponse::default()), ..Default::default() })
+}
+
+pub(super) fn search_item(id: i64, sequence: i64) -> Bytes {
+    let object = Some(rcs_proto::messages::ConnectorObject::default());
+    let item = SearchOpResponse { sequence, result: None, connector_object: object };
+    frames::answer(id, &OperationResponse { search: Some(item), ..Default::default() })
+}
+
+pub(super) fn search_end(id: i64, count: i64, cookie: &str) -> Bytes {
+    let result = SearchResult { paged_results_cookie: cookie.into(), ..Default::default() };
+    let end = SearchOpResponse { sequence: count, result: Some(result), connector_object: None };
+    frames::answer(id, &OperationResponse { search: Some(end), ..Default::default() })
+}
+
+/// The error in a frame.
+pub(super) fn error_of(envelope: &Envelope) -> &ErrorHead {
+    match &envelope.kind {
+        Kind::Error(error) => error,
+        other => panic!("an error was expected, not {other:?}"),
+    }
+}
