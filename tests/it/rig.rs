@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::frames;
-use rcs_proto::messages::{OperationResponse, ScriptOnConnectorOpResponse, TestOpResponse};
+use rcs_proto::messages::ScriptOnConnectorOpResponse;
 use rcs_tests::idm::Idm;
 use rcs_tests::java::Java;
 use rcs_tests::rcs::Rcs;
 use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, test_request};
 use rcs_tests::wait::{hold, wait_until};
 
-const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+use crate::answers::test_done;
 
-fn done() -> OperationResponse {
-    OperationResponse { test: Some(TestOpResponse {}), ..OperationResponse::default() }
-}
+const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
 #[test]
 fn scripted_peers_understand_each_other() {
@@ -26,7 +24,7 @@ fn scripted_peers_understand_each_other() {
     let id = idm.call_on(1, &test_request());
     let call = member.inbox.operation("the call");
     assert_eq!((call.id(), call.socket.number()), (id, 1));
-    call.socket.send_fragmented(&frames::answer(id, &done()), 3);
+    call.socket.send_fragmented(&frames::answer(id, &test_done()), 3);
     assert!(idm.answer(id).answer().is_some_and(|a| a.test.is_some()));
     assert_eq!(idm.socket(1).fragments_received(), 2);
 
@@ -45,7 +43,7 @@ fn a_stalled_reader_stalls_the_writer() {
     let id = idm.call(&test_request());
     let call = member.inbox.operation("the call");
     socket.stall();
-    let mut big = done();
+    let mut big = test_done();
     big.script_on_connector = Some(ScriptOnConnectorOpResponse { object: vec![7; 32 << 20].into() });
     let frame = frames::answer(id, &big);
     let writer = std::thread::spawn(move || call.socket.send(&frame));
@@ -71,7 +69,7 @@ fn a_real_idm_takes_a_scripted_member_for_an_rcs() {
     idm.begin("test");
     let call = member.inbox.operation("the IDM's test");
     assert!(call.operation().is_some_and(|o| o.test.is_some()));
-    call.socket.send(&frames::answer(call.id(), &done()));
+    call.socket.send(&frames::answer(call.id(), &test_done()));
     assert_eq!(idm.answer("test", Duration::from_secs(5)), "ok");
     assert_eq!(idm.sockets_to(member.port()).len(), 2, "a 1.8.0 dialler opens two sockets");
 }
