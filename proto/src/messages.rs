@@ -5,3 +5,8 @@
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
 include!(concat!(env!("OUT_DIR"), "/rcs.openicf.rs"));
+
+/// Messages that are declared and were never seen (WIRE 3.3); some share their names with messages above.
+pub mod declared {
+    include!(concat!(env!("OUT_DIR"), "/rcs.openicf.declared.rs"));
+}

@@ -37,3 +37,26 @@ pub(crate) fn open_text(cipher_text: &[u8]) -> Result<String, LegacyError> {
     let units: Vec<u16> = units.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
     String::from_utf16(&units).map_err(|_| LegacyError::Guarded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_read_as_they_were_sealed() {
+        for clear in ["", "pw", "p\u{e4}ss 🚀", "exactly 8 units.."] {
+            assert_eq!(open_text(&seal_text(clear)).as_deref(), Ok(clear));
+        }
+    }
+
+    #[test]
+    fn what_no_writer_seals_is_refused() {
+        let half_pair = seal(&[0xD8, 0x00]);
+        let odd = seal(b"abc");
+        for (name, cipher_text) in
+            [("none", &[][..]), ("no block", &[0; 5]), ("half a pair", &half_pair), ("odd", &odd)]
+        {
+            assert_eq!(open_text(cipher_text), Err(LegacyError::Guarded), "{name}");
+        }
+    }
+}

@@ -9,85 +9,20 @@ use super::tree::{Class, Node, Object, Slot};
 use crate::icf::{CURRENT_PASSWORD, NAME, ObjectClass, PASSWORD, UID};
 
 /// Checks an object whose fields are read, and turns it into the form in which Java would hold it.
-pub(crate) fn check(mut object: Object<'_>) -> Result<Node<'_>, LegacyError> {
+pub(crate) fn check(object: Object<'_>) -> Result<Node<'_>, LegacyError> {
     match object.row.name {
-        "Attribute" => return attribute(object),
-        "Uid" => {
-            let revision = object.get_text("revision");
-            require(&object, !revision.is_some_and(is_blank), "has a blank revision")?;
-        }
-        "BigDecimal" => {
-            let unscaled = object.get_text("unscaled").and_then(digits).map(Cow::into_owned);
-            let unscaled = unscaled.ok_or_else(|| broken(&object, "is no number"))?;
-            if object.get_text("unscaled") != Some(&unscaled) {
-                object.put(0, Slot::Text(Cow::Owned(unscaled)));
-            }
-        }
+        "Attribute" => attribute(object),
+        "BigDecimal" => big_decimal(object).map(Node::from),
         "SearchResult" if object.get("CountPolicy").is_null() => {
             let none = Object::new("CountPolicy").text("value", "NONE");
-            object = object.object("CountPolicy", none.into());
+            Ok(object.object("CountPolicy", none.into()).into())
         }
-        "CountPolicy" | "SyncDeltaType" | "AttributeInfoFlag" => {
-            let value = object.get_text("value").unwrap_or_default();
-            require(&object, enumeration(object.row.name).contains(&value), "has no such value")?;
-        }
-        "UpdateBatchTask" => {
-            let kind = object.get_text("Type").unwrap_or_default();
-            let known = ["UPDATE", "ADDVALUES", "REMOVEVALUES"].contains(&kind);
-            require(&object, known, "has no such type of update")?;
-        }
-        "ContainsFilter" | "StartsWithFilter" | "EndsWithFilter" => {
-            let single = single_value(object.get("attribute"));
-            require(&object, matches!(single, Some(Single::Text)), "wants exactly one text, not of a Uid")?;
-        }
-        "GreaterThanFilter" | "GreaterThanOrEqualFilter" | "LessThanFilter" | "LessThanOrEqualFilter" => {
-            let single = single_value(object.get("attribute"));
-            require(&object, single.is_some(), "wants exactly one value that has an order, not of a Uid")?;
-        }
-        "ContainsAllValuesFilter" => {
-            let valueless = object
-                .get("attribute")
-                .as_object("Attribute")
-                .is_some_and(|attribute| attribute.get("Values").is_null());
-            require(&object, !valueless, "wants a list of values")?;
-        }
-        "OperationOptions" => {
-            for (key, value) in object.get("options").entries()? {
-                require(&object, key.as_text().is_some(), "has an option whose name is no text")?;
-                require(&object, is_option_value(value), "has a value of a type that options do not allow")?;
-            }
-        }
-        "SyncToken" => {
-            let allowed = is_attribute_value(object.get("value"));
-            require(&object, allowed, "has a value of a type that tokens do not allow")?;
-        }
-        "ConfigurationProperty" => {
-            let allowed = is_configuration_value(object.get("value"));
-            require(&object, allowed, "has a value of a type that properties do not allow")?;
-        }
-        "ConnectorObject" => connector_object(&object)?,
-        "SyncDelta" => sync_delta(&object)?,
-        "AttributeInfo" => {
-            let name = object.get_text("name").unwrap_or_default();
-            let guarded =
-                object.get_class("type").is_some_and(|class| *class == Class::plain("GuardedString"));
-            require(
-                &object,
-                guarded || !is_password(name),
-                "gives a password another type than GuardedString",
-            )?;
-        }
-        "ObjectClassInfo" => {
-            let mut has_name = false;
-            for info in object.get("AttributeInfos").members_of("Set")? {
-                let name = info.expect("AttributeInfo")?.get_text("name").unwrap_or_default();
-                has_name |= name.eq_ignore_ascii_case(NAME);
-            }
-            require(&object, has_name, "lists no __NAME__")?;
-        }
-        _ => {}
+        "ConnectorObject" => connector_object(&object).map(|()| object.into()),
+        "SyncDelta" => sync_delta(&object).map(|()| object.into()),
+        "OperationOptions" => options(&object).map(|()| object.into()),
+        "ObjectClassInfo" => object_class_info(&object).map(|()| object.into()),
+        _ => simple_rule(&object).map(|()| object.into()),
     }
-    Ok(object.into())
 }
 
 /// Whether a member may stand in an array of that component.
@@ -121,6 +56,46 @@ fn require(object: &Object<'_>, holds: bool, rule: &'static str) -> Result<(), L
 
 fn broken(object: &Object<'_>, rule: &'static str) -> LegacyError {
     LegacyError::Rule { type_name: object.row.name, rule }
+}
+
+/// The rules that are one condition each.
+fn simple_rule(object: &Object<'_>) -> Result<(), LegacyError> {
+    let text = |field| object.get_text(field).unwrap_or_default();
+    let (holds, rule) = match object.row.name {
+        "Uid" => (!object.get_text("revision").is_some_and(is_blank), "has a blank revision"),
+        "CountPolicy" | "SyncDeltaType" | "AttributeInfoFlag" => {
+            (enumeration(object.row.name).contains(&text("value")), "has no such value")
+        }
+        "UpdateBatchTask" => {
+            (["UPDATE", "ADDVALUES", "REMOVEVALUES"].contains(&text("Type")), "has no such type of update")
+        }
+        "ContainsFilter" | "StartsWithFilter" | "EndsWithFilter" => {
+            let single = single_value(object.get("attribute"));
+            (matches!(single, Some(Single::Text)), "wants exactly one text, not of a Uid")
+        }
+        "GreaterThanFilter" | "GreaterThanOrEqualFilter" | "LessThanFilter" | "LessThanOrEqualFilter" => {
+            let single = single_value(object.get("attribute"));
+            (single.is_some(), "wants exactly one value that has an order, not of a Uid")
+        }
+        "ContainsAllValuesFilter" => {
+            let attribute = object.get("attribute").as_object("Attribute");
+            (!attribute.is_some_and(|attribute| attribute.get("Values").is_null()), "wants a list of values")
+        }
+        "SyncToken" => {
+            (is_attribute_value(object.get("value")), "has a value of a type that tokens do not allow")
+        }
+        "ConfigurationProperty" => (
+            is_configuration_value(object.get("value")),
+            "has a value of a type that properties do not allow",
+        ),
+        "AttributeInfo" => {
+            let guarded =
+                object.get_class("type").is_some_and(|class| *class == Class::plain("GuardedString"));
+            (guarded || !is_password(text("name")), "gives a password another type than GuardedString")
+        }
+        _ => return Ok(()),
+    };
+    require(object, holds, rule)
 }
 
 fn enumeration(type_name: &str) -> &'static [&'static str] {
@@ -237,6 +212,32 @@ fn is_option_value(value: &Node<'_>) -> bool {
     }
 }
 
+fn big_decimal(mut object: Object<'_>) -> Result<Object<'_>, LegacyError> {
+    let unscaled = object.get_text("unscaled").and_then(digits).map(Cow::into_owned);
+    let unscaled = unscaled.ok_or_else(|| broken(&object, "is no number"))?;
+    if object.get_text("unscaled") != Some(&unscaled) {
+        object.put(0, Slot::Text(Cow::Owned(unscaled)));
+    }
+    Ok(object)
+}
+
+fn options(object: &Object<'_>) -> Result<(), LegacyError> {
+    for (key, value) in object.get("options").entries()? {
+        require(object, key.as_text().is_some(), "has an option whose name is no text")?;
+        require(object, is_option_value(value), "has a value of a type that options do not allow")?;
+    }
+    Ok(())
+}
+
+fn object_class_info(object: &Object<'_>) -> Result<(), LegacyError> {
+    let mut has_name = false;
+    for info in object.get("AttributeInfos").members_of("Set")? {
+        let name = info.expect("AttributeInfo")?.get_text("name").unwrap_or_default();
+        has_name |= name.eq_ignore_ascii_case(NAME);
+    }
+    require(object, has_name, "lists no __NAME__")
+}
+
 /// The kind of a filter attribute's only value.
 enum Single {
     Text,
@@ -295,3 +296,6 @@ fn sync_delta(object: &Object<'_>) -> Result<(), LegacyError> {
     let renames = ["CREATE_OR_UPDATE", "UPDATE"].contains(&kind);
     require(object, renames || object.get("PreviousUid").is_null(), "has a previous Uid but is no update")
 }
+
+#[cfg(test)]
+mod tests;

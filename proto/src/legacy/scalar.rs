@@ -104,3 +104,57 @@ fn is_uri(text: &str) -> bool {
         && !before_fragment.contains('/');
     escapes && one_fragment && !text.contains(excluded) && !scheme_alone && !text.starts_with(':')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_made_as_java_prints_them() {
+        let cases = [
+            ("0", Some("0")),
+            ("-0", Some("0")),
+            ("000", Some("0")),
+            ("+12", Some("12")),
+            ("-007", Some("-7")),
+            ("-7", Some("-7")),
+            ("", None),
+            ("-", None),
+            ("+-1", None),
+            ("1.5", None),
+            ("1e5", None),
+            ("٣", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(digits(text).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn uris_hold_nothing_that_no_uri_may() {
+        for text in
+            ["ldap://dir.example", "https://rcs.example:8759/openicf?x=1#y", "a/b", "", "x:%20", "urn:é"]
+        {
+            assert!(is_uri(text), "{text:?}");
+        }
+        for text in ["a b", "http://a/<b>", "%2", "%zz", "a#b#c", "http:", ":a", "a\nb", "a|b", "{a}"] {
+            assert!(!is_uri(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_character_is_one_unit() {
+        assert_eq!(one_unit("x"), Some('x'));
+        assert_eq!(one_unit("\u{FFFF}"), Some('\u{FFFF}'));
+        for text in ["", "xy", "🚀"] {
+            assert_eq!(one_unit(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_not_a_number_is_the_same() {
+        assert_eq!(double(f64::from_bits(0xFFF8_0000_0000_0001)), double(f64::NAN));
+        assert_eq!(float(f32::from_bits(0xFFC0_0001)), float(f32::NAN));
+        assert_ne!(double(0.0), double(-0.0), "minus zero is kept");
+    }
+}

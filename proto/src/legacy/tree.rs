@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use super::error::LegacyError;
 use super::schema::{self, FieldRow, Kind, TypeRow};
@@ -60,7 +61,7 @@ pub struct Class<'a> {
 }
 
 /// An object with fields: those that the blob gave, by the index of their row in the type's table, and its members.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Object<'a> {
     pub(super) row: &'static TypeRow,
     pub(super) fields: Vec<(u8, Slot<'a>)>,
@@ -68,7 +69,7 @@ pub struct Object<'a> {
 }
 
 /// A named field's value as an object holds it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub(super) enum Slot<'a> {
     Text(Cow<'a, str>),
     Class(Class<'a>),
@@ -79,7 +80,7 @@ pub(super) enum Slot<'a> {
 }
 
 /// A named field's value as it is seen from outside, Java's default in place of a missing one.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Field<'t, 'a> {
     /// A text.
     Text(&'t str),
@@ -95,17 +96,22 @@ pub enum Field<'t, 'a> {
     Object(&'t Node<'a>),
 }
 
-impl PartialEq for TypeRow {
+// A field that is missing is the same as one that says the default, as it is for Java.
+impl PartialEq for Object<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.row.name == other.row.name && self.members == other.members && self.fields().eq(other.fields())
     }
 }
 
-impl Eq for TypeRow {}
+impl Eq for Object<'_> {}
 
-impl std::hash::Hash for TypeRow {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
+impl Hash for Object<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.row.name.hash(state);
+        self.members.hash(state);
+        for field in self.fields() {
+            field.hash(state);
+        }
     }
 }
 

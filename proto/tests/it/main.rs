@@ -3,7 +3,11 @@
 // The lint's own exception for tests covers test functions, not the helpers between them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod declared;
+mod frames;
 mod legacy_describe;
+mod legacy_hostile;
+mod legacy_properties;
 mod legacy_reader;
 mod legacy_typed;
 mod legacy_vectors;
