@@ -181,9 +181,6 @@ pub enum ViewError {
         /// The name it lists.
         member: String,
     },
-    /// A group without members.
-    #[error("group {0:?} has no members")]
-    EmptyGroup(String),
     /// A number of sockets out of range.
     #[error("member {member:?}: {sockets} sockets, and it must be 1 to {SOCKETS_PER_SESSION_MAX}")]
     Sockets {
@@ -377,9 +374,6 @@ fn offences(members: &[MemberSpec], groups: &[GroupSpec], listed: usize) -> Vec<
 }
 
 fn list_offences(found: &mut Vec<ViewError>, group: &GroupSpec, members: &HashSet<&str>) {
-    if group.members.is_empty() {
-        found.push(ViewError::EmptyGroup(group.name.clone()));
-    }
     too_many(found, "members in one group", group.members.len(), MEMBERS_PER_GROUP_MAX);
     let mut seen = HashSet::new();
     for name in &group.members {

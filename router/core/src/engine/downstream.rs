@@ -10,7 +10,7 @@ use rcs_proto::session::{Event as SessionEvent, Remote, Session, SocketId};
 use rcs_proto::time::Moment;
 
 use super::affinity::{FacadeKeys, PageMemory};
-use super::sockets::Place;
+use super::sockets::{Place, Socket};
 use super::timers::Timer;
 use super::{CallKey, Engine, Io, Note, Selector};
 use crate::limits;
@@ -67,7 +67,8 @@ impl Engine {
             return;
         }
         caller.session.join(socket, now);
-        self.sockets.insert(socket, Place::Caller(key));
+        let place = Place::Caller(key);
+        self.sockets.insert(socket, Socket::new(place, limits::CALLER_PING_INTERVAL, now));
     }
 
     fn new_caller(&mut self, id: CallerId, now: Moment, io: &mut impl Io) -> DownstreamKey {

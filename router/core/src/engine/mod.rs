@@ -36,7 +36,7 @@ use self::identity::Identities;
 pub use self::io::{Io, Note, Slot};
 pub use self::report::{GroupReport, MemberReport, Report};
 pub use self::selector::{Refusal, Selector, select};
-use self::sockets::Place;
+use self::sockets::Socket;
 use self::timers::{Timer, Timers};
 use self::upstream::MemberState;
 pub use self::upstream::{DialFailure, Upstream, UpstreamKey};
@@ -142,7 +142,7 @@ pub struct Engine {
     phase: Phase,
     identities: Identities,
     /// Where each open socket belongs.
-    sockets: HashMap<SocketId, Place>,
+    sockets: HashMap<SocketId, Socket>,
     /// Callers' sessions.
     downstreams: Slots<Downstream>,
     /// Callers' sessions by who they are.
@@ -162,7 +162,7 @@ impl Engine {
     /// An engine without members. `seed` makes its session ids unique: two routers must never share one (WIRE section 8).
     pub fn new(seed: [u64; 2], now: Moment) -> Self {
         let mut timers = Timers::default();
-        timers.set(now + crate::limits::PING_INTERVAL, Timer::Pings);
+        timers.set(now + crate::limits::PING_TICK, Timer::Pings);
         Self {
             view: Arc::default(),
             phase: Phase::Serving,

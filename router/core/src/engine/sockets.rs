@@ -1,6 +1,7 @@
 //! What each open socket is, and what its events mean: before the handshake, then as a part of a session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcs_proto::envelope::Envelope;
 use rcs_proto::frames::Identity;
@@ -11,6 +12,18 @@ use rcs_proto::time::Moment;
 use super::timers::Timer;
 use super::{DownstreamKey, Engine, Io, Note, OversizeFrame, Selector, Slot, UpstreamKey};
 use crate::ids::MemberId;
+use crate::limits;
+
+/// An open socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) place: Place,
+    /// Time between two pings.
+    ping_every: Duration,
+    pinged_at: Moment,
+    /// Pings since the last sign of life.
+    unanswered: u32,
+}
 
 /// Where an open socket belongs.
 #[derive(Debug)]
@@ -20,13 +33,14 @@ pub(super) enum Place {
     /// A caller's.
     Caller(DownstreamKey),
     /// A member's.
-    Member {
-        session: UpstreamKey,
-        member: MemberId,
-        slot: Slot,
-        /// Pings since the last sign of life.
-        pings: u32,
-    },
+    Member { session: UpstreamKey, member: MemberId, slot: Slot },
+}
+
+impl Socket {
+    /// A socket that was pinged just now, as it were.
+    pub(super) fn new(place: Place, ping_every: Duration, now: Moment) -> Self {
+        Self { place, ping_every, pinged_at: now, unanswered: 0 }
+    }
 }
 
 /// What is known before the handshake.
@@ -50,29 +64,30 @@ impl Engine {
     }
 
     pub(super) fn greet(&mut self, socket: SocketId, handshake: Handshake, peer: Peer, now: Moment) {
-        let before = self.sockets.insert(socket, Place::Greeting(handshake, peer));
+        let place = Place::Greeting(handshake, peer);
+        let before = self.sockets.insert(socket, Socket::new(place, limits::CALLER_PING_INTERVAL, now));
         assert!(before.is_none(), "{socket} was opened twice");
         self.timers.set(now + wire_limits::HANDSHAKE_DEADLINE, Timer::Handshake(socket));
     }
 
     pub(super) fn on_frame(&mut self, socket: SocketId, envelope: Envelope, now: Moment, io: &mut impl Io) {
-        match self.sockets.get_mut(&socket) {
-            Some(Place::Caller(session)) => {
+        // A socket that is not there is closed, and its last frames were still on the way.
+        let Some(Socket { place, unanswered, .. }) = self.sockets.get_mut(&socket) else { return };
+        *unanswered = 0;
+        match place {
+            Place::Caller(session) => {
                 let session = *session;
                 self.on_caller_frame(session, socket, envelope, now, io);
             }
-            Some(Place::Member { session, pings, .. }) => {
-                *pings = 0;
+            Place::Member { session, .. } => {
                 let session = *session;
                 self.on_member_frame(session, socket, envelope, now, io);
             }
-            Some(Place::Greeting(handshake, peer)) => {
+            Place::Greeting(handshake, peer) => {
                 let identity = identity_towards(&self.identities, peer);
                 let step = handshake.receive(envelope, &identity);
                 self.on_handshake_step(socket, step, now, io);
             }
-            // The socket is closed and its last frames were still on the way.
-            None => {}
         }
     }
 
@@ -96,7 +111,7 @@ impl Engine {
     }
 
     fn join(&mut self, socket: SocketId, remote: Remote, now: Moment, io: &mut impl Io) {
-        let Some(Place::Greeting(_, peer)) = self.sockets.remove(&socket) else {
+        let Some(Socket { place: Place::Greeting(_, peer), .. }) = self.sockets.remove(&socket) else {
             unreachable!("{socket} shook hands twice")
         };
         match peer {
@@ -109,14 +124,14 @@ impl Engine {
 
     /// What a socket that has joined brings about.
     fn after_join(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
-        if let Some(Place::Caller(session)) = self.sockets.get(&socket) {
+        if let Some(Place::Caller(session)) = self.place(socket) {
             let session = *session;
             self.deliver_kept(session, now, io);
         }
     }
 
     pub(super) fn on_handshake_overdue(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
-        if let Some(Place::Greeting(handshake, _)) = self.sockets.get(&socket)
+        if let Some(Place::Greeting(handshake, _)) = self.place(socket)
             && handshake.is_overdue(now)
         {
             let seconds = wire_limits::HANDSHAKE_DEADLINE.as_secs();
@@ -126,7 +141,7 @@ impl Engine {
 
     /// Closes a socket because of what came, or did not come, from it.
     pub(super) fn disconnect(&mut self, socket: SocketId, reason: &str, io: &mut impl Io) {
-        match self.sockets.get(&socket) {
+        match self.place(socket) {
             Some(Place::Member { member, .. } | Place::Greeting(_, Peer::Member(member, _))) => {
                 io.note(Note::MemberDisconnected { member: *member, reason });
             }
@@ -139,7 +154,7 @@ impl Engine {
     }
 
     pub(super) fn on_garbage(&mut self, socket: SocketId, io: &mut impl Io) {
-        match self.sockets.get(&socket) {
+        match self.place(socket) {
             // We can dial again, and calls on a member that talks nonsense would hang.
             Some(Place::Member { .. } | Place::Greeting(_, Peer::Member(..))) => {
                 self.disconnect(socket, "it sent a frame that is no OpenICF message", io);
@@ -161,7 +176,7 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) {
-        match (self.sockets.get(&socket), what) {
+        match (self.place(socket), what) {
             (Some(Place::Caller(session)), OversizeFrame::Request) => {
                 let session = *session;
                 self.refuse_oversize(session, socket, message_id, bytes, io);
@@ -175,41 +190,44 @@ impl Engine {
     }
 
     pub(super) fn on_pong(&mut self, socket: SocketId) {
-        if let Some(Place::Member { pings, .. }) = self.sockets.get_mut(&socket) {
-            *pings = 0;
+        if let Some(socket) = self.sockets.get_mut(&socket) {
+            socket.unanswered = 0;
         }
     }
 
-    /// Pings every socket. Towards members a socket that stays silent is closed, for we dial again; towards callers the ping
-    /// only keeps middle boxes from closing an idle socket (P18), for a 1.8.0 dialler would not come back (WIRE 7.5).
+    fn place(&self, socket: SocketId) -> Option<&Place> {
+        self.sockets.get(&socket).map(|socket| &socket.place)
+    }
+
+    /// Pings the sockets whose turn it is. Towards members a socket that stays silent is closed, for we dial again; towards
+    /// callers the ping only keeps middle boxes from closing an idle socket, for a 1.8.0 dialler would not come back (WIRE 7.5).
     pub(super) fn send_pings(&mut self, now: Moment, io: &mut impl Io) {
         let mut silent = Vec::new();
-        for (socket, place) in &mut self.sockets {
-            match place {
-                Place::Greeting(..) => continue,
-                Place::Caller(_) => {}
-                Place::Member { pings, .. } => {
-                    if *pings >= crate::limits::PING_MISSES_MAX {
-                        silent.push(*socket);
-                        continue;
-                    }
-                    *pings += 1;
+        for (id, socket) in &mut self.sockets {
+            let is_due = now.since(socket.pinged_at) >= socket.ping_every;
+            match socket.place {
+                Place::Caller(_) | Place::Member { .. } if !is_due => {}
+                Place::Member { .. } if socket.unanswered >= limits::PING_MISSES_MAX => silent.push(*id),
+                Place::Caller(_) | Place::Member { .. } => {
+                    socket.unanswered = socket.unanswered.saturating_add(1);
+                    socket.pinged_at = now;
+                    io.ping(*id);
                 }
+                Place::Greeting(..) => {}
             }
-            io.ping(*socket);
         }
         for socket in silent {
             self.disconnect(socket, "it answers no ping", io);
             // The peer may be frozen, and its socket may take long to close: its calls need not wait for that.
             self.on_closed(socket, now, io);
         }
-        self.timers.set(now + crate::limits::PING_INTERVAL, Timer::Pings);
+        self.timers.set(now + limits::PING_TICK, Timer::Pings);
     }
 
     pub(super) fn on_closed(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
-        match self.sockets.remove(&socket) {
+        match self.sockets.remove(&socket).map(|socket| socket.place) {
             Some(Place::Caller(session)) => self.on_caller_socket_closed(session, socket, now, io),
-            Some(Place::Member { session, member, slot, .. }) => {
+            Some(Place::Member { session, member, slot }) => {
                 self.on_member_socket_closed(session, socket, now, io);
                 self.redial_later(member, slot, now, io);
             }

@@ -28,7 +28,7 @@ pub(super) enum Timer {
     Linger(DownstreamKey),
     /// Close what a member still has that left the document, or changed in it.
     LetGo(MemberId),
-    /// Ping every socket.
+    /// Ping the sockets whose turn it is.
     Pings,
 }
 

@@ -10,7 +10,7 @@ use rcs_proto::session::{Event as SessionEvent, Handshake, Remote, Session, Side
 use rcs_proto::time::Moment;
 
 use super::infos;
-use super::sockets::{Peer, Place};
+use super::sockets::{Peer, Place, Socket};
 use super::timers::Timer;
 use super::{CallKey, Engine, Io, Note, Slot};
 use crate::backoff::reconnect_wait;
@@ -126,7 +126,7 @@ impl Engine {
         let sockets: Vec<SocketId> = self
             .sockets
             .iter()
-            .filter(|(_, place)| match place {
+            .filter(|(_, socket)| match &socket.place {
                 Place::Member { member: of, .. } | Place::Greeting(_, Peer::Member(of, _)) => *of == member,
                 _ => false,
             })
@@ -213,6 +213,7 @@ impl Engine {
         io: &mut impl Io,
     ) {
         let Some(state) = self.members.get_mut(&member) else { return io.close(socket) };
+        let ping_every = state.member.spec.ping_interval;
         let current = state.session.filter(|key| {
             self.upstreams.get(*key).is_some_and(|upstream| upstream.remote == remote.session_id)
         });
@@ -234,7 +235,8 @@ impl Engine {
         if let Some(upstream) = self.upstreams.get_mut(key) {
             upstream.session.join(socket, now);
         }
-        self.sockets.insert(socket, Place::Member { session: key, member, slot, pings: 0 });
+        let place = Place::Member { session: key, member, slot };
+        self.sockets.insert(socket, Socket::new(place, ping_every, now));
         self.timers.set(now + rcs_proto::limits::HOLD_OFF, Timer::CheckMember(key));
         if current.is_none() {
             self.rebuild_pickers();

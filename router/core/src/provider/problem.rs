@@ -99,10 +99,11 @@ impl Problem {
             | Self::UnknownAlgorithm(_)
             | Self::EmptyGroup
             | Self::ListedTwice(_)
-            | Self::NoMemberLeft { .. }
             | Self::TooMany { .. }
             | Self::NothingToRoute => Severity::Error,
-            Self::OtherDocument(_)
+            // Vendor examples list groups whose servers are in another document: load them (C13).
+            Self::NoMemberLeft { .. }
+            | Self::OtherDocument(_)
             | Self::UnknownField
             | Self::FieldTwice
             | Self::Dangling { .. }
@@ -158,7 +159,9 @@ impl Problem {
             Self::EmptyGroup => "the group lists no servers".to_owned(),
             Self::ListedTwice(name) => format!("{name:?} is listed twice in this group"),
             Self::NoMemberLeft { group } => {
-                format!("none of the servers that group {group:?} lists is in this document")
+                format!(
+                    "none of the servers that group {group:?} lists is in this document: its calls will be refused"
+                )
             }
             Self::TooMany { what, found, max } => format!("{found} {what}, and at most {max} are allowed"),
             Self::NothingToRoute => "the document has no servers, clients or groups".to_owned(),

@@ -129,7 +129,7 @@ impl World {
                 key: Secret::new("key".into()),
             }),
             sockets: 2,
-            ping_interval: Duration::from_secs(5),
+            ping_interval: crate::limits::PING_INTERVAL,
             admin: AdminState::Enabled,
         });
         let groups = groups.into_iter().map(|(name, policy, members)| GroupSpec {

@@ -74,7 +74,7 @@ fn algorithms_g01_r06() {
 }
 
 #[test]
-fn dangling_members_warn_while_others_remain_c13() {
+fn dangling_members_are_reported_and_the_group_is_loaded_c13() {
     let document = |list: Value| {
         json!({
             "remoteConnectorServers": [server("n1")],
@@ -91,6 +91,9 @@ fn dangling_members_warn_while_others_remain_c13() {
     );
     let none = Problem::NoMemberLeft { group: "ha".to_owned() };
     check(&document(json!(["n8", "n9"])), &[("remoteConnectorServersGroups[0].serversList", none)]);
+    let provider = read_json(&document(json!(["n8", "n9"]))).provider.unwrap();
+    assert!(provider.groups[0].spec.members.is_empty());
+    assert!(provider.view(&mut NameBook::new()).unwrap().group_named("ha").is_some());
     check(&document(json!([])), &[("remoteConnectorServersGroups[0].serversList", Problem::EmptyGroup)]);
     let twice = Problem::ListedTwice("n1".to_owned());
     check(&document(json!(["n1", "n1"])), &[("remoteConnectorServersGroups[0].serversList[1]", twice)]);
