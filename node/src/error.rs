@@ -46,6 +46,8 @@ pub enum ErrorClass {
     IllegalArgument,
     /// Java's own: an argument that must be there is not.
     NullPointer,
+    /// Java's own: a value has another type than the operation needs.
+    ClassCast,
     /// Any other failure of a connector.
     Connector,
 }
@@ -99,6 +101,7 @@ impl ErrorClass {
             Self::UnsupportedOperation => "java.lang.UnsupportedOperationException",
             Self::IllegalArgument => "java.lang.IllegalArgumentException",
             Self::NullPointer => "java.lang.NullPointerException",
+            Self::ClassCast => "java.lang.ClassCastException",
             Self::Connector => "org.identityconnectors.framework.common.exceptions.ConnectorException",
         }
     }

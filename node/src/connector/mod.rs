@@ -5,6 +5,11 @@
 //! Everything here speaks [`rcs_proto::icf`]; no byte format, no socket, no tokio.
 //! A second connector is one module with a factory, and one line in [`Registry::builtin`].
 
+pub mod csv;
+pub mod filter;
+pub mod paging;
+pub mod sort;
+
 use std::sync::Arc;
 
 use rcs_proto::icf::{
@@ -236,7 +241,7 @@ impl Registry {
 
     /// The connectors that this program holds. A further one is one more line here.
     pub fn builtin() -> Self {
-        Self::empty()
+        Self::empty().with(Arc::new(csv::CsvFactory))
     }
 
     /// This registry with one connector more. A later one of the same key takes the earlier one's place.

@@ -1,0 +1,130 @@
+//! Identity (V03, V06), properties, and what a wrong configuration says.
+
+use super::*;
+use crate::connector::Registry;
+
+#[test]
+fn the_identity_is_the_one_idms_sample_asks_for() {
+    let info = CsvFactory.info();
+    assert_eq!(
+        info.key.to_string(),
+        "org.forgerock.openicf.connectors.csvfile-connector/1.5.20.0/org.forgerock.openicf.csvfile.CSVFileConnector"
+    );
+    let texts = &info.messages.as_ref().unwrap()[0].1;
+    let display = texts.iter().find(|(key, _)| Some(key) == info.display_name_key.as_ref()).unwrap();
+    assert_eq!(display.1, "CSV File Connector");
+    assert!(Registry::builtin().find(&info.key).is_some());
+    for property in info.configuration.unwrap().properties {
+        for key in [property.help_key, property.display_key].map(Option::unwrap) {
+            assert!(texts.iter().any(|(known, text)| *known == key && !text.is_empty()), "{key} has a text");
+        }
+    }
+}
+
+/// As the published connector's CONNECTOR_INFO shows them.
+#[test]
+fn properties_have_the_published_names_types_and_defaults() {
+    let properties = default_configuration().properties;
+    let listed: Vec<_> = properties
+        .iter()
+        .map(|property| {
+            (property.name.as_str(), property.class.name.as_str(), property.required, &property.value)
+        })
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("csvFile", "File", true, &Value::Null),
+            ("headerUid", "String", false, &text("uid")),
+            ("headerPassword", "String", false, &text("password")),
+            ("quoteCharacter", "String", false, &text("\"")),
+            ("fieldDelimiter", "String", false, &text(",")),
+            ("newlineString", "String", false, &text("\n")),
+            ("syncFileRetentionCount", "int", false, &Value::Integer(3)),
+        ]
+    );
+    assert!(properties.iter().all(|property| !property.confidential));
+}
+
+#[test]
+fn a_wrong_property_is_named_by_every_operation() {
+    let cases = [
+        ("csvFile", Value::Null),
+        ("csvFile", Value::File(String::new())),
+        ("csvFile", Value::Integer(1)),
+        ("headerUid", Value::Null),
+        ("headerUid", text("")),
+        ("headerPassword", Value::Integer(1)),
+        ("quoteCharacter", Value::Null),
+        ("quoteCharacter", text("")),
+        ("quoteCharacter", text("ab")),
+        ("fieldDelimiter", Value::Null),
+        ("fieldDelimiter", text("")),
+        ("fieldDelimiter", text("\"")),
+        ("fieldDelimiter", text("\n")),
+        ("newlineString", Value::Null),
+        ("newlineString", text("")),
+        ("newlineString", text("a,b")),
+        ("syncFileRetentionCount", text("3")),
+    ];
+    for (name, value) in cases {
+        let rig = Rig::with(HR, &[(name, value.clone())]);
+        for result in [rig.connector.validate(), rig.connector.test(), rig.delete("jdoe")] {
+            let error = result.unwrap_err();
+            assert_eq!(error.class, ErrorClass::Configuration, "{name}={value:?}");
+            assert!(error.message.contains(name), "{name}={value:?}: {}", error.message);
+        }
+        assert_eq!(rig.text(), HR);
+    }
+}
+
+#[test]
+fn the_password_column_may_be_switched_off() {
+    for value in [Value::Null, text("")] {
+        let rig = Rig::with(HR, &[("headerPassword", value)]);
+        rig.connector.validate().unwrap();
+        assert_eq!(rig.value("jdoe", "password").as_deref(), Some("Passw2rd"), "a plain column then");
+        assert_eq!(class_of(rig.authenticate("jdoe", "Passw2rd")), ErrorClass::Configuration);
+    }
+}
+
+#[test]
+fn a_property_that_is_not_listed_has_its_default() {
+    let rig = Rig::new(HR);
+    let mut configuration = configuration(&rig.file(), &[]);
+    configuration.properties.retain(|property| property.name == "csvFile");
+    configuration.results_handlers = None;
+    let connector = CsvFactory.open(&configuration).unwrap();
+    connector.test().unwrap();
+    assert!(connector.get(&account(), &Uid::new("jdoe"), &none()).unwrap().is_some());
+}
+
+#[test]
+fn validate_looks_at_the_file_without_reading_it() {
+    let rig = Rig::new("no,header,here");
+    rig.connector.validate().unwrap();
+    let folder = rig.folder.path();
+    for path in [folder.to_owned(), folder.join("missing.csv")] {
+        assert_eq!(class_of(open(&path, &[]).validate()), ErrorClass::Configuration, "{path:?}");
+    }
+}
+
+#[test]
+fn separators_of_all_kinds_are_read_and_written() {
+    let cases = [
+        ("uid;email;password\na;b;c\n", vec![("fieldDelimiter", ";")], "\"n\";\"x;y\";\n"),
+        ("uid\temail\tpassword\na\tb\tc\n", vec![("fieldDelimiter", "\t")], "\"n\"\t\"x;y\"\t\n"),
+        ("uid::email::password\na::b::c\n", vec![("fieldDelimiter", "::")], "\"n\"::\"x;y\"::\n"),
+        ("uid,email,password\n'a',b,c\n", vec![("quoteCharacter", "'")], "'n','x;y',\n"),
+        ("uid,email,password|a,b,c|", vec![("newlineString", "|")], "\"n\",\"x;y\",|"),
+        ("uid,email,password#eol#a,b,c", vec![("newlineString", "#eol#")], "#eol#\"n\",\"x;y\",#eol#"),
+        ("uid,email,password", vec![("newlineString", "\r\n")], "\r\n\"n\",\"x;y\",\r\n"),
+    ];
+    for (content, properties, added) in cases {
+        let properties: Vec<_> = properties.into_iter().map(|(name, value)| (name, text(value))).collect();
+        let rig = Rig::with(content, &properties);
+        rig.create(&[attribute("__NAME__", "n"), attribute("email", "x;y")]).unwrap();
+        assert_eq!(rig.text(), format!("{content}{added}"));
+        assert_eq!(rig.value("n", "email").as_deref(), Some("x;y"));
+    }
+}
