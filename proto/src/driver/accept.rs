@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::http::{self, HeadError};
 use super::{Role, SUBPROTOCOL, Transport, WebSocket, limits};
@@ -318,7 +319,7 @@ fn parse(head: &[u8], peer: SocketAddr) -> Result<(UpgradeRequest, String), Refu
         subprotocols: subprotocols(headers)?,
         peer,
     };
-    Ok((request, http::accept_key(key)))
+    Ok((request, derive_accept_key(key)))
 }
 
 /// What is offered, each once. None at all is accepted, as a stock acceptor does.

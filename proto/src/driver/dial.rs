@@ -18,6 +18,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::accept::Credentials;
 use super::http::{self, HeadError};
@@ -132,7 +134,7 @@ pub enum DialError {
 /// # Errors
 /// [`DialError`], which says what to do about it where that is known.
 pub async fn dial(target: &DialTarget) -> Result<(WebSocket, SocketAddr), DialError> {
-    let key = BASE64_STANDARD.encode(fastrand::u128(..).to_ne_bytes());
+    let key = generate_key();
     let request = request(target, &key)?;
     let (stream, peer) = connect(target).await?;
     let upgrade = async {
@@ -264,7 +266,7 @@ fn check(head: &[u8], target: &DialTarget, key: &str) -> Result<(), DialError> {
         status => return Err(DialError::Refused { status }),
     }
     if !http::values(response.headers, "Sec-WebSocket-Accept")
-        .any(|value| value == http::accept_key(key.as_bytes()).as_bytes())
+        .any(|value| value == derive_accept_key(key.as_bytes()).as_bytes())
     {
         return Err(DialError::NotWebSocket("Sec-WebSocket-Accept does not match"));
     }

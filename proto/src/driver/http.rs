@@ -2,10 +2,7 @@
 
 use std::io;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::BytesMut;
-use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::limits;
@@ -76,22 +73,9 @@ pub(crate) fn tokens<'h>(headers: &'h [httparse::Header<'h>], name: &str) -> imp
         .filter(|token| !token.is_empty())
 }
 
-/// What `Sec-WebSocket-Accept` must hold for a key (RFC 6455, section 4.2.2).
-pub(crate) fn accept_key(key: &[u8]) -> String {
-    let mut sha1 = Sha1::new();
-    sha1.update(key);
-    sha1.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    BASE64_STANDARD.encode(sha1.finalize())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_accept_key_of_rfc_6455() {
-        assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
 
     #[tokio::test]
     async fn a_head_is_found_in_any_cutting_and_the_rest_stays() {

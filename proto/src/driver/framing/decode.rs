@@ -1,6 +1,9 @@
 //! Frames inwards: whole messages out of any cutting of the byte stream.
 
+use std::io::Cursor;
+
 use bytes::{Buf, Bytes, BytesMut};
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
 use super::{Opcode, Role, apply_mask};
 use crate::driver::limits;
@@ -297,35 +300,22 @@ fn control(opcode: Opcode, payload: Bytes) -> Inbound {
 
 /// A frame's header and its length, or `None` if it is not all there.
 fn parse_head(bytes: &[u8], sender: Role) -> Result<Option<(FrameHead, usize)>, Violation> {
-    let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else { return Ok(None) };
-    if first & 0x70 != 0 {
+    let mut cursor = Cursor::new(bytes);
+    let (header, left) = match FrameHeader::parse(&mut cursor) {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => return Ok(None),
+        Err(_) => return Err(Violation::UnknownOpcode(bytes.first().map_or(0, |first| first & 0x0f))),
+    };
+    if header.rsv1 || header.rsv2 || header.rsv3 {
         return Err(Violation::ReservedBit);
     }
-    let opcode = Opcode::from_bits(first & 0x0f).ok_or(Violation::UnknownOpcode(first & 0x0f))?;
-    let last = first & 0x80 != 0;
-    let masked = second & 0x80 != 0;
-    if masked != (sender == Role::Client) {
+    let opcode = Opcode::from_wire(header.opcode)?;
+    if header.mask.is_some() != (sender == Role::Client) {
         return Err(Violation::Masking);
     }
-    let short = second & 0x7f;
-    if opcode.is_control() && (!last || short > 125) {
+    if opcode.is_control() && (!header.is_final || left > 125) {
         return Err(Violation::BadControl);
     }
-    let (left, rest) = match short {
-        126 => match rest.split_first_chunk() {
-            Some((len, rest)) => (u64::from(u16::from_be_bytes(*len)), rest),
-            None => return Ok(None),
-        },
-        127 => match rest.split_first_chunk() {
-            Some((len, rest)) => (u64::from_be_bytes(*len), rest),
-            None => return Ok(None),
-        },
-        short => (u64::from(short), rest),
-    };
-    let (mask, rest) = match (masked, rest.split_first_chunk()) {
-        (false, _) => (None, rest),
-        (true, Some((mask, rest))) => (Some(*mask), rest),
-        (true, None) => return Ok(None),
-    };
-    Ok(Some((FrameHead { opcode, last, mask, left }, bytes.len() - rest.len())))
+    let used = usize::try_from(cursor.position()).expect("a header has 14 bytes at most");
+    Ok(Some((FrameHead { opcode, last: header.is_final, mask: header.mask, left }, used)))
 }

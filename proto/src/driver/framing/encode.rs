@@ -1,5 +1,7 @@
 //! Frames outwards: always whole messages, since a Grizzly acceptor loses fragments (WIRE 1.2).
 
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+
 use super::{Opcode, Role, apply_mask};
 
 /// Appends a final frame of `opcode` with `payload` to `out`; a client's payload is masked in its copy.
@@ -16,30 +18,10 @@ pub(crate) fn frame_into(out: &mut Vec<u8>, role: Role, opcode: Opcode, payload:
 ///
 /// Masks protect careless HTTP caches from scripts in browsers; our peers are neither, so a fast generator is enough.
 pub(crate) fn header_into(out: &mut Vec<u8>, role: Role, opcode: Opcode, len: usize) -> Option<[u8; 4]> {
-    let masked = match role {
-        Role::Client => 0x80,
-        Role::Server => 0,
-    };
-    out.push(0x80 | opcode.bits());
-    match (u8::try_from(len), u16::try_from(len)) {
-        (Ok(short), _) if short < 126 => out.push(masked | short),
-        (_, Ok(medium)) => {
-            out.push(masked | 126);
-            out.extend_from_slice(&medium.to_be_bytes());
-        }
-        _ => {
-            out.push(masked | 127);
-            out.extend_from_slice(&(len as u64).to_be_bytes());
-        }
-    }
-    match role {
-        Role::Client => {
-            let mask = fastrand::u32(..).to_ne_bytes();
-            out.extend_from_slice(&mask);
-            Some(mask)
-        }
-        Role::Server => None,
-    }
+    let mask = (role == Role::Client).then(|| fastrand::u32(..).to_ne_bytes());
+    let header = FrameHeader { opcode: opcode.to_wire(), mask, ..FrameHeader::default() };
+    header.format(len as u64, out).expect("a vector takes every write");
+    mask
 }
 
 /// The payload of a Close frame: its code, or nothing where there is none to tell.

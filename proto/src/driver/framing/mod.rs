@@ -1,14 +1,17 @@
 //! WebSocket framing (RFC 6455, section 5) without I/O: a decoder that is fed bytes, and an encoder.
 //!
-//! Written by hand on purpose. tungstenite reads and writes through one object, so that reading would wait for a lock or for a
-//! blocked write (P13); it ends the connection on a message over its limit, where only that call shall fail; it reserves the
-//! memory that a peer's length field claims; and it moves the rest of a large message in memory after each partial write.
-//! It stays as the oracle of this module's tests.
+//! tungstenite reads and writes the frame headers and makes the keys of the upgrade; what stands between header and message is
+//! ours, because its WebSocket object reads and writes through one owner, so that reading would wait for a lock or for a blocked
+//! write (P13); it ends the connection on a message over its limit, where only that call shall fail; it reserves the memory that
+//! a peer's length field claims; and it moves the rest of a large message in memory after each partial write. Its WebSocket is
+//! the oracle of this module's tests.
 
 mod decode;
 mod encode;
 #[cfg(test)]
 mod tests;
+
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 pub use decode::{Decoder, Inbound, Limits, Violation};
 pub(crate) use encode::{close_payload, frame_into, header_into};
@@ -34,26 +37,28 @@ pub(crate) enum Opcode {
 }
 
 impl Opcode {
-    fn from_bits(bits: u8) -> Option<Self> {
-        Some(match bits {
-            0 => Self::Continuation,
-            1 => Self::Text,
-            2 => Self::Binary,
-            8 => Self::Close,
-            9 => Self::Ping,
-            10 => Self::Pong,
-            _ => return None,
+    fn from_wire(opcode: OpCode) -> Result<Self, Violation> {
+        Ok(match opcode {
+            OpCode::Data(Data::Continue) => Self::Continuation,
+            OpCode::Data(Data::Text) => Self::Text,
+            OpCode::Data(Data::Binary) => Self::Binary,
+            OpCode::Control(Control::Close) => Self::Close,
+            OpCode::Control(Control::Ping) => Self::Ping,
+            OpCode::Control(Control::Pong) => Self::Pong,
+            OpCode::Data(Data::Reserved(bits)) | OpCode::Control(Control::Reserved(bits)) => {
+                return Err(Violation::UnknownOpcode(bits));
+            }
         })
     }
 
-    fn bits(self) -> u8 {
+    fn to_wire(self) -> OpCode {
         match self {
-            Self::Continuation => 0,
-            Self::Text => 1,
-            Self::Binary => 2,
-            Self::Close => 8,
-            Self::Ping => 9,
-            Self::Pong => 10,
+            Self::Continuation => OpCode::Data(Data::Continue),
+            Self::Text => OpCode::Data(Data::Text),
+            Self::Binary => OpCode::Data(Data::Binary),
+            Self::Close => OpCode::Control(Control::Close),
+            Self::Ping => OpCode::Control(Control::Ping),
+            Self::Pong => OpCode::Control(Control::Pong),
         }
     }
 
