@@ -153,6 +153,7 @@ impl Connector for CsvConnector {
         if attributes.is_empty() {
             return Err(IcfError::new(ErrorClass::IllegalArgument, "an object needs at least one attribute"));
         }
+        refuse_uid(attributes)?;
         store.change(|table| {
             let uid = new_uid(table, attributes)?;
             if table.row(&uid).is_some() {
@@ -180,6 +181,14 @@ impl Connector for CsvConnector {
         _options: &OperationOptions,
     ) -> Result<Uid, IcfError> {
         let store = self.accounts(class)?;
+        refuse_uid(attributes)?;
+        if kind != UpdateKind::Replace && attributes.iter().any(|given| given.is(NAME) || given.is(PASSWORD))
+        {
+            return Err(IcfError::new(
+                ErrorClass::IllegalArgument,
+                "values of __NAME__ and __PASSWORD__ can be replaced, but neither added nor removed",
+            ));
+        }
         store.change(|table| {
             let row = table.row(&uid.value).ok_or_else(unknown_uid)?;
             let changes = changes(table, kind, attributes, |column| row.cell(column).map(str::to_owned))?;
@@ -314,6 +323,17 @@ fn schema_of(table: &Table) -> Schema {
             .collect(),
         options_by_operation: Vec::new(),
     }
+}
+
+/// The framework's own rule: the identifier is an argument of its own, never an attribute.
+fn refuse_uid(attributes: &[Attribute]) -> Result<(), IcfError> {
+    if attributes.iter().any(|given| given.is(UID)) {
+        return Err(IcfError::new(
+            ErrorClass::InvalidAttributeValue,
+            "the attributes must not contain __UID__",
+        ));
+    }
+    Ok(())
 }
 
 fn already_exists() -> IcfError {

@@ -38,6 +38,18 @@ pub(super) struct Store {
     /// One thread of this instance at a time competes for the file lock.
     writing: Mutex<()>,
     tidied: Once,
+    /// How often the file was read, for tests of the cache.
+    #[cfg(test)]
+    pub(super) reads: std::sync::atomic::AtomicUsize,
+}
+
+/// What a lock is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// The file itself stays as it is; being allowed to read it is enough.
+    Keep,
+    /// The file is to be replaced; somebody who may not write it may not replace it either.
+    Replace,
 }
 
 struct Cached {
@@ -108,6 +120,8 @@ impl Store {
             loading: Mutex::new(()),
             writing: Mutex::new(()),
             tidied: Once::new(),
+            #[cfg(test)]
+            reads: std::sync::atomic::AtomicUsize::new(0),
         }
     }
 
@@ -128,12 +142,12 @@ impl Store {
     ///
     /// # Errors
     /// The edit's own; `RetryableException` if the lock cannot be had; `ConnectorIOException`,
-    /// `PermissionDeniedException`. Whatever fails, the file is as it was.
+    /// `PermissionDeniedException`. Whatever fails, the file is as it was, unless the sentence says otherwise.
     pub(super) fn change<T>(
         &self,
         mut edit: impl FnMut(&Table) -> Result<Edit<T>, IcfError>,
     ) -> Result<T, IcfError> {
-        let locked = self.lock()?;
+        let locked = self.lock(Access::Replace)?;
         for _ in 0..CSV_ATTEMPTS {
             let (stamp, table) = self.load_stamped()?;
             match edit(&table)? {
@@ -152,12 +166,12 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::change`].
-    pub(super) fn lock(&self) -> Result<Locked<'_>, IcfError> {
+    pub(super) fn lock(&self, access: Access) -> Result<Locked<'_>, IcfError> {
         let turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let until = Instant::now() + LOCK_WAIT;
         loop {
             let path = fs::canonicalize(&self.settings.file).map_err(|error| self.unreadable(&error))?;
-            let file = OpenOptions::new().read(true).write(true).open(&path);
+            let file = OpenOptions::new().read(true).write(access == Access::Replace).open(&path);
             let file = file.map_err(|error| self.unwritable(&error))?;
             match file.try_lock() {
                 Ok(()) if same_file(&file, &path) => {
@@ -186,7 +200,10 @@ impl Store {
         }
         let (stamp, bytes) = self.read()?;
         let trusted = stamp.is_settled();
-        let table = Arc::new(self.parse(bytes)?);
+        let table = match self.remembered(&bytes) {
+            Some(table) => table,
+            None => Arc::new(self.parse(bytes)?),
+        };
         self.remember(Cached { stamp, trusted, table: table.clone() });
         Ok((stamp, table))
     }
@@ -199,12 +216,21 @@ impl Store {
         Ok(usable.map(|cached| (stamp, cached.table.clone())))
     }
 
+    /// The table of exactly these bytes, if it is the one at hand: comparing is far cheaper than parsing.
+    fn remembered(&self, bytes: &[u8]) -> Option<Arc<Table>> {
+        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
+        let same = cache.as_ref().filter(|cached| cached.table.bytes() == bytes);
+        same.map(|cached| cached.table.clone())
+    }
+
     fn remember(&self, cached: Cached) {
         *self.cache.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
     }
 
     /// Reads the file in one piece that nobody changed meanwhile.
     fn read(&self) -> Result<(Stamp, Vec<u8>), IcfError> {
+        #[cfg(test)]
+        self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         for _ in 0..CSV_ATTEMPTS {
             let mut file = File::open(&self.settings.file).map_err(|error| self.unreadable(&error))?;
             let metadata = file.metadata().map_err(|error| self.unreadable(&error))?;
@@ -318,7 +344,10 @@ impl Locked<'_> {
         let file = temporary.persist(&self.path).map_err(|error| failed(error.error))?;
         let stamp = Stamp::of(&file.metadata().map_err(failed)?);
         self.store.remember(Cached { stamp, trusted: false, table: Arc::new(table) });
-        flush_folder(&self.path).map_err(failed)?;
+        flush_folder(&self.path).map_err(|error| {
+            self.store
+                .io(&format!("the change was made, but its folder could not be flushed to disk: {error}"))
+        })?;
         Ok(true)
     }
 

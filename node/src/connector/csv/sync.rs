@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use rcs_proto::icf::{ObjectClass, SyncDelta, SyncDeltaType, Uid, Value};
 
-use super::store::{Locked, Store};
+use super::store::{Access, Locked, Store};
 use super::table::{Row, Table};
 use super::values::object_of;
 use crate::connector::paging::AttributesToGet;
@@ -35,7 +35,7 @@ pub(super) type Token = i64;
 /// # Errors
 /// Why the content cannot be read or kept.
 pub(super) fn latest(store: &Store) -> Result<Token, IcfError> {
-    Ok(keep_now(&store.lock()?)?.token)
+    Ok(keep_now(&store.lock(Access::Keep)?)?.token)
 }
 
 /// Hands the changes since `since` to the handler: deletions first, then the others in the order of the file. `None` if
@@ -51,7 +51,7 @@ pub(super) fn sync(
 ) -> Result<Option<Token>, IcfError> {
     let since = read_token(since)?;
     let (now, base) = {
-        let locked = store.lock()?;
+        let locked = store.lock(Access::Keep)?;
         let now = keep_now(&locked)?;
         let base = base_of(store, &locked, &now, since)?;
         remove_oldest(store.settings().snapshots, &now, base.as_ref().map(|(token, _)| *token));
@@ -116,10 +116,12 @@ fn base_of(
     match now.kept.iter().rev().find(|(token, _)| *token <= since) {
         Some((token, _)) if *token == now.token => Ok(Some((*token, now.table.clone()))),
         Some((token, path)) => {
-            let bytes = fs::read(path).map_err(|error| {
+            let unusable = |error: String| {
                 store.io(&format!("its former state {} cannot be read: {error}", path.display()))
-            })?;
-            Ok(Some((*token, Arc::new(store.parse(bytes)?))))
+            };
+            let bytes = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+            let table = store.parse(bytes).map_err(|error| unusable(error.message))?;
+            Ok(Some((*token, Arc::new(table))))
         }
         None if now.first => Ok(None),
         None => Err(IcfError::new(

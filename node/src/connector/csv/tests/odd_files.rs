@@ -57,7 +57,7 @@ fn every_operation_says_what_is_wrong_and_leaves_the_bytes_alone() {
             connector.sync(&account(), &Value::Long(0), &none(), &mut |_| Flow::Continue).map(drop),
             rig.create(&given).map(drop),
             rig.replace("a", &given).map(drop),
-            rig.update(UpdateKind::Add, "a", &given).map(drop),
+            rig.update(UpdateKind::Add, "a", &[attribute("email", "x")]).map(drop),
             rig.delete("a"),
         ];
         for (index, result) in results.into_iter().enumerate() {

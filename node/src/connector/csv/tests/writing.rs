@@ -1,5 +1,7 @@
 //! create, update (replace, add, remove values), delete.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -177,4 +179,99 @@ fn values_are_added_and_taken_away() {
     assert_eq!(rig.value("jdoe", "email"), None, "one of several values to take away is there");
     let uid = rig.update(UpdateKind::Remove, "jdoe", &[attribute("uid", "jdoe")]);
     assert_eq!(class_of(uid), ErrorClass::IllegalArgument);
+}
+
+/// Rules that the framework keeps before a connector sees the call.
+#[test]
+fn special_attributes_have_their_own_ways() {
+    let rig = Rig::new(HR);
+    let uid = [attribute("__UID__", "x"), attribute("__NAME__", "y")];
+    assert_eq!(class_of(rig.create(&uid)), ErrorClass::InvalidAttributeValue);
+    assert_eq!(class_of(rig.replace("jdoe", &uid)), ErrorClass::InvalidAttributeValue);
+    for kind in [UpdateKind::Add, UpdateKind::Remove] {
+        for given in [attribute("__NAME__", "x"), password("x")] {
+            assert_eq!(class_of(rig.update(kind, "jdoe", &[given])), ErrorClass::IllegalArgument);
+        }
+    }
+    assert_eq!(rig.text(), HR);
+}
+
+/// One step of [`any_history_of_changes_leaves_what_a_map_would_hold`].
+#[derive(Clone, Debug)]
+enum Step {
+    Create(String, String),
+    Replace(String, String),
+    Rename(String, String),
+    Delete(String),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let uid = || "[a-d]";
+    let value = || "[a,;\"' \n\ré:|]{0,4}";
+    let step = prop_oneof![
+        (uid(), value()).prop_map(|(uid, value)| Step::Create(uid, value)),
+        (uid(), value()).prop_map(|(uid, value)| Step::Replace(uid, value)),
+        (uid(), uid()).prop_map(|(from, to)| Step::Rename(from, to)),
+        uid().prop_map(Step::Delete),
+    ];
+    proptest::collection::vec(step, 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_history_of_changes_leaves_what_a_map_would_hold(
+        steps in steps(),
+        (delimiter, quote, line_end) in prop_oneof![
+            Just((",", "\"", "\n")), Just((";", "'", "\r\n")), Just(("::", "\"", "|")),
+        ],
+    ) {
+        let untouched = format!("kept{delimiter} x y {line_end}");
+        let head = format!("uid{delimiter}email{line_end}{untouched}");
+        let properties =
+            [("fieldDelimiter", text(delimiter)), ("quoteCharacter", text(quote)), ("newlineString", text(line_end))];
+        let rig = Rig::with(&head, &properties);
+        let mut model: Vec<(String, String)> = Vec::new();
+        for step in steps {
+            let at = |uid: &str, model: &[(String, String)]| model.iter().position(|(known, _)| known == uid);
+            let trimmed = |value: &str| value.trim_matches(|c| c <= ' ').to_owned();
+            match step {
+                Step::Create(uid, value) => {
+                    let result = rig.create(&[attribute("__NAME__", &uid), attribute("email", &value)]);
+                    prop_assert_eq!(result.is_ok(), at(&uid, &model).is_none());
+                    if result.is_ok() {
+                        model.push((uid, trimmed(&value)));
+                    }
+                }
+                Step::Replace(uid, value) => {
+                    let result = rig.replace(&uid, &[attribute("email", &value)]);
+                    prop_assert_eq!(result.is_ok(), at(&uid, &model).is_some());
+                    if let Some(index) = at(&uid, &model) {
+                        model[index].1 = trimmed(&value);
+                    }
+                }
+                Step::Rename(from, to) => {
+                    let free = from == to || at(&to, &model).is_none();
+                    let result = rig.replace(&from, &[attribute("__NAME__", &to)]);
+                    prop_assert_eq!(result.is_ok(), at(&from, &model).is_some() && free);
+                    if let (Some(index), true) = (at(&from, &model), free) {
+                        model[index].0 = to;
+                    }
+                }
+                Step::Delete(uid) => {
+                    prop_assert_eq!(rig.delete(&uid).is_ok(), at(&uid, &model).is_some());
+                    model.retain(|(known, _)| *known != uid);
+                }
+            }
+        }
+        let uids = rig.search(None, &none()).unwrap();
+        let found: Vec<_> = uids
+            .into_iter()
+            .map(|uid| (uid.clone(), rig.value(&uid, "email").unwrap_or_default()))
+            .skip(1)
+            .collect();
+        prop_assert_eq!(found, model);
+        prop_assert!(rig.text().starts_with(&head), "the untouched row keeps its bytes");
+    }
 }
