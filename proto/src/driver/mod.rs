@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod dial;
+pub mod endpoint;
 pub mod framing;
 mod http;
 pub mod limits;
