@@ -1,5 +1,8 @@
 //! Identity (V03, V06), properties, and what a wrong configuration says.
 
+use rcs_proto::icf::{ConnectorInfo, Schema};
+use rcs_proto::legacy::Wire as _;
+
 use super::*;
 use crate::connector::Registry;
 
@@ -127,4 +130,16 @@ fn separators_of_all_kinds_are_read_and_written() {
         assert_eq!(rig.text(), format!("{content}{added}"));
         assert_eq!(rig.value("n", "email").as_deref(), Some("x;y"));
     }
+}
+
+/// What CONNECTOR_INFO and the schema say can be written for a Java peer and read back.
+#[test]
+fn descriptions_survive_the_wire() {
+    let infos = vec![CsvFactory.info()];
+    assert_eq!(Vec::<ConnectorInfo>::decode(&infos.encode()).unwrap(), infos);
+    let schema = Rig::new(HR).connector.schema().unwrap();
+    assert_eq!(Schema::decode(&schema.encode()).unwrap(), schema);
+    let rig = Rig::new(HR);
+    let object = rig.get("jdoe").unwrap();
+    assert_eq!(ConnectorObject::decode(&object.encode()).unwrap(), object);
 }
