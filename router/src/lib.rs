@@ -1,1 +1,25 @@
-//! rcs-router
+//! The router: what [`rcs_core`] decides, done with real sockets, files and clocks.
+//!
+//! Way of a call: `downstream` (an IDM's upgrade is judged) ▸ `owner` (the one task that holds the engine) ▸ `world` (the
+//! engine's effects) ▸ `upstream` (members are dialled) and back. [`app`] puts the parts together. Beside the way: `document`
+//! follows the provider file, `admin` answers probes and scrapes from a runtime of its own, `metrics` counts, [`cli`] is the
+//! command line.
+//!
+//! This crate must NOT know: how a call is balanced or what happens after a failure (`rcs_core`), or how bytes are laid out
+//! (`rcs_proto`).
+
+mod access;
+mod admin;
+pub mod app;
+pub mod cli;
+mod clock;
+mod control;
+mod document;
+mod downstream;
+mod limits;
+mod logging;
+mod metrics;
+mod owner;
+mod trust;
+mod upstream;
+mod world;

@@ -1,0 +1,94 @@
+//! Probes: alive means that the routing loop turns; ready means that calls can be answered.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use rcs_core::engine::Phase;
+use serde::Serialize;
+
+use super::{Admin, no_answer};
+use crate::control::Status;
+
+/// Whether new calls should come here, and why not.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Readiness {
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    members_up: usize,
+    members: usize,
+}
+
+pub(super) async fn live(State(admin): State<Admin>) -> Response {
+    match admin.control.status().await {
+        Ok(_) => "live\n".into_response(),
+        Err(_) => no_answer(),
+    }
+}
+
+pub(super) async fn ready(State(admin): State<Admin>) -> Response {
+    let Ok(status) = admin.control.status().await else { return no_answer() };
+    let readiness = judge(&status);
+    let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(readiness)).into_response()
+}
+
+fn judge(status: &Status) -> Readiness {
+    // A member in several groups is one member.
+    let mut members: Vec<_> =
+        status.report.groups.iter().flat_map(|group| &group.members).map(|m| (&*m.name, m.up)).collect();
+    members.sort_unstable();
+    members.dedup();
+    let members_up = members.iter().filter(|(_, up)| *up).count();
+    let reason = match status.phase {
+        Phase::Draining => Some("draining"),
+        Phase::Serving if members_up == 0 => Some("no member is up"),
+        Phase::Serving => None,
+    };
+    Readiness { ready: reason.is_none(), reason, members_up, members: members.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcs_core::engine::{GroupReport, MemberReport, Report};
+
+    use super::*;
+
+    fn status(phase: Phase, groups: &[&[(&str, bool)]]) -> Status {
+        let member = |(name, up): &(&str, bool)| MemberReport {
+            name: (*name).to_owned(),
+            up: *up,
+            enabled: true,
+            sockets: 0,
+            in_flight: 0,
+            connectors: Vec::new(),
+        };
+        let groups = groups.iter().map(|members| GroupReport {
+            name: "g".to_owned(),
+            algorithm: "failover",
+            members: members.iter().map(member).collect(),
+        });
+        Status { phase, report: Report { groups: groups.collect(), callers: 0, calls: 0 } }
+    }
+
+    #[test]
+    fn ready_needs_one_member_and_no_drain() {
+        let one_up: &[(&str, bool)] = &[("n1", false), ("n2", true)];
+        for (phase, groups, reason) in [
+            (Phase::Serving, vec![one_up], None),
+            (Phase::Draining, vec![one_up], Some("draining")),
+            (Phase::Serving, vec![&one_up[..1]], Some("no member is up")),
+            (Phase::Serving, vec![], Some("no member is up")),
+        ] {
+            assert_eq!(judge(&status(phase, &groups)).reason, reason, "{groups:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_of_two_groups_counts_once() {
+        let members: &[(&str, bool)] = &[("n1", true), ("n2", true)];
+        let readiness = judge(&status(Phase::Serving, &[members, members]));
+        assert_eq!((readiness.members_up, readiness.members), (2, 2));
+    }
+}

@@ -1,0 +1,99 @@
+//! The admin address: probes, metrics and state over HTTP, on a thread and runtime of its own, so that a busy data plane cannot
+//! starve them, nor they it.
+
+mod health;
+mod members;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+
+use axum::Router;
+use axum::error_handling::HandleErrorLayer;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::oneshot;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower::load_shed::LoadShedLayer;
+use tower::timeout::TimeoutLayer;
+use tower::{BoxError, ServiceBuilder};
+
+use crate::control::Control;
+use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
+use crate::metrics::Scraper;
+
+/// What requests are answered from.
+#[derive(Clone)]
+struct Admin {
+    control: Control,
+    scraper: Arc<Scraper>,
+}
+
+/// The running server; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    _stop: oneshot::Sender<()>,
+}
+
+/// Serves on a bound listener until the [`Server`] is dropped.
+///
+/// # Errors
+/// If thread or runtime cannot be made.
+pub(crate) fn start(listener: TcpListener, control: Control, scraper: Scraper) -> io::Result<Server> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let service = routes(Admin { control, scraper: Arc::new(scraper) });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::select! {
+            served = axum::serve(listener, service) => served,
+            _ = stopped => Ok(()),
+        }
+    };
+    thread::Builder::new().name("admin".to_owned()).spawn(move || {
+        if let Err(error) = runtime.block_on(serve) {
+            tracing::error!(%error, "the admin address is gone");
+        }
+    })?;
+    Ok(Server { _stop: stop })
+}
+
+fn routes(admin: Admin) -> Router {
+    let protect = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(overload))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(ADMIN_REQUESTS_MAX))
+        .layer(TimeoutLayer::new(ADMIN_REQUEST_DEADLINE));
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics))
+        .route("/v1/members", get(members::list))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "use /livez, /readyz, /metrics or /v1/members\n") })
+        .layer(protect)
+        .with_state(admin)
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let Ok(status) = admin.control.status().await else { return no_answer() };
+    match admin.scraper.text(&status.report) {
+        Ok(text) => ([(header::CONTENT_TYPE, Scraper::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn no_answer() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the routing loop does not answer\n").into_response()
+}
+
+async fn overload(error: BoxError) -> (StatusCode, &'static str) {
+    if error.is::<tower::timeout::error::Elapsed>() {
+        (StatusCode::GATEWAY_TIMEOUT, "not answered in time\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time\n")
+    }
+}

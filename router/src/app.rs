@@ -1,0 +1,211 @@
+//! The composition root: options are checked before anything is bound, then the parts are joined, and taken down in order.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcs_core::limits::EVENT_QUEUE_MAX;
+use rcs_core::provider::Reading;
+use rcs_core::view::View;
+use rustls::ClientConfig;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::access::Access;
+pub use crate::access::{AccessError, Mode};
+use crate::clock::Clock;
+use crate::control::{self, Control, Request};
+pub use crate::document::DocumentError;
+use crate::document::{self, Accepted, Document, Tls};
+use crate::owner::Owner;
+use crate::trust;
+pub use crate::trust::TrustError;
+use crate::upstream::Dialler;
+use crate::world::World;
+use crate::{admin, downstream, metrics};
+
+/// What a router is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The provider file.
+    pub provider: PathBuf,
+    /// Where callers connect; port 0 for a free one.
+    pub listen: SocketAddr,
+    /// Where probes, metrics and the API are; port 0 for a free one.
+    pub admin: SocketAddr,
+    /// File with the callers' key.
+    pub caller_key_file: Option<PathBuf>,
+    /// Certificates that members may show.
+    pub trust_store: Option<PathBuf>,
+    /// Whether well-known keys are taken.
+    pub mode: Mode,
+}
+
+/// Why a router does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// No usable key for callers.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// No usable provider file.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// No usable trust store.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address} for {what}: {source}. Choose another address, or end who uses it")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Callers or admin.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The operating system refused something basic.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Everything that was checked, and nothing that was started.
+struct Checked {
+    access: Access,
+    document: Document,
+    accepted: Accepted,
+    dialler_tls: Option<Arc<ClientConfig>>,
+}
+
+/// Runs a router until it is told to end, and has drained.
+///
+/// # Errors
+/// [`AppError`]; nothing was routed then.
+pub fn serve(options: &Options) -> Result<(), AppError> {
+    let checked = validate(options)?;
+    let callers = bind(options.listen, "callers")?;
+    let admin = bind(options.admin, "the admin API")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("router")
+        .build()
+        .map_err(system("start the runtime"))?;
+    let outcome = runtime.block_on(run(checked, callers, admin));
+    // Tasks that are left only wait: for dials, for the next look at the file.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Says what a provider file means, without binding or dialling anything. The callers' key is checked if there is one.
+///
+/// # Errors
+/// [`AppError`], as [`serve`] would have it.
+pub fn check(
+    provider: &Path,
+    caller_key_file: Option<&Path>,
+    trust_store: Option<&Path>,
+    mode: Mode,
+) -> Result<Reading, AppError> {
+    let (mut document, _) = open_document(provider, trust_store)?;
+    if caller_key_file.is_some() {
+        Access::load(caller_key_file, mode)?;
+    }
+    Ok(document.load()?.reading)
+}
+
+fn validate(options: &Options) -> Result<Checked, AppError> {
+    let (mut document, dialler_tls) = open_document(&options.provider, options.trust_store.as_deref())?;
+    let access = Access::load(options.caller_key_file.as_deref(), options.mode)?;
+    let accepted = document.load()?;
+    Ok(Checked { access, document, accepted, dialler_tls })
+}
+
+fn open_document(
+    provider: &Path,
+    trust_store: Option<&Path>,
+) -> Result<(Document, Option<Arc<ClientConfig>>), AppError> {
+    let config = trust_store.map(trust::client_config).transpose()?;
+    let tls = if config.is_some() { Tls::Trusting } else { Tls::Unavailable };
+    Ok((Document::new(provider, tls), config))
+}
+
+fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).map_err(|source| AppError::Bind { address, what, source })
+}
+
+async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
+    let Checked { access, document, accepted, dialler_tls } = checked;
+    let listen = callers.local_addr().map_err(system("read the callers' address"))?;
+    let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
+    let mut signals = Signals::listen().map_err(system("listen for signals"))?;
+
+    let (control, requests) = control::channel();
+    let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
+    let (published, view) = watch::channel(Arc::<View>::default());
+    let (recorder, scraper) = metrics::new();
+    let world = World::new(socket_events, Dialler::new(dialler_tls, control.clone()), recorder);
+    let owner = tokio::spawn(Owner::new(world, Clock::start(), events, requests, published).run());
+
+    accepted.log_warnings();
+    control.send(Request::View(Arc::clone(&accepted.view))).await;
+    let _admin = admin::start(admin, control.clone(), scraper).map_err(system("start the admin API"))?;
+    let follower = tokio::spawn(document::follow(document, accepted.view, control.clone()));
+    let listener = listen_on(callers, access, view, control.clone()).map_err(system("listen for callers"))?;
+    announce(listen, admin_address);
+
+    signals.next().await;
+    tracing::info!("draining: no new calls, those in flight go on; another signal ends at once");
+    listener.abort();
+    follower.abort();
+    control.send(Request::Drain).await;
+    tokio::select! {
+        ended = owner => ended.map_err(|error| AppError::System { what: "keep the routing loop", source: io::Error::other(error) })?,
+        () = signals.next() => tracing::warn!("ended at once by a second signal"),
+    }
+    Ok(())
+}
+
+fn listen_on(
+    callers: TcpListener,
+    access: Access,
+    view: watch::Receiver<Arc<View>>,
+    control: Control,
+) -> io::Result<tokio::task::JoinHandle<()>> {
+    callers.set_nonblocking(true)?;
+    let callers = tokio::net::TcpListener::from_std(callers)?;
+    Ok(tokio::spawn(downstream::serve(callers, access, view, control)))
+}
+
+/// The one line on standard output; whoever started the router may have closed it.
+fn announce(listen: SocketAddr, admin: SocketAddr) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "ready listen={listen} admin={admin}").and_then(|()| out.flush());
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> AppError {
+    move |source| AppError::System { what, source }
+}
+
+/// The signals that end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

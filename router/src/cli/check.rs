@@ -1,0 +1,45 @@
+//! `rcs-router check`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use rcs_core::provider::report::Report;
+
+use super::exit::Exit;
+use crate::app::{self, Mode};
+
+/// Say what a provider document means here, and everything that is wrong with it; nothing is bound or dialled.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// IDM's provisioner.openicf.connectorinfoprovider document.
+    #[arg(long, value_name = "FILE")]
+    provider: PathBuf,
+    /// File whose first line is the key that callers must have; checked too if it is given.
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
+    caller_key_file: Option<PathBuf>,
+    /// PEM certificates of the authorities behind members with useSSL.
+    #[arg(long, value_name = "FILE")]
+    trust_store: Option<PathBuf>,
+    /// Take well-known keys, as serve --dev does.
+    #[arg(long)]
+    dev: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    let mode = if arguments.dev { Mode::Development } else { Mode::Production };
+    match app::check(
+        &arguments.provider,
+        arguments.caller_key_file.as_deref(),
+        arguments.trust_store.as_deref(),
+        mode,
+    ) {
+        Ok(reading) => {
+            print!("{}", Report(&reading));
+            Exit::Ok
+        }
+        Err(error) => {
+            eprintln!("rcs-router: {error}");
+            Exit::from(&error)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `rcs-router serve`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::Exit;
+use crate::app::{self, Mode, Options};
+
+/// Route calls: take OpenICF connections, and spread their calls over the members of the provider document.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// IDM's provisioner.openicf.connectorinfoprovider document; changes of the file are followed.
+    #[arg(long, value_name = "FILE")]
+    provider: PathBuf,
+    /// Where IDMs connect (ws://ADDR/openicf/GROUP, or ws://ADDR/openicf where the connector decides).
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8759")]
+    listen: SocketAddr,
+    /// Where /livez, /readyz, /metrics and the API are. It has no access control: keep it private.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760")]
+    admin: SocketAddr,
+    /// File whose first line is the key that callers must have.
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
+    caller_key_file: Option<PathBuf>,
+    /// PEM certificates of the authorities behind members with useSSL; needed if there are any.
+    #[arg(long, value_name = "FILE")]
+    trust_store: Option<PathBuf>,
+    /// Keep the state here. Not in this version.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// More settings. Not in this version.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Take well-known keys: callers get in with "changeit". Never in production.
+    #[arg(long)]
+    dev: bool,
+}
+
+pub(super) fn run(arguments: Arguments) -> Exit {
+    let later = [("--data-dir", arguments.data_dir.is_some()), ("--config", arguments.config.is_some())];
+    if let Some((option, _)) = later.into_iter().find(|(_, given)| *given) {
+        eprintln!(
+            "rcs-router: {option} is not in this version. Leave it out: the state is in memory, and the provider file is followed."
+        );
+        return Exit::Usage;
+    }
+    let options = Options {
+        provider: arguments.provider,
+        listen: arguments.listen,
+        admin: arguments.admin,
+        caller_key_file: arguments.caller_key_file,
+        trust_store: arguments.trust_store,
+        mode: if arguments.dev { Mode::Development } else { Mode::Production },
+    };
+    tracing::info!("no --data-dir: the state is in memory, and the provider file is followed");
+    if options.mode == Mode::Development && options.caller_key_file.is_none() {
+        tracing::warn!("--dev: callers get in with the well-known key");
+    }
+    match app::serve(&options) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            eprintln!("rcs-router: {error}");
+            Exit::from(&error)
+        }
+    }
+}

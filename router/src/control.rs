@@ -1,0 +1,94 @@
+//! What the rest of the process asks of the owner, besides the frames of sockets.
+
+use std::sync::Arc;
+
+use rcs_core::engine::{DialFailure, Phase, Report, Selector, Slot};
+use rcs_core::ids::MemberId;
+use rcs_core::view::View;
+use rcs_proto::driver::WebSocket;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::limits::{OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
+
+/// One request.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// A caller's upgrade succeeded.
+    Accepted {
+        /// The socket.
+        socket: WebSocket,
+        /// Which group it chose.
+        selector: Selector,
+        /// Who it is.
+        principal: Arc<str>,
+    },
+    /// A dial that the engine asked for has ended.
+    Dialled {
+        /// The member.
+        member: MemberId,
+        /// Its slot.
+        slot: Slot,
+        /// The socket, or why there is none.
+        outcome: Result<WebSocket, NotDialled>,
+    },
+    /// The provider file changed.
+    View(Arc<View>),
+    /// Take no new calls; end once those in flight have their answers.
+    Drain,
+    /// Tell the state.
+    Status(oneshot::Sender<Status>),
+}
+
+/// Why a member could not be reached.
+#[derive(Debug)]
+pub(crate) struct NotDialled {
+    /// Whether to try again soon.
+    pub(crate) failure: DialFailure,
+    /// A sentence for the operator, without secrets.
+    pub(crate) reason: String,
+}
+
+/// What the owner tells of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    /// Whether new calls are taken.
+    pub(crate) phase: Phase,
+    /// Members, callers and calls.
+    pub(crate) report: Report,
+}
+
+/// The sending end; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Control(mpsc::Sender<Request>);
+
+/// The owner did not answer in time, or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the routing loop does not answer")]
+pub(crate) struct NoAnswer;
+
+/// A channel to an owner.
+pub(crate) fn channel() -> (Control, mpsc::Receiver<Request>) {
+    let (requests, receiver) = mpsc::channel(REQUEST_QUEUE_MAX);
+    (Control(requests), receiver)
+}
+
+impl Control {
+    /// Hands over a request; one that comes after the owner's end is dropped.
+    pub(crate) async fn send(&self, request: Request) {
+        let _ = self.0.send(request).await;
+    }
+
+    /// The state now.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn status(&self) -> Result<Status, NoAnswer> {
+        let (answer, status) = oneshot::channel();
+        let ask = async {
+            self.0.send(Request::Status(answer)).await.map_err(|_| NoAnswer)?;
+            status.await.map_err(|_| NoAnswer)
+        };
+        timeout(OWNER_ANSWER_DEADLINE, ask).await.unwrap_or(Err(NoAnswer))
+    }
+}

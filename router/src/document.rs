@@ -1,0 +1,292 @@
+//! The provider file: read, judged, and followed while the process runs.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcs_core::ids::NameBook;
+use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
+use rcs_core::provider::{self, Properties, Reading, Severity};
+use rcs_core::view::{AdminState, Link, Transport, View, ViewError};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::control::{Control, Request};
+use crate::limits::FOLLOW_EVERY;
+
+/// Whether members can be dialled with TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tls {
+    /// The operator gave a trust store.
+    Trusting,
+    /// There is none, so nothing could be trusted.
+    Unavailable,
+}
+
+/// The provider file and what is remembered of it.
+#[derive(Debug)]
+pub(crate) struct Document {
+    path: PathBuf,
+    tls: Tls,
+    /// What `&{NAME}` stands for: the environment as it was at the start.
+    properties: Properties,
+    /// Ids by name, over all versions of the file.
+    book: NameBook,
+    /// What was there when it was last looked at, good or bad.
+    seen: Option<Content>,
+}
+
+/// What the file holds, or that it cannot be read.
+#[derive(Debug, PartialEq)]
+enum Content {
+    Text(Vec<u8>),
+    Unreadable(String),
+}
+
+/// A document that can be used.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// What it asks for.
+    pub(crate) view: Arc<View>,
+    /// All that there is to say about it.
+    pub(crate) reading: Reading,
+}
+
+/// Why a document cannot be used. Its text names every fault, with what to do; keys are never shown.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// The file cannot be read.
+    #[error("the provider file {path} cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The document has faults.
+    #[error("the provider file {path} cannot be used:\n{faults}")]
+    Faulty {
+        /// The file.
+        path: PathBuf,
+        /// Each fault, its path, and what to do.
+        faults: Faults,
+    },
+}
+
+/// Faults of a document, one a line.
+#[derive(Debug)]
+pub struct Faults(pub Vec<String>);
+
+impl Display for Faults {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (number, fault) in self.0.iter().enumerate() {
+            let end = if number + 1 < self.0.len() { "\n" } else { "" };
+            write!(f, "  {fault}{end}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Document {
+    /// Names a file; nothing is read yet.
+    pub(crate) fn new(path: &Path, tls: Tls) -> Self {
+        let (path, book) = (path.to_owned(), NameBook::new());
+        Self { path, tls, properties: environment(), book, seen: None }
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`DocumentError`]
+    pub(crate) fn load(&mut self) -> Result<Accepted, DocumentError> {
+        let content = read(&self.path);
+        let outcome = self.judge(&content);
+        self.seen = Some(content);
+        outcome
+    }
+
+    /// Reads the file; `None` if it is what it was.
+    fn reload(&mut self) -> Option<Result<Accepted, DocumentError>> {
+        let content = read(&self.path);
+        if self.seen.as_ref() == Some(&content) {
+            return None;
+        }
+        let outcome = self.judge(&content);
+        self.seen = Some(content);
+        Some(outcome)
+    }
+
+    fn judge(&mut self, content: &Content) -> Result<Accepted, DocumentError> {
+        let text = match content {
+            Content::Text(text) => text,
+            Content::Unreadable(reason) => {
+                return Err(DocumentError::Unreadable { path: self.path.clone(), reason: reason.clone() });
+            }
+        };
+        let reading = provider::read(text, &self.properties);
+        let faulty =
+            |faults: Vec<String>| DocumentError::Faulty { path: self.path.clone(), faults: Faults(faults) };
+        let Some(provider) = &reading.provider else {
+            return Err(faulty(reading.of(Severity::Error).map(ToString::to_string).collect()));
+        };
+        let untrusted = self.untrusted(provider);
+        if !untrusted.is_empty() {
+            return Err(faulty(untrusted));
+        }
+        let view = provider.view(&mut self.book);
+        let view = view.map_err(|errors| faulty(errors.iter().map(ViewError::to_string).collect()))?;
+        Ok(Accepted { view: Arc::new(view), reading })
+    }
+
+    /// Members that want TLS although nobody is trusted.
+    fn untrusted(&self, provider: &provider::Provider) -> Vec<String> {
+        let wants_tls = |member: &&provider::MemberEntry| {
+            matches!(&member.spec.link, Link::Dial(endpoint) if endpoint.transport == Transport::Tls)
+                && member.spec.admin == AdminState::Enabled
+        };
+        let fault = |member: &provider::MemberEntry| {
+            format!(
+                "{}.useSSL: the router has no trust store, so it could trust no certificate of {:?}. \
+                 Start it with --trust-store FILE (PEM), or clear useSSL.",
+                member.path, member.spec.name
+            )
+        };
+        match self.tls {
+            Tls::Trusting => Vec::new(),
+            Tls::Unavailable => provider.members.iter().filter(wants_tls).map(fault).collect(),
+        }
+    }
+}
+
+impl Accepted {
+    /// Puts what is worth a warning into the log.
+    pub(crate) fn log_warnings(&self) {
+        for finding in self.reading.of(Severity::Warning) {
+            tracing::warn!("provider file: {finding}");
+        }
+    }
+}
+
+/// Looks at the file for ever, and hands each good change to the owner. A bad one changes nothing, and is told once.
+pub(crate) async fn follow(mut document: Document, mut current: Arc<View>, control: Control) {
+    let mut ticks = interval(FOLLOW_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let look = tokio::task::spawn_blocking(move || {
+            let outcome = document.reload();
+            (document, outcome)
+        });
+        let outcome;
+        (document, outcome) = look.await.expect("reading a document does not panic");
+        match outcome {
+            None => {}
+            Some(Err(error)) => tracing::error!("{error}\nnothing was changed"),
+            Some(Ok(accepted)) if accepted.view == current => {
+                tracing::info!("the provider file was written, and says the same as before");
+            }
+            Some(Ok(accepted)) => {
+                accepted.log_warnings();
+                current = accepted.view;
+                let (members, groups) = (current.members().len(), current.groups().len());
+                tracing::info!(members, groups, "the provider file changed, and is in force now");
+                control.send(Request::View(Arc::clone(&current))).await;
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Content {
+    read_bounded(path).map_or_else(|error| Content::Unreadable(error.to_string()), Content::Text)
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // Reading a pipe would wait for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut text = Vec::new();
+    // One byte more than allowed, so that the reader sees that it is too long.
+    File::open(path)?.take(PROVIDER_DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn environment() -> Properties {
+    let pair = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(pair).collect::<BTreeMap<_, _>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(port: u16, use_ssl: &str) -> String {
+        format!(
+            r#"{{"remoteConnectorServers": [{{"name": "n1", "host": "127.0.0.1", "port": {port}, "key": "k", "useSSL": {use_ssl}}}]}}"#
+        )
+    }
+
+    struct Fixture {
+        folder: tempfile::TempDir,
+        document: Document,
+    }
+
+    impl Fixture {
+        fn new(text: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let document = Document::new(&folder.path().join("provider.json"), Tls::Unavailable);
+            let fixture = Self { folder, document };
+            fixture.write(text);
+            fixture
+        }
+
+        fn write(&self, text: &str) {
+            fs::write(self.folder.path().join("provider.json"), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_change_is_seen_once_good_or_bad() {
+        let mut f = Fixture::new(&provider(1, "false"));
+        let first = f.document.load().unwrap();
+        assert!(f.document.reload().is_none(), "nothing changed");
+        f.write("{");
+        assert!(matches!(f.document.reload(), Some(Err(DocumentError::Faulty { .. }))));
+        assert!(f.document.reload().is_none(), "a fault is told once");
+        f.write(&provider(2, "false"));
+        let second = f.document.reload().unwrap().unwrap();
+        assert_ne!(first.view, second.view);
+        assert_eq!(first.view.members()[0].id, second.view.members()[0].id, "the same name, the same id");
+    }
+
+    #[test]
+    fn a_file_that_goes_away_is_told_once() {
+        let mut f = Fixture::new(&provider(1, "false"));
+        f.document.load().unwrap();
+        fs::remove_file(f.folder.path().join("provider.json")).unwrap();
+        assert!(matches!(f.document.reload(), Some(Err(DocumentError::Unreadable { .. }))));
+        assert!(f.document.reload().is_none());
+    }
+
+    #[test]
+    fn use_ssl_without_a_trust_store_says_what_to_do() {
+        let mut f = Fixture::new(&provider(1, "true"));
+        let error = f.document.load().unwrap_err().to_string();
+        assert!(
+            error.contains("remoteConnectorServers[0].useSSL") && error.contains("--trust-store"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn every_fault_is_on_a_line_of_its_own() {
+        let mut f =
+            Fixture::new(r#"{"remoteConnectorServers": [{"name": "a", "host": "h"}, {"port": "x"}]}"#);
+        let error = f.document.load().unwrap_err().to_string();
+        assert!(error.lines().count() >= 4, "{error}");
+    }
+}

@@ -1,0 +1,89 @@
+//! The callers' way in: credentials first, then the group, then the owner.
+
+use std::sync::Arc;
+
+use rcs_core::engine::{Selector, select};
+use rcs_core::view::View;
+use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
+use rcs_proto::driver::listen::{self, Arrival};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::access::Access;
+use crate::control::{Control, Request};
+use crate::limits::REQUEST_QUEUE_MAX;
+
+/// What an accepted request told of its sender.
+struct Caller {
+    selector: Selector,
+    principal: Arc<str>,
+}
+
+/// Accepts callers for ever; dropping the future closes the listener and ends the upgrades under way.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    access: Access,
+    view: watch::Receiver<Arc<View>>,
+    control: Control,
+) {
+    let (arrivals, arrived) = mpsc::channel(REQUEST_QUEUE_MAX);
+    let decide = move |request: &UpgradeRequest| judge(request, &access, &view.borrow());
+    tokio::join!(listen::serve(listener, None, decide, arrivals), hand_over(arrived, control));
+}
+
+fn judge(request: &UpgradeRequest, access: &Access, view: &View) -> Result<Caller, Refusal> {
+    let principal = access.judge(&request.authorization)?;
+    let selector = select(view, &request.path, &principal)
+        .map_err(|refusal| Refusal::new(RefusalStatus::NotFound, refusal.to_string()))?;
+    Ok(Caller { selector, principal })
+}
+
+async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Caller>>, control: Control) {
+    while let Some(Arrival { peer, outcome }) = arrived.recv().await {
+        match outcome {
+            Ok((socket, _, Caller { selector, principal })) => {
+                tracing::debug!(%peer, %principal, ?selector, "a caller's socket was accepted");
+                control.send(Request::Accepted { socket, selector, principal }).await;
+            }
+            // Port scanners and TCP health checks do this all day.
+            Err(AcceptError::Closed | AcceptError::Io(_)) => {
+                tracing::trace!(%peer, "a connection asked for nothing")
+            }
+            Err(error) => tracing::warn!(%peer, "a connection was not accepted: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcs_proto::driver::accept::{Authorization, Credentials};
+    use rcs_proto::icf::Secret;
+
+    use super::*;
+    use crate::access::Mode;
+
+    fn request(path: &str, authorization: Authorization) -> UpgradeRequest {
+        let peer = ([127, 0, 0, 1], 1).into();
+        UpgradeRequest { path: path.to_owned(), authorization, subprotocols: Vec::new(), peer }
+    }
+
+    #[test]
+    fn credentials_are_judged_before_the_path() {
+        let access = Access::load(None, Mode::Development).unwrap();
+        let with = |key: &str| {
+            let (principal, secret) = ("anonymous".to_owned(), Secret::new(key.to_owned()));
+            Authorization::Basic(Credentials { principal, secret })
+        };
+        let view = View::default();
+        for (path, authorization, status) in [
+            ("/openicf/nobody", Authorization::Absent, Some(RefusalStatus::Unauthorized)),
+            ("/openicf/nobody", with("wrong"), Some(RefusalStatus::Forbidden)),
+            ("/openicf/nobody", with("changeit"), Some(RefusalStatus::NotFound)),
+            ("/elsewhere", with("changeit"), Some(RefusalStatus::NotFound)),
+            ("/openicf", with("changeit"), None),
+        ] {
+            let answer = judge(&request(path, authorization), &access, &view);
+            assert_eq!(answer.err().map(|refusal| refusal.status), status, "{path}");
+        }
+    }
+}

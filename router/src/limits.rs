@@ -1,0 +1,36 @@
+//! Bounds of the shell around the engine (promise P10); those of routing are in [`rcs_core::limits`].
+
+use std::time::Duration;
+
+use rcs_core::limits::{FRAME_BYTES_MAX, SESSION_BACKLOG_BYTES_MAX};
+
+/// Requests to the owner that wait to be taken: accepted and dialled sockets, probes, views.
+pub(crate) const REQUEST_QUEUE_MAX: usize = 256;
+/// Events the owner applies per wake-up, before it looks at requests and timers again.
+pub(crate) const EVENT_BATCH_MAX: usize = 256;
+/// Bytes the driver keeps for one socket. The engine stops a call long before; reaching this ends the socket, because a frame
+/// must not vanish.
+pub(crate) const DRIVER_BACKLOG_BYTES_MAX: usize = 256 << 20;
+/// Time sockets have to write what is queued and to close, at the end of the process.
+pub(crate) const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
+/// How often the provider file is looked at.
+pub(crate) const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of a key file.
+pub(crate) const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
+/// Bytes of a trust store: all public authorities together have less than a quarter of it.
+pub(crate) const TRUST_STORE_BYTES_MAX: u64 = 4 << 20;
+/// Time the owner has to answer a liveness ping or a question for its state.
+pub(crate) const OWNER_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
+/// Time an admin request may take as a whole.
+pub(crate) const ADMIN_REQUEST_DEADLINE: Duration = Duration::from_secs(3);
+/// Admin requests at a time; further ones are answered 503 at once.
+pub(crate) const ADMIN_REQUESTS_MAX: usize = 32;
+
+const _: () = {
+    assert!(
+        SESSION_BACKLOG_BYTES_MAX + FRAME_BYTES_MAX < DRIVER_BACKLOG_BYTES_MAX,
+        "the engine gives up first"
+    );
+    assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
+    assert!(CLOSE_WAIT.as_millis() >= rcs_proto::driver::limits::CLOSE_DEADLINE.as_millis());
+};

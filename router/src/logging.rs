@@ -1,0 +1,76 @@
+//! The log: to stderr, each state flip once, each call once (at debug). Standard output is for results.
+
+use clap::ValueEnum;
+use rcs_core::engine::Note;
+use tracing::level_filters::LevelFilter;
+use tracing::{debug, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::world::Names;
+
+/// The variable that holds the filter, e.g. `debug` or `rcs_router=debug,rcs_proto=info`.
+pub(crate) const FILTER_VARIABLE: &str = "RCS_LOG";
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts the log of the process; a second start changes nothing.
+pub(crate) fn start(format: Format) {
+    let filter = EnvFilter::builder()
+        .with_env_var(FILTER_VARIABLE)
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env_lossy();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Tests start several parts in one process.
+    let _ = match format {
+        Format::Text => log.with_ansi(false).try_init(),
+        Format::Json => log.json().try_init(),
+    };
+}
+
+/// Logs what the engine noted.
+pub(crate) fn log(note: &Note<'_>, names: &Names) {
+    match *note {
+        Note::CallEnded { group, member, operation, outcome, took } => {
+            let (group, member) = (group.map(|id| names.group(id)), member.map(|id| names.member(id)));
+            let (op, outcome) = (operation.label(), outcome.label());
+            debug!(group = group.as_deref(), member = member.as_deref(), op, outcome, ?took, "call");
+        }
+        Note::CallRetried { operation, from, fault } => {
+            debug!(op = operation.label(), from = &*names.member(from), ?fault, "call is sent again");
+        }
+        Note::MemberUp { member, connectors } => {
+            info!(member = &*names.member(member), connectors, "member is up");
+        }
+        Note::MemberDown { member, calls } => {
+            warn!(member = &*names.member(member), calls, "member is down");
+        }
+        Note::DialFailed { member, reason } => {
+            warn!(member = &*names.member(member), reason, "member cannot be reached; trying on");
+        }
+        Note::MemberDisconnected { member, reason } => {
+            warn!(member = &*names.member(member), reason, "a socket of a member is closed");
+        }
+        Note::MemberChangedIdentity { member } => {
+            warn!(
+                member = &*names.member(member),
+                "another server answers at the member's address; the newest one gets the calls"
+            );
+        }
+        Note::ConnectorInfosUnreadable { member } => {
+            warn!(member = &*names.member(member), "the member's list of connectors cannot be read");
+        }
+        Note::CallerJoined { callers } => info!(callers, "a caller joined"),
+        Note::CallerLeft { calls } => info!(calls, "a caller's last socket closed"),
+        Note::CallerDisconnected { reason } => warn!(reason, "a socket of a caller is closed"),
+        Note::FrameIgnored { socket } => debug!(%socket, "a frame that is no message was ignored"),
+    }
+}

@@ -1,0 +1,7 @@
+//! The `rcs-router` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rcs_router::cli::main()
+}

@@ -1,0 +1,103 @@
+//! What is counted. Counters are kept by the owner's [`Recorder`]; gauges are read from the engine's report at each scrape, so
+//! that they cannot drift from the state.
+
+mod names;
+mod recorder;
+mod scrape;
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+pub(crate) use recorder::Recorder;
+pub(crate) use scrape::Scraper;
+
+/// Upper edges, seconds: a call through the router takes some 100 µs at least, a long search minutes.
+const DURATION_BUCKETS: [f64; 19] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0, 300.0, 900.0,
+];
+
+/// Labels of a finished call. The group or member is empty if the call got no further.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    group: Arc<str>,
+    member: Arc<str>,
+    op: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DurationLabels {
+    group: Arc<str>,
+    op: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MemberLabels {
+    group: Arc<str>,
+    member: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MemberLabel {
+    member: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OpLabel {
+    op: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SideLabel {
+    side: &'static str,
+}
+
+/// The metrics that are counted as things happen. Clones share their values.
+#[derive(Clone, Debug)]
+struct Counted {
+    calls: Family<CallLabels, Counter>,
+    durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    retries: Family<OpLabel, Counter>,
+    sockets: Family<SideLabel, Gauge>,
+    dial_failures: Family<MemberLabel, Counter>,
+    frames_ignored: Counter,
+}
+
+/// The two ends of the metrics: the owner counts, the admin address shows.
+pub(crate) fn new() -> (Recorder, Scraper) {
+    let counted = Counted {
+        calls: Family::default(),
+        durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+        retries: Family::default(),
+        sockets: Family::default(),
+        dial_failures: Family::default(),
+        frames_ignored: Counter::default(),
+    };
+    let mut registry = Registry::default();
+    registry.register(names::CALLS, "Finished calls", counted.calls.clone());
+    registry.register(
+        names::CALL_DURATION,
+        "From a call's request to its last frame",
+        counted.durations.clone(),
+    );
+    registry.register(names::RETRIES, "Calls that were sent again", counted.retries.clone());
+    registry.register(names::SOCKETS, "Open sockets", counted.sockets.clone());
+    registry.register(
+        names::DIAL_FAILURES,
+        "Failed attempts to reach a member",
+        counted.dial_failures.clone(),
+    );
+    registry.register(
+        names::FRAMES_IGNORED,
+        "Frames that are no messages of the protocol",
+        counted.frames_ignored.clone(),
+    );
+    (Recorder::new(counted), Scraper::new(registry))
+}

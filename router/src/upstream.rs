@@ -1,0 +1,125 @@
+//! Dialling members, and what a failed dial means for the next one.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use rcs_core::engine::{DialFailure, Slot};
+use rcs_core::ids::MemberId;
+use rcs_core::limits::CONNECT_TIMEOUT;
+use rcs_core::view::{Endpoint, Transport};
+use rcs_proto::driver::accept::Credentials;
+use rcs_proto::driver::dial::{DialError, DialTarget, DialTls, dial};
+use rustls::ClientConfig;
+
+use crate::control::{Control, NotDialled, Request};
+
+/// Dials on behalf of the engine, and reports to the owner.
+#[derive(Clone)]
+pub(crate) struct Dialler {
+    tls: Option<Arc<ClientConfig>>,
+    control: Control,
+}
+
+impl Dialler {
+    /// `tls` is what members with `useSSL` are dialled with; documents that have some are refused without it.
+    pub(crate) fn new(tls: Option<Arc<ClientConfig>>, control: Control) -> Self {
+        Self { tls, control }
+    }
+
+    /// Dials once; the outcome is a [`Request::Dialled`].
+    pub(crate) fn start(&self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
+        let target = self.target(endpoint);
+        let control = self.control.clone();
+        tokio::spawn(async move {
+            let outcome = match target {
+                Ok(target) => match dial(&target).await {
+                    Ok((socket, _)) => Ok(socket),
+                    Err(error) => Err(not_dialled(&target, &error)),
+                },
+                Err(reason) => Err(NotDialled { failure: DialFailure::Refused, reason: reason.to_owned() }),
+            };
+            control.send(Request::Dialled { member, slot, outcome }).await;
+        });
+    }
+
+    fn target(&self, endpoint: &Endpoint) -> Result<DialTarget, &'static str> {
+        let tls = match (endpoint.transport, &self.tls) {
+            (Transport::Plain, _) => None,
+            (Transport::Tls, Some(config)) => Some(DialTls { config: Arc::clone(config), server_name: None }),
+            (Transport::Tls, None) => return Err("useSSL is set, and the router has no --trust-store"),
+        };
+        Ok(DialTarget {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            path: endpoint.path.clone(),
+            tls,
+            credentials: Credentials { principal: endpoint.principal.clone(), secret: endpoint.key.clone() },
+            connect_timeout: CONNECT_TIMEOUT,
+        })
+    }
+}
+
+fn not_dialled(target: &DialTarget, error: &DialError) -> NotDialled {
+    let reason = match error {
+        // These name the address themselves.
+        DialError::Resolve { .. } | DialError::Connect { .. } | DialError::ConnectTimeout { .. } => {
+            error.to_string()
+        }
+        _ => format!("{}:{}: {error}", target.host, target.port),
+    };
+    NotDialled { failure: failure(error), reason }
+}
+
+/// Only what the operator must mend is tried rarely: anything else may be gone with the member's next start.
+fn failure(error: &DialError) -> DialFailure {
+    match error {
+        DialError::BadTarget(_)
+        | DialError::PlainPeer
+        | DialError::TlsPeer
+        | DialError::WrongKey { .. }
+        | DialError::NoSuchPath { .. }
+        | DialError::NotWebSocket(_) => DialFailure::Refused,
+        DialError::Tls(source) => match source.kind() {
+            ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => {
+                DialFailure::Unreachable
+            }
+            _ => DialFailure::Refused,
+        },
+        DialError::Resolve { .. }
+        | DialError::Connect { .. }
+        | DialError::ConnectTimeout { .. }
+        | DialError::Refused { .. }
+        | DialError::NoAnswer { .. }
+        | DialError::Closed
+        | DialError::Io(_) => DialFailure::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn only_what_an_operator_must_mend_is_retried_rarely() {
+        let refused = [
+            DialError::WrongKey { status: 403 },
+            DialError::PlainPeer,
+            DialError::TlsPeer,
+            DialError::Tls(io::Error::new(ErrorKind::InvalidData, "unknown issuer")),
+        ];
+        for error in refused {
+            assert_eq!(failure(&error), DialFailure::Refused, "{error}");
+        }
+        let unreachable = [
+            DialError::Closed,
+            DialError::Refused { status: 503 },
+            DialError::Tls(io::Error::from(ErrorKind::UnexpectedEof)),
+            DialError::Io(io::Error::from(ErrorKind::ConnectionReset)),
+        ];
+        for error in unreachable {
+            assert_eq!(failure(&error), DialFailure::Unreachable, "{error}");
+        }
+    }
+}

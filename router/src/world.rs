@@ -1,0 +1,201 @@
+//! The engine's effects: sockets that are really written to, dials that really happen, notes that become logs and metrics.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_core::engine::{Io, Note, Slot};
+use rcs_core::ids::{GroupId, MemberId};
+use rcs_core::limits::{FRAME_BYTES_MAX, UNPROVEN_SOCKETS_MAX};
+use rcs_core::view::{Endpoint, View};
+use rcs_proto::driver::WebSocket;
+use rcs_proto::driver::framing::Limits;
+use rcs_proto::driver::socket::{self, CloseReason, Events, SendError, SocketConfig, SocketHandle};
+use rcs_proto::session::SocketId;
+use tokio::time::Instant;
+
+use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
+use crate::metrics::Recorder;
+use crate::upstream::Dialler;
+
+/// Which peers a socket belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    /// Callers.
+    Downstream,
+    /// Members.
+    Upstream,
+}
+
+/// Everything outside the engine that the engine acts on.
+pub(crate) struct World {
+    sockets: HashMap<SocketId, Open>,
+    /// Callers' sockets that no frame has come from.
+    unproven: HashSet<SocketId>,
+    last_socket: u64,
+    events: Events,
+    dialler: Dialler,
+    recorder: Recorder,
+    names: Names,
+}
+
+struct Open {
+    handle: SocketHandle,
+    side: Side,
+}
+
+/// Names by id, never forgotten: a note may come of a member that has left the view.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    members: HashMap<MemberId, Arc<str>>,
+    groups: HashMap<GroupId, Arc<str>>,
+}
+
+impl Names {
+    /// A member's name; ids that the engine speaks of come from views that were learned.
+    pub(crate) fn member(&self, id: MemberId) -> Arc<str> {
+        self.members.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// A group's name.
+    pub(crate) fn group(&self, id: GroupId) -> Arc<str> {
+        self.groups.get(&id).cloned().unwrap_or_default()
+    }
+}
+
+impl World {
+    /// A world without sockets; those that will be report to `events`.
+    pub(crate) fn new(events: Events, dialler: Dialler, recorder: Recorder) -> Self {
+        Self {
+            sockets: HashMap::new(),
+            unproven: HashSet::new(),
+            last_socket: 0,
+            events,
+            dialler,
+            recorder,
+            names: Names::default(),
+        }
+    }
+
+    /// Opens a caller's socket, unless too many have not shown yet that they speak the protocol.
+    pub(crate) fn admit(&mut self, socket: WebSocket) -> Option<SocketId> {
+        if self.unproven.len() >= UNPROVEN_SOCKETS_MAX {
+            tracing::warn!(
+                "a caller's socket is closed: {UNPROVEN_SOCKETS_MAX} others have not shaken hands yet"
+            );
+            return None;
+        }
+        let id = self.open(socket, Side::Downstream);
+        self.unproven.insert(id);
+        Some(id)
+    }
+
+    /// Starts to pump a socket.
+    pub(crate) fn open(&mut self, socket: WebSocket, side: Side) -> SocketId {
+        self.last_socket += 1;
+        let id = SocketId(self.last_socket);
+        let config = SocketConfig {
+            message: Limits { message: FRAME_BYTES_MAX, ..Limits::default() },
+            backlog_bytes: DRIVER_BACKLOG_BYTES_MAX,
+        };
+        let handle = socket::spawn(id, socket, &config, self.events.clone());
+        self.sockets.insert(id, Open { handle, side });
+        self.recorder.socket_opened(side);
+        id
+    }
+
+    /// A frame came from the socket.
+    pub(crate) fn prove(&mut self, id: SocketId) {
+        if !self.unproven.is_empty() {
+            self.unproven.remove(&id);
+        }
+    }
+
+    /// The socket has ended.
+    pub(crate) fn forget(&mut self, id: SocketId, reason: CloseReason) {
+        self.unproven.remove(&id);
+        if let Some(open) = self.sockets.remove(&id) {
+            self.recorder.socket_closed(open.side);
+            tracing::debug!(socket = %id, side = ?open.side, %reason, "a socket closed");
+        }
+    }
+
+    /// Closes all sockets once their queues are written.
+    pub(crate) fn close_all(&self) {
+        self.sockets.values().for_each(|open| open.handle.close());
+    }
+
+    /// Whether no socket is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// Takes over the names of a view.
+    pub(crate) fn learn_names(&mut self, view: &View) {
+        for member in view.members() {
+            self.names.members.entry(member.id).or_insert_with(|| member.spec.name.as_str().into());
+        }
+        for group in view.groups() {
+            self.names.groups.entry(group.id).or_insert_with(|| group.name.as_str().into());
+        }
+    }
+
+    /// Counts a dial that failed; the engine notes only the first of its kind.
+    pub(crate) fn count_dial_failure(&mut self, member: MemberId) {
+        self.recorder.dial_failed(member, &self.names);
+    }
+
+    fn queue(&self, id: SocketId, what: impl FnOnce(&SocketHandle) -> Result<(), SendError>) {
+        let Some(open) = self.sockets.get(&id) else { return };
+        // A closed socket has its end reported. A full one must not lose a frame in silence, so it ends.
+        if what(&open.handle) == Err(SendError::Full) {
+            tracing::warn!(socket = %id, side = ?open.side, "a socket is ended: its peer has not read for too long");
+            open.handle.abort();
+        }
+    }
+}
+
+impl Io for World {
+    fn send(&mut self, socket: SocketId, frame: Bytes) {
+        self.queue(socket, |handle| handle.send(frame));
+    }
+
+    fn hold(&mut self, socket: SocketId, pause: Duration) {
+        self.queue(socket, |handle| handle.hold(Instant::now() + pause));
+    }
+
+    fn ping(&mut self, socket: SocketId) {
+        // One that does not fit is as good as one without a pong.
+        if let Some(open) = self.sockets.get(&socket) {
+            let _ = open.handle.ping();
+        }
+    }
+
+    fn close(&mut self, socket: SocketId) {
+        if let Some(open) = self.sockets.get(&socket) {
+            open.handle.close();
+        }
+    }
+
+    fn backlog_bytes(&self, socket: SocketId) -> usize {
+        self.sockets.get(&socket).map_or(0, |open| open.handle.backlog_bytes())
+    }
+
+    fn backlog_bytes_total(&self) -> usize {
+        self.sockets.values().map(|open| open.handle.backlog_bytes()).sum()
+    }
+
+    fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
+        self.dialler.start(member, slot, endpoint);
+    }
+
+    fn random(&mut self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    fn note(&mut self, note: Note<'_>) {
+        self.recorder.record(&note, &self.names);
+        crate::logging::log(&note, &self.names);
+    }
+}
