@@ -2,6 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A file and what is read from it.
+type Case<T> = (&'static [u8], &'static [T]);
+/// A file and what is odd about it, by line.
+type NoticeCase = (&'static [u8], Vec<(usize, NoticeKind)>);
+
 fn pairs(document: &Document) -> Vec<(&str, &str)> {
     document.entries().iter().map(|e| (e.key.as_str(), e.value.expose().as_str())).collect()
 }
@@ -9,7 +14,7 @@ fn pairs(document: &Document) -> Vec<(&str, &str)> {
 /// P37: each case is what `java.util.Properties.load` makes of the bytes.
 #[test]
 fn reads_what_java_reads() {
-    let cases: &[(&[u8], &[(&str, &str)])] = &[
+    let cases: &[Case<(&str, &str)>] = &[
         (b"", &[]),
         (b"\n \t\r\n\x0c\n", &[]),
         (b"# one\n ! two\n#three\\\na=b", &[("a", "b")]),
@@ -69,19 +74,19 @@ fn errors_name_the_line() {
 #[test]
 fn notices_what_looks_like_a_mistake() {
     let key = || "a".to_owned();
-    let cases: &[(&[u8], &[(usize, NoticeKind)])] = &[
-        (b"a=b\n# c\nd=\\=\\:\\ \\#\\!\\\\\\u0041", &[]),
-        (b"a=1\n\na=2", &[(3, NoticeKind::Duplicate { key: key(), first: 1 })]),
-        (b"a=C:\\Users", &[(1, NoticeKind::UnknownEscape { key: key(), letter: 'U' })]),
-        (b"a=security\\truststore", &[(1, NoticeKind::InvisibleEscape { key: key(), letter: 't' })]),
-        (b"x=y\na", &[(2, NoticeKind::NoSeparator)]),
-        (b"a=caf\xc3\xa9", &[(1, NoticeKind::LooksLikeUtf8)]),
-        (b"\xef\xbb\xbfa=b", &[(1, NoticeKind::ByteOrderMark)]),
+    let cases: Vec<NoticeCase> = vec![
+        (b"a=b\n# c\nd=\\=\\:\\ \\#\\!\\\\\\u0041", vec![]),
+        (b"a=1\n\na=2", vec![(3, NoticeKind::Duplicate { key: key(), first: 1 })]),
+        (b"a=C:\\Users", vec![(1, NoticeKind::UnknownEscape { key: key(), letter: 'U' })]),
+        (b"a=security\\truststore", vec![(1, NoticeKind::InvisibleEscape { key: key(), letter: 't' })]),
+        (b"x=y\na", vec![(2, NoticeKind::NoSeparator)]),
+        (b"a=caf\xc3\xa9", vec![(1, NoticeKind::LooksLikeUtf8)]),
+        (b"\xef\xbb\xbfa=b", vec![(1, NoticeKind::ByteOrderMark)]),
     ];
     for (bytes, expected) in cases {
         let document = parse(bytes).unwrap();
         let found: Vec<_> = document.notices().iter().map(|n| (n.line, n.kind.clone())).collect();
-        assert_eq!(&found, expected, "{}", bytes.escape_ascii());
+        assert_eq!(found, expected, "{}", bytes.escape_ascii());
     }
 }
 

@@ -1,0 +1,119 @@
+//! The command line: `rcs-node serve`, `set-key`, `check`.
+
+mod check;
+mod exit;
+mod serve;
+mod set_key;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigError, NodeConfig, Override};
+use exit::Exit;
+
+/// Runs the program with these arguments, its name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help and version are no errors. A closed standard output is nobody's loss here.
+            let _ = message.print();
+            return if message.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match cli.command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::SetKey(arguments) => set_key::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("rcs-node: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+/// A remote connector server: holds connectors and runs them for identity managers.
+#[derive(Debug, Parser)]
+#[command(name = "rcs-node", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 64 usage, 65 bad data, 69 unavailable, 70 internal.
+The log goes to standard error; RCS_LOG sets its level (error, warn, info, debug, trace).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Listen and serve until SIGTERM, SIGINT, or `q` on the terminal.
+    Serve(ServeArgs),
+    /// Set the shared key that callers must send, in the properties file.
+    SetKey(SetKeyArgs),
+    /// Say what `serve` would do with a properties file.
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The ConnectorServer.properties file.
+    #[arg(long, value_name = "FILE")]
+    properties: PathBuf,
+    #[command(flatten)]
+    settings: SettingArgs,
+    /// A name for this server in its log.
+    #[arg(long, value_name = "NAME", env = "RCS_NODE_MEMBER")]
+    member: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct SettingArgs {
+    /// Set a property; wins over the file, e.g. `-D connectorserver.port=0`.
+    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    overrides: Vec<Override>,
+    /// Allow the default key `changeit`.
+    #[arg(long)]
+    dev: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The ConnectorServer.properties file.
+    #[arg(value_name = "FILE")]
+    properties: PathBuf,
+    #[command(flatten)]
+    settings: SettingArgs,
+}
+
+#[derive(Debug, Args)]
+struct SetKeyArgs {
+    /// The ConnectorServer.properties file.
+    #[arg(value_name = "FILE")]
+    properties: PathBuf,
+    /// Read the key from this file; without it, from the terminal or standard input.
+    #[arg(long, value_name = "KEYFILE")]
+    key_file: Option<PathBuf>,
+}
+
+/// Reads a configuration and its file.
+fn load(path: &Path, overrides: &[Override]) -> Result<NodeConfig, exit::Failure> {
+    let bytes = read(path)?;
+    NodeConfig::read(&bytes, path, overrides).map_err(|error| match error {
+        ConfigError::Syntax(error) => Exit::BadData.with(format!("{}: {error}", path.display())),
+        ConfigError::Problems(problems) => {
+            let lines: Vec<String> =
+                problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
+            Exit::BadData.with(lines.join("\n"))
+        }
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, exit::Failure> {
+    std::fs::read(path)
+        .map_err(|error| Exit::BadData.with(format!("{} cannot be read: {error}", path.display())))
+}

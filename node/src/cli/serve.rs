@@ -1,0 +1,145 @@
+//! `rcs-node serve`.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::exit::{Exit, Failure};
+use super::{ServeArgs, SettingArgs, load};
+use crate::config::{Listen, Mode, NodeConfig, Transport};
+use crate::connector::Registry;
+use crate::limits::{DRAIN, THREADS_LINGER};
+use crate::server::{Server, Setup};
+use crate::tls::{self, ServerTls};
+
+pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
+    start_log();
+    let config = load(&arguments.properties, &arguments.settings.overrides)?;
+    for notice in &config.notices {
+        tracing::warn!("{}: {notice}", arguments.properties.display());
+    }
+    let plan = Plan::of(&config, &arguments.settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::Internal.with(format!("no threads can be started: {error}")))?;
+    let served = runtime.block_on(serve(plan, &config, arguments.member.as_deref()));
+    // A connector's thread that does not come back must not keep the process.
+    runtime.shutdown_timeout(THREADS_LINGER);
+    served
+}
+
+/// Everything that is decided before anything is opened.
+pub(super) struct Plan<'a> {
+    pub(super) listen: &'a Listen,
+    pub(super) tls: Option<ServerTls>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn of(config: &'a NodeConfig, settings: &SettingArgs) -> Result<Self, Failure> {
+        let listen = match &config.mode {
+            Mode::Server(listen) => listen,
+            Mode::Client(_) => {
+                return Err(Exit::Unavailable.with(
+                    "connectorserver.url asks for client mode, which this version does not have yet; take the url \
+                     out to listen in server mode, or run the Java server with this file",
+                ));
+            }
+        };
+        if listen.key.is_default() && !settings.dev {
+            return Err(Exit::BadData.with(
+                "connectorserver.key is that of the default key `changeit`, which everybody knows; set another one \
+                 with `rcs-node set-key FILE`, or allow it for a trial with --dev",
+            ));
+        }
+        let tls = match (listen.transport, &config.key_store) {
+            (Transport::Tls, Some(store)) => {
+                Some(tls::server(store).map_err(|error| Exit::BadData.with(error.to_string()))?)
+            }
+            _ => None,
+        };
+        Ok(Self { listen, tls })
+    }
+}
+
+async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Result<(), Failure> {
+    // Before anybody is told that the node is there: a signal must find a listener.
+    let mut stop = Stop::listen()
+        .map_err(|error| Exit::Internal.with(format!("signals cannot be listened to: {error}")))?;
+    let wanted = SocketAddr::new(plan.listen.address, plan.listen.port);
+    if plan.listen.key.is_default() {
+        tracing::warn!("the key is the default one, which everybody knows");
+    }
+    let transport = plan.tls.as_ref().map_or("plain".to_owned(), |tls| format!("TLS as {}", tls.subject));
+    let setup = Setup {
+        address: wanted,
+        key: plan.listen.key,
+        tls: plan.tls,
+        ping_interval: config.ping_interval,
+        registry: Registry::builtin(),
+    };
+    let server = Server::start(setup)
+        .await
+        .map_err(|error| Exit::Unavailable.with(format!("cannot listen on {wanted}: {error}")))?;
+    let address = server.address();
+    tracing::info!(%address, transport, member, "listening");
+    // Whoever started us may not care for the line and have closed the pipe.
+    let _ = writeln!(io::stdout(), "ready {address}").and_then(|()| io::stdout().flush());
+    tracing::info!("{}: no new calls, open ones have {} s", stop.wait().await, DRAIN.as_secs());
+    tokio::select! {
+        left = server.drain(DRAIN) => match left.executing {
+            0 => tracing::info!("all calls are answered"),
+            calls => tracing::warn!(calls, "calls were broken off"),
+        },
+        again = stop.wait() => tracing::warn!("{again} once more: open calls are broken off"),
+    }
+    Ok(())
+}
+
+/// What ends the node (I03).
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Ends at once where there is no terminal.
+    quit: mpsc::Receiver<()>,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Self> {
+        let (typed, quit) = mpsc::channel(1);
+        if io::stdin().is_terminal() {
+            // Reading a terminal blocks and cannot be taken back, so it has a thread that dies with the process.
+            std::thread::spawn(move || {
+                for line in io::stdin().lock().lines().map_while(Result::ok) {
+                    if line.trim() == "q" && typed.blocking_send(()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit,
+        })
+    }
+
+    /// The next reason to end.
+    async fn wait(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            Some(()) = self.quit.recv() => "q",
+        }
+    }
+}
+
+/// The log: standard error, level by `RCS_LOG` (N08).
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RCS_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let ansi = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).init();
+}

@@ -1,0 +1,161 @@
+//! The listening node: lets callers in by key, and runs what they ask for.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_proto::driver::accept::{AcceptError, Authorization, Refusal, RefusalStatus, UpgradeRequest};
+use rcs_proto::driver::endpoint::{self, Counts, Endpoint, EndpointConfig, IncomingCall};
+use rcs_proto::driver::listen::{self, Arrival};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::connector::Registry;
+use crate::executor::Executor;
+use crate::key::SharedKey;
+use crate::limits::{ARRIVALS_WAITING, IDLE_CHECK_EVERY, SOCKETS_MAX};
+use crate::pool::Pool;
+use crate::tls::ServerTls;
+
+/// Where the Java server answers; a name or a number may follow (WIRE 1.1, R18).
+const PATH: &str = "/openicf";
+
+/// What a server is made of.
+pub struct Setup {
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// What callers must know.
+    pub key: SharedKey,
+    /// The certificate, if the listener speaks TLS.
+    pub tls: Option<ServerTls>,
+    /// Rhythm of WebSocket pings, if any.
+    pub ping_interval: Option<Duration>,
+    /// What it can run.
+    pub registry: Registry,
+}
+
+/// A node that listens.
+pub struct Server {
+    address: SocketAddr,
+    endpoint: Endpoint,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens, and serves from then on.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on.
+    pub async fn start(setup: Setup) -> io::Result<Self> {
+        let listener = TcpListener::bind(setup.address).await?;
+        let address = listener.local_addr()?;
+        let pool = Pool::new(Executor::new(setup.registry));
+        let config = EndpointConfig {
+            ping_every: setup.ping_interval,
+            ..EndpointConfig::new(EndpointConfig::random_identity())
+        };
+        let endpoint = Endpoint::start(config, Arc::new(Service(pool.clone())));
+        let (arrived, arrivals) = mpsc::channel(ARRIVALS_WAITING);
+        let acceptor = setup.tls.map(|tls| TlsAcceptor::from(tls.config));
+        let door = Door { key: setup.key, places: Arc::new(Semaphore::new(SOCKETS_MAX)) };
+        let decide = move |request: &UpgradeRequest| door.decide(request);
+        let tasks = vec![
+            tokio::spawn(listen::serve(listener, acceptor, decide, arrived)),
+            tokio::spawn(adopt(arrivals, endpoint.clone())),
+            tokio::spawn(sweep(pool)),
+        ];
+        Ok(Self { address, endpoint, tasks })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no further sockets and calls, lets the running calls finish within `limit`, and closes (I03). Gives what was
+    /// left to break off.
+    pub async fn drain(self, limit: Duration) -> Counts {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.endpoint.shut_down(limit).await
+    }
+}
+
+/// What the endpoint calls.
+struct Service(Arc<Pool>);
+
+impl endpoint::Executor for Service {
+    fn connector_infos(&self) -> Bytes {
+        self.0.executor().connector_infos()
+    }
+
+    fn execute(&self, call: IncomingCall) {
+        let pool = self.0.clone();
+        tokio::spawn(async move { pool.execute(call.request, (call.responder, call.watch)).await });
+    }
+}
+
+/// Decides who gets in.
+struct Door {
+    key: SharedKey,
+    places: Arc<Semaphore>,
+}
+
+impl Door {
+    /// As the Java server: any user name with the right key (WIRE 1.1). Better than it: every refusal is a sentence.
+    fn decide(&self, request: &UpgradeRequest) -> Result<OwnedSemaphorePermit, Refusal> {
+        let below = request.path.strip_prefix(PATH);
+        if !below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let sentence = format!("there is nothing here; the connector server is at {PATH}");
+            return Err(Refusal::new(RefusalStatus::NotFound, sentence));
+        }
+        let Authorization::Basic(credentials) = &request.authorization else {
+            let sentence =
+                "Basic authentication is needed: any user name, and the shared key as its password";
+            return Err(Refusal::new(RefusalStatus::Unauthorized, sentence));
+        };
+        if !self.key.admits(credentials.secret.expose()) {
+            let sentence = "the key is wrong: it must be the one that set-key was given at this server";
+            return Err(Refusal::new(RefusalStatus::Forbidden, sentence));
+        }
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            let sentence = format!("this server has {SOCKETS_MAX} sockets open, and takes no more");
+            Refusal::new(RefusalStatus::Unavailable, sentence)
+        })
+    }
+}
+
+/// Hands accepted sockets to the endpoint, and logs how they come and go.
+async fn adopt(mut arrivals: mpsc::Receiver<Arrival<OwnedSemaphorePermit>>, endpoint: Endpoint) {
+    while let Some(Arrival { peer, outcome }) = arrivals.recv().await {
+        match outcome {
+            Ok((socket, _, place)) => {
+                tracing::info!(%peer, "a caller's socket is open");
+                let ended = endpoint.adopt(socket);
+                tokio::spawn(async move {
+                    let _place = place;
+                    match ended.await {
+                        Ok(reason) => tracing::info!(%peer, %reason, "a caller's socket has ended"),
+                        Err(_) => tracing::info!(%peer, "a caller's socket has ended"),
+                    }
+                });
+            }
+            // Health checks of load balancers come and go like this every few seconds.
+            Err(AcceptError::Closed) => tracing::debug!(%peer, "a connection without a request"),
+            Err(error) => tracing::warn!(%peer, %error, "a connection was turned away"),
+        }
+    }
+}
+
+async fn sweep(pool: Arc<Pool>) {
+    let mut ticks = tokio::time::interval(IDLE_CHECK_EVERY);
+    loop {
+        ticks.tick().await;
+        pool.drop_idle();
+    }
+}

@@ -1,0 +1,10 @@
+//! The `rcs-node` program from outside.
+
+mod caller;
+mod check;
+mod csv_calls;
+mod serve;
+mod serving;
+mod set_key;
+mod support;
+mod tls_store;

@@ -1,0 +1,58 @@
+//! Key stores made by the real keytool (S06, P21-P26); said to be skipped where there is no Java.
+
+use crate::support::{SERVER_SAMPLE, Scratch, keytool, run, text};
+
+/// The walk-through of the vendor's page: a self-signed EC key pair in PKCS12. RSA likewise.
+#[test]
+fn stores_of_the_real_keytool_load() {
+    for algorithm in
+        [&["-keyalg", "EC"][..], &["-keyalg", "EC", "-groupname", "secp521r1"], &["-keyalg", "RSA"]]
+    {
+        let scratch = Scratch::new();
+        let file = scratch.file("conf/ConnectorServer.properties", SERVER_SAMPLE);
+        let store = scratch.file("security/readme", "").with_file_name("keyStore.pkcs12");
+        let pair = ["-genkeypair", "-alias", "icf-rcs", "-dname", "CN=icf.example.com,O=Example Corp,C=FR"];
+        let place = ["-keystore", text(&store), "-storetype", "PKCS12", "-storepass", "changeit"];
+        if keytool(&[&pair[..], algorithm, &place].concat()).is_none() {
+            return;
+        }
+        let ran = run(&["check", text(&file), "--dev"], b"");
+        assert_eq!(ran.code, 0, "{algorithm:?}: {ran:?}");
+        assert!(ran.stdout.contains("icf.example.com") && ran.stdout.contains("icf-rcs"), "{}", ran.stdout);
+        let wrong = ["check", text(&file), "--dev", "-D", "connectorserver.keyStorePass=wrong!"];
+        let ran = run(&wrong, b"");
+        assert!(ran.code == 65 && ran.stderr.contains("keyStorePass does not open"), "{ran:?}");
+        assert!(!ran.stderr.contains("wrong!"), "{ran:?}");
+    }
+}
+
+/// A trust store has no key of its own.
+#[test]
+fn a_store_without_a_key_is_refused() {
+    let scratch = Scratch::new();
+    let [own, certificate, trust] = ["own.p12", "own.der", "security/keyStore.pkcs12"]
+        .map(|name| scratch.file(name, "").with_extension("new"));
+    let [own, certificate, trust] = [text(&own), text(&certificate), text(&trust)];
+    let password = ["-storetype", "PKCS12", "-storepass", "changeit"];
+    let pair = ["-genkeypair", "-keyalg", "EC", "-alias", "a", "-dname", "CN=a", "-keystore", own];
+    if keytool(&[&pair[..], &password].concat()).is_none() {
+        return;
+    }
+    let export = ["-exportcert", "-alias", "a", "-keystore", own, "-file", certificate];
+    keytool(&[&export[..], &password].concat()).expect("it was there a moment ago");
+    let import = ["-importcert", "-noprompt", "-alias", "a", "-keystore", trust, "-file", certificate];
+    keytool(&[&import[..], &password].concat()).expect("it was there a moment ago");
+    let file = scratch.file("ConnectorServer.properties", SERVER_SAMPLE);
+    let store = format!("connectorserver.keyStoreFile={trust}");
+    let ran = run(&["check", text(&file), "--dev", "-D", &store], b"");
+    assert!(ran.code == 65 && ran.stderr.contains("holds no private key"), "{ran:?}");
+}
+
+#[test]
+fn nonsense_is_no_store() {
+    let scratch = Scratch::new();
+    scratch.file("security/keyStore.pkcs12", b"nonsense");
+    let file = scratch.file("conf/ConnectorServer.properties", SERVER_SAMPLE);
+    let ran = run(&["check", text(&file), "--dev"], b"");
+    assert!(ran.code == 65 && ran.stderr.contains("is no usable PKCS12 store"), "{ran:?}");
+}
