@@ -1,6 +1,8 @@
 //! Whole calls to the CSV connector of a started node: every operation, every class of error.
 
 use std::fs;
+use std::net::TcpStream;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::icf::{
@@ -9,6 +11,9 @@ use rcs_proto::icf::{
 };
 use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::{self as m, OperationRequest, OperationResponse};
+
+use rcs_tests::wait::{hold, wait_until};
+use rustix::process::Signal;
 
 use crate::caller::{Answer, Caller};
 use crate::serving::Serving;
@@ -279,14 +284,19 @@ fn what_the_connector_lacks_is_said() {
     assert_eq!(class, "UnsupportedOperationException");
 }
 
+/// More rows than the node and the sockets between can hold back.
+fn many_rows() -> String {
+    let mut rows = "uid,text\n".to_owned();
+    for number in 0..20_000 {
+        rows.push_str(&format!("u{number},{}\n", "x".repeat(1000)));
+    }
+    rows
+}
+
 /// WIRE 5.3: all of a large search, on two sockets, in numbers without a gap; and a cancel that ends one early.
 #[test]
 fn a_large_search_is_complete_and_can_be_cancelled() {
-    let mut rows = "uid,text\n".to_owned();
-    for number in 0..20_000 {
-        rows.push_str(&format!("u{number},{}\n", "x".repeat(200)));
-    }
-    let mut hr = Hr::open(&rows);
+    let mut hr = Hr::open(&many_rows());
     let (found, _) = hr.search(None, &[]).expect("all");
     assert_eq!((found.len(), found.first().map(String::as_str)), (20_000, Some("u0")));
     let mut request = hr.caller.request();
@@ -295,8 +305,40 @@ fn a_large_search_is_complete_and_can_be_cancelled() {
     hr.caller.idm.answer(id);
     hr.caller.idm.socket(0).send(&rcs_proto::frames::cancel(id));
     // Whatever was on its way comes first; the node answers as before.
-    assert_eq!(
-        hr.search(Some(Filter::Equals(Attribute::text("uid", "u7"))), &[]).expect("one").0,
-        uids(&["u7"])
-    );
+    let one = Filter::Equals(Attribute::text("uid", "u7"));
+    assert_eq!(hr.search(Some(one), &[]).expect("one").0, uids(&["u7"]));
+}
+
+/// P13, I03: a caller that stops reading for long gets every row of its search (a Java server would cut it short, WIRE 5.3),
+/// short calls run meanwhile, and a node that is told to end meanwhile lets the search finish first.
+#[test]
+fn a_stalled_search_is_neither_cut_short_nor_broken_off_by_a_drain() {
+    let mut hr = Hr::open(&many_rows());
+    let mut slow = Caller::connect(hr.node.address, 0);
+    let socket = slow.idm.dial_with_receive_buffer(4096);
+    slow.idm.shake_hands(&socket);
+    let mut request = hr.caller.request();
+    request.search = Some(m::SearchOpRequest { object_class: account(), ..Default::default() });
+    let id = slow.idm.call(&request);
+    slow.idm.answer(id);
+    socket.stall();
+    let mut answered = 0;
+    hold("short calls are answered while a search is stalled", Duration::from_secs(2), || {
+        answered += 1;
+        hr.unary(|request| request.validate = Some(m::ValidateOpRequest {})).is_ok()
+    });
+    assert!(answered > 10, "{answered} calls");
+    hr.node.process.signal(Signal::TERM);
+    wait_until("the node takes no more sockets", Duration::from_secs(5), || {
+        TcpStream::connect(hr.node.address).is_err()
+    });
+    assert!(hr.node.process.is_running(), "a call is open");
+    socket.read_on();
+    let answer = slow.finish(id);
+    let end = answer.last.expect("an end").search.expect("an end of a search");
+    // The first object was taken above.
+    assert_eq!((end.sequence, answer.items.len()), (20_000, 19_999));
+    assert!(end.result.is_some());
+    let status = hr.node.process.wait(Duration::from_secs(5));
+    assert_eq!(status.code(), Some(0));
 }

@@ -7,4 +7,5 @@ mod serve;
 mod serving;
 mod set_key;
 mod support;
+mod tls;
 mod tls_store;
