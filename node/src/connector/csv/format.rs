@@ -78,6 +78,9 @@ pub(super) enum TextError {
     /// A quote stands inside a cell that is not quoted.
     #[error("line {0} has a quote inside a cell that is not quoted; quote the cell and double the quote")]
     QuoteInside(u64),
+    /// A common line end stands outside quotes where another one is set: the file has other line ends than it says.
+    #[error("line {0} has a line feed or carriage return outside quotes, and newlineString is another one")]
+    OtherLineEnd(u64),
 }
 
 /// Finds the records of a text, one after the other. Records without any text (empty lines) are skipped.
@@ -130,7 +133,12 @@ impl<'a> Records<'a> {
                 }
                 self.position += self.plain_length();
             }
-            self.text.get(content..self.position).unwrap_or_default().to_owned()
+            let content = self.text.get(content..self.position).unwrap_or_default();
+            // Taken for data it would swallow rows, down to a file of a header alone: every account would seem deleted.
+            if content.contains(['\n', '\r']) {
+                return Err(TextError::OtherLineEnd(self.line));
+            }
+            content.to_owned()
         };
         let value = trim(&value);
         let value = if value.is_empty() { None } else { Some(value.to_owned()) };
@@ -282,8 +290,8 @@ mod tests {
             (
                 "own line end",
                 format(",", '"', "|"),
-                "a,b\n|c,d|",
-                vec![(1, vec!["a", "b"]), (2, vec!["c", "d"])],
+                "a,\"b\nB\"|c,d|",
+                vec![(1, vec!["a", "b\nB"]), (3, vec!["c", "d"])],
             ),
             (
                 "long line end",
@@ -316,6 +324,14 @@ mod tests {
             ("\"a\"\"", TextError::UnclosedQuote(1)),
         ] {
             assert_eq!(read(&plain, text), Err(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_common_line_end_under_another_newline_string_is_never_data() {
+        for text in ["uid,email\na,b\n", "uid\na", "uid,email,\ra,b", "uid,email|\na,b|"] {
+            let records: Result<Vec<_>, _> = Records::new(&format(",", '"', "|"), text, 0).collect();
+            assert!(matches!(records, Err(TextError::OtherLineEnd(_))), "{text:?}");
         }
     }
 

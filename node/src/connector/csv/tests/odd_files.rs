@@ -146,3 +146,14 @@ fn the_last_row_can_be_deleted_and_the_header_stays() {
         rig.connector.test().unwrap();
     }
 }
+
+/// The published connector finds no row here, and a reconciliation would take that for deleted accounts.
+#[test]
+fn a_wrong_line_end_is_an_error_and_not_an_empty_file() {
+    for content in ["uid,email\na,b\n", "uid\na\nb\n", "uid,email\r\na,b"] {
+        let rig = Rig::with(content, &[("newlineString", text("abc"))]);
+        let error = rig.search(None, &none()).unwrap_err();
+        assert_eq!(error.class, ErrorClass::ConnectorIo);
+        assert!(error.message.contains("newlineString"), "{}", error.message);
+    }
+}
