@@ -1,0 +1,155 @@
+//! `rcs-bench compare`: two targets in turns, ABAB, so that what the machine does besides falls on both.
+
+use serde::Serialize;
+
+use crate::cli::CompareArgs;
+use crate::exit::{Exit, Failure};
+use crate::load::{Side, Span};
+use crate::record::{Figures, Quantiles, Record};
+use crate::report;
+
+/// What came out.
+#[derive(Debug, Serialize)]
+pub(crate) struct Comparison {
+    pub(crate) throughput: Throughput,
+    pub(crate) latency: Latency,
+}
+
+/// Closed loop: calls a second, by round.
+#[derive(Debug, Serialize)]
+pub(crate) struct Throughput {
+    pub(crate) direct_rounds: Vec<f64>,
+    pub(crate) via_rounds: Vec<f64>,
+    /// Medians of the rounds.
+    pub(crate) direct: f64,
+    pub(crate) via: f64,
+    /// `via / direct`
+    pub(crate) ratio: f64,
+    pub(crate) direct_figures: Figures,
+    pub(crate) via_figures: Figures,
+}
+
+/// Open loop at one rate for both.
+#[derive(Debug, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) rate: f64,
+    pub(crate) direct: Figures,
+    pub(crate) via: Figures,
+    pub(crate) added_us: Added,
+}
+
+/// What the way through the router adds to each quantile, microseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Added {
+    pub(crate) p50: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    #[serde(rename = "p99.9")]
+    pub(crate) p999: Option<f64>,
+}
+
+/// `rcs-bench compare`
+pub(crate) async fn run(arguments: CompareArgs) -> Result<(), Failure> {
+    let direct = Side::connect(&arguments.direct, &arguments.caller, None, &arguments.work).await?;
+    let via_key = arguments.via_key_file.as_deref();
+    let via = Side::connect(&arguments.via, &arguments.caller, via_key, &arguments.work).await?;
+    let throughput = throughput(&arguments, &direct, &via).await;
+    if throughput.direct == 0.0 || throughput.via == 0.0 {
+        let side = if throughput.direct == 0.0 { "--direct" } else { "--via" };
+        let errors =
+            if throughput.direct == 0.0 { &throughput.direct_figures } else { &throughput.via_figures };
+        return Err(Exit::Unavailable.with(format!("{side} answers nothing but errors: {:?}", errors.errors)));
+    }
+    let rate = arguments.rate.unwrap_or(throughput.direct.min(throughput.via) / 2.0);
+    let latency = latency(&arguments, &direct, &via, rate).await?;
+    direct.close().await;
+    via.close().await;
+    let comparison = Comparison { throughput, latency };
+    report::comparison(&arguments, &comparison)?;
+    match arguments.require_ratio {
+        Some(least) if comparison.throughput.ratio < least => Err(Exit::Unavailable
+            .with(format!("the ratio {:.3} is below the required {least}", comparison.throughput.ratio))),
+        _ => Ok(()),
+    }
+}
+
+fn span(arguments: &CompareArgs) -> Span {
+    Span { warmup: arguments.warmup, measured: arguments.turn }
+}
+
+async fn throughput(arguments: &CompareArgs, direct: &Side, via: &Side) -> Throughput {
+    let (mut totals, mut rates) = ([Record::default(), Record::default()], [Vec::new(), Vec::new()]);
+    for round in 1..=arguments.rounds {
+        for (at, side) in [direct, via].into_iter().enumerate() {
+            let record = side.closed_loop(arguments.concurrency, span(arguments)).await;
+            rates[at].push(record.figures().rate);
+            totals[at].merge(&record);
+        }
+        eprintln!(
+            "throughput, round {round} of {}: {:.0} direct, {:.0} via",
+            arguments.rounds,
+            last(&rates[0]),
+            last(&rates[1])
+        );
+    }
+    let [direct_rounds, via_rounds] = rates;
+    let [direct_total, via_total] = totals;
+    let (direct, via) = (median(&direct_rounds), median(&via_rounds));
+    Throughput {
+        direct_rounds,
+        via_rounds,
+        direct,
+        via,
+        ratio: if direct > 0.0 { via / direct } else { 0.0 },
+        direct_figures: direct_total.figures(),
+        via_figures: via_total.figures(),
+    }
+}
+
+async fn latency(arguments: &CompareArgs, direct: &Side, via: &Side, rate: f64) -> Result<Latency, Failure> {
+    let mut totals = [Record::default(), Record::default()];
+    for round in 1..=arguments.rounds {
+        for (total, side) in totals.iter_mut().zip([direct, via]) {
+            total.merge(&side.open_loop(rate, span(arguments)).await?);
+        }
+        eprintln!("latency at {rate:.0} calls/s, round {round} of {}", arguments.rounds);
+    }
+    let [direct, via] = totals.map(|record| record.figures());
+    let added_us = added(&direct.latency_us, &via.latency_us);
+    Ok(Latency { rate, direct, via, added_us })
+}
+
+fn added(direct: &Quantiles, via: &Quantiles) -> Added {
+    let minus = |via: Option<f64>, direct: Option<f64>| Some(((via? - direct?) * 10.0).round() / 10.0);
+    Added {
+        p50: minus(via.p50, direct.p50),
+        p99: minus(via.p99, direct.p99),
+        p999: minus(via.p999, direct.p999),
+    }
+}
+
+fn last(rates: &[f64]) -> f64 {
+    rates.last().copied().unwrap_or_default()
+}
+
+fn median(rates: &[f64]) -> f64 {
+    let mut sorted = rates.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => 0.0,
+        count if count % 2 == 1 => sorted[count / 2],
+        count => (sorted[count / 2 - 1] + sorted[count / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_and_even_rounds() {
+        for (rates, expected) in [(&[][..], 0.0), (&[3.0], 3.0), (&[9.0, 1.0, 5.0], 5.0), (&[4.0, 2.0], 3.0)]
+        {
+            assert_eq!(median(rates), expected, "{rates:?}");
+        }
+    }
+}

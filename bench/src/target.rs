@@ -1,0 +1,136 @@
+//! Where to connect, and with which key.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcs_proto::driver::accept::Credentials;
+use rcs_proto::driver::dial::{DialTarget, DialTls};
+use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
+use rcs_proto::icf::Secret;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::cli::CallerArgs;
+use crate::exit::{Exit, Failure};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rhythm of pings: a frozen target is noticed within three of them.
+const PING_EVERY: Duration = Duration::from_secs(2);
+
+/// Opens the sockets to `url`.
+pub(crate) async fn connect(
+    url: &str,
+    arguments: &CallerArgs,
+    key_file: Option<&Path>,
+) -> Result<Caller, Failure> {
+    let target = dial_target(url, arguments, key_file)?;
+    let mut config = EndpointConfig::new(EndpointConfig::random_identity());
+    config.ping_every = Some(PING_EVERY);
+    Caller::connect(target, arguments.sockets as usize, config)
+        .await
+        .map_err(|error| Exit::Unavailable.with(format!("{url}: {error}")))
+}
+
+fn dial_target(url: &str, arguments: &CallerArgs, key_file: Option<&Path>) -> Result<DialTarget, Failure> {
+    let Address { tls, host, port, path } = parse(url)
+        .ok_or_else(|| Exit::Usage.with(format!("{url}: a URL like ws://HOST:PORT/openicf is needed")))?;
+    let secret = key(arguments, key_file)?;
+    let tls = if tls { Some(trust(arguments.ca_file.as_deref())?) } else { None };
+    Ok(DialTarget {
+        host,
+        port,
+        path,
+        tls,
+        credentials: Credentials { principal: arguments.principal.clone(), secret },
+        connect_timeout: CONNECT_TIMEOUT,
+    })
+}
+
+fn key(arguments: &CallerArgs, key_file: Option<&Path>) -> Result<Secret<String>, Failure> {
+    match (key_file.or(arguments.key_file.as_deref()), &arguments.key) {
+        (Some(file), _) => secret_in(file),
+        (None, Some(key)) => Ok(Secret::new(key.clone())),
+        (None, None) => Err(Exit::Usage.with("give the shared key with --key-file, or in RCS_BENCH_KEY")),
+    }
+}
+
+/// The first line of a file that holds nothing but a secret.
+pub(crate) fn secret_in(file: &Path) -> Result<Secret<String>, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Exit::BadData.with(format!("{} cannot be read: {error}", file.display())))?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn trust(ca_file: Option<&Path>) -> Result<DialTls, Failure> {
+    let file =
+        ca_file.ok_or_else(|| Exit::Usage.with("wss needs --ca-file with the certificates to trust"))?;
+    let bad = |error: &dyn std::fmt::Display| Exit::BadData.with(format!("{}: {error}", file.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))? {
+        roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(DialTls { config: Arc::new(config), server_name: None })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Address {
+    tls: bool,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+/// `ws://host[:port][/path]`; `http` and `https` are aliases (WIRE 1.1).
+fn parse(url: &str) -> Option<Address> {
+    let (scheme, rest) = url.split_once("://")?;
+    let tls = match scheme.to_ascii_lowercase().as_str() {
+        "ws" | "http" => false,
+        "wss" | "https" => true,
+        _ => return None,
+    };
+    let at = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(at);
+    let path = if path.is_empty() { "/openicf" } else { path };
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => {
+            let (host, port) = v6.split_once(']')?;
+            (host, port.strip_prefix(':'))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let default = if tls { 443 } else { 80 };
+    let port = port.map_or(Some(default), |port| port.parse().ok())?;
+    let usable = !host.is_empty() && !authority.contains('@');
+    usable.then(|| Address { tls, host: host.to_owned(), port, path: path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let address = |tls, host: &str, port, path: &str| {
+            Some(Address { tls, host: host.to_owned(), port, path: path.to_owned() })
+        };
+        for (url, expected) in [
+            ("ws://h:8759/openicf/hr", address(false, "h", 8759, "/openicf/hr")),
+            ("ws://h:8759", address(false, "h", 8759, "/openicf")),
+            ("wss://h/x?y=z", address(true, "h", 443, "/x?y=z")),
+            ("http://[::1]:80/", address(false, "::1", 80, "/")),
+            ("WS://h", address(false, "h", 80, "/openicf")),
+            ("ws://", None),
+            ("ws://h:port", None),
+            ("ws://user:key@h", None),
+            ("h:8759", None),
+            ("ftp://h", None),
+        ] {
+            assert_eq!(parse(url), expected, "{url}");
+        }
+    }
+}
