@@ -2,5 +2,15 @@
 //! for each test that was skipped.
 
 mod answers;
+mod balance;
+mod defects;
 mod direct;
+mod events;
+mod kill;
+mod loss;
+mod passthrough;
+mod refusals;
 mod rig;
+mod site;
+mod stream;
+mod through;

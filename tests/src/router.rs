@@ -1,11 +1,11 @@
 //! The rcs-router binary as a process.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, http_get};
 use crate::process::Process;
 use crate::wait::wait_until;
 use crate::workspace;
@@ -63,6 +63,11 @@ impl Router {
     /// True if the router calls this member up.
     pub fn is_up(&self, group: &str, member: &str) -> bool {
         self.metrics().sum("rcs_member_up", &[("group", group), ("member", member)]) == 1.0
+    }
+
+    /// What `/readyz` says, false if nobody answers.
+    pub fn is_ready(&self) -> bool {
+        TcpStream::connect(self.admin).is_ok() && http_get(self.admin, "/readyz").0 == 200
     }
 
     /// Waits until all these members are up.

@@ -45,7 +45,17 @@ pub fn binary(name: &str) -> PathBuf {
 
 fn build() {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).args(["build", "--quiet", "--bins", "-p", "rcs-router", "-p", "rcs-node"]);
+    cargo.current_dir(root()).args([
+        "build",
+        "--quiet",
+        "--bins",
+        "-p",
+        "rcs-router",
+        "-p",
+        "rcs-node",
+        "-p",
+        "rcs-bench",
+    ]);
     if profile_dir().ends_with("release") {
         cargo.arg("--release");
     }
