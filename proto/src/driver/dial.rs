@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
@@ -86,7 +86,10 @@ pub enum DialError {
     /// TLS was dialled, and the peer answered something else.
     #[error("the peer does not speak TLS; clear useSSL here, or give the peer a key store")]
     PlainPeer,
-    /// No TLS was dialled, and the peer answered with TLS or hung up without a word.
+    /// The peer hung up on our TLS hello, or let the time pass.
+    #[error("the peer does not answer the TLS hello; if it has no TLS, clear useSSL here")]
+    NoTlsAnswer,
+    /// No TLS was dialled, and the peer answered with TLS.
     #[error("the peer answers with TLS; set useSSL here")]
     TlsPeer,
     /// The TLS handshake failed: a certificate, a name, a version.
@@ -137,16 +140,15 @@ pub async fn dial(target: &DialTarget) -> Result<(WebSocket, SocketAddr), DialEr
     let key = generate_key();
     let request = request(target, &key)?;
     let (stream, peer) = connect(target).await?;
-    let upgrade = async {
-        match &target.tls {
-            Some(tls) => {
-                upgrade(MaybeTls::Tls(Box::new(start_tls(stream, target, tls).await?)), target, request, &key)
-                    .await
-            }
-            None => upgrade(MaybeTls::Plain(stream), target, request, &key).await,
+    let deadline = Instant::now() + target.connect_timeout;
+    let stream = match &target.tls {
+        None => MaybeTls::Plain(stream),
+        Some(tls) => {
+            let stream = timeout_at(deadline, start_tls(stream, target, tls)).await;
+            MaybeTls::Tls(Box::new(stream.unwrap_or(Err(DialError::NoTlsAnswer))?))
         }
     };
-    match timeout(target.connect_timeout, upgrade).await {
+    match timeout_at(deadline, upgrade(stream, target, request, &key)).await {
         Ok(result) => result.map(|socket| (socket, peer)),
         Err(_) => Err(DialError::NoAnswer { path: target.path.clone(), limit: target.connect_timeout }),
     }
@@ -193,7 +195,9 @@ async fn start_tls(
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match inner {
             Some(rustls::Error::InvalidMessage(_)) => DialError::PlainPeer,
-            _ => DialError::Tls(error),
+            // An alert or a complaint about a certificate comes as an error of rustls.
+            None => DialError::NoTlsAnswer,
+            Some(_) => DialError::Tls(error),
         }
     })
 }

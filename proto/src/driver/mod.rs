@@ -13,6 +13,8 @@ pub mod listen;
 pub mod oversize;
 pub mod socket;
 #[cfg(test)]
+mod tls_tests;
+#[cfg(test)]
 mod upgrade_tests;
 mod writer;
 
