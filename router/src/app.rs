@@ -11,13 +11,14 @@ use rcs_core::view::View;
 use rustls::ClientConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::access::Access;
 pub use crate::access::{AccessError, Mode};
 use crate::clock::Clock;
 use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
-use crate::document::{self, Accepted, Document, Tls};
+use crate::document::{self, Document, Tls};
 use crate::owner::Owner;
 use crate::trust;
 pub use crate::trust::TrustError;
@@ -78,7 +79,7 @@ pub enum AppError {
 struct Checked {
     access: Access,
     document: Document,
-    accepted: Accepted,
+    view: Arc<View>,
     dialler_tls: Option<Arc<ClientConfig>>,
 }
 
@@ -101,28 +102,39 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     outcome
 }
 
-/// Says what a provider file means, without binding or dialling anything. The callers' key is checked if there is one.
-///
-/// # Errors
-/// [`AppError`], as [`serve`] would have it.
+/// What [`check`] found.
+#[derive(Debug)]
+pub struct Checkup {
+    /// All there is to say about the provider file, if it could be read.
+    pub reading: Option<Reading>,
+    /// What would keep [`serve`] from running.
+    pub outcome: Result<(), AppError>,
+}
+
+/// Looks at a provider file without binding or dialling anything. The callers' key is checked if there is one.
 pub fn check(
     provider: &Path,
     caller_key_file: Option<&Path>,
     trust_store: Option<&Path>,
     mode: Mode,
-) -> Result<Reading, AppError> {
-    let (mut document, _) = open_document(provider, trust_store)?;
-    if caller_key_file.is_some() {
-        Access::load(caller_key_file, mode)?;
+) -> Checkup {
+    let mut document = match open_document(provider, trust_store) {
+        Ok((document, _)) => document,
+        Err(error) => return Checkup { reading: None, outcome: Err(error) },
+    };
+    let loaded = document.load().map(drop).map_err(AppError::from);
+    let key = caller_key_file.map(|file| Access::load(Some(file), mode)).transpose();
+    Checkup {
+        reading: document.reading().cloned(),
+        outcome: loaded.and(key.map(drop).map_err(AppError::from)),
     }
-    Ok(document.load()?.reading)
 }
 
 fn validate(options: &Options) -> Result<Checked, AppError> {
     let (mut document, dialler_tls) = open_document(&options.provider, options.trust_store.as_deref())?;
     let access = Access::load(options.caller_key_file.as_deref(), options.mode)?;
-    let accepted = document.load()?;
-    Ok(Checked { access, document, accepted, dialler_tls })
+    let view = document.load()?;
+    Ok(Checked { access, document, view, dialler_tls })
 }
 
 fn open_document(
@@ -139,7 +151,7 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
 }
 
 async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
-    let Checked { access, document, accepted, dialler_tls } = checked;
+    let Checked { access, document, view: first_view, dialler_tls } = checked;
     let listen = callers.local_addr().map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
@@ -149,25 +161,35 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
     let (published, view) = watch::channel(Arc::<View>::default());
     let (recorder, scraper) = metrics::new();
     let world = World::new(socket_events, Dialler::new(dialler_tls, control.clone()), recorder);
-    let owner = tokio::spawn(Owner::new(world, Clock::start(), events, requests, published).run());
+    let mut owner = tokio::spawn(Owner::new(world, Clock::start(), events, requests, published).run());
 
-    accepted.log_warnings();
-    control.send(Request::View(Arc::clone(&accepted.view))).await;
+    document.log_warnings();
+    control.send(Request::View(Arc::clone(&first_view))).await;
     let _admin = admin::start(admin, control.clone(), scraper).map_err(system("start the admin API"))?;
-    let follower = tokio::spawn(document::follow(document, accepted.view, control.clone()));
+    let follower = tokio::spawn(document::follow(document, first_view, control.clone()));
     let listener = listen_on(callers, access, view, control.clone()).map_err(system("listen for callers"))?;
     announce(listen, admin_address);
 
-    signals.next().await;
+    tokio::select! {
+        ended = &mut owner => return owner_ended(ended),
+        () = signals.next() => {}
+    }
     tracing::info!("draining: no new calls, those in flight go on; another signal ends at once");
     listener.abort();
     follower.abort();
     control.send(Request::Drain).await;
     tokio::select! {
-        ended = owner => ended.map_err(|error| AppError::System { what: "keep the routing loop", source: io::Error::other(error) })?,
-        () = signals.next() => tracing::warn!("ended at once by a second signal"),
+        ended = owner => owner_ended(ended),
+        () = signals.next() => {
+            tracing::warn!("ended at once by a second signal");
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+/// It ends by itself only when it has drained.
+fn owner_ended(ended: Result<(), JoinError>) -> Result<(), AppError> {
+    ended.map_err(|error| AppError::System { what: "keep the routing loop", source: io::Error::other(error) })
 }
 
 fn listen_on(
@@ -175,7 +197,7 @@ fn listen_on(
     access: Access,
     view: watch::Receiver<Arc<View>>,
     control: Control,
-) -> io::Result<tokio::task::JoinHandle<()>> {
+) -> io::Result<JoinHandle<()>> {
     callers.set_nonblocking(true)?;
     let callers = tokio::net::TcpListener::from_std(callers)?;
     Ok(tokio::spawn(downstream::serve(callers, access, view, control)))

@@ -36,6 +36,8 @@ pub(crate) struct Document {
     book: NameBook,
     /// What was there when it was last looked at, good or bad.
     seen: Option<Content>,
+    /// All there is to say about that.
+    reading: Option<Reading>,
 }
 
 /// What the file holds, or that it cannot be read.
@@ -43,15 +45,6 @@ pub(crate) struct Document {
 enum Content {
     Text(Vec<u8>),
     Unreadable(String),
-}
-
-/// A document that can be used.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    /// What it asks for.
-    pub(crate) view: Arc<View>,
-    /// All that there is to say about it.
-    pub(crate) reading: Reading,
 }
 
 /// Why a document cannot be used. Its text names every fault, with what to do; keys are never shown.
@@ -93,41 +86,56 @@ impl Document {
     /// Names a file; nothing is read yet.
     pub(crate) fn new(path: &Path, tls: Tls) -> Self {
         let (path, book) = (path.to_owned(), NameBook::new());
-        Self { path, tls, properties: environment(), book, seen: None }
+        Self { path, tls, properties: environment(), book, seen: None, reading: None }
     }
 
     /// Reads the file.
     ///
     /// # Errors
     /// [`DocumentError`]
-    pub(crate) fn load(&mut self) -> Result<Accepted, DocumentError> {
+    pub(crate) fn load(&mut self) -> Result<Arc<View>, DocumentError> {
         let content = read(&self.path);
-        let outcome = self.judge(&content);
+        self.take_in(content)
+    }
+
+    /// All that there is to say about what was read last, if it could be read.
+    pub(crate) fn reading(&self) -> Option<&Reading> {
+        self.reading.as_ref()
+    }
+
+    /// Puts what is worth a warning into the log.
+    pub(crate) fn log_warnings(&self) {
+        for finding in self.reading.iter().flat_map(|reading| reading.of(Severity::Warning)) {
+            tracing::warn!("provider file: {finding}");
+        }
+    }
+
+    /// Reads the file; `None` if it is what it was.
+    fn reload(&mut self) -> Option<Result<Arc<View>, DocumentError>> {
+        let content = read(&self.path);
+        (self.seen.as_ref() != Some(&content)).then(|| self.take_in(content))
+    }
+
+    fn take_in(&mut self, content: Content) -> Result<Arc<View>, DocumentError> {
+        let outcome = match &content {
+            Content::Text(text) => {
+                let reading = provider::read(text, &self.properties);
+                let outcome = self.judge(&reading);
+                self.reading = Some(reading);
+                outcome
+            }
+            Content::Unreadable(reason) => {
+                self.reading = None;
+                Err(DocumentError::Unreadable { path: self.path.clone(), reason: reason.clone() })
+            }
+        };
         self.seen = Some(content);
         outcome
     }
 
-    /// Reads the file; `None` if it is what it was.
-    fn reload(&mut self) -> Option<Result<Accepted, DocumentError>> {
-        let content = read(&self.path);
-        if self.seen.as_ref() == Some(&content) {
-            return None;
-        }
-        let outcome = self.judge(&content);
-        self.seen = Some(content);
-        Some(outcome)
-    }
-
-    fn judge(&mut self, content: &Content) -> Result<Accepted, DocumentError> {
-        let text = match content {
-            Content::Text(text) => text,
-            Content::Unreadable(reason) => {
-                return Err(DocumentError::Unreadable { path: self.path.clone(), reason: reason.clone() });
-            }
-        };
-        let reading = provider::read(text, &self.properties);
-        let faulty =
-            |faults: Vec<String>| DocumentError::Faulty { path: self.path.clone(), faults: Faults(faults) };
+    fn judge(&mut self, reading: &Reading) -> Result<Arc<View>, DocumentError> {
+        let path = self.path.clone();
+        let faulty = |faults: Vec<String>| DocumentError::Faulty { path, faults: Faults(faults) };
         let Some(provider) = &reading.provider else {
             return Err(faulty(reading.of(Severity::Error).map(ToString::to_string).collect()));
         };
@@ -136,8 +144,7 @@ impl Document {
             return Err(faulty(untrusted));
         }
         let view = provider.view(&mut self.book);
-        let view = view.map_err(|errors| faulty(errors.iter().map(ViewError::to_string).collect()))?;
-        Ok(Accepted { view: Arc::new(view), reading })
+        view.map(Arc::new).map_err(|errors| faulty(errors.iter().map(ViewError::to_string).collect()))
     }
 
     /// Members that want TLS although nobody is trusted.
@@ -160,15 +167,6 @@ impl Document {
     }
 }
 
-impl Accepted {
-    /// Puts what is worth a warning into the log.
-    pub(crate) fn log_warnings(&self) {
-        for finding in self.reading.of(Severity::Warning) {
-            tracing::warn!("provider file: {finding}");
-        }
-    }
-}
-
 /// Looks at the file for ever, and hands each good change to the owner. A bad one changes nothing, and is told once.
 pub(crate) async fn follow(mut document: Document, mut current: Arc<View>, control: Control) {
     let mut ticks = interval(FOLLOW_EVERY);
@@ -179,17 +177,18 @@ pub(crate) async fn follow(mut document: Document, mut current: Arc<View>, contr
             let outcome = document.reload();
             (document, outcome)
         });
-        let outcome;
-        (document, outcome) = look.await.expect("reading a document does not panic");
+        // Only the end of the process takes the look away.
+        let Ok((back, outcome)) = look.await else { return };
+        document = back;
         match outcome {
             None => {}
             Some(Err(error)) => tracing::error!("{error}\nnothing was changed"),
-            Some(Ok(accepted)) if accepted.view == current => {
+            Some(Ok(view)) if view == current => {
                 tracing::info!("the provider file was written, and says the same as before");
             }
-            Some(Ok(accepted)) => {
-                accepted.log_warnings();
-                current = accepted.view;
+            Some(Ok(view)) => {
+                document.log_warnings();
+                current = view;
                 let (members, groups) = (current.members().len(), current.groups().len());
                 tracing::info!(members, groups, "the provider file changed, and is in force now");
                 control.send(Request::View(Arc::clone(&current))).await;
@@ -259,8 +258,8 @@ mod tests {
         assert!(f.document.reload().is_none(), "a fault is told once");
         f.write(&provider(2, "false"));
         let second = f.document.reload().unwrap().unwrap();
-        assert_ne!(first.view, second.view);
-        assert_eq!(first.view.members()[0].id, second.view.members()[0].id, "the same name, the same id");
+        assert_ne!(first, second);
+        assert_eq!(first.members()[0].id, second.members()[0].id, "the same name, the same id");
     }
 
     #[test]

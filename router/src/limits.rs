@@ -25,12 +25,17 @@ pub(crate) const OWNER_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 pub(crate) const ADMIN_REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// Admin requests at a time; further ones are answered 503 at once.
 pub(crate) const ADMIN_REQUESTS_MAX: usize = 32;
+/// Admin connections at a time; further ones wait to be taken.
+pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 128;
+/// Time an admin connection may be silent: longer than the usual pause between two scrapes.
+pub(crate) const ADMIN_IDLE_MAX: Duration = Duration::from_secs(75);
 
 const _: () = {
     assert!(
         SESSION_BACKLOG_BYTES_MAX + FRAME_BYTES_MAX < DRIVER_BACKLOG_BYTES_MAX,
         "the engine gives up first"
     );
+    assert!(ADMIN_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
     assert!(CLOSE_WAIT.as_millis() >= rcs_proto::driver::limits::CLOSE_DEADLINE.as_millis());
 };

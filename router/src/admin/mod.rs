@@ -1,6 +1,7 @@
 //! The admin address: probes, metrics and state over HTTP, on a thread and runtime of its own, so that a busy data plane cannot
 //! starve them, nor they it.
 
+mod bounded;
 mod health;
 mod members;
 
@@ -21,6 +22,7 @@ use tower::load_shed::LoadShedLayer;
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 
+use self::bounded::Bounded;
 use crate::control::Control;
 use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
 use crate::metrics::Scraper;
@@ -50,7 +52,7 @@ pub(crate) fn start(listener: TcpListener, control: Control, scraper: Scraper) -
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::select! {
-            served = axum::serve(listener, service) => served,
+            served = axum::serve(Bounded::new(listener), service) => served,
             _ = stopped => Ok(()),
         }
     };

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rcs_core::provider::Severity;
 use rcs_core::provider::report::Report;
 
 use super::exit::Exit;
-use crate::app::{self, Mode};
+use crate::app::{self, AppError, Mode};
 
 /// Say what a provider document means here, and everything that is wrong with it; nothing is bound or dialled.
 #[derive(Debug, Args)]
@@ -27,19 +28,25 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
     let mode = if arguments.dev { Mode::Development } else { Mode::Production };
-    match app::check(
-        &arguments.provider,
-        arguments.caller_key_file.as_deref(),
-        arguments.trust_store.as_deref(),
-        mode,
-    ) {
-        Ok(reading) => {
-            print!("{}", Report(&reading));
-            Exit::Ok
-        }
+    let (key_file, trust_store) = (arguments.caller_key_file.as_deref(), arguments.trust_store.as_deref());
+    let checkup = app::check(&arguments.provider, key_file, trust_store, mode);
+    if let Some(reading) = &checkup.reading {
+        print!("{}", Report(reading));
+    }
+    match &checkup.outcome {
+        Ok(()) => Exit::Ok,
         Err(error) => {
-            eprintln!("rcs-router: {error}");
-            Exit::from(&error)
+            let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
+            match error {
+                AppError::Document(_) if shown > 0 => {
+                    eprintln!(
+                        "rcs-router: {} cannot be used: see the errors above",
+                        arguments.provider.display()
+                    );
+                }
+                _ => eprintln!("rcs-router: {error}"),
+            }
+            Exit::from(error)
         }
     }
 }
