@@ -9,7 +9,6 @@ use rcs_core::limits::EVENT_QUEUE_MAX;
 use rcs_core::provider::Reading;
 use rcs_core::view::View;
 use rustls::ClientConfig;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 
@@ -20,6 +19,7 @@ use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
 use crate::document::{self, Document, Tls};
 use crate::owner::Owner;
+use crate::shutdown::Signals;
 use crate::trust;
 pub use crate::trust::TrustError;
 use crate::upstream::Dialler;
@@ -211,23 +211,4 @@ fn announce(listen: SocketAddr, admin: SocketAddr) {
 
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> AppError {
     move |source| AppError::System { what, source }
-}
-
-/// The signals that end the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

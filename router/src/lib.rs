@@ -3,7 +3,7 @@
 //! Way of a call: `downstream` (an IDM's upgrade is judged) ▸ `owner` (the one task that holds the engine) ▸ `world` (the
 //! engine's effects) ▸ `upstream` (members are dialled) and back. [`app`] puts the parts together. Beside the way: `document`
 //! follows the provider file, `admin` answers probes and scrapes from a runtime of its own, `metrics` counts, [`cli`] is the
-//! command line.
+//! command line, `demo` shows the whole with processes of its own.
 //!
 //! This crate must NOT know: how a call is balanced or what happens after a failure (`rcs_core`), or how bytes are laid out
 //! (`rcs_proto`).
@@ -14,12 +14,14 @@ pub mod app;
 pub mod cli;
 mod clock;
 mod control;
+mod demo;
 mod document;
 mod downstream;
 mod limits;
 mod logging;
 mod metrics;
 mod owner;
+mod shutdown;
 mod trust;
 mod upstream;
 mod world;

@@ -29,6 +29,12 @@ pub(crate) const ADMIN_REQUESTS_MAX: usize = 32;
 pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 128;
 /// Time an admin connection may be silent: longer than the usual pause between two scrapes.
 pub(crate) const ADMIN_IDLE_MAX: Duration = Duration::from_secs(75);
+/// Time a process of the demo has to come up, and the router to have all its members.
+pub(crate) const DEMO_START_MAX: Duration = Duration::from_secs(5);
+/// Time a process of the demo has to go by itself.
+pub(crate) const DEMO_END_MAX: Duration = Duration::from_secs(2);
+/// Bytes of an answer of the admin address that the demo reads.
+pub(crate) const DEMO_ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = {
     assert!(

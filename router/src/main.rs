@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rcs_router::cli::main()
+    rcs_router::cli::run(std::env::args_os())
 }

@@ -1,15 +1,17 @@
 //! The command line: what is asked for, and the exit code that tells how it went.
 
 mod check;
+mod demo;
 mod exit;
 mod serve;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use exit::Exit;
 
+use crate::demo::{ChildArguments, run_child};
 use crate::logging;
 
 /// Routes OpenICF calls from identity systems to groups of remote connector servers.
@@ -31,25 +33,31 @@ struct Cli {
 enum Command {
     Serve(serve::Arguments),
     Check(check::Arguments),
+    Demo(demo::Arguments),
+    /// A process of the demo.
+    #[command(hide = true)]
+    DemoChild(ChildArguments),
 }
 
-/// The whole program.
-pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+/// The whole program, with these arguments, its name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, on standard output; the rest is usage. A closed stream is nobody's concern.
             let _ = error.print();
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked { Exit::Ok } else { Exit::Usage }.into();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
     };
-    logging::start(cli.log_format);
-    let exit = match cli.command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Check(arguments) => check::run(&arguments),
-    };
-    exit.into()
+    match cli.command {
+        Command::Serve(arguments) => {
+            logging::start(cli.log_format);
+            serve::run(arguments).into()
+        }
+        Command::Check(arguments) => check::run(&arguments).into(),
+        Command::Demo(arguments) => demo::run(&arguments).into(),
+        Command::DemoChild(arguments) => run_child(arguments, run),
+    }
 }
 
 #[cfg(test)]

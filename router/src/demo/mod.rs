@@ -1,0 +1,173 @@
+//! `rcs-router demo`: a router and three nodes as processes of their own, users read through the group, one node killed in the
+//! middle of it. What it prints was counted, and it fails if a promise was broken.
+//!
+//! Way: `files` (what the processes read) ▸ `children` (the processes) ▸ `idm` (the caller) ▸ `load` (reads, and the kill) ▸
+//! `verdict` (the table, and what was promised).
+
+mod child;
+mod children;
+mod files;
+mod http;
+mod idm;
+mod load;
+mod verdict;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use child::{ChildArguments, run_child};
+
+use self::children::{Children, Node, Router};
+use self::files::{Files, GROUP};
+use self::idm::{Idm, User};
+use crate::limits::DEMO_START_MAX;
+use crate::shutdown::Signals;
+
+/// What happens after the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Everything ends.
+    End,
+    /// The killed node is started again, and everything stays up until a signal.
+    Stay,
+}
+
+/// Why a demo did not show what it should.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DemoError {
+    /// Files or processes could not be made.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A process did not come up.
+    #[error("{name} did not start: {reason}")]
+    NotStarted {
+        /// The process.
+        name: String,
+        /// What is known.
+        reason: String,
+    },
+    /// The users could not be read.
+    #[error("the users of hr.csv could not be read through the group: {0}")]
+    NotRead(String),
+    /// Something was promised and not kept.
+    #[error("broken: {}", .0.join("; "))]
+    Broken(Vec<String>),
+    /// A signal came before the end.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Runs the demo. When it returns, or is dropped, no process of it is left.
+pub(crate) async fn run(after: After) -> Result<(), DemoError> {
+    let mut signals = Signals::listen().map_err(system("listen for signals"))?;
+    let files = Files::write().map_err(system("write the example's files"))?;
+    let mut children = Children::default();
+    let shown = tokio::select! {
+        shown = show(&files, &mut children) => shown,
+        () = signals.next() => Err(DemoError::Interrupted),
+    };
+    let outcome = match shown {
+        Ok(cluster) if after == After::Stay => {
+            tokio::select! {
+                stayed = stay(&files, &mut children, cluster) => stayed,
+                () = signals.next() => Ok(()),
+            }
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            if !matches!(error, DemoError::Interrupted) {
+                eprint!("{}", files.last_log_lines());
+            }
+            Err(error)
+        }
+    };
+    children.end().await;
+    outcome
+}
+
+/// Addresses of what runs.
+struct Cluster {
+    router: Router,
+    nodes: Vec<Node>,
+}
+
+async fn show(files: &Files, children: &mut Children) -> Result<Cluster, DemoError> {
+    println!("starting three nodes and a router ...");
+    let mut nodes = Vec::new();
+    for name in files::NODES {
+        nodes.push(children.start_node(files, name, 0).await?);
+    }
+    files.write_provider(&nodes).map_err(system("write the provider document"))?;
+    let router = children.start_router(files).await?;
+    for node in &nodes {
+        println!("  {:8}ws://{}/openicf", node.name, node.address);
+    }
+    println!("  {:8}ws://{}/openicf/{GROUP}, a group of the three, round robin", "router", router.listen);
+    await_members_up(router.admin, nodes.len()).await?;
+
+    let idm = Arc::new(Idm::connect(router.listen, &files.csv).await?);
+    let users: Arc<[User]> = idm.users().await?.into();
+    println!("\nthe users of hr.csv, read through the group:");
+    for user in users.iter() {
+        println!("  {:10}{:20}{}", user.uid, user.name, user.department);
+    }
+
+    println!("\nreading on, and killing one of the three nodes (SIGKILL) meanwhile:");
+    let victim = nodes.get(1).map(|node| node.name).expect("there are three nodes");
+    let tally = load::run(&idm, &users, || children.kill(victim)).await?;
+    if let Some(idm) = Arc::into_inner(idm) {
+        idm.close().await;
+    }
+    let metrics = http::get(router.admin, "/metrics").await.map_err(system("read the router's metrics"))?;
+    verdict::judge(&tally, &metrics.body, victim)?;
+    Ok(Cluster { router, nodes })
+}
+
+async fn stay(files: &Files, children: &mut Children, cluster: Cluster) -> Result<(), DemoError> {
+    let Cluster { router, nodes } = cluster;
+    let started = Instant::now();
+    if let Some(killed) = nodes.iter().find(|node| !children.is_running(node.name)) {
+        children.start_node(files, killed.name, killed.address.port()).await?;
+        await_members_up(router.admin, nodes.len()).await?;
+        println!("\n{} was started again, and is in use after {:.1?}", killed.name, started.elapsed());
+    }
+    println!("\nThe router stays up; Ctrl-C ends it. In IDM's provider document:");
+    println!(
+        r#"  {{"type": "remoteConnectorServer", "name": "demo", "host": "{}", "port": {}, "websocketPath": "/openicf/{GROUP}","#,
+        router.listen.ip(),
+        router.listen.port()
+    );
+    println!(r#"   "useSSL": false, "principal": "anonymous", "key": "{}"}}"#, files::KEY);
+    println!("  csvFile   {}", files.csv.display());
+    println!("  members   http://{}/v1/members", router.admin);
+    println!("  metrics   http://{}/metrics", router.admin);
+    println!("  logs      {}", files.logs().display());
+    std::future::pending().await
+}
+
+async fn await_members_up(admin: SocketAddr, wanted: usize) -> Result<(), DemoError> {
+    let deadline = Instant::now() + DEMO_START_MAX;
+    let wanted = format!("\"members_up\":{wanted},");
+    let mut last = String::from("nothing");
+    while Instant::now() < deadline {
+        match http::get(admin, "/readyz").await {
+            Ok(answer) if answer.body.contains(&wanted) => return Ok(()),
+            Ok(answer) => last = answer.body,
+            Err(error) => last = error.to_string(),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let reason = format!("its members are not up; /readyz says {}", last.trim());
+    Err(DemoError::NotStarted { name: "the router".to_owned(), reason })
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> DemoError {
+    move |source| DemoError::System { what, source }
+}
