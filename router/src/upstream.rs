@@ -1,6 +1,5 @@
 //! Dialling members, and what a failed dial means for the next one.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use rcs_core::engine::{DialFailure, Slot};
@@ -76,19 +75,16 @@ fn failure(error: &DialError) -> DialFailure {
         DialError::BadTarget(_)
         | DialError::PlainPeer
         | DialError::TlsPeer
+        | DialError::Tls(_)
         | DialError::WrongKey { .. }
         | DialError::NoSuchPath { .. }
         | DialError::NotWebSocket(_) => DialFailure::Refused,
-        DialError::Tls(source) => match source.kind() {
-            ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => {
-                DialFailure::Unreachable
-            }
-            _ => DialFailure::Refused,
-        },
         DialError::Resolve { .. }
         | DialError::Connect { .. }
         | DialError::ConnectTimeout { .. }
         | DialError::Refused { .. }
+        // A process that dies in the middle of it does the same.
+        | DialError::NoTlsAnswer
         | DialError::NoAnswer { .. }
         | DialError::Closed
         | DialError::Io(_) => DialFailure::Unreachable,
@@ -97,7 +93,7 @@ fn failure(error: &DialError) -> DialFailure {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::io::{self, ErrorKind};
 
     use super::*;
 
@@ -115,7 +111,7 @@ mod tests {
         let unreachable = [
             DialError::Closed,
             DialError::Refused { status: 503 },
-            DialError::Tls(io::Error::from(ErrorKind::UnexpectedEof)),
+            DialError::NoTlsAnswer,
             DialError::Io(io::Error::from(ErrorKind::ConnectionReset)),
         ];
         for error in unreachable {
