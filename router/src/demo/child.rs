@@ -23,6 +23,7 @@ enum Role {
 
 /// Runs as `rcs-router` or `rcs-node` until standard input ends: the demo holds its other end, and the operating system closes
 /// that however the demo dies.
+#[expect(clippy::disallowed_methods, reason = "the demo is gone, so nobody has a use for an orderly end")]
 pub(crate) fn run_child(arguments: ChildArguments, router: fn(Vec<OsString>) -> ExitCode) -> ExitCode {
     std::thread::spawn(|| {
         let mut nothing = [0];
