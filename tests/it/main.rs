@@ -14,3 +14,4 @@ mod rig;
 mod site;
 mod stream;
 mod through;
+mod tidy;
