@@ -1,0 +1,12 @@
+//! The router's shell from outside: command line, admin address, provider file, shutdown, demo. What happens to calls is
+//! tested in `rcs-tests`.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test on the spot")]
+
+mod admin;
+mod callers;
+mod demo;
+mod ending;
+mod follow;
+mod support;
+mod tls;
+mod usage;

@@ -1,0 +1,113 @@
+//! The binary under test, with scripted members behind it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rcs_tests::metrics::http_get;
+use rcs_tests::process::Process;
+use rcs_tests::provider::Provider;
+use rcs_tests::scripted::{FakeIdm, FakeMember, Manners};
+use rcs_tests::wait::wait_until;
+use tempfile::TempDir;
+
+/// Bound for what takes a moment.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// The router's command line.
+pub(crate) fn router(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rcs-router"));
+    command.args(arguments).env_remove("RCS_LOG").env_remove("RCS_ROUTER_CALLER_KEY_FILE");
+    command
+}
+
+/// How a command that ends by itself ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the router to its end.
+pub(crate) fn run(arguments: &[&str]) -> Ran {
+    let output = router(arguments).output().expect("the binary under test starts");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A running router.
+pub(crate) struct Router {
+    pub(crate) process: Process,
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Router {
+    /// Starts `serve` on free ports.
+    pub(crate) fn serve(provider: &Path, more: &[&str]) -> Self {
+        let provider = provider.to_str().expect("scratch paths are UTF-8");
+        let mut command = router(&["serve", "--provider", provider]);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(more);
+        Self::start(command)
+    }
+
+    /// Starts a command line that serves.
+    pub(crate) fn start(command: Command) -> Self {
+        let process = Process::start("rcs-router", command);
+        let ready = process.read_until("ready ", SOON);
+        let word = |key| ready.split(' ').find_map(|word| word.strip_prefix(key)?.parse().ok());
+        let (listen, admin) = (word("listen="), word("admin="));
+        Self {
+            listen: listen.unwrap_or_else(|| panic!("no listen=ADDR in {ready:?}")),
+            admin: admin.unwrap_or_else(|| panic!("no admin=ADDR in {ready:?}")),
+            process,
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        http_get(self.admin, path)
+    }
+
+    pub(crate) fn await_ready(&self) {
+        wait_until("the router is ready", SOON, || self.get("/readyz").0 == 200);
+    }
+
+    pub(crate) fn await_log(&self, part: &str) {
+        wait_until(&format!("the log says {part:?}\n{}", self.process), SOON, || {
+            self.process.said_on_stderr(part)
+        });
+    }
+
+    pub(crate) fn idm(&self, group: &str) -> FakeIdm {
+        FakeIdm::connect(self.listen, &format!("/openicf/{group}"), 1)
+    }
+}
+
+/// A folder for one test's files.
+pub(crate) fn scratch() -> TempDir {
+    rcs_tests::workspace::scratch()
+}
+
+/// A polite member.
+pub(crate) fn member(name: &str) -> FakeMember {
+    FakeMember::listen(name, Manners::Polite)
+}
+
+/// Writes a document with these members in the group `g`.
+pub(crate) fn provider(folder: &TempDir, members: &[(&str, &FakeMember)]) -> PathBuf {
+    let mut provider = Provider::new();
+    for (name, member) in members {
+        provider = provider.server(name, member.port(), 1);
+    }
+    let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
+    provider.group("g", "roundrobin", &names).write(folder.path())
+}
+
+/// Writes a file, and returns its path.
+pub(crate) fn file(folder: &TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
+    path.to_str().expect("scratch paths are UTF-8").to_owned()
+}

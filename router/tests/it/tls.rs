@@ -1,0 +1,88 @@
+//! Members behind TLS: trusted by the operator's store, or not at all (S rows, C07).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcs_tests::scripted::FakeMember;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::{Router, file, member, scratch};
+
+/// A TLS end in front of a member, for as long as the runtime lives.
+struct TlsFront {
+    address: SocketAddr,
+    certificate_pem: String,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl TlsFront {
+    fn start(member: &FakeMember) -> Self {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(forward(listener, TlsAcceptor::from(Arc::new(config)), member.port()));
+        Self { address, certificate_pem: pem(cert.der()), _runtime: runtime }
+    }
+}
+
+async fn forward(listener: TcpListener, acceptor: TlsAcceptor, port: u16) {
+    while let Ok((outer, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            // A dialler that does not trust us ends here.
+            let Ok(mut outer) = acceptor.accept(outer).await else { return };
+            let Ok(mut inner) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+            let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+        });
+    }
+}
+
+fn pem(certificate: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+fn document(port: u16) -> String {
+    format!(
+        r#"{{"remoteConnectorServers": [{{"name": "n1", "host": "127.0.0.1", "port": {port}, "key": "changeit", "useSSL": true}}]}}"#
+    )
+}
+
+#[test]
+fn a_member_with_a_trusted_certificate_is_used() {
+    let (folder, member) = (scratch(), member("n1"));
+    let front = TlsFront::start(&member);
+    let provider = file(&folder, "provider.json", &document(front.address.port()));
+    let trust = file(&folder, "trust.pem", &front.certificate_pem);
+    let router = Router::serve(provider.as_ref(), &["--dev", "--trust-store", &trust]);
+    router.await_ready();
+}
+
+#[test]
+fn a_member_with_another_certificate_is_not() {
+    let (folder, member) = (scratch(), member("n1"));
+    let front = TlsFront::start(&member);
+    let provider = file(&folder, "provider.json", &document(front.address.port()));
+    let other = pem(generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
+    let trust = file(&folder, "trust.pem", &other);
+    let router = Router::serve(provider.as_ref(), &["--dev", "--trust-store", &trust]);
+    router.await_log("TLS");
+    assert_eq!(router.get("/readyz").0, 503);
+    assert!(member.sockets().is_empty(), "nothing was said to it");
+}
