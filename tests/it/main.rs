@@ -4,10 +4,12 @@
 mod answers;
 mod balance;
 mod defects;
+mod demo;
 mod direct;
 mod events;
 mod kill;
 mod loss;
+mod node_direct;
 mod passthrough;
 mod refusals;
 mod rig;

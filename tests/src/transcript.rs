@@ -168,19 +168,25 @@ pub const CONNECTORS: &str = "ok 2 org.openidentityplatform.openicf.connectors.c
 
 /// Runs `steps` on the facade in use and describes each that answered otherwise.
 pub fn differences(idm: &mut Idm, steps: &[Step], members: &[&str]) -> Vec<String> {
+    let answers = answers(idm, steps.iter().map(|(command, _)| *command));
+    let compared = steps.iter().zip(answers).map(|((command, expected), answer)| {
+        let masked = mask(&answer, members);
+        (masked != *expected).then(|| format!("`{command}`\n  expected `{expected}`\n  answered `{masked}`"))
+    });
+    compared.flatten().collect()
+}
+
+/// The answers to `commands` on the facade in use; `{cookie}` in a command stands for the cookie that the last page gave.
+pub fn answers<'a>(idm: &mut Idm, commands: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut cookie = String::new();
-    let mut differences = Vec::new();
-    for (command, expected) in steps {
+    let answer = |command: &str| {
         let answer = idm.ask(&command.replace("{cookie}", &cookie));
         if let Some(found) = answer.split(' ').find_map(|w| w.strip_prefix("cookie=")) {
             cookie = found.to_owned();
         }
-        let masked = mask(&answer, members);
-        if masked != *expected {
-            differences.push(format!("`{command}`\n  expected `{expected}`\n  answered `{masked}`"));
-        }
-    }
-    differences
+        answer
+    };
+    commands.map(answer).collect()
 }
 
 /// The line with each whole word that is a member's name replaced by `M`.

@@ -36,14 +36,14 @@ pub fn locked<T>(name: &str, work: impl FnOnce() -> T) -> T {
 /// The path of one of the project's binaries, in the profile of this test run. They are brought up to date once per test process:
 /// cargo does not build the binaries of other packages for a test.
 pub fn binary(name: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| locked("interop-binaries", build));
+    static BUILT: OnceLock<bool> = OnceLock::new();
+    assert!(*BUILT.get_or_init(|| locked("interop-binaries", build)), "the binaries under test do not build");
     let path = profile_dir().join(name);
     assert!(path.is_file(), "no binary {}", path.display());
     path
 }
 
-fn build() {
+fn build() -> bool {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root()).args([
         "build",
@@ -60,8 +60,7 @@ fn build() {
         cargo.arg("--release");
     }
     cargo.arg("--target-dir").arg(target_dir());
-    let status = cargo.status().expect("cargo, which runs this test, can be started");
-    assert!(status.success(), "the binaries under test do not build");
+    cargo.status().expect("cargo, which runs this test, can be started").success()
 }
 
 /// A fresh folder for one test's files, removed with the value.
