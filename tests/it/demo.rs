@@ -1,4 +1,4 @@
-//! `rcs-router demo` (DESIGN 9; issue 3, a).
+//! A demo that ends by itself cleans up (issue 3, a); what it shows, and how it ends otherwise, the router's own tests check.
 
 use std::fs;
 use std::process::Command;
@@ -9,25 +9,20 @@ use rcs_tests::wait::wait_until;
 use rcs_tests::workspace;
 
 const BOUND: Duration = Duration::from_secs(60);
-/// The demo itself, its router if that is a process of its own, and three nodes.
-const PROCESSES: usize = 4;
+/// The demo itself, its router and three nodes.
+const PROCESSES: usize = 5;
 
 #[test]
-fn the_demo_succeeds_and_leaves_nothing_behind() {
+fn a_demo_that_ends_leaves_no_process() {
     let mark = format!("RCS_TEST_DEMO={}", std::process::id());
     let (name, value) = mark.split_once('=').expect("the mark is a variable");
     let mut command = Command::new(workspace::binary("rcs-router"));
     command.arg("demo").env(name, value);
     let mut demo = Process::start("rcs-router demo", command);
-    wait_until("the demo has its children", BOUND, || marked(&mark) >= PROCESSES);
+    wait_until("the demo has its children", BOUND, || marked(&mark) == PROCESSES);
     let status = demo.wait(BOUND);
     assert!(status.success(), "the demo ended with {status}\n{demo}");
     wait_until("its children are gone", Duration::from_secs(5), || marked(&mark) == 0);
-    wait_until("its output is complete", Duration::from_secs(5), || demo.has_said_all());
-    let text = demo.output().0.join("\n");
-    println!("{text}");
-    assert!(text.contains("0 failed, 0 hung"), "{text}");
-    assert!(text.contains("killed"), "{text}");
 }
 
 /// Running processes that have inherited the variable `mark`; a zombie has no environment any more.

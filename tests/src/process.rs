@@ -127,11 +127,6 @@ impl Process {
         (self.stdout.take(), self.stderr.take())
     }
 
-    /// True once both pipes have ended and [`Process::output`] is complete.
-    pub fn has_said_all(&self) -> bool {
-        self.stdout.lock().ended && self.stderr.lock().ended
-    }
-
     /// True if a line with `part` went to standard error lately.
     pub fn said_on_stderr(&self, part: &str) -> bool {
         self.stderr.lock().recent.iter().any(|l| l.contains(part))
