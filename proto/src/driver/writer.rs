@@ -34,13 +34,20 @@ pub(super) enum Command {
 impl Command {
     /// What it counts for in the backlog, bytes.
     pub(super) fn cost(&self) -> usize {
-        let payload = match self {
-            Self::Frame(payload) | Self::Pong(payload) => payload.len(),
-            Self::Hold(_) | Self::Ping | Self::Close => 0,
-        };
-        payload + limits::FRAME_OVERHEAD_BYTES
+        self.payload().len() + limits::FRAME_OVERHEAD_BYTES
+    }
+
+    fn payload(&self) -> &[u8] {
+        match self {
+            Self::Frame(payload) | Self::Pong(payload) => payload,
+            Self::Close => &NORMAL_CLOSE,
+            Self::Hold(_) | Self::Ping => &[],
+        }
     }
 }
+
+/// The payload of a Close frame that has no complaint: code 1000.
+const NORMAL_CLOSE: [u8; 2] = 1000u16.to_be_bytes();
 
 /// How writing ended.
 pub(super) struct WriterEnd {
@@ -166,11 +173,11 @@ impl Writer {
                 sleep_until(until).await;
             }
             Command::Frame(payload) if payload.len() > COPY_BYTES => self.write_large(payload).await?,
-            Command::Frame(ref payload) => self.put(Opcode::Binary, payload.clone(), command),
-            Command::Ping => self.put(Opcode::Ping, Bytes::new(), command),
-            Command::Pong(ref payload) => self.put(Opcode::Pong, payload.clone(), command),
+            Command::Frame(_) => self.put(Opcode::Binary, command),
+            Command::Ping => self.put(Opcode::Ping, command),
+            Command::Pong(_) => self.put(Opcode::Pong, command),
             Command::Close => {
-                self.put(Opcode::Close, Bytes::copy_from_slice(&close_payload(Some(1000))), command);
+                self.put(Opcode::Close, command);
                 self.write_buffer().await?;
                 self.io.flush().await?;
                 self.io.shutdown().await?;
@@ -184,9 +191,9 @@ impl Writer {
     }
 
     /// Appends a small frame to the buffer.
-    fn put(&mut self, opcode: Opcode, payload: Bytes, command: Command) {
+    fn put(&mut self, opcode: Opcode, command: Command) {
         let before = self.buffer.len();
-        frame_into(&mut self.buffer, self.role, opcode, &payload);
+        frame_into(&mut self.buffer, self.role, opcode, command.payload());
         self.ledger.add(command, self.buffer.len() - before);
     }
 

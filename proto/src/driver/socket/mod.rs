@@ -299,16 +299,16 @@ struct Reader {
 impl Reader {
     async fn run(
         mut self,
-        mut writer: JoinHandle<WriterEnd>,
+        writer: JoinHandle<WriterEnd>,
         halt: oneshot::Sender<()>,
         stopped: watch::Receiver<Stop>,
     ) {
-        let mut ended = None;
-        let reason = self.read(&mut writer, &mut ended, stopped).await;
+        let mut outlook = Outlook { writer, ended: None, stopped, listening: true, ending: None };
+        let reason = self.read(&mut outlook).await;
         drop(halt);
-        let end = match ended {
+        let end = match outlook.ended {
             Some(end) => end,
-            None => writer_end(writer.await),
+            None => writer_end(outlook.writer.await),
         };
         let closed = Closed { reason, unsent: end.unsent };
         let goodbye = match reason {
@@ -327,47 +327,23 @@ impl Reader {
     }
 
     /// Reads and reports until the end, and tells its reason.
-    async fn read(
-        &mut self,
-        writer: &mut JoinHandle<WriterEnd>,
-        ended: &mut Option<WriterEnd>,
-        mut stopped: watch::Receiver<Stop>,
-    ) -> CloseReason {
-        // Once the end is decided: why, and until when what the peer had sent is still read.
-        let mut ending: Option<(CloseReason, Instant)> = None;
-        let mut listening = true;
+    async fn read(&mut self, outlook: &mut Outlook) -> CloseReason {
         loop {
             if let Err(reason) = self.report_all().await {
                 return reason;
             }
-            let reading = self.io.read_buf(self.decoder.space());
-            let deadline = ending.map_or_else(far_future, |(_, deadline)| deadline);
+            // Looked at each time, since a peer that never pauses would keep the other branches from their turn.
+            if let Some(reason) = outlook.look().await {
+                return reason;
+            }
             tokio::select! {
                 biased;
-                read = reading => match read {
-                    Ok(0) => return ending.map_or(CloseReason::Eof, |(reason, _)| reason),
+                read = self.io.read_buf(self.decoder.space()) => match read {
+                    Ok(0) => return outlook.reason_or(CloseReason::Eof),
                     Ok(count) => self.decoder.note_read(count),
-                    Err(_) => return ending.map_or(CloseReason::Reset, |(reason, _)| reason),
+                    Err(_) => return outlook.reason_or(CloseReason::Reset),
                 },
-                end = &mut *writer, if ended.is_none() => {
-                    let end = writer_end(end);
-                    ending.get_or_insert(match end.cause {
-                        EndCause::Finished => (CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE),
-                        _ => (CloseReason::WriteFailed, Instant::now() + limits::LAST_WORDS),
-                    });
-                    *ended = Some(end);
-                }
-                wish = stopped.changed(), if listening => {
-                    // No sender: the owner's last handle is gone.
-                    listening = wish.is_ok();
-                    if *stopped.borrow_and_update() == Stop::Abort {
-                        return CloseReason::Owner;
-                    }
-                    ending.get_or_insert((CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE));
-                }
-                () = sleep_until(deadline), if ending.is_some() => {
-                    return ending.map_or(CloseReason::Owner, |(reason, _)| reason);
-                }
+                () = outlook.changed() => {}
             }
         }
     }
@@ -416,12 +392,73 @@ impl Reader {
     }
 }
 
-fn writer_end(joined: Result<WriterEnd, tokio::task::JoinError>) -> WriterEnd {
-    joined.unwrap_or(WriterEnd { cause: EndCause::Failed, unsent: Vec::new(), clean: None })
+/// What may end a socket besides its stream.
+struct Outlook {
+    writer: JoinHandle<WriterEnd>,
+    /// How writing ended, if it has.
+    ended: Option<WriterEnd>,
+    /// The owner's wishes.
+    stopped: watch::Receiver<Stop>,
+    /// Whether there is an owner.
+    listening: bool,
+    /// Once the end is decided: why, and until when what the peer had sent is still read.
+    ending: Option<(CloseReason, Instant)>,
 }
 
-fn far_future() -> Instant {
-    Instant::now() + limits::CLOSE_DEADLINE
+impl Outlook {
+    /// Takes note of what has happened, and tells if the socket ends now.
+    async fn look(&mut self) -> Option<CloseReason> {
+        if self.ended.is_none() && self.writer.is_finished() {
+            let end = writer_end((&mut self.writer).await);
+            self.writer_ended(end);
+        }
+        if self.listening && self.stopped.has_changed().unwrap_or(true) {
+            // Without a sender the owner's last handle is gone.
+            self.listening = self.stopped.has_changed().is_ok();
+            if *self.stopped.borrow_and_update() == Stop::Abort {
+                return Some(CloseReason::Owner);
+            }
+            self.ending.get_or_insert((CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE));
+        }
+        self.ending.filter(|(_, deadline)| Instant::now() >= *deadline).map(|(reason, _)| reason)
+    }
+
+    /// Waits until [`Outlook::look`] has something to see.
+    async fn changed(&mut self) {
+        let deadline = async {
+            match self.ending {
+                Some((_, deadline)) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            end = &mut self.writer, if self.ended.is_none() => self.writer_ended(writer_end(end)),
+            wish = self.stopped.changed(), if self.listening => {
+                if wish.is_ok() {
+                    // Seen, but not looked at.
+                    self.stopped.mark_changed();
+                }
+            }
+            () = deadline => {}
+        }
+    }
+
+    fn writer_ended(&mut self, end: WriterEnd) {
+        let (reason, patience) = match end.cause {
+            EndCause::Finished => (CloseReason::Owner, limits::CLOSE_DEADLINE),
+            EndCause::Failed | EndCause::Halted => (CloseReason::WriteFailed, limits::LAST_WORDS),
+        };
+        self.ending.get_or_insert((reason, Instant::now() + patience));
+        self.ended = Some(end);
+    }
+
+    fn reason_or(&self, reason: CloseReason) -> CloseReason {
+        self.ending.map_or(reason, |(decided, _)| decided)
+    }
+}
+
+fn writer_end(joined: Result<WriterEnd, tokio::task::JoinError>) -> WriterEnd {
+    joined.unwrap_or(WriterEnd { cause: EndCause::Failed, unsent: Vec::new(), clean: None })
 }
 
 #[cfg(test)]

@@ -299,3 +299,37 @@ async fn a_forgotten_socket_closes_itself() {
     let (_, end) = timeout(PATIENCE, events.recv()).await.expect("in time").unwrap();
     assert!(matches!(end, SocketEvent::Closed(Closed { reason: CloseReason::Owner, .. })), "{end:?}");
 }
+
+#[tokio::test]
+async fn a_peer_that_never_pauses_does_not_outlive_its_close() {
+    for abort in [false, true] {
+        let Rig { handle, mut events, peer } = rig(SocketConfig::default()).await;
+        let (mut read, mut write) = peer.into_split();
+        let mut flood = Vec::new();
+        for _ in 0..2000 {
+            frame_into(&mut flood, Role::Client, Opcode::Binary, &request(1));
+        }
+        let flooding = tokio::spawn(async move { while write.write_all(&flood).await.is_ok() {} });
+        let listening = tokio::spawn(async move { tokio::io::copy(&mut read, &mut tokio::io::sink()).await });
+        assert!(timeout(PATIENCE, events.recv()).await.is_ok(), "the flood has begun");
+        if abort {
+            handle.abort()
+        } else {
+            handle.close()
+        }
+        let end = async {
+            loop {
+                if let (_, SocketEvent::Closed(closed)) = events.recv().await.expect("a last report") {
+                    return closed.reason;
+                }
+            }
+        };
+        assert_eq!(
+            timeout(PATIENCE, end).await.expect("the end in time"),
+            CloseReason::Owner,
+            "abort: {abort}"
+        );
+        timeout(PATIENCE, flooding).await.expect("the connection is gone").unwrap();
+        listening.abort();
+    }
+}
