@@ -12,6 +12,7 @@
 pub mod backoff;
 pub mod balance;
 pub mod engine;
+pub mod health;
 pub mod ids;
 pub mod limits;
 pub mod provider;

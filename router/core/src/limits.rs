@@ -99,6 +99,38 @@ pub const PING_MISSES_MAX: u32 = 2;
 /// A frozen or black-holed member is out of rotation within this time (P6).
 pub const FROZEN_MEMBER_OUT_MAX: Duration = Duration::from_secs(10);
 
+/// Equal probe results in a row that take a member out of rotation.
+pub const PROBE_FALL: u32 = 2;
+/// Equal probe results in a row that bring it back.
+pub const PROBE_RISE: u32 = 2;
+/// Time between two session checks towards a member; also how long each may take.
+pub const CHECK_PROBE_EVERY: Duration = Duration::from_secs(4);
+/// Time between two `test` probes of a member, over all its connectors in use.
+pub const TEST_PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Time a `test` probe may take.
+pub const TEST_PROBE_DEADLINE: Duration = Duration::from_secs(5);
+/// A connector's configuration is probed for so long after its last call.
+pub const FACADE_IN_USE: Duration = Duration::from_secs(600);
+/// Configurations that are probed and warmed up, the latest of a group.
+pub const PROBED_FACADES_MAX: usize = 4;
+/// Time a member may take to warm up; then it is served with as it is.
+pub const WARM_UP_MAX: Duration = Duration::from_secs(5);
+/// Link up for so long beyond its hold-down, a member counts as stable: its next return is served at once.
+pub const STABLE_AFTER: Duration = Duration::from_secs(30);
+/// The hold-down of a member that was lost before it was stable; doubles with each time.
+pub const HOLD_DOWN_BASE: Duration = Duration::from_secs(1);
+/// The longest hold-down.
+pub const HOLD_DOWN_CAP: Duration = Duration::from_secs(30);
+/// Failed calls in a row that eject a member; Envoy's number.
+pub const EJECTION_FAILURES: u32 = 5;
+/// Time a member is ejected first.
+pub const EJECTION_BASE: Duration = Duration::from_secs(10);
+/// The longest ejection.
+pub const EJECTION_CAP: Duration = Duration::from_secs(60);
+/// Health takes no member out if fewer than this share of a group's reachable members would be left, in percent: then
+/// all of them serve (panic threshold; Envoy's number).
+pub const PANIC_PERCENT: usize = 50;
+
 // --- buffers ---
 
 /// Bytes that wait for one call's caller. Members are read without pause (P13), so past this bound the call
@@ -153,6 +185,13 @@ const _: () = {
             <= FROZEN_MEMBER_OUT_MAX.as_millis(),
         "P6: a frozen member leaves within its time"
     );
+    assert!(
+        CHECK_PROBE_EVERY.as_millis() * PROBE_FALL as u128 <= FROZEN_MEMBER_OUT_MAX.as_millis(),
+        "P6: a hung framework leaves within its time"
+    );
+    assert!(HOLD_DOWN_BASE.as_millis() <= HOLD_DOWN_CAP.as_millis());
+    assert!(EJECTION_BASE.as_millis() <= EJECTION_CAP.as_millis());
+    assert!(PANIC_PERCENT <= 100);
     assert!(PING_TICK.as_millis() < PING_INTERVAL_MIN.as_millis());
     assert!(PING_INTERVAL_MIN.as_millis() <= PING_INTERVAL.as_millis());
     assert!(HOLD_OFF.as_millis() < HANDSHAKE_DEADLINE.as_millis());

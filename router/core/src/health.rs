@@ -1,0 +1,261 @@
+//! Whether a member is fit for calls, as far as can be observed: hysteresis over probe results, hold-down after flapping, and
+//! ejection for what its calls report (DESIGN section 5). What the operator wants is another fact and not in here.
+
+use std::time::Duration;
+
+use rcs_proto::time::Moment;
+
+use crate::limits::{
+    EJECTION_BASE, EJECTION_CAP, EJECTION_FAILURES, HOLD_DOWN_BASE, HOLD_DOWN_CAP, PROBE_FALL, PROBE_RISE,
+    STABLE_AFTER,
+};
+
+/// Why a member with a link is out of rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unfit {
+    /// It came back a moment ago after it had come and gone in a row.
+    HeldDown,
+    /// It is warmed up: its connectors are tested once before they get traffic (X02).
+    WarmingUp,
+    /// Its framework does not answer session checks, though its sockets live.
+    ChecksUnanswered,
+    /// A connector's own `test` fails: the resource behind it is down (G17).
+    TestFailing,
+    /// Its calls failed in a row with errors of the resource or the connection.
+    Ejected,
+}
+
+impl Unfit {
+    /// The word for logs and the API.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::HeldDown => "held_down",
+            Self::WarmingUp => "warming_up",
+            Self::ChecksUnanswered => "checks_unanswered",
+            Self::TestFailing => "test_failing",
+            Self::Ejected => "ejected",
+        }
+    }
+}
+
+/// A probe's kind; each has a standing of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Probe {
+    /// A session check: does the framework live?
+    Check,
+    /// A connector's `test`: does its resource live?
+    Test,
+}
+
+/// What a probe found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Finding {
+    /// Answered, and well.
+    Good,
+    /// Answered with an error, or not in time.
+    Bad,
+}
+
+/// Results in a row, and what they amount to: only so many equal ones in a row change it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    failing: bool,
+    /// Results in a row that contradict `failing`.
+    against: u32,
+}
+
+impl Standing {
+    fn note(&mut self, finding: Finding) {
+        if (finding == Finding::Bad) == self.failing {
+            self.against = 0;
+            return;
+        }
+        self.against += 1;
+        let enough = if self.failing { PROBE_RISE } else { PROBE_FALL };
+        if self.against >= enough {
+            *self = Self { failing: !self.failing, against: 0 };
+        }
+    }
+}
+
+/// The health of one member over its links.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// When the link came up; none while there is none.
+    linked_at: Option<Moment>,
+    held_until: Moment,
+    /// Losses in a row without a stable time between them.
+    flaps: u32,
+    warming: bool,
+    check: Standing,
+    test: Standing,
+    /// Failed calls in a row.
+    failures: u32,
+    ejected_until: Moment,
+    ejection: Duration,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            linked_at: None,
+            held_until: Moment::START,
+            flaps: 0,
+            warming: false,
+            check: Standing::default(),
+            test: Standing::default(),
+            failures: 0,
+            ejected_until: Moment::START,
+            ejection: Duration::ZERO,
+        }
+    }
+}
+
+impl Health {
+    /// The member can be reached. A member that was stable, or was lost once, serves at once; one that comes and goes waits
+    /// longer each time.
+    pub fn linked(&mut self, now: Moment) {
+        self.linked_at = Some(now);
+        self.held_until = now + hold_down(self.flaps);
+        self.check = Standing::default();
+        self.failures = 0;
+    }
+
+    /// The member can no longer be reached.
+    pub fn lost(&mut self, now: Moment) {
+        let Some(linked_at) = self.linked_at.take() else { return };
+        let stable = now.since(linked_at.max(self.held_until)) >= STABLE_AFTER && now > self.held_until;
+        self.flaps = if stable { 0 } else { self.flaps.saturating_add(1) };
+        self.warming = false;
+    }
+
+    /// Its connectors are being tested before it gets traffic.
+    pub fn warm_up(&mut self) {
+        self.warming = true;
+    }
+
+    /// They were tested, or took too long.
+    pub fn warmed_up(&mut self) {
+        self.warming = false;
+    }
+
+    /// Notes a probe's result.
+    pub fn probed(&mut self, probe: Probe, finding: Finding) {
+        match probe {
+            Probe::Check => self.check.note(finding),
+            Probe::Test => self.test.note(finding),
+        }
+    }
+
+    /// Nothing is known of its resource any more: nobody uses a connector that could be tested.
+    pub fn test_unknown(&mut self) {
+        self.test = Standing::default();
+    }
+
+    /// Notes how a call went. A connector's own business error is a good call (DESIGN section 5).
+    pub fn called(&mut self, finding: Finding, now: Moment) {
+        if finding == Finding::Good {
+            self.failures = 0;
+            return;
+        }
+        self.failures += 1;
+        if self.failures >= EJECTION_FAILURES && self.ejected_until <= now {
+            // One that fails again right after its return is kept out for longer.
+            let again = now.since(self.ejected_until) < STABLE_AFTER && self.ejected_until > Moment::START;
+            self.ejection = if again { (self.ejection * 2).min(EJECTION_CAP) } else { EJECTION_BASE };
+            self.ejected_until = now + self.ejection;
+            self.failures = 0;
+        }
+    }
+
+    /// Why the member should get no calls, if there is a reason. Whether it has a link is not asked here.
+    pub fn unfit(&self, now: Moment) -> Option<Unfit> {
+        if self.check.failing {
+            Some(Unfit::ChecksUnanswered)
+        } else if self.warming {
+            Some(Unfit::WarmingUp)
+        } else if self.held_until > now {
+            Some(Unfit::HeldDown)
+        } else if self.test.failing {
+            Some(Unfit::TestFailing)
+        } else {
+            (self.ejected_until > now).then_some(Unfit::Ejected)
+        }
+    }
+}
+
+fn hold_down(flaps: u32) -> Duration {
+    match flaps {
+        0 | 1 => Duration::ZERO,
+        more => {
+            HOLD_DOWN_BASE.saturating_mul(1u32.checked_shl(more - 2).unwrap_or(u32::MAX)).min(HOLD_DOWN_CAP)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn probes_change_the_standing_only_in_a_row() {
+        let mut health = Health::default();
+        health.linked(at(1));
+        for (finding, unfit) in [
+            (Finding::Bad, None),
+            (Finding::Good, None),
+            (Finding::Bad, None),
+            (Finding::Bad, Some(Unfit::TestFailing)),
+            (Finding::Good, Some(Unfit::TestFailing)),
+            (Finding::Bad, Some(Unfit::TestFailing)),
+            (Finding::Good, Some(Unfit::TestFailing)),
+            (Finding::Good, None),
+        ] {
+            health.probed(Probe::Test, finding);
+            assert_eq!(health.unfit(at(2)), unfit, "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn a_first_return_is_served_at_once_and_a_flapping_one_ever_later() {
+        let mut health = Health::default();
+        health.linked(at(0));
+        health.lost(at(100));
+        health.linked(at(101));
+        assert_eq!(health.unfit(at(101)), None);
+        let mut waits = Vec::new();
+        for flap in 0..8 {
+            let start = 102 + 2 * flap;
+            health.lost(at(start));
+            health.linked(at(start + 1));
+            waits.push(health.held_until.since(at(start + 1)).as_secs());
+        }
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 30, 30]);
+        // It stays for long enough: the next return is at once again.
+        health.lost(at(117 + 30 + 30));
+        health.linked(at(178));
+        assert_eq!(health.unfit(at(178)), None);
+    }
+
+    #[test]
+    fn failures_in_a_row_eject_for_longer_each_time_and_a_good_call_between_them_forgives() {
+        let mut health = Health::default();
+        health.linked(at(0));
+        let fail =
+            |health: &mut Health, times: u32, now| (0..times).for_each(|_| health.called(Finding::Bad, now));
+        fail(&mut health, EJECTION_FAILURES - 1, at(1));
+        health.called(Finding::Good, at(1));
+        fail(&mut health, EJECTION_FAILURES - 1, at(1));
+        assert_eq!(health.unfit(at(1)), None);
+        fail(&mut health, 1, at(1));
+        assert_eq!(health.unfit(at(1)), Some(Unfit::Ejected));
+        assert_eq!(health.unfit(at(1) + EJECTION_BASE), None);
+        fail(&mut health, EJECTION_FAILURES, at(12));
+        assert_eq!(health.unfit(at(12) + EJECTION_BASE), Some(Unfit::Ejected));
+        assert_eq!(health.unfit(at(12) + EJECTION_BASE * 2), None);
+    }
+}
