@@ -101,6 +101,30 @@ impl Operation {
         }
     }
 
+    /// The operation that this class name of a configuration's maps stands for (LEGACY section 3). A sync's class stands for
+    /// the question for the latest token as well.
+    pub fn of_api_class(name: &str) -> Option<Self> {
+        Some(match name {
+            "AuthenticationApiOp" => Self::Authenticate,
+            "CreateApiOp" => Self::Create,
+            "ConnectorEventSubscriptionApiOp" => Self::ConnectorEventSubscription,
+            "DeleteApiOp" => Self::Delete,
+            "GetApiOp" => Self::Get,
+            "ResolveUsernameApiOp" => Self::ResolveUsername,
+            "SchemaApiOp" => Self::Schema,
+            "ScriptOnConnectorApiOp" => Self::ScriptOnConnector,
+            "ScriptOnResourceApiOp" => Self::ScriptOnResource,
+            "SearchApiOp" => Self::Search,
+            "SyncApiOp" => Self::Sync,
+            "SyncEventSubscriptionApiOp" => Self::SyncEventSubscription,
+            "TestApiOp" => Self::Test,
+            "UpdateApiOp" => Self::Update,
+            "ValidateApiOp" => Self::Validate,
+            "BatchApiOp" => Self::Batch,
+            _ => return None,
+        })
+    }
+
     /// Where Java looks for it if a request holds several: the lowest wins (WIRE section 2).
     pub(crate) fn java_rank(self) -> u32 {
         match self {

@@ -1,6 +1,7 @@
 //! Session checks: the ControlRequest each end sends now and then, and what the lists in it say about calls (WIRE 4.4).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::Tracked;
 use crate::frames::Ask;
@@ -22,8 +23,9 @@ pub struct Checked<K> {
 }
 
 /// When to send checks, and whether the peer's connectors are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Control {
+    every: Duration,
     /// When the next check is due; none before the first socket.
     due_at: Option<Moment>,
     /// Whether the owner wants the peer's connectors and has not got them.
@@ -33,8 +35,16 @@ pub(super) struct Control {
 }
 
 impl Control {
+    pub(super) fn every(every: Duration) -> Self {
+        Self { every, due_at: None, wants_infos: false, asked: None }
+    }
+
     pub(super) fn socket_joined(&mut self, now: Moment) {
-        self.due_at.get_or_insert(now + limits::CHECK_EVERY);
+        self.due_at.get_or_insert(now + self.every);
+    }
+
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.asked.is_some()
     }
 
     pub(super) fn want_infos(&mut self, now: Moment) {
@@ -54,7 +64,7 @@ impl Control {
     pub(super) fn asked(&mut self, id: i64, now: Moment) {
         self.asked = Some(id);
         // Java asks again only at its next check, 4 minutes later (WIRE 7.7); a lost list is asked for again at once.
-        self.due_at = Some(now + if self.wants_infos { limits::INFOS_AGAIN } else { limits::CHECK_EVERY });
+        self.due_at = Some(now + if self.wants_infos { limits::INFOS_AGAIN } else { self.every });
     }
 
     pub(super) fn answered(&mut self, id: i64, with_infos: bool) {

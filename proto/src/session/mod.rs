@@ -12,6 +12,7 @@ mod stream;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -107,15 +108,20 @@ impl<K: Copy> Default for Session<K> {
 }
 
 impl<K: Copy> Session<K> {
-    /// A session without sockets.
+    /// A session without sockets, checked at Java's rhythm.
     pub fn new() -> Self {
+        Self::checked_every(limits::CHECK_EVERY)
+    }
+
+    /// A session without sockets whose peer is asked for a sign of life so often.
+    pub fn checked_every(rhythm: Duration) -> Self {
         Self {
             sockets: Vec::new(),
             turn: 0,
             last_id: 0,
             open: HashMap::new(),
             executing: HashMap::new(),
-            control: Control::default(),
+            control: Control::every(rhythm),
             recent: RecentAnswers::default(),
         }
     }
@@ -266,6 +272,11 @@ impl<K: Copy> Session<K> {
         // The peer's own frame lists the check itself among the open requests (WIRE 3.1).
         let remote: Vec<i64> = self.open.keys().copied().chain([id]).collect();
         Some((socket, frames::control_request(id, ask, &local, &remote)))
+    }
+
+    /// Whether the last check still waits for its answer.
+    pub fn is_check_unanswered(&self) -> bool {
+        self.control.is_unanswered()
     }
 
     /// Has the next check ask for the peer's connectors (again).

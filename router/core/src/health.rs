@@ -118,6 +118,7 @@ impl Health {
         self.linked_at = Some(now);
         self.held_until = now + hold_down(self.flaps);
         self.check = Standing::default();
+        self.test = Standing::default();
         self.failures = 0;
     }
 
@@ -132,6 +133,11 @@ impl Health {
     /// Its connectors are being tested before it gets traffic.
     pub fn warm_up(&mut self) {
         self.warming = true;
+    }
+
+    /// One of them was tested: nothing is known of a fresh member but this, so one result counts.
+    pub fn warm_up_probed(&mut self, finding: Finding) {
+        self.test = Standing { failing: self.test.failing || finding == Finding::Bad, against: 0 };
     }
 
     /// They were tested, or took too long.

@@ -89,8 +89,8 @@ pub const REFUSED_CREDENTIALS_WAIT: Duration = Duration::from_secs(10);
 pub const PING_INTERVAL: Duration = Duration::from_millis(2_500);
 /// Shortest time between two pings a document may ask for.
 pub const PING_INTERVAL_MIN: Duration = Duration::from_millis(1_000);
-/// How often sockets are looked at for a ping that is due; a ping is late by so much at most.
-pub const PING_TICK: Duration = Duration::from_millis(250);
+/// How often sockets, members and deadlines are looked at; what is due is late by so much at most.
+pub const TICK: Duration = Duration::from_millis(250);
 /// Time between two pings of a caller's socket: they only keep middle boxes from closing it (P18). nginx closes after
 /// 60 s without data.
 pub const CALLER_PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -130,6 +130,19 @@ pub const EJECTION_CAP: Duration = Duration::from_secs(60);
 /// Health takes no member out if fewer than this share of a group's reachable members would be left, in percent: then
 /// all of them serve (panic threshold; Envoy's number).
 pub const PANIC_PERCENT: usize = 50;
+
+// --- deadlines, where the caller says none in its configuration ---
+
+/// For authenticate: somebody waits at a login page (J06, J08).
+pub const LOGIN_DEADLINE: Duration = Duration::from_secs(15);
+/// For reads with one answer.
+pub const READ_DEADLINE: Duration = Duration::from_secs(60);
+/// For create, update and delete.
+pub const CHANGE_DEADLINE: Duration = Duration::from_secs(120);
+/// For scripts, which may do anything.
+pub const SCRIPT_DEADLINE: Duration = Duration::from_secs(600);
+/// For searches, syncs and batches: the longest time between two frames of the answer.
+pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(300);
 
 // --- buffers ---
 
@@ -181,7 +194,7 @@ const _: () = {
     // A process may freeze just after a pong: one interval passes before the next ping, then each miss takes
     // one.
     assert!(
-        (PING_INTERVAL.as_millis() + PING_TICK.as_millis()) * (PING_MISSES_MAX as u128 + 1)
+        (PING_INTERVAL.as_millis() + TICK.as_millis()) * (PING_MISSES_MAX as u128 + 1)
             <= FROZEN_MEMBER_OUT_MAX.as_millis(),
         "P6: a frozen member leaves within its time"
     );
@@ -192,7 +205,7 @@ const _: () = {
     assert!(HOLD_DOWN_BASE.as_millis() <= HOLD_DOWN_CAP.as_millis());
     assert!(EJECTION_BASE.as_millis() <= EJECTION_CAP.as_millis());
     assert!(PANIC_PERCENT <= 100);
-    assert!(PING_TICK.as_millis() < PING_INTERVAL_MIN.as_millis());
+    assert!(TICK.as_millis() < PING_INTERVAL_MIN.as_millis());
     assert!(PING_INTERVAL_MIN.as_millis() <= PING_INTERVAL.as_millis());
     assert!(HOLD_OFF.as_millis() < HANDSHAKE_DEADLINE.as_millis());
     assert!(DRAIN_TIME.as_secs() < 30, "Kubernetes' default grace period");

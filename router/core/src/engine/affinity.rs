@@ -1,9 +1,17 @@
 //! What ties a call to a member, or a member's event to callers: page cookies and facade keys.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use rcs_proto::envelope::OperationHead;
+use rcs_proto::icf::ApiConfiguration;
+use rcs_proto::legacy::facade_key;
+use rcs_proto::operation::Operation;
+use rcs_proto::time::Moment;
 
 use crate::ids::MemberId;
 use crate::limits;
@@ -37,44 +45,101 @@ pub(super) fn page(facade: u64, cookie: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Names a connector's configuration by its facade key. Exact text decides, as it does at the members (LEGACY 8).
-pub(super) fn facade(facade_key: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    facade_key.hash(&mut hasher);
-    hasher.finish()
+/// One configuration of one connector, as calls name it. The key holds secrets and never leaves this type but in a frame.
+pub(super) struct Facade {
+    pub(super) connector_key: Bytes,
+    pub(super) key: Bytes,
+    /// Names the configuration by its exact text, as members do (LEGACY 8).
+    pub(super) digest: u64,
+    /// How long the caller waits for each operation; absent where it waits for ever.
+    timeouts: Vec<(Operation, Duration)>,
 }
 
-/// The facade keys that a caller used, the latest first: a configuration change goes to those that used its exact key
-/// (WIRE section 6). They hold secrets and never leave this type.
-#[derive(Default)]
-pub(super) struct FacadeKeys {
-    keys: VecDeque<Bytes>,
-}
-
-impl std::fmt::Debug for FacadeKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FacadeKeys({})", self.keys.len())
+impl fmt::Debug for Facade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Facade({:x})", self.digest)
     }
 }
 
-impl FacadeKeys {
-    pub(super) fn remember(&mut self, key: &Bytes) {
-        match self.keys.iter().position(|known| known == key) {
-            Some(0) => {}
-            Some(at) => {
-                if let Some(known) = self.keys.remove(at) {
-                    self.keys.push_front(known);
-                }
-            }
-            None => {
-                self.keys.truncate(limits::FACADE_KEYS_PER_SESSION_MAX - 1);
-                // A copy: the slice would keep the whole frame alive.
-                self.keys.push_front(Bytes::copy_from_slice(key));
-            }
+impl Facade {
+    fn new(head: &OperationHead) -> Self {
+        let mut hasher = DefaultHasher::new();
+        head.facade_key.hash(&mut hasher);
+        Self {
+            // Copies: the slices would keep the whole frame alive.
+            connector_key: Bytes::copy_from_slice(&head.connector_key),
+            key: Bytes::copy_from_slice(&head.facade_key),
+            digest: hasher.finish(),
+            // A key that cannot be read passes through unread (LEGACY 12): the member may understand it.
+            timeouts: facade_key::decode(&head.facade_key).map_or(Vec::new(), |facade| timeouts(&facade)),
         }
     }
 
+    fn is(&self, head: &OperationHead) -> bool {
+        self.key == head.facade_key && self.connector_key == head.connector_key
+    }
+
+    /// How long the caller waits for this operation, if it says so (WIRE 5.1: the map travels in the key).
+    pub(super) fn timeout(&self, operation: Operation) -> Option<Duration> {
+        self.timeouts.iter().find(|(of, _)| *of == operation).map(|(_, timeout)| *timeout)
+    }
+}
+
+fn timeouts(configuration: &ApiConfiguration) -> Vec<(Operation, Duration)> {
+    let limited = configuration.timeouts_ms.iter().filter_map(|(class, ms)| {
+        let ms = u64::try_from(*ms).ok().filter(|ms| *ms > 0)?;
+        Some((Operation::of_api_class(&class.name)?, Duration::from_millis(ms)))
+    });
+    limited.collect()
+}
+
+/// The configurations that a caller used, the latest first: what is decoded of one is decoded once, and a configuration
+/// change goes to those that used its exact key (WIRE section 6).
+#[derive(Debug, Default)]
+pub(super) struct Facades {
+    used: VecDeque<Arc<Facade>>,
+}
+
+impl Facades {
+    pub(super) fn remember(&mut self, head: &OperationHead) -> Arc<Facade> {
+        let facade = match self.used.iter().position(|known| known.is(head)) {
+            Some(0) => return Arc::clone(&self.used[0]),
+            Some(at) => self.used.remove(at).unwrap_or_else(|| Arc::new(Facade::new(head))),
+            None => {
+                self.used.truncate(limits::FACADE_KEYS_PER_SESSION_MAX - 1);
+                Arc::new(Facade::new(head))
+            }
+        };
+        self.used.push_front(Arc::clone(&facade));
+        facade
+    }
+
     pub(super) fn contains(&self, key: &[u8]) -> bool {
-        self.keys.iter().any(|known| known == key)
+        self.used.iter().any(|known| known.key == key)
+    }
+}
+
+/// The configurations that are in use in a group: what its members are probed with, the latest first.
+#[derive(Debug, Default)]
+pub(super) struct ProbedFacades {
+    used: VecDeque<(Arc<Facade>, Moment)>,
+}
+
+impl ProbedFacades {
+    pub(super) fn note(&mut self, facade: &Arc<Facade>, now: Moment) {
+        if let Some((latest, at)) = self.used.front_mut()
+            && latest.digest == facade.digest
+        {
+            *at = now;
+            return;
+        }
+        self.used.retain(|(known, _)| known.digest != facade.digest);
+        self.used.truncate(limits::PROBED_FACADES_MAX - 1);
+        self.used.push_front((Arc::clone(facade), now));
+    }
+
+    pub(super) fn in_use(&self, now: Moment) -> impl Iterator<Item = &Arc<Facade>> {
+        let live = self.used.iter().filter(move |(_, at)| now.since(*at) <= limits::FACADE_IN_USE);
+        live.map(|(facade, _)| facade)
     }
 }

@@ -10,7 +10,8 @@ use super::affinity::page;
 use super::call::BatchProgress;
 use super::dispatch::is_subscription;
 use super::timers::Timer;
-use super::{Call, CallKey, Caller, Engine, Io, Note, Progress, UpstreamKey};
+use super::{Call, CallKey, Caller, Engine, Io, Note, Progress, UpstreamKey, Work};
+use crate::health::Finding;
 use crate::limits;
 use crate::verdict::{Fault, Outcome};
 
@@ -33,7 +34,10 @@ impl Engine {
         match &envelope.kind {
             Kind::Error(error) => match not_run(&error.message) {
                 Some(fault) => self.fail_or_pass(key, fault, &envelope, now, io),
-                None => self.pass_last(key, &envelope, Outcome::ConnectorError, now, io),
+                None => {
+                    self.note_health(key, finding(&error.class), now, io);
+                    self.pass_last(key, &envelope, Outcome::ConnectorError, now, io);
+                }
             },
             Kind::Answer(head) => self.on_answer_part(key, head, &envelope, now, io),
             _ => unreachable!("a session event Answer is an answer or an error"),
@@ -53,6 +57,7 @@ impl Engine {
             // Nobody waits any more. Calls with more than one frame were cancelled when their caller left.
             return self.end(key, Outcome::Ok, now, io);
         };
+        call.deadline.progressed(now);
         let step = call.step(head.part, || envelope.rewrite_id(caller_id));
         if let Part::End { .. } = head.part {
             self.remember_page(key, head);
@@ -63,12 +68,25 @@ impl Engine {
             Step::Pass => {
                 self.pass(key, envelope.rewrite_id(caller_id), now, io);
             }
-            Step::PassLast => self.pass_last(key, envelope, Outcome::Ok, now, io),
+            Step::PassLast => {
+                self.note_health(key, Finding::Good, now, io);
+                self.pass_last(key, envelope, Outcome::Ok, now, io);
+            }
             Step::PassThenLast(last) => {
                 if self.pass(key, envelope.rewrite_id(caller_id), now, io) {
                     self.finish_with(key, last, Outcome::Ok, now, io);
                 }
             }
+        }
+    }
+
+    /// Notes how a call went at its member.
+    fn note_health(&mut self, key: CallKey, finding: Finding, now: Moment, io: &mut impl Io) {
+        let Some(route) = self.calls.get(key).and_then(|call| call.route) else { return };
+        let Some(state) = self.members.get_mut(&route.member) else { return };
+        state.health.called(finding, now);
+        if finding == Finding::Bad {
+            self.review(route.member, now, io);
         }
     }
 
@@ -195,7 +213,8 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) {
-        if let Some(call) = self.upstreams.get(session).and_then(|upstream| upstream.session.open_key(id)) {
+        let work = self.upstreams.get(session).and_then(|upstream| upstream.session.open_key(id));
+        if let Some(Work::Call(call)) = work {
             self.fail(call, Fault::TooLarge, now, io);
         }
     }
@@ -270,6 +289,20 @@ impl Call {
             _ => unreachable!("set above"),
         }
     }
+}
+
+/// What an error says of the member: an account that is not there is the caller's business, a resource that cannot be reached
+/// is not (DESIGN section 5).
+fn finding(class: &str) -> Finding {
+    const OF_THE_RESOURCE: [&str; 5] = [
+        "ConnectionFailedException",
+        "ConnectionBrokenException",
+        "ConnectorIOException",
+        "OperationTimeoutException",
+        "OutOfMemoryError",
+    ];
+    let name = class.rsplit('.').next().unwrap_or_default();
+    if OF_THE_RESOURCE.contains(&name) { Finding::Bad } else { Finding::Good }
 }
 
 /// Errors that say that the member did not run the call (WIRE 4.3, 5.1, 5.7).

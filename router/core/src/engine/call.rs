@@ -6,6 +6,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::{SocketId, StreamOrder};
 use rcs_proto::time::Moment;
 
+use super::Deadline;
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::slots::Key;
 use crate::verdict::{Attempts, Class, Paging, Stage};
@@ -30,6 +31,8 @@ pub struct Call {
     pub route: Option<Route>,
     /// Members that it was sent to.
     pub tried: MemberSet,
+    /// When it is given up.
+    pub deadline: Deadline,
     /// How often it was sent again, and why.
     pub attempts: Attempts,
     /// What came of its answer.

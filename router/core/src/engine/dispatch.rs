@@ -11,8 +11,11 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
-use super::affinity::{facade, page};
-use super::{Call, CallKey, Caller, DownstreamKey, Engine, Io, Pages, Phase, Progress, Route, Selector};
+use super::affinity::{ProbedFacades, page};
+use super::probes::Standing;
+use super::{
+    Call, CallKey, Caller, Deadline, DownstreamKey, Engine, Io, Pages, Phase, Progress, Route, Selector, Work,
+};
 use crate::balance::{Cursor, Pick, Picker};
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::limits;
@@ -26,6 +29,8 @@ pub(super) struct GroupState {
     pub(super) cursor: Cursor,
     /// The connectors that callers of this group are shown; none while no member ever answered.
     pub(super) infos: Option<Bytes>,
+    /// The configurations that its calls use.
+    pub(super) facades: ProbedFacades,
 }
 
 impl Engine {
@@ -45,10 +50,12 @@ impl Engine {
             Ok(group) => group,
             Err((kind, group)) => return self.refuse(socket, request.message_id, operation, kind, group, io),
         };
-        let facade_key = head.facade_key.clone();
-        let pages = self.pages(caller, head);
         let Some(downstream) = self.downstreams.get_mut(caller) else { return };
-        downstream.facade_keys.remember(&facade_key);
+        let facade = downstream.facades.remember(head);
+        let pages = downstream.pages_of(head, facade.digest);
+        if let Some(state) = self.groups.get_mut(&group) {
+            state.facades.note(&facade, now);
+        }
         if is_subscription(operation) {
             downstream.subscriptions += 1;
         }
@@ -62,6 +69,7 @@ impl Engine {
             route: None,
             tried: MemberSet::new(),
             attempts: Default::default(),
+            deadline: Deadline::of(operation, &facade, now),
             answer: Progress::Nothing,
             since: now,
         });
@@ -105,22 +113,6 @@ impl Engine {
         }
     }
 
-    /// Whether a search continues another, and which member gave its cookie.
-    fn pages(&self, caller: DownstreamKey, head: &OperationHead) -> Option<Pages> {
-        if head.operation != Operation::Search {
-            return None;
-        }
-        let facade = facade(&head.facade_key);
-        // Options that cannot be read pass through unread (LEGACY 12): the member may understand them.
-        let cookie = legacy::options_cookie(&head.search_options()).ok().flatten();
-        let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else {
-            return Some(Pages { facade, paging: Paging::Starts, member: None });
-        };
-        let downstream = self.downstreams.get(caller)?;
-        let member = downstream.pages.member(page(facade, cookie.as_bytes()));
-        Some(Pages { facade, paging: Paging::Continues, member })
-    }
-
     fn refuse(
         &self,
         socket: SocketId,
@@ -146,7 +138,7 @@ impl Engine {
     pub(super) fn dispatch(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         let chosen = match call.pages.and_then(|pages| pages.member) {
-            Some(member) => self.members.get(&member).filter(|state| state.up).map(|_| member),
+            Some(member) => self.members.get(&member).filter(|state| state.linked).map(|_| member),
             None => match self.groups.get_mut(&call.group) {
                 Some(group) => match group.picker.pick(&mut group.cursor, &call.tried) {
                     Pick::Member(member) => Some(member),
@@ -180,25 +172,55 @@ impl Engine {
         let session = state.session?;
         let upstream = self.upstreams.get_mut(session)?;
         let socket = upstream.session.socket_for(None, now)?;
-        let id = upstream.session.open(key, now);
+        let id = upstream.session.open(Work::Call(key), now);
         state.in_flight += 1;
         Some(Route { member, session, id, socket })
     }
 
+    /// The members of a group that get calls: the fit ones; all that can be reached if too few of them are fit, for then
+    /// the probes say more of what the members share than of each of them (panic threshold).
+    fn available(&self, members: &[MemberId]) -> MemberSet {
+        let state = |id: &MemberId| self.members.get(id).filter(|state| state.linked && !state.leaving);
+        let reachable = members.iter().filter(|id| state(id).is_some());
+        let fit =
+            members.iter().filter(|id| state(id).is_some_and(|state| state.standing == Standing::Serving));
+        let panics = fit.clone().count() * 100 < reachable.clone().count() * limits::PANIC_PERCENT;
+        if panics { reachable.copied().collect() } else { fit.copied().collect() }
+    }
+
     /// Rebuilds the pickers: after a change of the view, or of what a member can do.
     pub(super) fn rebuild_pickers(&mut self) {
-        let available: MemberSet =
-            self.members.iter().filter(|(_, state)| state.up && !state.leaving).map(|(id, _)| *id).collect();
         let view: Arc<View> = Arc::clone(&self.view);
         let mut before: HashMap<GroupId, GroupState> = std::mem::take(&mut self.groups);
         for group in view.groups() {
-            let picker = group.policy.picker(&group.members, &available);
+            let picker = group.policy.picker(&group.members, &self.available(&group.members));
             let state = match before.remove(&group.id) {
                 Some(state) => GroupState { picker, ..state },
-                None => GroupState { picker, cursor: Cursor::default(), infos: None },
+                None => GroupState {
+                    picker,
+                    cursor: Cursor::default(),
+                    infos: None,
+                    facades: ProbedFacades::default(),
+                },
             };
             self.groups.insert(group.id, state);
         }
+    }
+}
+
+impl super::Downstream {
+    /// Whether a search continues another, and which member gave its cookie.
+    fn pages_of(&self, head: &OperationHead, facade: u64) -> Option<Pages> {
+        if head.operation != Operation::Search {
+            return None;
+        }
+        // Options that cannot be read pass through unread (LEGACY 12): the member may understand them.
+        let cookie = legacy::options_cookie(&head.search_options()).ok().flatten();
+        let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else {
+            return Some(Pages { facade, paging: Paging::Starts, member: None });
+        };
+        let member = self.pages.member(page(facade, cookie.as_bytes()));
+        Some(Pages { facade, paging: Paging::Continues, member })
     }
 }
 

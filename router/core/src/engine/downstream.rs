@@ -9,7 +9,7 @@ use rcs_proto::limits as wire_limits;
 use rcs_proto::session::{Event as SessionEvent, Remote, Session, SocketId};
 use rcs_proto::time::Moment;
 
-use super::affinity::{FacadeKeys, PageMemory};
+use super::affinity::{Facades, PageMemory};
 use super::sockets::{Place, Socket};
 use super::timers::Timer;
 use super::{CallKey, Engine, Io, Note, Selector};
@@ -32,7 +32,7 @@ pub struct Downstream {
     /// Questions for connectors that no member could answer yet (WIRE 7.7: they are not asked twice).
     pub(super) infos_wanted: Vec<(SocketId, i64)>,
     pub(super) pages: PageMemory,
-    pub(super) facade_keys: FacadeKeys,
+    pub(super) facades: Facades,
     /// Answers that came while no socket was open, with their call's id; delivered if the caller comes back.
     pub(super) kept: Vec<(i64, Bytes)>,
     pub(super) subscriptions: usize,
@@ -57,7 +57,7 @@ impl Engine {
                 io.close(socket);
                 return;
             }
-            None => self.new_caller(id, now, io),
+            None => self.new_caller(id, io),
         };
         let Some(caller) = self.downstreams.get_mut(key) else { unreachable!("callers names only sessions") };
         if caller.session.sockets().count() >= limits::SOCKETS_PER_SESSION_MAX {
@@ -71,18 +71,17 @@ impl Engine {
         self.sockets.insert(socket, Socket::new(place, limits::CALLER_PING_INTERVAL, now));
     }
 
-    fn new_caller(&mut self, id: CallerId, now: Moment, io: &mut impl Io) -> DownstreamKey {
+    fn new_caller(&mut self, id: CallerId, io: &mut impl Io) -> DownstreamKey {
         let key = self.downstreams.insert(Downstream {
             id: id.clone(),
             session: Session::new(),
             infos_wanted: Vec::new(),
             pages: PageMemory::default(),
-            facade_keys: FacadeKeys::default(),
+            facades: Facades::default(),
             kept: Vec::new(),
             subscriptions: 0,
         });
         self.callers.insert(id, key);
-        self.timers.set(now + wire_limits::CHECK_EVERY, Timer::CheckCaller(key));
         io.note(Note::CallerJoined { callers: self.downstreams.len() });
         key
     }
@@ -195,7 +194,6 @@ impl Engine {
         if let Some((socket, frame)) = caller.session.due_check(now) {
             io.send(socket, frame);
         }
-        self.timers.set(now + wire_limits::CHECK_EVERY, Timer::CheckCaller(key));
     }
 
     pub(super) fn on_caller_socket_closed(

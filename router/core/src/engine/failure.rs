@@ -96,7 +96,7 @@ impl Engine {
 
     /// Sends a call again to the member that it was at.
     pub(super) fn repeat(&mut self, key: CallKey, member: MemberId, now: Moment, io: &mut impl Io) {
-        match self.members.get(&member).is_some_and(|state| state.up) {
+        match self.members.get(&member).is_some_and(|state| state.linked) {
             true => self.send_to(key, member, now, io),
             false => self.dispatch(key, now, io),
         }

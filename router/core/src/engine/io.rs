@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 
+use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId};
 use crate::verdict::{Fault, Outcome};
 use crate::view::Endpoint;
@@ -76,6 +77,13 @@ pub enum Note<'a> {
         member: MemberId,
         /// Its connectors.
         connectors: usize,
+    },
+    /// A member can be reached and gets no calls, unless its whole group stands no better.
+    MemberUnfit {
+        /// The member.
+        member: MemberId,
+        /// Why.
+        reason: Unfit,
     },
     /// A member can take no calls any more.
     MemberDown {

@@ -9,12 +9,14 @@
 mod affinity;
 mod answer;
 mod call;
+mod deadline;
 mod dispatch;
 mod downstream;
 mod failure;
 mod identity;
 mod infos;
 mod io;
+mod probes;
 mod report;
 mod selector;
 mod sockets;
@@ -29,6 +31,7 @@ use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
 pub use self::call::{Call, CallKey, Caller, Pages, Progress, Route};
+pub use self::deadline::Deadline;
 use self::dispatch::GroupState;
 use self::downstream::CallerId;
 pub use self::downstream::{Downstream, DownstreamKey};
@@ -126,6 +129,15 @@ pub enum OversizeFrame {
     Answer,
 }
 
+/// What an id that we opened at a member stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A caller's call.
+    Call(CallKey),
+    /// A `test` of our own.
+    Probe,
+}
+
 /// Whether new calls are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -162,7 +174,7 @@ impl Engine {
     /// An engine without members. `seed` makes its session ids unique: two routers must never share one (WIRE section 8).
     pub fn new(seed: [u64; 2], now: Moment) -> Self {
         let mut timers = Timers::default();
-        timers.set(now + crate::limits::PING_TICK, Timer::Pings);
+        timers.set(now + crate::limits::TICK, Timer::Tick);
         Self {
             view: Arc::default(),
             phase: Phase::Serving,
@@ -216,18 +228,32 @@ impl Engine {
         }
     }
 
+    fn on_tick(&mut self, now: Moment, io: &mut impl Io) {
+        self.send_pings(now, io);
+        let members: Vec<UpstreamKey> = self.upstreams.iter().map(|(key, _)| key).collect();
+        for session in members {
+            self.check_member(session, now, io);
+        }
+        let callers: Vec<DownstreamKey> = self.downstreams.iter().map(|(key, _)| key).collect();
+        for session in callers {
+            self.check_caller(session, now, io);
+        }
+        self.look_after_members(now, io);
+        self.end_overdue(now, io);
+        self.timers.set(now + crate::limits::TICK, Timer::Tick);
+    }
+
     fn on_wake(&mut self, now: Moment, io: &mut impl Io) {
         while let Some(timer) = self.timers.pop(now) {
             match timer {
                 Timer::Handshake(socket) => self.on_handshake_overdue(socket, now, io),
                 Timer::Redial(member, slot) => self.dial(member, slot, io),
                 Timer::CheckMember(session) => self.check_member(session, now, io),
-                Timer::CheckCaller(session) => self.check_caller(session, now, io),
                 Timer::Repeat(call, member) => self.repeat(call, member, now, io),
                 Timer::LetGo(member) => self.let_go(member, now, io),
                 Timer::Orphan(call, id) => self.on_orphan_overdue(call, id, now, io),
                 Timer::Linger(session) => self.on_linger_over(session, now, io),
-                Timer::Pings => self.send_pings(now, io),
+                Timer::Tick => self.on_tick(now, io),
             }
         }
     }

@@ -3,6 +3,7 @@
 use rcs_proto::time::Moment;
 
 use super::Engine;
+use super::probes::Standing;
 use crate::view::AdminState;
 
 /// Everything at one moment.
@@ -34,6 +35,8 @@ pub struct MemberReport {
     pub name: String,
     /// Whether it takes calls.
     pub up: bool,
+    /// Why it takes none although it can be reached.
+    pub unfit: Option<&'static str>,
     /// Whether the operator wants it.
     pub enabled: bool,
     /// Open sockets that are ready.
@@ -60,7 +63,11 @@ impl Engine {
         let session = state.session.and_then(|key| self.upstreams.get(key));
         Some(MemberReport {
             name: state.member.spec.name.clone(),
-            up: state.up,
+            up: state.standing == Standing::Serving,
+            unfit: match state.standing {
+                Standing::Unfit(reason) => Some(reason.label()),
+                Standing::Down | Standing::Serving => None,
+            },
             enabled: state.member.spec.admin == AdminState::Enabled,
             sockets: session.map_or(0, |upstream| upstream.session.sockets().count()),
             in_flight: state.in_flight,

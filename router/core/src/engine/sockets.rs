@@ -221,7 +221,6 @@ impl Engine {
             // The peer may be frozen, and its socket may take long to close: its calls need not wait for that.
             self.on_closed(socket, now, io);
         }
-        self.timers.set(now + limits::PING_TICK, Timer::Pings);
     }
 
     pub(super) fn on_closed(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {

@@ -18,8 +18,6 @@ pub(super) enum Timer {
     Redial(MemberId, Slot),
     /// Send the session check that is due.
     CheckMember(UpstreamKey),
-    /// The same, towards a caller.
-    CheckCaller(DownstreamKey),
     /// Send a call again that was not run.
     Repeat(CallKey, MemberId),
     /// Give up the answer of the call that was sent under this id on a socket that died.
@@ -28,8 +26,8 @@ pub(super) enum Timer {
     Linger(DownstreamKey),
     /// Close what a member still has that left the document, or changed in it.
     LetGo(MemberId),
-    /// Ping the sockets whose turn it is.
-    Pings,
+    /// Look after sockets, members and deadlines.
+    Tick,
 }
 
 #[derive(Debug, PartialEq, Eq)]

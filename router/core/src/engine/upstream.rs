@@ -6,14 +6,16 @@ use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
 use rcs_proto::frames;
 use rcs_proto::icf::ConnectorKey;
-use rcs_proto::session::{Event as SessionEvent, Handshake, Remote, Session, Side, SocketId};
+use rcs_proto::session::{Event as SessionEvent, Handshake, Ignored, Remote, Session, Side, SocketId};
 use rcs_proto::time::Moment;
 
 use super::infos;
+use super::probes::{ProbePlan, Standing};
 use super::sockets::{Peer, Place, Socket};
 use super::timers::Timer;
-use super::{CallKey, Engine, Io, Note, Slot};
+use super::{Engine, Io, Note, Slot, Work};
 use crate::backoff::reconnect_wait;
+use crate::health::{Finding, Health};
 use crate::ids::MemberId;
 use crate::limits;
 use crate::slots::Key;
@@ -37,7 +39,7 @@ pub enum DialFailure {
 pub struct Upstream {
     pub(super) member: MemberId,
     pub(super) remote: String,
-    pub(super) session: Session<CallKey>,
+    pub(super) session: Session<Work>,
 }
 
 /// One member, whether it can be reached or not.
@@ -47,8 +49,12 @@ pub(super) struct MemberState {
     slots: Vec<SlotState>,
     /// The session that gets new calls: the one whose socket joined last.
     pub(super) session: Option<UpstreamKey>,
-    /// Whether it takes calls: a session that told its connectors.
-    pub(super) up: bool,
+    /// Whether it can be reached: a session that told its connectors.
+    pub(super) linked: bool,
+    pub(super) health: Health,
+    pub(super) probes: ProbePlan,
+    /// What follows from the two: who gets calls, and what the operator was told last.
+    pub(super) standing: Standing,
     /// Whether it left the document: no new calls, gone with its last one.
     pub(super) leaving: bool,
     /// Its connectors as it told them last, kept over its absence.
@@ -74,7 +80,10 @@ impl MemberState {
             member,
             slots,
             session: None,
-            up: false,
+            linked: false,
+            health: Health::default(),
+            probes: ProbePlan::default(),
+            standing: Standing::default(),
             leaving: false,
             infos: None,
             connectors: Vec::new(),
@@ -223,12 +232,12 @@ impl Engine {
                 if state.session.is_some() {
                     io.note(Note::MemberChangedIdentity { member });
                 }
-                let mut session = Session::new();
+                let mut session = Session::checked_every(limits::CHECK_PROBE_EVERY);
                 session.want_connector_infos(now);
                 let key = self.upstreams.insert(Upstream { member, remote: remote.session_id, session });
                 state.session = Some(key);
                 // Out of rotation until the new session has told its connectors.
-                state.up = false;
+                state.linked = false;
                 key
             }
         };
@@ -239,17 +248,19 @@ impl Engine {
         self.sockets.insert(socket, Socket::new(place, ping_every, now));
         self.timers.set(now + rcs_proto::limits::HOLD_OFF, Timer::CheckMember(key));
         if current.is_none() {
-            self.rebuild_pickers();
+            self.review(member, now, io);
         }
     }
 
+    /// Sends the session check that is due; one that was not answered by then counts.
     pub(super) fn check_member(&mut self, key: UpstreamKey, now: Moment, io: &mut impl Io) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        if let Some((socket, frame)) = upstream.session.due_check(now) {
-            io.send(socket, frame);
-            if let Some(next) = upstream.session.next_check() {
-                self.timers.set(next, Timer::CheckMember(key));
-            }
+        let member = upstream.member;
+        let missed = upstream.session.is_check_unanswered();
+        let Some((socket, frame)) = upstream.session.due_check(now) else { return };
+        io.send(socket, frame);
+        if missed {
+            self.on_check_result(member, Finding::Bad, now, io);
         }
     }
 
@@ -263,15 +274,24 @@ impl Engine {
     ) {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         match upstream.session.receive(&envelope, now) {
-            SessionEvent::Answer(call) => self.on_answer(call, envelope, now, io),
-            SessionEvent::NotRun(call) => self.fail(call, Fault::RefusedBeforeHandshake, now, io),
+            SessionEvent::Answer(Work::Call(call)) => self.on_answer(call, envelope, now, io),
+            SessionEvent::NotRun(Work::Call(call)) => self.fail(call, Fault::RefusedBeforeHandshake, now, io),
+            SessionEvent::Answer(Work::Probe) | SessionEvent::NotRun(Work::Probe) => {
+                self.on_probe_answer(key, &envelope, now, io);
+            }
+            SessionEvent::Ignored(Ignored::CheckAnswered) => {
+                let member = upstream.member;
+                self.on_check_result(member, Finding::Good, now, io);
+            }
             SessionEvent::ConnectorInfos(infos) => self.on_connector_infos(key, infos, now, io),
             SessionEvent::ConfigurationChange => self.on_configuration_change(key, &envelope, now, io),
             SessionEvent::Control(checked) => {
                 let infos = checked.wants_connector_infos.then(infos::none);
                 io.send(socket, frames::control_response(checked.id, infos));
-                for call in checked.vanished {
-                    self.fail(call, Fault::MemberLost, now, io);
+                for work in checked.vanished {
+                    if let Work::Call(call) = work {
+                        self.fail(call, Fault::MemberLost, now, io);
+                    }
                 }
             }
             SessionEvent::AnswerRefused(Some(frame)) => {
@@ -312,15 +332,11 @@ impl Engine {
         for slot in &mut state.slots {
             slot.attempts = 0;
         }
-        if !std::mem::replace(&mut state.up, true) {
-            io.note(Note::MemberUp { member, connectors: state.connectors.len() });
-            self.rebuild_pickers();
+        if !std::mem::replace(&mut state.linked, true) {
+            state.health.linked(now);
+            self.warm_up(member, now, io);
         }
-        if let Some(upstream) = self.upstreams.get(key)
-            && let Some(next) = upstream.session.next_check()
-        {
-            self.timers.set(next.max(now), Timer::CheckMember(key));
-        }
+        self.on_check_result(member, Finding::Good, now, io);
         self.refresh_infos();
         self.answer_waiting_infos(io);
     }
@@ -340,7 +356,7 @@ impl Engine {
         let users: Vec<_> = self
             .downstreams
             .iter()
-            .filter(|(_, caller)| caller.facade_keys.contains(&head.facade_key))
+            .filter(|(_, caller)| caller.facades.contains(&head.facade_key))
             .map(|(key, _)| key)
             .collect();
         for caller in users {
@@ -358,22 +374,26 @@ impl Engine {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let member = upstream.member;
         if upstream.session.leave(socket) > 0 {
-            for call in upstream.session.open_keys() {
-                self.on_member_socket_lost(call, socket, now, io);
+            for work in upstream.session.open_keys() {
+                if let Work::Call(call) = work {
+                    self.on_member_socket_lost(call, socket, now, io);
+                }
             }
             return;
         }
         let calls = upstream.session.open_keys();
         if let Some(state) = self.members.get_mut(&member).filter(|state| state.session == Some(key)) {
             state.session = None;
-            if std::mem::replace(&mut state.up, false) {
-                io.note(Note::MemberDown { member, calls: calls.len() });
+            if std::mem::replace(&mut state.linked, false) {
+                state.health.lost(now);
             }
         }
         // First out of rotation, then the calls: none of them comes back here.
-        self.rebuild_pickers();
-        for call in calls {
-            self.fail(call, Fault::MemberLost, now, io);
+        self.review(member, now, io);
+        for work in calls {
+            if let Work::Call(call) = work {
+                self.fail(call, Fault::MemberLost, now, io);
+            }
         }
         self.upstreams.remove(key);
     }

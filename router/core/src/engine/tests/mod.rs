@@ -3,6 +3,7 @@
 mod callers;
 mod connectors;
 mod failures;
+mod probes;
 mod random;
 mod routing;
 mod streams;

@@ -10,6 +10,7 @@ use rcs_proto::frames::{self, Identity};
 use rcs_proto::icf::{ConnectorInfo, ConnectorKey, Secret};
 use rcs_proto::legacy::Wire;
 use rcs_proto::messages::*;
+use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
@@ -68,8 +69,10 @@ pub(super) struct World {
     next_socket: u64,
     /// Open sockets of each member, by its index.
     pub(super) members: Vec<Vec<SocketId>>,
-    /// Members that answer no ping.
+    /// Members that answer no ping and no probe.
     pub(super) frozen: Vec<usize>,
+    /// Members whose resource is down.
+    pub(super) sick: Vec<usize>,
     /// Counts the starts of each member: a restarted one is another session.
     starts: Vec<u32>,
 }
@@ -110,6 +113,7 @@ impl World {
             next_socket: 0,
             members: vec![Vec::new(); count],
             frozen: Vec::new(),
+            sick: Vec::new(),
             starts: vec![0; count],
         };
         let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
@@ -157,8 +161,42 @@ impl World {
                     self.apply(Event::Pong { socket });
                 }
             }
+            self.answer_probes();
         }
         self.now = end;
+    }
+
+    /// Members answer session checks, and `test` if their resource lives.
+    pub(super) fn answer_probes(&mut self) {
+        for (index, sockets) in self.members.clone().into_iter().enumerate() {
+            if self.frozen.contains(&index) {
+                continue;
+            }
+            for socket in sockets {
+                let waiting = self.io.sent.remove(&socket).unwrap_or_default();
+                let parsed = waiting.into_iter().map(|frame| Envelope::parse(frame).unwrap());
+                let (probes, others): (Vec<_>, Vec<_>) = parsed.partition(is_probe);
+                let kept = others.iter().map(|envelope| envelope.frame().clone());
+                self.io.sent.entry(socket).or_default().extend(kept);
+                for probe in probes {
+                    let answer = self.probe_answer(index, &probe);
+                    self.feed(socket, answer);
+                }
+            }
+        }
+    }
+
+    fn probe_answer(&self, index: usize, probe: &Envelope) -> Bytes {
+        let id = probe.message_id;
+        match probe.kind {
+            Kind::ControlRequest(_) => frames::control_response(id, None),
+            _ if self.sick.contains(&index) => {
+                frames::error(id, "x.ConnectionFailedException", "resource down")
+            }
+            _ => {
+                frames::answer(id, &OperationResponse { test: Some(TestOpResponse {}), ..Default::default() })
+            }
+        }
     }
 
     fn socket(&mut self) -> SocketId {
@@ -197,6 +235,7 @@ impl World {
         }
         let (socket, id) = asked.expect("a member is asked for its connectors");
         self.feed(socket, frames::control_response(id, Some(infos)));
+        self.answer_probes();
     }
 
     /// Answers the dials of a member, and shakes hands.
@@ -267,7 +306,10 @@ impl World {
         let mut all = Vec::new();
         for socket in self.members[index].clone() {
             for envelope in self.taken(socket) {
-                if !matches!(envelope.kind, Kind::ControlRequest(_)) {
+                if is_probe(&envelope) {
+                    // Left for `answer_probes`.
+                    self.io.sent.entry(socket).or_default().push_back(envelope.frame().clone());
+                } else {
                     all.push((socket, envelope));
                 }
             }
@@ -289,7 +331,17 @@ impl World {
 
     /// What a caller got on all its sockets.
     pub(super) fn at_caller(&mut self, sockets: &[SocketId]) -> Vec<Envelope> {
-        sockets.iter().flat_map(|socket| self.taken(*socket)).collect()
+        let all = sockets.iter().flat_map(|socket| self.taken(*socket));
+        all.filter(|envelope| !is_probe(envelope)).collect()
+    }
+}
+
+/// A session check without a question, or a `test`: the tests themselves send none.
+fn is_probe(envelope: &Envelope) -> bool {
+    match &envelope.kind {
+        Kind::ControlRequest(request) => request.info_level.is_empty(),
+        Kind::Operation(head) => head.operation == Operation::Test,
+        _ => false,
     }
 }
 

@@ -1,0 +1,76 @@
+//! How long a call may take (P1): as its caller says in the facade key, else by its operation.
+
+use std::time::Duration;
+
+use rcs_proto::operation::Operation;
+use rcs_proto::time::Moment;
+
+use super::affinity::Facade;
+use super::{CallKey, Engine, Io};
+use crate::limits;
+use crate::verdict::Fault;
+
+/// When a call is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    at: Option<Moment>,
+    /// Pushed so far ahead by each frame of the answer.
+    idle: Option<Duration>,
+}
+
+impl Deadline {
+    /// The deadline of a call that arrives now.
+    pub(super) fn of(operation: Operation, facade: &Facade, now: Moment) -> Self {
+        let asked = facade.timeout(match operation {
+            Operation::LatestSyncToken => Operation::Sync,
+            other => other,
+        });
+        if let Some(asked) = asked {
+            // The caller gives up by itself then, and tells nobody (WIRE 5.1).
+            return Self { at: Some(now + asked), idle: None };
+        }
+        let (whole, idle) = allowance(operation);
+        Self { at: whole.or(idle).map(|time| now + time), idle }
+    }
+
+    /// A frame of the answer came.
+    pub(super) fn progressed(&mut self, now: Moment) {
+        if let Some(idle) = self.idle {
+            self.at = Some(now + idle);
+        }
+    }
+
+    pub(super) fn is_past(&self, now: Moment) -> bool {
+        self.at.is_some_and(|at| at <= now)
+    }
+}
+
+/// For the whole call, or between two frames of its answer.
+fn allowance(operation: Operation) -> (Option<Duration>, Option<Duration>) {
+    use Operation as Op;
+    match operation {
+        // Somebody waits at a login page (J06, J08).
+        Op::Authenticate => (Some(limits::LOGIN_DEADLINE), None),
+        Op::Get | Op::ResolveUsername | Op::Schema | Op::LatestSyncToken | Op::Test | Op::Validate => {
+            (Some(limits::READ_DEADLINE), None)
+        }
+        Op::Create | Op::Delete | Op::Update => (Some(limits::CHANGE_DEADLINE), None),
+        Op::ScriptOnConnector | Op::ScriptOnResource | Op::Unknown | Op::ConfigurationChange => {
+            (Some(limits::SCRIPT_DEADLINE), None)
+        }
+        Op::Search | Op::Sync | Op::Batch => (None, Some(limits::STREAM_IDLE_DEADLINE)),
+        Op::ConnectorEventSubscription | Op::SyncEventSubscription => (None, None),
+    }
+}
+
+impl Engine {
+    /// Gives up the calls whose time is over. Looked at on each tick: a timer a call would outlive the calls by far.
+    pub(super) fn end_overdue(&mut self, now: Moment, io: &mut impl Io) {
+        let overdue: Vec<CallKey> =
+            self.calls.iter().filter(|(_, call)| call.deadline.is_past(now)).map(|(key, _)| key).collect();
+        for key in overdue {
+            self.cancel_at_member(key, now, io);
+            self.fail(key, Fault::DeadlinePassed, now, io);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Probes, deadlines and what they do to rotation (G17, P1, P6, X02).
+
+use std::time::Duration;
+
+use rcs_proto::envelope::Kind;
+use rcs_proto::frames;
+
+use super::world::*;
+use crate::balance::Policy;
+use crate::engine::*;
+use crate::limits;
+
+fn served_by(world: &mut World, caller: SocketIds<'_>, id: i64) -> usize {
+    world.call(caller[0], id, get());
+    let (member, socket, id) = world.only_request();
+    world.feed(socket, answer(id));
+    member
+}
+
+type SocketIds<'a> = &'a [rcs_proto::session::SocketId];
+
+fn noted(world: &World, word: &str) -> usize {
+    world.io.notes.iter().filter(|note| note.starts_with(word)).count()
+}
+
+#[test]
+fn a_dead_resource_behind_a_live_member_takes_it_out_and_its_return_brings_it_back() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    assert_eq!(served_by(&mut world, &caller, 1), 0);
+    world.sick.push(0);
+    world.pass(limits::TEST_PROBE_EVERY * (limits::PROBE_FALL + 1));
+    assert_eq!(served_by(&mut world, &caller, 2), 1);
+    assert_eq!(world.engine.report(world.now).groups[0].members[0].unfit, Some("test_failing"));
+    world.sick.clear();
+    world.pass(limits::TEST_PROBE_EVERY * (limits::PROBE_RISE + 1));
+    assert_eq!(served_by(&mut world, &caller, 3), 0);
+    assert_eq!((noted(&world, "MemberUnfit"), noted(&world, "MemberDown")), (1, 0));
+}
+
+#[test]
+fn when_every_resource_is_down_all_members_serve_and_callers_see_their_own_errors() {
+    let mut world = World::with_members(2, Policy::RoundRobin);
+    let caller = world.caller("idm", 1);
+    served_by(&mut world, &caller, 1);
+    world.sick.extend([0, 1]);
+    world.pass(limits::TEST_PROBE_EVERY * 4);
+    let first = served_by(&mut world, &caller, 2);
+    assert_ne!(served_by(&mut world, &caller, 3), first);
+}
+
+#[test]
+fn a_framework_that_answers_no_check_gets_no_calls_though_its_sockets_live() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    let start = world.now;
+    // Its sockets answer pings, nothing else.
+    while world.engine.report(world.now).groups[0].members[0].unfit.is_none() {
+        for _ in 0..2 {
+            world.frozen = vec![0];
+            world.pass(limits::PING_INTERVAL / 2);
+            for socket in world.members[0].clone() {
+                world.apply(Event::Pong { socket });
+            }
+        }
+        assert!(world.now.since(start) < Duration::from_secs(20), "{:?}", world.io.notes);
+    }
+    assert!(world.now.since(start) <= limits::FROZEN_MEMBER_OUT_MAX + limits::CHECK_PROBE_EVERY);
+    assert_eq!(served_by(&mut world, &caller, 1), 1);
+    assert!(world.io.closed.is_empty());
+}
+
+#[test]
+fn a_returning_member_is_tested_before_it_gets_traffic() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    served_by(&mut world, &caller, 1);
+    world.kill(0);
+    world.frozen = vec![0];
+    world.start(0);
+    assert_eq!(served_by(&mut world, &caller, 2), 1, "its test is under way");
+    world.frozen.clear();
+    world.answer_probes();
+    assert_eq!(served_by(&mut world, &caller, 3), 0);
+    // One whose resource is down stays out from the start.
+    world.kill(0);
+    world.sick = vec![0];
+    world.start(0);
+    assert_eq!(served_by(&mut world, &caller, 4), 1);
+}
+
+#[test]
+fn a_flapping_member_is_told_once_per_hold_down_and_nobody_notices() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    for flap in 0..60 {
+        world.kill(0);
+        world.pass(Duration::from_millis(700));
+        served_by(&mut world, &caller, 2 * flap + 1);
+        world.start(0);
+        world.pass(Duration::from_millis(700));
+        served_by(&mut world, &caller, 2 * flap + 2);
+    }
+    assert!(noted(&world, "MemberDown") <= 12, "{} of 60 flaps", noted(&world, "MemberDown"));
+    world.pass(limits::HOLD_DOWN_CAP);
+    assert_eq!(served_by(&mut world, &caller, 999), 0, "it serves again once it stays");
+}
+
+#[test]
+fn a_member_whose_calls_fail_in_a_row_is_ejected_for_a_while_and_business_errors_are_no_failure() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    let fail = |world: &mut World, id: i64, class: &str| {
+        world.call(caller[0], id, get());
+        let (member, socket, at_member) = world.only_request();
+        world.feed(socket, frames::error(at_member, class, "no"));
+        member
+    };
+    for id in 0..20 {
+        assert_eq!(fail(&mut world, id, "a.b.UnknownUidException"), 0);
+    }
+    for id in 20..20 + i64::from(limits::EJECTION_FAILURES) {
+        assert_eq!(fail(&mut world, id, "a.b.ConnectionFailedException"), 0);
+    }
+    assert_eq!(fail(&mut world, 90, "a.b.UnknownUidException"), 1);
+    world.pass(limits::EJECTION_BASE + limits::TICK);
+    assert_eq!(fail(&mut world, 91, "a.b.UnknownUidException"), 0);
+}
+
+#[test]
+fn a_call_without_an_answer_ends_with_its_deadline() {
+    for (request, deadline, text) in [
+        (get(), limits::READ_DEADLINE, "It changed nothing"),
+        (create(), limits::CHANGE_DEADLINE, "Outcome unknown"),
+        (search(), limits::STREAM_IDLE_DEADLINE, "It changed nothing"),
+    ] {
+        let mut world = World::with_members(1, Policy::Failover);
+        let caller = world.caller("idm", 1);
+        world.call(caller[0], 1, request.clone());
+        let (_, socket, id) = world.only_request();
+        world.pass(deadline - Duration::from_secs(1));
+        assert!(world.at_caller(&caller).is_empty());
+        world.pass(Duration::from_secs(1) + limits::TICK);
+        let got = world.at_caller(&caller);
+        assert!(error_of(&got[0]).message.contains(text), "{got:?}");
+        let cancelled = world.at_member(0).iter().any(|(_, envelope)| matches!(envelope.kind, Kind::Cancel));
+        assert_eq!(cancelled, request.search.is_some());
+        world.feed(socket, answer(id));
+        assert!(world.at_caller(&caller).is_empty(), "a late answer is dropped");
+    }
+}
+
+#[test]
+fn a_search_that_goes_on_has_no_deadline() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    let (_, socket, id) = world.only_request();
+    for item in 1..10 {
+        world.pass(limits::STREAM_IDLE_DEADLINE - Duration::from_secs(1));
+        world.feed(socket, search_item(id, item));
+    }
+    world.feed(socket, search_end(id, 9, ""));
+    assert_eq!(world.at_caller(&caller).len(), 10);
+}
