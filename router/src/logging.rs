@@ -53,6 +53,9 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::MemberDown { member, calls } => {
             warn!(member = &*names.member(member), calls, "member is down");
         }
+        Note::MemberUnfit { member, reason } => {
+            warn!(member = &*names.member(member), reason = reason.label(), "member gets no calls");
+        }
         Note::DialFailed { member, reason } => {
             warn!(member = &*names.member(member), reason, "member cannot be reached; trying on");
         }

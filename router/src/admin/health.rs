@@ -59,6 +59,7 @@ mod tests {
         let member = |(name, up): &(&str, bool)| MemberReport {
             name: (*name).to_owned(),
             up: *up,
+            unfit: None,
             enabled: true,
             sockets: 0,
             in_flight: 0,

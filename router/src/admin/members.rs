@@ -37,7 +37,7 @@ fn row<'a>(group: &'a GroupReport, member: &'a MemberReport) -> Row<'a> {
         name: &member.name,
         group: &group.name,
         algorithm: group.algorithm,
-        health: if member.up { "up" } else { "down" },
+        health: if member.up { "up" } else { member.unfit.unwrap_or("down") },
         admin_state: if member.enabled { "enabled" } else { "disabled" },
         quarantine: None,
         sockets: member.sockets,
