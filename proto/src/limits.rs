@@ -18,6 +18,12 @@ pub const RECENT_ANSWERS_MAX: usize = 256;
 /// The same in bytes.
 pub const RECENT_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
+/// Cancels kept of one session whose calls have not come yet.
+pub const EARLY_CANCELS_MAX: usize = 256;
+
+/// The same in time; 2.0.4 peers park them for as long.
+pub const EARLY_CANCEL_KEPT: Duration = Duration::from_secs(60);
+
 /// Longest time between a socket's upgrade and its handshake.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 

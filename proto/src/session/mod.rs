@@ -6,6 +6,7 @@
 //! keeps which ids are in use and gives back the owner's key `K` for them.
 
 mod control;
+mod early;
 mod handshake;
 mod recent;
 mod stream;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 pub use self::control::Checked;
 use self::control::Control;
+use self::early::EarlyCancels;
 pub use self::handshake::{Handshake, HandshakeError, HandshakeStep, Remote, Side};
 use self::recent::{RecentAnswers, Sent};
 pub use self::stream::{Reorder, StreamError, StreamOrder};
@@ -52,6 +54,7 @@ pub struct Session<K> {
     executing: HashMap<i64, Tracked<K>>,
     control: Control,
     recent: RecentAnswers,
+    early: EarlyCancels,
 }
 
 /// A call with what session checks found out about it.
@@ -68,8 +71,8 @@ struct Tracked<K> {
 pub enum Event<K> {
     /// A new call of the peer: run it and [`Session::accept`] it, or answer an error.
     Call,
-    /// The peer gives up a call of its own; none if it is not (or no longer) here.
-    Cancel(Option<K>),
+    /// The peer gives up a call of its own.
+    Cancel(K),
     /// A connector at the peer changed its configuration (WIRE 6).
     ConfigurationChange,
     /// A frame of the answer to one of our calls.
@@ -123,6 +126,7 @@ impl<K: Copy> Session<K> {
             executing: HashMap::new(),
             control: Control::every(rhythm),
             recent: RecentAnswers::default(),
+            early: EarlyCancels::default(),
         }
     }
 
@@ -187,7 +191,9 @@ impl<K: Copy> Session<K> {
 
     /// Forgets a call of the peer: answered in full or given up.
     pub fn finish(&mut self, id: i64) -> Option<K> {
-        self.executing.remove(&id).map(|call| call.key)
+        let call = self.executing.remove(&id)?;
+        self.early.ended(id);
+        Some(call.key)
     }
 
     /// The key of a call that we have open at the peer.
@@ -239,8 +245,15 @@ impl<K: Copy> Session<K> {
             Kind::Operation(head) if head.operation == Operation::ConfigurationChange => {
                 Event::ConfigurationChange
             }
-            Kind::Operation(head) => self.receive_call(id, head.operation),
-            Kind::Cancel => Event::Cancel(self.executing.get(&id).map(|call| call.key)),
+            Kind::Operation(head) => self.receive_call(id, head.operation, now),
+            Kind::Cancel => match self.executing.get(&id) {
+                Some(call) => Event::Cancel(call.key),
+                None => {
+                    // It comes too late, or before its call.
+                    self.early.park(id, now);
+                    Event::Ignored(Ignored::UnknownId)
+                }
+            },
             Kind::Answer(_) => match self.open.get(&id) {
                 Some(call) => Event::Answer(call.key),
                 None => Event::Ignored(Ignored::UnknownId),
@@ -289,7 +302,7 @@ impl<K: Copy> Session<K> {
         self.last_id
     }
 
-    fn receive_call(&mut self, id: i64, operation: Operation) -> Event<K> {
+    fn receive_call(&mut self, id: i64, operation: Operation, now: Moment) -> Event<K> {
         if self.executing.contains_key(&id) {
             // The first holder of the id runs on, this copy does not (WIRE 4.3).
             let text = format!("Request has been registered with id: {id}");
@@ -297,6 +310,10 @@ impl<K: Copy> Session<K> {
         }
         if operation == Operation::Unknown {
             return Event::Reply(frames::error(id, CONNECTOR_EXCEPTION, "Unknown OperationRequest"));
+        }
+        if self.early.take(id, now) {
+            // Not run. Its caller may wait for it all the same, so it is answered.
+            return Event::Reply(frames::error(id, CANCELLATION, "The call was cancelled before it was run"));
         }
         Event::Call
     }
@@ -323,6 +340,7 @@ enum Refused {
 }
 
 const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
+const CANCELLATION: &str = "java.util.concurrent.CancellationException";
 const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
 
 fn refused_before_handshake(error: &ErrorHead) -> Option<Refused> {

@@ -111,9 +111,12 @@ fn an_id_in_use_is_refused_and_the_running_call_goes_on() {
     let Event::Reply(reply) = session.receive(&test_request(-5), at(0)) else { panic!("reply") };
     let Kind::Error(error) = parsed(reply).kind else { panic!("error") };
     assert_eq!(error.class, "java.lang.IllegalStateException");
-    assert!(matches!(session.receive(&parsed(frames::cancel(-5)), at(0)), Event::Cancel(Some(1))));
+    assert!(matches!(session.receive(&parsed(frames::cancel(-5)), at(0)), Event::Cancel(1)));
     session.finish(-5);
-    assert!(matches!(session.receive(&parsed(frames::cancel(-5)), at(0)), Event::Cancel(None)));
+    assert!(matches!(
+        session.receive(&parsed(frames::cancel(-5)), at(0)),
+        Event::Ignored(Ignored::UnknownId)
+    ));
     assert!(matches!(session.receive(&test_request(-5), at(0)), Event::Call));
 }
 
@@ -184,4 +187,23 @@ fn last_frames_of_a_dead_socket_are_sent_again_and_old_ones_forgotten() {
         session.unconfirmed(SocketId(1), at(12_500)).into_iter().map(|(id, _)| id).collect();
     assert_eq!(again, [11, 13]);
     assert!(session.unconfirmed(SocketId(1), at(12_500)).is_empty());
+}
+
+/// WIRE 7.3: a cancel and its call may change places on the way.
+#[test]
+fn a_call_that_was_cancelled_before_it_came_is_not_run_and_answered_once() {
+    let mut session = joined(&[1]);
+    let cancel = parsed(frames::cancel(50));
+    assert!(matches!(session.receive(&cancel, at(0)), Event::Ignored(Ignored::UnknownId)));
+    let Event::Reply(reply) = session.receive(&test_request(50), at(10)) else { panic!("an answer") };
+    assert!(matches!(parsed(reply).kind, Kind::Error(_)));
+    assert!(matches!(session.receive(&test_request(50), at(20)), Event::Call), "the id may be used again");
+    // A cancel that comes after the answer stands for nothing.
+    session.accept(60, 1, at(30));
+    session.finish(60);
+    session.receive(&parsed(frames::cancel(60)), at(40));
+    assert!(matches!(session.receive(&test_request(60), at(50)), Event::Call));
+    session.receive(&parsed(frames::cancel(70)), at(60));
+    let late = at(60) + limits::EARLY_CANCEL_KEPT + Duration::from_millis(1);
+    assert!(matches!(session.receive(&test_request(70), late), Event::Call), "kept for a while only");
 }

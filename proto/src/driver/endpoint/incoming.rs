@@ -42,7 +42,7 @@ impl Hub {
         let id = envelope.message_id;
         let reply = match peer.session.receive(&envelope, now) {
             Event::Call => self.start_call(no, socket, &envelope),
-            Event::Cancel(Some(key)) => {
+            Event::Cancel(key) => {
                 if let Some(call) = self.incoming.get(&key) {
                     call.shared.cancel();
                 }
@@ -76,10 +76,7 @@ impl Hub {
                 self.infos_arrived(no, infos);
                 None
             }
-            Event::Cancel(None)
-            | Event::AnswerRefused(None)
-            | Event::ConfigurationChange
-            | Event::Ignored(_) => None,
+            Event::AnswerRefused(None) | Event::ConfigurationChange | Event::Ignored(_) => None,
         };
         if let Some(reply) = reply {
             // It belongs on this socket (WIRE 4.2); if that has just died, the peer asks again.

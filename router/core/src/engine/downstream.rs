@@ -97,7 +97,7 @@ impl Engine {
         let Some(caller) = self.downstreams.get_mut(key) else { return };
         match caller.session.receive(&envelope, now) {
             SessionEvent::Call => self.on_call(key, socket, envelope, now, io),
-            SessionEvent::Cancel(Some(call)) => self.on_cancel(call, now, io),
+            SessionEvent::Cancel(call) => self.on_cancel(call, now, io),
             SessionEvent::Control(checked) => {
                 for call in checked.abandoned {
                     self.abandon(call, now, io);
@@ -114,8 +114,7 @@ impl Engine {
             }
             SessionEvent::Reply(frame) => io.send(socket, frame),
             // Callers execute nothing for us: what else they send answers nothing that we asked.
-            SessionEvent::Cancel(None)
-            | SessionEvent::AnswerRefused(None)
+            SessionEvent::AnswerRefused(None)
             | SessionEvent::ConfigurationChange
             | SessionEvent::Answer(_)
             | SessionEvent::NotRun(_)
