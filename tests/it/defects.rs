@@ -156,6 +156,23 @@ fn d7_2_an_end_that_overtakes_its_rows_cuts_nothing() {
     assert_eq!((rows, end), (vec![1, 2, 3], Some(3)));
 }
 
+/// 7.3: a cancel that overtakes its search on the way to us is not forgotten: the member does not run the search to its end.
+#[test]
+fn d7_3_a_cancel_before_its_call_is_kept() {
+    let mut site = ScriptedSite::start("failover", 1);
+    let mut idm = site.idm(1);
+    let id = idm.fresh_id();
+    idm.socket(0).send_together(&[&frames::cancel(id), &frames::operation(id, &search_request())]);
+    let barrier = idm.call(&test_request());
+    let inbox = &mut site.members[0].inbox;
+    let call = inbox.next("the call behind it", |f| f.operation().is_some_and(|o| o.test.is_some()));
+    call.socket.send(&frames::answer(call.id(), &test_done()));
+    assert!(idm.answer(barrier).answer().is_some());
+    if let Some(search) = inbox.find(Duration::ZERO, |f| f.operation().is_some()) {
+        inbox.next("its cancel", |f| f.is_cancel() && f.id() == search.id());
+    }
+}
+
 /// 7.3, towards a member: a cancel follows its call on the same socket, though the caller sent it on another.
 #[test]
 fn d7_3_a_cancel_follows_its_call_on_the_same_socket() {
