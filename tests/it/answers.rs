@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rcs_proto::messages::{
     ConnectorObject, CreateOpRequest, CreateOpResponse, OperationRequest, OperationResponse, SearchOpRequest,
-    SearchOpResponse, TestOpResponse, Uid,
+    SearchOpResponse, Uid, ValidateOpResponse,
 };
 use rcs_tests::scripted::request;
 
@@ -39,9 +39,9 @@ pub(crate) fn end_of_rows(count: i64) -> OperationResponse {
     OperationResponse { search: Some(end), ..OperationResponse::default() }
 }
 
-/// The answer to a `test` that went well.
-pub(crate) fn test_done() -> OperationResponse {
-    OperationResponse { test: Some(TestOpResponse {}), ..OperationResponse::default() }
+/// The answer to a `validate` that went well.
+pub(crate) fn validated() -> OperationResponse {
+    OperationResponse { validate: Some(ValidateOpResponse {}), ..OperationResponse::default() }
 }
 
 /// The answer to a `create` that went well.

@@ -7,11 +7,11 @@ use rcs_proto::frames::{self, Ask};
 use rcs_tests::ports::free_port;
 use rcs_tests::provider::Provider;
 use rcs_tests::router::Router;
-use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, identity, test_request};
+use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, identity, validate_request};
 use rcs_tests::wait::{hold, wait_until};
 use rcs_tests::workspace;
 
-use crate::answers::{create_request, created, end_of_rows, row, row_of, search_request, test_done};
+use crate::answers::{create_request, created, end_of_rows, row, row_of, search_request, validated};
 use crate::site::{GROUP, MEMBERS, ScriptedSite, scripted_provider};
 
 /// What a 1.8.0 peer takes without refusing it, and a little less for the clock of the test (WIRE 7, consequence 2).
@@ -122,9 +122,9 @@ fn d7_2_a_call_in_one_segment_with_the_handshake_is_answered() {
         let mut idm = FakeIdm::new(site.router.listen(), &path(), Manners::Polite);
         let socket = idm.dial();
         let id = idm.fresh_id();
-        socket.send_together(&[&idm.handshake(), &frames::operation(id, &test_request())]);
+        socket.send_together(&[&idm.handshake(), &frames::operation(id, &validate_request())]);
         let call = site.members[0].inbox.operation("the hasty call");
-        call.socket.send(&frames::answer(call.id(), &test_done()));
+        call.socket.send(&frames::answer(call.id(), &validated()));
         assert!(idm.answer(id).answer().is_some());
     }
 }
@@ -163,10 +163,10 @@ fn d7_3_a_cancel_before_its_call_is_kept() {
     let mut idm = site.idm(1);
     let id = idm.fresh_id();
     idm.socket(0).send_together(&[&frames::cancel(id), &frames::operation(id, &search_request())]);
-    let barrier = idm.call(&test_request());
+    let barrier = idm.call(&validate_request());
     let inbox = &mut site.members[0].inbox;
-    let call = inbox.next("the call behind it", |f| f.operation().is_some_and(|o| o.test.is_some()));
-    call.socket.send(&frames::answer(call.id(), &test_done()));
+    let call = inbox.next("the call behind it", |f| f.operation().is_some_and(|o| o.validate.is_some()));
+    call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(barrier).answer().is_some());
     if let Some(search) = inbox.find(Duration::ZERO, |f| f.operation().is_some()) {
         inbox.next("its cancel", |f| f.is_cancel() && f.id() == search.id());
@@ -220,7 +220,7 @@ fn d7_10_fragments_are_taken_and_never_sent() {
     let mut site = ScriptedSite::start("failover", 1);
     let mut idm = site.idm(1);
     let id = idm.fresh_id();
-    idm.socket(0).send_fragmented(&frames::operation(id, &test_request()), 5);
+    idm.socket(0).send_fragmented(&frames::operation(id, &validate_request()), 5);
     let call = site.members[0].inbox.operation("the call that came in pieces");
     call.socket.send_fragmented(&frames::answer(call.id(), &row_of(1, vec![b'x'; 1 << 20].into())), 7);
     let answer = idm.answer(id);
@@ -233,10 +233,10 @@ fn d7_10_fragments_are_taken_and_never_sent() {
 fn d7_4_an_answer_finds_another_socket_of_its_caller() {
     let mut site = ScriptedSite::start("failover", 2);
     let mut idm = site.idm(2);
-    let id = idm.call_on(0, &test_request());
+    let id = idm.call_on(0, &validate_request());
     let call = site.members[0].inbox.operation("the call");
     idm.socket(0).reset();
     hold("the loss of the socket gets around", Duration::from_millis(100), || !idm.socket(1).is_closed());
-    call.socket.send(&frames::answer(call.id(), &test_done()));
+    call.socket.send(&frames::answer(call.id(), &validated()));
     assert_eq!(idm.answer(id).socket.number(), 1);
 }

@@ -10,9 +10,9 @@ use rcs_proto::messages::{
     ConnectorEventSubscriptionOpResponse, ConnectorObject, OperationRequest, OperationResponse,
     RemoteMessage, RpcRequest,
 };
-use rcs_tests::scripted::{FakeIdm, Frame, request, test_request};
+use rcs_tests::scripted::{FakeIdm, Frame, request, validate_request};
 
-use crate::answers::test_done;
+use crate::answers::validated;
 use crate::site::ScriptedSite;
 
 /// WIRE 6: a member tells only the first group that used a facade; all IDM sessions with this exact key must hear it.
@@ -22,8 +22,8 @@ fn a_configuration_event_reaches_every_user_of_its_key_and_nobody_else() {
     let key = Bytes::from_static(b"a2V5IG9mIHR3bw==");
     let mut users = [site.idm(2), site.idm(1)];
     let mut stranger = site.idm(1);
-    let keyed = OperationRequest { connector_facade_key: key.clone(), ..test_request() };
-    for (idm, call) in users.iter_mut().map(|u| (u, &keyed)).chain([(&mut stranger, &test_request())]) {
+    let keyed = OperationRequest { connector_facade_key: key.clone(), ..validate_request() };
+    for (idm, call) in users.iter_mut().map(|u| (u, &keyed)).chain([(&mut stranger, &validate_request())]) {
         serve(&mut site, idm, call);
     }
     let event = event(&key);
@@ -32,7 +32,7 @@ fn a_configuration_event_reaches_every_user_of_its_key_and_nobody_else() {
         let heard = idm.inbox.next("the event", is_event);
         assert_eq!(heard.bytes, event);
     }
-    serve(&mut site, &mut stranger, &test_request());
+    serve(&mut site, &mut stranger, &validate_request());
     stranger.inbox.expect_none("it never used the key", Duration::ZERO, is_event);
 }
 
@@ -96,7 +96,7 @@ fn every_frame_of_a_batch_arrives() {
 fn serve(site: &mut ScriptedSite, idm: &mut FakeIdm, request: &OperationRequest) {
     let id = idm.call(request);
     let call = site.members[0].inbox.operation("a call");
-    call.socket.send(&frames::answer(call.id(), &test_done()));
+    call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
 }
 

@@ -10,11 +10,11 @@ use rcs_proto::legacy::Wire;
 use rcs_proto::messages::{
     OperationRequest, OperationResponse, SearchOpRequest, SearchOpResponse, SearchResult,
 };
-use rcs_tests::scripted::{FakeIdm, Frame, request, test_request};
+use rcs_tests::scripted::{FakeIdm, Frame, request, validate_request};
 use rcs_tests::wait::{wait_for, wait_until};
 use rustix::process::Signal;
 
-use crate::answers::{create_request, row, search_request, test_done};
+use crate::answers::{create_request, row, search_request, validated};
 use crate::site::{GROUP, MEMBERS, ScriptedSite};
 
 /// A lost member's calls are answered, or moved, within this.
@@ -26,11 +26,11 @@ const FROZEN_BOUND: Duration = Duration::from_secs(10);
 fn a_read_moves_to_the_next_member() {
     let mut site = ScriptedSite::start("failover", 2);
     let mut idm = site.idm(2);
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     site.members[0].inbox.operation("the call");
     site.members[0].die();
     let moved = site.members[1].inbox.next_within("the call, moved", AT_ONCE, |f| f.operation().is_some());
-    moved.socket.send(&frames::answer(moved.id(), &test_done()));
+    moved.socket.send(&frames::answer(moved.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
 }
 
@@ -84,13 +84,13 @@ fn a_write_is_not_sent_again_and_its_caller_is_told() {
 fn a_call_that_kills_members_takes_no_third_one_along() {
     let mut site = ScriptedSite::start("failover", 1);
     let mut idm = site.idm(1);
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     for member in &mut site.members {
         member.inbox.operation("the poison");
         member.die();
     }
     assert!(idm.answer(id).error().is_some());
-    let next = idm.call(&test_request());
+    let next = idm.call(&validate_request());
     let answer = idm.answer(next);
     let class = answer.error().map(|e| e.exception_class.as_str());
     assert_eq!(class, Some("org.identityconnectors.framework.common.exceptions.ConnectionFailedException"));
@@ -143,10 +143,10 @@ fn a_frozen_member_is_out_of_use_and_its_reads_move() {
     for socket in site.members[0].await_sockets(2) {
         socket.stall();
     }
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let moved =
         site.members[1].inbox.next_within("the call, moved", FROZEN_BOUND, |f| f.operation().is_some());
-    moved.socket.send(&frames::answer(moved.id(), &test_done()));
+    moved.socket.send(&frames::answer(moved.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
     assert!(!site.router.is_up(GROUP, "n1"));
 }
@@ -176,11 +176,11 @@ fn sigint_lets_calls_finish() {
 fn drains(signal: Signal) {
     let mut site = ScriptedSite::start("failover", 2);
     let mut idm = site.idm(2);
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let call = site.members[0].inbox.operation("the call");
     site.router.process().signal(signal);
     wait_until("the router says that it is not ready", AT_ONCE, || !site.router.is_ready());
-    call.socket.send(&frames::answer(call.id(), &test_done()));
+    call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
     let status = site.router.process().wait(Duration::from_secs(10));
     assert!(status.success(), "ended with {status}");
@@ -188,10 +188,10 @@ fn drains(signal: Signal) {
 
 /// Sends a test, answers it at member `at`, and checks that nothing else had come there.
 fn nothing_but_a_test_reaches(site: &mut ScriptedSite, at: usize, idm: &mut FakeIdm) {
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let call = site.members[at].inbox.operation("a test");
-    assert!(call.operation().is_some_and(|o| o.test.is_some()), "{call:?} was sent again");
-    call.socket.send(&frames::answer(call.id(), &test_done()));
+    assert!(call.operation().is_some_and(|o| o.validate.is_some()), "{call:?} was sent again");
+    call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
 }
 

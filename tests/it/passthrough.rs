@@ -7,11 +7,11 @@ use prost::Message;
 use rcs_proto::frames;
 use rcs_proto::messages::{
     OperationRequest, OperationResponse, ScriptContext, ScriptOnConnectorOpRequest,
-    ScriptOnConnectorOpResponse, TestOpRequest,
+    ScriptOnConnectorOpResponse, ValidateOpRequest,
 };
-use rcs_tests::scripted::{Frame, request, test_request};
+use rcs_tests::scripted::{Frame, request, validate_request};
 
-use crate::answers::test_done;
+use crate::answers::validated;
 use crate::site::ScriptedSite;
 
 /// The router's limit on one frame (64 MiB by default, WIRE 1.2).
@@ -25,12 +25,12 @@ fn unknown_fields_survive_at_every_level() {
     let mut site = ScriptedSite::start("failover", 2);
     let mut idm = site.idm(2);
     let id = idm.fresh_id();
-    let asked = strange_frame(id, REQUEST, 16, &test_request().encode_to_vec());
+    let asked = strange_frame(id, REQUEST, 18, &validate_request().encode_to_vec());
     idm.socket(1).send(&asked);
     let call = site.members[0].inbox.operation("the strange call");
     assert_eq!(without_id(&call.bytes), without_id(&asked));
 
-    let answered = strange_frame(call.id(), RESPONSE, 13, &[]);
+    let answered = strange_frame(call.id(), RESPONSE, 15, &[]);
     call.socket.send(&answered);
     let answer = idm.inbox.next("the strange answer", |f| f.id() == id);
     assert_eq!(without_id(&answer.bytes), without_id(&answered));
@@ -41,9 +41,9 @@ fn any_id_is_taken_and_given_back() {
     let mut site = ScriptedSite::start("failover", 1);
     let mut idm = site.idm(1);
     for id in [1, 127, 128, 1 << 31, 1 << 62, i64::MAX, -5, i64::MIN] {
-        idm.socket(0).send(&frames::operation(id, &test_request()));
+        idm.socket(0).send(&frames::operation(id, &validate_request()));
         let call = site.members[0].inbox.operation(&format!("call {id}"));
-        call.socket.send(&frames::answer(call.id(), &test_done()));
+        call.socket.send(&frames::answer(call.id(), &validated()));
         assert!(idm.answer(id).answer().is_some(), "call {id}");
     }
 }
@@ -78,13 +78,13 @@ fn a_call_without_anything_in_it_passes() {
     let bare = OperationRequest {
         connector_facade_key: Bytes::new(),
         locale: None,
-        test: Some(TestOpRequest {}),
+        validate: Some(ValidateOpRequest {}),
         ..request()
     };
     let id = idm.call(&bare);
     let call = site.members[0].inbox.operation("the bare call");
     assert_eq!(call.operation(), Some(&bare));
-    call.socket.send(&frames::answer(call.id(), &test_done()));
+    call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
 }
 
@@ -104,7 +104,7 @@ fn a_request_over_the_limit_gets_an_error_and_its_session_lives() {
 fn an_answer_over_the_limit_is_an_error_and_both_sessions_live() {
     let mut site = ScriptedSite::start("failover", 1);
     let mut idm = site.idm(1);
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let call = site.members[0].inbox.operation("the call");
     call.socket.send(&frames::answer(call.id(), &script_answer(noise(FRAME_BYTES_MAX + 1))));
     let answer =
@@ -116,9 +116,9 @@ fn an_answer_over_the_limit_is_an_error_and_both_sessions_live() {
 
 fn next_call_works(site: &mut ScriptedSite, idm: &mut rcs_tests::scripted::FakeIdm) {
     assert!(!idm.socket(0).is_closed(), "the caller's socket was closed for one call");
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let call = site.members[0].inbox.operation("the next call");
-    call.socket.send(&frames::answer(call.id(), &test_done()));
+    call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
 }
 

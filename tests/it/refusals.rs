@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use rcs_proto::frames;
-use rcs_tests::scripted::{Answer, Socket, raw_exchange, test_request, upgrade_request};
+use rcs_tests::scripted::{Answer, Socket, raw_exchange, upgrade_request, validate_request};
 use rcs_tests::wait::wait_until;
 
-use crate::answers::test_done;
+use crate::answers::validated;
 use crate::site::ScriptedSite;
 
 const PROTOCOL: Option<&str> = Some("v1.openicf.forgerock.org");
@@ -115,8 +115,8 @@ fn nonsense(say: impl Fn(&Socket)) {
 /// A caller is served.
 fn works(mut site: ScriptedSite) {
     let mut idm = site.idm(1);
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let call = site.members[0].inbox.operation("a call");
-    call.socket.send(&frames::answer(call.id(), &test_done()));
+    call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
 }

@@ -8,10 +8,10 @@ use rcs_proto::messages::ScriptOnConnectorOpResponse;
 use rcs_tests::idm::Idm;
 use rcs_tests::java::Java;
 use rcs_tests::rcs::Rcs;
-use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, test_request};
+use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, validate_request};
 use rcs_tests::wait::{hold, wait_until};
 
-use crate::answers::test_done;
+use crate::answers::validated;
 
 const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
@@ -21,11 +21,11 @@ fn scripted_peers_understand_each_other() {
     let mut idm = FakeIdm::connect((LOOPBACK, member.port()).into(), "/openicf", 2);
     assert_eq!(idm.ask_for_connectors(Duration::from_secs(5)), CONNECTOR_INFOS);
 
-    let id = idm.call_on(1, &test_request());
+    let id = idm.call_on(1, &validate_request());
     let call = member.inbox.operation("the call");
     assert_eq!((call.id(), call.socket.number()), (id, 1));
-    call.socket.send_fragmented(&frames::answer(id, &test_done()), 3);
-    assert!(idm.answer(id).answer().is_some_and(|a| a.test.is_some()));
+    call.socket.send_fragmented(&frames::answer(id, &validated()), 3);
+    assert!(idm.answer(id).answer().is_some_and(|a| a.validate.is_some()));
     assert_eq!(idm.socket(1).fragments_received(), 2);
 
     member.die();
@@ -40,10 +40,10 @@ fn a_stalled_reader_stalls_the_writer() {
     let mut idm = FakeIdm::new((LOOPBACK, member.port()).into(), "/openicf", Manners::Polite);
     let socket = idm.dial_with_receive_buffer(4096);
     idm.shake_hands(&socket);
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let call = member.inbox.operation("the call");
     socket.stall();
-    let mut big = test_done();
+    let mut big = validated();
     big.script_on_connector = Some(ScriptOnConnectorOpResponse { object: vec![7; 32 << 20].into() });
     let frame = frames::answer(id, &big);
     let writer = std::thread::spawn(move || call.socket.send(&frame));
@@ -66,11 +66,11 @@ fn a_real_idm_takes_a_scripted_member_for_an_rcs() {
     asked.socket.send(&frames::control_response(asked.id(), Some(infos)));
     assert_eq!(idm.ok("connectors"), "1 rig.connector/1.0.0.0/rig.RigConnector");
     idm.ok("use Rig storeFile=unused");
-    idm.begin("test");
-    let call = member.inbox.operation("the IDM's test");
-    assert!(call.operation().is_some_and(|o| o.test.is_some()));
-    call.socket.send(&frames::answer(call.id(), &test_done()));
-    assert_eq!(idm.answer("test", Duration::from_secs(5)), "ok");
+    idm.begin("validate");
+    let call = member.inbox.operation("the IDM's validate");
+    assert!(call.operation().is_some_and(|o| o.validate.is_some()));
+    call.socket.send(&frames::answer(call.id(), &validated()));
+    assert_eq!(idm.answer("validate", Duration::from_secs(5)), "ok");
     assert_eq!(idm.sockets_to(member.port()).len(), 2, "a 1.8.0 dialler opens two sockets");
 }
 
@@ -84,7 +84,7 @@ fn a_scripted_idm_is_served_by_a_real_rcs() {
     });
     let infos = idm.ask_for_connectors(Duration::from_secs(5));
     assert!(infos.len() > CONNECTOR_INFOS.len(), "the rig's and the CSV connector: {} bytes", infos.len());
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let answer = idm.answer(id);
     let error = answer.error().expect("a facade key that decodes to no configuration is refused");
     assert!(error.exception_class.ends_with("Exception"), "{}", error.exception_class);

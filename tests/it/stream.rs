@@ -8,10 +8,10 @@ use rcs_proto::frames;
 use rcs_proto::messages::{OperationResponse, SearchOpResponse, SearchResult};
 use rcs_tests::idm::Idm;
 use rcs_tests::java::Java;
-use rcs_tests::scripted::{FakeIdm, Frame, Manners, Socket, test_request};
+use rcs_tests::scripted::{FakeIdm, Frame, Manners, Socket, validate_request};
 use rcs_tests::wait::{hold, wait_until};
 
-use crate::answers::{row_of, search_request, test_done};
+use crate::answers::{row_of, search_request, validated};
 use crate::site::{GROUP, JavaSite, ScriptedSite};
 
 const ROWS: usize = 20_000;
@@ -73,9 +73,9 @@ fn a_reader_that_never_reads_fails_its_own_call_only() {
     site.members[0].inbox.next("the cancel at the member", |f| f.is_cancel() && f.id() == member_id);
 
     let mut other = site.idm(1);
-    let test = other.call(&test_request());
+    let test = other.call(&validate_request());
     let asked = site.members[0].inbox.operation("another caller's test");
-    asked.socket.send(&frames::answer(asked.id(), &test_done()));
+    asked.socket.send(&frames::answer(asked.id(), &validated()));
     assert!(other.answer(test).answer().is_some());
 
     idm.socket(0).read_on();

@@ -16,7 +16,10 @@ pub use socket::Socket;
 
 use bytes::Bytes;
 use rcs_proto::frames::{self, Identity};
-use rcs_proto::messages::{ConnectorKey, OperationRequest, RemoteMessage, RpcRequest, TestOpRequest};
+use rcs_proto::messages::{
+    ConnectorKey, OperationRequest, OperationResponse, RemoteMessage, RpcRequest, TestOpResponse,
+    ValidateOpRequest,
+};
 
 /// The connector list of a real Java RCS with the rig connector.
 pub const CONNECTOR_INFOS: &[u8] = include_bytes!("../../vectors/connector-infos.bin");
@@ -24,9 +27,9 @@ pub const CONNECTOR_INFOS: &[u8] = include_bytes!("../../vectors/connector-infos
 /// Which answers a scripted peer gives by itself, on the socket that asked and at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manners {
-    /// Handshakes and control requests are answered; the test body sees the rest.
+    /// Handshakes, control requests and the router's probes (`test`) are answered; the test body sees the rest.
     Polite,
-    /// Handshakes are answered; control requests are the test's business.
+    /// Handshakes and probes are answered; control requests are the test's business.
     OnlyHandshake,
     /// The test body does everything.
     None,
@@ -44,6 +47,13 @@ impl Manners {
                 let asked = control.info_level.contains(&0);
                 let list = asked.then(|| Bytes::copy_from_slice(infos));
                 Some(frames::control_response(message.message_id, list))
+            }
+            (RpcRequest { operation: Some(operation), .. }, Self::Polite | Self::OnlyHandshake)
+                if operation.test.is_some() =>
+            {
+                let done =
+                    OperationResponse { test: Some(TestOpResponse {}), ..OperationResponse::default() };
+                Some(frames::answer(message.message_id, &done))
             }
             _ => None,
         }
@@ -68,7 +78,7 @@ pub fn request() -> OperationRequest {
     }
 }
 
-/// A `test` of the rig connector.
-pub fn test_request() -> OperationRequest {
-    OperationRequest { test: Some(TestOpRequest {}), ..request() }
+/// A `validate` of the rig connector: the smallest call. (`test` is what the router probes with.)
+pub fn validate_request() -> OperationRequest {
+    OperationRequest { validate: Some(ValidateOpRequest {}), ..request() }
 }
