@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
 use rcs_tests::metrics::Metrics;
-use rcs_tests::scripted::test_request;
+use rcs_tests::scripted::validate_request;
 use rcs_tests::wait::wait_until;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn members_and_metrics_tell_the_same() {
     let router = Router::serve(&provider(&folder, &[("n1", &member)]), &["--dev"]);
     router.await_ready();
     let mut idm = router.idm("g");
-    let id = idm.call(&test_request());
+    let id = idm.call(&validate_request());
     let call = member.inbox.operation("the call");
 
     let one = [("group", "g"), ("member", "n1")];
@@ -56,14 +56,14 @@ fn members_and_metrics_tell_the_same() {
     assert_eq!(metrics.sum("rcs_sockets", &[("side", "downstream")]), 1.0);
     assert_eq!(metrics.sum("rcs_sockets", &[("side", "upstream")]), 1.0);
 
-    let answer = OperationResponse { test: Some(Default::default()), ..Default::default() };
+    let answer = OperationResponse { validate: Some(Default::default()), ..Default::default() };
     call.socket.send(&frames::answer(call.id(), &answer));
     assert!(idm.answer(id).answer().is_some());
     let metrics = Metrics::scrape(router.admin);
-    let labels = [("group", "g"), ("member", "n1"), ("op", "test"), ("outcome", "ok")];
+    let labels = [("group", "g"), ("member", "n1"), ("op", "validate"), ("outcome", "ok")];
     assert_eq!(metrics.sum("rcs_calls_total", &labels), 1.0);
     assert_eq!(metrics.sum("rcs_calls_in_flight", &one), 0.0);
-    assert_eq!(metrics.sum("rcs_call_duration_seconds_count", &[("group", "g"), ("op", "test")]), 1.0);
+    assert_eq!(metrics.sum("rcs_call_duration_seconds_count", &[("group", "g"), ("op", "validate")]), 1.0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
-use rcs_tests::scripted::test_request;
+use rcs_tests::scripted::validate_request;
 use rcs_tests::wait::wait_until;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -37,7 +37,7 @@ fn a_draining_router_takes_nobody_new_and_finishes_its_calls() {
     let mut router = Router::serve(&provider(&folder, &[("n1", &member)]), &["--dev"]);
     router.await_ready();
     let mut idm = router.idm("g");
-    let first = idm.call(&test_request());
+    let first = idm.call(&validate_request());
     let call = member.inbox.operation("the call");
     router.process.signal(Signal::TERM);
     wait_until("it says that it drains", SOON, || {
@@ -48,12 +48,12 @@ fn a_draining_router_takes_nobody_new_and_finishes_its_calls() {
     wait_until("nobody listens for callers", SOON, || TcpStream::connect(router.listen).is_err());
     assert_eq!(router.get("/livez").0, 200, "a draining router is alive");
 
-    let second = idm.call(&test_request());
+    let second = idm.call(&validate_request());
     let answer = idm.answer(second);
     let error = answer.error().expect("a new call is refused");
     assert!(error.message.contains("shutting down"), "{error:?}");
 
-    let answer = OperationResponse { test: Some(Default::default()), ..Default::default() };
+    let answer = OperationResponse { validate: Some(Default::default()), ..Default::default() };
     call.socket.send(&frames::answer(call.id(), &answer));
     assert!(idm.answer(first).answer().is_some(), "the call in flight has its answer");
     assert!(router.process.wait(AT_ONCE).success());
@@ -66,7 +66,7 @@ fn a_second_signal_ends_it_with_calls_open() {
     let mut router = Router::serve(&provider(&folder, &[("n1", &member)]), &["--dev"]);
     router.await_ready();
     let mut idm = router.idm("g");
-    idm.call(&test_request());
+    idm.call(&validate_request());
     member.inbox.operation("the call");
     router.process.signal(Signal::TERM);
     router.await_log("draining");
