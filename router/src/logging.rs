@@ -39,11 +39,15 @@ pub(crate) fn start(format: Format) {
 /// Logs what the engine noted.
 pub(crate) fn log(note: &Note<'_>, names: &Names) {
     match *note {
-        Note::CallEnded { group, member, operation, outcome, took } => {
-            let (group, member) = (group.map(|id| names.group(id)), member.map(|id| names.member(id)));
-            let (op, outcome) = (operation.label(), outcome.label());
-            debug!(group = group.as_deref(), member = member.as_deref(), op, outcome, ?took, "call");
-        }
+        // Names are looked up only if somebody reads them.
+        Note::CallEnded { group, member, operation, outcome, took } => debug!(
+            group = group.map(|id| names.group(id)).as_deref(),
+            member = member.map(|id| names.member(id)).as_deref(),
+            op = operation.label(),
+            outcome = outcome.label(),
+            ?took,
+            "call"
+        ),
         Note::CallRetried { operation, from, fault } => {
             debug!(op = operation.label(), from = &*names.member(from), ?fault, "call is sent again");
         }

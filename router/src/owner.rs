@@ -70,6 +70,10 @@ impl Owner {
                 self.apply(Event::Wake);
             }
         }
+        let open = self.engine.report(self.clock.now()).calls;
+        if open > 0 {
+            tracing::warn!(calls = open, "the time to drain is over with calls open");
+        }
         self.close_sockets().await;
     }
 
