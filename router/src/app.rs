@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
 use crate::document::{self, Document, Tls};
+use crate::limits::THREADS_MAX;
 use crate::owner::Owner;
 use crate::shutdown::Signals;
 use crate::trust;
@@ -41,6 +43,16 @@ pub struct Options {
     pub trust_store: Option<PathBuf>,
     /// Whether well-known keys are taken.
     pub mode: Mode,
+    /// Threads that move frames, at least 1; [`default_threads`] unless said otherwise.
+    pub threads: u16,
+}
+
+/// Half of the processors. The way of a call passes three tasks that wake each other, and a worker that the system takes its
+/// processor from keeps what it was about to run: with as many workers as processors, on a busy machine of two, the 99th
+/// percentile at half load was a hundred times that of one worker (235 ms and 3 ms), for 15 % more throughput.
+pub fn default_threads() -> u16 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u16::try_from(processors / 2).unwrap_or(THREADS_MAX).clamp(1, THREADS_MAX)
 }
 
 /// Why a router does not run.
@@ -92,6 +104,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let callers = bind(options.listen, "callers")?;
     let admin = bind(options.admin, "the admin API")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(usize::from(options.threads))
         .enable_all()
         .thread_name("router")
         .build()

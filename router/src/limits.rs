@@ -13,6 +13,8 @@ pub(crate) const EVENT_BATCH_MAX: usize = 256;
 pub(crate) const DRIVER_BACKLOG_BYTES_MAX: usize = 256 << 20;
 /// Time sockets have to write what is queued and to close, at the end of the process.
 pub(crate) const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
+/// Threads that move frames.
+pub(crate) const THREADS_MAX: u16 = 256;
 /// How often the provider file is looked at.
 pub(crate) const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of a key file.

@@ -1,12 +1,16 @@
 //! `rcs-router serve`
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::exit::Exit;
 use crate::app::{self, Mode, Options};
+use crate::limits::THREADS_MAX;
+
+const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
 
 /// Route calls: take OpenICF connections, and spread their calls over the members of the provider document.
 #[derive(Debug, Args)]
@@ -26,6 +30,9 @@ pub(super) struct Arguments {
     /// PEM certificates of the authorities behind members with useSSL; needed if there are any.
     #[arg(long, value_name = "FILE")]
     trust_store: Option<PathBuf>,
+    /// Threads that move frames, half of the processors unless given.
+    #[arg(long, value_name = "N", default_value_t = app::default_threads(), value_parser = clap::value_parser!(u16).range(THREADS))]
+    threads: u16,
     /// Keep the state here. Not in this version.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -52,6 +59,7 @@ pub(super) fn run(arguments: Arguments) -> Exit {
         caller_key_file: arguments.caller_key_file,
         trust_store: arguments.trust_store,
         mode: if arguments.dev { Mode::Development } else { Mode::Production },
+        threads: arguments.threads,
     };
     tracing::info!("no --data-dir: the state is in memory, and the provider file is followed");
     if options.mode == Mode::Development && options.caller_key_file.is_none() {

@@ -27,6 +27,7 @@ fn bad_usage_is_64() {
         ("an unknown option", &["--no-such"][..], "--no-such"),
         ("no key and no --dev", &[], "--caller-key-file"),
         ("an address that is none", &["--dev", "--listen", "nowhere"], "--listen"),
+        ("no threads at all", &["--dev", "--threads", "0"], "--threads"),
         ("a later option", &["--dev", "--data-dir", "/tmp/state"], "--data-dir is not in this version"),
         ("another later option", &["--dev", "--config", "x"], "--config is not in this version"),
     ] {
