@@ -6,7 +6,7 @@ use rcs_tests::process::Process;
 use rcs_tests::wait::wait_until;
 use rustix::process::{Pid, Signal, test_kill_process};
 
-use crate::support::{SOON, router, run};
+use crate::support::{SOON, router, run, scratch};
 
 #[test]
 fn three_users_are_read_and_a_killed_node_costs_nothing() {
@@ -22,7 +22,11 @@ fn three_users_are_read_and_a_killed_node_costs_nothing() {
 /// A demo that is killed cannot end its processes; they notice by themselves.
 #[test]
 fn a_killed_demo_leaves_no_process() {
-    let mut demo = Process::start("demo", router(&["demo"]));
+    // It cannot remove its files either.
+    let folder = scratch();
+    let mut command = router(&["demo"]);
+    command.env("TMPDIR", folder.path());
+    let mut demo = Process::start("demo", command);
     demo.read_until("reading on", Duration::from_secs(20));
     let children = children_of(demo.pid());
     assert_eq!(children.len(), 4, "a router and three nodes");
