@@ -130,6 +130,17 @@ impl<K: Copy> Session<K> {
         }
     }
 
+    /// Has ids go on after those of an earlier session that showed the peer the same identity: it may still run calls of
+    /// that one, and sends their answers on whatever socket joins later (WIRE 4.2).
+    pub fn go_on_after(&mut self, last_id: i64) {
+        self.last_id = self.last_id.max(last_id);
+    }
+
+    /// The last id that a request of ours got.
+    pub fn last_id(&self) -> i64 {
+        self.last_id
+    }
+
     /// Adds a socket whose handshake is done. The peer may take [`limits::HOLD_OFF`] to know it: the caller holds the
     /// socket's frames back for so long, and [`Session::socket_for`] prefers other sockets meanwhile.
     pub fn join(&mut self, socket: SocketId, now: Moment) {

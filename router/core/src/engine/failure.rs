@@ -96,6 +96,10 @@ impl Engine {
 
     /// Sends a call again to the member that it was at.
     pub(super) fn repeat(&mut self, key: CallKey, member: MemberId, now: Moment, io: &mut impl Io) {
+        // It may have ended while it waited for this.
+        if self.calls.get(key).is_none_or(|call| call.route.is_some()) {
+            return;
+        }
         match self.members.get(&member).is_some_and(|state| state.linked) {
             true => self.send_to(key, member, now, io),
             false => self.dispatch(key, now, io),

@@ -45,7 +45,7 @@ use self::upstream::MemberState;
 pub use self::upstream::{DialFailure, Upstream, UpstreamKey};
 use crate::ids::{GroupId, MemberId};
 use crate::slots::Slots;
-use crate::view::View;
+use crate::view::{Endpoint, View};
 
 /// Something that happened in the world.
 #[derive(Debug)]
@@ -163,10 +163,14 @@ pub struct Engine {
     members: BTreeMap<MemberId, MemberState>,
     /// Members' sessions; a member that restarts gets a new one.
     upstreams: Slots<Upstream>,
+    /// The highest id of the members' sessions that ended: none is given out twice under one identity (WIRE 4.2).
+    last_id: i64,
     /// Pickers and cursors of the groups.
     groups: HashMap<GroupId, GroupState>,
     /// Every call in flight.
     calls: Slots<Call>,
+    /// Dials under way, with the endpoint that they lead to: one for each slot.
+    dials: HashMap<(MemberId, Slot), Endpoint>,
     timers: Timers,
 }
 
@@ -184,8 +188,10 @@ impl Engine {
             callers: HashMap::new(),
             members: BTreeMap::new(),
             upstreams: Slots::default(),
+            last_id: 0,
             groups: HashMap::new(),
             calls: Slots::default(),
+            dials: HashMap::new(),
             timers,
         }
     }
@@ -219,7 +225,7 @@ impl Engine {
             Event::Oversize { socket, message_id, what, bytes } => {
                 self.on_oversize(socket, message_id, what, bytes, now, io)
             }
-            Event::Garbage { socket } => self.on_garbage(socket, io),
+            Event::Garbage { socket } => self.on_garbage(socket, now, io),
             Event::Pong { socket } => self.on_pong(socket),
             Event::Closed { socket } => self.on_closed(socket, now, io),
             Event::Wake => self.on_wake(now, io),

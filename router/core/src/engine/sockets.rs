@@ -94,7 +94,7 @@ impl Engine {
     fn on_handshake_step(&mut self, socket: SocketId, step: HandshakeStep, now: Moment, io: &mut impl Io) {
         match step {
             HandshakeStep::Wait => {}
-            HandshakeStep::Failed(error) => self.disconnect(socket, &error.to_string(), io),
+            HandshakeStep::Failed(error) => self.disconnect(socket, &error.to_string(), now, io),
             HandshakeStep::Done { remote, reply, parked } => {
                 // Registered first, answered then: nothing that follows can find the session unknown (WIRE 7.9).
                 self.join(socket, remote, now, io);
@@ -135,12 +135,13 @@ impl Engine {
             && handshake.is_overdue(now)
         {
             let seconds = wire_limits::HANDSHAKE_DEADLINE.as_secs();
-            self.disconnect(socket, &format!("no OpenICF handshake came within {seconds} s"), io);
+            self.disconnect(socket, &format!("no OpenICF handshake came within {seconds} s"), now, io);
         }
     }
 
-    /// Closes a socket because of what came, or did not come, from it.
-    pub(super) fn disconnect(&mut self, socket: SocketId, reason: &str, io: &mut impl Io) {
+    /// Closes a socket because of what came, or did not come, from it. It is out of use at once: nothing that is queued behind
+    /// the close is written, and its peer may be frozen and take long to close.
+    pub(super) fn disconnect(&mut self, socket: SocketId, reason: &str, now: Moment, io: &mut impl Io) {
         match self.place(socket) {
             Some(Place::Member { member, .. } | Place::Greeting(_, Peer::Member(member, _))) => {
                 io.note(Note::MemberDisconnected { member: *member, reason });
@@ -151,13 +152,14 @@ impl Engine {
             None => return,
         }
         io.close(socket);
+        self.on_closed(socket, now, io);
     }
 
-    pub(super) fn on_garbage(&mut self, socket: SocketId, io: &mut impl Io) {
+    pub(super) fn on_garbage(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
         match self.place(socket) {
             // We can dial again, and calls on a member that talks nonsense would hang.
             Some(Place::Member { .. } | Place::Greeting(_, Peer::Member(..))) => {
-                self.disconnect(socket, "it sent a frame that is no OpenICF message", io);
+                self.disconnect(socket, "it sent a frame that is no OpenICF message", now, io);
             }
             // A 1.8.0 dialler never comes back: ignore it, as its peers do (WIRE 1.2, 7.5).
             Some(Place::Caller(_) | Place::Greeting(_, Peer::Caller(..))) => {
@@ -217,9 +219,7 @@ impl Engine {
             }
         }
         for socket in silent {
-            self.disconnect(socket, "it answers no ping", io);
-            // The peer may be frozen, and its socket may take long to close: its calls need not wait for that.
-            self.on_closed(socket, now, io);
+            self.disconnect(socket, "it answers no ping", now, io);
         }
     }
 

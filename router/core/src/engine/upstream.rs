@@ -1,5 +1,6 @@
 //! The members' side: dialling, sessions of RCS, and what their frames mean.
 
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub struct Upstream {
     pub(super) member: MemberId,
     pub(super) remote: String,
     pub(super) session: Session<Work>,
+    /// Whether it told its connectors.
+    told: bool,
 }
 
 /// One member, whether it can be reached or not.
@@ -69,6 +72,8 @@ pub(super) struct MemberState {
 /// One of the sockets to be kept open.
 #[derive(Clone, Copy, Debug, Default)]
 struct SlotState {
+    /// Whether a socket is open for it.
+    open: bool,
     /// Attempts since the member was last of use.
     attempts: u32,
 }
@@ -154,11 +159,31 @@ impl Engine {
         self.refresh_infos();
     }
 
+    /// Dials a member for a slot, unless that has a socket or will have one: a member that was taken on anew may have wishes
+    /// left from before.
     pub(super) fn dial(&mut self, member: MemberId, slot: Slot, io: &mut impl Io) {
-        let Some(state) = self.members.get(&member).filter(|state| state.wants_sockets()) else { return };
+        let Some(state) = self.members.get_mut(&member).filter(|state| state.wants_sockets()) else { return };
+        let is_free = state.slots.get(usize::from(slot.0)).is_some_and(|place| !place.open);
         // A member in client mode dials us.
-        if let Link::Dial(endpoint) = &state.member.spec.link {
+        if let (true, Link::Dial(endpoint)) = (is_free, &state.member.spec.link)
+            && let Entry::Vacant(vacant) = self.dials.entry((member, slot))
+        {
+            vacant.insert(endpoint.clone());
             io.dial(member, slot, endpoint);
+        }
+    }
+
+    /// Notes the end of a dial; answers whether it was for the endpoint that the member has now. If not, that is dialled.
+    fn end_dial(&mut self, member: MemberId, slot: Slot, io: &mut impl Io) -> bool {
+        let dialled = self.dials.remove(&(member, slot));
+        let state = self.members.get_mut(&member);
+        let Some(state) = state.filter(|state| usize::from(slot.0) < state.slots.len()) else { return false };
+        match (&state.member.spec.link, dialled) {
+            (Link::Dial(endpoint), Some(dialled)) if *endpoint == dialled => true,
+            _ => {
+                self.dial(member, slot, io);
+                false
+            }
         }
     }
 
@@ -166,6 +191,7 @@ impl Engine {
         let random = io.random();
         let Some(state) = self.members.get_mut(&member).filter(|state| state.wants_sockets()) else { return };
         let Some(place) = state.slots.get_mut(usize::from(slot.0)) else { return };
+        place.open = false;
         let wait = reconnect_wait(place.attempts, random);
         place.attempts = place.attempts.saturating_add(1);
         self.timers.set(now + wait, Timer::Redial(member, slot));
@@ -179,8 +205,12 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) {
-        if !self.members.contains_key(&member) {
+        if !self.end_dial(member, slot, io) {
             return io.close(socket);
+        }
+        let place = self.members.get_mut(&member).and_then(|state| state.slots.get_mut(usize::from(slot.0)));
+        if let Some(place) = place {
+            place.open = true;
         }
         let identity = self.identities.towards_member(member);
         let (handshake, first) = Handshake::start(Side::Dialled, &identity, now);
@@ -199,6 +229,9 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) {
+        if !self.end_dial(member, slot, io) {
+            return;
+        }
         let Some(state) = self.members.get_mut(&member) else { return };
         if state.last_failure.as_deref() != Some(reason) {
             state.last_failure = Some(reason.to_owned());
@@ -223,31 +256,42 @@ impl Engine {
     ) {
         let Some(state) = self.members.get_mut(&member) else { return io.close(socket) };
         let ping_every = state.member.spec.ping_interval;
-        let current = state.session.filter(|key| {
-            self.upstreams.get(*key).is_some_and(|upstream| upstream.remote == remote.session_id)
-        });
-        let key = match current {
-            Some(key) => key,
+        // Not always the current one: several servers may answer at one address.
+        let known = self
+            .upstreams
+            .iter()
+            .find(|(_, upstream)| upstream.member == member && upstream.remote == remote.session_id)
+            .map(|(key, upstream)| (key, upstream.told));
+        let is_current = known.is_some_and(|(key, _)| state.session == Some(key));
+        if state.session.is_some() && !is_current {
+            io.note(Note::MemberChangedIdentity { member });
+        }
+        let key = match known {
+            Some((key, _)) => key,
             None => {
-                if state.session.is_some() {
-                    io.note(Note::MemberChangedIdentity { member });
-                }
                 let mut session = Session::checked_every(limits::CHECK_PROBE_EVERY);
+                session.go_on_after(self.last_id);
                 session.want_connector_infos(now);
-                let key = self.upstreams.insert(Upstream { member, remote: remote.session_id, session });
-                state.session = Some(key);
-                // Out of rotation until the new session has told its connectors.
-                state.linked = false;
-                key
+                let remote = remote.session_id;
+                self.upstreams.insert(Upstream { member, remote, session, told: false })
             }
         };
+        if !is_current {
+            state.session = Some(key);
+            // Out of rotation until a new session has told its connectors.
+            let told = known.is_some_and(|(_, told)| told);
+            if told && !state.linked {
+                state.health.linked(now);
+            }
+            state.linked = told;
+        }
         if let Some(upstream) = self.upstreams.get_mut(key) {
             upstream.session.join(socket, now);
         }
         let place = Place::Member { session: key, member, slot };
         self.sockets.insert(socket, Socket::new(place, ping_every, now));
         self.timers.set(now + rcs_proto::limits::HOLD_OFF, Timer::CheckMember(key));
-        if current.is_none() {
+        if !is_current {
             self.review(member, now, io);
         }
     }
@@ -316,7 +360,9 @@ impl Engine {
     }
 
     fn on_connector_infos(&mut self, key: UpstreamKey, infos: Bytes, now: Moment, io: &mut impl Io) {
-        let Some(member) = self.upstreams.get(key).map(|upstream| upstream.member) else { return };
+        let Some(upstream) = self.upstreams.get_mut(key) else { return };
+        upstream.told = true;
+        let member = upstream.member;
         let Some(state) = self.members.get_mut(&member).filter(|state| state.session == Some(key)) else {
             return;
         };
@@ -395,6 +441,8 @@ impl Engine {
                 self.fail(call, Fault::MemberLost, now, io);
             }
         }
-        self.upstreams.remove(key);
+        if let Some(upstream) = self.upstreams.remove(key) {
+            self.last_id = self.last_id.max(upstream.session.last_id());
+        }
     }
 }

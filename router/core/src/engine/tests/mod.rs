@@ -6,5 +6,6 @@ mod failures;
 mod probes;
 mod random;
 mod routing;
+mod sessions;
 mod streams;
 mod world;

@@ -122,11 +122,21 @@ impl World {
     }
 
     pub(super) fn set_view(&mut self, members: &[String], groups: Vec<(&str, Policy, Vec<String>)>) {
+        self.set_view_at(8759, members, groups);
+    }
+
+    /// The same, with the members at another port.
+    pub(super) fn set_view_at(
+        &mut self,
+        port: u16,
+        members: &[String],
+        groups: Vec<(&str, Policy, Vec<String>)>,
+    ) {
         let members = members.iter().map(|name| MemberSpec {
             name: name.clone(),
             link: Link::Dial(Endpoint {
                 host: "127.0.0.1".into(),
-                port: 8759,
+                port,
                 path: "/openicf".into(),
                 transport: Transport::Plain,
                 principal: "anonymous".into(),
@@ -222,6 +232,15 @@ impl World {
 
     pub(super) fn start_with(&mut self, index: usize, infos: Bytes) {
         self.starts[index] += 1;
+        self.come_back_with(index, infos);
+    }
+
+    /// All sockets of a member were lost, and its process was not: the slots connect to the same session.
+    pub(super) fn come_back(&mut self, index: usize) {
+        self.come_back_with(index, connector_infos(CONNECTOR));
+    }
+
+    fn come_back_with(&mut self, index: usize, infos: Bytes) {
         self.pass(Duration::from_secs(2));
         self.connect(index);
         self.pass(Duration::from_millis(250));
@@ -240,6 +259,11 @@ impl World {
 
     /// Answers the dials of a member, and shakes hands.
     pub(super) fn connect(&mut self, index: usize) {
+        self.connect_to(index, &format!("member {index} start {}", self.starts[index]));
+    }
+
+    /// The same, with whichever server answers at the member's address.
+    pub(super) fn connect_to(&mut self, index: usize, session_id: &str) {
         let id = self.engine.view().member_named(&format!("n{index}")).unwrap().id;
         let dials: Vec<_> = self.io.dials.iter().copied().filter(|(member, _)| *member == id).collect();
         self.io.dials.retain(|(member, _)| *member != id);
@@ -248,8 +272,7 @@ impl World {
             self.apply(Event::Dialled { member, slot, socket });
             let first = self.taken(socket);
             assert!(matches!(first[0].kind, Kind::HandshakeRequest(_)));
-            let session_id = format!("member {index} start {}", self.starts[index]);
-            let identity = Identity { session_id, public_key: Bytes::new() };
+            let identity = Identity { session_id: session_id.into(), public_key: Bytes::new() };
             self.feed(socket, frames::handshake_response(&identity));
             self.members[index].push(socket);
         }

@@ -1,0 +1,147 @@
+//! What becomes of calls when a member's sockets and sessions come, go and overlap (WIRE 4.2, 4.3, section 8).
+
+use std::time::Duration;
+
+use rcs_proto::envelope::Kind;
+use rcs_proto::frames;
+
+use super::world::*;
+use crate::balance::Policy;
+use crate::engine::*;
+use crate::limits;
+
+const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
+
+fn in_flight(world: &World) -> usize {
+    let report = world.engine.report(world.now);
+    report.groups.iter().flat_map(|group| &group.members).map(|member| member.in_flight).sum()
+}
+
+/// The member finishes its calls and sends their answers on whatever joins under the same sessionIds (WIRE 4.2).
+#[test]
+fn the_answer_of_a_call_from_before_an_outage_never_answers_a_later_call() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (_, _, before) = world.only_request();
+    world.kill(0);
+    world.come_back(0);
+    assert_eq!(world.at_caller(&caller).len(), 1, "outcome unknown");
+    world.call(caller[0], 2, create());
+    let (_, socket, after) = world.only_request();
+    assert_ne!(before, after);
+    world.feed(socket, answer(before));
+    assert!(world.at_caller(&caller).is_empty(), "that was the answer of call 1");
+    world.feed(socket, answer(after));
+    assert_eq!(world.at_caller(&caller)[0].message_id, 2);
+}
+
+/// The same, where the operator changed the member in between.
+#[test]
+fn ids_go_on_counting_when_a_member_is_taken_on_anew() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (_, _, before) = world.only_request();
+    world.kill(0);
+    world.set_view(&[], vec![]);
+    world.pass(Duration::from_secs(1));
+    world.set_view(&["n0".into()], vec![("g", Policy::Failover, vec!["n0".into()])]);
+    world.come_back(0);
+    world.at_caller(&caller);
+    world.call(caller[0], 2, create());
+    assert_ne!(before, world.only_request().2);
+}
+
+/// A balancer in front of two servers: one member, two sessions.
+#[test]
+fn two_servers_at_one_address_keep_one_session_each() {
+    let mut world = World::with_members_down(1, Policy::Failover);
+    let dials: Vec<_> = world.io.dials.drain(..).collect();
+    for (dial, server) in dials.iter().zip(["A", "B"]) {
+        world.io.dials.push_back(*dial);
+        world.connect_to(0, server);
+    }
+    let tell = |world: &mut World, socket| {
+        world.pass(Duration::from_millis(250));
+        for envelope in world.taken(socket) {
+            if let Kind::ControlRequest(_) = envelope.kind {
+                let infos = Some(connector_infos(CONNECTOR));
+                world.feed(socket, frames::control_response(envelope.message_id, infos));
+            }
+        }
+    };
+    let (a, b) = (world.members[0][0], world.members[0][1]);
+    tell(&mut world, b);
+    tell(&mut world, a);
+    let caller = world.caller("idm", 1);
+    // B goes; its slot is answered by A, which told its connectors long ago.
+    world.members[0].retain(|socket| *socket != b);
+    world.apply(Event::Closed { socket: b });
+    world.pass(Duration::from_secs(2));
+    world.connect_to(0, "A");
+    world.call(caller[0], 1, get());
+    let (_, socket, id) = world.only_request();
+    assert!(world.at_caller(&caller).is_empty());
+    // One session: the answer may come on either socket.
+    let other = *world.members[0].iter().find(|other| **other != socket).unwrap();
+    world.feed(other, answer(id));
+    assert_eq!(world.at_caller(&caller)[0].message_id, 1);
+}
+
+#[test]
+fn a_call_cancelled_while_it_waits_to_be_repeated_leaves_nothing_behind() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    let (_, socket, id) = world.only_request();
+    let text = "Connection received request before handshake";
+    world.feed(socket, frames::error(id, CONNECTOR_EXCEPTION, text));
+    world.feed(caller[0], frames::cancel(1));
+    assert!(world.engine.is_idle());
+    world.pass(limits::RETRY_SAME_WAIT);
+    assert_eq!(in_flight(&world), 0);
+}
+
+/// What is queued behind a close is never written.
+#[test]
+fn a_call_is_not_sent_on_a_socket_that_is_being_closed() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    let broken = world.members[0][0];
+    world.apply(Event::Garbage { socket: broken });
+    for call in 1..=4 {
+        world.call(caller[0], call, create());
+    }
+    let requests = world.at_member(0);
+    assert_eq!(requests.len(), 4);
+    assert!(requests.iter().all(|(socket, _)| *socket != broken));
+}
+
+#[test]
+fn a_member_that_changes_while_it_is_down_is_dialled_once_a_slot() {
+    let mut world = World::with_members_down(1, Policy::Failover);
+    for round in 0..4 {
+        // Its dials fail, and new ones are due when the operator moves it.
+        while let Some((member, slot)) = world.io.dials.pop_front() {
+            let reason = "connection refused".to_owned();
+            world.apply(Event::DialFailed { member, slot, failure: DialFailure::Unreachable, reason });
+        }
+        world.set_view_at(9000 + round, &["n0".into()], vec![("g", Policy::Failover, vec!["n0".into()])]);
+    }
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.io.dials.len(), 2, "{:?}", world.io.dials);
+}
+
+#[test]
+fn a_dial_that_was_under_way_when_a_member_moved_does_not_become_its_socket() {
+    let mut world = World::with_members_down(1, Policy::Failover);
+    let (member, slot) = world.io.dials.pop_front().unwrap();
+    world.io.dials.clear();
+    world.set_view_at(9000, &["n0".into()], vec![("g", Policy::Failover, vec!["n0".into()])]);
+    world.pass(Duration::from_secs(1));
+    let socket = rcs_proto::session::SocketId(4711);
+    world.apply(Event::Dialled { member, slot, socket });
+    assert!(world.io.closed.contains(&socket), "it leads to the old address");
+    assert!(world.io.dials.contains(&(member, slot)));
+}
