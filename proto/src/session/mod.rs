@@ -355,14 +355,14 @@ const CANCELLATION: &str = "java.util.concurrent.CancellationException";
 const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
 
 fn refused_before_handshake(error: &ErrorHead) -> Option<Refused> {
-    let text = error.message.as_str();
-    if !text.contains("before handshake") {
+    // Class and text: a script may fail with any text after it has changed something.
+    if !error.class.ends_with(".ConnectorException") {
         return None;
     }
-    if text.starts_with("Connection received response") {
-        Some(Refused::Response)
-    } else {
-        text.starts_with("Connection received request").then_some(Refused::Request)
+    match error.message.as_str() {
+        "Connection received response before handshake" => Some(Refused::Response),
+        "Connection received request before handshake" => Some(Refused::Request),
+        _ => None,
     }
 }
 

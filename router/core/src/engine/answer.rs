@@ -1,8 +1,9 @@
 //! From a member's frame to the caller: order, exactly one final frame, and the end of the call.
 
 use bytes::Bytes;
-use rcs_proto::envelope::{AnswerHead, Envelope, Kind, Part};
+use rcs_proto::envelope::{AnswerHead, Envelope, ErrorHead, Kind, Part};
 use rcs_proto::frames;
+use rcs_proto::operation::Operation;
 use rcs_proto::session::{SocketId, StreamOrder};
 use rcs_proto::time::Moment;
 
@@ -32,7 +33,7 @@ enum Step {
 impl Engine {
     pub(super) fn on_answer(&mut self, key: CallKey, envelope: Envelope, now: Moment, io: &mut impl Io) {
         match &envelope.kind {
-            Kind::Error(error) => match not_run(&error.message) {
+            Kind::Error(error) => match not_run(error, envelope.message_id) {
                 Some(fault) => self.fail_or_pass(key, fault, &envelope, now, io),
                 None => {
                     self.note_health(key, finding(&error.class), now, io);
@@ -58,7 +59,10 @@ impl Engine {
             return self.end(key, Outcome::Ok, now, io);
         };
         call.deadline.progressed(now);
-        let step = call.step(head.part, || envelope.rewrite_id(caller_id));
+        let step = match is_answer_to(call.operation, head.part) {
+            true => call.step(head.part, || envelope.rewrite_id(caller_id)),
+            false => Step::Broken,
+        };
         if let Part::End { .. } = head.part {
             self.remember_page(key, head);
         }
@@ -305,13 +309,28 @@ fn finding(class: &str) -> Finding {
     if OF_THE_RESOURCE.contains(&name) { Finding::Bad } else { Finding::Good }
 }
 
-/// Errors that say that the member did not run the call (WIRE 4.3, 5.1, 5.7).
-fn not_run(message: &str) -> Option<Fault> {
-    if message.starts_with("Connector not found") {
+/// Whether a part of this form can be in the answer to the operation. A caller would drop any other, and wait for ever.
+fn is_answer_to(operation: Operation, part: Part) -> bool {
+    match part {
+        Part::Item { .. } | Part::End { .. } => matches!(operation, Operation::Search | Operation::Sync),
+        Part::Event { .. } => is_subscription(operation),
+        Part::Batch(_) => operation == Operation::Batch,
+        Part::Only => {
+            !matches!(operation, Operation::Search | Operation::Sync | Operation::Batch)
+                && !is_subscription(operation)
+        }
+    }
+}
+
+/// Errors that say that the member did not run the call (WIRE 4.3, 5.1, 5.7). Class and text are compared: a script may fail
+/// with any text after it has changed something.
+fn not_run(error: &ErrorHead, id: i64) -> Option<Fault> {
+    let (class, message) = (error.class.as_str(), error.message.as_str());
+    if class.ends_with(".ConnectorException") && message.starts_with("Connector not found: ") {
         Some(Fault::ConnectorNotFound)
-    } else if message.starts_with("Request has been registered with id") {
-        Some(Fault::IdInUse)
     } else {
-        None
+        let named = message.strip_prefix("Request has been registered with id")?;
+        let is_ours = named.trim_start_matches([':', ' ']) == id.to_string();
+        (is_ours && class.ends_with(".IllegalStateException")).then_some(Fault::IdInUse)
     }
 }

@@ -118,6 +118,45 @@ fn a_call_is_not_sent_on_a_socket_that_is_being_closed() {
     assert!(requests.iter().all(|(socket, _)| *socket != broken));
 }
 
+/// A script may fail with any text: only the framework's own errors say that a call was not run.
+#[test]
+fn a_connectors_error_that_reads_like_the_frameworks_is_the_answer() {
+    for (class, text) in [
+        ("x.ScriptException", "Connector not found: b/1.0/Rig"),
+        ("x.ScriptException", "Connection received request before handshake"),
+        (CONNECTOR_EXCEPTION, "Request has been registered with id: 1"),
+        ("java.lang.IllegalStateException", "Request has been registered with id: 4711"),
+    ] {
+        let mut world = World::with_members(2, Policy::Failover);
+        let caller = world.caller("idm", 1);
+        world.call(caller[0], 1, create());
+        let (_, socket, id) = world.only_request();
+        world.feed(socket, frames::error(id, class, text));
+        world.pass(Duration::from_secs(1));
+        assert!((0..2).all(|member| world.at_member(member).is_empty()), "{class}: {text}");
+        assert_eq!(world.at_caller(&caller).len(), 1, "{class}: {text}");
+    }
+}
+
+#[test]
+fn an_answer_to_another_operation_is_an_error_and_leaves_no_call_open() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    for (call, request) in [(1, get()), (2, create()), (3, search())] {
+        world.call(caller[0], call, request);
+        let (_, socket, id) = world.only_request();
+        let nonsense = match call {
+            3 => answer(id),
+            _ => search_item(id, 1),
+        };
+        world.feed(socket, nonsense);
+        let got = world.at_caller(&caller);
+        assert_eq!((got.len(), got[0].message_id), (1, call));
+        error_of(&got[0]);
+    }
+    assert!(world.engine.is_idle());
+}
+
 #[test]
 fn a_member_that_changes_while_it_is_down_is_dialled_once_a_slot() {
     let mut world = World::with_members_down(1, Policy::Failover);
