@@ -12,10 +12,10 @@ pub const HOLD_OFF: Duration = Duration::from_millis(200);
 /// Last frames of answers are kept for so long: they are sent again if the peer refuses them, or if their socket dies.
 pub const RECENT_ANSWER_KEPT: Duration = Duration::from_secs(10);
 
-/// Such frames kept in one session.
-pub const RECENT_ANSWERS_MAX: usize = 256;
+/// Such answers of which one session knows: as many as a caller may have open at once. Each costs less than 100 bytes.
+pub const RECENT_ANSWERS_MAX: usize = 4_096;
 
-/// The same in bytes.
+/// Bytes of their frames; of older ones only an error can be sent.
 pub const RECENT_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Cancels kept of one session whose calls have not come yet.

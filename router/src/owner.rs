@@ -74,6 +74,7 @@ impl Owner {
         if open > 0 {
             tracing::warn!(calls = open, "the time to drain is over with calls open");
         }
+        self.apply(Event::DrainOver);
         self.close_sockets().await;
     }
 

@@ -21,6 +21,7 @@ pub use self::control::Checked;
 use self::control::Control;
 use self::early::EarlyCancels;
 pub use self::handshake::{Handshake, HandshakeError, HandshakeStep, Remote, Side};
+pub use self::recent::Last;
 use self::recent::{RecentAnswers, Sent};
 pub use self::stream::{Reorder, StreamError, StreamOrder};
 use crate::envelope::{Envelope, ErrorHead, Kind, UnknownKind};
@@ -79,8 +80,9 @@ pub enum Event<K> {
     Answer(K),
     /// Our call was refused before the peer had stored our handshake: it was not run (WIRE 7.1).
     NotRun(K),
-    /// An answer of ours was refused for the same reason; to be sent again if it is still at hand.
-    AnswerRefused(Option<Bytes>),
+    /// A frame of an answer of ours was refused for the same reason. It is to be sent again if it was the last one and is
+    /// still known.
+    AnswerRefused(Option<Last>),
     /// A session check: answer it with [`frames::control_response`] on the same socket.
     Control(Checked<K>),
     /// The peer's connectors, as a legacy blob.
@@ -217,6 +219,11 @@ impl<K: Copy> Session<K> {
         self.open.values().map(|call| call.key).collect()
     }
 
+    /// The key of a call that the peer has open here.
+    pub fn executing_key(&self, id: i64) -> Option<K> {
+        self.executing.get(&id).map(|call| call.key)
+    }
+
     /// Keys of all calls that the peer has open here.
     pub fn executing_keys(&self) -> Vec<K> {
         self.executing.values().map(|call| call.key).collect()
@@ -234,13 +241,13 @@ impl<K: Copy> Session<K> {
 
     /// Notes the last frame of an answer: it may be refused by a peer that does not know the socket yet (WIRE 7.1), and it
     /// may die with its socket.
-    pub fn sent_final(&mut self, socket: SocketId, id: i64, frame: &Bytes, now: Moment) {
-        self.recent.keep(Sent { socket, id, at: now, frame: frame.clone() });
+    pub fn sent_last(&mut self, socket: SocketId, last: Last, now: Moment) {
+        self.recent.keep(Sent { socket, last }, now);
     }
 
     /// The last frames that went out on a socket shortly before it died and may not have arrived. To be sent again on
-    /// another one: a peer that did get them drops the copies, as their ids are no longer open there (WIRE 4.3).
-    pub fn unconfirmed(&mut self, dead: SocketId, now: Moment) -> Vec<(i64, Bytes)> {
+    /// another one: a peer that did get them drops what follows, as their ids are no longer open there (WIRE 4.3).
+    pub fn unconfirmed(&mut self, dead: SocketId, now: Moment) -> Vec<Last> {
         self.recent.take_of(dead, now)
     }
 

@@ -13,7 +13,10 @@ pub enum StreamError {
     /// Too far ahead of a missing one.
     #[error("a stream is {} items ahead of a missing one", limits::STREAM_AHEAD_MAX)]
     TooFarAhead,
-    /// Two ends that differ, or one below zero.
+    /// An item behind the end.
+    #[error("a stream has an item of number {0}, behind its end")]
+    Beyond(i64),
+    /// Two ends that differ, one below zero, or one below the items that came.
     #[error("a stream has an end of {0} items that contradicts what came before")]
     End(i64),
 }
@@ -34,6 +37,9 @@ impl StreamOrder {
         if sequence < 1 {
             return Err(StreamError::Sequence(sequence));
         }
+        if self.end.is_some_and(|end| sequence > end) {
+            return Err(StreamError::Beyond(sequence));
+        }
         if sequence == self.seen_to + 1 {
             self.seen_to = sequence;
             while self.ahead.first() == Some(&(self.seen_to + 1)) {
@@ -52,11 +58,13 @@ impl StreamOrder {
         Ok(true)
     }
 
-    /// Notes the end; false for one that was seen already.
+    /// Notes the end; false for one that was seen already. One that counts fewer items than came is no end of this stream:
+    /// the receiver would stop at its count (P13).
     pub fn end(&mut self, count: i64) -> Result<bool, StreamError> {
+        let seen = self.ahead.last().copied().unwrap_or(self.seen_to);
         match self.end {
             Some(end) if end == count => Ok(false),
-            None if count >= 0 => {
+            None if count >= seen => {
                 self.end = Some(count);
                 Ok(true)
             }
@@ -143,6 +151,19 @@ mod tests {
         assert!(order.is_complete());
         assert_eq!(StreamOrder::default().end(-1), Err(StreamError::End(-1)));
         assert_eq!(StreamOrder::default().item(0), Err(StreamError::Sequence(0)));
+    }
+
+    #[test]
+    fn an_end_below_its_items_and_an_item_behind_the_end_are_errors() {
+        let mut order = StreamOrder::default();
+        order.item(1).unwrap();
+        order.item(3).unwrap();
+        assert_eq!(order.end(2), Err(StreamError::End(2)));
+        assert_eq!(order.end(4), Ok(true));
+        assert_eq!(order.item(5), Err(StreamError::Beyond(5)));
+        let mut order = StreamOrder::default();
+        order.item(1).unwrap();
+        assert_eq!(order.end(0), Err(StreamError::End(0)));
     }
 
     #[test]

@@ -26,6 +26,10 @@ fn test_answer(id: i64) -> Envelope {
     parsed(frames::answer(id, &OperationResponse { test: Some(TestOpResponse {}), ..Default::default() }))
 }
 
+fn last(id: i64, ms: u64) -> Last {
+    Last { id, operation: Operation::Test, frame: Some(test_answer(id).frame().clone()), since: at(ms) }
+}
+
 fn joined(sockets: &[u64]) -> Session<u32> {
     let mut session = Session::new();
     for socket in sockets {
@@ -126,13 +130,13 @@ fn a_refused_answer_never_ends_our_own_call_of_the_same_id() {
     let mut session = joined(&[1]);
     let id = session.open(3, at(0));
     let answer = test_answer(id).frame().clone();
-    session.sent_final(SocketId(1), id, &answer, at(300));
+    session.sent_last(SocketId(1), last(id, 300), at(300));
     let text = "Connection received response before handshake";
     let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
     let Event::AnswerRefused(Some(again)) = session.receive(&refusal, at(310)) else {
         panic!("the answer is to be sent again")
     };
-    assert_eq!(again, answer);
+    assert_eq!(again.frame, Some(answer));
     let text = "Connection received request before handshake";
     let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
     assert!(matches!(session.receive(&refusal, at(310)), Event::NotRun(3)));
@@ -180,11 +184,11 @@ fn calls_that_the_peer_no_longer_lists_are_found_after_three_checks() {
 fn last_frames_of_a_dead_socket_are_sent_again_and_old_ones_forgotten() {
     let mut session = joined(&[1, 2]);
     for (socket, id, ms) in [(1, 10, 0), (1, 11, 9_000), (2, 12, 9_500), (1, 13, 12_000)] {
-        session.sent_final(SocketId(socket), id, test_answer(id).frame(), at(ms));
+        session.sent_last(SocketId(socket), last(id, ms), at(ms));
     }
     session.leave(SocketId(1));
     let again: Vec<i64> =
-        session.unconfirmed(SocketId(1), at(12_500)).into_iter().map(|(id, _)| id).collect();
+        session.unconfirmed(SocketId(1), at(12_500)).into_iter().map(|last| last.id).collect();
     assert_eq!(again, [11, 13]);
     assert!(session.unconfirmed(SocketId(1), at(12_500)).is_empty());
 }
@@ -206,4 +210,40 @@ fn a_call_that_was_cancelled_before_it_came_is_not_run_and_answered_once() {
     session.receive(&parsed(frames::cancel(70)), at(60));
     let late = at(60) + limits::EARLY_CANCEL_KEPT + Duration::from_millis(1);
     assert!(matches!(session.receive(&test_request(70), late), Event::Call), "kept for a while only");
+}
+
+#[test]
+fn ends_without_room_for_their_frames_are_still_known() {
+    let mut session = joined(&[1]);
+    let large = Bytes::from(vec![0; limits::RECENT_ANSWER_BYTES_MAX / 4]);
+    for id in 1..=10 {
+        session.sent_last(SocketId(1), Last { frame: Some(large.clone()), ..last(id, 0) }, at(0));
+    }
+    let text = "Connection received response before handshake";
+    for id in [2, 9] {
+        let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+        let Event::AnswerRefused(Some(last)) = session.receive(&refusal, at(1)) else { panic!("known") };
+        assert_eq!(last.frame.is_some(), id == 9);
+    }
+    session.sent_last(SocketId(1), Last { frame: Some(large), ..last(11, 2) }, at(2));
+    let known = session.unconfirmed(SocketId(1), at(3));
+    let whole: Vec<i64> = known.iter().filter(|last| last.frame.is_some()).map(|last| last.id).collect();
+    assert_eq!((known.len(), whole), (9, vec![7, 8, 10, 11]));
+}
+
+/// A peer that refuses the same answer over and over is not answered for ever.
+#[test]
+fn an_answer_that_is_refused_again_and_again_is_given_up() {
+    let mut session = joined(&[1]);
+    session.sent_last(SocketId(1), last(1, 0), at(0));
+    let text = "Connection received response before handshake";
+    let refusal = parsed(frames::error(1, CONNECTOR_EXCEPTION, text));
+    let mut resent = 0;
+    for ms in (0..60_000).step_by(200) {
+        if let Event::AnswerRefused(Some(last)) = session.receive(&refusal, at(ms)) {
+            resent += 1;
+            session.sent_last(SocketId(1), last, at(ms));
+        }
+    }
+    assert!((1..=60).contains(&resent), "{resent}");
 }

@@ -163,9 +163,9 @@ pub const EVENT_QUEUE_MAX: usize = 1_024;
 /// Time a caller without sockets is remembered: answers that come meanwhile are kept for it. A 1.8.0 dialler never comes
 /// back, a 2.0.4 one within 60 s (WIRE 1.3).
 pub const CALLER_KEPT: Duration = Duration::from_secs(75);
-/// Answers kept for a caller without sockets.
-pub const KEPT_ANSWERS_MAX: usize = 256;
-/// The same in bytes.
+/// Ends of answers kept for a caller without sockets: of all its open calls, and of those that were on their way.
+pub const KEPT_ANSWERS_MAX: usize = CALLS_PER_SESSION_MAX + rcs_proto::limits::RECENT_ANSWERS_MAX;
+/// Bytes of them; what is over becomes an error.
 pub const KEPT_ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Time the answer of a call may take whose socket died while others of the member's session live: the member sends it on
 /// any of them (WIRE 4.2), but may never have got the request. Ping's own default for an operation (OPENICF-2939).

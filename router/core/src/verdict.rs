@@ -216,6 +216,13 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
     }
 }
 
+impl ErrorKind {
+    /// The error of a call whose answer came from its member, and was lost after that.
+    pub fn of_lost(operation: Operation) -> Self {
+        lost(Class::of(operation, Paging::Starts), Stage::PartlyAnswered)
+    }
+}
+
 /// The error of a call whose answer will not come, and that cannot be repeated for its caller.
 fn lost(class: Class, stage: Stage) -> ErrorKind {
     match (class, stage) {

@@ -11,7 +11,8 @@ use super::peer::PeerNo;
 use crate::envelope::{Envelope, Part};
 use crate::frames;
 use crate::messages::RemoteMessage;
-use crate::session::{Event, SocketId};
+use crate::operation::Operation;
+use crate::session::{Event, Last, SocketId};
 
 pub(super) const CONNECTOR_EXCEPTION: &str =
     "org.identityconnectors.framework.common.exceptions.ConnectorException";
@@ -60,7 +61,7 @@ impl Hub {
             }
             Event::HandshakeAgain => Some(frames::handshake_response(&self.config.identity)),
             Event::Reply(frame) => Some(frame),
-            Event::AnswerRefused(Some(frame)) => {
+            Event::AnswerRefused(Some(Last { frame: Some(frame), .. })) => {
                 self.answer(no, None, id, frame);
                 None
             }
@@ -76,7 +77,7 @@ impl Hub {
                 self.infos_arrived(no, infos);
                 None
             }
-            Event::AnswerRefused(None) | Event::ConfigurationChange | Event::Ignored(_) => None,
+            Event::AnswerRefused(_) | Event::ConfigurationChange | Event::Ignored(_) => None,
         };
         if let Some(reply) = reply {
             // It belongs on this socket (WIRE 4.2); if that has just died, the peer asks again.
@@ -152,7 +153,10 @@ impl Hub {
         let now = self.now();
         let Some(peer) = self.peers.get_mut(&no) else { return };
         match socket {
-            Some(socket) => peer.session.sent_final(socket, id, &frame, now),
+            Some(socket) => {
+                let last = Last { id, operation: Operation::Unknown, frame: Some(frame), since: now };
+                peer.session.sent_last(socket, last, now);
+            }
             None => peer.keep(id, frame),
         }
     }

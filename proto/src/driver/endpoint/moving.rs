@@ -27,6 +27,7 @@ impl Hub {
             peer.lost_at = Some(now);
         }
         let finals = peer.session.unconfirmed(dead, now);
+        let finals = finals.into_iter().filter_map(|last| Some((last.id, last.frame?))).collect();
         let mut lost = Lost::new(unsent, finals);
         let pinned = self.incoming.iter().filter(|(_, call)| call.peer == no && call.pin == dead);
         let pinned: Vec<u64> = pinned.map(|(key, _)| *key).collect();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rcs_proto::envelope::{AnswerHead, Envelope, ErrorHead, Kind, Part};
 use rcs_proto::frames;
 use rcs_proto::operation::Operation;
-use rcs_proto::session::{SocketId, StreamOrder};
+use rcs_proto::session::{Last, SocketId, StreamOrder};
 use rcs_proto::time::Moment;
 
 use super::affinity::page;
@@ -14,7 +14,7 @@ use super::timers::Timer;
 use super::{Call, CallKey, Caller, Engine, Io, Note, Progress, UpstreamKey, Work};
 use crate::health::Finding;
 use crate::limits;
-use crate::verdict::{Fault, Outcome};
+use crate::verdict::{Fault, Outcome, Stage};
 
 /// What becomes of one frame of an answer.
 enum Step {
@@ -67,7 +67,12 @@ impl Engine {
             self.remember_page(key, head);
         }
         match step {
-            Step::Keep => {}
+            Step::Keep => {
+                if let Part::End { .. } = head.part {
+                    // It overtook items, which are on their way or were lost with a socket.
+                    self.await_orphan(key, now);
+                }
+            }
             Step::Broken => self.fail(key, Fault::EndLooksCut, now, io),
             Step::Pass => {
                 self.pass(key, envelope.rewrite_id(caller_id), now, io);
@@ -101,7 +106,7 @@ impl Engine {
             self.fail(key, Fault::CallerTooSlow, now, io);
             return false;
         }
-        let socket = self.deliver(caller.session, caller.id, caller.socket, frame, now, io);
+        let socket = self.deliver(caller.session, caller.socket, frame, now, io);
         if let Some(call) = self.calls.get_mut(key) {
             if let Some(caller) = &mut call.caller {
                 caller.socket = socket;
@@ -150,11 +155,14 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) {
-        if let Some(caller) = self.calls.get(key).and_then(|call| call.caller) {
-            let sent = self.deliver(caller.session, caller.id, caller.socket, frame.clone(), now, io);
-            if let (Some(socket), Some(downstream)) = (sent, self.downstreams.get_mut(caller.session)) {
-                downstream.session.sent_final(socket, caller.id, &frame, now);
-            }
+        if let Some(call) = self.calls.get(key)
+            && let Some(caller) = call.caller
+        {
+            // An error says all there is to say; the end of a stream says nothing without its items.
+            let is_whole = outcome != Outcome::Ok || call.stage() != Stage::PartlyAnswered;
+            let again = is_whole.then(|| frame.clone());
+            let last = Last { id: caller.id, operation: call.operation, frame: again, since: now };
+            self.deliver_last(caller.session, frame, last, caller.socket, now, io);
         }
         self.end(key, outcome, now, io);
     }

@@ -133,11 +133,26 @@ impl Call {
 
     /// How far it got.
     pub fn stage(&self) -> Stage {
-        match (&self.answer, self.route) {
-            (Progress::Nothing, None) => Stage::Unsent,
-            (Progress::Nothing, Some(_)) => Stage::MaybeSent,
-            _ => Stage::PartlyAnswered,
+        match (&self.request, self.route) {
+            // It is dropped with the first part of the answer that is passed on.
+            (None, _) => Stage::PartlyAnswered,
+            (Some(_), None) => Stage::Unsent,
+            (Some(_), Some(_)) => Stage::MaybeSent,
         }
+    }
+
+    /// Items of a stream that came so far.
+    pub fn items(&self) -> u64 {
+        match &self.answer {
+            Progress::Stream { order, .. } => order.items(),
+            _ => 0,
+        }
+    }
+
+    /// Takes it off its member, with what it held back of an answer.
+    pub fn take_back(&mut self) -> Option<Route> {
+        self.answer = Progress::Nothing;
+        self.route.take()
     }
 
     /// Whether a cancel reaches it at the member: unary calls run on (WIRE 5.4).

@@ -8,7 +8,7 @@ use rcs_proto::envelope::{Envelope, Kind, OperationHead};
 use rcs_proto::frames;
 use rcs_proto::legacy;
 use rcs_proto::operation::Operation;
-use rcs_proto::session::SocketId;
+use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
 
 use super::affinity::{ProbedFacades, page};
@@ -48,7 +48,10 @@ impl Engine {
         let operation = head.operation;
         let group = match self.admit(caller, head) {
             Ok(group) => group,
-            Err((kind, group)) => return self.refuse(socket, request.message_id, operation, kind, group, io),
+            Err((kind, group)) => {
+                let end = Last { id: request.message_id, operation, frame: None, since: now };
+                return self.refuse(caller, socket, end, kind, group, io);
+            }
         };
         let Some(downstream) = self.downstreams.get_mut(caller) else { return };
         let facade = downstream.facades.remember(head);
@@ -114,17 +117,20 @@ impl Engine {
     }
 
     fn refuse(
-        &self,
+        &mut self,
+        caller: DownstreamKey,
         socket: SocketId,
-        id: i64,
-        operation: Operation,
+        end: Last,
         kind: ErrorKind,
         group: Option<GroupId>,
         io: &mut impl Io,
     ) {
         let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
+        let Last { id, operation, since, .. } = end;
         let error = kind.to_error(&Circumstances { operation, group: name, member: None });
-        io.send(socket, frames::error(id, error.class, &error.message));
+        let frame = frames::error(id, error.class, &error.message);
+        let last = Last { frame: Some(frame.clone()), ..end };
+        self.deliver_last(caller, frame, last, Some(socket), since, io);
         io.note(super::Note::CallEnded {
             group,
             member: None,

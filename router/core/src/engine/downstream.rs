@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
 use rcs_proto::frames;
 use rcs_proto::limits as wire_limits;
-use rcs_proto::session::{Event as SessionEvent, Remote, Session, SocketId};
+use rcs_proto::session::{Event as SessionEvent, Last, Remote, Session, SocketId};
 use rcs_proto::time::Moment;
 
 use super::affinity::{Facades, PageMemory};
@@ -15,7 +15,7 @@ use super::timers::Timer;
 use super::{CallKey, Engine, Io, Note, Selector};
 use crate::limits;
 use crate::slots::Key;
-use crate::verdict::{Circumstances, ErrorKind};
+use crate::verdict::{Circumstances, ErrorKind, Fault, Stage};
 
 /// Names one caller's session.
 pub type DownstreamKey = Key<Downstream>;
@@ -33,8 +33,10 @@ pub struct Downstream {
     pub(super) infos_wanted: Vec<(SocketId, i64)>,
     pub(super) pages: PageMemory,
     pub(super) facades: Facades,
-    /// Answers that came while no socket was open, with their call's id; delivered if the caller comes back.
-    pub(super) kept: Vec<(i64, Bytes)>,
+    /// Ends of answers that came while no socket was open; delivered if the caller comes back.
+    pub(super) kept: Vec<Last>,
+    /// When its last socket closed, if none is open.
+    left_at: Option<Moment>,
     pub(super) subscriptions: usize,
 }
 
@@ -67,6 +69,7 @@ impl Engine {
             return;
         }
         caller.session.join(socket, now);
+        caller.left_at = None;
         let place = Place::Caller(key);
         self.sockets.insert(socket, Socket::new(place, limits::CALLER_PING_INTERVAL, now));
     }
@@ -79,6 +82,7 @@ impl Engine {
             pages: PageMemory::default(),
             facades: Facades::default(),
             kept: Vec::new(),
+            left_at: None,
             subscriptions: 0,
         });
         self.callers.insert(id, key);
@@ -104,18 +108,18 @@ impl Engine {
                 }
                 self.answer_control(key, socket, checked.id, checked.wants_connector_infos, io);
             }
-            SessionEvent::AnswerRefused(Some(frame)) => {
+            SessionEvent::AnswerRefused(Some(last)) => {
                 io.hold(socket, wire_limits::HOLD_OFF);
-                io.send(socket, frame);
+                self.deliver_again(key, last, Some(socket), now, io);
             }
+            SessionEvent::AnswerRefused(None) => self.on_part_refused(key, envelope.message_id, now, io),
             SessionEvent::HandshakeAgain => {
                 let identity = self.identities.towards_callers(caller.id.0);
                 io.send(socket, frames::handshake_response(&identity));
             }
             SessionEvent::Reply(frame) => io.send(socket, frame),
             // Callers execute nothing for us: what else they send answers nothing that we asked.
-            SessionEvent::AnswerRefused(None)
-            | SessionEvent::ConfigurationChange
+            SessionEvent::ConfigurationChange
             | SessionEvent::Answer(_)
             | SessionEvent::NotRun(_)
             | SessionEvent::ConnectorInfos(_)
@@ -171,6 +175,7 @@ impl Engine {
         socket: SocketId,
         id: i64,
         bytes: usize,
+        now: Moment,
         io: &mut impl Io,
     ) {
         // The operation stays unknown: the frame was dropped before anything but its head was read.
@@ -185,7 +190,9 @@ impl Engine {
             member: None,
         });
         let text = format!("{} (The request has {bytes} bytes.)", error.message);
-        io.send(socket, frames::error(id, error.class, &text));
+        let frame = frames::error(id, error.class, &text);
+        let last = Last { id, operation, frame: Some(frame.clone()), since: now };
+        self.deliver_last(key, frame, last, Some(socket), now, io);
     }
 
     pub(super) fn check_caller(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
@@ -207,12 +214,15 @@ impl Engine {
         caller.infos_wanted.retain(|(asked_on, _)| *asked_on != socket);
         // What went out last may have died with the socket: copies do no harm (WIRE 4.3).
         let again = caller.session.unconfirmed(socket, now);
-        for (id, frame) in again {
-            self.deliver(key, id, None, frame, now, io);
+        for last in again {
+            self.deliver_again(key, Last { since: now, ..last }, None, now, io);
         }
         let calls = self.downstreams.get(key).map(|c| c.session.executing_keys()).unwrap_or_default();
         if left == 0 {
             io.note(Note::CallerLeft { calls: calls.len() });
+            if let Some(caller) = self.downstreams.get_mut(key) {
+                caller.left_at = Some(now);
+            }
             self.timers.set(now + limits::CALLER_KEPT, Timer::Linger(key));
         }
         for call in calls {
@@ -223,14 +233,15 @@ impl Engine {
     /// A caller that comes back gets the answers that came meanwhile.
     pub(super) fn deliver_kept(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
         let Some(caller) = self.downstreams.get_mut(key) else { return };
-        for (id, frame) in std::mem::take(&mut caller.kept) {
-            self.deliver(key, id, None, frame, now, io);
+        for last in std::mem::take(&mut caller.kept) {
+            self.deliver_again(key, Last { since: now, ..last }, None, now, io);
         }
     }
 
     pub(super) fn on_linger_over(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
         let Some(caller) = self.downstreams.get(key) else { return };
-        if caller.session.is_connected() {
+        // It may have come back, and have left again later.
+        if caller.left_at.is_none_or(|left_at| now.since(left_at) < limits::CALLER_KEPT) {
             return;
         }
         for call in caller.session.executing_keys() {
@@ -241,28 +252,75 @@ impl Engine {
         }
     }
 
-    /// Hands a frame to a caller: on the given socket while it lives, else on any; kept for a while if there is none.
-    /// Answers the socket that took it.
+    /// Hands a frame to a caller: on the given socket while it lives, else on any. Answers the socket that took it.
     pub(super) fn deliver(
         &mut self,
         key: DownstreamKey,
-        id: i64,
         pinned: Option<SocketId>,
         frame: Bytes,
         now: Moment,
         io: &mut impl Io,
     ) -> Option<SocketId> {
-        let caller = self.downstreams.get_mut(key)?;
-        let Some(socket) = caller.session.socket_for(pinned, now) else {
-            let bytes: usize = caller.kept.iter().map(|(_, frame)| frame.len()).sum();
-            if caller.kept.len() < limits::KEPT_ANSWERS_MAX
-                && bytes + frame.len() <= limits::KEPT_ANSWER_BYTES_MAX
-            {
-                caller.kept.push((id, frame));
-            }
-            return None;
-        };
+        let socket = self.downstreams.get_mut(key)?.session.socket_for(pinned, now)?;
         io.send(socket, frame);
         Some(socket)
     }
+
+    /// The same for the end of an answer. `last` is what is sent if this may not have arrived, or could not be sent at all.
+    pub(super) fn deliver_last(
+        &mut self,
+        key: DownstreamKey,
+        frame: Bytes,
+        last: Last,
+        pinned: Option<SocketId>,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let sent = self.deliver(key, pinned, frame, now, io);
+        let Some(caller) = self.downstreams.get_mut(key) else { return };
+        match sent {
+            Some(socket) => caller.session.sent_last(socket, last, now),
+            None => caller.keep(last),
+        }
+    }
+
+    /// Sends the end of an answer once more, or an error in its place.
+    fn deliver_again(
+        &mut self,
+        key: DownstreamKey,
+        last: Last,
+        pinned: Option<SocketId>,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let frame = last.frame.clone().unwrap_or_else(|| lost_on_the_way(&last));
+        self.deliver_last(key, frame, last, pinned, now, io);
+    }
+
+    /// A part of an answer, not the last, was refused and is missing for good.
+    fn on_part_refused(&mut self, key: DownstreamKey, id: i64, now: Moment, io: &mut impl Io) {
+        let call = self.downstreams.get(key).and_then(|caller| caller.session.executing_key(id));
+        let Some(call) = call else { return };
+        if self.calls.get(call).is_some_and(|call| call.stage() == Stage::PartlyAnswered) {
+            self.cancel_at_member(call, now, io);
+            self.fail(call, Fault::EndLooksCut, now, io);
+        }
+    }
+}
+
+impl Downstream {
+    /// Keeps the end of an answer; without its frame if that is too much, so that the caller hears of it at least.
+    fn keep(&mut self, mut last: Last) {
+        let bytes: usize = self.kept.iter().filter_map(|last| last.frame.as_ref()).map(Bytes::len).sum();
+        last.frame = last.frame.filter(|frame| bytes + frame.len() <= limits::KEPT_ANSWER_BYTES_MAX);
+        if self.kept.len() < limits::KEPT_ANSWERS_MAX {
+            self.kept.push(last);
+        }
+    }
+}
+
+/// What a caller is told whose answer came from the member and was lost after that.
+fn lost_on_the_way(last: &Last) -> Bytes {
+    let error = ErrorKind::of_lost(last.operation).to_error_on_the_way(last.operation);
+    frames::error(last.id, error.class, &error.message)
 }

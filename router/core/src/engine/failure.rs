@@ -74,17 +74,20 @@ impl Engine {
         self.close_route(key);
         let Some(call) = self.calls.get_mut(key) else { return };
         call.attempts.elsewhere = call.attempts.elsewhere.saturating_add(1);
-        if let Some(route) = call.route.take() {
+        if let Some(route) = call.take_back() {
             io.note(Note::CallRetried { operation: call.operation, from: route.member, fault });
         }
         self.dispatch(key, now, io);
     }
 
     fn retry_same(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
+        if fault == Fault::SocketLost {
+            self.cancel_at_member(key, now, io);
+        }
         self.close_route(key);
         let Some(call) = self.calls.get_mut(key) else { return };
         call.attempts.same = call.attempts.same.saturating_add(1);
-        let Some(route) = call.route.take() else { return self.dispatch(key, now, io) };
+        let Some(route) = call.take_back() else { return self.dispatch(key, now, io) };
         io.note(Note::CallRetried { operation: call.operation, from: route.member, fault });
         if fault == Fault::SocketLost {
             self.repeat(key, route.member, now, io);
@@ -121,22 +124,34 @@ impl Engine {
         }
     }
 
-    fn await_orphan(&mut self, key: CallKey, now: Moment) {
-        if let Some(route) = self.calls.get(key).and_then(|call| call.route) {
-            self.timers.set(now + limits::ORPHAN_WAIT, Timer::Orphan(key, route.id));
+    pub(super) fn await_orphan(&mut self, key: CallKey, now: Moment) {
+        if let Some(call) = self.calls.get(key)
+            && let Some(route) = call.route
+        {
+            let timer = Timer::Orphan { call: key, id: route.id, items: call.items() };
+            self.timers.set(now + limits::ORPHAN_WAIT, timer);
         }
     }
 
-    /// The answer of a call whose socket died did not come on any other socket in time.
-    pub(super) fn on_orphan_overdue(&mut self, key: CallKey, id: i64, now: Moment, io: &mut impl Io) {
-        let waits = self.calls.get(key).is_some_and(|call| {
-            call.route.is_some_and(|route| route.id == id)
-                && !super::dispatch::is_subscription(call.operation)
-        });
-        if waits {
-            self.cancel_at_member(key, now, io);
-            self.fail(key, Fault::MemberLost, now, io);
+    /// The answer of a call whose socket died did not come on any other socket in time, or no more of it.
+    pub(super) fn on_orphan_overdue(
+        &mut self,
+        key: CallKey,
+        id: i64,
+        items: u64,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(call) = self.calls.get(key) else { return };
+        let is_there = call.route.is_some_and(|route| route.id == id);
+        if !is_there || super::dispatch::is_subscription(call.operation) {
+            return;
         }
+        if call.items() > items {
+            return self.await_orphan(key, now);
+        }
+        self.cancel_at_member(key, now, io);
+        self.fail(key, Fault::MemberLost, now, io);
     }
 
     /// The caller gives a call up. There is no answer to a cancel; calls that cannot be stopped are answered (WIRE 5.4).
@@ -180,7 +195,16 @@ impl Engine {
         if pinned && call.stage() == Stage::PartlyAnswered {
             // Items that were on the dead socket are missing for good: an end would be a lie (P13).
             self.cancel_at_member(key, now, io);
-            self.answer_error(key, ErrorKind::StreamCut, now, io);
+            self.fail(key, Fault::EndLooksCut, now, io);
+        }
+    }
+
+    /// The process ends: what its callers are told now is the last they hear of it.
+    pub(super) fn on_drain_over(&mut self, now: Moment, io: &mut impl Io) {
+        let left: Vec<CallKey> = self.calls.iter().map(|(key, _)| key).collect();
+        for key in left {
+            self.cancel_at_member(key, now, io);
+            self.fail(key, Fault::Draining, now, io);
         }
     }
 

@@ -118,6 +118,8 @@ pub enum Event {
     View(Arc<View>),
     /// The process is asked to end: no new calls.
     Drain,
+    /// The time for that is over: every call that is left gets its answer now.
+    DrainOver,
 }
 
 /// Which side of a call an over-long frame belongs to.
@@ -231,6 +233,7 @@ impl Engine {
             Event::Wake => self.on_wake(now, io),
             Event::View(view) => self.on_view(view, now, io),
             Event::Drain => self.phase = Phase::Draining,
+            Event::DrainOver => self.on_drain_over(now, io),
         }
     }
 
@@ -257,7 +260,7 @@ impl Engine {
                 Timer::CheckMember(session) => self.check_member(session, now, io),
                 Timer::Repeat(call, member) => self.repeat(call, member, now, io),
                 Timer::LetGo(member) => self.let_go(member, now, io),
-                Timer::Orphan(call, id) => self.on_orphan_overdue(call, id, now, io),
+                Timer::Orphan { call, id, items } => self.on_orphan_overdue(call, id, items, now, io),
                 Timer::Linger(session) => self.on_linger_over(session, now, io),
                 Timer::Tick => self.on_tick(now, io),
             }

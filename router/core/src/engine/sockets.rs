@@ -181,7 +181,7 @@ impl Engine {
         match (self.place(socket), what) {
             (Some(Place::Caller(session)), OversizeFrame::Request) => {
                 let session = *session;
-                self.refuse_oversize(session, socket, message_id, bytes, io);
+                self.refuse_oversize(session, socket, message_id, bytes, now, io);
             }
             (Some(Place::Member { session, .. }), OversizeFrame::Answer) => {
                 let session = *session;

@@ -338,10 +338,6 @@ impl Engine {
                     }
                 }
             }
-            SessionEvent::AnswerRefused(Some(frame)) => {
-                io.hold(socket, rcs_proto::limits::HOLD_OFF);
-                io.send(socket, frame);
-            }
             SessionEvent::HandshakeAgain => {
                 let identity = self.identities.towards_member(upstream.member);
                 io.send(socket, frames::handshake_response(&identity));
@@ -355,7 +351,8 @@ impl Engine {
                     frames::error(envelope.message_id, class, "Connector not found: the router has none"),
                 );
             }
-            SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(None) | SessionEvent::Ignored(_) => {}
+            // Members ask nothing that has an answer to be refused.
+            SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(_) | SessionEvent::Ignored(_) => {}
         }
     }
 
@@ -406,7 +403,7 @@ impl Engine {
             .map(|(key, _)| key)
             .collect();
         for caller in users {
-            self.deliver(caller, 0, None, envelope.frame().clone(), now, io);
+            self.deliver(caller, None, envelope.frame().clone(), now, io);
         }
     }
 

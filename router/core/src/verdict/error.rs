@@ -228,6 +228,22 @@ impl ErrorKind {
         CallError { class: self.exception_class(), message: self.message(call), outcome: self.outcome() }
     }
 
+    /// The same where the answer came from its member, and was lost on its way to the caller.
+    pub fn to_error_on_the_way(self, operation: Operation) -> CallError {
+        let op = operation.label();
+        let message = match self.outcome() {
+            Outcome::Unknown => format!(
+                "Outcome unknown: the {op} was run, and its answer was lost with the connection to you. \
+                Read the object before you repeat it."
+            ),
+            _ => format!(
+                "The answer to this {op} was lost with the connection to you. What was delivered is \
+                incomplete: discard it and start again."
+            ),
+        };
+        CallError { class: self.exception_class(), message, outcome: self.outcome() }
+    }
+
     fn message(self, call: &Circumstances<'_>) -> String {
         let op = call.operation.label();
         let group = call.group.map_or("no group".to_owned(), |g| format!("group {g}"));

@@ -184,3 +184,63 @@ fn a_dial_that_was_under_way_when_a_member_moved_does_not_become_its_socket() {
     assert!(world.io.closed.contains(&socket), "it leads to the old address");
     assert!(world.io.dials.contains(&(member, slot)));
 }
+
+/// Its items prove that the member has the call, and a hole would show at its end (WIRE 5.3).
+#[test]
+fn a_stream_that_goes_on_after_its_socket_died_is_not_cut_short() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, search_item(id, 1));
+    world.members[0].retain(|other| *other != socket);
+    world.apply(Event::Closed { socket });
+    let other = world.members[0][0];
+    let seconds = limits::ORPHAN_WAIT.as_secs() as i64;
+    for second in 0..2 * seconds {
+        world.pass(Duration::from_secs(1));
+        world.feed(other, search_item(id, second + 2));
+    }
+    world.feed(other, search_end(id, 2 * seconds + 1, ""));
+    let got = world.at_caller(&caller);
+    assert!(got.iter().all(|envelope| matches!(envelope.kind, Kind::Answer(_))), "{:?}", got.last());
+    assert!(world.engine.is_idle());
+}
+
+/// P3: its end overtook the items, so nothing was delivered yet.
+#[test]
+fn a_stream_of_which_only_the_end_came_is_repeated() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    let (member, socket, id) = world.only_request();
+    world.feed(socket, search_end(id, 2, ""));
+    world.kill(member);
+    let (other, socket, id) = world.only_request();
+    assert_ne!(member, other);
+    world.feed(socket, search_item(id, 1));
+    world.feed(socket, search_end(id, 1, ""));
+    assert_eq!(world.at_caller(&caller).len(), 2);
+    assert!(world.engine.is_idle());
+}
+
+/// P1: Kubernetes kills us after the grace period; no caller may be left waiting for what was still open.
+#[test]
+fn calls_that_outlast_the_drain_are_answered() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    world.call(caller[0], 2, search());
+    let requests = world.at_member(0);
+    world.apply(Event::Drain);
+    world.pass(limits::DRAIN_TIME);
+    world.apply(Event::DrainOver);
+    let got = world.at_caller(&caller);
+    assert_eq!(got.len(), 2, "{got:?}");
+    let of = |id| error_of(got.iter().find(|envelope| envelope.message_id == id).unwrap());
+    assert!(of(1).message.starts_with("Outcome unknown"), "{}", of(1).message);
+    assert!(of(2).class.ends_with("RetryableException"));
+    let cancels = world.at_member(0);
+    assert_eq!((cancels.len(), cancels[0].1.message_id), (1, requests[1].1.message_id));
+    assert!(world.engine.is_idle());
+}

@@ -405,6 +405,15 @@ pub(super) fn search_end(id: i64, count: i64, cookie: &str) -> Bytes {
     frames::answer(id, &OperationResponse { search: Some(end), ..Default::default() })
 }
 
+pub(super) fn batch() -> OperationRequest {
+    OperationRequest { batch: Some(BatchOpRequest::default()), ..Default::default() }
+}
+
+pub(super) fn batch_result(id: i64, task: &str) -> Bytes {
+    let result = BatchOpResult { task_id: task.into(), uid: Some(Uid::default()), ..Default::default() };
+    frames::answer(id, &OperationResponse { batch: Some(result), ..Default::default() })
+}
+
 /// The error in a frame.
 pub(super) fn error_of(envelope: &Envelope) -> &ErrorHead {
     match &envelope.kind {
