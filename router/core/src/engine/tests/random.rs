@@ -1,10 +1,13 @@
-//! Whatever happens in whatever order: every call gets exactly one final frame, and no change is sent twice (P1, P2).
+//! Whatever happens in whatever order: every call gets exactly one final frame, its own, and no change is sent twice (P1, P2).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::prelude::*;
-use rcs_proto::envelope::{Envelope, Kind, Part};
+use rcs_proto::envelope::{BatchPart, Envelope, Kind, Part};
+use rcs_proto::frames;
+use rcs_proto::messages::*;
 use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 
@@ -12,138 +15,328 @@ use super::world::*;
 use crate::balance::Policy;
 use crate::engine::*;
 
+const MEMBERS: usize = 3;
+const CALLERS: usize = 2;
+
 #[derive(Clone, Debug)]
 enum Step {
-    Call(Which),
-    /// The member with this index answers the oldest of its requests, wholly or in part.
-    Answer(usize, bool),
+    /// A caller calls.
+    Call(usize, Operation),
+    /// A caller cancels one of its calls.
+    Cancel(usize, usize),
+    /// The member with this index goes on with one of its requests, wholly or in part.
+    Answer(usize, usize, bool),
+    /// The frame of its answer is too large.
+    Oversize(usize, usize),
     Kill(usize),
+    /// All its sockets die, and its process goes on: the same session comes back, with its calls.
+    Outage(usize),
     Restart(usize),
     /// One socket of the member dies.
     Cut(usize),
-    /// One socket of the caller dies and another joins.
-    RotateCaller,
+    /// The operator moves all members to another port.
+    Move,
+    /// One socket of a caller dies and another joins.
+    Rotate(usize),
+    /// All sockets of a caller die, and one joins after a while.
+    Leave(usize, u64),
     Pass(u64),
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Which {
-    Get,
-    Create,
-    Search,
+fn step() -> impl Strategy<Value = Step> {
+    use Operation as Op;
+    let operation = prop_oneof![
+        3 => Just(Op::Get),
+        3 => Just(Op::Create),
+        3 => Just(Op::Search),
+        1 => Just(Op::Batch),
+        1 => Just(Op::ConnectorEventSubscription),
+    ];
+    let (member, caller, nth) = (0..MEMBERS, 0..CALLERS, 0..8usize);
+    prop_oneof![
+        8 => (caller.clone(), operation).prop_map(|(caller, operation)| Step::Call(caller, operation)),
+        1 => (caller.clone(), nth.clone()).prop_map(|(caller, nth)| Step::Cancel(caller, nth)),
+        9 => (member.clone(), nth.clone(), any::<bool>()).prop_map(|(m, nth, whole)| Step::Answer(m, nth, whole)),
+        1 => (member.clone(), nth).prop_map(|(member, nth)| Step::Oversize(member, nth)),
+        1 => member.clone().prop_map(Step::Kill),
+        2 => member.clone().prop_map(Step::Outage),
+        2 => member.clone().prop_map(Step::Restart),
+        2 => member.prop_map(Step::Cut),
+        1 => Just(Step::Move),
+        1 => caller.clone().prop_map(Step::Rotate),
+        1 => (caller, 0..20_000u64).prop_map(|(caller, ms)| Step::Leave(caller, ms)),
+        2 => (1..6_000u64).prop_map(Step::Pass),
+    ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => prop_oneof![Just(Which::Get), Just(Which::Create), Just(Which::Search)].prop_map(Step::Call),
-        5 => (0..3usize, any::<bool>()).prop_map(|(member, whole)| Step::Answer(member, whole)),
-        1 => (0..3usize).prop_map(Step::Kill),
-        1 => (0..3usize).prop_map(Step::Restart),
-        1 => (0..3usize).prop_map(Step::Cut),
-        1 => Just(Step::RotateCaller),
-        1 => (1..3_000u64).prop_map(Step::Pass),
-    ]
+/// A request that a member holds.
+#[derive(Clone)]
+struct Held {
+    id: i64,
+    operation: Operation,
+    /// The number of the call, as its request tells it.
+    call: i64,
+    parts: i64,
 }
 
 struct Play {
     world: World,
-    caller: Vec<SocketId>,
+    callers: Vec<Vec<SocketId>>,
     calls: i64,
-    /// Requests that members hold: socket, id, operation, items sent.
-    held: Vec<Vec<(i64, Operation, i64)>>,
+    /// The caller of each call, and what it asked.
+    asked: HashMap<i64, (usize, Operation)>,
+    cancelled: HashSet<i64>,
+    held: Vec<Vec<Held>>,
     finals: HashMap<i64, usize>,
-    creates_sent: usize,
-    creates: usize,
-    rotated: bool,
+    /// Calls that change something and reached a member.
+    changes: BTreeSet<i64>,
+    /// Copies of last frames may follow when the socket of the first dies: callers drop them (WIRE 4.3).
+    rotated: [bool; CALLERS],
+    port: u16,
+}
+
+fn request(operation: Operation, call: i64) -> OperationRequest {
+    let object_class = call.to_string();
+    let mut request = OperationRequest::default();
+    match operation {
+        Operation::Get => request.get = Some(GetOpRequest { object_class, ..Default::default() }),
+        Operation::Create => request.create = Some(CreateOpRequest { object_class, ..Default::default() }),
+        Operation::Search => request.search = Some(SearchOpRequest { object_class, ..Default::default() }),
+        Operation::Batch => {
+            request.batch = Some(BatchOpRequest { batch_token: vec![object_class], ..Default::default() });
+        }
+        _ => {
+            let subscription = ConnectorEventSubscriptionOpRequest { object_class, ..Default::default() };
+            request.connector_event_subscription = Some(subscription);
+        }
+    }
+    request
+}
+
+/// The number of the call in a request.
+fn number(frame: &Envelope) -> i64 {
+    let Kind::Operation(head) = &frame.kind else { panic!("{frame:?}") };
+    // The first string of each body: tag, length, text; the batch's token is the third field and comes first all the same.
+    let text = &head.body[2..2 + usize::from(head.body[1])];
+    std::str::from_utf8(text).unwrap().parse().unwrap()
+}
+
+/// Part `n` of the answer, or its end after so many parts. Each says for which call it is.
+fn part(held: &Held, ends: bool) -> Vec<Bytes> {
+    let answer = |response| frames::answer(held.id, &response);
+    let uid = Some(Uid { value: held.call.to_string(), ..Default::default() });
+    let none = OperationResponse::default;
+    match held.operation {
+        Operation::Get => {
+            let connector_object = held.call.to_string().into();
+            vec![answer(OperationResponse { get: Some(GetOpResponse { connector_object }), ..none() })]
+        }
+        Operation::Create => {
+            vec![answer(OperationResponse { create: Some(CreateOpResponse { uid }), ..none() })]
+        }
+        Operation::Search if ends => vec![search_end(held.id, held.parts, "")],
+        Operation::Search => vec![search_item(held.id, held.parts + 1)],
+        Operation::Batch => {
+            let result = |result| answer(OperationResponse { batch: Some(result), ..none() });
+            let token = BatchOpResult { returns_results: false, ..Default::default() };
+            let complete = BatchOpResult { complete: true, ..Default::default() };
+            match ends {
+                true => vec![result(complete), result(token)],
+                false => vec![batch_result(held.id, &held.parts.to_string())],
+            }
+        }
+        _ => {
+            let event = ConnectorEventSubscriptionOpResponse { completed: ends, ..Default::default() };
+            vec![answer(OperationResponse { connector_event_subscription: Some(event), ..none() })]
+        }
+    }
 }
 
 impl Play {
     fn look(&mut self) {
-        for member in 0..3 {
+        for member in 0..MEMBERS {
             for (_, envelope) in self.world.at_member(member) {
                 if let Kind::Operation(head) = &envelope.kind {
-                    self.creates_sent += usize::from(head.operation == Operation::Create);
-                    self.held[member].push((envelope.message_id, head.operation, 0));
+                    let (id, operation, call) = (envelope.message_id, head.operation, number(&envelope));
+                    if matches!(operation, Operation::Create | Operation::Batch) {
+                        assert!(self.changes.insert(call), "call {call} was sent twice");
+                    }
+                    self.held[member].push(Held { id, operation, call, parts: 0 });
                 } else if let Kind::Cancel = envelope.kind {
-                    self.held[member].retain(|(id, ..)| *id != envelope.message_id);
+                    self.held[member].retain(|held| {
+                        held.id != envelope.message_id
+                            || matches!(held.operation, Operation::Get | Operation::Create)
+                    });
                 }
             }
         }
-        let caller = self.caller.clone();
-        for envelope in self.world.at_caller(&caller) {
-            if is_final(&envelope) {
-                *self.finals.entry(envelope.message_id).or_default() += 1;
+        for caller in 0..CALLERS {
+            let sockets = self.callers[caller].clone();
+            for envelope in self.world.at_caller(&sockets) {
+                self.got(caller, &envelope);
             }
+        }
+    }
+
+    fn got(&mut self, caller: usize, envelope: &Envelope) {
+        let call = envelope.message_id;
+        let is_final = match &envelope.kind {
+            Kind::Error(_) => true,
+            Kind::Answer(head) => {
+                let of = self.asked[&call];
+                assert_eq!((caller, head.operation), of, "an answer to call {call}");
+                if head.part == Part::Only {
+                    let text = call.to_string();
+                    let body = head.body.windows(text.len()).any(|window| window == text.as_bytes());
+                    assert!(body, "call {call} got the answer of another: {:?}", head.body);
+                }
+                matches!(
+                    head.part,
+                    Part::Only
+                        | Part::End { .. }
+                        | Part::Event { completed: true }
+                        | Part::Batch(BatchPart::Token { .. })
+                )
+            }
+            _ => false,
+        };
+        if is_final {
+            *self.finals.entry(call).or_default() += 1;
         }
     }
 
     fn run(&mut self, step: Step) {
         match step {
-            Step::Call(which) => {
+            Step::Call(caller, operation) => {
                 self.calls += 1;
-                let request = match which {
-                    Which::Get => get(),
-                    Which::Create => {
-                        self.creates += 1;
-                        create()
-                    }
-                    Which::Search => search(),
-                };
-                let socket = self.caller[self.calls as usize % self.caller.len()];
-                self.world.call(socket, self.calls, request);
+                self.asked.insert(self.calls, (caller, operation));
+                let sockets = &self.callers[caller];
+                let socket = sockets[self.calls as usize % sockets.len()];
+                self.world.call(socket, self.calls, request(operation, self.calls));
             }
-            Step::Answer(member, whole) => {
-                let sockets = self.world.members[member].clone();
-                let (Some(socket), false) = (sockets.first(), self.held[member].is_empty()) else { return };
-                let (id, operation, items) = self.held[member][0];
-                match operation {
-                    Operation::Search if !whole => {
-                        self.held[member][0].2 += 1;
-                        self.world.feed(*socket, search_item(id, items + 1));
-                    }
-                    Operation::Search => {
-                        self.held[member].remove(0);
-                        self.world.feed(*socket, search_end(id, items, ""));
-                    }
-                    _ => {
-                        self.held[member].remove(0);
-                        self.world.feed(*socket, answer(id));
-                    }
+            Step::Cancel(caller, nth) => {
+                let own = (1..=self.calls).filter(|call| self.asked[call].0 == caller);
+                let Some(call) = own.filter(|call| !self.finals.contains_key(call)).nth(nth) else { return };
+                if !matches!(self.asked[&call].1, Operation::Get | Operation::Create) {
+                    self.cancelled.insert(call);
                 }
+                self.world.feed(self.callers[caller][0], frames::cancel(call));
+            }
+            Step::Answer(member, nth, ends) => self.answer(member, nth, ends),
+            Step::Oversize(member, nth) => {
+                let Some((socket, at)) = self.pick(member, nth) else { return };
+                let message_id = self.held[member].remove(at).id;
+                let what = OversizeFrame::Answer;
+                self.world.apply(Event::Oversize { socket, message_id, what, bytes: 1 << 30 });
             }
             Step::Kill(member) => {
                 self.held[member].clear();
                 self.world.kill(member);
             }
+            Step::Outage(member) => {
+                self.world.kill(member);
+                self.look();
+                self.world.come_back(member);
+            }
             Step::Restart(member) if self.world.members[member].is_empty() => self.world.start(member),
             Step::Restart(_) => {}
-            Step::Cut(member) => {
-                if let Some(socket) = self.world.members[member].pop() {
-                    if self.world.members[member].is_empty() {
-                        self.held[member].clear();
-                    }
+            Step::Cut(member) if self.world.members[member].len() > 1 => {
+                let socket = self.world.members[member].remove(0);
+                self.world.apply(Event::Closed { socket });
+            }
+            Step::Cut(_) => {}
+            Step::Move => {
+                self.port += 1;
+                let names: Vec<String> = (0..MEMBERS).map(|n| format!("n{n}")).collect();
+                self.world.set_view_at(self.port, &names, vec![("g", Policy::RoundRobin, names.clone())]);
+                self.world.pass(crate::limits::DRAIN_TIME + Duration::from_secs(1));
+                // Its old sockets were closed.
+                self.look();
+                self.world.members.iter_mut().for_each(Vec::clear);
+                self.held.iter_mut().for_each(Vec::clear);
+            }
+            Step::Rotate(caller) => {
+                self.rotated[caller] = true;
+                let joined = self.world.join_caller(&format!("idm{caller}"), 1);
+                self.callers[caller].push(joined[0]);
+                self.look();
+                let socket = self.callers[caller].remove(0);
+                self.world.apply(Event::Closed { socket });
+            }
+            Step::Leave(caller, ms) => {
+                self.rotated[caller] = true;
+                for socket in std::mem::take(&mut self.callers[caller]) {
                     self.world.apply(Event::Closed { socket });
                 }
-            }
-            Step::RotateCaller => {
-                let joined = self.world.join_caller("idm", 1);
-                self.caller.push(joined[0]);
+                // What can be cancelled is, when nobody is there to take it (WIRE 11.6).
+                for (call, (of, operation)) in &self.asked {
+                    if *of == caller && !matches!(operation, Operation::Get | Operation::Create) {
+                        self.cancelled.insert(*call);
+                    }
+                }
                 self.look();
-                let gone = self.caller.remove(0);
-                self.rotated = true;
-                self.world.apply(Event::Closed { socket: gone });
+                self.world.pass(Duration::from_millis(ms));
+                self.callers[caller] = self.world.join_caller(&format!("idm{caller}"), 2);
             }
             Step::Pass(ms) => self.world.pass(Duration::from_millis(ms)),
         }
         self.look();
     }
-}
 
-fn is_final(envelope: &Envelope) -> bool {
-    match &envelope.kind {
-        Kind::Error(_) => true,
-        Kind::Answer(head) => matches!(head.part, Part::Only | Part::End { .. }),
-        _ => false,
+    /// One of a member's requests, and a socket for its answer.
+    fn pick(&self, member: usize, nth: usize) -> Option<(SocketId, usize)> {
+        let sockets = &self.world.members[member];
+        let held = self.held[member].len();
+        (held > 0 && !sockets.is_empty()).then(|| (sockets[nth % sockets.len()], nth % held))
+    }
+
+    fn answer(&mut self, member: usize, nth: usize, ends: bool) {
+        let Some((socket, at)) = self.pick(member, nth) else { return };
+        let held = &mut self.held[member][at];
+        let frames = part(held, ends);
+        held.parts += 1;
+        if ends || matches!(held.operation, Operation::Get | Operation::Create) {
+            self.held[member].remove(at);
+        }
+        for frame in frames {
+            self.world.feed(socket, frame);
+        }
+    }
+
+    /// Every member dies, and time passes: nothing may be left.
+    fn end(&mut self) {
+        for member in 0..MEMBERS {
+            self.run(Step::Kill(member));
+        }
+        self.run(Step::Pass(20_000));
+        assert!(self.world.engine.is_idle(), "calls are left");
+        let report = self.world.engine.report(self.world.now);
+        let members = report.groups.iter().flat_map(|group| &group.members);
+        assert_eq!(members.map(|member| member.in_flight).sum::<usize>(), 0, "calls in flight");
+        for call in 1..=self.calls {
+            let finals = self.finals.get(&call).copied().unwrap_or(0);
+            let (caller, _) = self.asked[&call];
+            match self.cancelled.contains(&call) {
+                // A cancel has no answer, and may cross one.
+                true => {
+                    assert!(finals <= 1 || self.rotated[caller], "cancelled call {call}: {finals} finals")
+                }
+                false => assert!(
+                    finals == 1 || finals > 1 && self.rotated[caller],
+                    "call {call}: {finals} finals, {:?}",
+                    self.asked[&call]
+                ),
+            }
+        }
+        for caller in 0..CALLERS {
+            for socket in std::mem::take(&mut self.callers[caller]) {
+                self.world.apply(Event::Closed { socket });
+            }
+        }
+        self.world.pass(crate::limits::CALLER_KEPT + Duration::from_secs(1));
+        let engine = &self.world.engine;
+        assert!(engine.downstreams.is_empty() && engine.callers.is_empty(), "callers are left");
+        assert!(engine.upstreams.is_empty() && engine.sockets.is_empty(), "sockets are left");
     }
 }
 
@@ -151,36 +344,27 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_call_gets_exactly_one_final_frame_and_no_change_is_sent_twice(
+    fn every_call_gets_its_own_answer_once_and_no_change_is_sent_twice(
         steps in proptest::collection::vec(step(), 1..80),
         policy in prop_oneof![Just(Policy::Failover), Just(Policy::RoundRobin)],
     ) {
-        let mut world = World::with_members(3, policy);
-        let caller = world.caller("idm", 2);
+        let mut world = World::with_members(MEMBERS, policy);
+        let callers = (0..CALLERS).map(|caller| world.caller(&format!("idm{caller}"), 2)).collect();
         let mut play = Play {
             world,
-            caller,
+            callers,
             calls: 0,
-            held: vec![Vec::new(); 3],
+            asked: HashMap::new(),
+            cancelled: HashSet::new(),
+            held: vec![Vec::new(); MEMBERS],
             finals: HashMap::new(),
-            creates_sent: 0,
-            creates: 0,
-            rotated: false,
+            changes: BTreeSet::new(),
+            rotated: [false; CALLERS],
+            port: 9_000,
         };
         for step in steps {
             play.run(step);
         }
-        // In the end every member dies: nothing may be left without an answer.
-        for member in 0..3 {
-            play.run(Step::Kill(member));
-        }
-        play.run(Step::Pass(20_000));
-        prop_assert!(play.world.engine.is_idle());
-        for call in 1..=play.calls {
-            let finals = play.finals.get(&call).copied().unwrap_or(0);
-            // A copy of a last frame may follow on another socket when its own dies: the caller drops it (WIRE 4.3).
-            prop_assert!(finals == 1 || finals > 1 && play.rotated, "call {} has {} final frames", call, finals);
-        }
-        prop_assert!(play.creates_sent <= play.creates, "{} of {}", play.creates_sent, play.creates);
+        play.end();
     }
 }

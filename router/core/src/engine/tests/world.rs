@@ -265,13 +265,13 @@ impl World {
     /// The same, with whichever server answers at the member's address.
     pub(super) fn connect_to(&mut self, index: usize, session_id: &str) {
         let id = self.engine.view().member_named(&format!("n{index}")).unwrap().id;
-        let dials: Vec<_> = self.io.dials.iter().copied().filter(|(member, _)| *member == id).collect();
-        self.io.dials.retain(|(member, _)| *member != id);
-        for (member, slot) in dials {
+        // A dial to where the member was is closed, and another one follows.
+        while let Some(at) = self.io.dials.iter().position(|(member, _)| *member == id) {
+            let (member, slot) = self.io.dials.remove(at).expect("found just now");
             let socket = self.socket();
             self.apply(Event::Dialled { member, slot, socket });
-            let first = self.taken(socket);
-            assert!(matches!(first[0].kind, Kind::HandshakeRequest(_)));
+            let Some(first) = self.taken(socket).pop() else { continue };
+            assert!(matches!(first.kind, Kind::HandshakeRequest(_)));
             let identity = Identity { session_id: session_id.into(), public_key: Bytes::new() };
             self.feed(socket, frames::handshake_response(&identity));
             self.members[index].push(socket);
