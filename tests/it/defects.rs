@@ -220,7 +220,7 @@ fn d7_10_fragments_are_taken_and_never_sent() {
     let mut site = ScriptedSite::start("failover", 1);
     let mut idm = site.idm(1);
     let id = idm.fresh_id();
-    idm.socket(0).send_fragmented(&frames::operation(id, &validate_request()), 5);
+    idm.socket(0).send_fragmented(&frames::operation(id, &search_request()), 5);
     let call = site.members[0].inbox.operation("the call that came in pieces");
     call.socket.send_fragmented(&frames::answer(call.id(), &row_of(1, vec![b'x'; 1 << 20].into())), 7);
     let answer = idm.answer(id);
