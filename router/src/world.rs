@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rcs_core::engine::{Io, Note, Slot};
+use rcs_core::engine::{Io, Moved, Note, Slot};
 use rcs_core::ids::{GroupId, MemberId};
 use rcs_core::limits::{FRAME_BYTES_MAX, UNPROVEN_SOCKETS_MAX};
 use rcs_core::view::{Endpoint, View};
@@ -180,6 +180,11 @@ impl Io for World {
 
     fn backlog_bytes(&self, socket: SocketId) -> usize {
         self.sockets.get(&socket).map_or(0, |open| open.handle.backlog_bytes())
+    }
+
+    fn moved(&self, socket: SocketId) -> Moved {
+        let moved = self.sockets.get(&socket).map(|open| open.handle.moved()).unwrap_or_default();
+        Moved { received: moved.received, written: moved.written }
     }
 
     fn backlog_bytes_total(&self) -> usize {

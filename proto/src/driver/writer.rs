@@ -131,6 +131,7 @@ impl Ledger {
 
     fn advance(&mut self, bytes: usize) {
         self.written += bytes as u64;
+        self.shared.wrote(bytes);
         let mut released = 0;
         while let Some((command, end)) = self.sending.pop_front_if(|(_, end)| *end <= self.written) {
             released += command.cost();

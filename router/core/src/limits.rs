@@ -33,7 +33,7 @@ pub const NAMES_EVER_MAX: u32 = 65_536;
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 /// Calls open at once of one downstream session; the next one is refused with a clear error. A Java caller
 /// holds a thread for each of its calls, so this is far above what one IDM can open.
-pub const CALLS_PER_SESSION_MAX: usize = 4_096;
+pub const CALLS_PER_SESSION_MAX: usize = 16_384;
 /// Calls open at once in the process.
 pub const CALLS_MAX: usize = 65_536;
 /// Event subscriptions open at once of one downstream session. They stay open for good, so they have a bound

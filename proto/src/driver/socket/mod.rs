@@ -1,6 +1,6 @@
 //! Pumps one WebSocket: what arrives goes to the owner as parsed frames, what the owner queues is written in order.
 //!
-//! Two tasks for a socket, one for each direction, and nothing shared between them on the way of a frame but one counter. So
+//! Two tasks for a socket, one for each direction, and nothing shared between them on the way of a frame but a few counters. So
 //! reading never waits for writing: a member whose reader stalls for 100 ms ends its searches short (WIRE 5.3, P13), and a
 //! socket whose peer does not read must still bring answers and pongs. The reading task is the senior: it hears the owner's
 //! wish to end, ends the writing task, and makes the one last report.
@@ -110,6 +110,15 @@ pub enum SendError {
     Closed,
 }
 
+/// What a socket moved since it was opened, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// From the peer.
+    pub received: u64,
+    /// Into the kernel, towards the peer.
+    pub written: u64,
+}
+
 /// The owner's end of a socket. Dropping the last clone closes the socket.
 #[derive(Clone)]
 pub struct SocketHandle {
@@ -137,6 +146,8 @@ enum Stop {
 pub(super) struct Shared {
     backlog: AtomicUsize,
     text_frames: AtomicU64,
+    received: AtomicU64,
+    written: AtomicU64,
     /// Rings whenever the backlog shrinks, and at the end.
     drained: Notify,
 }
@@ -144,6 +155,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn charge(&self, bytes: usize) -> usize {
         self.backlog.fetch_add(bytes, Ordering::Relaxed)
+    }
+
+    /// Notes bytes that the kernel took.
+    pub(super) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(super) fn release(&self, bytes: usize) {
@@ -206,6 +222,12 @@ impl SocketHandle {
     /// Bytes queued and not taken by the kernel.
     pub fn backlog_bytes(&self) -> usize {
         self.inner.shared.backlog.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that came, and bytes that the kernel took: a long message shows that its peer lives before it is there.
+    pub fn moved(&self) -> Moved {
+        let Shared { received, written, .. } = &*self.inner.shared;
+        Moved { received: received.load(Ordering::Relaxed), written: written.load(Ordering::Relaxed) }
     }
 
     /// Whether nothing can be queued any more.
@@ -340,7 +362,10 @@ impl Reader {
                 biased;
                 read = self.io.read_buf(self.decoder.space()) => match read {
                     Ok(0) => return outlook.reason_or(CloseReason::Eof),
-                    Ok(count) => self.decoder.note_read(count),
+                    Ok(count) => {
+                        self.shared.received.fetch_add(count as u64, Ordering::Relaxed);
+                        self.decoder.note_read(count);
+                    }
                     Err(_) => return outlook.reason_or(CloseReason::Reset),
                 },
                 () = outlook.changed() => {}

@@ -29,6 +29,9 @@ pub trait Io {
     /// Bytes that wait for the socket.
     fn backlog_bytes(&self, socket: SocketId) -> usize;
 
+    /// Bytes that the socket moved since it was opened.
+    fn moved(&self, socket: SocketId) -> Moved;
+
     /// Bytes that wait for all sockets.
     fn backlog_bytes_total(&self) -> usize;
 
@@ -40,6 +43,15 @@ pub trait Io {
 
     /// Tells logs and metrics what happened.
     fn note(&mut self, note: Note<'_>);
+}
+
+/// What a socket moved since it was opened, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// From the peer.
+    pub received: u64,
+    /// Into the kernel, towards the peer.
+    pub written: u64,
 }
 
 /// One of the sockets that are kept open towards a member, 0 to `sockets - 1`.

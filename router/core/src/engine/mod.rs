@@ -36,7 +36,7 @@ use self::dispatch::GroupState;
 use self::downstream::CallerId;
 pub use self::downstream::{Downstream, DownstreamKey};
 use self::identity::Identities;
-pub use self::io::{Io, Note, Slot};
+pub use self::io::{Io, Moved, Note, Slot};
 pub use self::report::{GroupReport, MemberReport, Report};
 pub use self::selector::{Refusal, Selector, select};
 use self::sockets::Socket;

@@ -10,7 +10,7 @@ use rcs_proto::session::{Handshake, HandshakeStep, Remote, Side, SocketId};
 use rcs_proto::time::Moment;
 
 use super::timers::Timer;
-use super::{DownstreamKey, Engine, Io, Note, OversizeFrame, Selector, Slot, UpstreamKey};
+use super::{DownstreamKey, Engine, Io, Moved, Note, OversizeFrame, Selector, Slot, UpstreamKey};
 use crate::ids::MemberId;
 use crate::limits;
 
@@ -23,6 +23,8 @@ pub(super) struct Socket {
     pinged_at: Moment,
     /// Pings since the last sign of life.
     unanswered: u32,
+    /// What it had moved when it was pinged last.
+    moved: Moved,
 }
 
 /// Where an open socket belongs.
@@ -39,7 +41,14 @@ pub(super) enum Place {
 impl Socket {
     /// A socket that was pinged just now, as it were.
     pub(super) fn new(place: Place, ping_every: Duration, now: Moment) -> Self {
-        Self { place, ping_every, pinged_at: now, unanswered: 0 }
+        Self { place, ping_every, pinged_at: now, unanswered: 0, moved: Moved::default() }
+    }
+
+    /// Whether bytes moved since the last look that only a living peer can have moved: a long message may take longer than
+    /// a pong behind it. What the kernel takes into an empty queue says nothing of the peer.
+    fn is_moving(&mut self, moved: Moved, backlog: usize) -> bool {
+        let before = std::mem::replace(&mut self.moved, moved);
+        moved.received != before.received || backlog > 0 && moved.written != before.written
     }
 }
 
@@ -207,6 +216,9 @@ impl Engine {
         let mut silent = Vec::new();
         for (id, socket) in &mut self.sockets {
             let is_due = now.since(socket.pinged_at) >= socket.ping_every;
+            if is_due && socket.is_moving(io.moved(*id), io.backlog_bytes(*id)) {
+                socket.unanswered = 0;
+            }
             match socket.place {
                 Place::Caller(_) | Place::Member { .. } if !is_due => {}
                 Place::Member { .. } if socket.unanswered >= limits::PING_MISSES_MAX => silent.push(*id),

@@ -163,3 +163,23 @@ fn a_search_that_goes_on_has_no_deadline() {
     world.feed(socket, search_end(id, 9, ""));
     assert_eq!(world.at_caller(&caller).len(), 10);
 }
+
+#[test]
+fn a_member_in_the_middle_of_a_long_message_is_alive_and_a_full_kernel_is_no_sign_of_life() {
+    for (backlog, received, written, alive) in
+        [(0, 1, 0, true), (1, 0, 1, true), (0, 0, 1, false), (1, 0, 0, false)]
+    {
+        let mut world = World::with_members(1, Policy::Failover);
+        world.frozen = vec![0];
+        let sockets = world.members[0].clone();
+        for _ in 0..20 {
+            world.pass(limits::PING_INTERVAL / 2);
+            for socket in &sockets {
+                world.io.backlog.insert(*socket, backlog);
+                let moved = world.io.moved.entry(*socket).or_default();
+                *moved = Moved { received: moved.received + received, written: moved.written + written };
+            }
+        }
+        assert_eq!(world.io.closed.is_empty(), alive, "{:?}", (backlog, received, written));
+    }
+}

@@ -29,6 +29,7 @@ pub(super) struct Recorder {
     pub(super) pinged: Vec<SocketId>,
     pub(super) notes: Vec<String>,
     pub(super) backlog: HashMap<SocketId, usize>,
+    pub(super) moved: HashMap<SocketId, Moved>,
     random: u64,
 }
 
@@ -45,6 +46,9 @@ impl Io for Recorder {
     }
     fn backlog_bytes(&self, socket: SocketId) -> usize {
         self.backlog.get(&socket).copied().unwrap_or(0)
+    }
+    fn moved(&self, socket: SocketId) -> Moved {
+        self.moved.get(&socket).copied().unwrap_or_default()
     }
     fn backlog_bytes_total(&self) -> usize {
         self.backlog.values().sum()
