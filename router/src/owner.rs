@@ -136,7 +136,7 @@ impl Owner {
             }
             SocketEvent::Closed(closed) => {
                 self.world.forget(socket, closed.reason);
-                Event::Closed { socket }
+                Event::Closed { socket, unsent: closed.unsent }
             }
         };
         self.apply(event);

@@ -206,6 +206,7 @@ impl Engine {
         &mut self,
         key: DownstreamKey,
         socket: SocketId,
+        owed: Vec<Last>,
         now: Moment,
         io: &mut impl Io,
     ) {
@@ -214,9 +215,11 @@ impl Engine {
         caller.infos_wanted.retain(|(asked_on, _)| *asked_on != socket);
         // What went out last may have died with the socket: copies do no harm (WIRE 4.3).
         let again = caller.session.unconfirmed(socket, now);
+        let delivered = again.iter().map(|last| last.id).collect();
         for last in again {
             self.deliver_again(key, Last { since: now, ..last }, None, now, io);
         }
+        self.deliver_owed(key, owed, &delivered, now, io);
         let calls = self.downstreams.get(key).map(|c| c.session.executing_keys()).unwrap_or_default();
         if left == 0 {
             io.note(Note::CallerLeft { calls: calls.len() });
@@ -285,7 +288,7 @@ impl Engine {
     }
 
     /// Sends the end of an answer once more, or an error in its place.
-    fn deliver_again(
+    pub(super) fn deliver_again(
         &mut self,
         key: DownstreamKey,
         last: Last,

@@ -21,11 +21,13 @@ mod report;
 mod selector;
 mod sockets;
 mod timers;
+mod unsent;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
@@ -111,6 +113,8 @@ pub enum Event {
     Closed {
         /// The socket.
         socket: SocketId,
+        /// Queued frames that its peer cannot have; anything else may have arrived.
+        unsent: Vec<Bytes>,
     },
     /// The moment that [`Engine::next_wake`] named has come.
     Wake,
@@ -174,6 +178,8 @@ pub struct Engine {
     /// Dials under way, with the endpoint that they lead to: one for each slot.
     dials: HashMap<(MemberId, Slot), Endpoint>,
     timers: Timers,
+    /// Calls that a dying socket gave back unsent; empty between two events.
+    unsent: Vec<CallKey>,
 }
 
 impl Engine {
@@ -195,6 +201,7 @@ impl Engine {
             calls: Slots::default(),
             dials: HashMap::new(),
             timers,
+            unsent: Vec::new(),
         }
     }
 
@@ -229,7 +236,7 @@ impl Engine {
             }
             Event::Garbage { socket } => self.on_garbage(socket, now, io),
             Event::Pong { socket } => self.on_pong(socket),
-            Event::Closed { socket } => self.on_closed(socket, now, io),
+            Event::Closed { socket, unsent } => self.on_closed(socket, unsent, now, io),
             Event::Wake => self.on_wake(now, io),
             Event::View(view) => self.on_view(view, now, io),
             Event::Drain => self.phase = Phase::Draining,

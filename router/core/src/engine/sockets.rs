@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
 use rcs_proto::frames::Identity;
 use rcs_proto::limits as wire_limits;
@@ -161,7 +162,7 @@ impl Engine {
             None => return,
         }
         io.close(socket);
-        self.on_closed(socket, now, io);
+        self.on_closed(socket, Vec::new(), now, io);
     }
 
     pub(super) fn on_garbage(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
@@ -235,9 +236,10 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_closed(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
+    pub(super) fn on_closed(&mut self, socket: SocketId, unsent: Vec<Bytes>, now: Moment, io: &mut impl Io) {
+        let owed = self.take_back(socket, unsent, now);
         match self.sockets.remove(&socket).map(|socket| socket.place) {
-            Some(Place::Caller(session)) => self.on_caller_socket_closed(session, socket, now, io),
+            Some(Place::Caller(session)) => self.on_caller_socket_closed(session, socket, owed, now, io),
             Some(Place::Member { session, member, slot }) => {
                 self.on_member_socket_closed(session, socket, now, io);
                 self.redial_later(member, slot, now, io);

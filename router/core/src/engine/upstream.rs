@@ -148,7 +148,7 @@ impl Engine {
             .collect();
         for socket in sockets {
             io.close(socket);
-            self.on_closed(socket, now, io);
+            self.on_closed(socket, Vec::new(), now, io);
         }
         self.members.remove(&member);
         let view = std::sync::Arc::clone(&self.view);
@@ -417,7 +417,11 @@ impl Engine {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let member = upstream.member;
         if upstream.session.leave(socket) > 0 {
-            for work in upstream.session.open_keys() {
+            let open = upstream.session.open_keys();
+            for call in std::mem::take(&mut self.unsent) {
+                self.fail(call, Fault::SocketLost, now, io);
+            }
+            for work in open {
                 if let Work::Call(call) = work {
                     self.on_member_socket_lost(call, socket, now, io);
                 }
@@ -433,6 +437,9 @@ impl Engine {
         }
         // First out of rotation, then the calls: none of them comes back here.
         self.review(member, now, io);
+        for call in std::mem::take(&mut self.unsent) {
+            self.fail(call, Fault::MemberLost, now, io);
+        }
         for work in calls {
             if let Work::Call(call) = work {
                 self.fail(call, Fault::MemberLost, now, io);

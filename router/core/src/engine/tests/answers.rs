@@ -33,7 +33,7 @@ fn the_end_of_a_stream_whose_items_may_have_died_is_followed_by_an_error_not_by_
     world.feed(socket, search_item(id, 1));
     world.feed(socket, search_end(id, 1, ""));
     let (on, other) = used(&world, &caller);
-    world.apply(Event::Closed { socket: on });
+    world.apply(Event::Closed { socket: on, unsent: Vec::new() });
     let got = world.taken(other);
     assert_eq!((got.len(), got[0].message_id), (1, 1));
     assert!(error_of(&got[0]).message.contains("incomplete"), "{got:?}");
@@ -52,7 +52,7 @@ fn however_many_answers_may_have_died_with_a_socket_each_call_hears_of_it() {
     }
     let on_second = world.taken(caller[1]).into_iter().map(|envelope| envelope.message_id);
     let mut told: BTreeSet<i64> = on_second.collect();
-    world.apply(Event::Closed { socket: caller[0] });
+    world.apply(Event::Closed { socket: caller[0], unsent: Vec::new() });
     for envelope in world.taken(caller[1]) {
         told.insert(envelope.message_id);
         if let Kind::Error(error) = envelope.kind {
@@ -71,7 +71,7 @@ fn a_caller_that_comes_back_hears_of_every_call_that_it_had_open() {
         world.call(caller[0], call, create());
     }
     let requests = world.at_member(0);
-    world.apply(Event::Closed { socket: caller[0] });
+    world.apply(Event::Closed { socket: caller[0], unsent: Vec::new() });
     let large = Bytes::from(vec![0; 1 << 18]);
     for (socket, request) in requests {
         let get = Some(CreateOpResponse { uid: None });
@@ -95,7 +95,7 @@ fn configuration_changes_push_no_answer_out() {
     let caller = world.caller("idm", 1);
     world.call(caller[0], 1, create());
     let (_, socket, id) = world.only_request();
-    world.apply(Event::Closed { socket: caller[0] });
+    world.apply(Event::Closed { socket: caller[0], unsent: Vec::new() });
     let change = OperationRequest {
         connector_facade_key: Bytes::from_static(b"facade"),
         configuration_change: Some(ConfigurationChangeEvent::default()),
@@ -116,7 +116,7 @@ fn an_answer_that_was_kept_survives_the_next_loss_too() {
     let caller = world.caller("idm", 1);
     world.call(caller[0], 7, create());
     let (_, socket, id) = world.only_request();
-    world.apply(Event::Closed { socket: caller[0] });
+    world.apply(Event::Closed { socket: caller[0], unsent: Vec::new() });
     world.feed(socket, answer(id));
     for _ in 0..3 {
         let back = world.join_caller("idm", 1);
@@ -124,7 +124,7 @@ fn an_answer_that_was_kept_survives_the_next_loss_too() {
         let text = "Connection received response before handshake";
         world.feed(back[0], frames::error(7, CONNECTOR_EXCEPTION, text));
         assert_eq!(world.taken(back[0]).last().unwrap().message_id, 7, "refused, so sent again");
-        world.apply(Event::Closed { socket: back[0] });
+        world.apply(Event::Closed { socket: back[0], unsent: Vec::new() });
     }
 }
 
@@ -137,7 +137,7 @@ fn a_batch_that_lost_results_on_its_way_to_the_caller_is_told_as_unknown() {
     let (_, socket, id) = world.only_request();
     world.feed(socket, batch_result(id, "0"));
     let (on, other) = used(&world, &caller);
-    world.apply(Event::Closed { socket: on });
+    world.apply(Event::Closed { socket: on, unsent: Vec::new() });
     let got = world.taken(other);
     assert!(error_of(&got[0]).message.starts_with("Outcome unknown"), "{got:?}");
 }
@@ -161,12 +161,12 @@ fn a_stream_of_which_an_item_was_refused_is_an_error() {
 fn a_caller_that_left_twice_is_remembered_from_the_second_time() {
     let mut world = World::with_members(1, Policy::Failover);
     let caller = world.caller("idm", 1);
-    world.apply(Event::Closed { socket: caller[0] });
+    world.apply(Event::Closed { socket: caller[0], unsent: Vec::new() });
     world.pass(limits::CALLER_KEPT - Duration::from_secs(5));
     let caller = world.caller("idm", 1);
     world.call(caller[0], 1, create());
     let (_, socket, id) = world.only_request();
-    world.apply(Event::Closed { socket: caller[0] });
+    world.apply(Event::Closed { socket: caller[0], unsent: Vec::new() });
     world.pass(Duration::from_secs(10));
     world.feed(socket, answer(id));
     let back = world.join_caller("idm", 1);

@@ -133,7 +133,7 @@ fn when_one_socket_of_a_member_dies_its_reads_go_again_and_its_changes_wait() {
     world.call(caller[0], 2, create());
     let (_, of_create, create_id) = world.only_request();
     assert_ne!(of_get, of_create, "calls take turns over the sockets");
-    world.apply(Event::Closed { socket: of_get });
+    world.apply(Event::Closed { socket: of_get, unsent: Vec::new() });
     world.members[0].retain(|socket| *socket != of_get);
     let (_, again, get_id) = world.only_request();
     assert_eq!(again, of_create);
@@ -150,7 +150,7 @@ fn a_change_whose_socket_died_is_waited_for_and_then_unknown() {
     let caller = world.caller("idm", 1);
     world.call(caller[0], 2, create());
     let (_, socket, _) = world.only_request();
-    world.apply(Event::Closed { socket });
+    world.apply(Event::Closed { socket, unsent: Vec::new() });
     world.pass(limits::ORPHAN_WAIT - Duration::from_secs(1));
     assert!(world.at_caller(&caller).is_empty());
     world.pass(Duration::from_secs(1));
@@ -187,7 +187,7 @@ fn a_member_that_talks_nonsense_is_disconnected_and_dialled_again() {
     let socket = world.members[0][0];
     world.apply(Event::Garbage { socket });
     assert_eq!(world.io.closed, [socket]);
-    world.apply(Event::Closed { socket });
+    world.apply(Event::Closed { socket, unsent: Vec::new() });
     world.pass(Duration::from_secs(1));
     assert_eq!(world.io.dials.len(), 1);
     let caller = world.caller("idm", 1);
@@ -240,4 +240,36 @@ fn an_answer_over_the_size_limit_fails_its_call_only() {
     assert!(error_of(&got[0]).message.contains("was not run"));
     world.call(caller[0], 2, get());
     world.only_request();
+}
+
+#[test]
+fn a_change_that_was_still_queued_when_its_member_died_goes_to_another() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (socket, request) = world.at_member(0).remove(0);
+    let other = *world.members[0].iter().find(|open| **open != socket).unwrap();
+    world.members[0].clear();
+    world.apply(Event::Closed { socket: other, unsent: Vec::new() });
+    world.apply(Event::Closed { socket, unsent: vec![request.frame().clone()] });
+    let (member, socket, id) = world.only_request();
+    assert_eq!(member, 1);
+    world.feed(socket, answer(id));
+    assert!(matches!(world.at_caller(&caller)[0].kind, Kind::Answer(_)));
+    assert!(world.engine.is_idle());
+    assert!(world.engine.report(world.now).groups[0].members.iter().all(|member| member.in_flight == 0));
+}
+
+#[test]
+fn a_change_that_was_still_queued_on_one_dead_socket_goes_out_on_the_other() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (socket, request) = world.at_member(0).remove(0);
+    world.members[0].retain(|open| *open != socket);
+    world.apply(Event::Closed { socket, unsent: vec![request.frame().clone()] });
+    let (_, again, id) = world.only_request();
+    assert_ne!(again, socket);
+    world.feed(again, answer(id));
+    assert!(matches!(world.at_caller(&caller)[0].kind, Kind::Answer(_)));
 }

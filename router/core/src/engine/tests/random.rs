@@ -242,7 +242,7 @@ impl Play {
             Step::Restart(_) => {}
             Step::Cut(member) if self.world.members[member].len() > 1 => {
                 let socket = self.world.members[member].remove(0);
-                self.world.apply(Event::Closed { socket });
+                self.world.apply(Event::Closed { socket, unsent: Vec::new() });
             }
             Step::Cut(_) => {}
             Step::Move => {
@@ -261,12 +261,12 @@ impl Play {
                 self.callers[caller].push(joined[0]);
                 self.look();
                 let socket = self.callers[caller].remove(0);
-                self.world.apply(Event::Closed { socket });
+                self.world.apply(Event::Closed { socket, unsent: Vec::new() });
             }
             Step::Leave(caller, ms) => {
                 self.rotated[caller] = true;
                 for socket in std::mem::take(&mut self.callers[caller]) {
-                    self.world.apply(Event::Closed { socket });
+                    self.world.apply(Event::Closed { socket, unsent: Vec::new() });
                 }
                 // What can be cancelled is, when nobody is there to take it (WIRE 11.6).
                 for (call, (of, operation)) in &self.asked {
@@ -330,7 +330,7 @@ impl Play {
         }
         for caller in 0..CALLERS {
             for socket in std::mem::take(&mut self.callers[caller]) {
-                self.world.apply(Event::Closed { socket });
+                self.world.apply(Event::Closed { socket, unsent: Vec::new() });
             }
         }
         self.world.pass(crate::limits::CALLER_KEPT + Duration::from_secs(1));

@@ -77,7 +77,7 @@ fn two_servers_at_one_address_keep_one_session_each() {
     let caller = world.caller("idm", 1);
     // B goes; its slot is answered by A, which told its connectors long ago.
     world.members[0].retain(|socket| *socket != b);
-    world.apply(Event::Closed { socket: b });
+    world.apply(Event::Closed { socket: b, unsent: Vec::new() });
     world.pass(Duration::from_secs(2));
     world.connect_to(0, "A");
     world.call(caller[0], 1, get());
@@ -194,7 +194,7 @@ fn a_stream_that_goes_on_after_its_socket_died_is_not_cut_short() {
     let (_, socket, id) = world.only_request();
     world.feed(socket, search_item(id, 1));
     world.members[0].retain(|other| *other != socket);
-    world.apply(Event::Closed { socket });
+    world.apply(Event::Closed { socket, unsent: Vec::new() });
     let other = world.members[0][0];
     let seconds = limits::ORPHAN_WAIT.as_secs() as i64;
     for second in 0..2 * seconds {

@@ -285,7 +285,7 @@ impl World {
     /// All sockets of a member end, as with kill -9.
     pub(super) fn kill(&mut self, index: usize) {
         for socket in std::mem::take(&mut self.members[index]) {
-            self.apply(Event::Closed { socket });
+            self.apply(Event::Closed { socket, unsent: Vec::new() });
         }
     }
 
