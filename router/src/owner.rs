@@ -70,7 +70,7 @@ impl Owner {
                 self.apply(Event::Wake);
             }
         }
-        let open = self.engine.report(self.clock.now()).calls;
+        let open = self.engine.report().calls;
         if open > 0 {
             tracing::warn!(calls = open, "the time to drain is over with calls open");
         }
@@ -144,7 +144,7 @@ impl Owner {
 
     fn status(&self) -> Status {
         let phase = if self.drain_until.is_some() { Phase::Draining } else { Phase::Serving };
-        Status { phase, report: self.engine.report(self.clock.now()) }
+        Status { phase, report: self.engine.report() }
     }
 
     fn next_alarm(&self) -> Instant {

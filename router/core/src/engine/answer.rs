@@ -221,7 +221,6 @@ impl Engine {
         &mut self,
         session: UpstreamKey,
         id: i64,
-        _bytes: usize,
         now: Moment,
         io: &mut impl Io,
     ) {

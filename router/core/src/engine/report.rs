@@ -1,7 +1,5 @@
 //! The engine's state as an operator sees it. No payload, no secret.
 
-use rcs_proto::time::Moment;
-
 use super::Engine;
 use super::probes::Standing;
 use crate::view::AdminState;
@@ -49,7 +47,7 @@ pub struct MemberReport {
 
 impl Engine {
     /// The state now.
-    pub fn report(&self, _now: Moment) -> Report {
+    pub fn report(&self) -> Report {
         let groups = self.view.groups().iter().map(|group| GroupReport {
             name: group.name.clone(),
             algorithm: group.policy.name(),

@@ -195,7 +195,7 @@ impl Engine {
             }
             (Some(Place::Member { session, .. }), OversizeFrame::Answer) => {
                 let session = *session;
-                self.on_answer_oversize(session, message_id, bytes, now, io);
+                self.on_answer_oversize(session, message_id, now, io);
             }
             _ => io.note(Note::FrameIgnored { socket }),
         }

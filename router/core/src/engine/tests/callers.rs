@@ -76,7 +76,7 @@ fn a_caller_that_stays_away_is_forgotten() {
     let (_, socket, id) = world.only_request();
     world.apply(Event::Closed { socket: caller[0], unsent: Vec::new() });
     world.pass(limits::CALLER_KEPT + Duration::from_secs(1));
-    assert_eq!(world.engine.report(world.now).callers, 0);
+    assert_eq!(world.engine.report().callers, 0);
     assert!(!world.engine.is_idle(), "the change runs on");
     world.feed(socket, answer(id));
     assert!(world.engine.is_idle());
@@ -87,7 +87,7 @@ fn callers_with_other_credentials_or_another_way_in_are_other_sessions() {
     let mut world = World::with_members(1, Policy::Failover);
     world.caller("same id", 1);
     world.caller_by("same id", Selector::ByConnectorKey, 1);
-    assert_eq!(world.engine.report(world.now).callers, 2);
+    assert_eq!(world.engine.report().callers, 2);
 }
 
 #[test]

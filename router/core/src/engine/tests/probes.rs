@@ -31,7 +31,7 @@ fn a_dead_resource_behind_a_live_member_takes_it_out_and_its_return_brings_it_ba
     world.sick.push(0);
     world.pass(limits::TEST_PROBE_EVERY * (limits::PROBE_FALL + 1));
     assert_eq!(served_by(&mut world, &caller, 2), 1);
-    assert_eq!(world.engine.report(world.now).groups[0].members[0].unfit, Some("test_failing"));
+    assert_eq!(world.engine.report().groups[0].members[0].unfit, Some("test_failing"));
     world.sick.clear();
     world.pass(limits::TEST_PROBE_EVERY * (limits::PROBE_RISE + 1));
     assert_eq!(served_by(&mut world, &caller, 3), 0);
@@ -55,7 +55,7 @@ fn a_framework_that_answers_no_check_gets_no_calls_though_its_sockets_live() {
     let caller = world.caller("idm", 1);
     let start = world.now;
     // Its sockets answer pings, nothing else.
-    while world.engine.report(world.now).groups[0].members[0].unfit.is_none() {
+    while world.engine.report().groups[0].members[0].unfit.is_none() {
         for _ in 0..2 {
             world.frozen = vec![0];
             world.pass(limits::PING_INTERVAL / 2);

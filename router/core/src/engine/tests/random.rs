@@ -310,7 +310,7 @@ impl Play {
         }
         self.run(Step::Pass(20_000));
         assert!(self.world.engine.is_idle(), "calls are left");
-        let report = self.world.engine.report(self.world.now);
+        let report = self.world.engine.report();
         let members = report.groups.iter().flat_map(|group| &group.members);
         assert_eq!(members.map(|member| member.in_flight).sum::<usize>(), 0, "calls in flight");
         for call in 1..=self.calls {

@@ -13,7 +13,7 @@ use crate::limits;
 const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
 
 fn in_flight(world: &World) -> usize {
-    let report = world.engine.report(world.now);
+    let report = world.engine.report();
     report.groups.iter().flat_map(|group| &group.members).map(|member| member.in_flight).sum()
 }
 
