@@ -3,8 +3,8 @@
 //!
 //! Flow: [`provider`] turns the operator's document into a [`view::View`]; [`balance`] turns a group of the
 //! view and the members available now into a picker; [`verdict`] says what to do when a call meets a failure;
-//! [`backoff`] spaces the attempts to reach a member again. [`limits`] holds every bound, [`ids`] the names
-//! of things.
+//! [`backoff`] spaces the attempts to reach a member again. [`settings`] is what an operator may set, [`limits`] holds
+//! every bound, [`ids`] the names of things.
 //!
 //! This crate must NOT know: tokio, sockets, files, the clock, randomness, the environment. All of them come
 //! in as arguments, so that every decision can be tested by calling a function.
@@ -16,6 +16,7 @@ pub mod health;
 pub mod ids;
 pub mod limits;
 pub mod provider;
+pub mod settings;
 pub mod slots;
 pub mod verdict;
 pub mod view;

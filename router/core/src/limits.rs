@@ -44,6 +44,20 @@ pub const PAGE_COOKIES_PER_SESSION_MAX: usize = 4_096;
 /// Facade keys remembered for one downstream session, so that configuration changes reach it (WIRE 6).
 pub const FACADE_KEYS_PER_SESSION_MAX: usize = 1_024;
 
+// --- overload ---
+
+/// Calls in flight at one member unless a group sets it. A stock RCS has a thread pool without a bound (WIRE 7.2) and a heap
+/// with one; a JVM is far beyond its best throughput here.
+pub const MEMBER_IN_FLIGHT: usize = 2_048;
+/// Calls of one group that may wait for a free place unless it is set.
+pub const QUEUED_CALLS: usize = 4_096;
+/// How long a call may wait for a free place unless it is set: a login page gives up not much later.
+pub const QUEUE_WAIT: Duration = Duration::from_secs(10);
+/// Share of retries among a group's calls of the last seconds, in percent; Finagle's and linkerd's number.
+pub const RETRY_PERCENT: u32 = 20;
+/// New connections of callers a second unless it is set: a storm of 2,000 sessions with two sockets each is in within 8 s.
+pub const ACCEPTS_PER_SECOND: u32 = 500;
+
 // --- retries ---
 
 /// Members a call may be sent to after the first one.
@@ -123,6 +137,9 @@ pub const HOLD_DOWN_BASE: Duration = Duration::from_secs(1);
 pub const HOLD_DOWN_CAP: Duration = Duration::from_secs(30);
 /// Failed calls in a row that eject a member; Envoy's number.
 pub const EJECTION_FAILURES: u32 = 5;
+/// How many times slower than the median of its group a member's calls are when they eject it, in percent. HAProxy and Envoy
+/// leave that to the operator; members of a group are alike, so a factor of ten is an illness and no difference in machines.
+pub const EJECTION_LATENCY_PERCENT: u32 = 1_000;
 /// Time a member is ejected first.
 pub const EJECTION_BASE: Duration = Duration::from_secs(10);
 /// The longest ejection.
@@ -204,6 +221,8 @@ const _: () = {
     );
     assert!(HOLD_DOWN_BASE.as_millis() <= HOLD_DOWN_CAP.as_millis());
     assert!(EJECTION_BASE.as_millis() <= EJECTION_CAP.as_millis());
+    assert!(QUEUED_CALLS <= CALLS_MAX && MEMBER_IN_FLIGHT <= CALLS_MAX);
+    assert!(QUEUE_WAIT.as_millis() < LOGIN_DEADLINE.as_millis(), "a login that waited can still be done");
     assert!(PANIC_PERCENT <= 100);
     assert!(TICK.as_millis() < PING_INTERVAL_MIN.as_millis());
     assert!(PING_INTERVAL_MIN.as_millis() <= PING_INTERVAL.as_millis());

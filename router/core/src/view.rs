@@ -14,6 +14,7 @@ use crate::ids::{BookFull, GroupId, MemberId, NameBook};
 use crate::limits::{
     GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_GROUP_MAX, NAME_BYTES_MAX, SOCKETS_PER_SESSION_MAX,
 };
+use crate::settings::{GroupSettings, RouterSettings, Settings};
 
 /// The path below which the router takes OpenICF connections (DESIGN 9, WIRE 1.1).
 pub const OPENICF_PATH: &str = "/openicf";
@@ -27,6 +28,7 @@ pub struct View {
     group_index: HashMap<GroupId, usize>,
     member_names: HashMap<String, MemberId>,
     group_names: HashMap<String, GroupId>,
+    router: RouterSettings,
 }
 
 /// One RCS.
@@ -94,6 +96,8 @@ pub enum Transport {
 pub enum AdminState {
     /// Takes calls when it can.
     Enabled,
+    /// Gets no new call; those that it has end as they would, then its sockets are closed.
+    Draining,
     /// Stays in the document, is not reached and gets no call (C11).
     Disabled,
 }
@@ -111,6 +115,8 @@ pub struct Group {
     pub members: Vec<MemberId>,
     /// Whether the document lists it.
     pub origin: GroupOrigin,
+    /// What else an operator set for it.
+    pub settings: GroupSettings,
 }
 
 /// Where a group comes from.
@@ -241,9 +247,25 @@ impl View {
             let origin = if place < listed { GroupOrigin::Listed } else { GroupOrigin::Standalone };
             view.group_index.insert(id, view.groups.len());
             view.group_names.insert(spec.name.clone(), id);
-            view.groups.push(Group { id, name: spec.name, policy: spec.policy, members, origin });
+            let (name, policy, settings) = (spec.name, spec.policy, GroupSettings::default());
+            view.groups.push(Group { id, name, policy, members, origin, settings });
         }
         Ok(view)
+    }
+
+    /// The same members and groups with these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: &Settings) -> Self {
+        for group in &mut self.groups {
+            group.settings = settings.group(&group.name).clone();
+        }
+        self.router = settings.router.clone();
+        self
+    }
+
+    /// What is set for the whole router.
+    pub fn router(&self) -> &RouterSettings {
+        &self.router
     }
 
     /// Every member, in the order of the document.

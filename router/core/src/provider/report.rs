@@ -73,6 +73,7 @@ impl Display for Line<'_> {
         }
         match spec.admin {
             AdminState::Enabled => Ok(()),
+            AdminState::Draining => write!(f, "  draining"),
             AdminState::Disabled => write!(f, "  disabled"),
         }
     }

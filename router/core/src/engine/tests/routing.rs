@@ -7,6 +7,7 @@ use rcs_proto::messages::{OperationRequest, SearchOpRequest};
 use super::world::*;
 use crate::balance::Policy;
 use crate::engine::*;
+use crate::settings::{GroupSettings, Settings};
 
 #[test]
 fn a_call_travels_under_our_id_and_its_answer_under_the_callers() {
@@ -137,4 +138,17 @@ fn a_draining_router_refuses_new_calls_and_finishes_the_others() {
     world.feed(socket, answer(id));
     assert_eq!(world.at_caller(&caller)[0].message_id, 1);
     assert!(world.engine.is_idle());
+}
+
+#[test]
+fn other_settings_disturb_no_call_and_no_member() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.call(caller[0], 1, get());
+    let (_, socket, id) = world.only_request();
+    let defaults = GroupSettings { queue_max: 1, ..GroupSettings::default() };
+    world.set(&Settings { defaults: defaults.clone(), ..Settings::default() });
+    assert!(world.engine.view().groups().iter().all(|group| group.settings == defaults));
+    world.feed(socket, answer(id));
+    assert_eq!(world.at_caller(&caller).len(), 1);
 }

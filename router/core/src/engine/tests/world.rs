@@ -17,6 +17,7 @@ use rcs_proto::time::Moment;
 use crate::balance::Policy;
 use crate::engine::*;
 use crate::ids::{MemberId, NameBook};
+use crate::settings::Settings;
 use crate::view::*;
 
 /// What the engine asked for.
@@ -156,6 +157,12 @@ impl World {
             members,
         });
         let view = View::build(&mut self.book, members.collect(), groups.collect()).unwrap();
+        self.apply(Event::View(Arc::new(view)));
+    }
+
+    /// The view in force, with other settings.
+    pub(super) fn set(&mut self, settings: &Settings) {
+        let view = self.engine.view().as_ref().clone().with_settings(settings);
         self.apply(Event::View(Arc::new(view)));
     }
 

@@ -1,0 +1,158 @@
+//! What an operator may set beside IDM's document: for the whole router, and for each group. Every value has a default from
+//! [`crate::limits`] and never leaves the bounds that are stated there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::limits;
+
+/// Everything that can be set. Part of the view, so that a call never sees two generations of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// For the whole router.
+    pub router: RouterSettings,
+    /// For groups that are not named in `groups`.
+    pub defaults: GroupSettings,
+    /// For the groups of these names.
+    pub groups: BTreeMap<String, GroupSettings>,
+}
+
+/// For the whole router.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouterSettings {
+    /// Calls in flight of one caller; subscriptions are not among them.
+    pub caller_in_flight_max: usize,
+    /// New connections of callers that are taken in a second; those beyond wait in the kernel's queue.
+    pub accepts_per_second: u32,
+    /// Age at which a socket towards a member is replaced by a fresh one (M07); none: never.
+    pub socket_ttl: Option<Duration>,
+}
+
+/// For the calls of one group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSettings {
+    /// How long calls may take whose caller says nothing of it.
+    pub deadlines: Deadlines,
+    /// Calls in flight in the group; subscriptions are not among them.
+    pub in_flight_max: usize,
+    /// Calls in flight at one of its members, those of its other groups included.
+    pub member_in_flight_max: usize,
+    /// Calls that may wait for a free place.
+    pub queue_max: usize,
+    /// How long one may wait for it.
+    pub queue_wait: Duration,
+    /// Share of retries among the group's calls, in percent; beyond it a failed call is answered and not repeated.
+    pub retry_percent: u32,
+    /// Time between two `test` probes of a member; none: members are not tested, neither before they serve.
+    pub test_every: Option<Duration>,
+    /// Whether the end of a stream must look whole.
+    pub stream_end: StreamEnd,
+    /// When calls put a member out.
+    pub ejection: Ejection,
+}
+
+/// How long calls may take, by operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// authenticate
+    pub login: Duration,
+    /// Reads with one answer.
+    pub read: Duration,
+    /// create, update and delete.
+    pub change: Duration,
+    /// Scripts.
+    pub script: Duration,
+    /// Between two frames of the answer of a search, a sync or a batch.
+    pub stream_idle: Duration,
+}
+
+/// What is asked of the end of a stream (P13, WIRE 5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// An end without `result` (search) or token (sync) is an error if this connector has sent one before for the same operation.
+    AsLearned,
+    /// Any end is passed on.
+    AsItCame,
+}
+
+/// When the calls of a group put one of its members out of rotation for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// Calls in a row that failed with an error of the resource or of the connection; 0: never.
+    pub failures: u32,
+    /// How many times slower than the median of its group's members a member's calls must be, in percent; 0: never.
+    pub latency_percent: u32,
+    /// Time out first; doubles with each time.
+    pub base: Duration,
+    /// The longest time out.
+    pub cap: Duration,
+}
+
+impl Settings {
+    /// The settings of the group of this name.
+    pub fn group(&self, name: &str) -> &GroupSettings {
+        self.groups.get(name).unwrap_or(&self.defaults)
+    }
+}
+
+impl Default for RouterSettings {
+    fn default() -> Self {
+        Self {
+            caller_in_flight_max: limits::CALLS_PER_SESSION_MAX,
+            accepts_per_second: limits::ACCEPTS_PER_SECOND,
+            socket_ttl: None,
+        }
+    }
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self {
+            deadlines: Deadlines::default(),
+            in_flight_max: limits::CALLS_MAX,
+            member_in_flight_max: limits::MEMBER_IN_FLIGHT,
+            queue_max: limits::QUEUED_CALLS,
+            queue_wait: limits::QUEUE_WAIT,
+            retry_percent: limits::RETRY_PERCENT,
+            test_every: Some(limits::TEST_PROBE_EVERY),
+            stream_end: StreamEnd::AsLearned,
+            ejection: Ejection::default(),
+        }
+    }
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            login: limits::LOGIN_DEADLINE,
+            read: limits::READ_DEADLINE,
+            change: limits::CHANGE_DEADLINE,
+            script: limits::SCRIPT_DEADLINE,
+            stream_idle: limits::STREAM_IDLE_DEADLINE,
+        }
+    }
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self {
+            failures: limits::EJECTION_FAILURES,
+            latency_percent: limits::EJECTION_LATENCY_PERCENT,
+            base: limits::EJECTION_BASE,
+            cap: limits::EJECTION_CAP,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_is_not_named_has_the_defaults() {
+        let own = GroupSettings { queue_max: 3, ..GroupSettings::default() };
+        let settings = Settings { groups: [("hr".to_owned(), own.clone())].into(), ..Settings::default() };
+        assert_eq!(settings.group("hr"), &own);
+        assert_eq!(settings.group("other"), &GroupSettings::default());
+    }
+}
