@@ -43,6 +43,11 @@ pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 256;
 pub const PAGE_COOKIES_PER_SESSION_MAX: usize = 4_096;
 /// Facade keys remembered for one downstream session, so that configuration changes reach it (WIRE 6).
 pub const FACADE_KEYS_PER_SESSION_MAX: usize = 1_024;
+/// Bytes of one of them; a longer one travels with its calls and is not remembered. A whole script in a configuration is far
+/// below.
+pub const FACADE_KEY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of all of one session, oldest forgotten first.
+pub const FACADE_KEY_BYTES_PER_SESSION_MAX: usize = 4 << 20;
 
 // --- overload ---
 
@@ -73,8 +78,9 @@ pub const RETRY_SAME_WAIT: Duration = HOLD_OFF;
 
 // --- sessions and sockets ---
 
-/// Downstream sessions: IDM processes, and what looks like one.
-pub const DOWNSTREAM_SESSIONS_MAX: usize = 1_024;
+/// Downstream sessions: IDM processes, and what looks like one. Twice as many as a storm of 2,000 that come back as others
+/// while those that they were are still remembered.
+pub const DOWNSTREAM_SESSIONS_MAX: usize = 4_096;
 /// Sockets of one session, either side. Java's own maximum is 10.
 pub const SOCKETS_PER_SESSION_MAX: usize = 16;
 /// Sockets per member when the document does not say (C05).
@@ -197,6 +203,7 @@ const _: () = {
     assert!(MEMBERS_PER_GROUP_MAX <= MEMBERS_MAX);
     assert!(GROUPS_MAX <= NAMES_EVER_MAX as usize);
     assert!(CALLS_PER_SESSION_MAX <= CALLS_MAX);
+    assert!(FACADE_KEY_BYTES_MAX <= FACADE_KEY_BYTES_PER_SESSION_MAX, "what is remembered fits");
     assert!(SUBSCRIPTIONS_PER_SESSION_MAX < CALLS_PER_SESSION_MAX, "subscriptions leave room for calls");
     assert!(SOCKETS_PER_MEMBER_DEFAULT as usize <= SOCKETS_PER_SESSION_MAX && SOCKETS_PER_MEMBER_DEFAULT > 0);
     assert!(POISON_LOSSES_MAX <= RETRIES_ELSEWHERE_MAX, "poison is found before the retries end");

@@ -75,6 +75,10 @@ impl Facade {
         }
     }
 
+    fn bytes(&self) -> usize {
+        self.key.len() + self.connector_key.len()
+    }
+
     fn is(&self, head: &OperationHead) -> bool {
         self.key == head.facade_key && self.connector_key == head.connector_key
     }
@@ -98,6 +102,8 @@ fn timeouts(configuration: &ApiConfiguration) -> Vec<(Operation, Duration)> {
 #[derive(Debug, Default)]
 pub(super) struct Facades {
     used: VecDeque<Arc<Facade>>,
+    /// Bytes of them.
+    bytes: usize,
 }
 
 impl Facades {
@@ -106,12 +112,27 @@ impl Facades {
             Some(0) => return Arc::clone(&self.used[0]),
             Some(at) => self.used.remove(at).unwrap_or_else(|| Arc::new(Facade::new(head))),
             None => {
-                self.used.truncate(limits::FACADE_KEYS_PER_SESSION_MAX - 1);
-                Arc::new(Facade::new(head))
+                let facade = Arc::new(Facade::new(head));
+                if facade.bytes() > limits::FACADE_KEY_BYTES_MAX {
+                    return facade;
+                }
+                self.make_room(facade.bytes());
+                self.bytes += facade.bytes();
+                facade
             }
         };
         self.used.push_front(Arc::clone(&facade));
         facade
+    }
+
+    /// Forgets the oldest until another one fits.
+    fn make_room(&mut self, bytes: usize) {
+        while self.used.len() >= limits::FACADE_KEYS_PER_SESSION_MAX
+            || self.bytes + bytes > limits::FACADE_KEY_BYTES_PER_SESSION_MAX
+        {
+            let Some(oldest) = self.used.pop_back() else { return };
+            self.bytes -= oldest.bytes();
+        }
     }
 
     pub(super) fn contains(&self, key: &[u8]) -> bool {
@@ -141,5 +162,40 @@ impl ProbedFacades {
     pub(super) fn in_use(&self, now: Moment) -> impl Iterator<Item = &Arc<Facade>> {
         let live = self.used.iter().filter(move |(_, at)| now.since(*at) <= limits::FACADE_IN_USE);
         live.map(|(facade, _)| facade)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(key: Vec<u8>) -> OperationHead {
+        OperationHead {
+            operation: Operation::Get,
+            connector_key: Bytes::from_static(b"connector"),
+            facade_key: key.into(),
+            body: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn facade_keys_are_bounded_by_their_number_and_by_their_bytes_p10() {
+        let mut facades = Facades::default();
+        for number in 0..2 * limits::FACADE_KEYS_PER_SESSION_MAX as u32 {
+            facades.remember(&head(number.to_be_bytes().to_vec()));
+        }
+        assert_eq!(facades.used.len(), limits::FACADE_KEYS_PER_SESSION_MAX);
+        for number in 0..16u8 {
+            facades.remember(&head(vec![number; limits::FACADE_KEY_BYTES_MAX / 2]));
+            let bytes: usize = facades.used.iter().map(|facade| facade.bytes()).sum();
+            assert_eq!(facades.bytes, bytes);
+            assert!(bytes <= limits::FACADE_KEY_BYTES_PER_SESSION_MAX);
+        }
+        // The latest are kept, in any order of use, and one that is too long is passed over.
+        let long = vec![1; limits::FACADE_KEY_BYTES_MAX + 1];
+        facades.remember(&head(long.clone()));
+        assert!(facades.contains(&vec![15; limits::FACADE_KEY_BYTES_MAX / 2]));
+        assert!(!facades.contains(&vec![0; limits::FACADE_KEY_BYTES_MAX / 2]));
+        assert!(!facades.contains(&long));
     }
 }

@@ -51,9 +51,11 @@ impl Engine {
         io: &mut impl Io,
     ) {
         let id: CallerId = (selector, principal, remote.session_id);
-        let key = match self.callers.get(&id) {
-            Some(key) => *key,
-            None if self.downstreams.len() >= limits::DOWNSTREAM_SESSIONS_MAX => {
+        let key = match self.callers.get(&id).copied() {
+            Some(key) => key,
+            None if self.downstreams.len() >= limits::DOWNSTREAM_SESSIONS_MAX
+                && !self.forget_a_leaver(now, io) =>
+            {
                 let reason = format!("{} callers are connected already", limits::DOWNSTREAM_SESSIONS_MAX);
                 io.note(Note::CallerDisconnected { reason: &reason });
                 io.close(socket);
@@ -72,6 +74,14 @@ impl Engine {
         caller.left_at = None;
         let place = Place::Caller(key);
         self.sockets.insert(socket, Socket::new(place, limits::CALLER_PING_INTERVAL, now));
+    }
+
+    /// Forgets the caller that left first, so that another finds a place; answers whether there was one.
+    fn forget_a_leaver(&mut self, now: Moment, io: &mut impl Io) -> bool {
+        let left = self.downstreams.iter().filter_map(|(key, caller)| Some((caller.left_at?, key)));
+        let Some((_, first)) = left.min_by_key(|(left_at, _)| *left_at) else { return false };
+        self.forget_caller(first, now, io);
+        true
     }
 
     fn new_caller(&mut self, id: CallerId, io: &mut impl Io) -> DownstreamKey {
@@ -247,7 +257,13 @@ impl Engine {
         if caller.left_at.is_none_or(|left_at| now.since(left_at) < limits::CALLER_KEPT) {
             return;
         }
-        for call in caller.session.executing_keys() {
+        self.forget_caller(key, now, io);
+    }
+
+    fn forget_caller(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
+        let open =
+            self.downstreams.get(key).map(|caller| caller.session.executing_keys()).unwrap_or_default();
+        for call in open {
             self.abandon(call, now, io);
         }
         if let Some(caller) = self.downstreams.remove(key) {

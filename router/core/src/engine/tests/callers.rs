@@ -114,3 +114,23 @@ fn an_end_that_was_queued_for_long_on_a_dead_socket_is_still_owed() {
         assert_eq!(matches!(got[0].kind, Kind::Error(_)), request.search.is_some(), "{owed}");
     }
 }
+
+#[test]
+fn when_all_places_are_taken_the_caller_that_left_first_is_forgotten() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let all: Vec<_> = (0..limits::DOWNSTREAM_SESSIONS_MAX)
+        .map(|number| world.join_caller(&format!("idm{number}"), 1)[0])
+        .collect();
+    let refused = world.join_caller("one too many", 1)[0];
+    assert!(world.io.closed.contains(&refused), "everybody is still there");
+    for leaver in [7, 3] {
+        world.pass(Duration::from_secs(1));
+        world.apply(Event::Closed { socket: all[leaver], unsent: Vec::new() });
+    }
+    world.join_caller("new", 1);
+    assert_eq!(world.engine.report().callers, limits::DOWNSTREAM_SESSIONS_MAX);
+    // The one that left later is remembered: it comes back to its own place, and takes nobody else's.
+    let back = world.join_caller("idm3", 1)[0];
+    let again = world.join_caller("idm7", 1)[0];
+    assert_eq!((world.io.closed.contains(&back), world.io.closed.contains(&again)), (false, true));
+}
