@@ -51,6 +51,13 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::CallRetried { operation, from, fault } => {
             debug!(op = operation.label(), from = &*names.member(from), ?fault, "call is sent again");
         }
+        // Counted, and answered: a line for each would be a flood of its own.
+        Note::CallRefused { group, operation, reason } => debug!(
+            group = group.map(|id| names.group(id)).as_deref(),
+            op = operation.label(),
+            reason = reason.label(),
+            "call is refused"
+        ),
         Note::MemberUp { member, connectors } => {
             info!(member = &*names.member(member), connectors, "member is up");
         }

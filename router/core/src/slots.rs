@@ -26,6 +26,14 @@ impl<T> PartialEq for Key<T> {
 
 impl<T> Eq for Key<T> {}
 
+#[cfg(test)]
+impl<T> Key<T> {
+    /// The key of the same number in a table of another type, where a test needs keys and no entries.
+    pub(crate) fn cast<U>(self) -> Key<U> {
+        Key { index: self.index, generation: self.generation, of: PhantomData }
+    }
+}
+
 impl<T> fmt::Debug for Key<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}.{}", self.index, self.generation)

@@ -69,6 +69,10 @@ pub enum Fault {
     EndLooksCut,
     /// The picker found no member to (re)send the call to.
     NoMember,
+    /// No member had a free place for it, and as many calls wait for one as may.
+    QueueFull,
+    /// It waited for a free place, and none came in time.
+    QueueTimeout,
     /// The caller's deadline, or ours, passed.
     DeadlinePassed,
     /// The router is shutting down and waits no longer.
@@ -84,6 +88,18 @@ pub struct Attempts {
     pub same: u8,
     /// Members lost while they may have been running it.
     pub losses: u8,
+    /// Whether its group may repeat calls now.
+    pub budget: Budget,
+}
+
+/// What a group has left for retries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Budget {
+    /// The call may be sent again.
+    #[default]
+    Left,
+    /// Retries are more than their share of the group's calls: nothing is sent again.
+    Spent,
 }
 
 /// What to do.
@@ -142,11 +158,13 @@ pub enum Paging {
 /// Decides. A function of its arguments and nothing else.
 pub fn decide(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Verdict {
     match rule(class, stage, fault) {
-        Verdict::RetrySame if attempts.same >= RETRIES_SAME_MAX => match (class, stage, fault) {
-            (Class::Page, ..) => Verdict::Answer(ErrorKind::PageLost),
-            (_, Stage::MaybeSent, Fault::SocketLost) => Verdict::Wait,
-            _ => elsewhere(class, stage, fault, attempts),
-        },
+        Verdict::RetrySame if attempts.same >= RETRIES_SAME_MAX || attempts.budget == Budget::Spent => {
+            match (class, stage, fault) {
+                (Class::Page, ..) => Verdict::Answer(ErrorKind::PageLost),
+                (_, Stage::MaybeSent, Fault::SocketLost) => Verdict::Wait,
+                _ => elsewhere(class, stage, fault, attempts),
+            }
+        }
         Verdict::RetryElsewhere => elsewhere(class, stage, fault, attempts),
         verdict => verdict,
     }
@@ -157,12 +175,14 @@ fn elsewhere(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Ve
     let took_members = fault == Fault::MemberLost && stage != Stage::Unsent;
     if took_members && attempts.losses >= POISON_LOSSES_MAX {
         Verdict::Answer(ErrorKind::Poison)
-    } else if attempts.elsewhere < RETRIES_ELSEWHERE_MAX {
+    } else if attempts.elsewhere < RETRIES_ELSEWHERE_MAX && attempts.budget == Budget::Left {
         Verdict::RetryElsewhere
     } else if fault == Fault::ConnectorNotFound {
         Verdict::PassOn
     } else if took_members {
         Verdict::Answer(lost(class, stage))
+    } else if attempts.budget == Budget::Spent {
+        Verdict::Answer(ErrorKind::RetriesSpent)
     } else {
         Verdict::Answer(ErrorKind::NoMember)
     }
@@ -206,6 +226,11 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
         (F::NoMember, Unsent, _) => Verdict::Answer(ErrorKind::NoMember),
         (F::NoMember, MaybeSent, PureRead | Stream) => Verdict::Answer(ErrorKind::NoMember),
         (F::NoMember, _, _) => give_up,
+
+        // They wait for a place, so no member has them.
+        (F::QueueFull, Unsent, _) => Verdict::Answer(ErrorKind::QueueFull),
+        (F::QueueTimeout, Unsent, _) => Verdict::Answer(ErrorKind::QueueTimeout),
+        (F::QueueFull | F::QueueTimeout, _, _) => give_up,
 
         (F::DeadlinePassed, MaybeSent | PartlyAnswered, Write) => Verdict::Answer(ErrorKind::DeadlineUnknown),
         (F::DeadlinePassed, _, _) => Verdict::Answer(ErrorKind::Deadline),

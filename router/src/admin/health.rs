@@ -68,6 +68,7 @@ mod tests {
         let groups = groups.iter().map(|members| GroupReport {
             name: "g".to_owned(),
             algorithm: "failover",
+            queued: 0,
             members: members.iter().map(member).collect(),
         });
         Status { phase, report: Report { groups: groups.collect(), callers: 0, calls: 0 } }

@@ -50,6 +50,18 @@ struct MemberLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GroupLabel {
+    group: Arc<str>,
+}
+
+/// Labels of a call that was turned away.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    group: Arc<str>,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OpLabel {
     op: &'static str,
 }
@@ -64,6 +76,7 @@ struct SideLabel {
 struct Counted {
     calls: Family<CallLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    refused: Family<RefusedLabels, Counter>,
     retries: Family<OpLabel, Counter>,
     sockets: Family<SideLabel, Gauge>,
     dial_failures: Family<MemberLabel, Counter>,
@@ -75,6 +88,7 @@ pub(crate) fn new() -> (Recorder, Scraper) {
     let counted = Counted {
         calls: Family::default(),
         durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+        refused: Family::default(),
         retries: Family::default(),
         sockets: Family::default(),
         dial_failures: Family::default(),
@@ -87,6 +101,7 @@ pub(crate) fn new() -> (Recorder, Scraper) {
         "From a call's request to its last frame",
         counted.durations.clone(),
     );
+    registry.register(names::CALLS_REFUSED, "Calls that were turned away for load", counted.refused.clone());
     registry.register(names::RETRIES, "Calls that were sent again", counted.retries.clone());
     registry.register(names::SOCKETS, "Open sockets", counted.sockets.clone());
     registry.register(

@@ -10,6 +10,10 @@ pub(crate) const MEMBER_UP: &str = "rcs_member_up";
 pub(crate) const MEMBER_QUARANTINED: &str = "rcs_member_quarantined";
 /// `rcs_calls_in_flight{group,member}`: calls that the member holds, of all its groups.
 pub(crate) const CALLS_IN_FLIGHT: &str = "rcs_calls_in_flight";
+/// `rcs_calls_queued{group}`: calls that wait for a free place.
+pub(crate) const CALLS_QUEUED: &str = "rcs_calls_queued";
+/// `rcs_calls_refused_total{group,reason}`: calls that were turned away for load.
+pub(crate) const CALLS_REFUSED: &str = "rcs_calls_refused";
 /// `rcs_retries_total{op}`: calls that were sent again.
 pub(crate) const RETRIES: &str = "rcs_retries";
 /// `rcs_callers`: callers that are known.

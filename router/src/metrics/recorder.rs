@@ -11,7 +11,7 @@ use rcs_core::ids::{GroupId, MemberId};
 use rcs_core::verdict::Outcome;
 use rcs_proto::operation::Operation;
 
-use super::{CallLabels, Counted, DurationLabels, MemberLabel, OpLabel, SideLabel};
+use super::{CallLabels, Counted, DurationLabels, MemberLabel, OpLabel, RefusedLabels, SideLabel};
 use crate::world::{Names, Side};
 
 /// Counts.
@@ -45,6 +45,11 @@ impl Recorder {
             }
             Note::CallRetried { operation, .. } => {
                 self.counted.retries.get_or_create(&OpLabel { op: operation.label() }).inc();
+            }
+            Note::CallRefused { group, reason, .. } => {
+                let group = group.map(|id| names.group(id)).unwrap_or_default();
+                let labels = RefusedLabels { group, reason: reason.label() };
+                self.counted.refused.get_or_create(&labels).inc();
             }
             Note::FrameIgnored { .. } => {
                 self.counted.frames_ignored.inc();

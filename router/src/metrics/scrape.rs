@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rcs_core::engine::Report;
 
-use super::{MemberLabels, names};
+use super::{GroupLabel, MemberLabels, names};
 
 /// Shows the metrics.
 #[derive(Debug)]
@@ -37,8 +37,11 @@ fn gauges(report: &Report) -> Registry {
     let quarantined = Family::<MemberLabels, Gauge>::default();
     let in_flight = Family::<MemberLabels, Gauge>::default();
     let callers = Gauge::<i64>::default();
+    let queued = Family::<GroupLabel, Gauge>::default();
     callers.set(whole(report.callers));
     for group in &report.groups {
+        let label = GroupLabel { group: group.name.as_str().into() };
+        queued.get_or_create(&label).set(whole(group.queued));
         for member in &group.members {
             let labels =
                 MemberLabels { group: group.name.as_str().into(), member: member.name.as_str().into() };
@@ -56,6 +59,7 @@ fn gauges(report: &Report) -> Registry {
         quarantined,
     );
     registry.register(names::CALLS_IN_FLIGHT, "Calls that the member holds, of all its groups", in_flight);
+    registry.register(names::CALLS_QUEUED, "Calls that wait for a free place", queued);
     registry.register(names::CALLERS, "Callers that are known", callers);
     registry
 }

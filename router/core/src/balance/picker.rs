@@ -12,6 +12,8 @@ pub enum Pick {
     AllTried,
     /// No member of the group may take calls now (G15).
     NoneAvailable,
+    /// The members whose turn it could be have no free place: the call waits for one.
+    NoPlace,
 }
 
 /// Chooses among the members that were available when it was built. Replaced as a whole, never changed.
@@ -58,17 +60,33 @@ impl Picker {
     /// Chooses the member of the next call, passing over those in `exclude` (the members this call was tried
     /// at).
     pub fn pick(&self, cursor: &mut Cursor, exclude: &MemberSet) -> Pick {
-        let mut open = self.candidates.iter().copied().filter(|m| !exclude.contains(*m));
+        self.pick_free(cursor, exclude, |_| true)
+    }
+
+    /// The same where not every member has a free place.
+    ///
+    /// In list order a full member is not passed over: the call waits. Whoever chose failover said that the next member is for
+    /// when the first is *down* (P4); a spill would turn the group into a balanced one in the hour of its greatest load, when
+    /// nobody looks. A first member that is sick rather than busy is ejected, and then the next one gets the calls.
+    /// In turn, a full member is passed over, and keeps its turn for when it has a place.
+    pub fn pick_free(
+        &self,
+        cursor: &mut Cursor,
+        exclude: &MemberSet,
+        has_place: impl Fn(MemberId) -> bool,
+    ) -> Pick {
+        let open = || self.candidates.iter().copied().filter(|m| !exclude.contains(*m));
         let chosen = match self.order {
-            Order::List => open.next(),
+            Order::List => open().next().filter(|m| has_place(*m)),
             // `min_by_key` keeps the first of equals, so members without a turn come in list order.
-            Order::LeastRecent => open.min_by_key(|m| cursor.last_turn(*m)),
+            Order::LeastRecent => open().filter(|m| has_place(*m)).min_by_key(|m| cursor.last_turn(*m)),
         };
         match chosen {
             Some(member) => {
                 cursor.took(member);
                 Pick::Member(member)
             }
+            None if open().next().is_some() => Pick::NoPlace,
             None if self.candidates.is_empty() => Pick::NoneAvailable,
             None => Pick::AllTried,
         }

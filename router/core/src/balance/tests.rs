@@ -71,6 +71,22 @@ fn a_retry_goes_elsewhere_and_leaves_the_turn_to_the_next_call() {
 }
 
 #[test]
+fn a_full_member_is_waited_for_in_list_order_and_passed_over_in_turn_p4() {
+    let all = set(&[0, 1, 2]);
+    let but_first = |m: MemberId| m != MemberId(0);
+    let list = Policy::Failover.picker(&ids(0..3), &all);
+    let cursor = &mut Cursor::default();
+    assert_eq!(list.pick_free(cursor, &NONE, but_first), Pick::NoPlace);
+    assert_eq!(list.pick_free(cursor, &set(&[0]), but_first), Pick::Member(MemberId(1)), "a retry");
+    let turns = Policy::RoundRobin.picker(&ids(0..3), &all);
+    let cursor = &mut Cursor::default();
+    assert_eq!(turns.pick_free(cursor, &NONE, but_first), Pick::Member(MemberId(1)));
+    assert_eq!(turns.pick_free(cursor, &NONE, |_| true), Pick::Member(MemberId(0)), "it kept its turn");
+    assert_eq!(turns.pick_free(cursor, &NONE, |_| false), Pick::NoPlace);
+    assert_eq!(turns.pick_free(cursor, &all, |_| false), Pick::AllTried);
+}
+
+#[test]
 fn an_empty_group_and_a_tired_call_differ_g15() {
     let cursor = &mut Cursor::default();
     for policy in Policy::ALL {
@@ -139,6 +155,7 @@ proptest! {
             Pick::Member(m) => prop_assert_eq!(Some(m), expected),
             Pick::AllTried => prop_assert!(expected.is_none() && !available.is_empty()),
             Pick::NoneAvailable => prop_assert!(available.is_empty()),
+            Pick::NoPlace => prop_assert!(false, "every member has a place"),
         }
     }
 }

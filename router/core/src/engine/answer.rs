@@ -170,6 +170,7 @@ impl Engine {
     /// Forgets a call at both ends.
     pub(super) fn end(&mut self, key: CallKey, outcome: Outcome, now: Moment, io: &mut impl Io) {
         self.close_route(key);
+        self.leave_queue(key);
         let Some(call) = self.calls.remove(key) else { return };
         if let Some(caller) = call.caller
             && let Some(downstream) = self.downstreams.get_mut(caller.session)
@@ -190,12 +191,22 @@ impl Engine {
 
     /// Takes a call off its member: late frames for it are ignored from now on.
     pub(super) fn close_route(&mut self, key: CallKey) {
-        let Some(route) = self.calls.get(key).and_then(|call| call.route) else { return };
-        if let Some(upstream) = self.upstreams.get_mut(route.session)
-            && upstream.session.close(route.id).is_some()
-            && let Some(state) = self.members.get_mut(&route.member)
-        {
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(route) = call.route else { return };
+        let Some(upstream) = self.upstreams.get_mut(route.session) else { return };
+        if upstream.session.close(route.id).is_none() {
+            return;
+        }
+        let takes_place = !is_subscription(call.operation);
+        if takes_place {
+            self.places_freed = true;
+            if let Some(group) = self.groups.get_mut(&call.group) {
+                group.places.in_flight = group.places.in_flight.saturating_sub(1);
+            }
+        }
+        if let Some(state) = self.members.get_mut(&route.member) {
             state.in_flight = state.in_flight.saturating_sub(1);
+            state.busy = state.busy.saturating_sub(usize::from(takes_place));
             if state.leaving && state.in_flight == 0 {
                 self.timers.set(Moment::START, Timer::LetGo(route.member));
             }

@@ -6,7 +6,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::{SocketId, StreamOrder};
 use rcs_proto::time::Moment;
 
-use super::Deadline;
+use super::{Deadline, Waiting};
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::slots::Key;
 use crate::verdict::{Attempts, Class, Paging, Stage};
@@ -29,6 +29,8 @@ pub struct Call {
     pub pages: Option<Pages>,
     /// Where it was sent last.
     pub route: Option<Route>,
+    /// Set while it waits for a free place; it has no route then.
+    pub waiting: Option<Waiting>,
     /// Members that it was sent to.
     pub tried: MemberSet,
     /// When it is given up.

@@ -11,12 +11,14 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
 
+use super::admission::{Bounds, Places};
 use super::affinity::{ProbedFacades, page};
 use super::probes::Standing;
+use super::queue::Queue;
 use super::{
-    Call, CallKey, Caller, Deadline, DownstreamKey, Engine, Io, Pages, Phase, Progress, Route, Selector, Work,
+    Call, CallKey, Caller, Deadline, DownstreamKey, Engine, Io, Pages, Progress, Route, Selector, Work,
 };
-use crate::balance::{Cursor, Pick, Picker};
+use crate::balance::{Cursor, Picker};
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::limits;
 use crate::verdict::{Circumstances, ErrorKind, Fault, Paging};
@@ -31,6 +33,8 @@ pub(super) struct GroupState {
     pub(super) infos: Option<Bytes>,
     /// The configurations that its calls use.
     pub(super) facades: ProbedFacades,
+    /// Who may be sent, and who waits.
+    pub(super) places: Places,
 }
 
 impl Engine {
@@ -70,6 +74,7 @@ impl Engine {
             request: Some(request),
             pages,
             route: None,
+            waiting: None,
             tried: MemberSet::new(),
             attempts: Default::default(),
             deadline: Deadline::of(operation, &facade, now),
@@ -80,25 +85,10 @@ impl Engine {
         self.dispatch(call, now, io);
     }
 
-    /// Whether a call may enter, and in which group.
-    fn admit(
-        &self,
-        caller: DownstreamKey,
-        head: &OperationHead,
-    ) -> Result<GroupId, (ErrorKind, Option<GroupId>)> {
-        let Some(downstream) = self.downstreams.get(caller) else { return Err((ErrorKind::NoMember, None)) };
-        let group = match downstream.id.0 {
-            Selector::Group(group) => group,
-            Selector::ByConnectorKey => self.group_by_connector(head).map_err(|kind| (kind, None))?,
-        };
-        let full = downstream.session.executing_count() >= limits::CALLS_PER_SESSION_MAX
-            || self.calls.len() >= limits::CALLS_MAX
-            || is_subscription(head.operation)
-                && downstream.subscriptions >= limits::SUBSCRIPTIONS_PER_SESSION_MAX;
-        match self.phase {
-            Phase::Draining => Err((ErrorKind::Draining, Some(group))),
-            Phase::Serving if full => Err((ErrorKind::TooManyCalls, Some(group))),
-            Phase::Serving => Ok(group),
+    pub(super) fn group_of(&self, selector: Selector, head: &OperationHead) -> Result<GroupId, ErrorKind> {
+        match selector {
+            Selector::Group(group) => Ok(group),
+            Selector::ByConnectorKey => self.group_by_connector(head),
         }
     }
 
@@ -131,6 +121,9 @@ impl Engine {
         let frame = frames::error(id, error.class, &error.message);
         let last = Last { frame: Some(frame.clone()), ..end };
         self.deliver_last(caller, frame, last, Some(socket), since, io);
+        if kind.is_refusal() {
+            io.note(super::Note::CallRefused { group, operation, reason: kind });
+        }
         io.note(super::Note::CallEnded {
             group,
             member: None,
@@ -138,26 +131,6 @@ impl Engine {
             outcome: error.outcome,
             took: std::time::Duration::ZERO,
         });
-    }
-
-    /// Sends a call to the member that its group's picker, or the page that it continues, chooses.
-    pub(super) fn dispatch(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
-        let Some(call) = self.calls.get(key) else { return };
-        let chosen = match call.pages.and_then(|pages| pages.member) {
-            Some(member) => self.members.get(&member).filter(|state| state.linked).map(|_| member),
-            None => match self.groups.get_mut(&call.group) {
-                Some(group) => match group.picker.pick(&mut group.cursor, &call.tried) {
-                    Pick::Member(member) => Some(member),
-                    Pick::AllTried | Pick::NoneAvailable => None,
-                },
-                // The group left the document while its calls were on the way.
-                None => None,
-            },
-        };
-        match chosen {
-            Some(member) => self.send_to(key, member, now, io),
-            None => self.fail(key, Fault::NoMember, now, io),
-        }
     }
 
     /// Sends a call's request to this member.
@@ -178,8 +151,15 @@ impl Engine {
         let session = state.session?;
         let upstream = self.upstreams.get_mut(session)?;
         let socket = upstream.session.socket_for(None, now)?;
+        let call = self.calls.get(key)?;
         let id = upstream.session.open(Work::Call(key), now);
         state.in_flight += 1;
+        if !is_subscription(call.operation) {
+            state.busy += 1;
+            if let Some(group) = self.groups.get_mut(&call.group) {
+                group.places.in_flight += 1;
+            }
+        }
         Some(Route { member, session, id, socket })
     }
 
@@ -200,17 +180,34 @@ impl Engine {
         let mut before: HashMap<GroupId, GroupState> = std::mem::take(&mut self.groups);
         for group in view.groups() {
             let picker = group.policy.picker(&group.members, &self.available(&group.members));
+            let bounds = Bounds::of(&group.settings);
             let state = match before.remove(&group.id) {
-                Some(state) => GroupState { picker, ..state },
+                Some(GroupState { places, cursor, infos, facades, .. }) => {
+                    GroupState { picker, cursor, infos, facades, places: Places { bounds, ..places } }
+                }
                 None => GroupState {
                     picker,
                     cursor: Cursor::default(),
                     infos: None,
                     facades: ProbedFacades::default(),
+                    places: Places {
+                        bounds,
+                        in_flight: self.in_flight_in(group.id),
+                        queue: Queue::default(),
+                    },
                 },
             };
             self.groups.insert(group.id, state);
         }
+        self.places_freed = true;
+    }
+
+    /// The calls at members of a group that is new in the view: it may have been there before, and left some.
+    fn in_flight_in(&self, group: GroupId) -> usize {
+        let calls = self.calls.iter().map(|(_, call)| call);
+        calls
+            .filter(|call| call.group == group && call.route.is_some() && !is_subscription(call.operation))
+            .count()
     }
 }
 

@@ -100,13 +100,10 @@ impl Engine {
     /// Sends a call again to the member that it was at.
     pub(super) fn repeat(&mut self, key: CallKey, member: MemberId, now: Moment, io: &mut impl Io) {
         // It may have ended while it waited for this.
-        if self.calls.get(key).is_none_or(|call| call.route.is_some()) {
+        if self.calls.get(key).is_none_or(|call| call.route.is_some() || call.waiting.is_some()) {
             return;
         }
-        match self.members.get(&member).is_some_and(|state| state.linked) {
-            true => self.send_to(key, member, now, io),
-            false => self.dispatch(key, now, io),
-        }
+        self.dispatch_at(key, Some(member), now, io);
     }
 
     /// A socket of a member is gone while others of its session live: calls that it carried may be lost.
@@ -211,7 +208,7 @@ impl Engine {
     fn answer_error(&mut self, key: CallKey, kind: ErrorKind, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         // What still runs there runs for nobody.
-        let caller = call.caller;
+        let (caller, of, operation) = (call.caller, call.group, call.operation);
         let group = self.view.group(call.group).map(|group| group.name.as_str());
         let member = call.route.and_then(|route| self.members.get(&route.member));
         let error = kind.to_error(&Circumstances {
@@ -221,6 +218,9 @@ impl Engine {
         });
         if matches!(kind, ErrorKind::CallerTooSlow | ErrorKind::StreamCut | ErrorKind::AnswerTooLarge) {
             self.cancel_at_member(key, now, io);
+        }
+        if kind.is_refusal() {
+            io.note(Note::CallRefused { group: Some(of), operation, reason: kind });
         }
         match caller {
             Some(caller) => {

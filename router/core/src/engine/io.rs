@@ -8,7 +8,7 @@ use rcs_proto::session::SocketId;
 
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId};
-use crate::verdict::{Fault, Outcome};
+use crate::verdict::{ErrorKind, Fault, Outcome};
 use crate::view::Endpoint;
 
 /// The effects of the engine. None of them waits or fails: a frame for a socket that has just closed is dropped, and the
@@ -82,6 +82,15 @@ pub enum Note<'a> {
         from: MemberId,
         /// What went wrong there.
         fault: Fault,
+    },
+    /// A call was turned away for load.
+    CallRefused {
+        /// The group it was routed in, if one was found.
+        group: Option<GroupId>,
+        /// The operation.
+        operation: Operation,
+        /// What there was too much of.
+        reason: ErrorKind,
     },
     /// A member can take calls from now on.
     MemberUp {

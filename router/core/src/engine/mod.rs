@@ -3,9 +3,10 @@
 //! The world chooses an [`Event`]; [`Engine::apply`] changes the state and asks [`Io`] for effects. Nothing here waits, reads a
 //! clock or touches a socket, so every fault can be replayed in a test, and the state can be looked at as plain data.
 //!
-//! The way of a call: `downstream` (request in) ▸ `dispatch` (group, member, id out) ▸ `upstream` (frame back) ▸ `answer`
+//! The way of a call: `downstream` (request in) ▸ `dispatch` (group) ▸ `admission` (a place at a member, or the queue) ▸ `upstream` (frame back) ▸ `answer`
 //! (to the caller) — and `failure` when anything on the way breaks.
 
+mod admission;
 mod affinity;
 mod answer;
 mod call;
@@ -17,6 +18,7 @@ mod identity;
 mod infos;
 mod io;
 mod probes;
+mod queue;
 mod report;
 mod selector;
 mod sockets;
@@ -32,6 +34,7 @@ use rcs_proto::envelope::Envelope;
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
+pub use self::admission::Waiting;
 pub use self::call::{Call, CallKey, Caller, Pages, Progress, Route};
 pub use self::deadline::Deadline;
 use self::dispatch::GroupState;
@@ -180,6 +183,10 @@ pub struct Engine {
     timers: Timers,
     /// Calls that a dying socket gave back unsent; empty between two events.
     unsent: Vec<CallKey>,
+    /// Groups in which calls wait for a place, each once.
+    waiting_groups: Vec<GroupId>,
+    /// Whether a place may have become free since they were given away last.
+    places_freed: bool,
 }
 
 impl Engine {
@@ -202,6 +209,8 @@ impl Engine {
             dials: HashMap::new(),
             timers,
             unsent: Vec::new(),
+            waiting_groups: Vec::new(),
+            places_freed: false,
         }
     }
 
@@ -242,6 +251,7 @@ impl Engine {
             Event::Drain => self.phase = Phase::Draining,
             Event::DrainOver => self.on_drain_over(now, io),
         }
+        self.give_places(now, io);
     }
 
     fn on_tick(&mut self, now: Moment, io: &mut impl Io) {
@@ -256,6 +266,7 @@ impl Engine {
         }
         self.look_after_members(now, io);
         self.end_overdue(now, io);
+        self.end_overdue_waits(now, io);
         self.timers.set(now + crate::limits::TICK, Timer::Tick);
     }
 

@@ -22,6 +22,8 @@ pub struct GroupReport {
     pub name: String,
     /// Its algorithm's name.
     pub algorithm: &'static str,
+    /// Calls that wait for a free place.
+    pub queued: usize,
     /// Its members in list order.
     pub members: Vec<MemberReport>,
 }
@@ -51,6 +53,7 @@ impl Engine {
         let groups = self.view.groups().iter().map(|group| GroupReport {
             name: group.name.clone(),
             algorithm: group.policy.name(),
+            queued: self.groups.get(&group.id).map_or(0, |state| state.places.queue.len()),
             members: group.members.iter().filter_map(|id| self.member_report(*id)).collect(),
         });
         Report { groups: groups.collect(), callers: self.downstreams.len(), calls: self.calls.len() }

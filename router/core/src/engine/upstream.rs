@@ -65,6 +65,8 @@ pub(super) struct MemberState {
     pub(super) connectors: Vec<ConnectorKey>,
     /// Calls that it holds.
     pub(super) in_flight: usize,
+    /// Those among them that take a place: subscriptions do not.
+    pub(super) busy: usize,
     /// What the operator was told of the last failed attempt; not repeated while it stays the same.
     last_failure: Option<String>,
 }
@@ -93,6 +95,7 @@ impl MemberState {
             infos: None,
             connectors: Vec::new(),
             in_flight: 0,
+            busy: 0,
             last_failure: None,
         }
     }

@@ -8,7 +8,7 @@
 
 use rcs_proto::operation::Operation;
 
-use crate::limits::{CALL_BACKLOG_BYTES_MAX, CALLS_PER_SESSION_MAX, FRAME_BYTES_MAX};
+use crate::limits::{CALL_BACKLOG_BYTES_MAX, FRAME_BYTES_MAX};
 
 /// Why the router answers a call by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +41,16 @@ pub enum ErrorKind {
     Deadline,
     /// A call that may change something passed its deadline while a member had it.
     DeadlineUnknown,
-    /// The caller's session has too many calls open; it was not run.
+    /// The caller has as many calls open as it may; it was not run.
     TooManyCalls,
+    /// The router has as many calls open as it may; it was not run.
+    RouterFull,
+    /// No member of the group has a free place, and as many calls wait for one as may; it was not run.
+    QueueFull,
+    /// It waited for a free place in vain; it was not run.
+    QueueTimeout,
+    /// It was refused or lost, and its group may repeat no more calls at present; it changed nothing.
+    RetriesSpent,
     /// No group has the connector; it was not run.
     UnknownConnector,
     /// Several groups have the connector and nothing says which is meant; it was not run.
@@ -108,7 +116,7 @@ impl Outcome {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::NoMember,
         Self::AnswerLost,
         Self::LoginUnknown,
@@ -124,6 +132,10 @@ impl ErrorKind {
         Self::Deadline,
         Self::DeadlineUnknown,
         Self::TooManyCalls,
+        Self::RouterFull,
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::RetriesSpent,
         Self::UnknownConnector,
         Self::AmbiguousConnector,
     ];
@@ -146,6 +158,10 @@ impl ErrorKind {
             Self::Deadline => "deadline",
             Self::DeadlineUnknown => "deadline_unknown",
             Self::TooManyCalls => "too_many_calls",
+            Self::RouterFull => "router_full",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::RetriesSpent => "retries_spent",
             Self::UnknownConnector => "unknown_connector",
             Self::AmbiguousConnector => "ambiguous_connector",
         }
@@ -167,9 +183,21 @@ impl ErrorKind {
             | Self::AnswerTooLarge
             | Self::Draining
             | Self::TooManyCalls
+            | Self::RouterFull
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::RetriesSpent
             | Self::UnknownConnector
             | Self::AmbiguousConnector => Outcome::Unavailable,
         }
+    }
+
+    /// Whether the call was turned away for load, and not for what it asks or for what broke: counted apart.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::TooManyCalls | Self::RouterFull | Self::QueueFull | Self::QueueTimeout | Self::RetriesSpent
+        )
     }
 
     /// Whether somebody may send the call again without looking first.
@@ -182,7 +210,11 @@ impl ErrorKind {
             | Self::SubscriptionLost
             | Self::Draining
             | Self::Deadline
-            | Self::TooManyCalls => Repeatable::Yes,
+            | Self::TooManyCalls
+            | Self::RouterFull
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::RetriesSpent => Repeatable::Yes,
             // A login that counts twice may lock an account; a poison, slow or oversized call would do the
             // same again.
             Self::LoginUnknown
@@ -205,9 +237,14 @@ impl ErrorKind {
             Self::AnswerLost | Self::SubscriptionLost => {
                 "org.identityconnectors.framework.common.exceptions.ConnectionBrokenException"
             }
-            Self::StreamCut | Self::PageLost | Self::Draining | Self::TooManyCalls => {
-                "org.identityconnectors.framework.common.exceptions.RetryableException"
-            }
+            Self::StreamCut
+            | Self::PageLost
+            | Self::Draining
+            | Self::TooManyCalls
+            | Self::RouterFull
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::RetriesSpent => "org.identityconnectors.framework.common.exceptions.RetryableException",
             Self::Deadline => "org.identityconnectors.framework.common.exceptions.OperationTimeoutException",
             Self::LoginUnknown
             | Self::OutcomeUnknown
@@ -315,10 +352,28 @@ impl ErrorKind {
             ),
             Self::TooManyCalls => {
                 format!(
-                    "More than {CALLS_PER_SESSION_MAX} calls are open: {op} was not run. Wait for \
-                    others to finish, then repeat it."
+                    "Overload: this caller has as many calls open as the router allows it. {op} was not run. \
+                     Wait for others to finish, then repeat it."
                 )
             }
+            Self::RouterFull => {
+                format!(
+                    "Overload: the router has as many calls open as it can hold. {op} was not run. Repeat it \
+                     later."
+                )
+            }
+            Self::QueueFull => format!(
+                "Overload: no member of {group} has a free place, and the queue for one is full. {op} was \
+                 not run. Repeat it later."
+            ),
+            Self::QueueTimeout => format!(
+                "Overload: no member of {group} had a free place for this {op} in time. It was not run. \
+                 Repeat it later."
+            ),
+            Self::RetriesSpent => format!(
+                "Overload: {member} of {group} did not run this {op}, or lost a read, and too many calls are \
+                 being repeated already. It changed nothing. Repeat it later."
+            ),
             Self::UnknownConnector => {
                 format!(
                     "No group of this router has the connector: {op} was not run. Check bundleName, \

@@ -4,7 +4,7 @@ use super::*;
 const CLASSES: [Class; 6] =
     [Class::PureRead, Class::CountedRead, Class::Stream, Class::Page, Class::Write, Class::Subscription];
 const STAGES: [Stage; 4] = [Stage::Unsent, Stage::MaybeSent, Stage::PartlyAnswered, Stage::Answered];
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 13] = [
     Fault::MemberLost,
     Fault::SocketLost,
     Fault::RefusedBeforeHandshake,
@@ -14,6 +14,8 @@ const FAULTS: [Fault; 11] = [
     Fault::TooLarge,
     Fault::EndLooksCut,
     Fault::NoMember,
+    Fault::QueueFull,
+    Fault::QueueTimeout,
     Fault::DeadlinePassed,
     Fault::Draining,
 ];
@@ -50,6 +52,12 @@ const TABLE: &[(&str, &str, [&str; 6])] = &[
     ("NoMember",       "Unsent",         ["NoMember",    "NoMember",     "NoMember",     "PageLost",     "NoMember",       "NoMember"]),
     ("NoMember",       "MaybeSent",      ["NoMember",    "LoginUnknown", "NoMember",     "PageLost",     "OutcomeUnknown", "SubscriptionLost"]),
     ("NoMember",       "PartlyAnswered", ["AnswerLost",  "LoginUnknown", "StreamCut",    "PageLost",     "OutcomeUnknown", "SubscriptionLost"]),
+    ("QueueFull", "Unsent", ["QueueFull", "QueueFull", "QueueFull", "QueueFull", "QueueFull", "QueueFull"]),
+    ("QueueFull", "MaybeSent", ["AnswerLost", "LoginUnknown", "AnswerLost", "PageLost", "OutcomeUnknown", "SubscriptionLost"]),
+    ("QueueFull", "PartlyAnswered", ["AnswerLost", "LoginUnknown", "StreamCut", "PageLost", "OutcomeUnknown", "SubscriptionLost"]),
+    ("QueueTimeout", "Unsent", ["QueueTimeout", "QueueTimeout", "QueueTimeout", "QueueTimeout", "QueueTimeout", "QueueTimeout"]),
+    ("QueueTimeout", "MaybeSent", ["AnswerLost", "LoginUnknown", "AnswerLost", "PageLost", "OutcomeUnknown", "SubscriptionLost"]),
+    ("QueueTimeout", "PartlyAnswered", ["AnswerLost", "LoginUnknown", "StreamCut", "PageLost", "OutcomeUnknown", "SubscriptionLost"]),
     ("DeadlinePassed", "Unsent",         ["Deadline",    "Deadline",     "Deadline",     "Deadline",     "Deadline",       "Deadline"]),
     ("DeadlinePassed", "MaybeSent",      ["Deadline",    "Deadline",     "Deadline",     "Deadline",     "DeadlineUnknown", "Deadline"]),
     ("DeadlinePassed", "PartlyAnswered", ["Deadline",    "Deadline",     "Deadline",     "Deadline",     "DeadlineUnknown", "Deadline"]),
@@ -94,7 +102,11 @@ fn every_cell_of_the_table() {
 fn all_attempts() -> impl Iterator<Item = Attempts> {
     let many = || 0..=4u8;
     many().flat_map(move |elsewhere| {
-        many().flat_map(move |same| many().map(move |losses| Attempts { elsewhere, same, losses }))
+        many().flat_map(move |same| {
+            many().flat_map(move |losses| {
+                [Budget::Left, Budget::Spent].map(|budget| Attempts { elsewhere, same, losses, budget })
+            })
+        })
     })
 }
 
@@ -153,16 +165,40 @@ fn a_write_that_may_have_run_is_never_answered_with_an_error_idm_repeats_p2() {
 
 #[test]
 fn repetition_ends() {
-    let spent = Attempts { elsewhere: RETRIES_ELSEWHERE_MAX, same: RETRIES_SAME_MAX, losses: 0 };
-    for fault in FAULTS {
-        for stage in STAGES {
-            for class in CLASSES {
-                let verdict = decide(class, stage, fault, spent);
-                assert!(
-                    !matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame),
-                    "{fault:?} {stage:?} {class:?}: {verdict:?}"
-                );
+    let tired = Attempts { elsewhere: RETRIES_ELSEWHERE_MAX, same: RETRIES_SAME_MAX, ..Attempts::default() };
+    let spent = Attempts { budget: Budget::Spent, ..Attempts::default() };
+    for attempts in [tired, spent] {
+        for fault in FAULTS {
+            for stage in STAGES {
+                for class in CLASSES {
+                    let verdict = decide(class, stage, fault, attempts);
+                    assert!(
+                        !matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame),
+                        "{fault:?} {stage:?} {class:?}: {verdict:?}"
+                    );
+                }
             }
+        }
+    }
+}
+
+/// A refusal for load is an error that IDM repeats by itself, and may: the call was not run.
+#[test]
+fn a_call_that_was_turned_away_for_load_may_be_repeated() {
+    let spent = Attempts { budget: Budget::Spent, ..Attempts::default() };
+    for class in CLASSES {
+        for (fault, stage, attempts, kind) in [
+            (Fault::QueueFull, Stage::Unsent, Attempts::default(), ErrorKind::QueueFull),
+            (Fault::QueueTimeout, Stage::Unsent, Attempts::default(), ErrorKind::QueueTimeout),
+            (Fault::MemberLost, Stage::Unsent, spent, ErrorKind::RetriesSpent),
+            (Fault::IdInUse, Stage::MaybeSent, spent, ErrorKind::RetriesSpent),
+        ] {
+            let is_page = class == Class::Page && kind == ErrorKind::RetriesSpent;
+            let kind = if is_page { ErrorKind::PageLost } else { kind };
+            assert_eq!(decide(class, stage, fault, attempts), Verdict::Answer(kind), "{class:?} {fault:?}");
+            assert!(is_page || kind.is_refusal());
+            assert_eq!(kind.repeatable(), Repeatable::Yes);
+            assert!(kind.exception_class().ends_with(".RetryableException"));
         }
     }
 }

@@ -14,6 +14,7 @@ use rcs_proto::session::SocketId;
 use super::world::*;
 use crate::balance::Policy;
 use crate::engine::*;
+use crate::settings::Settings;
 
 const MEMBERS: usize = 3;
 const CALLERS: usize = 2;
@@ -93,6 +94,22 @@ struct Play {
     /// Copies of last frames may follow when the socket of the first dies: callers drop them (WIRE 4.3).
     rotated: [bool; CALLERS],
     port: u16,
+    settings: Settings,
+}
+
+/// Limits that are reached all the time.
+fn settings() -> impl Strategy<Value = Settings> {
+    (1..6usize, 1..4usize, 1..6usize, 0..5usize, 0..2_000u64).prop_map(
+        |(caller, member, group, queue, wait)| {
+            let mut settings = Settings::default();
+            settings.router.caller_in_flight_max = caller;
+            settings.defaults.member_in_flight_max = member;
+            settings.defaults.in_flight_max = group;
+            settings.defaults.queue_max = queue;
+            settings.defaults.queue_wait = Duration::from_millis(wait);
+            settings
+        },
+    )
 }
 
 fn request(operation: Operation, call: i64) -> OperationRequest {
@@ -249,6 +266,7 @@ impl Play {
                 self.port += 1;
                 let names: Vec<String> = (0..MEMBERS).map(|n| format!("n{n}")).collect();
                 self.world.set_view_at(self.port, &names, vec![("g", Policy::RoundRobin, names.clone())]);
+                self.world.set(&self.settings.clone());
                 self.world.pass(crate::limits::DRAIN_TIME + Duration::from_secs(1));
                 // Its old sockets were closed.
                 self.look();
@@ -281,6 +299,36 @@ impl Play {
             Step::Pass(ms) => self.world.pass(Duration::from_millis(ms)),
         }
         self.look();
+        self.count();
+    }
+
+    /// What is counted is what is there, within the limits, and nobody waits for a place that is free.
+    fn count(&self) {
+        let engine = &self.world.engine;
+        let takes_place = |call: &&Call| call.operation != Operation::ConnectorEventSubscription;
+        let calls = || engine.calls.iter().map(|(_, call)| call).filter(takes_place);
+        for (id, state) in &engine.members {
+            let there = calls().filter(|call| call.route.is_some_and(|route| route.member == *id)).count();
+            assert_eq!(state.busy, there, "calls at {id}");
+            assert!(there <= self.settings.defaults.member_in_flight_max, "{there} calls at {id}");
+        }
+        for (id, state) in &engine.groups {
+            let there = calls().filter(|call| call.group == *id && call.route.is_some()).count();
+            let queued = calls().filter(|call| call.group == *id && call.waiting.is_some()).count();
+            assert_eq!((state.places.in_flight, state.places.queue.len()), (there, queued), "{id}");
+            assert!(there <= self.settings.defaults.in_flight_max, "{there} calls in {id}");
+            assert!(queued == 0 || engine.waiting_groups.contains(id));
+            let candidates = state.picker.candidates();
+            let is_full =
+                |id: &MemberId| engine.members[id].busy >= self.settings.defaults.member_in_flight_max;
+            assert!(
+                queued == 0
+                    || there == self.settings.defaults.in_flight_max
+                    || candidates.iter().any(is_full),
+                "{queued} calls wait for places that are free"
+            );
+        }
+        assert!(calls().all(|call| call.route.is_none() || call.waiting.is_none()));
     }
 
     /// One of a member's requests, and a socket for its answer.
@@ -313,6 +361,7 @@ impl Play {
         let report = self.world.engine.report();
         let members = report.groups.iter().flat_map(|group| &group.members);
         assert_eq!(members.map(|member| member.in_flight).sum::<usize>(), 0, "calls in flight");
+        assert_eq!(report.groups.iter().map(|group| group.queued).sum::<usize>(), 0, "calls wait");
         for call in 1..=self.calls {
             let finals = self.finals.get(&call).copied().unwrap_or(0);
             let (caller, _) = self.asked[&call];
@@ -347,8 +396,10 @@ proptest! {
     fn every_call_gets_its_own_answer_once_and_no_change_is_sent_twice(
         steps in proptest::collection::vec(step(), 1..80),
         policy in prop_oneof![Just(Policy::Failover), Just(Policy::RoundRobin)],
+        settings in prop_oneof![Just(Settings::default()), settings()],
     ) {
         let mut world = World::with_members(MEMBERS, policy);
+        world.set(&settings);
         let callers = (0..CALLERS).map(|caller| world.caller(&format!("idm{caller}"), 2)).collect();
         let mut play = Play {
             world,
@@ -361,6 +412,7 @@ proptest! {
             changes: BTreeSet::new(),
             rotated: [false; CALLERS],
             port: 9_000,
+            settings,
         };
         for step in steps {
             play.run(step);

@@ -1,8 +1,6 @@
 //! Where calls go when nothing breaks (G02, G05, P4, X01).
 
-use rcs_proto::icf::{OperationOptions, Value};
-use rcs_proto::legacy::Wire;
-use rcs_proto::messages::{OperationRequest, SearchOpRequest};
+use rcs_proto::messages::OperationRequest;
 
 use super::world::*;
 use crate::balance::Policy;
@@ -49,14 +47,6 @@ fn failover_uses_the_first_then_the_second_then_the_first_again() {
     assert_eq!(served_by(&mut world, 2), 1);
     world.start(0);
     assert_eq!(served_by(&mut world, 3), 0);
-}
-
-fn page(cookie: &str) -> OperationRequest {
-    let cookie = Value::String(cookie.into());
-    let options =
-        OperationOptions { case_insensitive: false, entries: vec![("PAGED_RESULTS_COOKIE".into(), cookie)] };
-    let search = SearchOpRequest { options: options.encode(), ..Default::default() };
-    OperationRequest { search: Some(search), ..Default::default() }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rcs_proto::envelope::{Envelope, ErrorHead, Kind};
 use rcs_proto::frames::{self, Identity};
-use rcs_proto::icf::{ConnectorInfo, ConnectorKey, Secret};
+use rcs_proto::icf::{ConnectorInfo, ConnectorKey, OperationOptions, Secret, Value};
 use rcs_proto::legacy::Wire;
 use rcs_proto::messages::*;
 use rcs_proto::operation::Operation;
@@ -397,6 +397,15 @@ pub(super) fn create() -> OperationRequest {
 
 pub(super) fn search() -> OperationRequest {
     OperationRequest { search: Some(SearchOpRequest::default()), ..Default::default() }
+}
+
+/// A search for the page behind this cookie.
+pub(super) fn page(cookie: &str) -> OperationRequest {
+    let cookie = Value::String(cookie.into());
+    let options =
+        OperationOptions { case_insensitive: false, entries: vec![("PAGED_RESULTS_COOKIE".into(), cookie)] };
+    let search = SearchOpRequest { options: options.encode(), ..Default::default() };
+    OperationRequest { search: Some(search), ..Default::default() }
 }
 
 /// The answer to any unary request.
