@@ -81,3 +81,20 @@ pub const LEGACY_DIGITS_MAX: usize = 1000;
 // Spans inside a blob and indices into its pool are kept in 32 and 16 bits.
 const _: () = assert!(LEGACY_BLOB_BYTES_MAX <= u32::MAX as usize);
 const _: () = assert!(LEGACY_POOL_NAMES_MAX <= u16::MAX as usize);
+
+// --- manifests of files ---
+
+/// Files that one manifest lists.
+pub const MANIFEST_FILES_MAX: usize = 10_000;
+
+/// Largest report of a manifest, in bytes of JSON. It is looked at before anything is parsed.
+pub const MANIFEST_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest path in a manifest, and longest target of a link, in bytes.
+pub const MANIFEST_PATH_BYTES_MAX: usize = 512;
+
+/// Longest other text of a report, in bytes: member, agent, a bundle's name and version.
+pub const MANIFEST_TEXT_BYTES_MAX: usize = 256;
+
+/// Bytes of text from outside that an error about a report repeats.
+pub const MANIFEST_SHOWN_BYTES_MAX: usize = 120;
