@@ -60,6 +60,10 @@ pub const QUEUED_CALLS: usize = 4_096;
 pub const QUEUE_WAIT: Duration = Duration::from_secs(10);
 /// Share of retries among a group's calls of the last seconds, in percent; Finagle's and linkerd's number.
 pub const RETRY_PERCENT: u32 = 20;
+/// Seconds of which retries are a share.
+pub const RETRY_WINDOW_SECONDS: usize = 10;
+/// Retries in that time that are always allowed: a share of few calls is nothing.
+pub const RETRY_FLOOR: u64 = 100;
 /// New connections of callers a second unless it is set: a storm of 2,000 sessions with two sockets each is in within 8 s.
 pub const ACCEPTS_PER_SECOND: u32 = 500;
 

@@ -36,6 +36,7 @@ pub(super) struct Bounds {
     member_in_flight: usize,
     queue: usize,
     wait: std::time::Duration,
+    pub(super) retry_percent: u32,
 }
 
 impl Bounds {
@@ -45,6 +46,7 @@ impl Bounds {
             member_in_flight: settings.member_in_flight_max,
             queue: settings.queue_max,
             wait: settings.queue_wait,
+            retry_percent: settings.retry_percent,
         }
     }
 }

@@ -13,6 +13,7 @@ use rcs_proto::time::Moment;
 
 use super::admission::{Bounds, Places};
 use super::affinity::{ProbedFacades, page};
+use super::budget::RetryBudget;
 use super::probes::Standing;
 use super::queue::Queue;
 use super::{
@@ -33,6 +34,8 @@ pub(super) struct GroupState {
     pub(super) infos: Option<Bytes>,
     /// The configurations that its calls use.
     pub(super) facades: ProbedFacades,
+    /// What it has left for retries.
+    pub(super) budget: RetryBudget,
     /// Who may be sent, and who waits.
     pub(super) places: Places,
 }
@@ -62,6 +65,7 @@ impl Engine {
         let pages = downstream.pages_of(head, facade.digest);
         if let Some(state) = self.groups.get_mut(&group) {
             state.facades.note(&facade, now);
+            state.budget.called(now);
         }
         if is_subscription(operation) {
             downstream.subscriptions += 1;
@@ -182,14 +186,15 @@ impl Engine {
             let picker = group.policy.picker(&group.members, &self.available(&group.members));
             let bounds = Bounds::of(&group.settings);
             let state = match before.remove(&group.id) {
-                Some(GroupState { places, cursor, infos, facades, .. }) => {
-                    GroupState { picker, cursor, infos, facades, places: Places { bounds, ..places } }
+                Some(GroupState { places, cursor, infos, facades, budget, .. }) => {
+                    GroupState { picker, cursor, infos, facades, budget, places: Places { bounds, ..places } }
                 }
                 None => GroupState {
                     picker,
                     cursor: Cursor::default(),
                     infos: None,
                     facades: ProbedFacades::default(),
+                    budget: RetryBudget::default(),
                     places: Places {
                         bounds,
                         in_flight: self.in_flight_in(group.id),

@@ -5,16 +5,18 @@ use rcs_proto::frames;
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
+use super::budget::is_free;
 use super::timers::Timer;
 use super::{CallKey, Engine, Io, Note};
 use crate::ids::MemberId;
 use crate::limits;
-use crate::verdict::{Circumstances, ErrorKind, Fault, Outcome, Stage, Verdict, decide};
+use crate::verdict::{Attempts, Budget, Circumstances, ErrorKind, Fault, Outcome, Stage, Verdict, decide};
 
 impl Engine {
     /// A call met a fault: repeats it, leaves it, or answers it.
     pub(super) fn fail(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
-        match self.judge(key, fault) {
+        let verdict = self.judge(key, fault);
+        match verdict.map(|verdict| self.afford(key, fault, verdict, now)) {
             Some(Verdict::Answer(kind)) => self.answer_error(key, kind, now, io),
             // Without a frame of the member's there is nothing to pass on.
             Some(Verdict::PassOn) => self.answer_error(key, ErrorKind::NoMember, now, io),
@@ -34,9 +36,12 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) {
-        let others = self.has_untried_member(key);
-        match self.judge(key, fault) {
-            Some(Verdict::RetryElsewhere) if others => self.retry_elsewhere(key, fault, now, io),
+        let verdict = match self.judge(key, fault) {
+            Some(Verdict::RetryElsewhere) if !self.has_untried_member(key) => Some(Verdict::PassOn),
+            verdict => verdict.map(|verdict| self.afford(key, fault, verdict, now)),
+        };
+        match verdict {
+            Some(Verdict::RetryElsewhere) => self.retry_elsewhere(key, fault, now, io),
             Some(Verdict::RetrySame) => self.retry_same(key, fault, now, io),
             // The member's error says more than any of ours.
             Some(_) => {
@@ -60,6 +65,21 @@ impl Engine {
             return Some(Verdict::Answer(ErrorKind::AnswerLost));
         }
         Some(decide(call.class(), stage, fault, call.attempts))
+    }
+
+    /// The verdict, or another where it is to repeat the call and the group has no retries left.
+    fn afford(&mut self, key: CallKey, fault: Fault, verdict: Verdict, now: Moment) -> Verdict {
+        let Some(call) = self.calls.get(key) else { return verdict };
+        let repeats = matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame);
+        if !repeats || is_free(fault, call.stage(), call.attempts) {
+            return verdict;
+        }
+        let Some(group) = self.groups.get_mut(&call.group) else { return verdict };
+        if group.budget.take(group.places.bounds.retry_percent, now) {
+            return verdict;
+        }
+        let attempts = Attempts { budget: Budget::Spent, ..call.attempts };
+        decide(call.class(), call.stage(), fault, attempts)
     }
 
     fn has_untried_member(&self, key: CallKey) -> bool {

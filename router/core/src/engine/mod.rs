@@ -9,6 +9,7 @@
 mod admission;
 mod affinity;
 mod answer;
+mod budget;
 mod call;
 mod deadline;
 mod dispatch;

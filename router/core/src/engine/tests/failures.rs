@@ -10,6 +10,7 @@ use super::world::*;
 use crate::balance::Policy;
 use crate::engine::*;
 use crate::limits;
+use crate::settings::Settings;
 
 const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
 
@@ -272,4 +273,54 @@ fn a_change_that_was_still_queued_on_one_dead_socket_goes_out_on_the_other() {
     assert_ne!(again, socket);
     world.feed(again, answer(id));
     assert!(matches!(world.at_caller(&caller)[0].kind, Kind::Answer(_)));
+}
+
+/// A member that dies with all it can hold: every read is repeated, whatever the budget (P3).
+#[test]
+fn the_reads_of_a_dead_member_are_all_repeated() {
+    let mut world = World::with_members(2, Policy::RoundRobin);
+    let mut settings = Settings::default();
+    settings.defaults.retry_percent = 1;
+    world.set(&settings);
+    let caller = world.caller("idm", 2);
+    for id in 1..=4_000 {
+        world.call(caller[0], id, get());
+    }
+    assert_eq!(world.at_member(0).len(), 2_000);
+    let mut held = world.at_member(1);
+    world.kill(0);
+    let mut answered = 0;
+    while !held.is_empty() {
+        for (socket, request) in std::mem::take(&mut held) {
+            world.feed(socket, answer(request.message_id));
+        }
+        let got = world.at_caller(&caller);
+        let odd = got.iter().find(|envelope| !matches!(envelope.kind, Kind::Answer(_)));
+        assert!(odd.is_none(), "{odd:?}");
+        answered += got.len();
+        held = world.at_member(1);
+    }
+    assert_eq!(answered, 4_000);
+    assert!(world.engine.is_idle());
+}
+
+/// A group in which every call is refused everywhere gets its calls, the share of retries and the floor, and no more.
+#[test]
+fn where_everything_is_refused_the_load_grows_by_the_share_of_retries_alone() {
+    const CALLS: usize = 2_000;
+    let mut world = World::with_members(4, Policy::RoundRobin);
+    let caller = world.caller("idm", 1);
+    let mut sent = 0;
+    for id in 1..=CALLS {
+        world.call(caller[0], id as i64, get());
+        while let Some((socket, request)) = (0..4).find_map(|member| world.at_member(member).pop()) {
+            sent += 1;
+            let text = "Connector not found: Rig";
+            world.feed(socket, frames::error(request.message_id, CONNECTOR_EXCEPTION, text));
+        }
+    }
+    let got = world.at_caller(&caller);
+    assert!(got.len() == CALLS && got.iter().all(|envelope| error_of(envelope).class == CONNECTOR_EXCEPTION));
+    let share = CALLS * limits::RETRY_PERCENT as usize / 100 + limits::RETRY_FLOOR as usize;
+    assert_eq!(sent, CALLS + share, "and not {}", 4 * CALLS);
 }
