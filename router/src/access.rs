@@ -96,12 +96,17 @@ impl fmt::Debug for Access {
     }
 }
 
+/// The start of a file with a secret in its first line.
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(KEY_FILE_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
 fn read_key(path: &Path, mode: Mode) -> Result<String, AccessError> {
     let unusable = |reason| AccessError::Unusable { path: path.to_owned(), reason };
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(KEY_FILE_BYTES_MAX).read_to_end(&mut text))
-        .map_err(|source| AccessError::Unreadable { path: path.to_owned(), source })?;
+    let text =
+        read_bounded(path).map_err(|source| AccessError::Unreadable { path: path.to_owned(), source })?;
     let text = String::from_utf8(text).map_err(|_| unusable("it is not UTF-8"))?;
     let key = text.lines().next().unwrap_or_default();
     if key.is_empty() {

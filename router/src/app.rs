@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::access::Access;
 pub use crate::access::{AccessError, Mode};
+use crate::admin::Gate;
 use crate::clock::Clock;
 use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
@@ -22,6 +23,8 @@ use crate::document::{self, Document, Tls};
 use crate::limits::THREADS_MAX;
 use crate::owner::Owner;
 use crate::shutdown::Signals;
+use crate::token::Token;
+pub use crate::token::TokenError;
 use crate::trust;
 pub use crate::trust::TrustError;
 use crate::upstream::Dialler;
@@ -39,6 +42,8 @@ pub struct Options {
     pub admin: SocketAddr,
     /// File with the callers' key.
     pub caller_key_file: Option<PathBuf>,
+    /// File with the token of operators; without one it is the variable `RCS_ROUTER_TOKEN`, if that is set.
+    pub admin_token_file: Option<PathBuf>,
     /// Certificates that members may show.
     pub trust_store: Option<PathBuf>,
     /// Whether well-known keys are taken.
@@ -61,6 +66,9 @@ pub enum AppError {
     /// No usable key for callers.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// No usable token for operators.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// No usable provider file.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -90,6 +98,7 @@ pub enum AppError {
 /// Everything that was checked, and nothing that was started.
 struct Checked {
     access: Access,
+    gate: Gate,
     document: Document,
     view: Arc<View>,
     dialler_tls: Option<Arc<ClientConfig>>,
@@ -146,8 +155,10 @@ pub fn check(
 fn validate(options: &Options) -> Result<Checked, AppError> {
     let (mut document, dialler_tls) = open_document(&options.provider, options.trust_store.as_deref())?;
     let access = Access::load(options.caller_key_file.as_deref(), options.mode)?;
+    let token = Token::load(options.admin_token_file.as_deref())?;
+    let gate = Gate::new(token, options.mode, options.admin);
     let view = document.load()?;
-    Ok(Checked { access, document, view, dialler_tls })
+    Ok(Checked { access, gate, document, view, dialler_tls })
 }
 
 fn open_document(
@@ -164,7 +175,7 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
 }
 
 async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
-    let Checked { access, document, view: first_view, dialler_tls } = checked;
+    let Checked { access, gate, document, view: first_view, dialler_tls } = checked;
     let listen = callers.local_addr().map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
@@ -178,7 +189,8 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
 
     document.log_warnings();
     control.send(Request::View(Arc::clone(&first_view))).await;
-    let _admin = admin::start(admin, control.clone(), scraper).map_err(system("start the admin API"))?;
+    let _admin =
+        admin::start(admin, control.clone(), scraper, gate).map_err(system("start the admin API"))?;
     let follower = tokio::spawn(document::follow(document, first_view, control.clone()));
     let listener = listen_on(callers, access, view, control.clone()).map_err(system("listen for callers"))?;
     announce(listen, admin_address);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcs_core::engine::{DialFailure, Phase, Report, Selector, Slot};
+use rcs_core::engine::{DialFailure, LastMember, MarkChange, MarkRefusal, Phase, Report, Selector, Slot};
 use rcs_core::ids::MemberId;
 use rcs_core::view::View;
 use rcs_proto::driver::WebSocket;
@@ -38,6 +38,21 @@ pub(crate) enum Request {
     Drain,
     /// Tell the state.
     Status(oneshot::Sender<Status>),
+    /// Mark a member; tell the state after that, or why it was not done.
+    Mark(MarkRequest, oneshot::Sender<Result<Status, MarkRefusal>>),
+}
+
+/// What an operator asks for one member.
+#[derive(Clone, Debug)]
+pub(crate) struct MarkRequest {
+    /// The group that it is named by; the mark is the member's, in all its groups.
+    pub(crate) group: String,
+    /// Its name.
+    pub(crate) member: String,
+    /// What is to be done.
+    pub(crate) change: MarkChange,
+    /// Whether a group may be left without a member that serves.
+    pub(crate) last: LastMember,
 }
 
 /// Why a member could not be reached.
@@ -84,10 +99,22 @@ impl Control {
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
     pub(crate) async fn status(&self) -> Result<Status, NoAnswer> {
-        let (answer, status) = oneshot::channel();
+        self.ask(Request::Status).await
+    }
+
+    /// Marks a member.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the mark may be set all the same.
+    pub(crate) async fn mark(&self, request: MarkRequest) -> Result<Result<Status, MarkRefusal>, NoAnswer> {
+        self.ask(|answer| Request::Mark(request, answer)).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
         let ask = async {
-            self.0.send(Request::Status(answer)).await.map_err(|_| NoAnswer)?;
-            status.await.map_err(|_| NoAnswer)
+            self.0.send(request(answer)).await.map_err(|_| NoAnswer)?;
+            answered.await.map_err(|_| NoAnswer)
         };
         timeout(OWNER_ANSWER_DEADLINE, ask).await.unwrap_or(Err(NoAnswer))
     }

@@ -22,6 +22,7 @@ mod logging;
 mod metrics;
 mod owner;
 mod shutdown;
+mod token;
 mod trust;
 mod upstream;
 mod world;

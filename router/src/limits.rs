@@ -13,6 +13,14 @@ pub(crate) const EVENT_BATCH_MAX: usize = 256;
 pub(crate) const DRIVER_BACKLOG_BYTES_MAX: usize = 256 << 20;
 /// Time sockets have to write what is queued and to close, at the end of the process.
 pub(crate) const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
+/// In how many goes they are closed, and the time between two.
+pub(crate) const CLOSE_BATCHES: usize = 20;
+pub(crate) const CLOSE_EVERY: Duration = Duration::from_millis(25);
+/// Time the command line waits for an answer of a router, and its size.
+pub(crate) const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const CLIENT_ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// How often the command line looks whether what it waits for has come.
+pub(crate) const CLIENT_LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Threads that move frames.
 pub(crate) const THREADS_MAX: u16 = 256;
 /// How often the provider file is looked at.
@@ -45,5 +53,10 @@ const _: () = {
     );
     assert!(ADMIN_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
-    assert!(CLOSE_WAIT.as_millis() >= rcs_proto::driver::limits::CLOSE_DEADLINE.as_millis());
+    assert!(
+        CLOSE_EVERY.as_millis() * CLOSE_BATCHES as u128
+            + rcs_proto::driver::limits::CLOSE_DEADLINE.as_millis()
+            <= CLOSE_WAIT.as_millis(),
+        "the last ones have time to close"
+    );
 };

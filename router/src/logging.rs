@@ -67,6 +67,12 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::MemberUnfit { member, reason } => {
             warn!(member = &*names.member(member), reason = reason.label(), "member gets no calls");
         }
+        Note::MemberMarked { member, mark, calls } => {
+            info!(member = &*names.member(member), ?mark, calls, "an operator marked the member");
+        }
+        Note::MemberDrained { member } => {
+            info!(member = &*names.member(member), "member is drained: it has no call and no socket");
+        }
         Note::DialFailed { member, reason } => {
             warn!(member = &*names.member(member), reason, "member cannot be reached; trying on");
         }

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use rcs_core::engine::{Engine, Event, OversizeFrame, Phase};
+use rcs_core::engine::{Engine, Event, Io as _, MarkRefusal, OversizeFrame, Phase};
 use rcs_core::limits::DRAIN_TIME;
-use rcs_core::view::View;
+use rcs_core::view::{Marks, View};
 use rcs_proto::driver::oversize::Side as OversizeSide;
 use rcs_proto::driver::socket::SocketEvent;
 use rcs_proto::session::SocketId;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::control::{Request, Status};
-use crate::limits::{CLOSE_WAIT, EVENT_BATCH_MAX};
+use crate::control::{MarkRequest, Request, Status};
+use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX};
 use crate::world::{Side, World};
 
 /// The owner and all it holds.
@@ -28,6 +28,8 @@ pub(crate) struct Owner {
     requests: mpsc::Receiver<Request>,
     /// The view in force, for those who judge upgrades.
     published: watch::Sender<Arc<View>>,
+    /// What operators marked; it is in every view.
+    marks: Marks,
     /// Set while draining: when to end at the latest.
     drain_until: Option<Instant>,
 }
@@ -42,7 +44,7 @@ impl Owner {
         published: watch::Sender<Arc<View>>,
     ) -> Self {
         let engine = Engine::new([fastrand::u64(..), fastrand::u64(..)], clock.now());
-        Self { engine, world, clock, events, requests, published, drain_until: None }
+        Self { engine, world, clock, events, requests, published, marks: Marks::default(), drain_until: None }
     }
 
     /// Runs until it has drained.
@@ -99,10 +101,11 @@ impl Owner {
                 self.apply(Event::DialFailed { member, slot, failure, reason });
             }
             Request::View(view) => {
-                self.world.learn_names(&view);
-                self.apply(Event::View(Arc::clone(&view)));
-                self.published.send_replace(view);
+                self.marks.retain_members_of(&view);
+                self.put_in_force(Arc::unwrap_or_clone(view).with_marks(&self.marks));
             }
+            // The change is made all the same if nobody waits for its answer any more.
+            Request::Mark(request, answer) => drop(answer.send(self.mark(&request))),
             Request::Drain => {
                 self.drain_until.get_or_insert_with(|| Instant::now() + DRAIN_TIME);
                 self.apply(Event::Drain);
@@ -110,6 +113,24 @@ impl Owner {
             // Nobody waits for it any more: its deadline has passed.
             Request::Status(answer) => drop(answer.send(self.status())),
         }
+    }
+
+    fn put_in_force(&mut self, view: View) {
+        let view = Arc::new(view);
+        self.world.learn_names(&view);
+        self.apply(Event::View(Arc::clone(&view)));
+        self.published.send_replace(view);
+    }
+
+    fn mark(&mut self, request: &MarkRequest) -> Result<Status, MarkRefusal> {
+        let MarkRequest { group, member, change, last } = request;
+        let mark = self.engine.judge_mark(group, member, *change, *last)?;
+        if self.marks.of(member) != mark {
+            self.marks.set(member, mark);
+            tracing::info!(%group, %member, change = change.label(), "an operator's mark; it is kept in memory");
+            self.put_in_force(self.engine.view().as_ref().clone().with_marks(&self.marks));
+        }
+        Ok(self.status())
     }
 
     fn on_socket_event(&mut self, socket: SocketId, event: SocketEvent) {
@@ -158,19 +179,30 @@ impl Owner {
         self.drain_until.is_some_and(|until| self.engine.is_idle() || until <= Instant::now())
     }
 
-    /// Writes what is queued and closes everything. What still arrives changes nothing any more: no member is dialled again.
+    /// Writes what is queued and closes everything, a few sockets at a time: their peers must not all look for another router
+    /// in one moment. What is left of the time to drain is theirs, for answers to slow callers. What still arrives changes
+    /// nothing any more: no member is dialled again.
     async fn close_sockets(&mut self) {
-        self.world.close_all();
+        let at_least = Instant::now() + CLOSE_WAIT;
+        let until = self.drain_until.map_or(at_least, |until| until.max(at_least));
+        let mut open = self.world.open_sockets();
+        let batch = open.len().div_ceil(CLOSE_BATCHES).max(1);
+        let mut ticks = interval(CLOSE_EVERY);
         let all_closed = async {
             while !self.world.is_empty() {
-                match self.events.recv().await {
-                    Some((socket, SocketEvent::Closed(closed))) => self.world.forget(socket, closed.reason),
-                    Some(_) => {}
-                    None => return,
+                tokio::select! {
+                    _ = ticks.tick(), if !open.is_empty() => {
+                        open.drain(..batch.min(open.len())).for_each(|socket| self.world.close(socket));
+                    }
+                    event = self.events.recv() => match event {
+                        Some((socket, SocketEvent::Closed(closed))) => self.world.forget(socket, closed.reason),
+                        Some(_) => {}
+                        None => return,
+                    },
                 }
             }
         };
-        if timeout(CLOSE_WAIT, all_closed).await.is_err() {
+        if timeout_at(until, all_closed).await.is_err() {
             tracing::warn!("some sockets did not close in time");
         }
     }

@@ -121,9 +121,9 @@ impl World {
         }
     }
 
-    /// Closes all sockets once their queues are written.
-    pub(crate) fn close_all(&self) {
-        self.sockets.values().for_each(|open| open.handle.close());
+    /// Every open socket, in no order.
+    pub(crate) fn open_sockets(&self) -> Vec<SocketId> {
+        self.sockets.keys().copied().collect()
     }
 
     /// Whether no socket is open.

@@ -36,10 +36,20 @@ impl Metrics {
 
 /// `GET path`: status and body.
 pub fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
+    http(server, "GET", path, "")
+}
+
+/// `POST path` without a body, with a router's token if there is one: status and body.
+pub fn http_post(server: SocketAddr, path: &str, token: Option<&str>) -> (u16, String) {
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    http(server, "POST", path, &format!("{token}Content-Length: 0\r\n"))
+}
+
+fn http(server: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String) {
     let mut socket =
         TcpStream::connect_timeout(&server, IO_BOUND).unwrap_or_else(|e| panic!("no HTTP at {server}: {e}"));
     socket.set_read_timeout(Some(IO_BOUND)).expect("a bound is set");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\n{headers}Connection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).unwrap_or_else(|e| panic!("{server} takes no request: {e}"));
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap_or_else(|e| panic!("{server} gives no answer to {path}: {e}"));

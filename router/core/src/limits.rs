@@ -201,6 +201,14 @@ pub const ORPHAN_WAIT: Duration = Duration::from_secs(15);
 /// Time open calls have to finish after SIGTERM; Kubernetes kills after 30 s.
 pub const DRAIN_TIME: Duration = Duration::from_secs(25);
 
+/// A member that is drained waits so long for the next page of a paged search: the state behind its cookie may live there
+/// only. A caller that works on a page for longer gets the restartable error of a lost page.
+pub const PAGE_GAP: Duration = Duration::from_secs(30);
+/// Sockets of a drained member that are closed per [`TICK`].
+pub const DRAIN_CLOSES: usize = 2;
+/// Time between the first attempts to reach the slots of a member that is taken back.
+pub const DIAL_STAGGER: Duration = Duration::from_millis(50);
+
 // --- relations ---
 
 const _: () = {
@@ -238,5 +246,9 @@ const _: () = {
     assert!(TICK.as_millis() < PING_INTERVAL_MIN.as_millis());
     assert!(PING_INTERVAL_MIN.as_millis() <= PING_INTERVAL.as_millis());
     assert!(HOLD_OFF.as_millis() < HANDSHAKE_DEADLINE.as_millis());
+    assert!(
+        (SOCKETS_PER_SESSION_MAX / DRAIN_CLOSES) as u128 * TICK.as_millis() < HANDSHAKE_DEADLINE.as_millis(),
+        "a drained member's sockets are closed soon"
+    );
     assert!(DRAIN_TIME.as_secs() < 30, "Kubernetes' default grace period");
 };

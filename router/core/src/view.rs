@@ -16,6 +16,10 @@ use crate::limits::{
 };
 use crate::settings::{GroupSettings, RouterSettings, Settings};
 
+mod marks;
+
+pub use self::marks::{Mark, Marks};
+
 /// The path below which the router takes OpenICF connections (DESIGN 9, WIRE 1.1).
 pub const OPENICF_PATH: &str = "/openicf";
 
@@ -38,9 +42,11 @@ pub struct Member {
     pub id: MemberId,
     /// What the document says of it.
     pub spec: MemberSpec,
+    /// What an operator says of it at run time.
+    pub mark: Mark,
 }
 
-/// What an operator says of one RCS.
+/// What the document says of one RCS.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberSpec {
     /// Its name: unique among members and groups, 1 to [`NAME_BYTES_MAX`] bytes.
@@ -52,7 +58,7 @@ pub struct MemberSpec {
     pub sockets: u8,
     /// Time between two pings of each socket.
     pub ping_interval: Duration,
-    /// What the operator wants of it.
+    /// Whether the document wants it.
     pub admin: AdminState,
 }
 
@@ -91,13 +97,11 @@ pub enum Transport {
     Tls,
 }
 
-/// The operator's will, which is a fact apart from what is observed.
+/// Whether the document wants a member: a fact apart from what is observed, and from operators' marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AdminState {
     /// Takes calls when it can.
     Enabled,
-    /// Gets no new call; those that it has end as they would, then its sockets are closed.
-    Draining,
     /// Stays in the document, is not reached and gets no call (C11).
     Disabled,
 }
@@ -239,7 +243,7 @@ impl View {
             let id = book.member(&spec.name)?;
             view.member_index.insert(id, view.members.len());
             view.member_names.insert(spec.name.clone(), id);
-            view.members.push(Member { id, spec });
+            view.members.push(Member { id, spec, mark: Mark::default() });
         }
         for (place, spec) in groups.into_iter().enumerate() {
             let id = book.group(&spec.name)?;

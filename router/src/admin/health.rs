@@ -36,8 +36,13 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Response {
 
 fn judge(status: &Status) -> Readiness {
     // A member in several groups is one member.
-    let mut members: Vec<_> =
-        status.report.groups.iter().flat_map(|group| &group.members).map(|m| (&*m.name, m.up)).collect();
+    let mut members: Vec<_> = status
+        .report
+        .groups
+        .iter()
+        .flat_map(|group| &group.members)
+        .map(|m| (&*m.name, m.takes_calls()))
+        .collect();
     members.sort_unstable();
     members.dedup();
     let members_up = members.iter().filter(|(_, up)| *up).count();
@@ -51,7 +56,7 @@ fn judge(status: &Status) -> Readiness {
 
 #[cfg(test)]
 mod tests {
-    use rcs_core::engine::{GroupReport, MemberReport, Report};
+    use rcs_core::engine::{Administration, GroupReport, MemberReport, Report};
 
     use super::*;
 
@@ -60,7 +65,7 @@ mod tests {
             name: (*name).to_owned(),
             up: *up,
             unfit: None,
-            enabled: true,
+            admin: Administration::Enabled,
             sockets: 0,
             in_flight: 0,
             connectors: Vec::new(),

@@ -3,21 +3,25 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use rcs_core::engine::{GroupReport, MemberReport};
+use rcs_core::engine::{Administration, GroupReport, MemberReport, Report};
 use serde::Serialize;
 
 use super::{Admin, no_answer};
 
 /// One member in one group.
 #[derive(Debug, Serialize)]
-struct Row<'a> {
+pub(super) struct Row<'a> {
     name: &'a str,
     group: &'a str,
     algorithm: &'a str,
     /// What is observed.
     health: &'static str,
-    /// What the operator wants.
+    /// Why it gets no calls although it can be reached.
+    unfit: Option<&'static str>,
+    /// What is wanted of it, and how far that is: enabled, draining, drained, disabled.
     admin_state: &'static str,
+    /// Who wants that, if it is not enabled: `operator` or `document`.
+    admin_by: Option<&'static str>,
     /// Why it is kept out; nothing does that yet.
     quarantine: Option<&'a str>,
     sockets: usize,
@@ -28,8 +32,16 @@ struct Row<'a> {
 
 pub(super) async fn list(State(admin): State<Admin>) -> Response {
     let Ok(status) = admin.control.status().await else { return no_answer() };
-    let rows = status.report.groups.iter().flat_map(|group| group.members.iter().map(move |m| row(group, m)));
-    Json(rows.collect::<Vec<_>>()).into_response()
+    Json(rows(&status.report).collect::<Vec<_>>()).into_response()
+}
+
+/// The member of a group.
+pub(super) fn find<'a>(report: &'a Report, group: &str, member: &str) -> Option<Row<'a>> {
+    rows(report).find(|row| row.group == group && row.name == member)
+}
+
+fn rows(report: &Report) -> impl Iterator<Item = Row<'_>> {
+    report.groups.iter().flat_map(|group| group.members.iter().map(move |member| row(group, member)))
 }
 
 fn row<'a>(group: &'a GroupReport, member: &'a MemberReport) -> Row<'a> {
@@ -38,7 +50,13 @@ fn row<'a>(group: &'a GroupReport, member: &'a MemberReport) -> Row<'a> {
         group: &group.name,
         algorithm: group.algorithm,
         health: if member.up { "up" } else { member.unfit.unwrap_or("down") },
-        admin_state: if member.enabled { "enabled" } else { "disabled" },
+        unfit: member.unfit,
+        admin_state: member.admin.label(),
+        admin_by: match member.admin {
+            Administration::Enabled => None,
+            Administration::DisabledInDocument => Some("document"),
+            Administration::Draining | Administration::Drained | Administration::Disabled => Some("operator"),
+        },
         quarantine: None,
         sockets: member.sockets,
         in_flight: member.in_flight,

@@ -2,7 +2,9 @@
 //! starve them, nor they it.
 
 mod bounded;
+mod gate;
 mod health;
+mod marks;
 mod members;
 
 use std::io;
@@ -15,7 +17,7 @@ use axum::error_handling::HandleErrorLayer;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::sync::oneshot;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
@@ -23,6 +25,7 @@ use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 
 use self::bounded::Bounded;
+pub(crate) use self::gate::Gate;
 use crate::control::Control;
 use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
 use crate::metrics::Scraper;
@@ -32,6 +35,7 @@ use crate::metrics::Scraper;
 struct Admin {
     control: Control,
     scraper: Arc<Scraper>,
+    gate: Arc<Gate>,
 }
 
 /// The running server; dropping it ends it.
@@ -44,10 +48,15 @@ pub(crate) struct Server {
 ///
 /// # Errors
 /// If thread or runtime cannot be made.
-pub(crate) fn start(listener: TcpListener, control: Control, scraper: Scraper) -> io::Result<Server> {
+pub(crate) fn start(
+    listener: TcpListener,
+    control: Control,
+    scraper: Scraper,
+    gate: Gate,
+) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let service = routes(Admin { control, scraper: Arc::new(scraper) });
+    let service = routes(Admin { control, scraper: Arc::new(scraper), gate: Arc::new(gate) });
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -64,6 +73,9 @@ pub(crate) fn start(listener: TcpListener, control: Control, scraper: Scraper) -
     Ok(Server { _stop: stop })
 }
 
+const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, or \
+    POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable)\n";
+
 fn routes(admin: Admin) -> Router {
     let protect = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overload))
@@ -75,7 +87,8 @@ fn routes(admin: Admin) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
         .route("/v1/members", get(members::list))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "use /livez, /readyz, /metrics or /v1/members\n") })
+        .route("/v1/groups/{group}/members/{member}/{change}", post(marks::change))
+        .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
         .layer(protect)
         .with_state(admin)
 }
@@ -86,6 +99,11 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, Scraper::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// Why a request under `/v1` was not done: a sentence that says what to do.
+fn refusal(status: StatusCode, error: impl std::fmt::Display) -> Response {
+    (status, axum::Json(serde_json::json!({ "error": error.to_string() }))).into_response()
 }
 
 fn no_answer() -> Response {

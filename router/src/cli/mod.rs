@@ -1,8 +1,10 @@
 //! The command line: what is asked for, and the exit code that tells how it went.
 
 mod check;
+mod client;
 mod demo;
 mod exit;
+mod member;
 mod serve;
 
 use std::ffi::OsString;
@@ -33,6 +35,7 @@ struct Cli {
 enum Command {
     Serve(serve::Arguments),
     Check(check::Arguments),
+    Member(member::Arguments),
     Demo(demo::Arguments),
     /// A process of the demo.
     #[command(hide = true)]
@@ -55,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             serve::run(arguments).into()
         }
         Command::Check(arguments) => check::run(&arguments).into(),
+        Command::Member(arguments) => member::run(&arguments).into(),
         Command::Demo(arguments) => demo::run(&arguments).into(),
         Command::DemoChild(arguments) => run_child(arguments, run),
     }

@@ -21,12 +21,16 @@ pub(super) struct Arguments {
     /// Where IDMs connect (ws://ADDR/openicf/GROUP, or ws://ADDR/openicf where the connector decides).
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8759")]
     listen: SocketAddr,
-    /// Where /livez, /readyz, /metrics and the API are. It has no access control: keep it private.
+    /// Where /livez, /readyz, /metrics and the API are. Whoever reaches it may look; changes need the token.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760")]
     admin: SocketAddr,
     /// File whose first line is the key that callers must have.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
+    /// File whose first line is the token that changes over the API must have; RCS_ROUTER_TOKEN may hold it instead. Without
+    /// either, changes are possible only with --dev on a loopback address.
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
     /// PEM certificates of the authorities behind members with useSSL; needed if there are any.
     #[arg(long, value_name = "FILE")]
     trust_store: Option<PathBuf>,
@@ -57,11 +61,14 @@ pub(super) fn run(arguments: Arguments) -> Exit {
         listen: arguments.listen,
         admin: arguments.admin,
         caller_key_file: arguments.caller_key_file,
+        admin_token_file: arguments.admin_token_file,
         trust_store: arguments.trust_store,
         mode: if arguments.dev { Mode::Development } else { Mode::Production },
         threads: arguments.threads,
     };
-    tracing::info!("no --data-dir: the state is in memory, and the provider file is followed");
+    tracing::info!(
+        "no --data-dir: the state is in memory, operators' marks included, and the provider file is followed"
+    );
     if options.mode == Mode::Development && options.caller_key_file.is_none() {
         tracing::warn!("--dev: callers get in with the well-known key");
     }

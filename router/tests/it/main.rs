@@ -7,6 +7,7 @@ mod callers;
 mod demo;
 mod ending;
 mod follow;
+mod members;
 mod support;
 mod tls;
 mod usage;

@@ -18,7 +18,11 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// The router's command line.
 pub(crate) fn router(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rcs-router"));
-    command.args(arguments).env_remove("RCS_LOG").env_remove("RCS_ROUTER_CALLER_KEY_FILE");
+    command
+        .args(arguments)
+        .env_remove("RCS_LOG")
+        .env_remove("RCS_ROUTER_CALLER_KEY_FILE")
+        .env_remove("RCS_ROUTER_TOKEN");
     command
 }
 
@@ -32,7 +36,12 @@ pub(crate) struct Ran {
 
 /// Runs the router to its end.
 pub(crate) fn run(arguments: &[&str]) -> Ran {
-    let output = router(arguments).output().expect("the binary under test starts");
+    run_command(router(arguments))
+}
+
+/// Runs a command of the router to its end.
+pub(crate) fn run_command(mut command: Command) -> Ran {
+    let output = command.output().expect("the binary under test starts");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

@@ -129,7 +129,7 @@ impl Engine {
             group_has_place
                 && (unbounded || members.get(&id).is_some_and(|state| state.busy < bounds.member_in_flight))
         };
-        let linked = member.filter(|id| members.get(id).is_some_and(|state| state.linked));
+        let linked = member.filter(|id| members.get(id).is_some_and(|state| state.finishes_calls()));
         Some(match (linked, call.pages.and_then(|pages| pages.member)) {
             (Some(member), _) if has_place(member) => Found::Place(member),
             (Some(member), _) => Found::NoPlace(Lane::At(member)),

@@ -64,7 +64,7 @@ impl Engine {
             false => Step::Broken,
         };
         if let Part::End { .. } = head.part {
-            self.remember_page(key, head);
+            self.remember_page(key, head, now);
         }
         match step {
             Step::Keep => {
@@ -242,12 +242,15 @@ impl Engine {
     }
 
     /// The next page of this search has its state where this one was served.
-    fn remember_page(&mut self, key: CallKey, head: &AnswerHead) {
+    fn remember_page(&mut self, key: CallKey, head: &AnswerHead, now: Moment) {
         let cookie = head.paged_results_cookie();
         let Some(call) = self.calls.get(key).filter(|_| !cookie.is_empty()) else { return };
         let (Some(route), Some(caller), Some(pages)) = (call.route, call.caller, call.pages) else { return };
         if let Some(downstream) = self.downstreams.get_mut(caller.session) {
             downstream.pages.remember(page(pages.facade, &cookie), route.member);
+        }
+        if let Some(state) = self.members.get_mut(&route.member) {
+            state.paged_at = Some(now);
         }
     }
 }

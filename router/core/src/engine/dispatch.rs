@@ -16,6 +16,7 @@ use super::affinity::{ProbedFacades, page};
 use super::budget::RetryBudget;
 use super::probes::Standing;
 use super::queue::Queue;
+use super::upstream::MemberState;
 use super::{
     Call, CallKey, Caller, Deadline, DownstreamKey, Engine, Io, Pages, Progress, Route, Selector, Work,
 };
@@ -23,7 +24,7 @@ use crate::balance::{Cursor, Picker};
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::limits;
 use crate::verdict::{Circumstances, ErrorKind, Fault, Paging};
-use crate::view::View;
+use crate::view::{Mark, View};
 
 /// What a group needs to spread calls.
 #[derive(Debug)]
@@ -170,7 +171,9 @@ impl Engine {
     /// The members of a group that get calls: the fit ones; all that can be reached if too few of them are fit, for then
     /// the probes say more of what the members share than of each of them (panic threshold).
     fn available(&self, members: &[MemberId]) -> MemberSet {
-        let state = |id: &MemberId| self.members.get(id).filter(|state| state.linked && !state.leaving);
+        let takes_calls =
+            |state: &&MemberState| state.linked && !state.leaving && state.member.mark == Mark::Enabled;
+        let state = |id: &MemberId| self.members.get(id).filter(takes_calls);
         let reachable = members.iter().filter(|id| state(id).is_some());
         let fit =
             members.iter().filter(|id| state(id).is_some_and(|state| state.standing == Standing::Serving));

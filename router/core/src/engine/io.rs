@@ -9,7 +9,7 @@ use rcs_proto::session::SocketId;
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId};
 use crate::verdict::{ErrorKind, Fault, Outcome};
-use crate::view::Endpoint;
+use crate::view::{Endpoint, Mark};
 
 /// The effects of the engine. None of them waits or fails: a frame for a socket that has just closed is dropped, and the
 /// close is reported as an event.
@@ -112,6 +112,20 @@ pub enum Note<'a> {
         member: MemberId,
         /// Calls that it held.
         calls: usize,
+    },
+    /// An operator marked a member.
+    MemberMarked {
+        /// The member.
+        member: MemberId,
+        /// How.
+        mark: Mark,
+        /// Calls that it holds.
+        calls: usize,
+    },
+    /// A member that was marked has no call and no socket left.
+    MemberDrained {
+        /// The member.
+        member: MemberId,
     },
     /// The first failed attempt to reach a member, or one that failed in another way than before.
     DialFailed {

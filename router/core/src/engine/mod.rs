@@ -14,6 +14,7 @@ mod call;
 mod deadline;
 mod dispatch;
 mod downstream;
+mod drain;
 mod failure;
 mod identity;
 mod infos;
@@ -41,9 +42,10 @@ pub use self::deadline::Deadline;
 use self::dispatch::GroupState;
 use self::downstream::CallerId;
 pub use self::downstream::{Downstream, DownstreamKey};
+pub use self::drain::{LastMember, MarkChange, MarkRefusal};
 use self::identity::Identities;
 pub use self::io::{Io, Moved, Note, Slot};
-pub use self::report::{GroupReport, MemberReport, Report};
+pub use self::report::{Administration, GroupReport, MemberReport, Report};
 pub use self::selector::{Refusal, Selector, select};
 use self::sockets::Socket;
 use self::timers::{Timer, Timers};
@@ -124,7 +126,7 @@ pub enum Event {
     Wake,
     /// The operator's document changed.
     View(Arc<View>),
-    /// The process is asked to end: no new calls.
+    /// The process is asked to end: no new calls, and subscriptions end.
     Drain,
     /// The time for that is over: every call that is left gets its answer now.
     DrainOver,
@@ -249,7 +251,10 @@ impl Engine {
             Event::Closed { socket, unsent } => self.on_closed(socket, unsent, now, io),
             Event::Wake => self.on_wake(now, io),
             Event::View(view) => self.on_view(view, now, io),
-            Event::Drain => self.phase = Phase::Draining,
+            Event::Drain => {
+                self.phase = Phase::Draining;
+                self.end_subscriptions_at(None, now, io);
+            }
             Event::DrainOver => self.on_drain_over(now, io),
         }
         self.give_places(now, io);
@@ -266,6 +271,7 @@ impl Engine {
             self.check_caller(session, now, io);
         }
         self.look_after_members(now, io);
+        self.look_after_drains(now, io);
         self.end_overdue(now, io);
         self.end_overdue_waits(now, io);
         self.timers.set(now + crate::limits::TICK, Timer::Tick);

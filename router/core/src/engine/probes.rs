@@ -17,6 +17,7 @@ use super::{Engine, Io, Note, UpstreamKey, Work};
 use crate::health::{Finding, Probe, Unfit};
 use crate::ids::MemberId;
 use crate::limits;
+use crate::view::Mark;
 
 /// The `test` that is under way at a member.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Engine {
         }
         match (before, standing) {
             (_, Standing::Serving) => io.note(Note::MemberUp { member, connectors: state.connectors.len() }),
-            (Standing::Serving, Standing::Down) => {
+            (Standing::Serving, Standing::Down) if state.member.mark == Mark::Enabled => {
                 io.note(Note::MemberDown { member, calls: state.in_flight })
             }
             (_, Standing::Unfit(reason)) if before == Standing::Serving || reason == Unfit::HeldDown => {

@@ -1,8 +1,10 @@
 //! The engine's state as an operator sees it. No payload, no secret.
 
 use super::Engine;
+use super::drain::Drain;
 use super::probes::Standing;
-use crate::view::AdminState;
+use super::upstream::MemberState;
+use crate::view::{AdminState, Mark};
 
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,18 +35,62 @@ pub struct GroupReport {
 pub struct MemberReport {
     /// Its name.
     pub name: String,
-    /// Whether it takes calls.
+    /// Whether it can take calls, wanted or not.
     pub up: bool,
     /// Why it takes none although it can be reached.
     pub unfit: Option<&'static str>,
-    /// Whether the operator wants it.
-    pub enabled: bool,
+    /// What is wanted of it, and how far that is.
+    pub admin: Administration,
     /// Open sockets that are ready.
     pub sockets: usize,
     /// Calls that it holds, of all its groups.
     pub in_flight: usize,
     /// Connectors that it told.
     pub connectors: Vec<String>,
+}
+
+/// What document and operators want of a member, and how far that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Administration {
+    /// It takes calls when it can.
+    Enabled,
+    /// An operator drains it: its last calls are ending, or its sockets are being closed.
+    Draining,
+    /// That is over.
+    Drained,
+    /// An operator disabled it; it may have calls and sockets for [`crate::limits::DRAIN_TIME`].
+    Disabled,
+    /// The document does.
+    DisabledInDocument,
+}
+
+impl Administration {
+    /// The word for logs, the API and the command line.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Disabled | Self::DisabledInDocument => "disabled",
+        }
+    }
+
+    fn of(state: &MemberState) -> Self {
+        match (state.member.spec.admin, state.member.mark, state.drain) {
+            (AdminState::Disabled, ..) => Self::DisabledInDocument,
+            (_, Mark::Enabled, _) => Self::Enabled,
+            (_, Mark::Draining, Drain::Over) => Self::Drained,
+            (_, Mark::Draining, _) => Self::Draining,
+            (_, Mark::Disabled, _) => Self::Disabled,
+        }
+    }
+}
+
+impl MemberReport {
+    /// Whether it takes calls: it can, and it is wanted to.
+    pub fn takes_calls(&self) -> bool {
+        self.up && self.admin == Administration::Enabled
+    }
 }
 
 impl Engine {
@@ -69,7 +115,7 @@ impl Engine {
                 Standing::Unfit(reason) => Some(reason.label()),
                 Standing::Down | Standing::Serving => None,
             },
-            enabled: state.member.spec.admin == AdminState::Enabled,
+            admin: Administration::of(state),
             sockets: session.map_or(0, |upstream| upstream.session.sockets().count()),
             in_flight: state.in_flight,
             connectors: state.connectors.iter().map(ToString::to_string).collect(),

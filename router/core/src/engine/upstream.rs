@@ -10,6 +10,7 @@ use rcs_proto::icf::ConnectorKey;
 use rcs_proto::session::{Event as SessionEvent, Handshake, Ignored, Remote, Session, Side, SocketId};
 use rcs_proto::time::Moment;
 
+use super::drain::Drain;
 use super::infos;
 use super::probes::{ProbePlan, Standing};
 use super::sockets::{Peer, Place, Socket};
@@ -21,7 +22,7 @@ use crate::ids::MemberId;
 use crate::limits;
 use crate::slots::Key;
 use crate::verdict::Fault;
-use crate::view::{AdminState, Link, Member};
+use crate::view::{AdminState, Link, Mark, Member};
 
 /// Names one session of a member.
 pub type UpstreamKey = Key<Upstream>;
@@ -60,6 +61,10 @@ pub(super) struct MemberState {
     pub(super) standing: Standing,
     /// Whether it left the document: no new calls, gone with its last one.
     pub(super) leaving: bool,
+    /// How far an operator's drain of it is.
+    pub(super) drain: Drain,
+    /// When it gave a page cookie last.
+    pub(super) paged_at: Option<Moment>,
     /// Its connectors as it told them last, kept over its absence.
     pub(super) infos: Option<Bytes>,
     pub(super) connectors: Vec<ConnectorKey>,
@@ -84,6 +89,8 @@ impl MemberState {
     fn new(member: Member) -> Self {
         let slots = vec![SlotState::default(); usize::from(member.spec.sockets)];
         Self {
+            drain: Self::drain_at_start(member.mark),
+            paged_at: None,
             member,
             slots,
             session: None,
@@ -101,22 +108,45 @@ impl MemberState {
     }
 
     fn wants_sockets(&self) -> bool {
-        !self.leaving && self.member.spec.admin == AdminState::Enabled
+        !self.leaving && self.member.spec.admin == AdminState::Enabled && self.member.mark == Mark::Enabled
+    }
+
+    /// The next attempt to reach it waits no longer than the first, and its failure is told.
+    pub(super) fn forget_attempts(&mut self) {
+        self.last_failure = None;
+        for slot in &mut self.slots {
+            slot.attempts = 0;
+        }
     }
 }
 
 impl Engine {
     /// Takes another view: dials new members, lets go of removed ones once their calls are done, rebuilds the pickers. A
-    /// member that changed is let go and taken on anew.
+    /// member that changed in the document is let go and taken on anew; one that an operator marked keeps what it has.
     pub(super) fn on_view(&mut self, view: std::sync::Arc<crate::view::View>, now: Moment, io: &mut impl Io) {
+        let mut marked: Vec<(MemberId, Mark)> = Vec::new();
         for (id, state) in &mut self.members {
-            if view.member(*id).is_none_or(|member| *member != state.member) {
-                state.leaving = true;
-                let wait = if state.in_flight == 0 { Duration::ZERO } else { limits::DRAIN_TIME };
-                self.timers.set(now + wait, Timer::LetGo(*id));
+            match view.member(*id).filter(|member| member.spec == state.member.spec) {
+                None => {
+                    state.leaving = true;
+                    let wait = if state.in_flight == 0 { Duration::ZERO } else { limits::DRAIN_TIME };
+                    self.timers.set(now + wait, Timer::LetGo(*id));
+                }
+                Some(member) if member.mark != state.member.mark => marked.push((*id, member.mark)),
+                Some(_) => {}
             }
         }
         self.view = view.clone();
+        // Out of the pickers first: a call that moves because of a mark must not come back.
+        for (id, mark) in &marked {
+            if let Some(state) = self.members.get_mut(id) {
+                state.member.mark = *mark;
+            }
+        }
+        self.rebuild_pickers();
+        for (id, mark) in marked {
+            self.on_mark(id, mark, now, io);
+        }
         for member in view.members() {
             if !self.members.contains_key(&member.id) {
                 self.add_member(member, io);
@@ -140,16 +170,7 @@ impl Engine {
         if !self.members.get(&member).is_some_and(|state| state.leaving) {
             return;
         }
-        let sockets: Vec<SocketId> = self
-            .sockets
-            .iter()
-            .filter(|(_, socket)| match &socket.place {
-                Place::Member { member: of, .. } | Place::Greeting(_, Peer::Member(of, _)) => *of == member,
-                _ => false,
-            })
-            .map(|(socket, _)| *socket)
-            .collect();
-        for socket in sockets {
+        for socket in self.sockets_of(member) {
             io.close(socket);
             self.on_closed(socket, Vec::new(), now, io);
         }
@@ -192,9 +213,13 @@ impl Engine {
 
     pub(super) fn redial_later(&mut self, member: MemberId, slot: Slot, now: Moment, io: &mut impl Io) {
         let random = io.random();
-        let Some(state) = self.members.get_mut(&member).filter(|state| state.wants_sockets()) else { return };
+        let Some(state) = self.members.get_mut(&member) else { return };
+        let is_wanted = state.wants_sockets();
         let Some(place) = state.slots.get_mut(usize::from(slot.0)) else { return };
         place.open = false;
+        if !is_wanted {
+            return;
+        }
         let wait = reconnect_wait(place.attempts, random);
         place.attempts = place.attempts.saturating_add(1);
         self.timers.set(now + wait, Timer::Redial(member, slot));
@@ -211,10 +236,11 @@ impl Engine {
         if !self.end_dial(member, slot, io) {
             return io.close(socket);
         }
-        let place = self.members.get_mut(&member).and_then(|state| state.slots.get_mut(usize::from(slot.0)));
-        if let Some(place) = place {
-            place.open = true;
-        }
+        let state = self.members.get_mut(&member).filter(|state| state.wants_sockets());
+        let Some(place) = state.and_then(|state| state.slots.get_mut(usize::from(slot.0))) else {
+            return io.close(socket);
+        };
+        place.open = true;
         let identity = self.identities.towards_member(member);
         let (handshake, first) = Handshake::start(Side::Dialled, &identity, now);
         if let Some(first) = first {
@@ -374,10 +400,7 @@ impl Engine {
             }
         }
         state.infos = Some(infos);
-        state.last_failure = None;
-        for slot in &mut state.slots {
-            slot.attempts = 0;
-        }
+        state.forget_attempts();
         if !std::mem::replace(&mut state.linked, true) {
             state.health.linked(now);
             self.warm_up(member, now, io);

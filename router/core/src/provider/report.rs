@@ -73,7 +73,6 @@ impl Display for Line<'_> {
         }
         match spec.admin {
             AdminState::Enabled => Ok(()),
-            AdminState::Draining => write!(f, "  draining"),
             AdminState::Disabled => write!(f, "  disabled"),
         }
     }

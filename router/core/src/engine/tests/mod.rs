@@ -4,6 +4,7 @@ mod admission;
 mod answers;
 mod callers;
 mod connectors;
+mod drain;
 mod failures;
 mod probes;
 mod random;

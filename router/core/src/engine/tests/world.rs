@@ -166,6 +166,19 @@ impl World {
         self.apply(Event::View(Arc::new(view)));
     }
 
+    /// The view in force, with these marks and no others.
+    pub(super) fn mark(&mut self, marked: &[(usize, Mark)]) {
+        let mut marks = Marks::default();
+        marked.iter().for_each(|(member, mark)| marks.set(&format!("n{member}"), *mark));
+        let view = self.engine.view().as_ref().clone().with_marks(&marks);
+        self.apply(Event::View(Arc::new(view)));
+    }
+
+    /// What is reported of a member of the first group.
+    pub(super) fn report_of(&self, index: usize) -> MemberReport {
+        self.engine.report().groups[0].members[index].clone()
+    }
+
     pub(super) fn apply(&mut self, event: Event) {
         self.engine.apply(event, self.now, &mut self.io);
     }

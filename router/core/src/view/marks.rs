@@ -1,0 +1,58 @@
+//! Operators' marks: what they want of single members at run time (M05). A fact apart from health, and from what the document
+//! says: a mark outlives every change of the document but the one that takes its member away.
+
+use std::collections::BTreeMap;
+
+use super::View;
+
+/// What an operator wants of one member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mark {
+    /// It takes calls when it can.
+    #[default]
+    Enabled,
+    /// It gets no new call; those that it has end as they would, then its sockets are closed.
+    Draining,
+    /// The same, and what has not ended after [`crate::limits::DRAIN_TIME`] is ended.
+    Disabled,
+}
+
+/// The marks of all members, by name; a member without one is enabled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks(BTreeMap<String, Mark>);
+
+impl Marks {
+    /// The mark of the member of this name.
+    pub fn of(&self, member: &str) -> Mark {
+        self.0.get(member).copied().unwrap_or_default()
+    }
+
+    /// Marks the member of this name.
+    pub fn set(&mut self, member: &str, mark: Mark) {
+        match mark {
+            Mark::Enabled => drop(self.0.remove(member)),
+            _ => drop(self.0.insert(member.to_owned(), mark)),
+        }
+    }
+
+    /// Whether no member has one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Drops the marks of members that the view does not have: one that comes back later is another member.
+    pub fn retain_members_of(&mut self, view: &View) {
+        self.0.retain(|name, _| view.member_named(name).is_some());
+    }
+}
+
+impl View {
+    /// The same members, groups and settings with these marks, and no others.
+    #[must_use]
+    pub fn with_marks(mut self, marks: &Marks) -> Self {
+        for member in &mut self.members {
+            member.mark = marks.of(&member.spec.name);
+        }
+        self
+    }
+}

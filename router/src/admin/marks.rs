@@ -1,0 +1,79 @@
+//! `POST /v1/groups/GROUP/members/MEMBER/drain` and its like: what operators want of a member.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rcs_core::engine::{LastMember, MarkChange, MarkRefusal};
+use serde::{Deserialize, Serialize};
+
+use super::members::{Row, find};
+use super::{Admin, no_answer, refusal};
+use crate::control::MarkRequest;
+
+/// What may follow the path.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Options {
+    /// Whether the last member that serves may be taken.
+    #[serde(default)]
+    force: bool,
+}
+
+/// A member with its new mark.
+#[derive(Debug, Serialize)]
+struct Marked<'a> {
+    #[serde(flatten)]
+    member: Row<'a>,
+    /// For how long the mark is there.
+    mark_kept: &'static str,
+}
+
+pub(super) async fn change(
+    State(admin): State<Admin>,
+    Path((group, member, change)): Path<(String, String, String)>,
+    options: Result<Query<Options>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(denied) = admin.gate.judge(&headers) {
+        return refusal(denied.status(), denied);
+    }
+    let Some(change) = parse(&change) else {
+        let sentence =
+            format!("{change:?} is nothing that can be done: use drain, undrain, enable or disable");
+        return refusal(StatusCode::NOT_FOUND, sentence);
+    };
+    let last = match options {
+        Ok(Query(Options { force: true })) => LastMember::Released,
+        Ok(Query(Options { force: false })) => LastMember::Kept,
+        Err(_) => {
+            return refusal(StatusCode::BAD_REQUEST, "only force=true or force=false may follow the path");
+        }
+    };
+    let request = MarkRequest { group: group.clone(), member: member.clone(), change, last };
+    match admin.control.mark(request).await {
+        Err(_) => no_answer(),
+        Ok(Err(refused)) => refusal(status(&refused), refused),
+        Ok(Ok(status)) => match find(&status.report, &group, &member) {
+            Some(member) => {
+                Json(Marked { member, mark_kept: "in memory, until the router ends" }).into_response()
+            }
+            None => no_answer(),
+        },
+    }
+}
+
+fn parse(word: &str) -> Option<MarkChange> {
+    use MarkChange::{Disable, Drain, Enable, Undrain};
+    [Drain, Undrain, Enable, Disable].into_iter().find(|change| change.label() == word)
+}
+
+fn status(refused: &MarkRefusal) -> StatusCode {
+    match refused {
+        MarkRefusal::NoGroup(_) | MarkRefusal::NoMember { .. } => StatusCode::NOT_FOUND,
+        MarkRefusal::DisabledInDocument(_) | MarkRefusal::Disabled(_) | MarkRefusal::LastOne { .. } => {
+            StatusCode::CONFLICT
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Operators' marks from outside: the API, the command line, the token, and what the members' sockets see of it (M05).
+
+use rcs_proto::frames;
+use rcs_proto::messages::OperationResponse;
+use rcs_tests::metrics::{Metrics, http_post};
+use rcs_tests::scripted::{FakeMember, validate_request};
+use rcs_tests::wait::wait_until;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Ran, Router, SOON, file, member, provider, router as command, run_command, scratch};
+
+struct Site {
+    router: Router,
+    first: FakeMember,
+    _second: FakeMember,
+    folder: TempDir,
+}
+
+impl Site {
+    fn start(more: &[&str]) -> Self {
+        let folder = scratch();
+        let (first, second) = (member("n1"), member("n2"));
+        let document = provider(&folder, &[("n1", &first), ("n2", &second)]);
+        let router = Router::serve(&document, more);
+        wait_until("both members are up", SOON, || {
+            let metrics = Metrics::scrape(router.admin);
+            metrics.sum("rcs_member_up", &[]) == 2.0
+        });
+        Self { router, first, _second: second, folder }
+    }
+
+    fn dev() -> Self {
+        Self::start(&["--dev"])
+    }
+
+    fn post(&self, path: &str) -> (u16, Value) {
+        self.post_with(path, None)
+    }
+
+    fn post_with(&self, path: &str, token: Option<&str>) -> (u16, Value) {
+        let (status, body) = http_post(self.router.admin, &format!("/v1/groups/{path}"), token);
+        (status, serde_json::from_str(&body).unwrap_or_else(|_| panic!("{status}: {body}")))
+    }
+
+    fn member(&self, arguments: &[&str]) -> Ran {
+        self.member_with(arguments, None)
+    }
+
+    fn member_with(&self, arguments: &[&str], token: Option<&str>) -> Ran {
+        let server = format!("http://{}", self.router.admin);
+        let mut command = command(&["member"]);
+        command.args(arguments).args(["--server", &server]);
+        if let Some(token) = token {
+            command.env("RCS_ROUTER_TOKEN", token);
+        }
+        run_command(command)
+    }
+
+    fn row(&self, name: &str) -> Value {
+        let rows: Vec<Value> = serde_json::from_str(&self.router.get("/v1/members").1).unwrap();
+        rows.into_iter().find(|row| row["name"] == name).unwrap()
+    }
+}
+
+#[test]
+fn a_member_is_drained_and_taken_back_by_the_command_line() {
+    let mut site = Site::dev();
+    let socket = site.first.await_sockets(1).remove(0);
+    let mut idm = site.router.idm("g");
+    let id = idm.call(&validate_request());
+    // Round robin: the first call is the first member's.
+    let call = site.first.inbox.operation("the call");
+
+    let ran = site.member(&["drain", "g", "n1"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (Some(0), "n1 of g: draining, up, 1 calls in flight, 1 sockets\n")
+    );
+    let ran = site.member(&["drain", "g", "n1", "--wait=1"]);
+    assert!(ran.code == Some(69) && ran.stderr.contains("not done yet"), "{ran:?}");
+    assert!(!socket.is_closed(), "its call is not done");
+    let answer = OperationResponse { validate: Some(Default::default()), ..Default::default() };
+    call.socket.send(&frames::answer(call.id(), &answer));
+    assert!(idm.answer(id).answer().is_some());
+
+    let ran = site.member(&["drain", "g", "n1", "--wait"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (Some(0), "n1 of g: drained, down, 0 calls in flight, 0 sockets\n")
+    );
+    assert!(socket.is_closed());
+    assert_eq!(Metrics::scrape(site.router.admin).sum("rcs_member_up", &[("member", "n1")]), 0.0);
+    let ran = site.member(&["list"]);
+    let line = ran.stdout.lines().find(|line| line.contains("n1")).unwrap_or_else(|| panic!("{ran:?}"));
+    assert!(line.contains("drained"), "{line}");
+
+    // A changed document changes no mark.
+    let third = member("n3");
+    provider(&site.folder, &[("n1", &site.first), ("n2", &site._second), ("n3", &third)]);
+    third.await_sockets(1);
+    assert_eq!(site.row("n1")["admin_state"], "drained");
+
+    let ran = site.member(&["undrain", "g", "n1", "--wait"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (Some(0), "n1 of g: enabled, up, 0 calls in flight, 1 sockets\n")
+    );
+    let rows: Vec<Value> = serde_json::from_str(&site.member(&["list", "-o", "json"]).stdout).unwrap();
+    assert_eq!(rows.len(), 3);
+}
+
+#[test]
+fn a_mark_goes_with_its_member() {
+    let site = Site::dev();
+    assert_eq!(site.post("g/members/n1/disable").0, 200);
+    provider(&site.folder, &[("n2", &site._second)]);
+    wait_until("n1 is gone", SOON, || !site.router.get("/v1/members").1.contains("\"n1\""));
+    provider(&site.folder, &[("n1", &site.first), ("n2", &site._second)]);
+    wait_until("n1 is back", SOON, || site.router.get("/v1/members").1.contains("\"n1\""));
+    assert_eq!(site.row("n1")["admin_state"], "enabled");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_with_what_to_do() {
+    let site = Site::dev();
+    assert_eq!(site.post("g/members/n1/disable").0, 200);
+    for (path, status, part) in [
+        ("x/members/n1/drain", 404, "no group"),
+        ("g/members/x/drain", 404, "no member named"),
+        ("g/members/n1/explode", 404, "use drain"),
+        ("g/members/n1/undrain", 409, "enable it first"),
+        ("g/members/n2/drain", 409, "--force"),
+        ("g/members/n2/drain?force=maybe", 400, "force=true"),
+    ] {
+        let (answered, body) = site.post(path);
+        let sentence = body["error"].as_str().unwrap();
+        assert!(answered == status && sentence.contains(part), "{path}: {answered} {body}");
+    }
+    assert_eq!(site.router.get("/v1/groups/g/members/n1/drain").0, 405, "a look changes nothing");
+    let (status, body) = site.post("g/members/n2/drain?force=true");
+    assert_eq!(
+        (status, &body["admin_state"], &body["admin_by"]),
+        (200, &json!("draining"), &json!("operator"))
+    );
+    assert_eq!(body["mark_kept"], "in memory, until the router ends");
+    wait_until("nobody is ready", SOON, || site.router.get("/readyz").0 == 503);
+}
+
+#[test]
+fn a_member_that_the_document_disables_is_not_marked() {
+    let folder = scratch();
+    let (first, second) = (member("n1"), member("n2"));
+    let document = provider(&folder, &[("n1", &first), ("n2", &second)]);
+    let text = std::fs::read_to_string(&document).unwrap();
+    let mut value: Value = serde_json::from_str(&text).unwrap();
+    value["remoteConnectorServers"][0]["enabled"] = json!(false);
+    std::fs::write(&document, value.to_string()).unwrap();
+    let router = Router::serve(&document, &["--dev"]);
+    router.await_ready();
+    let (status, body) = http_post(router.admin, "/v1/groups/g/members/n1/enable", None);
+    assert!(status == 409 && body.contains("enabled: false"), "{status} {body}");
+    let rows: Vec<Value> = serde_json::from_str(&router.get("/v1/members").1).unwrap();
+    assert_eq!((&rows[0]["admin_state"], &rows[0]["admin_by"]), (&json!("disabled"), &json!("document")));
+}
+
+#[test]
+fn changes_need_the_token_and_looks_do_not() {
+    let folder = scratch();
+    let key = file(&folder, "caller.key", "a caller's key\n");
+    let token = file(&folder, "token", "t0ken-of-operators\n");
+    let site = Site::start(&["--caller-key-file", &key, "--admin-token-file", &token]);
+    assert_eq!(site.router.get("/v1/members").0, 200);
+    for (shown, status) in [(None, 401), (Some("wrong"), 403), (Some("t0ken-of-operators"), 200)] {
+        assert_eq!(site.post_with("g/members/n1/drain", shown).0, status, "{shown:?}");
+    }
+    for (shown, code, part) in [
+        (None, 64, "RCS_ROUTER_TOKEN"),
+        (Some("wrong"), 64, "wrong token"),
+        (Some("t0ken-of-operators"), 0, ""),
+    ] {
+        let ran = site.member_with(&["enable", "g", "n1"], shown);
+        assert!(ran.code == Some(code) && ran.stderr.contains(part), "{shown:?}: {ran:?}");
+    }
+    assert!(!site.router.process.said_on_stderr("t0ken-of-operators"), "P9");
+}
+
+#[test]
+fn without_a_token_nothing_can_be_changed_outside_development() {
+    let folder = scratch();
+    let key = file(&folder, "caller.key", "a caller's key\n");
+    let site = Site::start(&["--caller-key-file", &key]);
+    let (status, body) = site.post_with("g/members/n1/drain", Some("any"));
+    assert!(status == 403 && body["error"].as_str().unwrap().contains("--admin-token-file"), "{body}");
+}
+
+#[test]
+fn the_command_line_has_the_exit_codes_of_the_contract() {
+    let site = Site::dev();
+    for (arguments, code, part) in [
+        (&["drain", "g", "x"][..], 65, "no member named"),
+        (&["drain", "x", "n1"], 65, "no group"),
+        (&["drain", "g"], 64, "MEMBER"),
+        (&["explode", "g", "n1"], 64, "explode"),
+    ] {
+        let ran = site.member(arguments);
+        assert!(ran.code == Some(code) && ran.stderr.contains(part), "{arguments:?}: {ran:?}");
+    }
+    for (server, code) in [("http://127.0.0.1:1", 69), ("127.0.0.1:1", 64), ("https://127.0.0.1:1", 64)] {
+        let ran = run_command(command(&["member", "list", "--server", server]));
+        assert_eq!(ran.code, Some(code), "{server}: {ran:?}");
+    }
+}
