@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rcs_core::limits::EVENT_QUEUE_MAX;
 use rcs_core::provider::Reading;
+use rcs_core::settings::Settings;
 use rcs_core::view::View;
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
@@ -17,9 +18,12 @@ use crate::access::Access;
 pub use crate::access::{AccessError, Mode};
 use crate::admin::Gate;
 use crate::clock::Clock;
+use crate::config::ConfigFile;
+pub use crate::config::{ConfigError, Effective};
 use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
-use crate::document::{self, Document, Tls};
+use crate::document::{Document, Tls};
+use crate::follow::{self, SourceError, Sources};
 use crate::limits::THREADS_MAX;
 use crate::owner::Owner;
 use crate::shutdown::Signals;
@@ -36,6 +40,8 @@ use crate::{admin, downstream, metrics};
 pub struct Options {
     /// The provider file.
     pub provider: PathBuf,
+    /// The configuration file.
+    pub config: Option<PathBuf>,
     /// Where callers connect; port 0 for a free one.
     pub listen: SocketAddr,
     /// Where probes, metrics and the API are; port 0 for a free one.
@@ -72,6 +78,9 @@ pub enum AppError {
     /// No usable provider file.
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// No usable configuration file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// No usable trust store.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -95,12 +104,20 @@ pub enum AppError {
     },
 }
 
+impl From<SourceError> for AppError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Document(error) => error.into(),
+            SourceError::Config(error) => error.into(),
+        }
+    }
+}
+
 /// Everything that was checked, and nothing that was started.
 struct Checked {
     access: Access,
     gate: Gate,
-    document: Document,
-    view: Arc<View>,
+    sources: Sources,
     dialler_tls: Option<Arc<ClientConfig>>,
 }
 
@@ -124,41 +141,62 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     outcome
 }
 
+/// What [`check`] looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The provider file.
+    pub provider: &'a Path,
+    /// The configuration file.
+    pub config: Option<&'a Path>,
+    /// File with the callers' key.
+    pub caller_key: Option<&'a Path>,
+    /// Certificates that members may show.
+    pub trust_store: Option<&'a Path>,
+}
+
 /// What [`check`] found.
 #[derive(Debug)]
 pub struct Checkup {
     /// All there is to say about the provider file, if it could be read.
     pub reading: Option<Reading>,
+    /// What is set for whom, if both files are good and there is a configuration file.
+    pub effective: Option<(Settings, Arc<View>)>,
     /// What would keep [`serve`] from running.
-    pub outcome: Result<(), AppError>,
+    pub problems: Vec<AppError>,
 }
 
-/// Looks at a provider file without binding or dialling anything. The callers' key is checked if there is one.
-pub fn check(
-    provider: &Path,
-    caller_key_file: Option<&Path>,
-    trust_store: Option<&Path>,
-    mode: Mode,
-) -> Checkup {
-    let mut document = match open_document(provider, trust_store) {
-        Ok((document, _)) => document,
-        Err(error) => return Checkup { reading: None, outcome: Err(error) },
-    };
-    let loaded = document.load().map(drop).map_err(AppError::from);
-    let key = caller_key_file.map(|file| Access::load(Some(file), mode)).transpose();
-    Checkup {
-        reading: document.reading().cloned(),
-        outcome: loaded.and(key.map(drop).map_err(AppError::from)),
+/// Looks at files without binding or dialling anything. The callers' key is checked if there is one.
+pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
+    let mut checkup = Checkup { reading: None, effective: None, problems: Vec::new() };
+    let mut config = files.config.map(ConfigFile::new);
+    let settings = config.as_mut().and_then(ConfigFile::reload).transpose();
+    match open_document(files.provider, files.trust_store) {
+        Ok((mut document, _)) => {
+            let loaded = document.load();
+            checkup.reading = document.reading().cloned();
+            match (loaded, &settings) {
+                (Ok(view), Ok(_)) => {
+                    checkup.effective = config.map(|config| (config.settings().clone(), view))
+                }
+                (Ok(_), Err(_)) => {}
+                (Err(error), _) => checkup.problems.push(error.into()),
+            }
+        }
+        Err(error) => checkup.problems.push(error),
     }
+    checkup.problems.extend(settings.err().map(AppError::from));
+    let key = files.caller_key.map(|file| Access::load(Some(file), mode)).transpose();
+    checkup.problems.extend(key.err().map(AppError::from));
+    checkup
 }
 
 fn validate(options: &Options) -> Result<Checked, AppError> {
-    let (mut document, dialler_tls) = open_document(&options.provider, options.trust_store.as_deref())?;
+    let (document, dialler_tls) = open_document(&options.provider, options.trust_store.as_deref())?;
     let access = Access::load(options.caller_key_file.as_deref(), options.mode)?;
     let token = Token::load(options.admin_token_file.as_deref())?;
     let gate = Gate::new(token, options.mode, options.admin);
-    let view = document.load()?;
-    Ok(Checked { access, gate, document, view, dialler_tls })
+    let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new))?;
+    Ok(Checked { access, gate, sources, dialler_tls })
 }
 
 fn open_document(
@@ -175,7 +213,8 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
 }
 
 async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
-    let Checked { access, gate, document, view: first_view, dialler_tls } = checked;
+    let Checked { access, gate, sources, dialler_tls } = checked;
+    let first_view = sources.view();
     let listen = callers.local_addr().map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
@@ -187,11 +226,11 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
     let world = World::new(socket_events, Dialler::new(dialler_tls, control.clone()), recorder);
     let mut owner = tokio::spawn(Owner::new(world, Clock::start(), events, requests, published).run());
 
-    document.log_warnings();
+    sources.log_warnings();
     control.send(Request::View(Arc::clone(&first_view))).await;
     let _admin =
         admin::start(admin, control.clone(), scraper, gate).map_err(system("start the admin API"))?;
-    let follower = tokio::spawn(document::follow(document, first_view, control.clone()));
+    let follower = tokio::spawn(follow::follow(sources, first_view, control.clone()));
     let listener = listen_on(callers, access, view, control.clone()).map_err(system("listen for callers"))?;
     announce(listen, admin_address);
 

@@ -1,9 +1,7 @@
-//! The provider file: read, judged, and followed while the process runs.
+//! The provider file: read and judged.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
-use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +9,8 @@ use rcs_core::ids::NameBook;
 use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
 use rcs_core::provider::{self, Properties, Reading, Severity};
 use rcs_core::view::{AdminState, Link, Transport, View, ViewError};
-use tokio::time::{MissedTickBehavior, interval};
 
-use crate::control::{Control, Request};
-use crate::limits::FOLLOW_EVERY;
+use crate::file::Content;
 
 /// Whether members can be dialled with TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +34,6 @@ pub(crate) struct Document {
     seen: Option<Content>,
     /// All there is to say about that.
     reading: Option<Reading>,
-}
-
-/// What the file holds, or that it cannot be read.
-#[derive(Debug, PartialEq)]
-enum Content {
-    Text(Vec<u8>),
-    Unreadable(String),
 }
 
 /// Why a document cannot be used. Its text names every fault, with what to do; keys are never shown.
@@ -94,7 +83,7 @@ impl Document {
     /// # Errors
     /// [`DocumentError`]
     pub(crate) fn load(&mut self) -> Result<Arc<View>, DocumentError> {
-        let content = read(&self.path);
+        let content = Content::read(&self.path, PROVIDER_DOCUMENT_BYTES_MAX);
         self.take_in(content)
     }
 
@@ -111,8 +100,8 @@ impl Document {
     }
 
     /// Reads the file; `None` if it is what it was.
-    fn reload(&mut self) -> Option<Result<Arc<View>, DocumentError>> {
-        let content = read(&self.path);
+    pub(crate) fn reload(&mut self) -> Option<Result<Arc<View>, DocumentError>> {
+        let content = Content::read(&self.path, PROVIDER_DOCUMENT_BYTES_MAX);
         (self.seen.as_ref() != Some(&content)).then(|| self.take_in(content))
     }
 
@@ -167,51 +156,6 @@ impl Document {
     }
 }
 
-/// Looks at the file for ever, and hands each good change to the owner. A bad one changes nothing, and is told once.
-pub(crate) async fn follow(mut document: Document, mut current: Arc<View>, control: Control) {
-    let mut ticks = interval(FOLLOW_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let look = tokio::task::spawn_blocking(move || {
-            let outcome = document.reload();
-            (document, outcome)
-        });
-        // Only the end of the process takes the look away.
-        let Ok((back, outcome)) = look.await else { return };
-        document = back;
-        match outcome {
-            None => {}
-            Some(Err(error)) => tracing::error!("{error}\nnothing was changed"),
-            Some(Ok(view)) if view == current => {
-                tracing::info!("the provider file was written, and says the same as before");
-            }
-            Some(Ok(view)) => {
-                document.log_warnings();
-                current = view;
-                let (members, groups) = (current.members().len(), current.groups().len());
-                tracing::info!(members, groups, "the provider file changed, and is in force now");
-                control.send(Request::View(Arc::clone(&current))).await;
-            }
-        }
-    }
-}
-
-fn read(path: &Path) -> Content {
-    read_bounded(path).map_or_else(|error| Content::Unreadable(error.to_string()), Content::Text)
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // Reading a pipe would wait for ever.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let mut text = Vec::new();
-    // One byte more than allowed, so that the reader sees that it is too long.
-    File::open(path)?.take(PROVIDER_DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
-    Ok(text)
-}
-
 fn environment() -> Properties {
     let pair = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -221,6 +165,8 @@ fn environment() -> Properties {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn provider(port: u16, use_ssl: &str) -> String {

@@ -2,6 +2,7 @@
 //! the others checked when the crate is compiled. The bounds of the session protocol itself are those of
 //! [`rcs_proto::limits`].
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use rcs_proto::limits::{CHECK_EVERY, CHECK_MISSES_MAX, HANDSHAKE_DEADLINE, HOLD_OFF, STREAM_AHEAD_MAX};
@@ -25,6 +26,30 @@ pub const MEMBERS_PER_GROUP_MAX: usize = 64;
 /// Different names of members, and of groups, over the life of a process: ids are never given to another
 /// name.
 pub const NAMES_EVER_MAX: u32 = 65_536;
+
+// --- what an operator may set ---
+
+/// Bytes of a configuration file; a thousand groups with every key spelled out stay below it.
+pub const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// Faults told of one configuration file.
+pub const CONFIG_FAULTS_MAX: usize = 200;
+/// Deadlines that may be set. Calls are looked at once a [`TICK`], so less than a second would be luck; and nothing waits
+/// for more than a day.
+pub const DEADLINE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+/// Time in the queue that may be set: longer, and every caller has given up.
+pub const QUEUE_WAIT_RANGE: RangeInclusive<Duration> = TICK..=Duration::from_mins(10);
+/// Time between two probes or pings that may be set. More often would be load; an hour later is no probe any more.
+pub const PROBE_EVERY_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+/// Time of an ejection that may be set.
+pub const EJECTION_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+/// Age of sockets that may be set: a member's sockets are replaced one at a time, which takes seconds.
+pub const SOCKET_TTL_RANGE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_hours(30 * 24);
+/// Failures in a row that may be set: more is never.
+pub const EJECTION_FAILURES_RANGE: RangeInclusive<u32> = 1..=10_000;
+/// Slowness that may be set, in percent of the median: members of a group differ by less than half without being ill.
+pub const EJECTION_LATENCY_RANGE: RangeInclusive<u32> = 150..=100_000;
+/// New connections a second that may be set; with none nobody could call.
+pub const ACCEPTS_RANGE: RangeInclusive<u32> = 1..=100_000;
 
 // --- frames and calls ---
 

@@ -24,6 +24,8 @@ pub struct RouterSettings {
     pub caller_in_flight_max: usize,
     /// New connections of callers that are taken in a second; those beyond wait in the kernel's queue.
     pub accepts_per_second: u32,
+    /// Time between two pings of a caller's socket, which only keep middle boxes from closing it (P18); none: no pings.
+    pub caller_ping_every: Option<Duration>,
     /// Age at which a socket towards a member is replaced by a fresh one (M07); none: never.
     pub socket_ttl: Option<Duration>,
 }
@@ -100,6 +102,7 @@ impl Default for RouterSettings {
         Self {
             caller_in_flight_max: limits::CALLS_PER_SESSION_MAX,
             accepts_per_second: limits::ACCEPTS_PER_SECOND,
+            caller_ping_every: Some(limits::CALLER_PING_INTERVAL),
             socket_ttl: None,
         }
     }

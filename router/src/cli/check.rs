@@ -7,7 +7,7 @@ use rcs_core::provider::Severity;
 use rcs_core::provider::report::Report;
 
 use super::exit::Exit;
-use crate::app::{self, AppError, Mode};
+use crate::app::{self, AppError, Effective, Files, Mode};
 
 /// Say what a provider document means here, and everything that is wrong with it; nothing is bound or dialled.
 #[derive(Debug, Args)]
@@ -15,6 +15,9 @@ pub(super) struct Arguments {
     /// IDM's provisioner.openicf.connectorinfoprovider document.
     #[arg(long, value_name = "FILE")]
     provider: PathBuf,
+    /// The configuration file; what is in force with it is shown.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// File whose first line is the key that callers must have; checked too if it is given.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
@@ -28,25 +31,30 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
     let mode = if arguments.dev { Mode::Development } else { Mode::Production };
-    let (key_file, trust_store) = (arguments.caller_key_file.as_deref(), arguments.trust_store.as_deref());
-    let checkup = app::check(&arguments.provider, key_file, trust_store, mode);
+    let files = Files {
+        provider: &arguments.provider,
+        config: arguments.config.as_deref(),
+        caller_key: arguments.caller_key_file.as_deref(),
+        trust_store: arguments.trust_store.as_deref(),
+    };
+    let checkup = app::check(&files, mode);
     if let Some(reading) = &checkup.reading {
         print!("{}", Report(reading));
     }
-    match &checkup.outcome {
-        Ok(()) => Exit::Ok,
-        Err(error) => {
-            let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
-            match error {
-                AppError::Document(_) if shown > 0 => {
-                    eprintln!(
-                        "rcs-router: {} cannot be used: see the errors above",
-                        arguments.provider.display()
-                    );
-                }
-                _ => eprintln!("rcs-router: {error}"),
+    if let Some((settings, view)) = &checkup.effective {
+        print!("{}", Effective { settings, view });
+    }
+    for error in &checkup.problems {
+        let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
+        match error {
+            AppError::Document(_) if shown > 0 => {
+                eprintln!(
+                    "rcs-router: {} cannot be used: see the errors above",
+                    arguments.provider.display()
+                );
             }
-            Exit::from(error)
+            _ => eprintln!("rcs-router: {error}"),
         }
     }
+    checkup.problems.first().map_or(Exit::Ok, Exit::from)
 }

@@ -29,9 +29,11 @@ impl From<&AppError> for Exit {
     fn from(error: &AppError) -> Self {
         match error {
             AppError::Access(AccessError::NoKey) => Self::Usage,
-            AppError::Access(_) | AppError::Token(_) | AppError::Document(_) | AppError::Trust(_) => {
-                Self::BadData
-            }
+            AppError::Access(_)
+            | AppError::Token(_)
+            | AppError::Document(_)
+            | AppError::Config(_)
+            | AppError::Trust(_) => Self::BadData,
             AppError::Bind { .. } => Self::Unavailable,
             AppError::System { .. } => Self::Internal,
         }

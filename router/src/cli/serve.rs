@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     /// Keep the state here. Not in this version.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// More settings. Not in this version.
+    /// Settings of the router and its groups (TOML, see router.toml.example); changes of the file are followed.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Take well-known keys: callers get in with "changeit". Never in production.
@@ -49,15 +49,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Exit {
-    let later = [("--data-dir", arguments.data_dir.is_some()), ("--config", arguments.config.is_some())];
-    if let Some((option, _)) = later.into_iter().find(|(_, given)| *given) {
+    if arguments.data_dir.is_some() {
         eprintln!(
-            "rcs-router: {option} is not in this version. Leave it out: the state is in memory, and the provider file is followed."
+            "rcs-router: --data-dir is not in this version. Leave it out: the state is in memory, and the provider file is followed."
         );
         return Exit::Usage;
     }
     let options = Options {
         provider: arguments.provider,
+        config: arguments.config,
         listen: arguments.listen,
         admin: arguments.admin,
         caller_key_file: arguments.caller_key_file,

@@ -1,0 +1,256 @@
+//! The configuration file (TOML): what an operator may set beside IDM's document. Read as a whole, every fault told at once
+//! with its line; nothing of a file with a fault is used.
+
+mod keys;
+mod report;
+mod time;
+
+use std::path::{Path, PathBuf};
+
+use rcs_core::limits::{CONFIG_BYTES_MAX, CONFIG_FAULTS_MAX};
+use rcs_core::settings::{GroupSettings, Settings};
+use rcs_core::view::{View, is_usable_name};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use self::keys::{GROUP, Key, ROUTER, Value};
+pub use self::report::Effective;
+use crate::document::Faults;
+use crate::file::Content;
+
+/// The configuration file, and what is remembered of it.
+#[derive(Debug)]
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    /// What was there when it was last looked at, good or bad.
+    seen: Option<Content>,
+    /// What its last good version says.
+    settings: Settings,
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {path} cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It has faults.
+    #[error("the configuration file {path} cannot be used:\n{faults}")]
+    Faulty {
+        /// The file.
+        path: PathBuf,
+        /// Each fault with its line, its key, and what to do.
+        faults: Faults,
+    },
+}
+
+impl ConfigFile {
+    /// Names a file; nothing is read yet.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), seen: None, settings: Settings::default() }
+    }
+
+    /// What its last good version says.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Reads the file; `None` if it is what it was. A bad file leaves the settings as they are.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub(crate) fn reload(&mut self) -> Option<Result<(), ConfigError>> {
+        let content = Content::read(&self.path, CONFIG_BYTES_MAX);
+        if self.seen.as_ref() == Some(&content) {
+            return None;
+        }
+        let outcome = self.judge(&content);
+        self.seen = Some(content);
+        Some(outcome.map(|settings| self.settings = settings))
+    }
+
+    fn judge(&self, content: &Content) -> Result<Settings, ConfigError> {
+        let path = self.path.clone();
+        let text = match content {
+            Content::Unreadable(reason) => {
+                return Err(ConfigError::Unreadable { path, reason: reason.clone() });
+            }
+            Content::Text(text) => text,
+        };
+        parse(text).map_err(|faults| ConfigError::Faulty { path, faults: Faults(faults) })
+    }
+}
+
+/// Tables for groups that the view does not have: a slip of the pen, or a group to come.
+pub(crate) fn unknown_groups<'a>(settings: &'a Settings, view: &View) -> Vec<&'a str> {
+    settings.groups.keys().filter(|name| view.group_named(name).is_none()).map(String::as_str).collect()
+}
+
+/// Reads a text. Faults are in the order of their lines.
+fn parse(text: &[u8]) -> Result<Settings, Vec<String>> {
+    if text.len() > CONFIG_BYTES_MAX {
+        return Err(vec![format!(
+            "it is longer than {CONFIG_BYTES_MAX} bytes. Give it fewer groups or comments"
+        )]);
+    }
+    let Ok(text) = str::from_utf8(text) else {
+        return Err(vec!["it is not UTF-8 text. Save it as such".to_owned()]);
+    };
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader { text, faults: Vec::new() };
+    for error in errors {
+        let at = error.span().map_or(0, |span| span.start);
+        reader.fault(at, format!("not TOML: {}", error.message()));
+    }
+    // What is said of the rest of a file that is no TOML would be guesses.
+    let settings =
+        if reader.faults.is_empty() { reader.settings(root.get_ref()) } else { Settings::default() };
+    match reader.faults.is_empty() {
+        true => Ok(settings),
+        false => Err(reader.told()),
+    }
+}
+
+/// Walks over a parsed file and collects faults.
+struct Reader<'a> {
+    text: &'a str,
+    /// Where, and what.
+    faults: Vec<(usize, String)>,
+}
+
+type Entry<'a, 'b> = (&'b Spanned<std::borrow::Cow<'a, str>>, &'b Spanned<DeValue<'a>>);
+
+impl Reader<'_> {
+    fn settings(&mut self, root: &DeTable<'_>) -> Settings {
+        let mut settings = Settings::default();
+        // Groups inherit, so what they inherit comes first.
+        if let Some((_, defaults)) = root.iter().find(|(key, _)| key.get_ref() == "defaults") {
+            self.table("defaults", defaults, GROUP, &mut settings.defaults);
+            self.relations("defaults", defaults, &settings.defaults);
+        }
+        for (key, value) in root {
+            match key.get_ref().as_ref() {
+                "defaults" => {}
+                "router" => self.table("router", value, ROUTER, &mut settings.router),
+                "group" => self.groups(value, &mut settings),
+                other => self.fault(
+                    key.span().start,
+                    format!("{other}: there is no such table. Use [router], [defaults] or [group.NAME]"),
+                ),
+            }
+        }
+        settings
+    }
+
+    fn groups(&mut self, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
+        let Some(groups) = value.get_ref().as_table() else {
+            return self.fault(value.span().start, "group: it must be a table: [group.NAME]".to_owned());
+        };
+        for (name, value) in groups {
+            let path = format!("group.{}", name.get_ref());
+            if !is_usable_name(name.get_ref()) {
+                self.fault(name.span().start, format!("{path}: no group can have this name. Correct it"));
+            }
+            let mut group: GroupSettings = settings.defaults.clone();
+            self.table(&path, value, GROUP, &mut group);
+            self.relations(&path, value, &group);
+            settings.groups.insert(name.get_ref().to_string(), group);
+        }
+    }
+
+    fn table<S: Clone>(&mut self, path: &str, value: &Spanned<DeValue<'_>>, keys: &[Key<S>], into: &mut S) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.fault(value.span().start, format!("{path}: it must be a table: [{path}]"));
+        };
+        for entry in table {
+            self.entry(path, "", entry, keys, into);
+        }
+    }
+
+    /// One key; `within` is the table inside the table that it is in, with its dot.
+    fn entry<S: Clone>(
+        &mut self,
+        path: &str,
+        within: &str,
+        (key, value): Entry<'_, '_>,
+        keys: &[Key<S>],
+        into: &mut S,
+    ) {
+        let name = format!("{within}{}", key.get_ref());
+        let prefix = format!("{name}.");
+        if keys.iter().any(|key| key.name.starts_with(&prefix)) {
+            match value.get_ref().as_table() {
+                Some(table) => {
+                    for entry in table {
+                        self.entry(path, &prefix, entry, keys, into);
+                    }
+                }
+                None => self.fault(
+                    value.span().start,
+                    format!("{path}.{name}: it must be a table: {prefix}KEY = VALUE"),
+                ),
+            }
+            return;
+        }
+        let Some(known) = keys.iter().find(|key| key.name == name) else {
+            let like: Vec<&str> = keys.iter().map(|key| key.name).collect();
+            return self.fault(
+                key.span().start,
+                format!("{path}.{name}: there is no such key. It may have: {}", like.join(", ")),
+            );
+        };
+        if !known.set(into, plain(value.get_ref())) {
+            let at = value.span();
+            let given = self.text.get(at.clone()).unwrap_or_default();
+            let given: String = given.chars().take(40).collect();
+            let form = match known.is_time() {
+                true => format!("; a time is {}", time::FORM),
+                false => String::new(),
+            };
+            self.fault(
+                at.start,
+                format!("{path}.{name}: {given} will not do. Give it {}{form}", known.choice()),
+            );
+        }
+    }
+
+    fn relations(&mut self, path: &str, value: &Spanned<DeValue<'_>>, group: &GroupSettings) {
+        if group.ejection.base > group.ejection.cap {
+            self.fault(
+                value.span().start,
+                format!("{path}.ejection: base is more than cap. Lower base or raise cap"),
+            );
+        }
+    }
+
+    fn fault(&mut self, at: usize, what: String) {
+        if self.faults.len() < CONFIG_FAULTS_MAX {
+            self.faults.push((at, what));
+        }
+    }
+
+    fn told(mut self) -> Vec<String> {
+        self.faults.sort();
+        let line = |at: usize| self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+        self.faults.iter().map(|(at, what)| format!("line {}: {what}.", line(*at))).collect()
+    }
+}
+
+/// The value as the keys know it. Numbers with signs, fractions or other bases are none.
+fn plain<'a>(value: &'a DeValue<'_>) -> Value<'a> {
+    match value {
+        DeValue::String(text) => Value::Text(text),
+        DeValue::Integer(number) if number.radix() == 10 => {
+            number.as_str().parse().map_or(Value::Other, Value::Integer)
+        }
+        _ => Value::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

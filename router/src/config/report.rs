@@ -1,0 +1,61 @@
+//! Shows what is in force, for `rcs-router check`.
+
+use std::fmt::{self, Display, Formatter};
+
+use rcs_core::settings::{GroupSettings, RouterSettings, Settings};
+use rcs_core::view::View;
+
+use super::keys::{GROUP, Key, ROUTER};
+use super::unknown_groups;
+
+/// The settings in force: each group's, groups with the same ones together. What differs from the default has a star.
+pub struct Effective<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The groups.
+    pub view: &'a View,
+}
+
+impl Display for Effective<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { settings, view } = self;
+        writeln!(f, "Settings of the router (* differs from the default)")?;
+        show(f, ROUTER, &settings.router, &RouterSettings::default())?;
+        for (group, names) in self.alike() {
+            writeln!(f, "Settings of {}", names.join(", "))?;
+            show(f, GROUP, group, &GroupSettings::default())?;
+        }
+        for name in unknown_groups(settings, view) {
+            writeln!(
+                f,
+                "Warning: there are settings for the group {name:?}, and the provider document has none of this name."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Effective<'a> {
+    fn alike(&self) -> Vec<(&'a GroupSettings, Vec<&'a str>)> {
+        let mut kinds: Vec<(&GroupSettings, Vec<&str>)> = Vec::new();
+        for group in self.view.groups() {
+            let settings = self.settings.group(&group.name);
+            match kinds.iter_mut().find(|(of, _)| *of == settings) {
+                Some((_, names)) => names.push(&group.name),
+                None => kinds.push((settings, vec![&group.name])),
+            }
+        }
+        kinds
+    }
+}
+
+fn show<S: Clone>(f: &mut Formatter<'_>, keys: &[Key<S>], now: &S, default: &S) -> fmt::Result {
+    for key in keys {
+        let (value, default) = (key.shown(now), key.shown(default));
+        match value == default {
+            true => writeln!(f, "    {} = {value}", key.name)?,
+            false => writeln!(f, "  * {} = {value}    (default {default}): {}", key.name, key.about)?,
+        }
+    }
+    Ok(())
+}

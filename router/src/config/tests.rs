@@ -1,0 +1,198 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rcs_core::settings::{Deadlines, RouterSettings, StreamEnd};
+
+use super::*;
+
+fn settings(text: &str) -> Settings {
+    parse(text.as_bytes()).unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
+fn repository(file: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    fs::read_to_string(root.join(file)).unwrap()
+}
+
+#[test]
+fn an_empty_file_says_the_defaults() {
+    assert_eq!(settings(""), Settings::default());
+    assert_eq!(settings("[router]\n[defaults]\n[group]\n"), Settings::default());
+}
+
+#[test]
+fn a_group_inherits_what_it_does_not_say_wherever_the_defaults_stand() {
+    let settings = settings(
+        r#"
+        [group.hr]
+        deadlines.read = "5s"
+        ejection = { failures = "off" }
+        [group."Human Resources"]
+        stream_end = "as_it_came"
+        test_every = "off"
+        [defaults]
+        deadlines.login = "3s"
+        queue_max = 0
+        [router]
+        socket_ttl = "1h"
+        caller_ping_every = "off"
+        "#,
+    );
+    let login = Duration::from_secs(3);
+    assert_eq!((settings.defaults.deadlines.login, settings.defaults.queue_max), (login, 0));
+    let hr = settings.group("hr");
+    let read = Duration::from_secs(5);
+    assert_eq!(hr.deadlines, Deadlines { login, read, ..Deadlines::default() });
+    assert_eq!((hr.ejection.failures, hr.queue_max, hr.stream_end), (0, 0, StreamEnd::AsLearned));
+    let other = settings.group("Human Resources");
+    assert_eq!((other.test_every, other.stream_end), (None, StreamEnd::AsItCame));
+    assert_eq!(other.deadlines, settings.defaults.deadlines);
+    let hour = Some(Duration::from_secs(3600));
+    assert_eq!(
+        settings.router,
+        RouterSettings { socket_ttl: hour, caller_ping_every: None, ..RouterSettings::default() }
+    );
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_line_its_key_and_what_to_do() {
+    let faults = parse(
+        br#"
+[router]
+accepts_per_second = 0
+[defaults]
+deadlines.read = "5 minutes"
+deadlines = "long"
+[group.hr]
+deadlines.read = 5
+deadlines.reed = "5s"
+queue_max = -1
+in_flight_max = 0x10
+retry_percent = 101
+stream_end = "as_it_was"
+test_every = "0s"
+ejection = { base = "2m", cap = "1m" }
+[group."a/b"]
+[groups.hr]
+"#,
+    )
+    .unwrap_err();
+    assert!(
+        faults[0].contains("line 6") && faults[0].contains("not TOML"),
+        "a table twice is no TOML: {faults:?}"
+    );
+
+    let faults = parse(
+        br#"
+[router]
+accepts_per_second = 0
+[defaults]
+deadlines.read = "5 minutes"
+[group.hr]
+deadlines.read = 5
+deadlines.reed = "5s"
+queue_max = -1
+in_flight_max = 0x10
+retry_percent = 101
+stream_end = "as_it_was"
+test_every = "0s"
+ejection = { base = "2m", cap = "1m" }
+[group."a/b"]
+[group.csv]
+ejection = 5
+[groups.hr]
+"#,
+    )
+    .unwrap_err();
+    let expected = [
+        "line 3: router.accepts_per_second: 0 will not do. Give it 1 to 100000.",
+        "line 5: defaults.deadlines.read: \"5 minutes\" will not do. Give it \"1s\" to \"1d\"; a time is a whole number",
+        "line 6: group.hr.ejection: base is more than cap",
+        "line 7: group.hr.deadlines.read: 5 will not do",
+        "line 8: group.hr.deadlines.reed: there is no such key. It may have: deadlines.login, deadlines.read",
+        "line 9: group.hr.queue_max: -1 will not do. Give it 0 to 65536.",
+        "line 10: group.hr.in_flight_max: 0x10 will not do",
+        "line 11: group.hr.retry_percent: 101 will not do. Give it 0 to 100.",
+        "line 12: group.hr.stream_end: \"as_it_was\" will not do. Give it \"as_learned\" or \"as_it_came\".",
+        "line 13: group.hr.test_every: \"0s\" will not do. Give it \"1s\" to \"1h\", or \"off\"",
+        "line 15: group.a/b: no group can have this name",
+        "line 17: group.csv.ejection: it must be a table",
+        "line 18: groups: there is no such table. Use [router], [defaults] or [group.NAME].",
+    ];
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.starts_with(expected), "{fault}\n{expected}");
+    }
+}
+
+#[test]
+fn files_that_are_no_text_are_told_so() {
+    for (bytes, reason) in [
+        (b"a = \xFF".to_vec(), "not UTF-8"),
+        (b"[router".to_vec(), "line 1: not TOML"),
+        (vec![b'#'; CONFIG_BYTES_MAX + 1], "longer than"),
+    ] {
+        let faults = parse(&bytes).unwrap_err();
+        assert!(faults[0].contains(reason), "{faults:?}");
+    }
+    let many: String = (0..1_000).map(|n| format!("k{n} = 1\n")).collect();
+    assert_eq!(parse(many.as_bytes()).unwrap_err().len(), CONFIG_FAULTS_MAX);
+}
+
+#[test]
+fn a_bad_file_leaves_what_the_good_one_said_and_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("router.toml");
+    let mut file = ConfigFile::new(&path);
+    assert!(matches!(file.reload(), Some(Err(ConfigError::Unreadable { .. }))));
+    assert!(file.reload().is_none());
+    fs::write(&path, "[defaults]\nqueue_max = 7").unwrap();
+    file.reload().unwrap().unwrap();
+    fs::write(&path, "[defaults]\nqueue_max = 7.5").unwrap();
+    let error = file.reload().unwrap().unwrap_err().to_string();
+    assert!(error.contains("router.toml cannot be used") && error.contains("line 2"), "{error}");
+    assert!(file.reload().is_none());
+    assert_eq!(file.settings().defaults.queue_max, 7);
+}
+
+/// The example has every key with its default, in the words of the tables.
+#[test]
+fn the_example_file_says_the_defaults_of_every_key() {
+    let example = repository("router/router.toml.example");
+    assert_eq!(settings(&example), Settings::default());
+    let mut wanted = String::from("[router]\n");
+    rows(&mut wanted, ROUTER, &RouterSettings::default());
+    wanted.push_str("[defaults]\n");
+    rows(&mut wanted, GROUP, &GroupSettings::default());
+    let keys = |text: &str| -> Vec<String> {
+        let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("##");
+        text.lines().filter(said).map(str::to_owned).collect()
+    };
+    assert_eq!(keys(&example), keys(&wanted), "wanted:\n{wanted}");
+}
+
+fn rows<S: Clone>(text: &mut String, keys: &[Key<S>], default: &S) {
+    for key in keys {
+        writeln!(text, "# {}: {}\n{} = {}\n", key.about, key.choice(), key.name, key.shown(default)).unwrap();
+    }
+}
+
+#[test]
+fn the_readme_has_a_row_for_every_key() {
+    let readme = repository("README.md");
+    let row = |name: &str, default: String, choice: String, about: &str| {
+        format!("| `{name}` | {default} | {choice} | {about} |\n").replace('"', "")
+    };
+    let router = RouterSettings::default();
+    let group = GroupSettings::default();
+    let rows: String = ROUTER
+        .iter()
+        .map(|key| row(key.name, key.shown(&router), key.choice(), key.about))
+        .chain(GROUP.iter().map(|key| row(key.name, key.shown(&group), key.choice(), key.about)))
+        .collect();
+    for row in rows.lines() {
+        assert!(readme.contains(row), "README.md lacks\n{row}\nof\n{rows}");
+    }
+}

@@ -1,0 +1,123 @@
+//! What the operator says, from both files, as one view; followed while the process runs.
+
+use std::sync::Arc;
+
+use rcs_core::settings::Settings;
+use rcs_core::view::View;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::{ConfigError, ConfigFile, unknown_groups};
+use crate::control::{Control, Request};
+use crate::document::{Document, DocumentError};
+use crate::limits::FOLLOW_EVERY;
+
+/// The provider file, and the configuration file if there is one.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    document: Document,
+    config: Option<ConfigFile>,
+    /// What the last good provider file says.
+    provided: Arc<View>,
+}
+
+/// What a look at the files found: nothing where a file is as it was.
+struct Look {
+    document: Option<Result<(), DocumentError>>,
+    config: Option<Result<(), ConfigError>>,
+}
+
+/// Why the files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// The provider file.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl Sources {
+    /// Takes both files as they were read.
+    ///
+    /// # Errors
+    /// [`SourceError`], of the provider file first.
+    pub(crate) fn load(mut document: Document, mut config: Option<ConfigFile>) -> Result<Self, SourceError> {
+        let provided = document.load()?;
+        config.as_mut().and_then(ConfigFile::reload).transpose()?;
+        Ok(Self { document, config, provided })
+    }
+
+    /// What both say together.
+    pub(crate) fn view(&self) -> Arc<View> {
+        match &self.config {
+            Some(config) => Arc::new(self.provided.as_ref().clone().with_settings(config.settings())),
+            None => Arc::clone(&self.provided),
+        }
+    }
+
+    /// The settings in force, if there is a file with them.
+    pub(crate) fn settings(&self) -> Option<&Settings> {
+        self.config.as_ref().map(ConfigFile::settings)
+    }
+
+    /// Puts what is worth a warning into the log.
+    pub(crate) fn log_warnings(&self) {
+        self.document.log_warnings();
+        for name in self.settings().into_iter().flat_map(|settings| unknown_groups(settings, &self.provided))
+        {
+            tracing::warn!(
+                group = name,
+                "configuration file: the provider file has no group of this name; its settings wait for one"
+            );
+        }
+    }
+
+    /// Looks at both files. Of a bad one the last good version stays in force.
+    fn look(&mut self) -> Look {
+        let document = self.document.reload().map(|read| read.map(|view| self.provided = view));
+        Look { document, config: self.config.as_mut().and_then(ConfigFile::reload) }
+    }
+}
+
+/// Looks at the files for ever, and hands each good change to the owner as one view. A bad one changes nothing, and is told
+/// once.
+pub(crate) async fn follow(mut sources: Sources, mut current: Arc<View>, control: Control) {
+    let mut ticks = interval(FOLLOW_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let look = tokio::task::spawn_blocking(move || {
+            let look = sources.look();
+            (sources, look)
+        });
+        // Only the end of the process takes the look away.
+        let Ok((back, look)) = look.await else { return };
+        sources = back;
+        let written = [tell("provider", look.document), tell("configuration", look.config)];
+        let Some(file) = written.into_iter().flatten().reduce(|_, _| "provider and the configuration") else {
+            continue;
+        };
+        let view = sources.view();
+        if view == current {
+            tracing::info!("the {file} file was written, and says the same as before");
+            continue;
+        }
+        sources.log_warnings();
+        current = view;
+        let (members, groups) = (current.members().len(), current.groups().len());
+        tracing::info!(members, groups, "the {file} file changed, and is in force now");
+        control.send(Request::View(Arc::clone(&current))).await;
+    }
+}
+
+/// Tells of a bad file; answers the name of one that was written and is good.
+fn tell<E: std::fmt::Display>(file: &'static str, look: Option<Result<(), E>>) -> Option<&'static str> {
+    match look? {
+        Ok(()) => Some(file),
+        Err(error) => {
+            tracing::error!("{error}\nnothing was changed");
+            None
+        }
+    }
+}
