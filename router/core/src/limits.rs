@@ -153,7 +153,7 @@ pub const PROBE_FALL: u32 = 2;
 /// Equal probe results in a row that bring it back.
 pub const PROBE_RISE: u32 = 2;
 /// Time between two session checks towards a member; also how long each may take.
-pub const CHECK_PROBE_EVERY: Duration = Duration::from_secs(4);
+pub const CHECK_PROBE_EVERY: Duration = Duration::from_secs(3);
 /// Time between two `test` probes of a member, over all its connectors in use.
 pub const TEST_PROBE_EVERY: Duration = Duration::from_secs(5);
 /// Time a `test` probe may take.
@@ -260,7 +260,8 @@ const _: () = {
         "P6: a frozen member leaves within its time"
     );
     assert!(
-        CHECK_PROBE_EVERY.as_millis() * PROBE_FALL as u128 <= FROZEN_MEMBER_OUT_MAX.as_millis(),
+        (CHECK_PROBE_EVERY.as_millis() + TICK.as_millis()) * (PROBE_FALL as u128 + 1)
+            <= FROZEN_MEMBER_OUT_MAX.as_millis(),
         "P6: a hung framework leaves within its time"
     );
     assert!(HOLD_DOWN_BASE.as_millis() <= HOLD_DOWN_CAP.as_millis());

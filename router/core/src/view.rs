@@ -56,8 +56,8 @@ pub struct MemberSpec {
     /// Sockets to keep open, 1 to [`SOCKETS_PER_SESSION_MAX`]; for [`Link::Accept`] the RCS decides, and this
     /// is not used.
     pub sockets: u8,
-    /// Time between two pings of each socket.
-    pub ping_interval: Duration,
+    /// Time between two pings of each socket; none: no pings.
+    pub ping_interval: Option<Duration>,
     /// Whether the document wants it.
     pub admin: AdminState,
 }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod callers;
+mod config;
 mod demo;
 mod ending;
 mod follow;

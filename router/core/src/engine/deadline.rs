@@ -1,4 +1,4 @@
-//! How long a call may take (P1): as its caller says in the facade key, else by its operation.
+//! How long a call may take (P1): as its caller says in the facade key, else by its group's settings and its operation.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rcs_proto::time::Moment;
 
 use super::affinity::Facade;
 use super::{CallKey, Engine, Io};
-use crate::limits;
+use crate::settings::Deadlines;
 use crate::verdict::Fault;
 
 /// When a call is given up.
@@ -20,7 +20,7 @@ pub struct Deadline {
 
 impl Deadline {
     /// The deadline of a call that arrives now.
-    pub(super) fn of(operation: Operation, facade: &Facade, now: Moment) -> Self {
+    pub(super) fn of(operation: Operation, facade: &Facade, set: &Deadlines, now: Moment) -> Self {
         let asked = facade.timeout(match operation {
             Operation::LatestSyncToken => Operation::Sync,
             other => other,
@@ -29,7 +29,7 @@ impl Deadline {
             // The caller gives up by itself then, and tells nobody (WIRE 5.1).
             return Self { at: Some(now + asked), idle: None };
         }
-        let (whole, idle) = allowance(operation);
+        let (whole, idle) = allowance(operation, set);
         Self { at: whole.or(idle).map(|time| now + time), idle }
     }
 
@@ -46,19 +46,19 @@ impl Deadline {
 }
 
 /// For the whole call, or between two frames of its answer.
-fn allowance(operation: Operation) -> (Option<Duration>, Option<Duration>) {
+fn allowance(operation: Operation, set: &Deadlines) -> (Option<Duration>, Option<Duration>) {
     use Operation as Op;
     match operation {
         // Somebody waits at a login page (J06, J08).
-        Op::Authenticate => (Some(limits::LOGIN_DEADLINE), None),
+        Op::Authenticate => (Some(set.login), None),
         Op::Get | Op::ResolveUsername | Op::Schema | Op::LatestSyncToken | Op::Test | Op::Validate => {
-            (Some(limits::READ_DEADLINE), None)
+            (Some(set.read), None)
         }
-        Op::Create | Op::Delete | Op::Update => (Some(limits::CHANGE_DEADLINE), None),
+        Op::Create | Op::Delete | Op::Update => (Some(set.change), None),
         Op::ScriptOnConnector | Op::ScriptOnResource | Op::Unknown | Op::ConfigurationChange => {
-            (Some(limits::SCRIPT_DEADLINE), None)
+            (Some(set.script), None)
         }
-        Op::Search | Op::Sync | Op::Batch => (None, Some(limits::STREAM_IDLE_DEADLINE)),
+        Op::Search | Op::Sync | Op::Batch => (None, Some(set.stream_idle)),
         Op::ConnectorEventSubscription | Op::SyncEventSubscription => (None, None),
     }
 }

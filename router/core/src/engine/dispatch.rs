@@ -61,6 +61,7 @@ impl Engine {
                 return self.refuse(caller, socket, end, kind, group, io);
             }
         };
+        let deadlines = self.view.group(group).map(|group| group.settings.deadlines).unwrap_or_default();
         let Some(downstream) = self.downstreams.get_mut(caller) else { return };
         let facade = downstream.facades.remember(head);
         let pages = downstream.pages_of(head, facade.digest);
@@ -82,7 +83,7 @@ impl Engine {
             waiting: None,
             tried: MemberSet::new(),
             attempts: Default::default(),
-            deadline: Deadline::of(operation, &facade, now),
+            deadline: Deadline::of(operation, &facade, &deadlines, now),
             answer: Progress::Nothing,
             since: now,
         });

@@ -73,7 +73,7 @@ impl Engine {
         caller.session.join(socket, now);
         caller.left_at = None;
         let place = Place::Caller(key);
-        self.sockets.insert(socket, Socket::new(place, limits::CALLER_PING_INTERVAL, now));
+        self.sockets.insert(socket, Socket::new(place, None, now));
     }
 
     /// Forgets the caller that left first, so that another finds a place; answers whether there was one.

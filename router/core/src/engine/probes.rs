@@ -9,6 +9,7 @@ use prost::Message;
 use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::frames;
 use rcs_proto::messages::{ConnectorKey, OperationRequest, TestOpRequest};
+use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
 use super::affinity::Facade;
@@ -108,8 +109,28 @@ impl Engine {
         self.send_probe(member, now, io);
     }
 
+    /// After a change of the view: how often each member is tested.
+    pub(super) fn set_test_intervals(&mut self, now: Moment) {
+        for state in self.members.values_mut() {
+            state.test_every = None;
+        }
+        for group in self.view.groups() {
+            for member in &group.members {
+                if let (Some(every), Some(state)) = (group.settings.test_every, self.members.get_mut(member))
+                {
+                    state.test_every = Some(state.test_every.map_or(every, |other| other.min(every)));
+                }
+            }
+        }
+        for state in self.members.values_mut() {
+            let every = state.test_every.unwrap_or(limits::TEST_PROBE_EVERY);
+            state.probes.next_at = state.probes.next_at.min(now + every);
+        }
+    }
+
     fn facades_in_use(&self, member: MemberId, now: Moment) -> Vec<Arc<Facade>> {
-        let groups = self.view.groups_of(member).filter_map(|group| self.groups.get(&group.id));
+        let tested = self.view.groups_of(member).filter(|group| group.settings.test_every.is_some());
+        let groups = tested.filter_map(|group| self.groups.get(&group.id));
         let mut facades: Vec<Arc<Facade>> = Vec::new();
         for facade in groups.flat_map(|group| group.facades.in_use(now)) {
             if !facades.iter().any(|known| known.digest == facade.digest) {
@@ -128,7 +149,7 @@ impl Engine {
         let facades = self.facades_in_use(member, now);
         let Some(state) = self.members.get_mut(&member) else { return };
         let probes = &mut state.probes;
-        probes.next_at = now + limits::TEST_PROBE_EVERY;
+        probes.next_at = now + state.test_every.unwrap_or(limits::TEST_PROBE_EVERY);
         let facade = match probes.warm_up.pop() {
             Some(facade) => facade,
             None if facades.is_empty() => return state.health.test_unknown(),
@@ -207,6 +228,29 @@ impl Engine {
         }
         self.send_probe(member, now, io);
         self.review(member, now, io);
+    }
+
+    /// A member whose pings are off, and whose session checks are not answered: its sockets are closed if nothing moves on them,
+    /// as those of one that answers no ping. Calls that it holds would wait for their deadlines.
+    pub(super) fn end_silent(&mut self, session: UpstreamKey, now: Moment, io: &mut impl Io) {
+        let Some(upstream) = self.upstreams.get(session) else { return };
+        let Some(state) = self.members.get(&upstream.member) else { return };
+        if state.member.spec.ping_interval.is_some() {
+            return;
+        }
+        let failing = state.health.unfit(now) == Some(Unfit::ChecksUnanswered);
+        let sockets: Vec<SocketId> = upstream.session.sockets().collect();
+        let mut moving = false;
+        for id in &sockets {
+            if let Some(socket) = self.sockets.get_mut(id) {
+                moving |= socket.is_moving(io.moved(*id), io.backlog_bytes(*id));
+            }
+        }
+        if failing && !moving {
+            for socket in sockets {
+                self.disconnect(socket, "it answers no session check, and pings are off", now, io);
+            }
+        }
     }
 
     /// A session check was answered, or the next one is due and the last was not.

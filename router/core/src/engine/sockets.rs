@@ -19,8 +19,8 @@ use crate::limits;
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) place: Place,
-    /// Time between two pings.
-    ping_every: Duration,
+    /// Time between two pings of a member's socket, none if they are off. For callers the view says it.
+    ping_every: Option<Duration>,
     pinged_at: Moment,
     /// Pings since the last sign of life.
     unanswered: u32,
@@ -41,13 +41,13 @@ pub(super) enum Place {
 
 impl Socket {
     /// A socket that was pinged just now, as it were.
-    pub(super) fn new(place: Place, ping_every: Duration, now: Moment) -> Self {
+    pub(super) fn new(place: Place, ping_every: Option<Duration>, now: Moment) -> Self {
         Self { place, ping_every, pinged_at: now, unanswered: 0, moved: Moved::default() }
     }
 
     /// Whether bytes moved since the last look that only a living peer can have moved: a long message may take longer than
     /// a pong behind it. What the kernel takes into an empty queue says nothing of the peer.
-    fn is_moving(&mut self, moved: Moved, backlog: usize) -> bool {
+    pub(super) fn is_moving(&mut self, moved: Moved, backlog: usize) -> bool {
         let before = std::mem::replace(&mut self.moved, moved);
         moved.received != before.received || backlog > 0 && moved.written != before.written
     }
@@ -75,7 +75,7 @@ impl Engine {
 
     pub(super) fn greet(&mut self, socket: SocketId, handshake: Handshake, peer: Peer, now: Moment) {
         let place = Place::Greeting(handshake, peer);
-        let before = self.sockets.insert(socket, Socket::new(place, limits::CALLER_PING_INTERVAL, now));
+        let before = self.sockets.insert(socket, Socket::new(place, None, now));
         assert!(before.is_none(), "{socket} was opened twice");
         self.timers.set(now + wire_limits::HANDSHAKE_DEADLINE, Timer::Handshake(socket));
     }
@@ -215,8 +215,14 @@ impl Engine {
     /// callers the ping only keeps middle boxes from closing an idle socket, for a 1.8.0 dialler would not come back (WIRE 7.5).
     pub(super) fn send_pings(&mut self, now: Moment, io: &mut impl Io) {
         let mut silent = Vec::new();
+        let callers = self.view.router().caller_ping_every;
         for (id, socket) in &mut self.sockets {
-            let is_due = now.since(socket.pinged_at) >= socket.ping_every;
+            let every = match socket.place {
+                Place::Caller(_) => callers,
+                Place::Member { .. } => socket.ping_every,
+                Place::Greeting(..) => None,
+            };
+            let is_due = every.is_some_and(|every| now.since(socket.pinged_at) >= every);
             if is_due && socket.is_moving(io.moved(*id), io.backlog_bytes(*id)) {
                 socket.unanswered = 0;
             }

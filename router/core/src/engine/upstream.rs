@@ -57,6 +57,8 @@ pub(super) struct MemberState {
     pub(super) linked: bool,
     pub(super) health: Health,
     pub(super) probes: ProbePlan,
+    /// Time between two `test`s: the shortest of its groups; none if they want none.
+    pub(super) test_every: Option<Duration>,
     /// What follows from the two: who gets calls, and what the operator was told last.
     pub(super) standing: Standing,
     /// Whether it left the document: no new calls, gone with its last one.
@@ -97,6 +99,7 @@ impl MemberState {
             linked: false,
             health: Health::default(),
             probes: ProbePlan::default(),
+            test_every: None,
             standing: Standing::default(),
             leaving: false,
             infos: None,
@@ -152,6 +155,7 @@ impl Engine {
                 self.add_member(member, io);
             }
         }
+        self.set_test_intervals(now);
         self.rebuild_pickers();
         self.refresh_infos();
         self.answer_waiting_infos(io);
@@ -179,6 +183,7 @@ impl Engine {
         if let Some(member) = view.member(member) {
             self.add_member(member, io);
         }
+        self.set_test_intervals(now);
         self.rebuild_pickers();
         self.refresh_infos();
     }
@@ -334,6 +339,7 @@ impl Engine {
         io.send(socket, frame);
         if missed {
             self.on_check_result(member, Finding::Bad, now, io);
+            self.end_silent(key, now, io);
         }
     }
 

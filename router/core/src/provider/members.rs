@@ -112,7 +112,8 @@ impl Members {
         let Some(name) = name else { return };
         reader.report(entry.path(), Problem::ClientMode(name.clone()));
         let sockets = SOCKETS_PER_MEMBER_DEFAULT;
-        let spec = MemberSpec { name, link: Link::Accept, sockets, ping_interval: PING_INTERVAL, admin };
+        let spec =
+            MemberSpec { name, link: Link::Accept, sockets, ping_interval: Some(PING_INTERVAL), admin };
         self.entries.push(MemberEntry { path: entry.path().to_owned(), display_name, spec });
     }
 
@@ -231,13 +232,12 @@ fn sockets(reader: &mut Reader<'_>, entry: &Object<'_>) -> u8 {
 }
 
 /// The document can make pings more frequent than ours, never rarer, or a frozen member would be found too
-/// late (P6).
-fn ping_interval(reader: &mut Reader<'_>, entry: &Object<'_>) -> Duration {
+/// late (P6). 0 turns them off: session checks find it then.
+fn ping_interval(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<Duration> {
     match reader.number(entry, "pingPongInterval", 0, INTERVAL_MAX_S) {
-        Field::Given(seconds) if seconds > 0 => {
-            Duration::from_secs(seconds).clamp(PING_INTERVAL_MIN, PING_INTERVAL)
-        }
-        _ => PING_INTERVAL,
+        Field::Given(0) => None,
+        Field::Given(seconds) => Some(Duration::from_secs(seconds).clamp(PING_INTERVAL_MIN, PING_INTERVAL)),
+        _ => Some(PING_INTERVAL),
     }
 }
 

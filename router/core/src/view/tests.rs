@@ -12,7 +12,7 @@ fn member(name: &str) -> MemberSpec {
             key: Secret::new("hidden-key".to_owned()),
         }),
         sockets: 2,
-        ping_interval: Duration::from_secs(2),
+        ping_interval: Some(Duration::from_secs(2)),
         admin: AdminState::Enabled,
     }
 }

@@ -10,5 +10,6 @@ mod probes;
 mod random;
 mod routing;
 mod sessions;
+mod settings;
 mod streams;
 mod world;

@@ -78,6 +78,11 @@ pub(super) struct World {
     pub(super) frozen: Vec<usize>,
     /// Members whose resource is down.
     pub(super) sick: Vec<usize>,
+    /// `test`s that were answered, and pings that were sent.
+    pub(super) tests_answered: usize,
+    pub(super) pings: usize,
+    /// What the document says of its members' pings.
+    pub(super) ping_interval: Option<Duration>,
     /// Counts the starts of each member: a restarted one is another session.
     starts: Vec<u32>,
 }
@@ -119,6 +124,9 @@ impl World {
             members: vec![Vec::new(); count],
             frozen: Vec::new(),
             sick: Vec::new(),
+            tests_answered: 0,
+            pings: 0,
+            ping_interval: Some(crate::limits::PING_INTERVAL),
             starts: vec![0; count],
         };
         let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
@@ -148,7 +156,7 @@ impl World {
                 key: Secret::new("key".into()),
             }),
             sockets: 2,
-            ping_interval: crate::limits::PING_INTERVAL,
+            ping_interval: self.ping_interval,
             admin: AdminState::Enabled,
         });
         let groups = groups.into_iter().map(|(name, policy, members)| GroupSpec {
@@ -190,6 +198,7 @@ impl World {
             self.now = self.now.max(at);
             self.apply(Event::Wake);
             for socket in std::mem::take(&mut self.io.pinged) {
+                self.pings += 1;
                 let frozen = self.frozen.iter().any(|member| self.members[*member].contains(&socket));
                 if !frozen {
                     self.apply(Event::Pong { socket });
@@ -213,6 +222,7 @@ impl World {
                 let kept = others.iter().map(|envelope| envelope.frame().clone());
                 self.io.sent.entry(socket).or_default().extend(kept);
                 for probe in probes {
+                    self.tests_answered += usize::from(matches!(probe.kind, Kind::Operation(_)));
                     let answer = self.probe_answer(index, &probe);
                     self.feed(socket, answer);
                 }
