@@ -222,6 +222,10 @@ impl Decoder {
     fn take_payload(&mut self, frame: FrameHead) -> Option<Bytes> {
         let len = usize::try_from(frame.left).ok().filter(|len| *len <= self.buffer.len())?;
         let mut payload = self.buffer.split_to(len);
+        if len > limits::READ_BYTES_MAX {
+            // The rest would hold on to the payload's memory, and read into it again: an idle socket keeps little.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
         if let Some(mask) = frame.mask {
             apply_mask(&mut payload, mask);
         }

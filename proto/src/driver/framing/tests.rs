@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::protocol::{
 
 use super::decode::Violation;
 use super::*;
-use crate::driver::limits::OVERSIZE_HEAD_BYTES;
+use crate::driver::limits::{OVERSIZE_HEAD_BYTES, READ_BYTES_MAX};
 
 const LIMITS: Limits = Limits { message: 5000, hard: 20_000 };
 
@@ -133,6 +133,30 @@ fn a_length_field_alone_makes_no_memory() {
         space.extend_from_slice(&vec![0; piece]);
         arrived += piece;
         assert_eq!(decoder.decode(), Ok(None));
+    }
+}
+
+/// OPENICF-3538: an idle socket must not keep the memory of the largest message that it ever carried.
+#[test]
+fn a_large_message_leaves_no_memory_behind() {
+    let mut decoder = Decoder::new(Role::Client, Limits::default(), Bytes::new());
+    for _ in 0..2 {
+        let message = [&[0x82, 127, 0, 0, 0, 0, 0, 0x40, 0, 0][..], &vec![7; 4 << 20], &[0x8a, 0]].concat();
+        let mut rest = &message[..];
+        let mut found = Vec::new();
+        while !rest.is_empty() {
+            let space = decoder.space();
+            let piece = (space.capacity() - space.len()).min(rest.len());
+            space.extend_from_slice(&rest[..piece]);
+            rest = &rest[piece..];
+            while let Ok(Some(inbound)) = decoder.decode() {
+                found.push(inbound);
+            }
+        }
+        assert_eq!(found.len(), 2);
+        drop(found);
+        let kept = decoder.space().capacity();
+        assert!(kept <= 2 * READ_BYTES_MAX, "{kept} bytes kept");
     }
 }
 
