@@ -1,10 +1,12 @@
 //! Probes: alive means that the routing loop turns; ready means that calls can be answered.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use rcs_core::engine::Phase;
+use rcs_core::engine::{Administration, MemberReport, Phase};
 use serde::Serialize;
 
 use super::{Admin, no_answer};
@@ -36,19 +38,16 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Response {
 
 fn judge(status: &Status) -> Readiness {
     // A member in several groups is one member.
-    let mut members: Vec<_> = status
-        .report
-        .groups
-        .iter()
-        .flat_map(|group| &group.members)
-        .map(|m| (&*m.name, m.takes_calls()))
-        .collect();
-    members.sort_unstable();
-    members.dedup();
-    let members_up = members.iter().filter(|(_, up)| *up).count();
+    let members: BTreeMap<&str, &MemberReport> =
+        status.report.groups.iter().flat_map(|group| &group.members).map(|m| (&*m.name, m)).collect();
+    let members_up = members.values().filter(|member| member.takes_calls()).count();
+    // Unfit ones serve as long as their group has no better (panic threshold): what ails them all is behind them, and to send
+    // callers elsewhere would not mend it.
+    let is_wanted = |member: &MemberReport| member.admin == Administration::Enabled;
+    let is_reached = members.values().any(|m| is_wanted(m) && (m.up || m.unfit.is_some()));
     let reason = match status.phase {
         Phase::Draining => Some("draining"),
-        Phase::Serving if members_up == 0 => Some("no member is up"),
+        Phase::Serving if !is_reached => Some("no member is up"),
         Phase::Serving => None,
     };
     Readiness { ready: reason.is_none(), reason, members_up, members: members.len() }
@@ -56,7 +55,7 @@ fn judge(status: &Status) -> Readiness {
 
 #[cfg(test)]
 mod tests {
-    use rcs_core::engine::{Administration, GroupReport, MemberReport, Report};
+    use rcs_core::engine::{GroupReport, Report};
 
     use super::*;
 
@@ -90,6 +89,18 @@ mod tests {
         ] {
             assert_eq!(judge(&status(phase, &groups)).reason, reason, "{groups:?}");
         }
+    }
+
+    /// A poison call makes every member of a group look unfit; the group serves all the same.
+    #[test]
+    fn ready_while_unfit_members_serve_in_panic() {
+        let mut status = status(Phase::Serving, &[&[("n1", false), ("n2", false)]]);
+        for member in &mut status.report.groups[0].members {
+            member.unfit = Some("ejected");
+        }
+        let readiness = judge(&status);
+        assert!(readiness.ready);
+        assert_eq!((readiness.members_up, readiness.members), (0, 2));
     }
 
     #[test]
