@@ -1,15 +1,16 @@
 //! A scripted connector server.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rcs_proto::frames::Identity;
+use socket2::SockRef;
 
 use super::inbox::{Frame, Inbox};
-use super::socket::{End, Heard, Socket};
+use super::socket::{End, Heard, Socket, swallow_all};
 use super::{CONNECTOR_INFOS, Manners, http, identity};
 use crate::wait::wait_until;
 
@@ -19,6 +20,8 @@ const DIAL_BOUND: Duration = Duration::from_secs(10);
 /// A listening RCS whose calls the test body answers.
 pub struct FakeMember {
     port: u16,
+    /// Shared with the acceptor; none once it was told to stop.
+    listener: Option<TcpListener>,
     /// What has come and was not answered by itself.
     pub inbox: Inbox,
     sockets: Arc<Mutex<Vec<Arc<Socket>>>>,
@@ -37,6 +40,8 @@ impl FakeMember {
         let listener = TcpListener::bind(("127.0.0.1", port))
             .unwrap_or_else(|e| panic!("{name} cannot listen on {port}: {e}"));
         let port = listener.local_addr().expect("a bound socket has an address").port();
+        let accepting = listener.try_clone().expect("a listener can be shared");
+        let listener = Some(listener);
         let inbox = Inbox::new();
         let sockets = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
@@ -47,8 +52,8 @@ impl FakeMember {
             sockets: Arc::clone(&sockets),
             stop: Arc::clone(&stop),
         };
-        let acceptor = Some(thread::spawn(move || work.run(&listener)));
-        Self { port, inbox, sockets, stop, acceptor }
+        let acceptor = Some(thread::spawn(move || work.run(&accepting)));
+        Self { port, listener, inbox, sockets, stop, acceptor }
     }
 
     /// The port it listens on.
@@ -76,11 +81,23 @@ impl FakeMember {
         }
     }
 
+    /// Lets the whole host vanish: nothing is acknowledged any more, on no socket, and new connections are not answered.
+    pub fn vanish(&self) {
+        if let Some(listener) = &self.listener {
+            swallow_all(&SockRef::from(listener));
+        }
+        for socket in self.sockets() {
+            socket.black_hole();
+        }
+    }
+
     fn stop_listening(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        if let Some(acceptor) = self.acceptor.take() {
+        if let Some(listener) = self.listener.take() {
             // Wakes the acceptor out of accept().
-            let _ = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.port)));
+            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
+        }
+        if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
     }

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use socket2::SockRef;
+use socket2::{SockFilter, SockRef};
 
 /// How often a reader looks whether it was told to stop.
 const READ_SLICE: Duration = Duration::from_millis(20);
@@ -107,6 +107,12 @@ impl Socket {
         }
     }
 
+    /// Sends the first `bytes` bytes of a message's frame, header included, and no more.
+    pub fn send_part(&self, message: &[u8], bytes: usize) {
+        let frame = self.frame(true, BINARY, message);
+        self.write(&frame[..bytes.min(frame.len())]);
+    }
+
     /// Sends a text frame, which the protocol has no use for.
     pub fn send_text(&self, text: &str) {
         self.write(&self.frame(true, TEXT, text.as_bytes()));
@@ -130,6 +136,14 @@ impl Socket {
     /// Reads on after [`Socket::stall`].
     pub fn read_on(&self) {
         self.stalled.store(false, Ordering::SeqCst);
+    }
+
+    /// Lets every segment of the peer vanish before TCP sees it: no acknowledgement, no FIN, no RST. What a pulled cable looks
+    /// like; a mere stall is still acknowledged.
+    pub fn black_hole(&self) {
+        if let Some(stream) = lock(&self.stream).as_ref() {
+            swallow_all(&SockRef::from(&**stream));
+        }
     }
 
     /// Ends the connection with FIN and no Close frame, as a Java process that exits does.
@@ -280,6 +294,14 @@ impl Source<'_> {
         }
         Some(taken)
     }
+}
+
+/// Attaches a packet filter of one instruction, "keep 0 bytes": the kernel drops what arrives as if it never had.
+pub(super) fn swallow_all(socket: &SockRef<'_>) {
+    const RETURN_CONSTANT: u16 = 0x06;
+    socket
+        .attach_filter(&[SockFilter::new(RETURN_CONSTANT, 0, 0, 0)])
+        .expect("a socket of this process takes a filter");
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,0 +1,73 @@
+//! One request that takes down whoever runs it. HAProxy's list warns of both forms: it kills each server in turn, or it makes
+//! each server look unhealthy, and passive checks eject them all.
+
+use std::time::Duration;
+
+use rcs_proto::frames;
+use rcs_tests::scripted::validate_request;
+use rcs_tests::wait::hold;
+
+use crate::answers::{search_request, validated};
+use crate::fleet::Fleet;
+
+const MEMBERS: usize = 5;
+/// Members that are left (A3).
+const STAY_UP: usize = 3;
+
+/// Both a read, which moves to another member, and a search are stopped after two.
+#[test]
+fn a_poison_call_takes_two_of_five_members_and_no_third() {
+    for poison in [validate_request(), search_request()] {
+        let mut fleet = Fleet::start(MEMBERS, "roundrobin", 1);
+        let mut idm = fleet.idm(1);
+        let id = idm.call(&poison);
+        let mut killed = 0;
+        let answer = loop {
+            if let Some((at, _)) = fleet.asked_now() {
+                fleet.members[at].die();
+                killed += 1;
+                assert!(killed <= MEMBERS - STAY_UP, "it took a member too many");
+            }
+            if let Some(answer) = idm.inbox.find(Duration::from_millis(2), |f| f.answers(id)) {
+                break answer;
+            }
+        };
+        let error = answer.error().expect("nobody could run it");
+        assert!(
+            error.exception_class.ends_with(".ConnectorException"),
+            "IDM would send it again: {}",
+            error.exception_class
+        );
+        assert_eq!(killed, MEMBERS - STAY_UP);
+        hold("the others stay up", Duration::from_millis(500), || fleet.up() == STAY_UP);
+        serves(&mut fleet);
+    }
+}
+
+/// Answers that look like a dead resource, to one caller's request alone: however often it is sent, the group serves.
+#[test]
+fn a_poison_call_that_only_fails_does_not_eject_the_group() {
+    let mut fleet = Fleet::start(MEMBERS, "roundrobin", 1);
+    let mut idm = fleet.idm(1);
+    let class = "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
+    for _ in 0..20 * MEMBERS {
+        let id = idm.call(&search_request());
+        let (_, call) = fleet.asked("the request that always fails");
+        call.socket.send(&frames::error(call.id(), class, "the resource is not there"));
+        let error = idm.answer(id);
+        assert!(error.error().is_some_and(|e| e.message == "the resource is not there"), "{error:?}");
+    }
+    println!("{} of {MEMBERS} members are up after {} failures", fleet.up(), 20 * MEMBERS);
+    for _ in 0..MEMBERS {
+        serves(&mut fleet);
+    }
+    assert!(fleet.router.is_ready(), "the group serves, and its router says that it is not ready");
+}
+
+fn serves(fleet: &mut Fleet) {
+    let mut idm = fleet.idm(1);
+    let id = idm.call(&validate_request());
+    let (_, call) = fleet.asked("another caller's call");
+    call.socket.send(&frames::answer(call.id(), &validated()));
+    assert!(idm.answer(id).answer().is_some());
+}
