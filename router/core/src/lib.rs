@@ -11,6 +11,7 @@
 
 pub mod backoff;
 pub mod balance;
+pub mod bundles;
 pub mod engine;
 pub mod health;
 pub mod ids;

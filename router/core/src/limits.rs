@@ -183,6 +183,30 @@ pub const EJECTION_CAP: Duration = Duration::from_secs(60);
 /// all of them serve (panic threshold; Envoy's number).
 pub const PANIC_PERCENT: usize = 50;
 
+// --- bundle sets ---
+
+/// Connectors that one member may tell; installations have some tens.
+pub const MANIFEST_CONNECTORS_MAX: usize = 1_024;
+/// Properties of all connectors of one member; a large connector has about a hundred.
+pub const MANIFEST_PROPERTIES_MAX: usize = 32_768;
+/// Items of a difference between two bundle sets that are kept and shown; the others are counted.
+pub const DIFFERENCE_ITEMS_MAX: usize = 100;
+/// Properties named in one item of it; the others are counted.
+pub const DIFFERENCE_PROPERTIES_MAX: usize = 8;
+/// Changes of a member's bundle set in a row, without [`BUNDLES_STABLE_AFTER`] between them, that are taken as they come: an
+/// upgrade and its way back. The next one is held.
+pub const BUNDLES_FLIPS_FREE: u32 = 2;
+/// How long the first one too many is held; doubles with each further one.
+pub const BUNDLES_HOLD_BASE: Duration = Duration::from_secs(15);
+/// The longest hold.
+pub const BUNDLES_HOLD_CAP: Duration = Duration::from_secs(600);
+/// A member whose set stays for so long, holds included, may change it again at once.
+pub const BUNDLES_STABLE_AFTER: Duration = Duration::from_secs(300);
+/// How long a member's agent may be silent; it says something every few seconds.
+pub const AGENT_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Members of a group that must be left to serve while one is away for its upgrade, unless the operator sets it.
+pub const UPGRADE_SERVING_MIN: usize = 1;
+
 // --- deadlines, where the caller says none in its configuration ---
 
 /// For authenticate: somebody waits at a login page (J06, J08).
@@ -269,6 +293,10 @@ const _: () = {
     assert!(QUEUED_CALLS <= CALLS_MAX && MEMBER_IN_FLIGHT <= CALLS_MAX);
     assert!(QUEUE_WAIT.as_millis() < LOGIN_DEADLINE.as_millis(), "a login that waited can still be done");
     assert!(PANIC_PERCENT <= 100);
+    assert!(BUNDLES_HOLD_BASE.as_millis() <= BUNDLES_HOLD_CAP.as_millis());
+    assert!(
+        DIFFERENCE_PROPERTIES_MAX < DIFFERENCE_ITEMS_MAX && MANIFEST_CONNECTORS_MAX < MANIFEST_PROPERTIES_MAX
+    );
     assert!(TICK.as_millis() < PING_INTERVAL_MIN.as_millis());
     assert!(PING_INTERVAL_MIN.as_millis() <= PING_INTERVAL.as_millis());
     assert!(HOLD_OFF.as_millis() < HANDSHAKE_DEADLINE.as_millis());

@@ -1,0 +1,220 @@
+//! What a group shows its callers in answer to CONNECTOR_INFO: the connectors of its accepted set, and during a rolling upgrade
+//! those of the next set beside them, without those that callers may not see.
+//!
+//! An IDM resolves its references against the list once in the life of a session, and forgets nothing (WIRE 4.4). So it must be
+//! shown both versions while both are served: the reference to a range then finds the newer one, an exact one still
+//! finds its own. When the list changes, an IDM learns it from a new session only.
+
+use bytes::Bytes;
+use rcs_proto::icf::{ConnectorInfo, ConnectorKey};
+use rcs_proto::legacy::Wire;
+
+use super::digest::Digest;
+use super::range::ConnectorRef;
+
+/// The connectors that callers of a group may see and use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Visible {
+    /// All.
+    #[default]
+    All,
+    /// Those that one of these means.
+    Only(Vec<ConnectorRef>),
+}
+
+impl Visible {
+    /// Whether callers may see and use it.
+    pub fn allows(&self, key: &ConnectorKey) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(references) => references.iter().any(|reference| reference.matches(key)),
+        }
+    }
+}
+
+/// The sets of a group that callers are shown, by the digests of what their members tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShownSets {
+    /// The accepted one.
+    pub accepted: Option<Digest>,
+    /// The next one, once enough members serve it.
+    pub next: Option<Digest>,
+}
+
+/// The list of a group. It stays when the last member that told it is gone.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    accepted: Option<Told>,
+    next: Option<Told>,
+    visible: Visible,
+    list: Option<Bytes>,
+}
+
+/// The list of one set, as the first member that had it wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    digest: Digest,
+    infos: Bytes,
+}
+
+/// Whether callers know what they would be shown now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Review {
+    /// The list says what it said before.
+    Same,
+    /// Callers that were shown another list should be told, or their sessions be renewed.
+    Changed,
+}
+
+impl Shown {
+    /// The list as callers get it; none while nothing is known of the accepted set but its digest.
+    pub fn list(&self) -> Option<&Bytes> {
+        self.list.as_ref()
+    }
+
+    /// Follows the sets of the group, with what its members told: the digest of each one's manifest and its list.
+    pub fn refresh<'a>(
+        &mut self,
+        sets: ShownSets,
+        told: impl IntoIterator<Item = (&'a Digest, &'a Bytes)> + Clone,
+        visible: &Visible,
+    ) -> Review {
+        let before = (self.digests(), self.visible.clone());
+        let kept = [self.accepted.take(), self.next.take()];
+        let find = |wanted: Option<Digest>| {
+            let wanted = wanted?;
+            // What is known already stays as it is: two servers write one list in two orders.
+            let known = kept.iter().flatten().find(|kept| kept.digest == wanted).cloned();
+            known.or_else(|| {
+                let (digest, infos) = told.clone().into_iter().find(|(digest, _)| **digest == wanted)?;
+                Some(Told { digest: *digest, infos: infos.clone() })
+            })
+        };
+        self.accepted = find(sets.accepted);
+        self.next = find(sets.next.filter(|next| sets.accepted != Some(*next)));
+        self.visible = visible.clone();
+        if before == (self.digests(), self.visible.clone()) {
+            return Review::Same;
+        }
+        self.list = self.written();
+        Review::Changed
+    }
+
+    fn digests(&self) -> [Option<Digest>; 2] {
+        [&self.accepted, &self.next].map(|told| told.as_ref().map(|told| told.digest))
+    }
+
+    /// One list stays as its server wrote it; entries can be left out or put together only by writing them again (LEGACY 2).
+    fn written(&self) -> Option<Bytes> {
+        if let (Some(only), None) | (None, Some(only)) = (&self.accepted, &self.next)
+            && self.visible == Visible::All
+        {
+            return Some(only.infos.clone());
+        }
+        let mut all: Vec<ConnectorInfo> = Vec::new();
+        let sets = [&self.accepted, &self.next].into_iter().flatten();
+        if self.accepted.is_none() && self.next.is_none() {
+            return None;
+        }
+        for told in sets {
+            // It was read before: only what can be read has a digest.
+            for info in Vec::<ConnectorInfo>::decode(&told.infos).unwrap_or_default() {
+                if self.visible.allows(&info.key) && !all.iter().any(|known| known.key == info.key) {
+                    all.push(info);
+                }
+            }
+        }
+        Some(all.encode())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundles::samples::{info, rig, rig_at};
+    use crate::bundles::wire::WireManifest;
+
+    struct Member {
+        digest: Digest,
+        infos: Bytes,
+    }
+
+    fn member(infos: &[ConnectorInfo]) -> Member {
+        let infos = infos.to_vec();
+        Member { digest: *WireManifest::of(&infos).unwrap().digest(), infos: infos.encode() }
+    }
+
+    fn refresh(
+        shown: &mut Shown,
+        sets: [Option<&Member>; 2],
+        members: &[&Member],
+        visible: &Visible,
+    ) -> Review {
+        let [accepted, next] = sets.map(|member| member.map(|member| member.digest));
+        let told: Vec<_> = members.iter().map(|member| (&member.digest, &member.infos)).collect();
+        shown.refresh(ShownSets { accepted, next }, told, visible)
+    }
+
+    fn keys(shown: &Shown) -> Vec<String> {
+        let infos = Vec::<ConnectorInfo>::decode(shown.list().unwrap()).unwrap();
+        infos.iter().map(|info| info.key.to_string()).collect()
+    }
+
+    #[test]
+    fn the_accepted_list_is_shown_as_written_and_stays_when_its_members_are_gone() {
+        let mut shown = Shown::default();
+        let (old, other) = (member(&rig()), member(&rig_at("2.0.0.0")));
+        assert_eq!(refresh(&mut shown, [Some(&old), None], &[], &Visible::All), Review::Same);
+        assert_eq!(shown.list(), None);
+        assert_eq!(refresh(&mut shown, [Some(&old), None], &[&other, &old], &Visible::All), Review::Changed);
+        assert_eq!(shown.list(), Some(&old.infos));
+        assert_eq!(refresh(&mut shown, [Some(&old), None], &[&other], &Visible::All), Review::Same);
+        assert_eq!(shown.list(), Some(&old.infos));
+    }
+
+    #[test]
+    fn a_list_of_the_same_content_in_another_order_changes_nothing() {
+        let mut shown = Shown::default();
+        let one = member(&[info("a", "1.0"), info("b", "1.0")]);
+        let two = member(&[info("b", "1.0"), info("a", "1.0")]);
+        assert_ne!(one.infos, two.infos);
+        refresh(&mut shown, [Some(&one), None], &[&one], &Visible::All);
+        assert_eq!(refresh(&mut shown, [Some(&two), None], &[&two, &one], &Visible::All), Review::Same);
+        assert_eq!(shown.list(), Some(&one.infos));
+    }
+
+    #[test]
+    fn both_versions_are_shown_during_an_upgrade_and_the_new_one_after_it() {
+        let mut shown = Shown::default();
+        let (old, new) = (member(&rig()), member(&rig_at("1.0.0.1")));
+        let all = &Visible::All;
+        refresh(&mut shown, [Some(&old), None], &[&old], all);
+        assert_eq!(refresh(&mut shown, [Some(&old), Some(&new)], &[&old, &new], all), Review::Changed);
+        assert_eq!(
+            keys(&shown),
+            ["rig.connector/1.0.0.0/rig.RigConnector", "rig.connector/1.0.0.1/rig.RigConnector"]
+        );
+        assert_eq!(refresh(&mut shown, [Some(&new), None], &[], all), Review::Changed);
+        assert_eq!(shown.list(), Some(&new.infos));
+    }
+
+    #[test]
+    fn connectors_that_are_not_allowed_are_left_out() {
+        let mut shown = Shown::default();
+        let both = member(&[info("a", "1.0.0.0"), info("b", "1.0.0.0")]);
+        let visible = |references: &[&str]| {
+            Visible::Only(references.iter().map(|reference| reference.parse().unwrap()).collect())
+        };
+        for (references, expected) in [
+            (&["a"][..], &["a/1.0.0.0/a.Connector"][..]),
+            (&["a", "b/[2.0,3.0)"], &["a/1.0.0.0/a.Connector"]),
+            (&["*/*/b.Connector"], &["b/1.0.0.0/b.Connector"]),
+            (&["*"], &["a/1.0.0.0/a.Connector", "b/1.0.0.0/b.Connector"]),
+            (&[], &[]),
+        ] {
+            let visible = visible(references);
+            assert_eq!(refresh(&mut shown, [Some(&both), None], &[&both], &visible), Review::Changed);
+            assert_eq!(keys(&shown), expected, "{references:?}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Bundle sets: what a member offers, whether that is what its group accepted, and who may serve (DESIGN 6, P5, G11-G13).
+//!
+//! [`wire`] reads a [`wire::WireManifest`] from what a member told of its connectors;
+//! [`range`] reads version ranges; [`infos`] is what callers are shown. Pure like all of this crate: the
+//! engine tells what it saw and when, and is told who may serve and what is worth a line in the log.
+
+pub mod digest;
+pub mod infos;
+pub mod range;
+pub mod wire;
+
+mod canonical;
+mod printable;
+
+#[cfg(test)]
+mod samples;
