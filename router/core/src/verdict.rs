@@ -5,6 +5,7 @@
 //! - a call that may have changed something is never sent again once it may have left the router (P2);
 //! - a call that changes nothing goes to another member as long as nothing of its answer was passed on (P3);
 //! - a stream that delivered something is never replayed: its caller would see objects twice (P13);
+//! - a member's own error is passed on, unless it says that its resource cannot be reached and the call only reads;
 //! - what certainly did not run (never left, or was refused before it ran) may be repeated, whatever it is;
 //! - a call that took two members with it takes no third (poison).
 
@@ -60,6 +61,8 @@ pub enum Fault {
     ConnectorNotFound,
     /// The member still runs another call under this id: it was not run (WIRE 4.3).
     IdInUse,
+    /// The member answered that it cannot reach the resource behind it (G17).
+    ResourceFailing,
     /// The caller does not take its answer, and what waits for it reached the bound.
     CallerTooSlow,
     /// A frame of this call is over the size limit: its request if unsent, its answer otherwise.
@@ -177,7 +180,7 @@ fn elsewhere(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Ve
         Verdict::Answer(ErrorKind::Poison)
     } else if attempts.elsewhere < RETRIES_ELSEWHERE_MAX && attempts.budget == Budget::Left {
         Verdict::RetryElsewhere
-    } else if fault == Fault::ConnectorNotFound {
+    } else if matches!(fault, Fault::ConnectorNotFound | Fault::ResourceFailing) {
         Verdict::PassOn
     } else if took_members {
         Verdict::Answer(lost(class, stage))
@@ -211,6 +214,10 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
 
         (F::ConnectorNotFound, _, Page) | (F::ConnectorNotFound, PartlyAnswered, _) => Verdict::PassOn,
         (F::ConnectorNotFound, _, _) => Verdict::RetryElsewhere,
+
+        // Another member may reach it (P3). A change may have got half way, and a login may have been counted.
+        (F::ResourceFailing, Unsent | MaybeSent, PureRead | Stream) => Verdict::RetryElsewhere,
+        (F::ResourceFailing, _, _) => Verdict::PassOn,
 
         (F::CallerTooSlow, MaybeSent | PartlyAnswered, Write) => give_up,
         (F::CallerTooSlow, _, _) => Verdict::Answer(ErrorKind::CallerTooSlow),

@@ -37,7 +37,10 @@ impl Engine {
                 Some(fault) => self.fail_or_pass(key, fault, &envelope, now, io),
                 None => {
                     self.note_health(key, finding(&error.class), now, io);
-                    self.pass_last(key, &envelope, Outcome::ConnectorError, now, io);
+                    match is_out_of_reach(&error.class) {
+                        true => self.fail_or_pass(key, Fault::ResourceFailing, &envelope, now, io),
+                        false => self.pass_last(key, &envelope, Outcome::ConnectorError, now, io),
+                    }
                 }
             },
             Kind::Answer(head) => self.on_answer_part(key, head, &envelope, now, io),
@@ -319,15 +322,22 @@ impl Call {
 /// What an error says of the member: an account that is not there is the caller's business, a resource that cannot be reached
 /// is not (DESIGN section 5).
 fn finding(class: &str) -> Finding {
-    const OF_THE_RESOURCE: [&str; 5] = [
-        "ConnectionFailedException",
-        "ConnectionBrokenException",
-        "ConnectorIOException",
-        "OperationTimeoutException",
-        "OutOfMemoryError",
-    ];
-    let name = class.rsplit('.').next().unwrap_or_default();
-    if OF_THE_RESOURCE.contains(&name) { Finding::Bad } else { Finding::Good }
+    let is_bad = is_out_of_reach(class)
+        || matches!(simple_name(class), "OperationTimeoutException" | "OutOfMemoryError");
+    if is_bad { Finding::Bad } else { Finding::Good }
+}
+
+/// Whether the member says that it cannot reach its resource. A call that ran out of time or memory there is not meant: it
+/// would do the same to the next member.
+fn is_out_of_reach(class: &str) -> bool {
+    matches!(
+        simple_name(class),
+        "ConnectionFailedException" | "ConnectionBrokenException" | "ConnectorIOException"
+    )
+}
+
+fn simple_name(class: &str) -> &str {
+    class.rsplit('.').next().unwrap_or_default()
 }
 
 /// Whether a part of this form can be in the answer to the operation. A caller would drop any other, and wait for ever.

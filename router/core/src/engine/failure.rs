@@ -90,7 +90,10 @@ impl Engine {
     }
 
     fn retry_elsewhere(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
-        self.cancel_at_member(key, now, io);
+        // A member that answered has nothing left to stop.
+        if matches!(fault, Fault::MemberLost | Fault::SocketLost) {
+            self.cancel_at_member(key, now, io);
+        }
         self.close_route(key);
         let Some(call) = self.calls.get_mut(key) else { return };
         call.attempts.elsewhere = call.attempts.elsewhere.saturating_add(1);

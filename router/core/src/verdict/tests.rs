@@ -4,12 +4,13 @@ use super::*;
 const CLASSES: [Class; 6] =
     [Class::PureRead, Class::CountedRead, Class::Stream, Class::Page, Class::Write, Class::Subscription];
 const STAGES: [Stage; 4] = [Stage::Unsent, Stage::MaybeSent, Stage::PartlyAnswered, Stage::Answered];
-const FAULTS: [Fault; 13] = [
+const FAULTS: [Fault; 14] = [
     Fault::MemberLost,
     Fault::SocketLost,
     Fault::RefusedBeforeHandshake,
     Fault::ConnectorNotFound,
     Fault::IdInUse,
+    Fault::ResourceFailing,
     Fault::CallerTooSlow,
     Fault::TooLarge,
     Fault::EndLooksCut,
@@ -40,6 +41,9 @@ const TABLE: &[(&str, &str, [&str; 6])] = &[
     ("IdInUse",        "Unsent",         ["same",        "same",         "same",         "same",         "same",           "same"]),
     ("IdInUse",        "MaybeSent",      ["same",        "same",         "same",         "same",         "same",           "same"]),
     ("IdInUse",        "PartlyAnswered", ["AnswerLost",  "LoginUnknown", "StreamCut",    "PageLost",     "OutcomeUnknown", "SubscriptionLost"]),
+    ("ResourceFailing", "Unsent",        ["elsewhere",   "pass on",      "elsewhere",    "pass on",      "pass on",        "pass on"]),
+    ("ResourceFailing", "MaybeSent",     ["elsewhere",   "pass on",      "elsewhere",    "pass on",      "pass on",        "pass on"]),
+    ("ResourceFailing", "PartlyAnswered", ["pass on",    "pass on",      "pass on",      "pass on",      "pass on",        "pass on"]),
     ("CallerTooSlow",  "Unsent",         ["CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow"]),
     ("CallerTooSlow",  "MaybeSent",      ["CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "OutcomeUnknown", "CallerTooSlow"]),
     ("CallerTooSlow",  "PartlyAnswered", ["CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "OutcomeUnknown", "CallerTooSlow"]),

@@ -324,3 +324,38 @@ fn where_everything_is_refused_the_load_grows_by_the_share_of_retries_alone() {
     let share = CALLS * limits::RETRY_PERCENT as usize / 100 + limits::RETRY_FLOOR as usize;
     assert_eq!(sent, CALLS + share, "and not {}", 4 * CALLS);
 }
+
+#[test]
+fn a_read_whose_resource_is_out_of_reach_is_tried_at_the_other_members_and_a_change_is_not_g17() {
+    const BROKEN: &str = "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
+    let mut world = World::with_members(3, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    // One member cannot reach it: another answers.
+    world.call(caller[0], 1, get());
+    let (first, socket, id) = world.only_request();
+    world.feed(socket, frames::error(id, BROKEN, "down"));
+    let (second, socket, id) = world.only_request();
+    assert_ne!(first, second);
+    world.feed(socket, answer(id));
+    assert!(matches!(world.at_caller(&caller)[0].kind, Kind::Answer(_)));
+    // Nobody can: the caller sees what the last of them said.
+    world.call(caller[0], 2, search());
+    for _ in 0..3 {
+        let (member, socket, id) = world.only_request();
+        world.feed(socket, frames::error(id, BROKEN, &format!("down at {member}")));
+    }
+    let got = world.at_caller(&caller);
+    assert_eq!((got.len(), error_of(&got[0]).message.as_str()), (1, "down at 2"));
+    // A change may have got half way, and what was delivered is not delivered twice.
+    for (number, request, items) in [(3, create(), 0), (4, search(), 1)] {
+        world.call(caller[0], number, request);
+        let (_, socket, id) = world.only_request();
+        for item in 0..items {
+            world.feed(socket, search_item(id, item + 1));
+        }
+        world.feed(socket, frames::error(id, BROKEN, "down"));
+        let got = world.at_caller(&caller);
+        assert_eq!(error_of(got.last().unwrap()).message, "down");
+    }
+    assert!(world.engine.is_idle());
+}

@@ -111,7 +111,7 @@ fn a_member_whose_calls_fail_in_a_row_is_ejected_for_a_while_and_business_errors
     let mut world = World::with_members(2, Policy::Failover);
     let caller = world.caller("idm", 1);
     let fail = |world: &mut World, id: i64, class: &str| {
-        world.call(caller[0], id, get());
+        world.call(caller[0], id, create());
         let (member, socket, at_member) = world.only_request();
         world.feed(socket, frames::error(at_member, class, "no"));
         member
