@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use rcs_proto::time::Moment;
 
-use crate::limits::{
-    EJECTION_BASE, EJECTION_CAP, EJECTION_FAILURES, HOLD_DOWN_BASE, HOLD_DOWN_CAP, PROBE_FALL, PROBE_RISE,
-    STABLE_AFTER,
-};
+use crate::limits::{HOLD_DOWN_BASE, HOLD_DOWN_CAP, PROBE_FALL, PROBE_RISE, STABLE_AFTER};
+use crate::settings::Ejection;
 
 /// Why a member with a link is out of rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +21,8 @@ pub enum Unfit {
     TestFailing,
     /// Its calls failed in a row with errors of the resource or the connection.
     Ejected,
+    /// Its calls take many times as long as those of the other members of a group.
+    Slow,
 }
 
 impl Unfit {
@@ -34,6 +34,7 @@ impl Unfit {
             Self::ChecksUnanswered => "checks_unanswered",
             Self::TestFailing => "test_failing",
             Self::Ejected => "ejected",
+            Self::Slow => "slow",
         }
     }
 }
@@ -92,6 +93,7 @@ pub struct Health {
     /// Failed calls in a row.
     failures: u32,
     ejected_until: Moment,
+    ejected_for: Unfit,
     ejection: Duration,
 }
 
@@ -106,6 +108,7 @@ impl Default for Health {
             test: Standing::default(),
             failures: 0,
             ejected_until: Moment::START,
+            ejected_for: Unfit::Ejected,
             ejection: Duration::ZERO,
         }
     }
@@ -158,20 +161,35 @@ impl Health {
         self.test = Standing::default();
     }
 
-    /// Notes how a call went. A connector's own business error is a good call (DESIGN section 5).
-    pub fn called(&mut self, finding: Finding, now: Moment) {
+    /// Notes how a call went. A connector's own business error is a good call (DESIGN section 5). `bounds` are those of the
+    /// call's group.
+    pub fn called(&mut self, finding: Finding, bounds: &Ejection, now: Moment) {
         if finding == Finding::Good {
             self.failures = 0;
             return;
         }
-        self.failures += 1;
-        if self.failures >= EJECTION_FAILURES && self.ejected_until <= now {
-            // One that fails again right after its return is kept out for longer.
-            let again = now.since(self.ejected_until) < STABLE_AFTER && self.ejected_until > Moment::START;
-            self.ejection = if again { (self.ejection * 2).min(EJECTION_CAP) } else { EJECTION_BASE };
-            self.ejected_until = now + self.ejection;
-            self.failures = 0;
+        self.failures = self.failures.saturating_add(1);
+        if bounds.failures > 0 && self.failures >= bounds.failures {
+            self.eject(Unfit::Ejected, bounds, now);
         }
+    }
+
+    /// Its calls are far slower than those of others, by [`crate::outlier`].
+    pub fn too_slow(&mut self, bounds: &Ejection, now: Moment) {
+        self.eject(Unfit::Slow, bounds, now);
+    }
+
+    /// Puts the member out for a while, and for longer if it has just come back from that. One that is out already, and gets
+    /// calls all the same (panic threshold), is not put out for longer by them.
+    fn eject(&mut self, reason: Unfit, bounds: &Ejection, now: Moment) {
+        if self.ejected_until > now {
+            return;
+        }
+        let again = now.since(self.ejected_until) < STABLE_AFTER && self.ejected_until > Moment::START;
+        self.ejection = if again { (self.ejection * 2).min(bounds.cap) } else { bounds.base };
+        self.ejected_until = now + self.ejection;
+        self.ejected_for = reason;
+        self.failures = 0;
     }
 
     /// Why the member should get no calls, if there is a reason. Whether it has a link is not asked here.
@@ -185,7 +203,7 @@ impl Health {
         } else if self.test.failing {
             Some(Unfit::TestFailing)
         } else {
-            (self.ejected_until > now).then_some(Unfit::Ejected)
+            (self.ejected_until > now).then_some(self.ejected_for)
         }
     }
 }
@@ -249,19 +267,52 @@ mod tests {
 
     #[test]
     fn failures_in_a_row_eject_for_longer_each_time_and_a_good_call_between_them_forgives() {
+        let bounds = Ejection::default();
         let mut health = Health::default();
         health.linked(at(0));
-        let fail =
-            |health: &mut Health, times: u32, now| (0..times).for_each(|_| health.called(Finding::Bad, now));
-        fail(&mut health, EJECTION_FAILURES - 1, at(1));
-        health.called(Finding::Good, at(1));
-        fail(&mut health, EJECTION_FAILURES - 1, at(1));
+        let fail = |health: &mut Health, times: u32, now| {
+            (0..times).for_each(|_| health.called(Finding::Bad, &bounds, now));
+        };
+        fail(&mut health, bounds.failures - 1, at(1));
+        health.called(Finding::Good, &bounds, at(1));
+        fail(&mut health, bounds.failures - 1, at(1));
         assert_eq!(health.unfit(at(1)), None);
         fail(&mut health, 1, at(1));
         assert_eq!(health.unfit(at(1)), Some(Unfit::Ejected));
-        assert_eq!(health.unfit(at(1) + EJECTION_BASE), None);
-        fail(&mut health, EJECTION_FAILURES, at(12));
-        assert_eq!(health.unfit(at(12) + EJECTION_BASE), Some(Unfit::Ejected));
-        assert_eq!(health.unfit(at(12) + EJECTION_BASE * 2), None);
+        assert_eq!(health.unfit(at(1) + bounds.base), None);
+        fail(&mut health, bounds.failures, at(12));
+        assert_eq!(health.unfit(at(12) + bounds.base), Some(Unfit::Ejected));
+        assert_eq!(health.unfit(at(12) + bounds.base * 2), None);
+    }
+
+    #[test]
+    fn a_group_says_how_many_failures_and_for_how_long_and_may_say_never() {
+        let (base, cap) = (Duration::from_secs(3), Duration::from_secs(5));
+        for (failures, unfit) in [(0, None), (1, Some(Unfit::Ejected)), (1_001, None)] {
+            let bounds = Ejection { failures, base, cap, ..Ejection::default() };
+            let mut health = Health::default();
+            health.linked(at(0));
+            (0..1_000).for_each(|_| health.called(Finding::Bad, &bounds, at(1)));
+            assert_eq!(health.unfit(at(3)), unfit, "{failures}");
+            assert_eq!(health.unfit(at(4)), None);
+        }
+    }
+
+    #[test]
+    fn a_slow_member_is_out_for_a_while_and_for_longer_if_it_stays_slow() {
+        let bounds = Ejection::default();
+        let mut health = Health::default();
+        health.linked(at(0));
+        let mut now = at(10);
+        for seconds in [10, 20, 40, 60, 60] {
+            health.too_slow(&bounds, now);
+            let time = Duration::from_secs(seconds);
+            assert_eq!(health.unfit(now), Some(Unfit::Slow));
+            health.too_slow(&bounds, now + time / 2);
+            assert_eq!(health.unfit(now + time), None, "the calls it gets by then do not count");
+            now = now + time + Duration::from_secs(10);
+        }
+        health.too_slow(&bounds, now + Duration::from_secs(100));
+        assert_eq!(health.unfit(now + Duration::from_secs(111)), None, "it was well for a long time");
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Flow: [`provider`] turns the operator's document into a [`view::View`]; [`balance`] turns a group of the
 //! view and the members available now into a picker; [`verdict`] says what to do when a call meets a failure;
-//! [`backoff`] spaces the attempts to reach a member again. [`settings`] is what an operator may set, [`limits`] holds
+//! [`health`] says who is fit for calls, and [`outlier`] who is far slower than the others; [`backoff`] spaces the attempts to
+//! reach a member again. [`settings`] is what an operator may set, [`limits`] holds
 //! every bound, [`ids`] the names of things.
 //!
 //! This crate must NOT know: tokio, sockets, files, the clock, randomness, the environment. All of them come
@@ -16,6 +17,7 @@ pub mod engine;
 pub mod health;
 pub mod ids;
 pub mod limits;
+pub mod outlier;
 pub mod provider;
 pub mod settings;
 pub mod slots;

@@ -175,6 +175,15 @@ pub const EJECTION_FAILURES: u32 = 5;
 /// How many times slower than the median of its group a member's calls are when they eject it, in percent. HAProxy and Envoy
 /// leave that to the operator; members of a group are alike, so a factor of ten is an illness and no difference in machines.
 pub const EJECTION_LATENCY_PERCENT: u32 = 1_000;
+/// Windows in which the latencies of a group's members are compared. Two in a row and one that has begun make detection take
+/// 15 s at most.
+pub const OUTLIER_WINDOW: Duration = Duration::from_secs(5);
+/// Windows in a row in which a member is too slow that eject it.
+pub const OUTLIER_FALL: u32 = 2;
+/// Calls of a member in a window below which nothing is said of its latency.
+pub const OUTLIER_SAMPLES: u32 = 10;
+/// A member that is slower by no more than this is not ejected, whatever the factor: it may be farther away.
+pub const OUTLIER_FLOOR: Duration = Duration::from_millis(20);
 /// Time a member is ejected first.
 pub const EJECTION_BASE: Duration = Duration::from_secs(10);
 /// The longest ejection.

@@ -92,13 +92,36 @@ impl Engine {
         }
     }
 
-    /// Notes how a call went at its member.
+    /// Notes how a call went at its member, by its group's rules.
     fn note_health(&mut self, key: CallKey, finding: Finding, now: Moment, io: &mut impl Io) {
-        let Some(route) = self.calls.get(key).and_then(|call| call.route) else { return };
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(route) = call.route else { return };
+        let Some(group) = self.view.group(call.group) else { return };
+        if finding == Finding::Good
+            && is_compared(call.operation)
+            && let Some(state) = self.groups.get_mut(&call.group)
+        {
+            state.outliers.note(route.member, now.since(route.sent));
+        }
         let Some(state) = self.members.get_mut(&route.member) else { return };
-        state.health.called(finding, now);
+        state.health.called(finding, &group.settings.ejection, now);
         if finding == Finding::Bad {
             self.review(route.member, now, io);
+        }
+    }
+
+    /// Puts members out that are far slower than the others of their group. Looked at on each tick.
+    pub(super) fn compare_members(&mut self, now: Moment, io: &mut impl Io) {
+        let view = std::sync::Arc::clone(&self.view);
+        for group in view.groups().iter().filter(|group| group.members.len() > 1) {
+            let Some(state) = self.groups.get_mut(&group.id) else { continue };
+            let ejection = &group.settings.ejection;
+            for member in state.outliers.look(ejection.latency_percent, &group.members, now) {
+                if let Some(state) = self.members.get_mut(&member) {
+                    state.health.too_slow(ejection, now);
+                }
+                self.review(member, now, io);
+            }
         }
     }
 
@@ -317,6 +340,11 @@ impl Call {
             _ => unreachable!("set above"),
         }
     }
+}
+
+/// The operations by whose time members are compared: reads of one object. Others take as long as what they ask for.
+fn is_compared(operation: Operation) -> bool {
+    matches!(operation, Operation::Get | Operation::ResolveUsername)
 }
 
 /// What an error says of the member: an account that is not there is the caller's business, a resource that cannot be reached

@@ -76,6 +76,8 @@ pub struct Route {
     pub id: i64,
     /// The socket that carried the request.
     pub socket: SocketId,
+    /// When it was sent there.
+    pub sent: Moment,
 }
 
 /// How much of an answer has come.

@@ -23,6 +23,7 @@ use super::{
 use crate::balance::{Cursor, Picker};
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::limits;
+use crate::outlier::Outliers;
 use crate::verdict::{Circumstances, ErrorKind, Fault, Paging};
 use crate::view::{Mark, View};
 
@@ -35,6 +36,8 @@ pub(super) struct GroupState {
     pub(super) infos: Option<Bytes>,
     /// The configurations that its calls use.
     pub(super) facades: ProbedFacades,
+    /// How its members compare.
+    pub(super) outliers: Outliers,
     /// What it has left for retries.
     pub(super) budget: RetryBudget,
     /// Who may be sent, and who waits.
@@ -166,7 +169,7 @@ impl Engine {
                 group.places.in_flight += 1;
             }
         }
-        Some(Route { member, session, id, socket })
+        Some(Route { member, session, id, socket, sent: now })
     }
 
     /// The members of a group that get calls: the fit ones; all that can be reached if too few of them are fit, for then
@@ -190,14 +193,21 @@ impl Engine {
             let picker = group.policy.picker(&group.members, &self.available(&group.members));
             let bounds = Bounds::of(&group.settings);
             let state = match before.remove(&group.id) {
-                Some(GroupState { places, cursor, infos, facades, budget, .. }) => {
-                    GroupState { picker, cursor, infos, facades, budget, places: Places { bounds, ..places } }
-                }
+                Some(GroupState { places, cursor, infos, facades, budget, outliers, .. }) => GroupState {
+                    picker,
+                    cursor,
+                    infos,
+                    facades,
+                    budget,
+                    outliers,
+                    places: Places { bounds, ..places },
+                },
                 None => GroupState {
                     picker,
                     cursor: Cursor::default(),
                     infos: None,
                     facades: ProbedFacades::default(),
+                    outliers: Outliers::default(),
                     budget: RetryBudget::default(),
                     places: Places {
                         bounds,

@@ -270,6 +270,7 @@ impl Engine {
         for session in callers {
             self.check_caller(session, now, io);
         }
+        self.compare_members(now, io);
         self.look_after_members(now, io);
         self.look_after_drains(now, io);
         self.end_overdue(now, io);

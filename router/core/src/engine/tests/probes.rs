@@ -183,3 +183,51 @@ fn a_member_in_the_middle_of_a_long_message_is_alive_and_a_full_kernel_is_no_sig
         assert_eq!(world.io.closed.is_empty(), alive, "{:?}", (backlog, received, written));
     }
 }
+
+/// Three members, one of which answers in half a second while the others take 5 ms: out as slow, back after its time, and out
+/// for longer when it is still slow.
+#[test]
+fn a_member_that_is_far_slower_than_the_others_is_left_out_for_a_while() {
+    let mut world = World::with_members(3, Policy::RoundRobin);
+    let caller = world.caller("idm", 2);
+    let mut id = 0;
+    // One call to each member in turn, for so long; answers the calls that each got.
+    let mut serve = |world: &mut World, time: Duration| {
+        let (mut counts, end) = ([0; 3], world.now + time);
+        while world.now < end {
+            for _ in 0..3 {
+                id += 1;
+                world.call(caller[0], id, get());
+            }
+            let mut slow = Vec::new();
+            world.pass(Duration::from_millis(5));
+            for (member, count) in counts.iter_mut().enumerate() {
+                for (socket, request) in world.at_member(member) {
+                    *count += 1;
+                    match member {
+                        2 => slow.push((socket, request.message_id)),
+                        _ => world.feed(socket, answer(request.message_id)),
+                    }
+                }
+            }
+            world.pass(Duration::from_millis(495));
+            for (socket, id) in slow {
+                world.feed(socket, answer(id));
+            }
+        }
+        assert!(world.at_caller(&caller).iter().all(|got| matches!(got.kind, Kind::Answer(_))));
+        counts
+    };
+    serve(&mut world, limits::OUTLIER_WINDOW * 3);
+    let unfit = |world: &World| world.engine.report().groups[0].members[2].unfit;
+    assert_eq!(unfit(&world), Some("slow"));
+    assert!(world.io.notes.iter().any(|note| note.starts_with("MemberUnfit") && note.contains("Slow")));
+    let out = serve(&mut world, Duration::from_secs(2));
+    assert!(out[2] == 0 && out[0] > 0, "{out:?}");
+    serve(&mut world, limits::EJECTION_BASE - Duration::from_secs(2));
+    assert_eq!(unfit(&world), None, "it gets another chance");
+    let tried = serve(&mut world, limits::OUTLIER_WINDOW * 3);
+    assert!(tried[2] > 0 && unfit(&world) == Some("slow"), "{tried:?}");
+    serve(&mut world, limits::EJECTION_BASE);
+    assert_eq!(unfit(&world), Some("slow"), "for longer this time");
+}
