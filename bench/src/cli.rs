@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{Exit, Failure};
-use crate::{compare, load};
+use crate::{compare, drill, load};
 
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -38,6 +38,8 @@ fn run_command(command: Command) -> Result<(), Failure> {
         match command {
             Command::Load(arguments) => load::run(arguments).await,
             Command::Compare(arguments) => compare::run(arguments).await,
+            Command::Drill(arguments) => drill::run(arguments).await,
+            Command::DrillNode(arguments) => drill::run_node(arguments).await,
         }
     })
 }
@@ -58,6 +60,11 @@ enum Command {
     Load(LoadArgs),
     /// Measure two targets in turns: what the way through a router costs.
     Compare(CompareArgs),
+    /// Let things go wrong on purpose, and check that no call is lost, doubled or left hanging.
+    Drill(drill::DrillArgs),
+    /// One member of a drill.
+    #[command(hide = true)]
+    DrillNode(drill::NodeArgs),
 }
 
 /// `rcs-bench load`

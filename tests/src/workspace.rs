@@ -11,13 +11,14 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
 }
 
-/// `target/<profile>`, found from the running test binary (`target/<profile>/deps/it-*`).
+/// `target/<profile>`, found from the running binary: a test's (`target/<profile>/deps/it-*`), or a program's beside it.
 fn profile_dir() -> PathBuf {
     let exe = env::current_exe().expect("a running process has an executable");
-    exe.parent()
-        .and_then(Path::parent)
-        .expect("cargo keeps test binaries in target/<profile>/deps")
-        .to_path_buf()
+    let folder = exe.parent().expect("an executable lies in a folder");
+    match folder.ends_with("deps") {
+        true => folder.parent().expect("cargo keeps test binaries in target/<profile>/deps").to_path_buf(),
+        false => folder.to_path_buf(),
+    }
 }
 
 /// The workspace's target folder, wherever cargo was told to have it.

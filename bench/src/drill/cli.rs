@@ -1,0 +1,116 @@
+//! `rcs-bench drill`: which drills, how long, and what is printed of them.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum as _};
+use rcs_tests::java::Java;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::members::Members;
+use super::report::Done;
+use super::scenes::{Scene, Scope};
+use crate::exit::{Exit, Failure};
+
+/// `rcs-bench drill`
+#[derive(Args)]
+pub(crate) struct DrillArgs {
+    /// Which one, or `all`.
+    #[arg(value_parser = scenes)]
+    name: Scenes,
+    /// Real Java connector servers as members, and the Java IDM as caller where the drill has one.
+    #[arg(long)]
+    java: bool,
+    /// How long each is to take.
+    #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "short"], value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: Option<u64>,
+    /// The same in seconds.
+    #[arg(long, value_name = "N", conflicts_with = "short", value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    seconds: Option<u64>,
+    /// A few seconds each: what a check of every change can afford.
+    #[arg(long)]
+    short: bool,
+    /// Repeat what was left to chance in an earlier run.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+/// The drills of one run.
+#[derive(Clone)]
+struct Scenes(Vec<Scene>);
+
+fn scenes(name: &str) -> Result<Scenes, String> {
+    if name == "all" {
+        return Ok(Scenes(Scene::value_variants().to_vec()));
+    }
+    let known = || {
+        let names: Vec<&str> = Scene::value_variants().iter().map(|scene| scene.label()).collect();
+        format!("there is no such drill; there are all, {}", names.join(", "))
+    };
+    Scene::from_str(name, false).map(|scene| Scenes(vec![scene])).map_err(|_| known())
+}
+
+/// Runs them, one after the other: a line of JSON for each on standard output, a table on standard error.
+pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
+    let members = match arguments.java {
+        false => Members::Nodes,
+        true => Members::Java(Rc::new(
+            tokio::task::block_in_place(|| Java::or_skip("drill --java"))
+                .ok_or_else(|| Exit::Unavailable.with("--java needs Java 11 or later and Maven"))?,
+        )),
+    };
+    let scope = match (arguments.minutes, arguments.seconds, arguments.short) {
+        (Some(minutes), ..) => Scope::Long(Duration::from_secs(minutes * 60)),
+        (_, Some(seconds), _) => Scope::Long(Duration::from_secs(seconds)),
+        (.., true) => Scope::Short,
+        _ => Scope::Normal,
+    };
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("seed {seed}");
+    let mut all = Vec::new();
+    for scene in arguments.name.0.into_iter().filter(|scene| !arguments.java || scene.has_java()) {
+        let done = perform(scene, &members, scope, seed).await?;
+        println!("{}", done.json());
+        eprintln!("{}", done.row());
+        all.push(done);
+    }
+    eprintln!("\n{}", Done::heading());
+    all.iter().for_each(|done| eprintln!("{}", done.row()));
+    match all.iter().filter(|done| !done.passed()).count() {
+        0 => Ok(()),
+        failed => Err(Exit::Internal.with(format!("{failed} of {} drills failed", all.len()))),
+    }
+}
+
+/// One drill; a signal breaks it off, with all that it started.
+async fn perform(scene: Scene, members: &Members, scope: Scope, seed: u64) -> Result<Done, Failure> {
+    let began = Instant::now();
+    let broken_off = |error| Exit::Internal.with(format!("signals cannot be listened to: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(broken_off)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(broken_off)?;
+    // A rig that cannot do its work panics with the reason; that is this drill's end, and not that of the others.
+    let drill = futures_catch(scene.perform(members, scope, seed));
+    let outcome = tokio::select! {
+        outcome = drill => outcome,
+        _ = terminate.recv() => return Err(Exit::Internal.with("broken off by SIGTERM")),
+        _ = interrupt.recv() => return Err(Exit::Internal.with("broken off by SIGINT")),
+    };
+    Ok(Done { name: scene.label(), members: members.label(), seed, took: began.elapsed(), outcome })
+}
+
+/// Runs a future; what it panics with is its error.
+async fn futures_catch<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, String> {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(move |context| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(polled) => polled.map_err(|failure| failure.to_string()),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                std::task::Poll::Ready(Err(text.unwrap_or("the drill panicked").to_owned()))
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,207 @@
+//! The members of a drill: processes behind a proxy each, that can be killed, frozen and started again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rcs_tests::java::Java;
+use rcs_tests::process::Process;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::block_in_place;
+
+use super::connector::{DOWN, JOURNAL, SLOW};
+use super::proxy::Proxy;
+use crate::exit::{Exit, Failure};
+
+/// What members and router let callers in with: a drill is no production.
+pub(crate) const KEY: &str = "changeit";
+
+/// What the members of a drill are.
+#[derive(Clone)]
+pub(crate) enum Members {
+    /// rcs-nodes with the drills' connector.
+    Nodes,
+    /// Java RCS with the rig connector (tests/java/README.md).
+    Java(Rc<Java>),
+}
+
+impl Members {
+    /// The word for reports.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Nodes => "rcs-node",
+            Self::Java(_) => "java",
+        }
+    }
+
+    fn command(&self, member: &str, folder: &Path) -> Result<Command, Failure> {
+        match self {
+            Self::Nodes => {
+                let program = std::env::current_exe()
+                    .map_err(|error| Exit::Internal.with(format!("this program cannot be found: {error}")))?;
+                let mut command = Command::new(program);
+                command.args(["drill-node", "--member", member, "--folder"]).arg(folder);
+                Ok(command)
+            }
+            Self::Java(java) => {
+                let mut command = java.peer("rcs-server", member);
+                command.args(["--port", "0", "--bundles", &java.bundles()]);
+                Ok(command)
+            }
+        }
+    }
+
+    /// Longest wait for one to listen.
+    fn start_bound(&self) -> Duration {
+        match self {
+            Self::Nodes => Duration::from_secs(10),
+            Self::Java(_) => Duration::from_secs(30),
+        }
+    }
+}
+
+/// One member. Its process dies with it.
+pub(crate) struct Member {
+    name: String,
+    kind: Members,
+    folder: PathBuf,
+    proxy: Proxy,
+    process: Option<Process>,
+}
+
+impl Member {
+    /// Starts a member and the proxy in front of it.
+    pub(crate) async fn start(
+        kind: &Members,
+        name: &str,
+        scratch: &Path,
+        seed: u64,
+    ) -> Result<Self, Failure> {
+        let folder = scratch.join(name);
+        fs::create_dir_all(&folder)
+            .map_err(|error| Exit::Internal.with(format!("{} cannot be made: {error}", folder.display())))?;
+        let proxy = Proxy::start(seed)
+            .await
+            .map_err(|error| Exit::Internal.with(format!("the proxy cannot listen: {error}")))?;
+        let mut member = Self { name: name.to_owned(), kind: kind.clone(), folder, proxy, process: None };
+        member.restart()?;
+        Ok(member)
+    }
+
+    /// Its name in the provider document.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What stands between the router and it.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// Its folder.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.folder.join(JOURNAL)
+    }
+
+    /// Starts its process, which must have ended before; comes back once it listens.
+    pub(crate) fn restart(&mut self) -> Result<(), Failure> {
+        let command = self.kind.command(&self.name, &self.folder)?;
+        let (name, bound) = (&self.name, self.kind.start_bound());
+        let (process, ready) = block_in_place(|| {
+            let process = Process::start(name, command);
+            let ready = process.read_until("ready ", bound);
+            (process, ready)
+        });
+        let port = ready.rsplit([' ', ':']).next().and_then(|port| port.parse().ok());
+        let port = port.ok_or_else(|| Exit::Internal.with(format!("{name} says no port: {ready}")))?;
+        self.proxy.lead_to(port);
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// SIGKILL, and gone when this returns. A member that is dead already stays so.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take()
+            && process.is_running()
+        {
+            block_in_place(|| process.kill());
+        }
+    }
+
+    /// SIGTERM, and gone when this returns, by SIGKILL if it takes longer than `bound`. False if it had to be killed.
+    pub(crate) async fn terminate(&mut self, bound: Duration) -> bool {
+        let Some(mut process) = self.process.take() else { return true };
+        process.signal(Signal::TERM);
+        let end = tokio::time::Instant::now() + bound;
+        while process.is_running() {
+            if tokio::time::Instant::now() > end {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        true
+    }
+
+    /// Something that kills the process at once, whoever calls it; it does nothing to a later process.
+    pub(crate) fn killer(&self) -> impl FnOnce() + Send + 'static {
+        let pid = self.process.as_ref().and_then(|process| Pid::from_raw(process.pid().cast_signed()));
+        move || {
+            // The process is not waited for before this was called or dropped, so the id is still its own.
+            if let Some(pid) = pid {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+
+    /// Whether its process runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::is_running)
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Makes its resource fail, or work again.
+    pub(crate) fn set_resource(&self, resource: Resource) -> Result<(), Failure> {
+        let (down, slow) = (self.folder.join(DOWN), self.folder.join(SLOW));
+        let written = match resource {
+            Resource::Down => fs::write(&down, ""),
+            Resource::Slow(time) => fs::write(&slow, time.as_millis().to_string()),
+            Resource::Well => remove(&down).and_then(|()| remove(&slow)),
+        };
+        written.map_err(|error| Exit::Internal.with(format!("{} cannot be told: {error}", self.name)))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            process.signal(signal);
+        }
+    }
+}
+
+/// What is behind a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// As it should be.
+    Well,
+    /// Every call fails.
+    Down,
+    /// Every call takes so much longer.
+    Slow(Duration),
+}
+
+fn remove(file: &Path) -> std::io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,268 @@
+//! What a drill found: figures, a verdict with its reasons, one line of JSON and a row of a table.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::tally::{Figures, Tally};
+
+/// The findings of one drill.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// What was done to it, by kind.
+    pub(crate) faults: BTreeMap<String, u64>,
+    pub(crate) calls: Figures,
+    /// Figures of this drill alone.
+    pub(crate) figures: Map<String, Value>,
+    reasons: Vec<String>,
+}
+
+/// Quantiles of a few dozen times, in milliseconds. With so few a quantile is the nearest sample at or above it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Times {
+    pub(crate) samples: usize,
+    pub(crate) p50_ms: Option<f64>,
+    pub(crate) p99_ms: Option<f64>,
+    pub(crate) max_ms: Option<f64>,
+}
+
+impl Times {
+    /// The quantiles of these.
+    pub(crate) fn of(times: &[Duration]) -> Self {
+        let mut ms: Vec<f64> =
+            times.iter().map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0).collect();
+        ms.sort_by(f64::total_cmp);
+        let at = |quantile: f64| {
+            let rank = (quantile * ms.len() as f64).ceil().max(1.0) as usize;
+            ms.get(rank - 1).copied()
+        };
+        Self { samples: ms.len(), p50_ms: at(0.5), p99_ms: at(0.99), max_ms: ms.last().copied() }
+    }
+}
+
+/// Which of the zeros a drill promises beside those that every drill does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// No read fails, and no change is refused: there was always a member for them.
+    EveryCallServed,
+    /// No read fails; changes may be refused, if nothing of them ran.
+    ReadsServed,
+    /// Calls may fail, with clear errors: there was nobody to run them.
+    ClearErrors,
+}
+
+impl Findings {
+    /// The findings of a drill whose calls were compared with the journals, judged by what all drills promise.
+    pub(crate) fn of(tally: Tally, promise: Promise) -> Self {
+        let calls = tally.figures;
+        let mut findings =
+            Self { faults: BTreeMap::new(), calls: calls.clone(), figures: Map::new(), reasons: Vec::new() };
+        for (what, count) in [
+            ("calls without an end", calls.hung),
+            ("changes or logins that ran twice", calls.doubled),
+            ("changes answered well that did not run", calls.lost),
+            ("changes that ran though their callers were told otherwise", calls.denied),
+            ("answers that look well and are wrong", calls.wrong),
+        ] {
+            findings.require(count == 0, format!("{count} {what}"));
+        }
+        if promise != Promise::ClearErrors {
+            let lost = calls.disconnected;
+            findings.require(lost == 0, format!("{lost} calls lost their connection to the router"));
+            findings.require(calls.reads_failed == 0, format!("{} reads failed", calls.reads_failed));
+        }
+        if promise == Promise::EveryCallServed {
+            let failed = calls.changes_failed;
+            findings.require(failed == 0, format!("{failed} changes or logins were refused"));
+        }
+        findings.require(calls.ok > 0, "no call was answered well".to_owned());
+        findings
+    }
+
+    /// Fails the drill with this reason unless it is so.
+    pub(crate) fn require(&mut self, so: bool, reason: impl Into<String>) {
+        if !so {
+            self.reasons.push(reason.into());
+        }
+    }
+
+    /// Adds a figure.
+    pub(crate) fn figure(&mut self, name: &str, value: impl Serialize) {
+        let value = serde_json::to_value(value).unwrap_or(Value::Null);
+        self.figures.insert(name.to_owned(), value);
+    }
+
+    /// Adds times, which must stay within a bound.
+    pub(crate) fn times(&mut self, name: &str, times: &[Duration], bound: Option<Duration>) {
+        let quantiles = Times::of(times);
+        if let Some(bound) = bound {
+            let bound = bound.as_secs_f64() * 1000.0;
+            let within = quantiles.p99_ms.is_some_and(|p99| p99 <= bound);
+            self.require(
+                within,
+                format!(
+                    "{name}: p99 {:?} ms of {} samples, not within {bound} ms",
+                    quantiles.p99_ms, quantiles.samples
+                ),
+            );
+        }
+        self.figure(name, quantiles);
+    }
+
+    /// Counts a fault that was done.
+    pub(crate) fn fault(&mut self, kind: &str, times: u64) {
+        *self.faults.entry(kind.to_owned()).or_default() += times;
+    }
+
+    /// Whether everything is as promised.
+    pub(crate) fn passed(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}
+
+/// A drill that was run.
+pub(crate) struct Done {
+    pub(crate) name: &'static str,
+    pub(crate) members: &'static str,
+    pub(crate) seed: u64,
+    pub(crate) took: Duration,
+    /// What it found, or why it could not be run.
+    pub(crate) outcome: Result<Findings, String>,
+}
+
+impl Done {
+    /// Whether it went as promised.
+    pub(crate) fn passed(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(Findings::passed)
+    }
+
+    /// One line for programs.
+    pub(crate) fn json(&self) -> String {
+        let seconds = (self.took.as_secs_f64() * 10.0).round() / 10.0;
+        let mut line =
+            json!({ "drill": self.name, "members": self.members, "seed": self.seed, "seconds": seconds });
+        let rest = match &self.outcome {
+            Err(why) => json!({ "verdict": "fail", "reasons": [why] }),
+            Ok(findings) => {
+                let mut rest = json!(findings.calls);
+                merge(&mut rest, Value::Object(findings.figures.clone()));
+                let verdict = if findings.passed() { "pass" } else { "fail" };
+                merge(
+                    &mut rest,
+                    json!({ "faults": findings.faults, "verdict": verdict, "reasons": findings.reasons }),
+                );
+                rest
+            }
+        };
+        merge(&mut line, rest);
+        line.to_string()
+    }
+
+    /// The table's head.
+    pub(crate) fn heading() -> String {
+        format!(
+            "{:<17} {:<8} {:>6} {:>6} {:>7} {:>7} {:>5} {:>5} {:>6} {:>5} {:>7} {:>4}  verdict",
+            "drill",
+            "members",
+            "s",
+            "faults",
+            "calls",
+            "ok",
+            "unkn",
+            "cut",
+            "failed",
+            "hung",
+            "doubled",
+            "lost"
+        )
+    }
+
+    /// Its row for people, with the reasons below if it failed.
+    pub(crate) fn row(&self) -> String {
+        let mut row = format!("{:<17} {:<8} {:>6.1}", self.name, self.members, self.took.as_secs_f64());
+        match &self.outcome {
+            Err(why) => {
+                let _ = write!(row, "  FAIL\n    {why}");
+            }
+            Ok(findings) => {
+                let calls = &findings.calls;
+                let _ = write!(
+                    row,
+                    " {:>6} {:>7} {:>7} {:>5} {:>5} {:>6} {:>5} {:>7} {:>4}  {}",
+                    findings.faults.values().sum::<u64>(),
+                    calls.calls,
+                    calls.ok,
+                    calls.unknown,
+                    calls.streams_cut,
+                    calls.reads_failed + calls.changes_failed,
+                    calls.hung,
+                    calls.doubled,
+                    calls.lost,
+                    if findings.passed() { "pass" } else { "FAIL" },
+                );
+                for reason in &findings.reasons {
+                    let _ = write!(row, "\n    {reason}");
+                }
+                if !findings.passed() {
+                    for example in &calls.examples {
+                        let _ = write!(row, "\n      e.g. {example}");
+                    }
+                }
+            }
+        }
+        row
+    }
+}
+
+/// Adds an object's fields to another one.
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_times_have_the_nearest_sample_as_quantile() {
+        let times = |count: u64| Times::of(&(1..=count).map(Duration::from_millis).collect::<Vec<_>>());
+        for (count, p50, p99) in [(1, 1.0, 1.0), (2, 1.0, 2.0), (30, 15.0, 30.0), (200, 100.0, 198.0)] {
+            let times = times(count);
+            assert_eq!((times.p50_ms, times.p99_ms), (Some(p50), Some(p99)), "{count}");
+        }
+        assert_eq!(times(0).p99_ms, None);
+    }
+
+    #[test]
+    fn one_thing_wrong_fails_a_drill_and_says_why() {
+        let mut tally = Tally::default();
+        tally.figures.ok = 1;
+        let findings = |promise, change: fn(&mut Figures)| {
+            let mut tally = Tally::default();
+            tally.figures.ok = 1;
+            change(&mut tally.figures);
+            Findings::of(tally, promise)
+        };
+        assert!(findings(Promise::EveryCallServed, |_| {}).passed());
+        for change in [
+            (|f| f.hung = 1) as fn(&mut Figures),
+            |f| f.doubled = 1,
+            |f| f.lost = 1,
+            |f| f.denied = 1,
+            |f| f.wrong = 1,
+            |f| f.ok = 0,
+        ] {
+            let findings = findings(Promise::ClearErrors, change);
+            assert_eq!((findings.passed(), findings.reasons.len()), (false, 1));
+        }
+        assert!(!findings(Promise::ReadsServed, |f| f.reads_failed = 1).passed());
+        assert!(findings(Promise::ReadsServed, |f| f.changes_failed = 1).passed());
+        assert!(!findings(Promise::EveryCallServed, |f| f.changes_failed = 1).passed());
+        assert!(findings(Promise::ClearErrors, |f| f.reads_failed = 1).passed());
+    }
+}

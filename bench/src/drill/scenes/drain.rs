@@ -1,0 +1,49 @@
+//! The router is told to end (SIGTERM) with calls in flight.
+//!
+//! Promised: what was under way is answered, what comes later is refused in words or by the end of the connection, nothing runs
+//! twice or is lost in silence, and the router ends by itself within its time.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::super::load::{Load, Plan};
+use super::super::members::Members;
+use super::super::report::{Findings, Promise};
+use super::super::site::{Site, SitePlan};
+use super::Scope;
+use crate::exit::Failure;
+
+/// How long a change takes: long enough that some are always under way.
+const CHANGE_TAKES: Duration = Duration::from_millis(400);
+/// The router's own time (limits.rs: `DRAIN_TIME`), and a moment.
+const ENDED_WITHIN: Duration = Duration::from_secs(27);
+
+pub(super) async fn perform(members: &Members, _scope: Scope, seed: u64) -> Result<Findings, Failure> {
+    let plan = SitePlan { change_takes: CHANGE_TAKES, ..SitePlan::default() };
+    let mut site = Site::start(members, plan, seed).await?;
+    let load = Load::start(&mut site, &Plan::default()).await?;
+    load.until_ok(300, Duration::from_secs(15)).await;
+
+    site.router().terminate();
+    let began = Instant::now();
+    while site.router_mut().is_running() && began.elapsed() < ENDED_WITHIN {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let ended = !site.router_mut().is_running();
+    let took = began.elapsed();
+
+    let mut tally = load.finish().await;
+    site.compare(&mut tally).await;
+    let mut findings = Findings::of(tally, Promise::ClearErrors);
+    findings.fault("sigterm", 1);
+    findings.figure("ended_after_ms", took.as_millis() as u64);
+    findings.require(ended, "the router did not end by itself in its time");
+    findings.require(findings.calls.unknown == 0, "changes under way were not waited for");
+    let disconnected = findings.calls.disconnected;
+    findings
+        .require(disconnected == 0, format!("{disconnected} calls lost their connection without an answer"));
+    findings.require(findings.calls.streams_cut == 0, "searches under way were broken off");
+    site.end(&mut findings);
+    Ok(findings)
+}

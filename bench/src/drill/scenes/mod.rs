@@ -1,0 +1,152 @@
+//! The drills themselves: one file each, which reads like a scenario.
+
+mod black_hole;
+mod drain;
+mod flapping;
+mod freeze;
+mod kill;
+mod poison;
+mod reset;
+mod resource_down;
+mod restart_warm_up;
+mod rolling_restart;
+mod rotation;
+mod slow_member;
+mod slow_reader;
+mod storm;
+mod trials;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::members::Members;
+use super::report::Findings;
+use crate::exit::Failure;
+
+/// A drill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scene {
+    /// Members are killed at every point in the life of a call.
+    Kill,
+    /// Members are frozen: alive, and without a word.
+    Freeze,
+    /// The network to a member swallows everything.
+    BlackHole,
+    /// Connections to members are reset.
+    Reset,
+    /// A member is slow, for one reason after the other.
+    SlowMember,
+    /// The resource behind members fails.
+    ResourceDown,
+    /// A member is back before its resource is.
+    RestartWarmUp,
+    /// Sockets towards members are closed one at a time.
+    Rotation,
+    /// A caller does not read its answer.
+    SlowReader,
+    /// A call ends the process of every member that runs it.
+    Poison,
+    /// Callers and members lose their connections at once.
+    Storm,
+    /// The router is told to end with calls in flight.
+    Drain,
+    /// Every member is restarted in turn.
+    RollingRestart,
+    /// A member comes and goes.
+    Flapping,
+}
+
+/// How much of a drill is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// A few seconds.
+    Short,
+    /// As long as the drill itself thinks right.
+    Normal,
+    /// About so long, where a drill goes on for a time.
+    Long(Duration),
+}
+
+impl Scope {
+    /// How long, in seconds, where a drill goes on for a time.
+    fn time(self, short: u64, normal: u64) -> Duration {
+        match self {
+            Self::Short => Duration::from_secs(short),
+            Self::Normal => Duration::from_secs(normal),
+            Self::Long(time) => time,
+        }
+    }
+
+    /// How often, where a drill repeats a trial.
+    fn trials(self, short: usize, normal: usize) -> usize {
+        match self {
+            Self::Short => short,
+            Self::Normal | Self::Long(_) => normal,
+        }
+    }
+}
+
+impl Scene {
+    /// Its name on the command line.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Freeze => "freeze",
+            Self::BlackHole => "black-hole",
+            Self::Reset => "reset",
+            Self::SlowMember => "slow-member",
+            Self::ResourceDown => "resource-down",
+            Self::RestartWarmUp => "restart-warm-up",
+            Self::Rotation => "rotation",
+            Self::SlowReader => "slow-reader",
+            Self::Poison => "poison",
+            Self::Storm => "storm",
+            Self::Drain => "drain",
+            Self::RollingRestart => "rolling-restart",
+            Self::Flapping => "flapping",
+        }
+    }
+
+    /// Whether it can be done with Java members.
+    pub(crate) const fn has_java(self) -> bool {
+        match self {
+            Self::Kill
+            | Self::Freeze
+            | Self::BlackHole
+            | Self::Reset
+            | Self::Rotation
+            | Self::SlowReader
+            | Self::Storm
+            | Self::Drain
+            | Self::RollingRestart
+            | Self::Flapping => true,
+            Self::SlowMember | Self::ResourceDown | Self::RestartWarmUp | Self::Poison => false,
+        }
+    }
+
+    /// Performs it.
+    pub(crate) async fn perform(
+        self,
+        members: &Members,
+        scope: Scope,
+        seed: u64,
+    ) -> Result<Findings, Failure> {
+        match self {
+            Self::Kill => kill::perform(members, scope, seed).await,
+            Self::Freeze => freeze::perform(members, scope, seed).await,
+            Self::BlackHole => black_hole::perform(members, scope, seed).await,
+            Self::Reset => reset::perform(members, scope, seed).await,
+            Self::SlowMember => slow_member::perform(members, scope, seed).await,
+            Self::ResourceDown => resource_down::perform(members, scope, seed).await,
+            Self::RestartWarmUp => restart_warm_up::perform(members, scope, seed).await,
+            Self::Rotation => rotation::perform(members, scope, seed).await,
+            Self::SlowReader => slow_reader::perform(members, scope, seed).await,
+            Self::Poison => poison::perform(members, scope, seed).await,
+            Self::Storm => storm::perform(members, scope, seed).await,
+            Self::Drain => drain::perform(members, scope, seed).await,
+            Self::RollingRestart => rolling_restart::perform(members, scope, seed).await,
+            Self::Flapping => flapping::perform(members, scope, seed).await,
+        }
+    }
+}
