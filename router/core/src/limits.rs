@@ -61,6 +61,10 @@ pub const FRAME_BYTES_MAX: usize = 64 << 20;
 pub const CALLS_PER_SESSION_MAX: usize = 16_384;
 /// Calls open at once in the process.
 pub const CALLS_MAX: usize = 65_536;
+/// Bytes of the requests that are kept for a repetition, in the process. A request is dropped with the first part of its answer.
+pub const REQUEST_BYTES_MAX: usize = 512 << 20;
+/// Bytes of them that one caller may have when the process holds half of what it can: two callers cannot take all of it.
+pub const REQUEST_BYTES_PER_SESSION_MAX: usize = 128 << 20;
 /// Event subscriptions open at once of one downstream session. They stay open for good, so they have a bound
 /// of their own.
 pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 256;
@@ -273,6 +277,11 @@ const _: () = {
     assert!(MEMBERS_PER_GROUP_MAX <= MEMBERS_MAX);
     assert!(GROUPS_MAX <= NAMES_EVER_MAX as usize);
     assert!(CALLS_PER_SESSION_MAX <= CALLS_MAX);
+    assert!(
+        FRAME_BYTES_MAX < REQUEST_BYTES_PER_SESSION_MAX,
+        "the largest request of a quiet caller is taken"
+    );
+    assert!(REQUEST_BYTES_PER_SESSION_MAX < REQUEST_BYTES_MAX / 2);
     assert!(FACADE_KEY_BYTES_MAX <= FACADE_KEY_BYTES_PER_SESSION_MAX, "what is remembered fits");
     assert!(SUBSCRIPTIONS_PER_SESSION_MAX < CALLS_PER_SESSION_MAX, "subscriptions leave room for calls");
     assert!(SOCKETS_PER_MEMBER_DEFAULT as usize <= SOCKETS_PER_SESSION_MAX && SOCKETS_PER_MEMBER_DEFAULT > 0);

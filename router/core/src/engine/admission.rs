@@ -77,6 +77,7 @@ impl Engine {
         &self,
         caller: DownstreamKey,
         head: &OperationHead,
+        bytes: usize,
     ) -> Result<GroupId, (ErrorKind, Option<GroupId>)> {
         let Some(downstream) = self.downstreams.get(caller) else { return Err((ErrorKind::NoMember, None)) };
         let group = self.group_of(downstream.id.0, head).map_err(|kind| (kind, None))?;
@@ -87,12 +88,29 @@ impl Engine {
         };
         match self.phase {
             Phase::Draining => Err((ErrorKind::Draining, Some(group))),
-            Phase::Serving if is_over => Err((ErrorKind::TooManyCalls, Some(group))),
-            Phase::Serving if self.calls.len() >= limits::CALLS_MAX => {
+            Phase::Serving if is_over || self.takes_too_much(caller, bytes) => {
+                Err((ErrorKind::TooManyCalls, Some(group)))
+            }
+            Phase::Serving
+                if self.calls.len() >= limits::CALLS_MAX
+                    || self.request_bytes + bytes > limits::REQUEST_BYTES_MAX =>
+            {
                 Err((ErrorKind::RouterFull, Some(group)))
             }
             Phase::Serving => Ok(group),
         }
+    }
+
+    /// Whether the requests that are kept for this caller are more than its share, while room is short. They are added up only
+    /// then.
+    fn takes_too_much(&self, caller: DownstreamKey, bytes: usize) -> bool {
+        if self.request_bytes + bytes <= limits::REQUEST_BYTES_MAX / 2 {
+            return false;
+        }
+        let open = self.downstreams.get(caller).map(|of| of.session.executing_keys()).unwrap_or_default();
+        let kept = open.into_iter().filter_map(|call| self.calls.get(call)?.request.as_ref());
+        kept.map(|request| request.frame_bytes()).sum::<usize>() + bytes
+            > limits::REQUEST_BYTES_PER_SESSION_MAX
     }
 
     /// Sends a call to the member that its group's picker, or the page that it continues, chooses; or lets it wait for a place.

@@ -138,7 +138,7 @@ impl Engine {
                 caller.socket = socket;
             }
             // Something was passed on: from here on the call is never sent again.
-            call.request = None;
+            self.request_bytes -= call.drop_request();
         }
         true
     }
@@ -197,7 +197,8 @@ impl Engine {
     pub(super) fn end(&mut self, key: CallKey, outcome: Outcome, now: Moment, io: &mut impl Io) {
         self.close_route(key);
         self.leave_queue(key);
-        let Some(call) = self.calls.remove(key) else { return };
+        let Some(mut call) = self.calls.remove(key) else { return };
+        self.request_bytes -= call.drop_request();
         if let Some(caller) = call.caller
             && let Some(downstream) = self.downstreams.get_mut(caller.session)
         {

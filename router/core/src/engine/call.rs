@@ -130,6 +130,11 @@ impl Call {
         }
     }
 
+    /// Lets go of the request; answers how many bytes it had.
+    pub fn drop_request(&mut self) -> usize {
+        self.request.take().map_or(0, |request| request.frame_bytes())
+    }
+
     /// What may be done with it after a failure.
     pub fn class(&self) -> Class {
         Class::of(self.operation, self.pages.map_or(Paging::Starts, |pages| pages.paging))

@@ -57,7 +57,7 @@ impl Engine {
             unreachable!("a session event Call is an operation")
         };
         let operation = head.operation;
-        let group = match self.admit(caller, head) {
+        let group = match self.admit(caller, head, request.frame_bytes()) {
             Ok(group) => group,
             Err((kind, group)) => {
                 let end = Last { id: request.message_id, operation, frame: None, since: now };
@@ -76,6 +76,7 @@ impl Engine {
             downstream.subscriptions += 1;
         }
         let id = request.message_id;
+        self.request_bytes += request.frame_bytes();
         let call = self.calls.insert(Call {
             caller: Some(Caller { session: caller, id, socket: None }),
             group,

@@ -181,6 +181,8 @@ pub struct Engine {
     groups: HashMap<GroupId, GroupState>,
     /// Every call in flight.
     calls: Slots<Call>,
+    /// Bytes of the requests that they keep.
+    request_bytes: usize,
     /// Dials under way, with the endpoint that they lead to: one for each slot.
     dials: HashMap<(MemberId, Slot), Endpoint>,
     timers: Timers,
@@ -209,6 +211,7 @@ impl Engine {
             last_id: 0,
             groups: HashMap::new(),
             calls: Slots::default(),
+            request_bytes: 0,
             dials: HashMap::new(),
             timers,
             unsent: Vec::new(),

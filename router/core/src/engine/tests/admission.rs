@@ -315,3 +315,33 @@ fn at_the_end_of_the_drain_what_waits_is_answered() {
     assert!(refusal(&got, 3).contains("shutting down"));
     assert!(world.engine.is_idle());
 }
+
+#[test]
+fn requests_that_are_kept_have_a_bound_in_bytes_and_one_caller_cannot_take_it_all_p10() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let large = bytes::Bytes::from(vec![0; limits::FRAME_BYTES_MAX / 2]);
+    let request = OperationRequest {
+        create: Some(CreateOpRequest { create_attributes: large, ..Default::default() }),
+        ..Default::default()
+    };
+    let (mut taken, mut refusals) = (Vec::new(), Vec::new());
+    for caller in 0..6 {
+        let caller = world.caller(&format!("idm{caller}"), 1);
+        for id in 0..20 {
+            world.call(caller[0], id, request.clone());
+            let Some(request) = arrived(&mut world, 0).pop() else { break };
+            taken.push(request);
+        }
+        let got = world.at_caller(&caller);
+        refusals.push(error_of(got.last().unwrap()).message.clone());
+    }
+    assert_eq!(taken.len(), 15, "all but the one over the bound");
+    assert!(refusals[0].contains("this caller has"), "{refusals:?}");
+    assert!(refusals.last().unwrap().contains("the router has"), "{refusals:?}");
+    for (socket, id) in taken {
+        world.feed(socket, answer(id));
+    }
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, request);
+    assert_eq!(arrived(&mut world, 0).len(), 1, "there is room again");
+}

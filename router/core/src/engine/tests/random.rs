@@ -358,6 +358,7 @@ impl Play {
         }
         self.run(Step::Pass(20_000));
         assert!(self.world.engine.is_idle(), "calls are left");
+        assert_eq!(self.world.engine.request_bytes, 0, "requests are kept for nobody");
         let report = self.world.engine.report();
         let members = report.groups.iter().flat_map(|group| &group.members);
         assert_eq!(members.map(|member| member.in_flight).sum::<usize>(), 0, "calls in flight");
