@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcs_core::engine::{DialFailure, LastMember, MarkChange, MarkRefusal, Phase, Report, Selector, Slot};
+use rcs_core::engine::{
+    CallerReport, DialFailure, LastMember, MarkChange, MarkRefusal, Phase, Report, Selector, Slot,
+};
 use rcs_core::ids::MemberId;
 use rcs_core::view::View;
 use rcs_proto::driver::WebSocket;
@@ -38,6 +40,8 @@ pub(crate) enum Request {
     Drain,
     /// Tell the state.
     Status(oneshot::Sender<Status>),
+    /// Tell of the callers.
+    Callers(oneshot::Sender<Vec<CallerReport>>),
     /// Mark a member; tell the state after that, or why it was not done.
     Mark(MarkRequest, oneshot::Sender<Result<Status, MarkRefusal>>),
 }
@@ -100,6 +104,14 @@ impl Control {
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
     pub(crate) async fn status(&self) -> Result<Status, NoAnswer> {
         self.ask(Request::Status).await
+    }
+
+    /// The callers now.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn callers(&self) -> Result<Vec<CallerReport>, NoAnswer> {
+        self.ask(Request::Callers).await
     }
 
     /// Marks a member.

@@ -73,6 +73,9 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::MemberDrained { member } => {
             info!(member = &*names.member(member), "member is drained: it has no call and no socket");
         }
+        Note::SocketRotated { member } => {
+            debug!(member = member.map(|id| names.member(id)).as_deref(), "an old socket is replaced");
+        }
         Note::DialFailed { member, reason } => {
             warn!(member = &*names.member(member), reason, "member cannot be reached; trying on");
         }

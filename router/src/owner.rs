@@ -104,6 +104,7 @@ impl Owner {
                 self.marks.retain_members_of(&view);
                 self.put_in_force(Arc::unwrap_or_clone(view).with_marks(&self.marks));
             }
+            Request::Callers(answer) => drop(answer.send(self.engine.callers())),
             // The change is made all the same if nobody waits for its answer any more.
             Request::Mark(request, answer) => drop(answer.send(self.mark(&request))),
             Request::Drain => {

@@ -45,6 +45,8 @@ impl fmt::Display for SocketId {
 pub struct Session<K> {
     /// Open sockets in the order in which they joined, with the moment from which the peer is sure to know them.
     sockets: Vec<(SocketId, Moment)>,
+    /// Those of them that nothing is sent on while there is another.
+    retired: Vec<SocketId>,
     /// Where the next frame without a socket of its own goes (WIRE 4.2: round robin).
     turn: usize,
     /// The last id that we gave to a request of ours (WIRE 4.3: one counter for calls and control).
@@ -122,6 +124,7 @@ impl<K: Copy> Session<K> {
     pub fn checked_every(rhythm: Duration) -> Self {
         Self {
             sockets: Vec::new(),
+            retired: Vec::new(),
             turn: 0,
             last_id: 0,
             open: HashMap::new(),
@@ -154,7 +157,20 @@ impl<K: Copy> Session<K> {
     /// Removes a socket; answers how many are left.
     pub fn leave(&mut self, socket: SocketId) -> usize {
         self.sockets.retain(|(id, _)| *id != socket);
+        self.retired.retain(|id| *id != socket);
         self.sockets.len()
+    }
+
+    /// Sends nothing on a socket any more that could go on another one; what is pinned to it stays there.
+    pub fn retire(&mut self, socket: SocketId) {
+        if !self.retired.contains(&socket) {
+            self.retired.push(socket);
+        }
+    }
+
+    /// Takes that back.
+    pub fn reinstate(&mut self, socket: SocketId) {
+        self.retired.retain(|id| *id != socket);
     }
 
     /// The open sockets.
@@ -168,7 +184,7 @@ impl<K: Copy> Session<K> {
     }
 
     /// The socket for the next frame: the pinned one if it is still open, else the next in turn. Sockets that are still
-    /// held back come last.
+    /// held back come after those that are not, retired ones last.
     pub fn socket_for(&mut self, pinned: Option<SocketId>, now: Moment) -> Option<SocketId> {
         if let Some(socket) = pinned.filter(|socket| self.sockets.iter().any(|(id, _)| id == socket)) {
             return Some(socket);
@@ -176,8 +192,10 @@ impl<K: Copy> Session<K> {
         let count = self.sockets.len();
         self.turn = self.turn.wrapping_add(1);
         let turns = (0..count).map(|step| self.sockets[(self.turn + step) % count]);
-        let ready = turns.clone().find(|(_, ready_at)| *ready_at <= now);
-        ready.or_else(|| turns.min_by_key(|(_, ready_at)| *ready_at)).map(|(id, _)| id)
+        let in_use = turns.clone().filter(|(id, _)| !self.retired.contains(id));
+        let ready = in_use.clone().find(|(_, ready_at)| *ready_at <= now);
+        let soonest = || in_use.min_by_key(|(_, ready_at)| *ready_at).or_else(|| turns.into_iter().next());
+        ready.or_else(soonest).map(|(id, _)| id)
     }
 
     /// Whether a frame sent now would go out at once.

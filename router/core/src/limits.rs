@@ -271,6 +271,17 @@ pub const DRAIN_CLOSES: usize = 2;
 /// Time between the first attempts to reach the slots of a member that is taken back.
 pub const DIAL_STAGGER: Duration = Duration::from_millis(50);
 
+// --- rotation ---
+
+/// Replacements that are begun per [`TICK`]: with 1,024 members of two sockets, a TTL of a minute is kept.
+pub const ROTATIONS_BEGUN: usize = 16;
+/// An old socket towards a member is closed as soon as the member holds no call, or after this time if it always holds some: it
+/// sends answers on any of its sockets (WIRE 4.2), and none should be on its way when the socket closes.
+pub const ROTATION_QUIET: Duration = Duration::from_secs(1);
+/// Time an old socket waits for the calls that it carried. Towards a member it is closed then, for their answers come on the
+/// others; a caller's stays for another TTL, for a stream keeps its order on one socket only.
+pub const ROTATION_MAX: Duration = Duration::from_secs(30);
+
 // --- relations ---
 
 const _: () = {
@@ -322,5 +333,7 @@ const _: () = {
         (SOCKETS_PER_SESSION_MAX / DRAIN_CLOSES) as u128 * TICK.as_millis() < HANDSHAKE_DEADLINE.as_millis(),
         "a drained member's sockets are closed soon"
     );
+    assert!(ROTATION_QUIET.as_millis() < ROTATION_MAX.as_millis());
+    assert!(ROTATIONS_BEGUN as u128 * 60_000 / TICK.as_millis() >= 2 * MEMBERS_MAX as u128);
     assert!(DRAIN_TIME.as_secs() < 30, "Kubernetes' default grace period");
 };

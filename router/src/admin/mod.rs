@@ -2,6 +2,7 @@
 //! starve them, nor they it.
 
 mod bounded;
+mod callers;
 mod gate;
 mod health;
 mod marks;
@@ -73,7 +74,7 @@ pub(crate) fn start(
     Ok(Server { _stop: stop })
 }
 
-const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, or \
+const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, /v1/callers, or \
     POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable)\n";
 
 fn routes(admin: Admin) -> Router {
@@ -87,6 +88,7 @@ fn routes(admin: Admin) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
         .route("/v1/members", get(members::list))
+        .route("/v1/callers", get(callers::list))
         .route("/v1/groups/{group}/members/{member}/{change}", post(marks::change))
         .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
         .layer(protect)

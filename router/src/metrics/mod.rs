@@ -79,6 +79,7 @@ struct Counted {
     refused: Family<RefusedLabels, Counter>,
     retries: Family<OpLabel, Counter>,
     sockets: Family<SideLabel, Gauge>,
+    rotated: Family<SideLabel, Counter>,
     dial_failures: Family<MemberLabel, Counter>,
     frames_ignored: Counter,
 }
@@ -91,6 +92,7 @@ pub(crate) fn new() -> (Recorder, Scraper) {
         refused: Family::default(),
         retries: Family::default(),
         sockets: Family::default(),
+        rotated: Family::default(),
         dial_failures: Family::default(),
         frames_ignored: Counter::default(),
     };
@@ -104,6 +106,11 @@ pub(crate) fn new() -> (Recorder, Scraper) {
     registry.register(names::CALLS_REFUSED, "Calls that were turned away for load", counted.refused.clone());
     registry.register(names::RETRIES, "Calls that were sent again", counted.retries.clone());
     registry.register(names::SOCKETS, "Open sockets", counted.sockets.clone());
+    registry.register(
+        names::SOCKETS_ROTATED,
+        "Old sockets that were replaced by fresh ones",
+        counted.rotated.clone(),
+    );
     registry.register(
         names::DIAL_FAILURES,
         "Failed attempts to reach a member",

@@ -20,6 +20,8 @@ pub(crate) const RETRIES: &str = "rcs_retries";
 pub(crate) const CALLERS: &str = "rcs_callers";
 /// `rcs_sockets{side}`: open sockets.
 pub(crate) const SOCKETS: &str = "rcs_sockets";
+/// `rcs_sockets_rotated_total{side}`: old sockets that were replaced by fresh ones.
+pub(crate) const SOCKETS_ROTATED: &str = "rcs_sockets_rotated";
 /// `rcs_dial_failures_total{member}`: attempts to reach a member that failed.
 pub(crate) const DIAL_FAILURES: &str = "rcs_dial_failures";
 /// `rcs_frames_ignored_total`: frames that are no messages of the protocol.

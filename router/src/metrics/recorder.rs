@@ -51,6 +51,10 @@ impl Recorder {
                 let labels = RefusedLabels { group, reason: reason.label() };
                 self.counted.refused.get_or_create(&labels).inc();
             }
+            Note::SocketRotated { member } => {
+                let side = if member.is_some() { "upstream" } else { "downstream" };
+                self.counted.rotated.get_or_create(&SideLabel { side }).inc();
+            }
             Note::FrameIgnored { .. } => {
                 self.counted.frames_ignored.inc();
             }

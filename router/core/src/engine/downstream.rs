@@ -10,6 +10,7 @@ use rcs_proto::session::{Event as SessionEvent, Last, Remote, Session, SocketId}
 use rcs_proto::time::Moment;
 
 use super::affinity::{Facades, PageMemory};
+use super::rotation::Redials;
 use super::sockets::{Place, Socket};
 use super::timers::Timer;
 use super::{CallKey, Engine, Io, Note, Selector};
@@ -38,6 +39,10 @@ pub struct Downstream {
     /// When its last socket closed, if none is open.
     left_at: Option<Moment>,
     pub(super) subscriptions: usize,
+    /// Whether it opens a socket in place of one that closed.
+    pub(super) redials: Redials,
+    /// When a socket closed that no other one has taken the place of.
+    pub(super) lost_at: Option<Moment>,
 }
 
 impl Engine {
@@ -72,6 +77,9 @@ impl Engine {
         }
         caller.session.join(socket, now);
         caller.left_at = None;
+        if caller.lost_at.take().is_some() {
+            caller.redials = Redials::Yes;
+        }
         let place = Place::Caller(key);
         self.sockets.insert(socket, Socket::new(place, None, now));
     }
@@ -94,6 +102,8 @@ impl Engine {
             kept: Vec::new(),
             left_at: None,
             subscriptions: 0,
+            redials: Redials::Unknown,
+            lost_at: None,
         });
         self.callers.insert(id, key);
         io.note(Note::CallerJoined { callers: self.downstreams.len() });
@@ -222,6 +232,7 @@ impl Engine {
     ) {
         let Some(caller) = self.downstreams.get_mut(key) else { return };
         let left = caller.session.leave(socket);
+        caller.lost_at.get_or_insert(now);
         caller.infos_wanted.retain(|(asked_on, _)| *asked_on != socket);
         // What went out last may have died with the socket: copies do no harm (WIRE 4.3).
         let again = caller.session.unconfirmed(socket, now);
@@ -231,7 +242,8 @@ impl Engine {
         }
         self.deliver_owed(key, owed, &delivered, now, io);
         let calls = self.downstreams.get(key).map(|c| c.session.executing_keys()).unwrap_or_default();
-        if left == 0 {
+        let has_left = self.downstreams.get(key).is_some_and(|caller| caller.left_at.is_some());
+        if left == 0 && !has_left {
             io.note(Note::CallerLeft { calls: calls.len() });
             if let Some(caller) = self.downstreams.get_mut(key) {
                 caller.left_at = Some(now);

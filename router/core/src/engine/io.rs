@@ -127,6 +127,11 @@ pub enum Note<'a> {
         /// The member.
         member: MemberId,
     },
+    /// A socket was old enough to be replaced, and is closed without a loss.
+    SocketRotated {
+        /// The member that it leads to; none for a caller's.
+        member: Option<MemberId>,
+    },
     /// The first failed attempt to reach a member, or one that failed in another way than before.
     DialFailed {
         /// The member.

@@ -1,9 +1,10 @@
 //! The engine's state as an operator sees it. No payload, no secret.
 
-use super::Engine;
 use super::drain::Drain;
 use super::probes::Standing;
+use super::rotation::Redials;
 use super::upstream::MemberState;
+use super::{Downstream, Engine, Selector};
 use crate::view::{AdminState, Mark};
 
 /// Everything at one moment.
@@ -47,6 +48,23 @@ pub struct MemberReport {
     pub in_flight: usize,
     /// Connectors that it told.
     pub connectors: Vec<String>,
+}
+
+/// A caller that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerReport {
+    /// The principal that it proved to be.
+    pub principal: String,
+    /// The group of its way in; none where the connector decides.
+    pub group: Option<String>,
+    /// Open sockets that are ready.
+    pub sockets: usize,
+    /// Calls that it has open, subscriptions included.
+    pub calls: usize,
+    /// Subscriptions among them.
+    pub subscriptions: usize,
+    /// Whether it opens a socket in place of one that closed.
+    pub redials: Redials,
 }
 
 /// What document and operators want of a member, and how far that is.
@@ -103,6 +121,22 @@ impl Engine {
             members: group.members.iter().filter_map(|id| self.member_report(*id)).collect(),
         });
         Report { groups: groups.collect(), callers: self.downstreams.len(), calls: self.calls.len() }
+    }
+
+    /// The callers that are known, those of the last minute without a socket included.
+    pub fn callers(&self) -> Vec<CallerReport> {
+        let report = |caller: &Downstream| CallerReport {
+            principal: caller.id.1.to_string(),
+            group: match caller.id.0 {
+                Selector::Group(group) => self.view.group(group).map(|group| group.name.clone()),
+                Selector::ByConnectorKey => None,
+            },
+            sockets: caller.session.sockets().count(),
+            calls: caller.session.executing_count(),
+            subscriptions: caller.subscriptions,
+            redials: caller.redials,
+        };
+        self.downstreams.iter().map(|(_, caller)| report(caller)).collect()
     }
 
     fn member_report(&self, id: crate::ids::MemberId) -> Option<MemberReport> {

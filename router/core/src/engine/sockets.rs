@@ -10,6 +10,7 @@ use rcs_proto::limits as wire_limits;
 use rcs_proto::session::{Handshake, HandshakeStep, Remote, Side, SocketId};
 use rcs_proto::time::Moment;
 
+use super::rotation::Turn;
 use super::timers::Timer;
 use super::{DownstreamKey, Engine, Io, Moved, Note, OversizeFrame, Selector, Slot, UpstreamKey};
 use crate::ids::MemberId;
@@ -26,6 +27,9 @@ pub(super) struct Socket {
     unanswered: u32,
     /// What it had moved when it was pinged last.
     moved: Moved,
+    pub(super) opened_at: Moment,
+    /// How far its replacement by a fresh one is.
+    pub(super) turn: Turn,
 }
 
 /// Where an open socket belongs.
@@ -42,7 +46,15 @@ pub(super) enum Place {
 impl Socket {
     /// A socket that was pinged just now, as it were.
     pub(super) fn new(place: Place, ping_every: Option<Duration>, now: Moment) -> Self {
-        Self { place, ping_every, pinged_at: now, unanswered: 0, moved: Moved::default() }
+        Self {
+            place,
+            ping_every,
+            pinged_at: now,
+            unanswered: 0,
+            moved: Moved::default(),
+            opened_at: now,
+            turn: Turn::InUse,
+        }
     }
 
     /// Whether bytes moved since the last look that only a living peer can have moved: a long message may take longer than
@@ -227,6 +239,8 @@ impl Engine {
                 socket.unanswered = 0;
             }
             match socket.place {
+                // Nothing is written behind a close.
+                _ if socket.turn == Turn::Closing => {}
                 Place::Caller(_) | Place::Member { .. } if !is_due => {}
                 Place::Member { .. } if socket.unanswered >= limits::PING_MISSES_MAX => silent.push(*id),
                 Place::Caller(_) | Place::Member { .. } => {
@@ -244,11 +258,15 @@ impl Engine {
 
     pub(super) fn on_closed(&mut self, socket: SocketId, unsent: Vec<Bytes>, now: Moment, io: &mut impl Io) {
         let owed = self.take_back(socket, unsent, now);
-        match self.sockets.remove(&socket).map(|socket| socket.place) {
+        let closed = self.sockets.remove(&socket);
+        let is_replaced = closed.as_ref().is_some_and(Socket::is_replaced);
+        match closed.map(|socket| socket.place) {
             Some(Place::Caller(session)) => self.on_caller_socket_closed(session, socket, owed, now, io),
             Some(Place::Member { session, member, slot }) => {
                 self.on_member_socket_closed(session, socket, now, io);
-                self.redial_later(member, slot, now, io);
+                if !is_replaced {
+                    self.redial_later(member, slot, now, io);
+                }
             }
             Some(Place::Greeting(_, Peer::Member(member, slot))) => {
                 self.redial_later(member, slot, now, io);

@@ -191,10 +191,17 @@ impl Engine {
     /// Dials a member for a slot, unless that has a socket or will have one: a member that was taken on anew may have wishes
     /// left from before.
     pub(super) fn dial(&mut self, member: MemberId, slot: Slot, io: &mut impl Io) {
+        let place = self.members.get(&member).and_then(|state| state.slots.get(usize::from(slot.0)));
+        if place.is_some_and(|place| !place.open) {
+            self.dial_anew(member, slot, io);
+        }
+    }
+
+    /// Dials a member for a slot that may have a socket.
+    pub(super) fn dial_anew(&mut self, member: MemberId, slot: Slot, io: &mut impl Io) {
         let Some(state) = self.members.get_mut(&member).filter(|state| state.wants_sockets()) else { return };
-        let is_free = state.slots.get(usize::from(slot.0)).is_some_and(|place| !place.open);
         // A member in client mode dials us.
-        if let (true, Link::Dial(endpoint)) = (is_free, &state.member.spec.link)
+        if let Link::Dial(endpoint) = &state.member.spec.link
             && let Entry::Vacant(vacant) = self.dials.entry((member, slot))
         {
             vacant.insert(endpoint.clone());
@@ -324,6 +331,7 @@ impl Engine {
         }
         let place = Place::Member { session: key, member, slot };
         self.sockets.insert(socket, Socket::new(place, ping_every, now));
+        self.replace_by(socket, member, slot, now);
         self.timers.set(now + rcs_proto::limits::HOLD_OFF, Timer::CheckMember(key));
         if !is_current {
             self.review(member, now, io);

@@ -8,6 +8,7 @@ mod drain;
 mod failures;
 mod probes;
 mod random;
+mod rotation;
 mod routing;
 mod sessions;
 mod settings;

@@ -1,0 +1,39 @@
+//! `GET /v1/callers`: who calls, over how many sockets, and whether it opens them again (WIRE 7.5).
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use rcs_core::engine::CallerReport;
+use serde::Serialize;
+
+use super::{Admin, no_answer};
+
+/// One caller's session.
+#[derive(Debug, Serialize)]
+struct Row {
+    principal: String,
+    /// The group of its way in; null where the connector decides.
+    group: Option<String>,
+    sockets: usize,
+    /// Calls that it has open, subscriptions included.
+    in_flight: usize,
+    subscriptions: usize,
+    /// Whether it opens a socket in place of one that closed: yes, no, unknown.
+    redials: &'static str,
+}
+
+pub(super) async fn list(State(admin): State<Admin>) -> Response {
+    let Ok(callers) = admin.control.callers().await else { return no_answer() };
+    Json(callers.into_iter().map(row).collect::<Vec<_>>()).into_response()
+}
+
+fn row(caller: CallerReport) -> Row {
+    Row {
+        principal: caller.principal,
+        group: caller.group,
+        sockets: caller.sockets,
+        in_flight: caller.calls,
+        subscriptions: caller.subscriptions,
+        redials: caller.redials.label(),
+    }
+}
