@@ -3,6 +3,7 @@
 //! prost would copy strings and drop unknown fields; this walk borrows from the frame and keeps everything
 //! (WIRE section 2: "rewrite only field 1 of `RemoteMessage` and splice the other bytes through").
 
+use std::fmt;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,6 +13,7 @@ use crate::icf::ConnectorKey;
 use crate::messages;
 use crate::operation::Operation;
 use crate::wire::{FieldValue, Fields, WireError, put_varint, varint_len};
+use crate::withheld::Withheld;
 
 /// Why a frame is not a message of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +30,7 @@ pub enum FrameError {
 }
 
 /// One frame, read as far as routing needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Envelope {
     /// `RemoteMessage.messageId`; 0 when absent.
     pub message_id: i64,
@@ -73,7 +75,7 @@ pub enum UnknownKind {
 }
 
 /// What routing needs of an `OperationRequest`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OperationHead {
     /// Which operation; [`Operation::Unknown`] if none that we know.
     pub operation: Operation,
@@ -86,7 +88,7 @@ pub struct OperationHead {
 }
 
 /// What routing needs of an `OperationResponse`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AnswerHead {
     /// Which operation is answered.
     pub operation: Operation,
@@ -140,12 +142,43 @@ pub enum BatchPart {
 }
 
 /// What routing needs of an `ExceptionMessage`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ErrorHead {
     /// Java class name.
     pub class: String,
     /// The text; may hold what a connector put there, so it is passed on and never logged.
     pub message: String,
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Envelope");
+        shown.field("message_id", &self.message_id).field("kind", &self.kind);
+        shown.field("frame", &Withheld(&self.frame)).finish()
+    }
+}
+
+impl fmt::Debug for OperationHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("OperationHead");
+        shown.field("operation", &self.operation).field("facade_key", &Withheld(&self.facade_key));
+        shown.field("body", &Withheld(&self.body)).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AnswerHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("AnswerHead");
+        shown.field("operation", &self.operation).field("part", &self.part);
+        shown.field("body", &Withheld(&self.body)).finish()
+    }
+}
+
+impl fmt::Debug for ErrorHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ErrorHead");
+        shown.field("class", &self.class).field("message", &Withheld(self.message.as_bytes())).finish()
+    }
 }
 
 impl Envelope {

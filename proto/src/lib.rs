@@ -15,3 +15,4 @@ pub mod operation;
 pub mod session;
 pub mod time;
 pub mod wire;
+pub mod withheld;

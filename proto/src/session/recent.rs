@@ -1,6 +1,7 @@
 //! Last frames of answers that went out a moment ago: the peer may refuse them (WIRE 7.1), their socket may die.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -8,9 +9,10 @@ use super::SocketId;
 use crate::limits;
 use crate::operation::Operation;
 use crate::time::Moment;
+use crate::withheld::Withheld;
 
 /// The end of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Last {
     /// The call's id.
     pub id: i64,
@@ -21,6 +23,14 @@ pub struct Last {
     pub frame: Option<Bytes>,
     /// When it was sent first.
     pub since: Moment,
+}
+
+impl fmt::Debug for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Last");
+        shown.field("id", &self.id).field("operation", &self.operation);
+        shown.field("frame", &self.frame.as_deref().map(Withheld)).field("since", &self.since).finish()
+    }
 }
 
 #[derive(Debug)]

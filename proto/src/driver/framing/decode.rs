@@ -1,5 +1,6 @@
 //! Frames inwards: whole messages out of any cutting of the byte stream.
 
+use std::fmt;
 use std::io::Cursor;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -7,9 +8,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
 use super::{Opcode, Role, apply_mask};
 use crate::driver::limits;
+use crate::withheld::Withheld;
 
 /// What the decoder found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Inbound {
     /// A whole binary message, unmasked, put together if it came in fragments.
     Binary(Bytes),
@@ -28,6 +30,19 @@ pub enum Inbound {
     Pong,
     /// The peer's Close, with its code if it gave one. Nothing may follow.
     Close(Option<u16>),
+}
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(message) => f.debug_tuple("Binary").field(&Withheld(message)).finish(),
+            Self::Oversize { total, .. } => write!(f, "Oversize({total} bytes)"),
+            Self::Text => f.write_str("Text"),
+            Self::Ping(payload) => f.debug_tuple("Ping").field(&Withheld(payload)).finish(),
+            Self::Pong => f.write_str("Pong"),
+            Self::Close(code) => f.debug_tuple("Close").field(code).finish(),
+        }
+    }
 }
 
 /// Why a socket cannot be read any further.

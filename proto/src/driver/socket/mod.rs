@@ -24,6 +24,7 @@ use super::writer::{self, Command, EndCause, WriterEnd};
 use super::{ReadHalf, WebSocket, limits};
 use crate::envelope::{Envelope, FrameError};
 use crate::session::SocketId;
+use crate::withheld::Withheld;
 
 /// Where a socket's reports go: one bounded channel for all sockets of an owner.
 pub type Events = mpsc::Sender<(SocketId, SocketEvent)>;
@@ -49,13 +50,19 @@ pub enum SocketEvent {
 }
 
 /// How a socket ended.
-#[derive(Debug)]
 pub struct Closed {
     /// Why.
     pub reason: CloseReason,
     /// Messages, in order, of which the peer cannot have got the last byte: certainly not acted on. What is not listed here
     /// *may* have arrived.
     pub unsent: Vec<Bytes>,
+}
+
+impl fmt::Debug for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unsent: Vec<_> = self.unsent.iter().map(|frame| Withheld(frame)).collect();
+        f.debug_struct("Closed").field("reason", &self.reason).field("unsent", &unsent).finish()
+    }
 }
 
 /// Why a socket ended.

@@ -1,10 +1,13 @@
 //! Calls in flight: one entry from the request to its single final answer.
 
+use std::fmt;
+
 use bytes::Bytes;
 use rcs_proto::envelope::{BatchPart, Envelope, OperationHead};
 use rcs_proto::operation::Operation;
 use rcs_proto::session::{SocketId, StreamOrder};
 use rcs_proto::time::Moment;
+use rcs_proto::withheld::Withheld;
 
 use super::{Deadline, Waiting};
 use crate::ids::{GroupId, MemberId, MemberSet};
@@ -81,7 +84,6 @@ pub struct Route {
 }
 
 /// How much of an answer has come.
-#[derive(Debug)]
 pub enum Progress {
     /// Nothing yet.
     Nothing,
@@ -96,6 +98,20 @@ pub enum Progress {
     Events,
     /// A batch under way.
     Batch(BatchProgress),
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("Nothing"),
+            Self::Stream { order, end } => {
+                let end = end.as_deref().map(Withheld);
+                f.debug_struct("Stream").field("order", order).field("end", &end).finish()
+            }
+            Self::Events => f.write_str("Events"),
+            Self::Batch(progress) => f.debug_tuple("Batch").field(progress).finish(),
+        }
+    }
 }
 
 /// What a batch still waits for (WIRE 5.6).

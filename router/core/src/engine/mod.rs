@@ -57,8 +57,7 @@ use crate::ids::{GroupId, MemberId};
 use crate::slots::Slots;
 use crate::view::{Endpoint, View};
 
-/// Something that happened in the world.
-#[derive(Debug)]
+/// Something that happened in the world. It has no `Debug`: frames that come back unsent are payload.
 pub enum Event {
     /// A caller's socket was upgraded.
     Accepted {

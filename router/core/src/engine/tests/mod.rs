@@ -10,6 +10,7 @@ mod probes;
 mod random;
 mod rotation;
 mod routing;
+mod secrets;
 mod sessions;
 mod settings;
 mod streams;
