@@ -1,8 +1,10 @@
 //! Whole-system and interop tests. With Java: the published framework on both ends. Without: scripted peers only, and a line
 //! for each test that was skipped.
 
+mod affinity;
 mod answers;
 mod balance;
+mod cancel;
 mod defects;
 mod demo;
 mod direct;

@@ -11,6 +11,7 @@ public class RigConfiguration extends AbstractConfiguration {
     private String downFile;
     private GuardedString secret;
     private String[] tags = new String[0];
+    private long rowMillis;
 
     /** The journal that all members of a group share. */
     @ConfigurationProperty(order = 1, required = true)
@@ -36,6 +37,11 @@ public class RigConfiguration extends AbstractConfiguration {
     @ConfigurationProperty(order = 5)
     public String[] getTags() { return tags; }
     public void setTags(String[] v) { tags = v; }
+
+    /** A search rests this long behind each row, so that many can run at once for as long as a test needs. */
+    @ConfigurationProperty(order = 6)
+    public long getRowMillis() { return rowMillis; }
+    public void setRowMillis(long v) { rowMillis = v; }
 
     @Override
     public void validate() {

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.identityconnectors.common.security.GuardedString;
 import org.identityconnectors.framework.common.exceptions.*;
 import org.identityconnectors.framework.common.objects.*;
@@ -22,6 +23,8 @@ import org.identityconnectors.framework.spi.operations.*;
 public class RigConnector implements Connector, TestOp, CreateOp, UpdateOp, DeleteOp, SchemaOp, SearchOp<String>, SyncOp,
         AuthenticateOp, ResolveUsernameOp, ScriptOnConnectorOp {
     private static final String MEMBER = System.getProperty("rig.member", "?");
+    /** Searches that run in this process now. */
+    private static final AtomicInteger RUNNING = new AtomicInteger();
     private RigConfiguration config;
     private Journal journal;
 
@@ -90,6 +93,15 @@ public class RigConnector implements Connector, TestOp, CreateOp, UpdateOp, Dele
 
     /** Pages carry state on the member, as real connectors' do: the cookie is "MEMBER:OFFSET" and another member refuses it. */
     @Override public void executeQuery(ObjectClass oc, String uid, ResultsHandler handler, OperationOptions options) {
+        RUNNING.incrementAndGet();
+        try {
+            find(uid, handler, options);
+        } finally {
+            RUNNING.decrementAndGet();
+        }
+    }
+
+    private void find(String uid, ResultsHandler handler, OperationOptions options) {
         pause();
         int from = offset(options.getPagedResultsCookie());
         int size = options.getPageSize() == null ? Integer.MAX_VALUE : options.getPageSize();
@@ -97,6 +109,7 @@ public class RigConnector implements Connector, TestOp, CreateOp, UpdateOp, Dele
         int next = from;
         while (next < found.size() && next - from < size) {
             if (!handler.handle(object(found.get(next)))) return;
+            sleep(config.getRowMillis());
             next++;
         }
         if (handler instanceof SearchResultsHandler) {
@@ -131,17 +144,20 @@ public class RigConnector implements Connector, TestOp, CreateOp, UpdateOp, Dele
         return new Uid(user);
     }
 
-    /** Answers "MEMBER:TEXT": shows where a script ran. The text "bytes N" answers N characters instead, for large frames. */
+    /** Answers "MEMBER:TEXT": shows where a script ran. "bytes N" answers N characters instead, for large frames; "running" the number of searches that run on this member. */
     @Override public Object runScriptOnConnector(ScriptContext request, OperationOptions options) {
         pause();
         String text = request.getScriptText();
+        if (text.equals("running")) return String.valueOf(RUNNING.get());
         return text.startsWith("bytes ") ? "x".repeat(Integer.parseInt(text.substring(6))) : MEMBER + ":" + text;
     }
 
-    private void pause() {
-        if (config.getDelayMillis() <= 0) return;
+    private void pause() { sleep(config.getDelayMillis()); }
+
+    private static void sleep(long millis) {
+        if (millis <= 0) return;
         try {
-            Thread.sleep(config.getDelayMillis());
+            Thread.sleep(millis);
         } catch (InterruptedException e) {
             throw new OperationTimeoutException("interrupted");
         }
