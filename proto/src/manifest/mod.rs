@@ -14,7 +14,7 @@ use std::fmt;
 
 pub use digest::{Digest, Hasher, NoDigest};
 pub use proof::{NoNonce, Nonce, PROOF_HEADER, Proof, ProofKey, WrongProof};
-pub use report::{Report, ReportError, ReportedSet};
+pub use report::{Challenge, Report, ReportError, ReportedSet, listing};
 
 use crate::limits::{
     MANIFEST_FILES_MAX, MANIFEST_PATH_BYTES_MAX, MANIFEST_SHOWN_BYTES_MAX, MANIFEST_TEXT_BYTES_MAX,

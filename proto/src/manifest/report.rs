@@ -104,6 +104,49 @@ impl Report {
     }
 }
 
+/// The answer to a request for a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// Good for one report, and for a short time.
+    pub nonce: Nonce,
+}
+
+impl Challenge {
+    /// As JSON.
+    pub fn encode(&self) -> String {
+        format!(r#"{{"nonce":"{}"}}"#, self.nonce)
+    }
+
+    /// Reads a router's answer. Fields that are not known do not matter here.
+    ///
+    /// # Errors
+    /// [`ReportError::Json`] and [`ReportError::Nonce`].
+    pub fn decode(body: &[u8]) -> Result<Self, ReportError> {
+        #[derive(Deserialize)]
+        struct Form<'a> {
+            #[serde(borrow)]
+            nonce: Cow<'a, str>,
+        }
+        let form: Form<'_> = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
+        Ok(Self { nonce: form.nonce.parse().map_err(|_| ReportError::Nonce)? })
+    }
+}
+
+/// A manifest as JSON for people and scripts, indented: the fields of a [`Report`] without its nonce.
+pub fn listing(manifest: &FileManifest, member: Option<&str>, agent: &str) -> String {
+    #[derive(Serialize)]
+    struct Form<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        member: Option<&'a str>,
+        agent: &'a str,
+        digest: String,
+        files: Vec<FileForm<'a>>,
+    }
+    let files = manifest.files().iter().map(FileForm::of).collect();
+    let form = Form { member, agent, digest: manifest.digest().to_string(), files };
+    serde_json::to_string_pretty(&form).expect("text and numbers are JSON")
+}
+
 /// Why bytes are no report. The texts may be shown to the reporter and in a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
@@ -141,6 +184,10 @@ pub enum ReportError {
     Manifest(#[from] ManifestError),
 }
 
+fn json_error(error: &serde_json::Error) -> ReportError {
+    ReportError::Json(Shown::new(&error.to_string()))
+}
+
 #[derive(Serialize)]
 struct SentForm<'a> {
     member: &'a str,
@@ -170,7 +217,7 @@ struct ReceivedForm<'a> {
 /// One entry of `files`. `sha256` and `bytes` stand together; `odd` stands for both.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FileForm<'a> {
+struct FileForm<'a> {
     #[serde(borrow)]
     root: Cow<'a, str>,
     #[serde(borrow)]
@@ -197,7 +244,7 @@ struct BundleForm<'a> {
 }
 
 impl<'a> FileForm<'a> {
-    pub(super) fn of(file: &'a FileEntry) -> Self {
+    fn of(file: &'a FileEntry) -> Self {
         let (sha256, bytes, odd) = match file.content {
             Content::File { sha256, bytes } => (Some(Cow::Owned(sha256.to_string())), Some(bytes), None),
             Content::Odd(oddity) => (None, None, Some(Cow::Borrowed(oddity.name()))),

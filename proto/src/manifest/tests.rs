@@ -64,6 +64,15 @@ fn a_report_has_the_agreed_shape() {
     assert_eq!(Report::decode(&body).unwrap(), beat);
 }
 
+#[test]
+fn a_challenge_has_the_agreed_shape() {
+    let body = Challenge { nonce: nonce() }.encode();
+    assert_eq!(body, r#"{"nonce":"000102030405060708090a0b0c0d0e0f"}"#);
+    assert_eq!(Challenge::decode(body.as_bytes()), Ok(Challenge { nonce: nonce() }));
+    assert_eq!(Challenge::decode(br#"{"nonce":"00"}"#), Err(ReportError::Nonce));
+    assert!(matches!(Challenge::decode(b"<html>"), Err(ReportError::Json(_))));
+}
+
 /// What stands in the lists and in the paths of a stranger's report.
 #[test]
 fn hostile_reports_are_refused_with_a_sentence() {
