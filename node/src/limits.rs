@@ -58,3 +58,72 @@ pub const DRAIN: Duration = Duration::from_secs(25);
 
 /// How long a connector's thread may go on beyond that.
 pub const THREADS_LINGER: Duration = Duration::from_secs(1);
+
+// --- the agent ---
+
+/// Rhythm of full scans and of heartbeats, unless the command line gives another.
+pub const AGENT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Shortest and longest such rhythm.
+pub const AGENT_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// See [`AGENT_INTERVAL_MIN`].
+pub const AGENT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Every so many periodic scans all files are read again, unchanged or not by what the file system says of them: every 10
+/// minutes by default.
+pub const AGENT_THOROUGH_EVERY: u32 = 20;
+
+/// A file system's clock may stand still for some milliseconds, so a file that changed this shortly before it was read may change
+/// again and look the same. It is read once more at the next scan.
+pub const AGENT_FRESH: Duration = Duration::from_secs(2);
+
+/// How long nothing must happen after a change before files are read: copying a file is many changes.
+pub const AGENT_QUIET: Duration = Duration::from_millis(200);
+
+/// How long a stream of changes can put that off.
+pub const AGENT_QUIET_MAX: Duration = Duration::from_secs(1);
+
+/// How often a file that changes while it is read is begun again within one scan.
+pub const AGENT_READ_ATTEMPTS: u32 = 3;
+
+/// Largest file that is read, in bytes.
+pub const AGENT_FILE_BYTES: u64 = 4 << 30;
+
+/// Names looked at in one scan, folders and what is left out included.
+pub const AGENT_NAMES_MAX: usize = 40_000;
+
+/// Deepest folder below a root.
+pub const AGENT_DEPTH_MAX: usize = 64;
+
+/// Folders and linked files that are watched for changes; what is beyond is seen by full scans.
+pub const AGENT_WATCHES_MAX: usize = 8_192;
+
+/// How often files are scanned again at once because new folders turned up meanwhile.
+pub const AGENT_RESCANS_MAX: u32 = 3;
+
+/// Reasons told of one scan that failed, and files named of one change.
+pub const AGENT_TOLD_MAX: usize = 50;
+
+/// Bytes of a JAR's list of entries that are searched for its manifest.
+pub const JAR_LIST_BYTES: u64 = 16 << 20;
+
+/// Bytes of a JAR's manifest that are read, compressed and not; the part about the bundle comes first.
+pub const JAR_MANIFEST_BYTES: usize = 64 << 10;
+
+/// Routers that are reported to.
+pub const AGENT_ROUTERS_MAX: usize = 16;
+
+/// Longest exchange with a router over HTTP, name resolution included.
+pub const AGENT_HTTP_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Longest HTTP answer of a router, in bytes.
+pub const AGENT_ANSWER_BYTES: usize = 64 << 10;
+
+/// First pause after a report that failed; it doubles up to [`AGENT_BACKOFF_MAX`], with jitter.
+pub const AGENT_BACKOFF: Duration = Duration::from_secs(1);
+
+/// See [`AGENT_BACKOFF`].
+pub const AGENT_BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+const _: () = assert!(AGENT_QUIET_MAX.as_millis() < AGENT_FRESH.as_millis());
+const _: () = assert!(AGENT_NAMES_MAX >= rcs_proto::limits::MANIFEST_FILES_MAX);

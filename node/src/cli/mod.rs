@@ -1,5 +1,6 @@
-//! The command line: `rcs-node serve`, `set-key`, `check`.
+//! The command line: `rcs-node serve`, `set-key`, `check`, `agent`.
 
+mod agent;
 mod check;
 mod exit;
 mod serve;
@@ -28,6 +29,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::SetKey(arguments) => set_key::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Agent(arguments) => agent::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,6 +59,8 @@ enum Command {
     SetKey(SetKeyArgs),
     /// Say what `serve` would do with a properties file.
     Check(CheckArgs),
+    /// Beside any connector server, this one or the Java one: tell routers which files its connectors are made of.
+    Agent(agent::AgentArgs),
 }
 
 #[derive(Debug, Args)]
@@ -103,14 +107,18 @@ struct SetKeyArgs {
 /// Reads a configuration and its file.
 fn load(path: &Path, overrides: &[Override]) -> Result<NodeConfig, exit::Failure> {
     let bytes = read(path)?;
-    NodeConfig::read(&bytes, path, overrides).map_err(|error| match error {
+    NodeConfig::read(&bytes, path, overrides).map_err(|error| bad_file(path, error))
+}
+
+fn bad_file(path: &Path, error: ConfigError) -> exit::Failure {
+    match error {
         ConfigError::Syntax(error) => Exit::BadData.with(format!("{}: {error}", path.display())),
         ConfigError::Problems(problems) => {
             let lines: Vec<String> =
                 problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
             Exit::BadData.with(lines.join("\n"))
         }
-    })
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, exit::Failure> {

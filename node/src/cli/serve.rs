@@ -99,7 +99,7 @@ async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Res
 }
 
 /// What ends the node (I03).
-struct Stop {
+pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
     /// Ends at once where there is no terminal.
@@ -107,7 +107,7 @@ struct Stop {
 }
 
 impl Stop {
-    fn listen() -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         let (typed, quit) = mpsc::channel(1);
         if io::stdin().is_terminal() {
             // Reading a terminal blocks and cannot be taken back, so it has a thread that dies with the process.
@@ -127,7 +127,7 @@ impl Stop {
     }
 
     /// The next reason to end.
-    async fn wait(&mut self) -> &'static str {
+    pub(super) async fn wait(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -137,7 +137,7 @@ impl Stop {
 }
 
 /// The log: standard error, level by `RCS_LOG` (N08).
-fn start_log() {
+pub(super) fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("RCS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let ansi = io::stderr().is_terminal();

@@ -66,7 +66,7 @@ fn new_key(file: Option<&Path>) -> Result<Secret<String>, Failure> {
     Err(Exit::BadData.with(fault))
 }
 
-fn first_line(source: impl io::Read) -> io::Result<Secret<String>> {
+pub(super) fn first_line(source: impl io::Read) -> io::Result<Secret<String>> {
     let mut bytes = Vec::new();
     io::BufReader::new(source.take(KEY_BYTES + 1)).read_until(b'\n', &mut bytes)?;
     if bytes.len() as u64 > KEY_BYTES {

@@ -3,6 +3,7 @@
 //! [`NodeConfig::read`] is pure: it looks at bytes, a path and the command line's `-D` values, never at the environment or the
 //! disk. It reports every problem at once, each with its line.
 
+mod beside;
 mod keys;
 mod read;
 mod settings;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use rcs_proto::icf::Secret;
 
+pub use beside::Beside;
 pub use keys::PREFIX;
 pub use settings::Override;
 

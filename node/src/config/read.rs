@@ -37,7 +37,7 @@ pub(super) fn read(bytes: &[u8], path: &Path, overrides: &[Override]) -> Result<
 }
 
 /// The folder above the file's `conf`, or the file's own (P27, P28: paths are relative to the install root).
-fn install_root(path: &Path) -> PathBuf {
+pub(super) fn install_root(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let in_conf = folder.file_name().is_some_and(|name| name == "conf");
     match folder.parent() {

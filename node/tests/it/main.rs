@@ -1,5 +1,7 @@
 //! The `rcs-node` program from outside.
 
+mod agent;
+mod agent_router;
 mod caller;
 mod check;
 mod csv_calls;

@@ -1,0 +1,256 @@
+//! As much HTTP as it takes to talk to a router: one request on one connection, an answer of bounded size, a deadline over all.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::limits::{AGENT_ANSWER_BYTES, AGENT_HTTP_DEADLINE};
+
+const DEFAULT_PORT: u16 = 80;
+/// Headers of an answer that are read.
+const HEADERS_MAX: usize = 64;
+
+/// A router's admin address: `http://HOST[:PORT][/PATH]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterUrl {
+    /// As in a `Host` header.
+    authority: String,
+    host: String,
+    port: u16,
+    /// Before every path; no `/` at its end.
+    base: String,
+}
+
+impl FromStr for RouterUrl {
+    type Err = NoUrl;
+
+    fn from_str(text: &str) -> Result<Self, NoUrl> {
+        if text.starts_with("https://") {
+            return Err(NoUrl::Tls);
+        }
+        let rest = text.strip_prefix("http://").ok_or(NoUrl::Form)?;
+        if !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains(['?', '#', '@']) {
+            return Err(NoUrl::Form);
+        }
+        let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(v6) => {
+                v6.split_once(']').map(|(host, rest)| (host, rest.strip_prefix(':'))).ok_or(NoUrl::Form)?
+            }
+            None => match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            },
+        };
+        let port = port.map_or(Ok(DEFAULT_PORT), str::parse).map_err(|_| NoUrl::Form)?;
+        if host.is_empty() || port == 0 {
+            return Err(NoUrl::Form);
+        }
+        let base = base.trim_end_matches('/').to_owned();
+        Ok(Self { authority: authority.to_owned(), host: host.to_owned(), port, base })
+    }
+}
+
+impl fmt::Display for RouterUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.base)
+    }
+}
+
+/// Why a text is no [`RouterUrl`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoUrl {
+    /// TLS is asked for.
+    #[error("a router's admin address has no TLS yet; write http://HOST:PORT")]
+    Tls,
+    /// Anything else.
+    #[error("expected http://HOST:PORT of a router's admin address")]
+    Form,
+}
+
+/// What is asked.
+pub(super) struct Request<'a> {
+    pub(super) method: &'a str,
+    /// Below the URL's own; begins with `/`.
+    pub(super) path: &'a str,
+    /// Whole lines, each with its end.
+    pub(super) headers: &'a str,
+    pub(super) body: &'a [u8],
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why nothing did.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HttpError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("no answer within {} s", AGENT_HTTP_DEADLINE.as_secs())]
+    Late,
+    #[error("what answers is no router: {0}")]
+    NoHttp(&'static str),
+}
+
+/// Asks, and reads the whole answer.
+pub(super) async fn exchange(url: &RouterUrl, request: Request<'_>) -> Result<Answer, HttpError> {
+    timeout(AGENT_HTTP_DEADLINE, exchange_slowly(url, request)).await.map_err(|_| HttpError::Late)?
+}
+
+async fn exchange_slowly(url: &RouterUrl, request: Request<'_>) -> Result<Answer, HttpError> {
+    let Request { method, path, headers, body } = request;
+    let mut stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
+    let head = format!(
+        "{method} {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        url.base,
+        url.authority,
+        body.len()
+    );
+    let written = async {
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(body).await
+    };
+    let written = written.await;
+    // A router that refuses may answer before it has read all, and its answer says more than our broken pipe.
+    match (read_answer(&mut stream).await, written) {
+        (Ok(answer), _) => Ok(answer),
+        (Err(HttpError::Io(_)), Err(error)) => Err(error.into()),
+        (Err(error), _) => Err(error),
+    }
+}
+
+async fn read_answer(stream: &mut TcpStream) -> Result<Answer, HttpError> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some((status, start, end)) = parse(&bytes)?
+            && let Some(body) = bytes.get(start..end)
+        {
+            return Ok(Answer { status, body: body.to_vec() });
+        }
+        let room = AGENT_ANSWER_BYTES - bytes.len();
+        if room == 0 {
+            return Err(HttpError::NoHttp("its answer is too long"));
+        }
+        if stream.take(room as u64).read_buf(&mut bytes).await? == 0 {
+            return match parse(&bytes)? {
+                // Without a length the end of the connection is the end of the body.
+                Some((status, start, usize::MAX)) => Ok(Answer { status, body: bytes.split_off(start) }),
+                _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            };
+        }
+    }
+}
+
+/// Status, and where the body begins and ends; `usize::MAX` if only the connection's end tells. `None` while the head is not whole.
+fn parse(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>, HttpError> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let start = match response.parse(bytes).map_err(|_| HttpError::NoHttp("its answer is no HTTP"))? {
+        httparse::Status::Partial => return Ok(None),
+        httparse::Status::Complete(start) => start,
+    };
+    let status = response.code.ok_or(HttpError::NoHttp("its answer has no status"))?;
+    let value =
+        |name: &str| response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value);
+    if value("Transfer-Encoding").is_some() {
+        return Err(HttpError::NoHttp(
+            "its answer comes in chunks, which a router's do not; is there a proxy?",
+        ));
+    }
+    let end = match value("Content-Length") {
+        None => usize::MAX,
+        Some(length) => std::str::from_utf8(length)
+            .ok()
+            .and_then(|length| start.checked_add(length.trim().parse().ok()?))
+            .filter(|end| *end <= AGENT_ANSWER_BYTES)
+            .ok_or(HttpError::NoHttp("its answer is too long"))?,
+    };
+    Ok(Some((status, start, end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, host, port, base) in [
+            ("http://router:8760", "router", 8760, ""),
+            ("http://router:8760/", "router", 8760, ""),
+            ("http://10.0.0.1/admin/", "10.0.0.1", 80, "/admin"),
+            ("http://[::1]:8760", "::1", 8760, ""),
+        ] {
+            let url: RouterUrl = text.parse().unwrap();
+            assert_eq!((url.host.as_str(), url.port, url.base.as_str()), (host, port, base), "{text}");
+            assert_eq!(url.to_string(), text.trim_end_matches('/'));
+        }
+        assert_eq!("https://router:1".parse::<RouterUrl>(), Err(NoUrl::Tls));
+        for text in [
+            "",
+            "router:8760",
+            "http://",
+            "http://:80",
+            "http://a:b",
+            "http://a:0",
+            "http://u:p@a",
+            "http://a/?b",
+            "http://a b",
+            "http://a\r\nX: y",
+            "http://[::1",
+        ] {
+            assert_eq!(text.parse::<RouterUrl>(), Err(NoUrl::Form), "{text:?}");
+        }
+    }
+
+    /// Serves one connection with these bytes, and hangs up.
+    async fn answered(answer: &'static [u8]) -> Result<Answer, HttpError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let serve = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 16];
+            stream.read_exact(&mut asked).await.unwrap();
+            assert_eq!(&asked, b"GET /a HTTP/1.1\r");
+            stream.write_all(answer).await.unwrap();
+            stream.shutdown().await.unwrap();
+            // To the end, or the kernel resets what was not read.
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap();
+        });
+        let asked = exchange(&url, Request { method: "GET", path: "/a", headers: "", body: b"" }).await;
+        serve.await.unwrap();
+        asked
+    }
+
+    #[tokio::test]
+    async fn answers() {
+        for (answer, status, body) in [
+            (&b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"[..], 200, &b"hi"[..]),
+            (b"HTTP/1.1 409 Conflict\r\ncontent-length: 2\r\n\r\nhidden", 409, b"hi"),
+            (b"HTTP/1.0 401 No\r\n\r\nto the end", 401, b"to the end"),
+        ] {
+            let answer = answered(answer).await.unwrap();
+            assert_eq!((answer.status, answer.body.as_slice()), (status, body));
+        }
+        for (answer, sentence) in [
+            (&b"SSH-2.0-OpenSSH\r\n"[..], "no HTTP"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "chunks"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "too long"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", "too long"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", "unexpected end"),
+            (b"", "unexpected end"),
+        ] {
+            let error = answered(answer).await.expect_err(sentence).to_string();
+            assert!(error.contains(sentence), "{sentence}: {error}");
+        }
+    }
+}

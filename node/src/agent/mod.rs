@@ -1,0 +1,253 @@
+//! The agent beside an RCS, ours or the Java one: tells routers which files its connectors are made of (B06, P27, P28, W05, W06).
+//!
+//! [`Scanner`] looks at the files, on a thread that may block; `watch` says when to look again; for each router a `Reporter` keeps it told.
+//! The RCS itself is never asked: the agent reads its properties and its folders.
+
+mod file;
+mod http;
+mod jar;
+mod report;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcs_proto::manifest::{Content, FileEntry, FileManifest, Root};
+use tokio::sync::watch as latest;
+use tokio::time::{Instant, timeout_at};
+
+pub use http::{NoUrl, RouterUrl};
+pub use report::{AGENT_NAME, Identity, ReportFault, report};
+pub use scan::{Depth, Roots, Scan, Scanner, Trouble, Watched};
+
+use crate::limits::{AGENT_QUIET, AGENT_QUIET_MAX, AGENT_RESCANS_MAX, AGENT_THOROUGH_EVERY, AGENT_TOLD_MAX};
+use report::{Latest, Reporter};
+use watch::{Added, Watcher};
+
+/// What an agent is made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// What it looks at.
+    pub roots: Roots,
+    /// Who it is.
+    pub identity: Identity,
+    /// Whom it tells.
+    pub routers: Vec<RouterUrl>,
+    /// Rhythm of full scans and of heartbeats.
+    pub interval: Duration,
+}
+
+/// Scans and reports until it is dropped.
+///
+/// # Errors
+/// If the kernel gives no way to watch files, or a scan panics.
+pub async fn run(setup: Setup) -> io::Result<()> {
+    let Setup { roots, identity, routers, interval } = setup;
+    let (told, latest) = latest::channel(None);
+    let mut reporters = tokio::task::JoinSet::new();
+    for url in routers {
+        reporters.spawn(Reporter::new(url, identity.clone(), interval, latest.clone()).run());
+    }
+    let watcher = Watcher::new()?;
+    Agent { scanner: Some(Scanner::new(roots)), watcher, interval, told, log: Log::default() }.run().await
+}
+
+/// Looks whenever there is a reason to.
+struct Agent {
+    /// Away while a thread uses it.
+    scanner: Option<Scanner>,
+    watcher: Watcher,
+    interval: Duration,
+    told: latest::Sender<Latest>,
+    log: Log,
+}
+
+impl Agent {
+    async fn run(mut self) -> io::Result<()> {
+        let mut periodic = 0u32;
+        let mut depth = Depth::Everything;
+        loop {
+            self.look(depth).await?;
+            let due = Instant::now() + self.interval;
+            depth = match timeout_at(due, self.watcher.changed()).await {
+                Ok(changed) => {
+                    changed?;
+                    self.wait_for_quiet().await?;
+                    Depth::Changed
+                }
+                Err(_) => {
+                    periodic += 1;
+                    if periodic.is_multiple_of(AGENT_THOROUGH_EVERY) {
+                        Depth::Everything
+                    } else {
+                        Depth::Changed
+                    }
+                }
+            };
+        }
+    }
+
+    /// Scans, and again at once while new folders turn up: what happened in them before they were watched would be missed.
+    async fn look(&mut self, depth: Depth) -> io::Result<()> {
+        let mut depth = depth;
+        for _ in 0..=AGENT_RESCANS_MAX {
+            let scan = self.scan(depth).await?;
+            let (added, fault) = self.watcher.set(&scan.watch);
+            self.log.unwatched(fault);
+            self.publish(scan);
+            if added == Added::Nothing {
+                break;
+            }
+            depth = Depth::Changed;
+        }
+        Ok(())
+    }
+
+    async fn scan(&mut self, depth: Depth) -> io::Result<Scan> {
+        let mut scanner = self.scanner.take().expect("every scan gives it back");
+        let scanned = tokio::task::spawn_blocking(move || {
+            let scan = scanner.scan(depth);
+            (scanner, scan)
+        });
+        let (scanner, scan) = scanned.await.map_err(io::Error::other)?;
+        self.scanner = Some(scanner);
+        Ok(scan)
+    }
+
+    /// Copying a file is many changes; a scan in the middle would tell of a file that nobody meant.
+    async fn wait_for_quiet(&mut self) -> io::Result<()> {
+        let end = Instant::now() + AGENT_QUIET_MAX;
+        loop {
+            let quiet = end.min(Instant::now() + AGENT_QUIET);
+            match timeout_at(quiet, self.watcher.changed()).await {
+                Ok(changed) => changed?,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn publish(&mut self, scan: Scan) {
+        tracing::debug!(files_read = scan.files_read, bytes_read = scan.bytes_read, "scanned");
+        self.log.missing(scan.missing);
+        let latest = match scan.outcome {
+            Ok(manifest) => {
+                self.log.manifest(&manifest);
+                Some(Arc::new(manifest))
+            }
+            Err(troubles) => {
+                self.log.troubles(troubles);
+                None
+            }
+        };
+        self.told.send_if_modified(|told| {
+            let digest = |latest: &Latest| latest.as_ref().map(|manifest| manifest.digest());
+            let changed = digest(told) != digest(&latest);
+            *told = latest;
+            changed
+        });
+    }
+}
+
+/// What the log said last: each change once, paths only.
+#[derive(Default)]
+struct Log {
+    manifest: Option<FileManifest>,
+    troubles: Vec<Trouble>,
+    missing: Vec<Root>,
+    unwatched: Option<io::ErrorKind>,
+}
+
+impl Log {
+    fn manifest(&mut self, manifest: &FileManifest) {
+        if !self.troubles.is_empty() {
+            self.troubles.clear();
+            tracing::info!("all files can be told again");
+        }
+        match &self.manifest {
+            Some(before) if before.digest() == manifest.digest() => return,
+            Some(before) => {
+                let changes = changes(before, manifest);
+                for change in changes.iter().take(AGENT_TOLD_MAX) {
+                    tracing::info!("{change}");
+                }
+                if let Some(more) = changes.len().checked_sub(AGENT_TOLD_MAX).filter(|more| *more > 0) {
+                    tracing::info!("and {more} more changes");
+                }
+            }
+            None => {}
+        }
+        let files = manifest.files().len();
+        tracing::info!(files, digest = %manifest.digest(), "these are the files");
+        for odd in manifest.files() {
+            if let Content::Odd(oddity) = odd.content
+                && self.manifest.as_ref().and_then(|before| before.get(odd.root, &odd.path)) != Some(odd)
+            {
+                tracing::warn!("{odd} is {oddity}");
+            }
+        }
+        self.manifest = Some(manifest.clone());
+    }
+
+    fn troubles(&mut self, troubles: Vec<Trouble>) {
+        if self.troubles != troubles {
+            for trouble in &troubles {
+                tracing::error!("{trouble}");
+            }
+            tracing::error!("nothing is reported until all files can be told");
+            self.troubles = troubles;
+        }
+    }
+
+    fn missing(&mut self, missing: Vec<Root>) {
+        for root in missing.iter().filter(|root| !self.missing.contains(root)) {
+            tracing::warn!("{root}: there is no such folder, so it has no files");
+        }
+        self.missing = missing;
+    }
+
+    fn unwatched(&mut self, fault: Option<io::Error>) {
+        let kind = fault.as_ref().map(io::Error::kind);
+        if self.unwatched != kind {
+            match fault {
+                Some(fault) => tracing::warn!(
+                    "not all folders are watched, changes in the rest are seen by full scans only: {fault}"
+                ),
+                None => tracing::info!("all folders are watched again"),
+            }
+            self.unwatched = kind;
+        }
+    }
+}
+
+/// How one file differs between two scans.
+#[derive(Debug, PartialEq, Eq)]
+enum Change<'a> {
+    Added(&'a FileEntry),
+    Changed(&'a FileEntry),
+    Removed(&'a FileEntry),
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added(file) => write!(f, "added: {file}"),
+            Self::Changed(file) => write!(f, "changed: {file}"),
+            Self::Removed(file) => write!(f, "removed: {file}"),
+        }
+    }
+}
+
+fn changes<'a>(before: &'a FileManifest, after: &'a FileManifest) -> Vec<Change<'a>> {
+    let removed = before.files().iter().filter(|file| after.get(file.root, &file.path).is_none());
+    let others = after.files().iter().filter_map(|file| match before.get(file.root, &file.path) {
+        None => Some(Change::Added(file)),
+        Some(old) if old.content != file.content || old.link != file.link => Some(Change::Changed(file)),
+        Some(_) => None,
+    });
+    removed.map(Change::Removed).chain(others).collect()
+}

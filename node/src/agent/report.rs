@@ -1,0 +1,233 @@
+//! Tells one router what the files are: asks for a challenge, proves the member's key, and again before the router forgets.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcs_proto::manifest::{
+    Challenge, Digest, FileManifest, PROOF_HEADER, ProofKey, Report, ReportError, ReportedSet, Shown,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::http::{self, Answer, HttpError, Request, RouterUrl};
+use crate::limits::{AGENT_BACKOFF, AGENT_BACKOFF_MAX};
+
+/// What agents call themselves.
+pub const AGENT_NAME: &str = concat!("rcs-node ", env!("CARGO_PKG_VERSION"));
+
+/// The files as the last scan found them; `None` while they cannot be told.
+pub(super) type Latest = Option<Arc<FileManifest>>;
+
+/// Who reports.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The member's name in the router's document.
+    pub member: String,
+    /// Its key.
+    pub key: ProofKey,
+}
+
+/// Why a report was not taken.
+#[derive(Debug)]
+pub enum ReportFault {
+    /// Nobody answered, or not a router.
+    Unreachable(String),
+    /// The router knows no such member.
+    UnknownMember(Shown),
+    /// The proof was refused.
+    WrongKey(Shown),
+    /// The router does not know the digest: it wants the whole manifest.
+    WholeWanted(Shown),
+    /// Another refusal.
+    Refused(u16, Shown),
+    /// The report cannot be written.
+    NoReport(ReportError),
+}
+
+impl ReportFault {
+    /// What the operator has to do is the same for all of a kind, so each is told once.
+    fn kind(&self) -> u16 {
+        match self {
+            Self::Unreachable(_) => 0,
+            Self::UnknownMember(_) => 404,
+            Self::WrongKey(_) => 401,
+            Self::WholeWanted(_) => 409,
+            Self::Refused(status, _) => *status,
+            Self::NoReport(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for ReportFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "the router cannot be asked: {why}"),
+            Self::UnknownMember(said) => {
+                write!(
+                    f,
+                    "the router knows no such member (it says: {said}); --member gives the name in its document"
+                )
+            }
+            Self::WrongKey(said) => write!(
+                f,
+                "the router refuses the proof (it says: {said}); the key of this properties file and the one that the \
+                 router has for the member must be the same"
+            ),
+            Self::WholeWanted(said) => {
+                write!(f, "the router does not keep what it was told (it says: {said})")
+            }
+            Self::Refused(status, said) => {
+                write!(f, "the router refuses the report with {status} (it says: {said})")
+            }
+            Self::NoReport(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReportFault {}
+
+impl From<HttpError> for ReportFault {
+    fn from(error: HttpError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+/// Reports once.
+///
+/// # Errors
+/// [`ReportFault`]
+pub async fn report(url: &RouterUrl, identity: &Identity, set: ReportedSet) -> Result<(), ReportFault> {
+    let member = in_path(&identity.member);
+    let path = format!("/v1/members/{member}/challenge");
+    let answer = http::exchange(url, Request { method: "GET", path: &path, headers: "", body: b"" }).await?;
+    let body = accepted(answer)?;
+    let challenge = Challenge::decode(&body)
+        .map_err(|error| ReportFault::Unreachable(format!("what answers is no router: {error}")))?;
+    let report =
+        Report { member: identity.member.clone(), nonce: challenge.nonce, agent: AGENT_NAME.to_owned(), set };
+    let body = report.encode().map_err(ReportFault::NoReport)?;
+    let proof = identity.key.prove(&challenge.nonce, &identity.member, &body);
+    let path = format!("/v1/members/{member}/manifest");
+    let headers = format!("Content-Type: application/json\r\n{PROOF_HEADER}: {proof}\r\n");
+    let answer =
+        http::exchange(url, Request { method: "POST", path: &path, headers: &headers, body: &body }).await?;
+    accepted(answer).map(drop)
+}
+
+fn accepted(answer: Answer) -> Result<Vec<u8>, ReportFault> {
+    let said = || Shown::new(String::from_utf8_lossy(&answer.body).trim());
+    match answer.status {
+        200..=299 => Ok(answer.body),
+        401 | 403 => Err(ReportFault::WrongKey(said())),
+        404 => Err(ReportFault::UnknownMember(said())),
+        409 => Err(ReportFault::WholeWanted(said())),
+        status => Err(ReportFault::Refused(status, said())),
+    }
+}
+
+/// A name as one segment of a path.
+fn in_path(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+/// Keeps one router told, for good.
+pub(super) struct Reporter {
+    url: RouterUrl,
+    identity: Identity,
+    interval: Duration,
+    latest: watch::Receiver<Latest>,
+    /// What the router has, as far as we know.
+    told: Option<Digest>,
+    /// What the log said last; `Ok` is the digest that was taken.
+    logged: Option<Result<Digest, u16>>,
+    failures: u32,
+}
+
+impl Reporter {
+    pub(super) fn new(
+        url: RouterUrl,
+        identity: Identity,
+        interval: Duration,
+        latest: watch::Receiver<Latest>,
+    ) -> Self {
+        Self { url, identity, interval, latest, told: None, logged: None, failures: 0 }
+    }
+
+    /// Ends with the agent.
+    pub(super) async fn run(mut self) {
+        let mut due = Instant::now();
+        loop {
+            tokio::select! {
+                () = sleep_until(due) => {}
+                // After a failure the pause is kept: the router hears of the newest files when it is back.
+                changed = self.latest.changed(), if self.failures == 0 => if changed.is_err() { return },
+            }
+            let latest = self.latest.borrow_and_update().clone();
+            due = Instant::now()
+                + match latest {
+                    Some(manifest) => self.tell(&manifest).await,
+                    None => self.interval,
+                };
+        }
+    }
+
+    /// Reports as much as is needed; gives the time to the next report.
+    async fn tell(&mut self, manifest: &FileManifest) -> Duration {
+        let digest = manifest.digest();
+        let mut result = Err(ReportFault::WholeWanted(Shown::new("")));
+        if self.told == Some(digest) {
+            result = report(&self.url, &self.identity, ReportedSet::Unchanged(digest)).await;
+        }
+        if let Err(ReportFault::WholeWanted(_)) = result {
+            self.told = None;
+            result = report(&self.url, &self.identity, ReportedSet::Whole(manifest.clone())).await;
+        }
+        self.log(digest, &result);
+        if result.is_ok() {
+            self.told = Some(digest);
+            self.failures = 0;
+            return spread(self.interval);
+        }
+        self.failures = self.failures.saturating_add(1);
+        let doubled = AGENT_BACKOFF.saturating_mul(1 << (self.failures - 1).min(16));
+        spread(doubled.min(AGENT_BACKOFF_MAX))
+    }
+
+    fn log(&mut self, digest: Digest, result: &Result<(), ReportFault>) {
+        let state = result.as_ref().map(|()| digest).map_err(ReportFault::kind);
+        if self.logged == Some(state) {
+            return;
+        }
+        self.logged = Some(state);
+        let router = &self.url;
+        match result {
+            Ok(()) => tracing::info!(%router, %digest, "the router has the manifest"),
+            Err(fault) => tracing::warn!(%router, member = self.identity.member, "{fault}"),
+        }
+    }
+}
+
+/// Between 75 % and 100 % of a time: agents that were started at once shall not report at once for ever.
+fn spread(time: Duration) -> Duration {
+    time.mul_f64(0.75 + fastrand::f64() / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_one_segment() {
+        assert_eq!(in_path("n1"), "n1");
+        assert_eq!(in_path("a/../b c?é"), "a%2F..%2Fb%20c%3F%C3%A9");
+    }
+}

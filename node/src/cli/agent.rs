@@ -1,0 +1,188 @@
+//! `rcs-node agent`.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use rcs_proto::manifest::{FileManifest, ProofKey, ReportedSet, listing};
+
+use super::exit::{Exit, Failure};
+use super::serve::{Stop, start_log};
+use super::set_key::first_line;
+use super::{bad_file, read};
+use crate::agent::{self, AGENT_NAME, Depth, Identity, ReportFault, Roots, RouterUrl, Scanner};
+use crate::config::{Beside, Override};
+use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
+use crate::limits::{
+    AGENT_INTERVAL, AGENT_INTERVAL_MAX, AGENT_INTERVAL_MIN, AGENT_ROUTERS_MAX, THREADS_LINGER,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct AgentArgs {
+    /// The ConnectorServer.properties file of the connector server.
+    #[arg(long, value_name = "FILE")]
+    properties: PathBuf,
+    /// Set a property; wins over the file. Needed if the server itself was started with one.
+    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    overrides: Vec<Override>,
+    /// The admin address of a router, http://HOST:PORT; once for each router.
+    #[arg(long, value_name = "URL")]
+    report: Vec<RouterUrl>,
+    /// The name of this server in the routers' document; by default the file's connectorServerName.
+    #[arg(long, value_name = "NAME", env = "RCS_NODE_MEMBER")]
+    member: Option<String>,
+    /// Rhythm of heartbeats and of full scans; changes are seen at once where the file system tells of them.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = interval)]
+    interval: Duration,
+    /// Scan and report once; without --report, print the manifest.
+    #[arg(long)]
+    once: bool,
+    /// Read the key that the server shares with its router from the first line of this file; by default its hash in the
+    /// properties file is used.
+    #[arg(long, value_name = "KEYFILE")]
+    key_file: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &AgentArgs) -> Result<(), Failure> {
+    if arguments.report.is_empty() && !arguments.once {
+        return Err(Exit::Usage
+            .with("give the routers' admin addresses with --report URL, or --once to see the manifest"));
+    }
+    if arguments.report.len() > AGENT_ROUTERS_MAX {
+        return Err(Exit::Usage.with(format!("--report can be given {AGENT_ROUTERS_MAX} times at most")));
+    }
+    start_log();
+    let beside = Beside::read(&read(&arguments.properties)?, &arguments.properties, &arguments.overrides)
+        .map_err(|error| bad_file(&arguments.properties, error))?;
+    let member = arguments.member.clone().or(beside.server_name);
+    tracing::info!(bundles = %beside.bundle_dir.display(), lib = %beside.lib_dir.display(), "looking at");
+    let roots = Roots { bundles: beside.bundle_dir, lib: beside.lib_dir };
+    if arguments.report.is_empty() {
+        println!("{}", listing(&scan(roots)?, member.as_deref(), AGENT_NAME));
+        return Ok(());
+    }
+    let member = member.ok_or_else(|| {
+        Exit::Usage.with("--member NAME is needed: the file has no connectorServerName, and a router must know whose files these are")
+    })?;
+    let hash = match &arguments.key_file {
+        Some(file) => key_hash(file)?,
+        None => beside.key_hash.expose().clone(),
+    };
+    if hash == SharedKey::of_text(DEFAULT_KEY_TEXT).to_base64() {
+        tracing::warn!("the key is the default one, changeit: everybody could report in this server's name");
+    }
+    let identity = Identity { member, key: ProofKey::of_stored_hash(&hash) };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::Internal.with(format!("no runtime can be started: {error}")))?;
+    let done = runtime.block_on(async {
+        if arguments.once {
+            once(roots, &identity, &arguments.report).await
+        } else {
+            keep(roots, identity, arguments).await
+        }
+    });
+    // A file system that does not answer must not keep the process.
+    runtime.shutdown_timeout(THREADS_LINGER);
+    done
+}
+
+fn scan(roots: Roots) -> Result<FileManifest, Failure> {
+    let scan = Scanner::new(roots).scan(Depth::Everything);
+    for root in scan.missing {
+        tracing::warn!("{root}: there is no such folder, so it has no files");
+    }
+    scan.outcome.map_err(|troubles| {
+        let lines: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+        Exit::BadData.with(lines.join("\n"))
+    })
+}
+
+/// Every router hears of it, whatever another one says.
+async fn once(roots: Roots, identity: &Identity, routers: &[RouterUrl]) -> Result<(), Failure> {
+    let manifest = scan(roots)?;
+    let mut done = Ok(());
+    for router in routers {
+        match agent::report(router, identity, ReportedSet::Whole(manifest.clone())).await {
+            Ok(()) => println!("{router} has the manifest {}", manifest.digest()),
+            Err(fault) => {
+                let exit = match fault {
+                    ReportFault::Unreachable(_) => Exit::Unavailable,
+                    _ => Exit::BadData,
+                };
+                done = done.and(Err(exit.with(format!("{router}: {fault}"))));
+            }
+        }
+    }
+    done
+}
+
+async fn keep(roots: Roots, identity: Identity, arguments: &AgentArgs) -> Result<(), Failure> {
+    let mut stop = Stop::listen()
+        .map_err(|error| Exit::Internal.with(format!("signals cannot be listened to: {error}")))?;
+    let setup =
+        agent::Setup { roots, identity, routers: arguments.report.clone(), interval: arguments.interval };
+    tokio::select! {
+        ended = agent::run(setup) => ended.map_err(|error| Exit::Internal.with(format!("files cannot be watched: {error}"))),
+        why = stop.wait() => {
+            tracing::info!("{why}: no more reports");
+            Ok(())
+        }
+    }
+}
+
+/// The hash of the key in a file.
+fn key_hash(path: &Path) -> Result<String, Failure> {
+    let key = File::open(path).and_then(first_line);
+    let key = key.map_err(|error| {
+        Exit::BadData.with(format!("the key cannot be read from {}: {error}", path.display()))
+    })?;
+    if key.expose().is_empty() {
+        return Err(Exit::BadData.with(format!("{} has no key on its first line", path.display())));
+    }
+    Ok(SharedKey::of_text(key.expose()).to_base64())
+}
+
+/// `30s`, `5m`; seconds without a unit.
+fn interval(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "s" | "" => 1,
+        "m" => 60,
+        _ => 0,
+    };
+    let time =
+        number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).map(Duration::from_secs);
+    time.filter(|time| (AGENT_INTERVAL_MIN..=AGENT_INTERVAL_MAX).contains(time)).ok_or_else(|| {
+        let [min, max, usual] =
+            [AGENT_INTERVAL_MIN, AGENT_INTERVAL_MAX, AGENT_INTERVAL].map(|time| time.as_secs());
+        format!("a time from {min}s to {max}s is needed, e.g. {usual}s or 5m")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_units_and_bounds() {
+        for (text, seconds) in [
+            ("30s", Some(30)),
+            ("5m", Some(300)),
+            ("7", Some(7)),
+            ("3600s", Some(3600)),
+            ("0s", None),
+            ("3601s", None),
+            ("1h", None),
+            ("", None),
+            ("s", None),
+            ("-1s", None),
+            ("99999999999999999999m", None),
+        ] {
+            assert_eq!(interval(text).ok().map(|time| time.as_secs()), seconds, "{text}");
+        }
+    }
+}
