@@ -245,6 +245,15 @@ impl OperationHead {
         })
     }
 
+    /// The object class that a search or a sync goes over, empty if it has none.
+    pub fn object_class(&self) -> Bytes {
+        match self.operation {
+            Operation::Search => last_bytes(&self.body, 1),
+            Operation::Sync => last_bytes(&last_bytes(&self.body, 1), 1),
+            _ => Bytes::new(),
+        }
+    }
+
     /// The legacy `OperationOptions` of a search, empty if it has none.
     pub fn search_options(&self) -> Bytes {
         match self.operation {

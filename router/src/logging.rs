@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use rcs_core::engine::Note;
+use rcs_core::verdict::Cut;
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -58,6 +59,20 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
             reason = reason.label(),
             "call is refused"
         ),
+        Note::StreamCut { group, member, operation, reason } => {
+            let (group, member) = (names.group(group), member.map(|id| names.member(id)));
+            let (member, op, label) = (member.as_deref(), operation.label(), reason.label());
+            match reason {
+                Cut::NoResult | Cut::NoToken => warn!(
+                    group = &*group,
+                    member,
+                    op,
+                    reason = label,
+                    "an answer looks cut, and is not passed on as whole; if its connector may end so, set the group's stream_end"
+                ),
+                _ => debug!(group = &*group, member, op, reason = label, "an answer is not whole"),
+            }
+        }
         Note::MemberUp { member, connectors } => {
             info!(member = &*names.member(member), connectors, "member is up");
         }

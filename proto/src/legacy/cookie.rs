@@ -1,10 +1,20 @@
-//! Where a page of a search goes on: the one option that the router itself reads on its way (LEGACY section 9).
+//! The options of a search that have to do with pages: all that the router itself reads of them on its way (LEGACY section 9).
 
 use super::error::LegacyError;
 use super::scan::{Blob, RawClass, RawObject, Span};
 use crate::limits::LEGACY_BLOB_BYTES_MAX;
 
 const COOKIE: &str = "PAGED_RESULTS_COOKIE";
+const SIZE: &str = "PAGE_SIZE";
+
+/// What the options of a search say of pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageOptions {
+    /// The text of `PAGED_RESULTS_COOKIE`; none if there is no such entry, or a null in it.
+    pub cookie: Option<String>,
+    /// Whether there is an entry `PAGE_SIZE`, whatever its value.
+    pub has_size: bool,
+}
 
 /// The text of `PAGED_RESULTS_COOKIE` in a blob of `OperationOptions`; `None` if the blob is empty, has no such entry, or a
 /// null in it. Everything else in the blob is skipped unread, so this costs a walk over the option's names.
@@ -12,14 +22,22 @@ const COOKIE: &str = "PAGED_RESULTS_COOKIE";
 /// # Errors
 /// If the way to the entry breaks the format's rules, or there are several such entries.
 pub fn options_cookie(options: &[u8]) -> Result<Option<String>, LegacyError> {
+    Ok(options_page(options)?.cookie)
+}
+
+/// The same, with whether the search asks for pages at all.
+///
+/// # Errors
+/// As of [`options_cookie`].
+pub fn options_page(options: &[u8]) -> Result<PageOptions, LegacyError> {
     if options.is_empty() {
-        return Ok(None);
+        return Ok(PageOptions::default());
     }
     if options.len() > LEGACY_BLOB_BYTES_MAX {
         return Err(LegacyError::TooLarge { bytes: options.len(), limit: LEGACY_BLOB_BYTES_MAX });
     }
     let (blob, span) = Blob::open(options)?;
-    Walker { blob }.cookie(span)
+    Walker { blob }.page(span)
 }
 
 struct Walker<'a> {
@@ -27,8 +45,9 @@ struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    fn cookie(&mut self, span: Span) -> Result<Option<String>, LegacyError> {
-        let Some(options) = self.object(span, "OperationOptions")? else { return Ok(None) };
+    fn page(&mut self, span: Span) -> Result<PageOptions, LegacyError> {
+        let mut page = PageOptions::default();
+        let Some(options) = self.object(span, "OperationOptions")? else { return Ok(page) };
         let missing = LegacyError::Missing { type_name: "OperationOptions", field: "options" };
         let map = self.named(&options, "options").ok_or(missing)?;
         let map = self.object(map, "Map")?.ok_or(missing)?;
@@ -38,26 +57,30 @@ impl<'a> Walker<'a> {
         };
         let mut found = None;
         for entry in map.fields.iter().filter(|field| field.name.is_none()) {
-            let Some(value) = self.cookie_entry(entry.body, folding)? else { continue };
+            let (key, value) = self.entry(entry.body)?;
+            let is = |name: &str| if folding { key.eq_ignore_ascii_case(name) } else { key == name };
+            page.has_size |= is(SIZE);
+            if !is(COOKIE) {
+                continue;
+            }
             if found.is_some() {
                 return Err(LegacyError::Rule { type_name: "Map", rule: "has equal keys" });
             }
             found = Some(self.text(value)?.map(str::to_owned));
         }
-        Ok(found.flatten())
+        page.cookie = found.flatten();
+        Ok(page)
     }
 
-    /// The value of an entry, if its key is the cookie's name.
-    fn cookie_entry(&mut self, entry: Span, folding: bool) -> Result<Option<Span>, LegacyError> {
+    /// The key of an entry, empty for null, and where its value is.
+    fn entry(&mut self, entry: Span) -> Result<(&'a str, Span), LegacyError> {
         let at = entry.start as usize;
         let entry = self.object(entry, "MapEntry")?.ok_or(LegacyError::Null(at))?;
         let mut bodies = entry.fields.iter().filter(|field| field.name.is_none()).map(|field| field.body);
         let (Some(key), Some(value), None) = (bodies.next(), bodies.next(), bodies.next()) else {
             return Err(LegacyError::Members { offset: at, type_name: "MapEntry" });
         };
-        let key = self.text(key)?.unwrap_or_default();
-        let ours = if folding { key.eq_ignore_ascii_case(COOKIE) } else { key == COOKIE };
-        Ok(ours.then_some(value))
+        Ok((self.text(key)?.unwrap_or_default(), value))
     }
 
     /// The text of a `String`, `None` for null.

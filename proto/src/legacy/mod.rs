@@ -20,7 +20,7 @@ mod tree;
 mod wire;
 mod writer;
 
-pub use cookie::options_cookie;
+pub use cookie::{PageOptions, options_cookie, options_page};
 pub use error::LegacyError;
 pub use reader::{read, read_within};
 pub use schema::OPERATIONS;

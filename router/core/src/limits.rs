@@ -78,6 +78,11 @@ pub const FACADE_KEY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of all of one session, oldest forgotten first.
 pub const FACADE_KEY_BYTES_PER_SESSION_MAX: usize = 4 << 20;
 
+/// Ends with a `result` in a row, none without, after which a configuration's streams must have one (P13).
+pub const STREAM_ENDS_LEARNED: u32 = 3;
+/// Kinds of streams whose ends are remembered for one group; the one that was not used for longest is forgotten.
+pub const STREAM_HABITS_MAX: usize = 1_024;
+
 // --- overload ---
 
 /// Calls in flight at one member unless a group sets it. A stock RCS has a thread pool without a bound (WIRE 7.2) and a heap

@@ -82,6 +82,37 @@ pub enum Fault {
     Draining,
 }
 
+/// Why the answer of a search or a sync is not taken for whole (P13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// The end of a search lacks the `result` that all before it had.
+    NoResult,
+    /// The end of a sync lacks the token that all before it had.
+    NoToken,
+    /// Its end came, and not all that it counts.
+    MissingItems,
+    /// Its numbers contradict each other, or it has a part that no such answer has.
+    Nonsense,
+    /// Its member was lost before its end.
+    MemberLost,
+    /// Parts of it were lost on the way to the caller.
+    LostOnTheWay,
+}
+
+impl Cut {
+    /// The label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NoResult => "no_result",
+            Self::NoToken => "no_token",
+            Self::MissingItems => "missing_items",
+            Self::Nonsense => "nonsense",
+            Self::MemberLost => "member_lost",
+            Self::LostOnTheWay => "lost_on_the_way",
+        }
+    }
+}
+
 /// What was tried for one call so far, the failure at hand included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
@@ -182,6 +213,8 @@ fn elsewhere(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Ve
         Verdict::RetryElsewhere
     } else if matches!(fault, Fault::ConnectorNotFound | Fault::ResourceFailing) {
         Verdict::PassOn
+    } else if fault == Fault::EndLooksCut {
+        Verdict::Answer(ErrorKind::StreamCut)
     } else if took_members {
         Verdict::Answer(lost(class, stage))
     } else if attempts.budget == Budget::Spent {
@@ -226,6 +259,8 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
         (F::TooLarge, _, Write) => give_up,
         (F::TooLarge, _, _) => Verdict::Answer(ErrorKind::AnswerTooLarge),
 
+        // Nothing was delivered: another member may give it whole.
+        (F::EndLooksCut, Unsent | MaybeSent, Stream) => Verdict::RetryElsewhere,
         (F::EndLooksCut, _, Stream | Page) => Verdict::Answer(ErrorKind::StreamCut),
         (F::EndLooksCut, _, _) => give_up,
 

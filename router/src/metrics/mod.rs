@@ -67,6 +67,12 @@ struct OpLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CutLabels {
+    group: Arc<str>,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SideLabel {
     side: &'static str,
 }
@@ -78,6 +84,7 @@ struct Counted {
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     refused: Family<RefusedLabels, Counter>,
     retries: Family<OpLabel, Counter>,
+    streams_cut: Family<CutLabels, Counter>,
     sockets: Family<SideLabel, Gauge>,
     rotated: Family<SideLabel, Counter>,
     dial_failures: Family<MemberLabel, Counter>,
@@ -91,6 +98,7 @@ pub(crate) fn new() -> (Recorder, Scraper) {
         durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
         refused: Family::default(),
         retries: Family::default(),
+        streams_cut: Family::default(),
         sockets: Family::default(),
         rotated: Family::default(),
         dial_failures: Family::default(),
@@ -105,6 +113,11 @@ pub(crate) fn new() -> (Recorder, Scraper) {
     );
     registry.register(names::CALLS_REFUSED, "Calls that were turned away for load", counted.refused.clone());
     registry.register(names::RETRIES, "Calls that were sent again", counted.retries.clone());
+    registry.register(
+        names::STREAMS_CUT,
+        "Answers of searches and syncs that were not taken for whole",
+        counted.streams_cut.clone(),
+    );
     registry.register(names::SOCKETS, "Open sockets", counted.sockets.clone());
     registry.register(
         names::SOCKETS_ROTATED,

@@ -16,6 +16,8 @@ pub(crate) const CALLS_QUEUED: &str = "rcs_calls_queued";
 pub(crate) const CALLS_REFUSED: &str = "rcs_calls_refused";
 /// `rcs_retries_total{op}`: calls that were sent again.
 pub(crate) const RETRIES: &str = "rcs_retries";
+/// `rcs_streams_cut_total{group,reason}`: answers of searches and syncs that were not taken for whole.
+pub(crate) const STREAMS_CUT: &str = "rcs_streams_cut";
 /// `rcs_callers`: callers that are known.
 pub(crate) const CALLERS: &str = "rcs_callers";
 /// `rcs_sockets{side}`: open sockets.

@@ -11,7 +11,7 @@ use rcs_core::ids::{GroupId, MemberId};
 use rcs_core::verdict::Outcome;
 use rcs_proto::operation::Operation;
 
-use super::{CallLabels, Counted, DurationLabels, MemberLabel, OpLabel, RefusedLabels, SideLabel};
+use super::{CallLabels, Counted, CutLabels, DurationLabels, MemberLabel, OpLabel, RefusedLabels, SideLabel};
 use crate::world::{Names, Side};
 
 /// Counts.
@@ -54,6 +54,10 @@ impl Recorder {
             Note::SocketRotated { member } => {
                 let side = if member.is_some() { "upstream" } else { "downstream" };
                 self.counted.rotated.get_or_create(&SideLabel { side }).inc();
+            }
+            Note::StreamCut { group, reason, .. } => {
+                let labels = CutLabels { group: names.group(group), reason: reason.label() };
+                self.counted.streams_cut.get_or_create(&labels).inc();
             }
             Note::FrameIgnored { .. } => {
                 self.counted.frames_ignored.inc();

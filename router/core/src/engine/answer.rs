@@ -10,11 +10,12 @@ use rcs_proto::time::Moment;
 use super::affinity::page;
 use super::call::BatchProgress;
 use super::dispatch::is_subscription;
+use super::stream_ends::Tail;
 use super::timers::Timer;
 use super::{Call, CallKey, Caller, Engine, Io, Note, Progress, UpstreamKey, Work};
 use crate::health::Finding;
 use crate::limits;
-use crate::verdict::{Fault, Outcome, Stage};
+use crate::verdict::{Cut, Fault, Outcome, Stage};
 
 /// What becomes of one frame of an answer.
 enum Step {
@@ -62,12 +63,21 @@ impl Engine {
             return self.end(key, Outcome::Ok, now, io);
         };
         call.deadline.progressed(now);
+        let tail = match head.part {
+            Part::End { has_result, .. } if !call.has_end() => Some(Tail::of(has_result)),
+            _ => None,
+        };
         let step = match is_answer_to(call.operation, head.part) {
             true => call.step(head.part, || envelope.rewrite_id(caller_id)),
             false => Step::Broken,
         };
         if let Part::End { .. } = head.part {
             self.remember_page(key, head, now);
+        }
+        if let Some(tail) = tail.filter(|_| !matches!(step, Step::Broken))
+            && let Some(reason) = self.end_looks_cut(key, tail, now)
+        {
+            return self.cut(key, reason, now, io);
         }
         match step {
             Step::Keep => {
@@ -76,7 +86,7 @@ impl Engine {
                     self.await_orphan(key, now);
                 }
             }
-            Step::Broken => self.fail(key, Fault::EndLooksCut, now, io),
+            Step::Broken => self.cut(key, Cut::Nonsense, now, io),
             Step::Pass => {
                 self.pass(key, envelope.rewrite_id(caller_id), now, io);
             }

@@ -30,6 +30,8 @@ pub struct Call {
     pub request: Option<Envelope>,
     /// For searches: which configuration is searched, and where its pages are.
     pub pages: Option<Pages>,
+    /// For searches and syncs: whose ends its own must look like.
+    pub stream: Option<super::StreamKind>,
     /// Where it was sent last.
     pub route: Option<Route>,
     /// Set while it waits for a free place; it has no route then.
@@ -172,6 +174,11 @@ impl Call {
             Progress::Stream { order, .. } => order.items(),
             _ => 0,
         }
+    }
+
+    /// Whether the end of its stream has come, be it before some of its items.
+    pub fn has_end(&self) -> bool {
+        matches!(&self.answer, Progress::Stream { end: Some(_), .. })
     }
 
     /// Takes it off its member, with what it held back of an answer.

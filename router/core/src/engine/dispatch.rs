@@ -12,10 +12,11 @@ use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
 
 use super::admission::{Bounds, Places};
-use super::affinity::{ProbedFacades, page};
+use super::affinity::{Facade, ProbedFacades, page};
 use super::budget::RetryBudget;
 use super::probes::Standing;
 use super::queue::Queue;
+use super::stream_ends::{Paged, StreamHabits, StreamKind};
 use super::upstream::MemberState;
 use super::{
     Call, CallKey, Caller, Deadline, DownstreamKey, Engine, Io, Pages, Progress, Route, Selector, Work,
@@ -34,6 +35,8 @@ pub(super) struct GroupState {
     pub(super) cursor: Cursor,
     /// The connectors that callers of this group are shown; none while no member ever answered.
     pub(super) infos: Option<Bytes>,
+    /// How the ends of its streams look.
+    pub(super) habits: StreamHabits,
     /// The configurations that its calls use.
     pub(super) facades: ProbedFacades,
     /// How its members compare.
@@ -67,7 +70,7 @@ impl Engine {
         let deadlines = self.view.group(group).map(|group| group.settings.deadlines).unwrap_or_default();
         let Some(downstream) = self.downstreams.get_mut(caller) else { return };
         let facade = downstream.facades.remember(head);
-        let pages = downstream.pages_of(head, facade.digest);
+        let (pages, stream) = downstream.pages_of(head, &facade);
         if let Some(state) = self.groups.get_mut(&group) {
             state.facades.note(&facade, now);
             state.budget.called(now);
@@ -83,6 +86,7 @@ impl Engine {
             operation,
             request: Some(request),
             pages,
+            stream,
             route: None,
             waiting: None,
             tried: MemberSet::new(),
@@ -194,19 +198,12 @@ impl Engine {
             let picker = group.policy.picker(&group.members, &self.available(&group.members));
             let bounds = Bounds::of(&group.settings);
             let state = match before.remove(&group.id) {
-                Some(GroupState { places, cursor, infos, facades, budget, outliers, .. }) => GroupState {
-                    picker,
-                    cursor,
-                    infos,
-                    facades,
-                    budget,
-                    outliers,
-                    places: Places { bounds, ..places },
-                },
+                Some(state) => GroupState { picker, places: Places { bounds, ..state.places }, ..state },
                 None => GroupState {
                     picker,
                     cursor: Cursor::default(),
                     infos: None,
+                    habits: StreamHabits::default(),
                     facades: ProbedFacades::default(),
                     outliers: Outliers::default(),
                     budget: RetryBudget::default(),
@@ -232,18 +229,23 @@ impl Engine {
 }
 
 impl super::Downstream {
-    /// Whether a search continues another, and which member gave its cookie.
-    fn pages_of(&self, head: &OperationHead, facade: u64) -> Option<Pages> {
+    /// Whether a search continues another, and which member gave its cookie; and what the end of a search or sync is judged by.
+    fn pages_of(&self, head: &OperationHead, facade: &Facade) -> (Option<Pages>, Option<StreamKind>) {
         if head.operation != Operation::Search {
-            return None;
+            return (None, StreamKind::of(head, facade, Paged::No));
         }
         // Options that cannot be read pass through unread (LEGACY 12): the member may understand them.
-        let cookie = legacy::options_cookie(&head.search_options()).ok().flatten();
-        let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else {
-            return Some(Pages { facade, paging: Paging::Starts, member: None });
+        let options = legacy::options_page(&head.search_options()).unwrap_or_default();
+        let cookie = options.cookie.filter(|cookie| !cookie.is_empty());
+        let paged = if options.has_size || cookie.is_some() { Paged::Yes } else { Paged::No };
+        let pages = match cookie {
+            None => Pages { facade: facade.digest, paging: Paging::Starts, member: None },
+            Some(cookie) => {
+                let member = self.pages.member(page(facade.digest, cookie.as_bytes()));
+                Pages { facade: facade.digest, paging: Paging::Continues, member }
+            }
         };
-        let member = self.pages.member(page(facade, cookie.as_bytes()));
-        Some(Pages { facade, paging: Paging::Continues, member })
+        (Some(pages), StreamKind::of(head, facade, paged))
     }
 }
 

@@ -16,7 +16,7 @@ use super::timers::Timer;
 use super::{CallKey, Engine, Io, Note, Selector};
 use crate::limits;
 use crate::slots::Key;
-use crate::verdict::{Circumstances, ErrorKind, Fault, Stage};
+use crate::verdict::{Circumstances, Cut, ErrorKind, Stage};
 
 /// Names one caller's session.
 pub type DownstreamKey = Key<Downstream>;
@@ -334,7 +334,7 @@ impl Engine {
         let Some(call) = call else { return };
         if self.calls.get(call).is_some_and(|call| call.stage() == Stage::PartlyAnswered) {
             self.cancel_at_member(call, now, io);
-            self.fail(call, Fault::EndLooksCut, now, io);
+            self.cut(call, Cut::LostOnTheWay, now, io);
         }
     }
 }

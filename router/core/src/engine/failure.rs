@@ -10,13 +10,26 @@ use super::timers::Timer;
 use super::{CallKey, Engine, Io, Note};
 use crate::ids::MemberId;
 use crate::limits;
-use crate::verdict::{Attempts, Budget, Circumstances, ErrorKind, Fault, Outcome, Stage, Verdict, decide};
+use crate::verdict::{
+    Attempts, Budget, Circumstances, Cut, ErrorKind, Fault, Outcome, Stage, Verdict, decide,
+};
 
 impl Engine {
     /// A call met a fault: repeats it, leaves it, or answers it.
     pub(super) fn fail(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
-        let verdict = self.judge(key, fault);
+        let verdict = match self.judge(key, fault) {
+            // What its last member said is told, and not that there is no other.
+            Some(Verdict::RetryElsewhere) if fault == Fault::EndLooksCut && !self.has_untried_member(key) => {
+                Some(Verdict::Answer(ErrorKind::StreamCut))
+            }
+            verdict => verdict,
+        };
         match verdict.map(|verdict| self.afford(key, fault, verdict, now)) {
+            Some(Verdict::Answer(ErrorKind::StreamCut)) if fault == Fault::MemberLost => {
+                let has_end = self.calls.get(key).is_some_and(super::Call::has_end);
+                self.note_cut(key, if has_end { Cut::MissingItems } else { Cut::MemberLost }, io);
+                self.answer_error(key, ErrorKind::StreamCut, now, io);
+            }
             Some(Verdict::Answer(kind)) => self.answer_error(key, kind, now, io),
             // Without a frame of the member's there is nothing to pass on.
             Some(Verdict::PassOn) => self.answer_error(key, ErrorKind::NoMember, now, io),
@@ -215,7 +228,7 @@ impl Engine {
         if pinned && call.stage() == Stage::PartlyAnswered {
             // Items that were on the dead socket are missing for good: an end would be a lie (P13).
             self.cancel_at_member(key, now, io);
-            self.fail(key, Fault::EndLooksCut, now, io);
+            self.cut(key, Cut::LostOnTheWay, now, io);
         }
     }
 

@@ -8,7 +8,7 @@ use rcs_proto::session::SocketId;
 
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId};
-use crate::verdict::{ErrorKind, Fault, Outcome};
+use crate::verdict::{Cut, ErrorKind, Fault, Outcome};
 use crate::view::{Endpoint, Mark};
 
 /// The effects of the engine. None of them waits or fails: a frame for a socket that has just closed is dropped, and the
@@ -91,6 +91,17 @@ pub enum Note<'a> {
         operation: Operation,
         /// What there was too much of.
         reason: ErrorKind,
+    },
+    /// The answer of a search or a sync is not whole.
+    StreamCut {
+        /// The group.
+        group: GroupId,
+        /// The member that it came from.
+        member: Option<MemberId>,
+        /// The operation.
+        operation: Operation,
+        /// Why it is not taken for whole.
+        reason: Cut,
     },
     /// A member can take calls from now on.
     MemberUp {

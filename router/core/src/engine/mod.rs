@@ -25,6 +25,7 @@ mod report;
 mod rotation;
 mod selector;
 mod sockets;
+mod stream_ends;
 mod timers;
 mod unsent;
 mod upstream;
@@ -50,6 +51,7 @@ pub use self::report::{Administration, CallerReport, GroupReport, MemberReport, 
 pub use self::rotation::Redials;
 pub use self::selector::{Refusal, Selector, select};
 use self::sockets::Socket;
+pub use self::stream_ends::StreamKind;
 use self::timers::{Timer, Timers};
 use self::upstream::MemberState;
 pub use self::upstream::{DialFailure, Upstream, UpstreamKey};

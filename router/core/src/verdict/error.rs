@@ -19,7 +19,7 @@ pub enum ErrorKind {
     AnswerLost,
     /// An authenticate's member was lost: it may have been counted as an attempt.
     LoginUnknown,
-    /// A stream broke off, or its end looks cut, after objects were delivered.
+    /// A stream broke off after objects were delivered, or its end looks cut and no other member gave it whole.
     StreamCut,
     /// The member that holds the state of a paged search is gone.
     PageLost,
@@ -303,8 +303,8 @@ impl ErrorKind {
                 as it may count as a failed login."
             ),
             Self::StreamCut => format!(
-                "The {op} at {member} of {group} broke off before its end. What was delivered is \
-                incomplete: discard it and start again."
+                "The answer of {member} of {group} to this {op} was cut short. What was delivered is incomplete: \
+                 discard it and start the {op} again."
             ),
             Self::PageLost => format!(
                 "Lost {member} of {group}, which holds the state of this paged {op}. Start again from \

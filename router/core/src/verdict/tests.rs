@@ -50,8 +50,8 @@ const TABLE: &[(&str, &str, [&str; 6])] = &[
     ("TooLarge",       "Unsent",         ["RequestTooLarge", "RequestTooLarge", "RequestTooLarge", "RequestTooLarge", "RequestTooLarge", "RequestTooLarge"]),
     ("TooLarge",       "MaybeSent",      ["AnswerTooLarge", "AnswerTooLarge", "AnswerTooLarge", "AnswerTooLarge", "OutcomeUnknown", "AnswerTooLarge"]),
     ("TooLarge",       "PartlyAnswered", ["AnswerTooLarge", "AnswerTooLarge", "AnswerTooLarge", "AnswerTooLarge", "OutcomeUnknown", "AnswerTooLarge"]),
-    ("EndLooksCut",    "Unsent",         ["AnswerLost",  "NoMember",     "StreamCut",    "StreamCut",    "NoMember",       "SubscriptionLost"]),
-    ("EndLooksCut",    "MaybeSent",      ["AnswerLost",  "LoginUnknown", "StreamCut",    "StreamCut",    "OutcomeUnknown", "SubscriptionLost"]),
+    ("EndLooksCut",    "Unsent",         ["AnswerLost",  "NoMember",     "elsewhere",    "StreamCut",    "NoMember",       "SubscriptionLost"]),
+    ("EndLooksCut",    "MaybeSent",      ["AnswerLost",  "LoginUnknown", "elsewhere",    "StreamCut",    "OutcomeUnknown", "SubscriptionLost"]),
     ("EndLooksCut",    "PartlyAnswered", ["AnswerLost",  "LoginUnknown", "StreamCut",    "StreamCut",    "OutcomeUnknown", "SubscriptionLost"]),
     ("NoMember",       "Unsent",         ["NoMember",    "NoMember",     "NoMember",     "PageLost",     "NoMember",       "NoMember"]),
     ("NoMember",       "MaybeSent",      ["NoMember",    "LoginUnknown", "NoMember",     "PageLost",     "OutcomeUnknown", "SubscriptionLost"]),
@@ -233,6 +233,16 @@ fn a_poison_call_takes_no_third_member() {
 fn a_connector_nobody_has_is_answered_in_the_members_words() {
     let attempts = Attempts { elsewhere: RETRIES_ELSEWHERE_MAX, ..Attempts::default() };
     assert_eq!(decide(Class::Write, Stage::MaybeSent, Fault::ConnectorNotFound, attempts), Verdict::PassOn);
+}
+
+#[test]
+fn a_stream_that_ends_cut_everywhere_is_told_as_cut_p13() {
+    let tired = Attempts { elsewhere: RETRIES_ELSEWHERE_MAX, ..Attempts::default() };
+    let spent = Attempts { budget: Budget::Spent, ..Attempts::default() };
+    for attempts in [tired, spent] {
+        let verdict = decide(Class::Stream, Stage::MaybeSent, Fault::EndLooksCut, attempts);
+        assert_eq!(verdict, Verdict::Answer(ErrorKind::StreamCut));
+    }
 }
 
 #[test]

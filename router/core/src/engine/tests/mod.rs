@@ -13,5 +13,6 @@ mod routing;
 mod secrets;
 mod sessions;
 mod settings;
+mod stream_ends;
 mod streams;
 mod world;
