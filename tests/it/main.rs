@@ -19,5 +19,6 @@ mod replays;
 mod rig;
 mod site;
 mod stream;
+mod stream_end;
 mod through;
 mod tidy;

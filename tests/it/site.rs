@@ -59,9 +59,14 @@ pub(crate) struct ScriptedSite {
 impl ScriptedSite {
     /// Both members up.
     pub(crate) fn start(algorithm: &str, sockets: u32) -> Self {
+        Self::start_with(algorithm, sockets, &[])
+    }
+
+    /// The same, with more options of the router.
+    pub(crate) fn start_with(algorithm: &str, sockets: u32, options: &[&str]) -> Self {
         let members = MEMBERS.map(|name| FakeMember::listen(name, Manners::Polite));
         let scratch = workspace::scratch();
-        let router = Router::start(&scripted_provider(&scratch, algorithm, sockets, &members));
+        let router = Router::start_with(&scripted_provider(&scratch, algorithm, sockets, &members), options);
         router.await_up(GROUP, &MEMBERS);
         Self { members, router, _scratch: scratch }
     }
