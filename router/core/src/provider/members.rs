@@ -165,7 +165,9 @@ fn host(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<String> {
     if bare.parse::<Ipv6Addr>().is_ok() || (!bare.is_empty() && bare == host && !host.chars().any(odd)) {
         return Some(bare.to_owned());
     }
-    reader.report(&entry.child("host"), Problem::BadHost(shortened(&host)));
+    // Credentials may stand in front of it, as in a URL: those are not repeated.
+    let shown = host.rsplit_once('@').map_or(host.clone(), |(_, rest)| format!("...@{rest}"));
+    reader.report(&entry.child("host"), Problem::BadHost(shortened(&shown)));
     None
 }
 

@@ -185,8 +185,11 @@ fn hosts() {
     ] {
         assert_eq!(endpoint(&servers(&[with(server("n1"), "host", json!(host))])).host, expected);
     }
-    for host in ["n1:8759", "http://n1", "n1/", "a b", "[n1]", "[]", " n1", "u@h"] {
-        let problem = Problem::BadHost(host.to_owned());
+    let as_it_is = ["n1:8759", "http://n1", "n1/", "a b", "[n1]", "[]", " n1"].map(|host| (host, host));
+    // P9: what stands where a URL has its credentials is not repeated.
+    let with_credentials = [("u@h", "...@h"), ("wss://user:secret@h:1/p", "...@h:1/p")];
+    for (host, shown) in as_it_is.into_iter().chain(with_credentials) {
+        let problem = Problem::BadHost(shown.to_owned());
         check(
             &servers(&[with(server("n1"), "host", json!(host))]),
             &[("remoteConnectorServers[0].host", problem)],
