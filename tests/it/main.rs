@@ -4,6 +4,7 @@
 mod affinity;
 mod answers;
 mod balance;
+mod canary;
 mod cancel;
 mod defects;
 mod demo;

@@ -127,6 +127,11 @@ impl Process {
         (self.stdout.take(), self.stderr.take())
     }
 
+    /// Standard error so far, as far as nobody has taken it.
+    pub fn stderr_lines(&self) -> Vec<String> {
+        self.stderr.lock().waiting.iter().cloned().collect()
+    }
+
     /// True if a line with `part` went to standard error lately.
     pub fn said_on_stderr(&self, part: &str) -> bool {
         self.stderr.lock().recent.iter().any(|l| l.contains(part))

@@ -30,7 +30,13 @@ impl Router {
 
     /// [`Router::start`] with more options.
     pub fn start_with(provider: &Path, options: &[&str]) -> Self {
+        Self::start_logged(provider, options, None)
+    }
+
+    /// [`Router::start_with`], with a filter for the log.
+    pub fn start_logged(provider: &Path, options: &[&str], log: Option<&str>) -> Self {
         let mut command = Command::new(workspace::binary("rcs-router"));
+        command.envs(log.map(|filter| ("RCS_LOG", filter)));
         command.arg("serve").arg("--provider").arg(provider);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]).args(options);
         let process = Process::start("rcs-router", command);

@@ -22,6 +22,7 @@ pub struct FakeIdm {
     manners: Manners,
     server: SocketAddr,
     path: String,
+    key: String,
     sockets: Vec<Arc<Socket>>,
     next_id: i64,
     /// What has come and was not answered by itself.
@@ -46,10 +47,18 @@ impl FakeIdm {
             manners,
             server,
             path: path.to_owned(),
+            key: "changeit".to_owned(),
             sockets: Vec::new(),
             next_id: 0,
             inbox: Inbox::new(),
         }
+    }
+
+    /// With another key than the default one.
+    #[must_use]
+    pub fn with_key(mut self, key: &str) -> Self {
+        key.clone_into(&mut self.key);
+        self
     }
 
     /// Dials one more socket, without a handshake.
@@ -119,7 +128,7 @@ impl FakeIdm {
     }
 
     fn adopt(&mut self, mut stream: TcpStream) -> Arc<Socket> {
-        let rest = http::open(&mut stream, &self.path);
+        let rest = http::open(&mut stream, &self.path, &self.key);
         let (identity, manners, inbox) = (self.identity.clone(), self.manners, self.inbox.sender());
         let socket = Socket::open(self.sockets.len(), End::Client, stream, rest, move |socket, heard| {
             let Heard::Message(bytes) = heard else { return };
