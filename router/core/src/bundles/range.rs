@@ -12,6 +12,7 @@ use std::str::FromStr;
 use rcs_proto::icf::ConnectorKey;
 
 use super::printable::Printable;
+use crate::ids::MemberId;
 
 /// Why a text is no version, range or reference. The sentence says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -302,6 +303,17 @@ impl fmt::Display for ConnectorRef {
 pub struct StandIns(pub Vec<ConnectorRef>);
 
 impl StandIns {
+    /// The members that may take a call for `wanted`, in the order in which they come, each with the connector that it would use.
+    /// A member that has the very version and one that has a stand-in are equals: the group's algorithm chooses.
+    pub fn takers<'a>(
+        &self,
+        wanted: &ConnectorKey,
+        members: impl IntoIterator<Item = (MemberId, &'a [ConnectorKey])>,
+    ) -> Vec<(MemberId, &'a ConnectorKey)> {
+        let members = members.into_iter();
+        members.filter_map(|(member, offered)| Some((member, self.satisfying(wanted, offered)?))).collect()
+    }
+
     /// The connector of a member that takes a call for `wanted`: that very one, else the highest version of the same bundle and
     /// connector where one rule holds both. None: the call must not go there.
     pub fn satisfying<'a>(

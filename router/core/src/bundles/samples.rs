@@ -1,5 +1,7 @@
 //! Connector lists for the tests of this module: those that Java wrote, and generated ones.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use rcs_proto::icf::{
     ApiConfiguration, ClassName, ConfigurationProperty, ConnectorInfo, ConnectorKey, Secret, Value,
@@ -21,7 +23,9 @@ pub(super) fn unhex(hex: &str) -> Vec<u8> {
 
 /// The rig connector, as a Java server describes it.
 pub(super) fn rig() -> Vec<ConnectorInfo> {
-    Vec::<ConnectorInfo>::decode(&vector("rig-control-response")).unwrap()
+    static RIG: LazyLock<Vec<ConnectorInfo>> =
+        LazyLock::new(|| Vec::<ConnectorInfo>::decode(&vector("rig-control-response")).unwrap());
+    RIG.clone()
 }
 
 /// The rig connector at another version of its bundle.

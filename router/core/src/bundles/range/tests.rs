@@ -134,6 +134,21 @@ fn a_version_stands_in_for_another_only_where_the_operator_says_so() {
     }
 }
 
+#[test]
+fn members_take_a_call_with_the_connector_that_each_of_them_has() {
+    let rig = |version: &str| key("rig.connector", version, "rig.RigConnector");
+    let within: StandIns = StandIns(vec!["rig.connector/[1.0.0.0,1.1.0.0)".parse().unwrap()]);
+    let (old, new, out) = ([rig("1.0.0.0")], [rig("1.0.0.1")], [rig("1.1.0.0")]);
+    let members = [(MemberId(3), &old[..]), (MemberId(1), &new[..]), (MemberId(2), &out[..])];
+    assert_eq!(
+        within.takers(&old[0], members),
+        [(MemberId(3), &old[0]), (MemberId(1), &new[0])],
+        "a half upgraded group; never a member outside of the range"
+    );
+    assert_eq!(StandIns::default().takers(&old[0], members), [(MemberId(3), &old[0])]);
+    assert_eq!(within.takers(&rig("2.0.0.0"), members), []);
+}
+
 fn version() -> impl Strategy<Value = Version> {
     proptest::array::uniform4(0u32..4).prop_map(|[a, b, c, d]| format!("{a}.{b}.{c}.{d}").parse().unwrap())
 }

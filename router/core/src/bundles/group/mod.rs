@@ -1,0 +1,425 @@
+//! The bundle sets of one group: which one is accepted, which one is next, and which of its members may serve (P5, G11, G12).
+//!
+//! Events go in with the moment at which they happened; what is worth telling an operator comes out, each fact once. Nothing
+//! is told, and nothing is worked out, when a member tells again what it told before.
+
+mod member;
+mod review;
+mod set;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rcs_proto::manifest::FileManifest;
+use rcs_proto::time::Moment;
+
+pub use member::{Against, Cause, Server, Standing};
+pub use set::{Origin, SetDigest};
+pub use status::{MemberStatus, Status};
+
+use self::member::Record;
+use self::set::Set;
+use super::wire::WireManifest;
+use crate::ids::{MemberId, MemberSet};
+use crate::limits::{AGENT_SILENCE_MAX, UPGRADE_SERVING_MIN};
+
+/// What the operator wants of a group's bundle sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What is compared.
+    pub reports: Reports,
+    /// What happens when no member has the accepted set.
+    pub none_left: NoneLeft,
+    /// Members that must be left to serve while one is away for its upgrade.
+    pub serving_min: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { reports: Reports::WireOnly, none_left: NoneLeft::KeepLast, serving_min: UPGRADE_SERVING_MIN }
+    }
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reports {
+    /// What members tell of their connectors. The only way for a group of Java servers and rcs-nodes.
+    WireOnly,
+    /// That, and the files: a member without an agent that reports does not serve.
+    RequireAgent,
+}
+
+/// What happens when every member of the group would be quarantined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoneLeft {
+    /// No member serves, and there is an alarm.
+    FailClosed,
+    /// Those that served last go on, and there is an alarm.
+    KeepLast,
+}
+
+/// Why a group needs its operator now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alarm {
+    /// No member that can be reached may serve.
+    NoneServes,
+    /// Members serve that should not, because nobody else is left.
+    KeepsLast,
+}
+
+impl Alarm {
+    /// The word for logs, metrics and the API.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NoneServes => "none_serves",
+            Self::KeepsLast => "keeps_last",
+        }
+    }
+}
+
+/// What is told: each fact once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// The group has another accepted set, or learnt the files of the one it has.
+    Accepted {
+        /// The set.
+        set: SetDigest,
+        /// How it came to be accepted.
+        origin: Origin,
+        /// Whose it is, if it was taken from a member.
+        from: Option<MemberId>,
+    },
+    /// The group has a next set.
+    Proposed(SetDigest),
+    /// It has none any more, and nothing else changed.
+    Aborted(SetDigest),
+    /// A member stands otherwise than was told before. One that joins and matches is not told.
+    Member {
+        /// The member.
+        member: MemberId,
+        /// How it stands now.
+        standing: Standing,
+    },
+    /// The operator is needed.
+    Alarm(Alarm),
+    /// He is needed no more.
+    AlarmOver(Alarm),
+    /// The servers of the group are of several products or versions (B09). Products that differ have different files, so such a
+    /// group is possible with [`Reports::WireOnly`] alone.
+    Servers {
+        /// All different ones that are known, in order.
+        servers: Vec<Server>,
+        /// What is compared in this group.
+        reports: Reports,
+    },
+}
+
+/// What the operator proposes as the next set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proposal {
+    /// The one with this digest.
+    Set(SetDigest),
+    /// The one that this member has now.
+    Of(MemberId),
+}
+
+/// Why a wish of the operator is refused. The sentence says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// One upgrade after the other.
+    #[error("the group already moves to another set: commit or abort it first")]
+    AlreadyProposed,
+    /// There is no upgrade.
+    #[error("no set is proposed")]
+    NothingProposed,
+    /// There is nothing to upgrade.
+    #[error("the group has no accepted set yet: wait for its first member, or pin a set by its digest")]
+    NothingAccepted,
+    /// It is the accepted one.
+    #[error("this is the accepted set")]
+    SameSet,
+    /// The member told nothing yet.
+    #[error(
+        "the member has told no set: it must be connected, and its agent must have reported if the group requires it"
+    )]
+    NoManifest,
+    /// Too few members could serve.
+    #[error(
+        "{left} members would be left to serve, and the group wants {wanted}: add members, move more of them, or lower the number"
+    )]
+    TooFew {
+        /// How many there would be.
+        left: usize,
+        /// How many there must be.
+        wanted: usize,
+    },
+}
+
+/// The state machine of one group. Starts without members and without a set.
+#[derive(Clone, Debug)]
+pub struct GroupSets {
+    policy: Policy,
+    /// In list order, which decides whose set is taken on first use if several are known.
+    order: Vec<MemberId>,
+    members: BTreeMap<MemberId, Record>,
+    accepted: Option<Set>,
+    next: Option<Set>,
+    /// Who served last because its set was right. Those that are away stay in here.
+    last_right: MemberSet,
+    serving: MemberSet,
+    alarm: Option<Alarm>,
+    /// What was told of the servers.
+    servers: Vec<Server>,
+}
+
+impl GroupSets {
+    /// A group of which nothing is known yet.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            order: Vec::new(),
+            members: BTreeMap::new(),
+            accepted: None,
+            next: None,
+            last_right: MemberSet::new(),
+            serving: MemberSet::new(),
+            alarm: None,
+            servers: Vec::new(),
+        }
+    }
+
+    // --- what happened ---
+
+    /// The group has these members now, in list order. One that is not known to the group starts as [`Standing::Unknown`].
+    pub fn members_are(&mut self, members: &[MemberId], now: Moment) -> Vec<Told> {
+        if self.order == members {
+            return Vec::new();
+        }
+        self.order = members.to_vec();
+        self.members.retain(|member, _| members.contains(member));
+        let stay = members.iter().copied().filter(|member| self.last_right.contains(*member));
+        self.last_right = stay.collect();
+        for member in members {
+            self.members.entry(*member).or_default();
+        }
+        self.review(now)
+    }
+
+    /// The operator wants something else.
+    pub fn policy_is(&mut self, policy: Policy, now: Moment) -> Vec<Told> {
+        if self.policy == policy {
+            return Vec::new();
+        }
+        self.policy = policy;
+        self.review(now)
+    }
+
+    /// A member told its connectors: at join, on reconnect, at each drift check.
+    pub fn wire_seen(&mut self, member: MemberId, wire: Arc<WireManifest>, now: Moment) -> Vec<Told> {
+        let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
+        if record.manifest.wire.as_ref().is_some_and(|known| known.digest() == wire.digest()) {
+            return Vec::new();
+        }
+        record.manifest.wire = Some(wire);
+        record.unreadable = None;
+        self.review(now)
+    }
+
+    /// A member told its connectors in a way that cannot be read; `why` is a sentence.
+    pub fn wire_unreadable(&mut self, member: MemberId, why: String, now: Moment) -> Vec<Told> {
+        let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
+        if record.unreadable.as_ref() == Some(&why) {
+            return Vec::new();
+        }
+        record.manifest.wire = None;
+        record.unreadable = Some(why);
+        self.review(now)
+    }
+
+    /// The agent beside a member reported its files.
+    pub fn files_seen(&mut self, member: MemberId, files: Arc<FileManifest>, now: Moment) -> Vec<Told> {
+        let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
+        record.heard = now;
+        if record.manifest.files.as_ref().is_some_and(|known| known.digest() == files.digest()) {
+            return Vec::new();
+        }
+        record.manifest.files = Some(files);
+        self.review(now)
+    }
+
+    /// The agent beside a member says that nothing changed. Answers whether its report is known; if not, it must be sent whole.
+    pub fn agent_heard(&mut self, member: MemberId, files: &super::digest::Digest, now: Moment) -> bool {
+        let Some(record) = self.members.get_mut(&member) else { return false };
+        let is_known = record.manifest.files.as_ref().is_some_and(|known| known.digest() == *files);
+        if is_known {
+            record.heard = now;
+        }
+        is_known
+    }
+
+    /// What is known of a member's server.
+    pub fn server_is(&mut self, member: MemberId, server: Server, now: Moment) -> Vec<Told> {
+        let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
+        record.server = Some(server);
+        self.review(now)
+    }
+
+    /// A member can no longer be reached: what it told does not count until it tells it again. What its agent says does.
+    pub fn gone(&mut self, member: MemberId, now: Moment) -> Vec<Told> {
+        let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
+        let (wire, unreadable) = (record.manifest.wire.take(), record.unreadable.take());
+        if wire.is_none() && unreadable.is_none() {
+            return Vec::new();
+        }
+        self.review(now)
+    }
+
+    /// Time passed: holds end, agents fall silent. Needed at [`GroupSets::due`] and may come at any time.
+    pub fn tick(&mut self, now: Moment) -> Vec<Told> {
+        let is_due = self.due().is_some_and(|due| due <= now);
+        for record in self.members.values_mut() {
+            if now.since(record.heard) >= AGENT_SILENCE_MAX {
+                record.manifest.files = None;
+            }
+        }
+        if is_due { self.review(now) } else { Vec::new() }
+    }
+
+    /// When the next [`GroupSets::tick`] would change something, if nothing else happens.
+    pub fn due(&self) -> Option<Moment> {
+        let holds = self.members.values().filter_map(|record| match record.standing {
+            Standing::Held { until } => Some(until),
+            _ => None,
+        });
+        let silences = self.members.values().filter(|record| record.manifest.files.is_some());
+        holds.chain(silences.map(|record| record.heard + AGENT_SILENCE_MAX)).min()
+    }
+
+    // --- what the operator does ---
+
+    /// Makes the set of this digest the accepted one, whoever has it.
+    pub fn pin(&mut self, set: SetDigest, now: Moment) -> Vec<Told> {
+        if self.accepted.as_ref().is_some_and(|known| known.digest == set && known.origin == Origin::Pinned) {
+            return Vec::new();
+        }
+        let is_it = |known: &Set| known.digest == set;
+        let known = self.accepted.as_ref().filter(|known| is_it(known));
+        let content =
+            known.or(self.next.as_ref().filter(|next| is_it(next))).map(|known| known.content.clone());
+        // An upgrade that was under way goes on, unless it led here.
+        self.next = self.next.take().filter(|next| !is_it(next));
+        self.accepted =
+            Some(Set { digest: set, origin: Origin::Pinned, content: content.unwrap_or_default() });
+        let mut told = vec![Told::Accepted { set, origin: Origin::Pinned, from: None }];
+        told.extend(self.review(now));
+        told
+    }
+
+    /// Begins a rolling upgrade: members with the next set serve as well.
+    ///
+    /// # Errors
+    /// If there is one already, if the set is unknown or the accepted one, or if fewer members than the operator wants could
+    /// serve while one of them is away.
+    pub fn propose(&mut self, proposal: Proposal, now: Moment) -> Result<Vec<Told>, Refused> {
+        let accepted = self.accepted.as_ref().ok_or(Refused::NothingAccepted)?.digest;
+        if self.next.is_some() {
+            return Err(Refused::AlreadyProposed);
+        }
+        let set = match proposal {
+            Proposal::Set(set) => set,
+            Proposal::Of(member) => {
+                let record = self.members.get(&member).ok_or(Refused::NoManifest)?;
+                record.shown(self.policy.reports).ok_or(Refused::NoManifest)?
+            }
+        };
+        if set.agrees(&accepted) {
+            return Err(Refused::SameSet);
+        }
+        let mut then = self.clone();
+        then.next = Some(Set::named(set, Origin::Committed));
+        let mut told = vec![Told::Proposed(set)];
+        told.extend(then.review(now));
+        // One at a time is away.
+        let left = then.serving.len().saturating_sub(1);
+        if left < self.policy.serving_min {
+            return Err(Refused::TooFew { left, wanted: self.policy.serving_min });
+        }
+        *self = then;
+        Ok(told)
+    }
+
+    /// Ends a rolling upgrade: the next set is the accepted one, and whoever has the old one is quarantined.
+    ///
+    /// # Errors
+    /// If there is none, or too few members serve the next set.
+    pub fn commit(&mut self, now: Moment) -> Result<Vec<Told>, Refused> {
+        if self.next.is_some() {
+            self.enough(self.serving_as(&Standing::MatchingNext))?;
+        }
+        let next = self.next.take().ok_or(Refused::NothingProposed)?;
+        let mut told = vec![Told::Accepted { set: next.digest, origin: Origin::Committed, from: None }];
+        self.accepted = Some(next);
+        told.extend(self.review(now));
+        Ok(told)
+    }
+
+    /// Takes a rolling upgrade back: whoever has the next set is quarantined.
+    ///
+    /// # Errors
+    /// If there is none, or members have moved and too few serve the accepted set: bring them back first, or commit.
+    pub fn abort(&mut self, now: Moment) -> Result<Vec<Told>, Refused> {
+        let moved = self.serving_as(&Standing::MatchingNext);
+        if moved > 0 {
+            self.enough(self.serving_as(&Standing::Matching))?;
+        }
+        let next = self.next.take().ok_or(Refused::NothingProposed)?;
+        let mut told = vec![Told::Aborted(next.digest)];
+        told.extend(self.review(now));
+        Ok(told)
+    }
+
+    fn serving_as(&self, standing: &Standing) -> usize {
+        self.members.values().filter(|record| record.standing == *standing).count()
+    }
+
+    fn enough(&self, left: usize) -> Result<(), Refused> {
+        let wanted = self.policy.serving_min.max(1);
+        if left < wanted { Err(Refused::TooFew { left, wanted }) } else { Ok(()) }
+    }
+
+    // --- what follows ---
+
+    /// The members that may serve, as far as their bundle sets go.
+    pub fn serving(&self) -> &MemberSet {
+        &self.serving
+    }
+
+    /// Whether this one may.
+    pub fn may_serve(&self, member: MemberId) -> bool {
+        self.serving.contains(member)
+    }
+
+    /// How a member of the group stands.
+    pub fn standing(&self, member: MemberId) -> Option<&Standing> {
+        self.members.get(&member).map(|record| &record.standing)
+    }
+
+    /// Why the operator is needed, if he is.
+    pub fn alarm(&self) -> Option<Alarm> {
+        self.alarm
+    }
+
+    /// The sets that callers should be shown: the next one as well, once enough members serve it.
+    pub fn shown(&self) -> super::infos::ShownSets {
+        let moved = self.serving_as(&Standing::MatchingNext);
+        let next = self.next.as_ref().filter(|_| moved >= self.policy.serving_min.max(1));
+        super::infos::ShownSets {
+            accepted: self.accepted.as_ref().map(|set| set.digest.wire),
+            next: next.map(|set| set.digest.wire),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

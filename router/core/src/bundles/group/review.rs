@@ -1,0 +1,240 @@
+//! What follows from everything a group knows: worked out anew after each event, told where it changed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rcs_proto::time::Moment;
+
+use super::member::{Against, Cause, Compared, Record, Server, Standing, Verdict};
+use super::set::{Origin, Set, SetDigest};
+use super::{Alarm, GroupSets, NoneLeft, Reports, Told};
+use crate::bundles::diff::Difference;
+use crate::ids::{MemberId, MemberSet};
+
+impl GroupSets {
+    pub(super) fn review(&mut self, now: Moment) -> Vec<Told> {
+        let mut told = Vec::new();
+        self.take_on_first_use(&mut told);
+        self.follow_the_only_one(&mut told);
+        self.learn_files(&mut told);
+        // First what the sets hold, then who differs from them in what.
+        for record in self.members.values_mut() {
+            for set in [&mut self.accepted, &mut self.next].into_iter().flatten() {
+                set.share(&mut record.manifest);
+            }
+        }
+        let verdicts: Vec<(MemberId, Verdict)> =
+            self.order.clone().into_iter().map(|member| (member, self.judge(member, now))).collect();
+        let standings = self.standings(&verdicts, now);
+        self.serving = standings.iter().filter(|(_, standing)| standing.serves()).map(|(m, _)| *m).collect();
+        for (member, standing) in standings {
+            let Some(record) = self.members.get_mut(&member) else { continue };
+            record.standing = standing.clone();
+            if standing == Standing::Unknown || record.told.as_ref() == Some(&standing) {
+                continue;
+            }
+            let before = record.told.replace(standing.clone());
+            // That a member joined and matches is told by its coming up.
+            if before.is_some() || standing != Standing::Matching {
+                told.push(Told::Member { member, standing });
+            }
+        }
+        self.raise_alarm(&verdicts, &mut told);
+        self.tell_servers(&mut told);
+        told
+    }
+
+    /// The first set that a member tells is the group's. One without connectors gives way to the first one with some: a server
+    /// that is only half installed must not decide what the others need.
+    fn take_on_first_use(&mut self, told: &mut Vec<Told>) {
+        if self.accepted.as_ref().is_some_and(|set| !set.is_provisional()) {
+            return;
+        }
+        let offers = || {
+            self.order.iter().filter_map(|member| {
+                let record = self.members.get(member)?;
+                let wire = record.manifest.wire.as_ref()?;
+                Some((*member, record.shown(self.policy.reports)?, wire.is_empty()))
+            })
+        };
+        let full = offers().find(|(_, _, is_empty)| !is_empty);
+        let offer = full.or_else(|| offers().next().filter(|_| self.accepted.is_none()));
+        if let Some((member, digest, _)) = offer {
+            self.accept_of(member, digest, Origin::FirstUse, told);
+        }
+    }
+
+    /// A group of one has nobody to differ from: it follows its member, unless the operator pinned a set or moves to one, or wants
+    /// it closed.
+    fn follow_the_only_one(&mut self, told: &mut Vec<Told>) {
+        let ([only], Some(accepted), None) = (self.order.as_slice(), &self.accepted, &self.next) else {
+            return;
+        };
+        let is_loose = matches!(accepted.origin, Origin::FirstUse | Origin::Followed);
+        let member = *only;
+        let shown = self.members.get(&member).and_then(|record| record.shown(self.policy.reports));
+        let Some(shown) = shown.filter(|shown| !shown.agrees(&accepted.digest)) else { return };
+        if is_loose && self.policy.none_left == NoneLeft::KeepLast {
+            self.accept_of(member, shown, Origin::Followed, told);
+        }
+    }
+
+    fn accept_of(&mut self, member: MemberId, set: SetDigest, origin: Origin, told: &mut Vec<Told>) {
+        let mut accepted = Set::named(set, origin);
+        if let Some(record) = self.members.get_mut(&member) {
+            accepted.share(&mut record.manifest);
+        }
+        self.accepted = Some(accepted);
+        told.push(Told::Accepted { set, origin, from: Some(member) });
+    }
+
+    /// A set that is known by its connectors alone takes the files of the first member that has these.
+    fn learn_files(&mut self, told: &mut Vec<Told>) {
+        if self.policy.reports == Reports::WireOnly {
+            return;
+        }
+        let next_files = self.next.as_ref().and_then(|next| Some((next.digest.wire, next.digest.files?)));
+        let accepted_files =
+            self.accepted.as_ref().and_then(|set| Some((set.digest.wire, set.digest.files?)));
+        for (which, other) in [(Against::Accepted, next_files), (Against::Next, accepted_files)] {
+            let set = match which {
+                Against::Accepted => self.accepted.as_mut(),
+                Against::Next => self.next.as_mut(),
+            };
+            let Some(set) = set.filter(|set| set.digest.files.is_none()) else { continue };
+            let found = self.order.iter().find_map(|member| {
+                let shown = self.members.get(member)?.shown(Reports::RequireAgent)?;
+                let is_other = shown.files.is_some_and(|files| other == Some((shown.wire, files)));
+                (shown.wire == set.digest.wire && !is_other).then_some((*member, shown))
+            });
+            let Some((member, shown)) = found else { continue };
+            set.digest = shown;
+            told.push(match which {
+                Against::Accepted => Told::Accepted { set: shown, origin: set.origin, from: Some(member) },
+                Against::Next => Told::Proposed(shown),
+            });
+        }
+    }
+
+    fn judge(&mut self, member: MemberId, now: Moment) -> Verdict {
+        let Some(record) = self.members.get_mut(&member) else { return Verdict::Unknown };
+        if let Some(why) = &record.unreadable {
+            return Verdict::Out(Cause::Unreadable(why.clone()));
+        }
+        let Some(wire) = record.manifest.wire.as_ref().map(|wire| *wire.digest()) else {
+            return Verdict::Unknown;
+        };
+        let is_wire_of = |set: &Option<Set>| set.as_ref().is_some_and(|set| set.digest.wire == wire);
+        let Some(shown) = record.shown(self.policy.reports) else {
+            // Without its files: what its connectors alone tell to differ, differs.
+            let may_match = self.accepted.is_none() || is_wire_of(&self.accepted) || is_wire_of(&self.next);
+            return Verdict::Out(if may_match {
+                Cause::MissingAgentReport
+            } else {
+                differs(record, SetDigest { wire, files: None }, &self.accepted, &self.next)
+            });
+        };
+        let is = |set: &Option<Set>| set.as_ref().is_some_and(|set| set.digest.agrees(&shown));
+        let verdict = if is(&self.accepted) {
+            Verdict::Accepted
+        } else if is(&self.next) {
+            Verdict::Next
+        } else {
+            Verdict::Out(differs(record, shown, &self.accepted, &self.next))
+        };
+        record.settle(shown, &verdict, now);
+        verdict
+    }
+
+    /// How members stand after all: who is held, and who is kept because nobody else is left.
+    fn standings(&mut self, verdicts: &[(MemberId, Verdict)], now: Moment) -> Vec<(MemberId, Standing)> {
+        let until = |member: &MemberId| {
+            self.members.get(member).map(|record| record.held_until).filter(|until| *until > now)
+        };
+        let is_right = |verdict: &Verdict| matches!(verdict, Verdict::Accepted | Verdict::Next);
+        let free = verdicts.iter().filter(|(m, verdict)| is_right(verdict) && until(m).is_none());
+        let mut right: MemberSet = free.map(|(member, _)| *member).collect();
+        let keeps = self.policy.none_left == NoneLeft::KeepLast;
+        // Rather one that changed its mind too often than one with a wrong set.
+        if right.is_empty() && keeps {
+            right =
+                verdicts.iter().filter(|(_, verdict)| is_right(verdict)).map(|(member, _)| *member).collect();
+        }
+        if !right.is_empty() {
+            let known = |member: MemberId| {
+                verdicts.iter().any(|(known, verdict)| *known == member && *verdict != Verdict::Unknown)
+            };
+            let away = self.order.iter().filter(|m| self.last_right.contains(**m) && !known(**m));
+            self.last_right =
+                away.chain(self.order.iter().filter(|m| right.contains(**m))).copied().collect();
+        }
+        let stand = |(member, verdict): &(MemberId, Verdict)| {
+            let standing = match verdict {
+                Verdict::Unknown => Standing::Unknown,
+                Verdict::Accepted if right.contains(*member) => Standing::Matching,
+                Verdict::Next if right.contains(*member) => Standing::MatchingNext,
+                Verdict::Accepted | Verdict::Next => Standing::Held { until: until(member).unwrap_or(now) },
+                Verdict::Out(cause) if keeps && right.is_empty() && self.last_right.contains(*member) => {
+                    Standing::Kept(cause.clone())
+                }
+                Verdict::Out(cause) => Standing::Quarantined(cause.clone()),
+            };
+            (*member, standing)
+        };
+        verdicts.iter().map(stand).collect()
+    }
+
+    fn raise_alarm(&mut self, verdicts: &[(MemberId, Verdict)], told: &mut Vec<Told>) {
+        let is_any_known = verdicts.iter().any(|(_, verdict)| *verdict != Verdict::Unknown);
+        let is_kept = self.members.values().any(|record| matches!(record.standing, Standing::Kept(_)));
+        let alarm = match (self.serving.is_empty(), is_kept) {
+            (_, true) => Some(Alarm::KeepsLast),
+            (true, false) if is_any_known => Some(Alarm::NoneServes),
+            // Nobody can be reached: it is as it was.
+            (true, false) => self.alarm,
+            (false, false) => None,
+        };
+        match (self.alarm, alarm) {
+            (before, now) if before == now => {}
+            (_, Some(now)) => told.push(Told::Alarm(now)),
+            (Some(before), None) => told.push(Told::AlarmOver(before)),
+            (None, None) => {}
+        }
+        self.alarm = alarm;
+    }
+
+    fn tell_servers(&mut self, told: &mut Vec<Told>) {
+        let known: BTreeSet<&Server> =
+            self.members.values().filter_map(|record| record.server.as_ref()).collect();
+        if !self.servers.iter().eq(known.iter().copied()) {
+            self.servers = known.into_iter().cloned().collect();
+            if self.servers.len() > 1 {
+                told.push(Told::Servers { servers: self.servers.clone(), reports: self.policy.reports });
+            }
+        }
+    }
+}
+
+/// The difference to the closer of the group's sets; worked out once for the same sets.
+fn differs(record: &mut Record, found: SetDigest, accepted: &Option<Set>, next: &Option<Set>) -> Cause {
+    let sets = [accepted, next].map(|set| set.as_ref().map(Set::basis));
+    if let Some(done) = record.compared.as_ref().filter(|done| done.sets == sets && done.found == found) {
+        let (against, difference) = (done.against, Arc::clone(&done.difference));
+        return Cause::Differs { found, against, difference };
+    }
+    let to = |set: &Option<Set>| {
+        let set = set.as_ref()?;
+        let difference = Difference::between(&set.content, &record.manifest);
+        // Of a set that nobody ever had only the digest is known.
+        (!difference.is_empty()).then_some(difference)
+    };
+    let (against, difference) = match (to(accepted), to(next)) {
+        (Some(accepted), Some(next)) if next.len() < accepted.len() => (Against::Next, next),
+        (Some(accepted), _) => (Against::Accepted, accepted),
+        (None, Some(next)) => (Against::Next, next),
+        (None, None) => (Against::Accepted, Difference::default()),
+    };
+    let difference = Arc::new(difference);
+    record.compared = Some(Compared { sets, found, against, difference: Arc::clone(&difference) });
+    Cause::Differs { found, against, difference }
+}

@@ -1,0 +1,111 @@
+//! One bundle set, known by its digests and, once a member had it, by its content.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::member::Basis;
+use crate::bundles::diff::Manifest;
+use crate::bundles::digest::{Digest, NoDigest, Short};
+
+/// What a set is called: the digest of what its members tell, and of their files where those are compared. Its text is
+/// `WIRE` or `WIRE+FILES`, in hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SetDigest {
+    /// Of the connectors that its members tell.
+    pub wire: Digest,
+    /// Of the files that their agents find; none: whatever the first member with these connectors has.
+    pub files: Option<Digest>,
+}
+
+impl fmt::Display for SetDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.wire)?;
+        self.files.iter().try_for_each(|files| write!(f, "+{files}"))
+    }
+}
+
+impl FromStr for SetDigest {
+    type Err = NoDigest;
+
+    fn from_str(text: &str) -> Result<Self, NoDigest> {
+        let (wire, files) = match text.trim().split_once('+') {
+            None => (text.trim(), None),
+            Some((wire, files)) => (wire, Some(files.parse()?)),
+        };
+        Ok(Self { wire: wire.parse()?, files })
+    }
+}
+
+impl SetDigest {
+    /// A form for people.
+    pub fn short(&self) -> String {
+        let files = self.files.as_ref().map(|files| format!("+{}", Short(files)));
+        format!("{}{}", Short(&self.wire), files.unwrap_or_default())
+    }
+
+    /// Whether both are the same as far as both are known.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        self.wire == other.wire && !matches!((self.files, other.files), (Some(one), Some(two)) if one != two)
+    }
+}
+
+/// How a set came to be the accepted one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// It was that of the first member that told one.
+    FirstUse,
+    /// The only member of the group changed its own; there is nobody to differ from.
+    Followed,
+    /// The operator named it.
+    Pinned,
+    /// The operator proposed it, and committed it.
+    Committed,
+}
+
+impl Origin {
+    /// The word for logs and the API.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::FirstUse => "first_use",
+            Self::Followed => "followed",
+            Self::Pinned => "pinned",
+            Self::Committed => "committed",
+        }
+    }
+}
+
+/// A set with what is known of its content.
+#[derive(Clone, Debug)]
+pub(super) struct Set {
+    pub(super) digest: SetDigest,
+    pub(super) content: Manifest,
+    pub(super) origin: Origin,
+}
+
+impl Set {
+    pub(super) fn named(digest: SetDigest, origin: Origin) -> Self {
+        Self { digest, content: Manifest::default(), origin }
+    }
+
+    /// Whether it was taken from a member that had nothing: the first one that has something replaces it.
+    pub(super) fn is_provisional(&self) -> bool {
+        self.origin == Origin::FirstUse && self.content.wire.as_ref().is_some_and(|wire| wire.is_empty())
+    }
+
+    /// What differences to it depend on.
+    pub(super) fn basis(&self) -> Basis {
+        (self.digest, [self.content.wire.is_some(), self.content.files.is_some()])
+    }
+
+    /// Learns its content from a manifest that has it, and lends it: equal manifests are kept once.
+    pub(super) fn share(&mut self, manifest: &mut Manifest) {
+        if let Some(wire) = manifest.wire.as_mut().filter(|wire| *wire.digest() == self.digest.wire) {
+            *wire = Arc::clone(self.content.wire.get_or_insert_with(|| Arc::clone(wire)));
+        }
+        if let Some(files) = manifest.files.as_mut().filter(|files| Some(files.digest()) == self.digest.files)
+        {
+            *files = Arc::clone(self.content.files.get_or_insert_with(|| Arc::clone(files)));
+        }
+    }
+}
