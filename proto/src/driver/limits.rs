@@ -37,6 +37,9 @@ pub const BACKLOG_BYTES: usize = 256 * 1024 * 1024;
 
 /// How long a closing socket may take to write what is queued and to hear the peer's end.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// A server that shuts down closes its sockets when no call has come for so long: longer than frames are held back on a new
+/// socket (WIRE 7, consequence 2).
+pub const LEAVING_QUIET: Duration = Duration::from_millis(500);
 /// After a failed write: how long what the peer had sent before is still read.
 pub const LAST_WORDS: Duration = Duration::from_millis(500);
 /// TCP keep-alive: idle time before the first probe, and time between probes.
@@ -44,6 +47,7 @@ pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// See [`KEEPALIVE_IDLE`].
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
+const _: () = assert!(crate::limits::HOLD_OFF.as_millis() < LEAVING_QUIET.as_millis());
 const _: () = assert!(READ_BYTES <= READ_BYTES_MAX);
 const _: () = assert!((MESSAGE_BYTES as u64) < MESSAGE_BYTES_HARD);
 const _: () = assert!(MESSAGE_BYTES < BACKLOG_BYTES);

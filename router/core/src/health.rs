@@ -23,6 +23,8 @@ pub enum Unfit {
     Ejected,
     /// Its calls take many times as long as those of the other members of a group.
     Slow,
+    /// It said that it shuts down.
+    Leaving,
 }
 
 impl Unfit {
@@ -35,6 +37,7 @@ impl Unfit {
             Self::TestFailing => "test_failing",
             Self::Ejected => "ejected",
             Self::Slow => "slow",
+            Self::Leaving => "leaving",
         }
     }
 }
@@ -88,6 +91,7 @@ pub struct Health {
     /// Losses in a row without a stable time between them.
     flaps: u32,
     warming: bool,
+    leaving: bool,
     check: Standing,
     test: Standing,
     /// Failed calls in a row.
@@ -104,6 +108,7 @@ impl Default for Health {
             held_until: Moment::START,
             flaps: 0,
             warming: false,
+            leaving: false,
             check: Standing::default(),
             test: Standing::default(),
             failures: 0,
@@ -119,6 +124,7 @@ impl Health {
     /// longer each time.
     pub fn linked(&mut self, now: Moment) {
         self.linked_at = Some(now);
+        self.leaving = false;
         self.held_until = now + hold_down(self.flaps);
         self.check = Standing::default();
         self.test = Standing::default();
@@ -131,6 +137,11 @@ impl Health {
         let stable = now.since(linked_at.max(self.held_until)) >= STABLE_AFTER && now > self.held_until;
         self.flaps = if stable { 0 } else { self.flaps.saturating_add(1) };
         self.warming = false;
+    }
+
+    /// It said that it shuts down.
+    pub fn leaves(&mut self) {
+        self.leaving = true;
     }
 
     /// Its connectors are being tested before it gets traffic.
@@ -194,7 +205,9 @@ impl Health {
 
     /// Why the member should get no calls, if there is a reason. Whether it has a link is not asked here.
     pub fn unfit(&self, now: Moment) -> Option<Unfit> {
-        if self.check.failing {
+        if self.leaving {
+            Some(Unfit::Leaving)
+        } else if self.check.failing {
             Some(Unfit::ChecksUnanswered)
         } else if self.warming {
             Some(Unfit::WarmingUp)

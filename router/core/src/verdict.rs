@@ -61,6 +61,8 @@ pub enum Fault {
     ConnectorNotFound,
     /// The member still runs another call under this id: it was not run (WIRE 4.3).
     IdInUse,
+    /// The member shuts down and takes no calls any more: it was not run.
+    MemberLeaving,
     /// The member answered that it cannot reach the resource behind it (G17).
     ResourceFailing,
     /// The caller does not take its answer, and what waits for it reached the bound.
@@ -155,6 +157,13 @@ pub enum Verdict {
     Nothing,
 }
 
+impl Fault {
+    /// Whether the member's own error stands if the call goes nowhere else.
+    const fn is_error_of_member(self) -> bool {
+        matches!(self, Self::ConnectorNotFound | Self::MemberLeaving | Self::ResourceFailing)
+    }
+}
+
 impl Class {
     /// The class of an operation. `paging` says whether a search's options carry a page cookie.
     pub fn of(operation: Operation, paging: Paging) -> Self {
@@ -211,7 +220,7 @@ fn elsewhere(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Ve
         Verdict::Answer(ErrorKind::Poison)
     } else if attempts.elsewhere < RETRIES_ELSEWHERE_MAX && attempts.budget == Budget::Left {
         Verdict::RetryElsewhere
-    } else if matches!(fault, Fault::ConnectorNotFound | Fault::ResourceFailing) {
+    } else if fault.is_error_of_member() {
         Verdict::PassOn
     } else if fault == Fault::EndLooksCut {
         Verdict::Answer(ErrorKind::StreamCut)
@@ -245,8 +254,10 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
         (F::RefusedBeforeHandshake | F::IdInUse, Unsent | MaybeSent, _) => Verdict::RetrySame,
         (F::RefusedBeforeHandshake | F::IdInUse, PartlyAnswered, _) => give_up,
 
-        (F::ConnectorNotFound, _, Page) | (F::ConnectorNotFound, PartlyAnswered, _) => Verdict::PassOn,
-        (F::ConnectorNotFound, _, _) => Verdict::RetryElsewhere,
+        (F::ConnectorNotFound | F::MemberLeaving, PartlyAnswered, _) => Verdict::PassOn,
+        (F::ConnectorNotFound, _, Page) => Verdict::PassOn,
+        (F::MemberLeaving, _, Page) => give_up,
+        (F::ConnectorNotFound | F::MemberLeaving, _, _) => Verdict::RetryElsewhere,
 
         // Another member may reach it (P3). A change may have got half way, and a login may have been counted.
         (F::ResourceFailing, Unsent | MaybeSent, PureRead | Stream) => Verdict::RetryElsewhere,

@@ -15,7 +15,7 @@ use super::peer::{Peer, PeerNo};
 use super::{Counts, EndpointConfig, Executor};
 use crate::driver::WebSocket;
 use crate::driver::framing::Role;
-use crate::driver::limits::CLOSE_DEADLINE;
+use crate::driver::limits::{CLOSE_DEADLINE, LEAVING_QUIET};
 use crate::driver::oversize::{self, OversizeHead};
 use crate::driver::socket::{self, CloseReason, SendError, SocketEvent, SocketHandle};
 use crate::frames;
@@ -91,6 +91,8 @@ pub(super) enum Stage {
 /// A shutdown: first the calls end, then the sockets.
 struct Closing {
     deadline: Instant,
+    /// When it began, or a call was refused for it last.
+    asked_at: Instant,
     /// What was there when the calls had ended or run out of time; the sockets are closing.
     left: Option<Counts>,
     reply: Option<oneshot::Sender<Counts>>,
@@ -167,6 +169,13 @@ impl Hub {
         self.closing.is_some()
     }
 
+    /// A call came while shutting down: its peer did not know yet.
+    pub(super) fn refused_while_closing(&mut self) {
+        if let Some(closing) = &mut self.closing {
+            closing.asked_at = Instant::now();
+        }
+    }
+
     fn command(&mut self, command: Command) {
         match command {
             Command::Adopt { socket, ended } => self.adopt(*socket, ended),
@@ -187,8 +196,9 @@ impl Hub {
                 let _ = reply.send(self.counts());
             }
             Command::ShutDown { limit, reply } => {
+                let now = Instant::now();
                 self.closing =
-                    Some(Closing { deadline: Instant::now() + limit, left: None, reply: Some(reply) });
+                    Some(Closing { deadline: now + limit, asked_at: now, left: None, reply: Some(reply) });
             }
         }
     }
@@ -377,12 +387,15 @@ impl Hub {
         }
     }
 
-    /// While shutting down: closes the sockets once the calls are done, and tells who asked when they are closed.
+    /// While shutting down: closes the sockets once the calls are done, and tells who asked when they are closed. A request that
+    /// is on its way when its socket closes is lost without a word, so the sockets stay until no call has come for a while: by
+    /// then the peers know from the refusals.
     fn finish_closing(&mut self) -> bool {
         let counts = self.counts();
         let Some(closing) = &mut self.closing else { return false };
         let late = Instant::now() >= closing.deadline;
-        if closing.left.is_none() && (counts.executing == 0 || late) {
+        let quiet = closing.asked_at.elapsed() >= LEAVING_QUIET;
+        if closing.left.is_none() && (counts.executing == 0 && quiet || late) {
             closing.left = Some(counts);
             closing.deadline = Instant::now() + 2 * CLOSE_DEADLINE;
             self.sockets.values().for_each(|member| member.handle.close());

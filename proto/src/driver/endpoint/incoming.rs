@@ -98,7 +98,8 @@ impl Hub {
             ));
         }
         if self.is_closing() {
-            return Some(frames::error(id, NOT_RUN, "The connector server is shutting down"));
+            self.refused_while_closing();
+            return Some(frames::leaving(id));
         }
         let (Some(hub), Some(member)) = (self.commands.upgrade(), self.sockets.get(&socket)) else {
             return None;

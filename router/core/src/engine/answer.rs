@@ -35,7 +35,12 @@ impl Engine {
     pub(super) fn on_answer(&mut self, key: CallKey, envelope: Envelope, now: Moment, io: &mut impl Io) {
         match &envelope.kind {
             Kind::Error(error) => match not_run(error, envelope.message_id) {
-                Some(fault) => self.fail_or_pass(key, fault, &envelope, now, io),
+                Some(fault) => {
+                    if fault == Fault::MemberLeaving {
+                        self.on_leaving(key, now, io);
+                    }
+                    self.fail_or_pass(key, fault, &envelope, now, io);
+                }
                 None => {
                     self.note_health(key, finding(&error.class), now, io);
                     match is_out_of_reach(&error.class) {
@@ -398,6 +403,8 @@ fn not_run(error: &ErrorHead, id: i64) -> Option<Fault> {
     let (class, message) = (error.class.as_str(), error.message.as_str());
     if class.ends_with(".ConnectorException") && message.starts_with("Connector not found: ") {
         Some(Fault::ConnectorNotFound)
+    } else if frames::is_leaving(class, message, id) {
+        Some(Fault::MemberLeaving)
     } else {
         let named = message.strip_prefix("Request has been registered with id")?;
         let is_ours = named.trim_start_matches([':', ' ']) == id.to_string();

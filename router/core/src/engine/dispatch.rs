@@ -22,6 +22,7 @@ use super::{
     Call, CallKey, Caller, Deadline, DownstreamKey, Engine, Io, Pages, Progress, Route, Selector, Work,
 };
 use crate::balance::{Cursor, Picker};
+use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::limits;
 use crate::outlier::Outliers;
@@ -180,8 +181,12 @@ impl Engine {
     /// The members of a group that get calls: the fit ones; all that can be reached if too few of them are fit, for then
     /// the probes say more of what the members share than of each of them (panic threshold).
     fn available(&self, members: &[MemberId]) -> MemberSet {
-        let takes_calls =
-            |state: &&MemberState| state.linked && !state.leaving && state.member.mark == Mark::Enabled;
+        let takes_calls = |state: &&MemberState| {
+            state.linked
+                && !state.leaving
+                && state.member.mark == Mark::Enabled
+                && state.standing != Standing::Unfit(Unfit::Leaving)
+        };
         let state = |id: &MemberId| self.members.get(id).filter(takes_calls);
         let reachable = members.iter().filter(|id| state(id).is_some());
         let fit =

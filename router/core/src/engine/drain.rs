@@ -201,6 +201,7 @@ impl Engine {
             state.health = Health::default();
         }
         state.forget_attempts();
+        state.last_failure = None;
         for slot in 0..state.member.spec.sockets {
             let at = now + limits::DIAL_STAGGER * u32::from(slot);
             self.timers.set(at, Timer::Redial(member, Slot(slot)));

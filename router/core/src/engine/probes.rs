@@ -14,7 +14,7 @@ use rcs_proto::time::Moment;
 
 use super::affinity::Facade;
 use super::upstream::MemberState;
-use super::{Engine, Io, Note, UpstreamKey, Work};
+use super::{CallKey, Engine, Io, Note, UpstreamKey, Work};
 use crate::health::{Finding, Probe, Unfit};
 use crate::ids::MemberId;
 use crate::limits;
@@ -83,16 +83,34 @@ impl Engine {
             return;
         }
         match (before, standing) {
-            (_, Standing::Serving) => io.note(Note::MemberUp { member, connectors: state.connectors.len() }),
+            (_, Standing::Serving) => {
+                (state.told, state.last_failure) = (None, None);
+                io.note(Note::MemberUp { member, connectors: state.connectors.len() })
+            }
             (Standing::Serving, Standing::Down) if state.member.mark == Mark::Enabled => {
                 io.note(Note::MemberDown { member, calls: state.in_flight })
             }
-            (_, Standing::Unfit(reason)) if before == Standing::Serving || reason == Unfit::HeldDown => {
+            // One that comes and goes is told of when it is held down first, and then when it serves again.
+            (_, Standing::Unfit(reason))
+                if before == Standing::Serving || reason == Unfit::HeldDown && state.told != Some(reason) =>
+            {
+                state.told = Some(reason);
                 io.note(Note::MemberUnfit { member, reason });
             }
             _ => {}
         }
         self.rebuild_pickers();
+    }
+
+    /// The member said that it shuts down: it gets no more calls in this session.
+    pub(super) fn on_leaving(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+        let Some(route) = self.calls.get(key).and_then(|call| call.route) else { return };
+        if let Some(state) =
+            self.members.get_mut(&route.member).filter(|state| state.session == Some(route.session))
+        {
+            state.health.leaves();
+        }
+        self.review(route.member, now, io);
     }
 
     /// A member's fresh session: it is tested with what its groups use before it gets traffic.

@@ -17,7 +17,7 @@ use super::sockets::{Peer, Place, Socket};
 use super::timers::Timer;
 use super::{Engine, Io, Note, Slot, Work};
 use crate::backoff::reconnect_wait;
-use crate::health::{Finding, Health};
+use crate::health::{Finding, Health, Unfit};
 use crate::ids::MemberId;
 use crate::limits;
 use crate::slots::Key;
@@ -61,6 +61,8 @@ pub(super) struct MemberState {
     pub(super) test_every: Option<Duration>,
     /// What follows from the two: who gets calls, and what the operator was told last.
     pub(super) standing: Standing,
+    /// Why it gets no calls, as the operator was told since it served last.
+    pub(super) told: Option<Unfit>,
     /// Whether it left the document: no new calls, gone with its last one.
     pub(super) leaving: bool,
     /// How far an operator's drain of it is.
@@ -75,7 +77,7 @@ pub(super) struct MemberState {
     /// Those among them that take a place: subscriptions do not.
     pub(super) busy: usize,
     /// What the operator was told of the last failed attempt; not repeated while it stays the same.
-    last_failure: Option<String>,
+    pub(super) last_failure: Option<String>,
 }
 
 /// One of the sockets to be kept open.
@@ -101,6 +103,7 @@ impl MemberState {
             probes: ProbePlan::default(),
             test_every: None,
             standing: Standing::default(),
+            told: None,
             leaving: false,
             infos: None,
             connectors: Vec::new(),
@@ -114,9 +117,8 @@ impl MemberState {
         !self.leaving && self.member.spec.admin == AdminState::Enabled && self.member.mark == Mark::Enabled
     }
 
-    /// The next attempt to reach it waits no longer than the first, and its failure is told.
+    /// The next attempt to reach it waits no longer than the first.
     pub(super) fn forget_attempts(&mut self) {
-        self.last_failure = None;
         for slot in &mut self.slots {
             slot.attempts = 0;
         }

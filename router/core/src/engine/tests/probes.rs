@@ -101,7 +101,10 @@ fn a_flapping_member_is_told_once_per_hold_down_and_nobody_notices() {
         world.pass(Duration::from_millis(700));
         served_by(&mut world, &caller, 2 * flap + 2);
     }
-    assert!(noted(&world, "MemberDown") <= 12, "{} of 60 flaps", noted(&world, "MemberDown"));
+    // Lost twice, back once, and held down from then on.
+    let told = ["MemberDown", "MemberUp", "MemberUnfit"]
+        .map(|note| noted(&world, note) - usize::from(note == "MemberUp") * 2);
+    assert_eq!(told, [2, 1, 1], "{:?}", world.io.notes);
     world.pass(limits::HOLD_DOWN_CAP);
     assert_eq!(served_by(&mut world, &caller, 999), 0, "it serves again once it stays");
 }
@@ -230,4 +233,35 @@ fn a_member_that_is_far_slower_than_the_others_is_left_out_for_a_while() {
     assert!(tried[2] > 0 && unfit(&world) == Some("slow"), "{tried:?}");
     serve(&mut world, limits::EJECTION_BASE);
     assert_eq!(unfit(&world), Some("slow"), "for longer this time");
+}
+
+#[test]
+fn a_member_that_says_that_it_shuts_down_gets_no_more_calls_and_none_fails() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    for (id, request) in [(1, create()), (2, get())] {
+        world.call(caller[0], id, request);
+    }
+    for (socket, request) in world.at_member(0) {
+        world.feed(socket, frames::leaving(request.message_id));
+    }
+    for (socket, request) in world.at_member(1) {
+        world.feed(socket, answer(request.message_id));
+    }
+    let got = world.at_caller(&caller);
+    assert_eq!(got.iter().filter(|envelope| matches!(envelope.kind, Kind::Answer(_))).count(), 2, "{got:?}");
+    assert_eq!(served_by(&mut world, &caller, 3), 1);
+    assert_eq!(world.engine.report().groups[0].members[0].unfit, Some("leaving"));
+    // It is another server when it comes back. A connector that says the same is not believed.
+    world.kill(0);
+    world.start(0);
+    assert_eq!(served_by(&mut world, &caller, 4), 0);
+    world.call(caller[0], 5, create());
+    let (_, socket, id) = world.only_request();
+    world.feed(
+        socket,
+        frames::error(id, "a.ConnectionFailedException", "The connector server is shutting down"),
+    );
+    let got = world.at_caller(&caller);
+    assert!(matches!(got.iter().find(|envelope| envelope.message_id == 5).unwrap().kind, Kind::Error(_)));
 }
