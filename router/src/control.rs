@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rcs_core::engine::{
-    CallerReport, DialFailure, LastMember, MarkChange, MarkRefusal, Phase, Report, Selector, Slot,
+    CallId, CallReport, CallerReport, DialFailure, LastMember, MarkChange, MarkRefusal, Phase, Report,
+    Selector, Slot,
 };
 use rcs_core::ids::MemberId;
 use rcs_core::view::View;
@@ -42,6 +43,10 @@ pub(crate) enum Request {
     Status(oneshot::Sender<Status>),
     /// Tell of the callers.
     Callers(oneshot::Sender<Vec<CallerReport>>),
+    /// Tell of one call.
+    Explain(CallId, oneshot::Sender<Option<CallReport>>),
+    /// Tell of the latest calls that there is something to tell of.
+    Explained(oneshot::Sender<Vec<CallReport>>),
     /// Mark a member; tell the state after that, or why it was not done.
     Mark(MarkRequest, oneshot::Sender<Result<Status, MarkRefusal>>),
 }
@@ -112,6 +117,22 @@ impl Control {
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
     pub(crate) async fn callers(&self) -> Result<Vec<CallerReport>, NoAnswer> {
         self.ask(Request::Callers).await
+    }
+
+    /// Why one call was refused, repeated or failed, if that is remembered.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn explain(&self, id: CallId) -> Result<Option<CallReport>, NoAnswer> {
+        self.ask(|answer| Request::Explain(id, answer)).await
+    }
+
+    /// The latest of such calls.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn explained(&self) -> Result<Vec<CallReport>, NoAnswer> {
+        self.ask(Request::Explained).await
     }
 
     /// Marks a member.

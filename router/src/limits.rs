@@ -16,6 +16,8 @@ pub(crate) const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
 /// In how many goes they are closed, and the time between two.
 pub(crate) const CLOSE_BATCHES: usize = 20;
 pub(crate) const CLOSE_EVERY: Duration = Duration::from_millis(25);
+/// Explained calls that are listed at a time, the latest.
+pub(crate) const CALLS_LISTED_MAX: usize = 100;
 /// Time the command line waits for an answer of a router, and its size.
 pub(crate) const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const CLIENT_ANSWER_BYTES_MAX: u64 = 16 << 20;

@@ -41,22 +41,30 @@ pub(crate) fn start(format: Format) {
 pub(crate) fn log(note: &Note<'_>, names: &Names) {
     match *note {
         // Names are looked up only if somebody reads them.
-        Note::CallEnded { group, member, operation, outcome, took } => debug!(
+        Note::CallEnded { call, group, member, operation, outcome, took } => debug!(
             group = group.map(|id| names.group(id)).as_deref(),
             member = member.map(|id| names.member(id)).as_deref(),
             op = operation.label(),
             outcome = outcome.label(),
             ?took,
+            %call,
             "call"
         ),
-        Note::CallRetried { operation, from, fault } => {
-            debug!(op = operation.label(), from = &*names.member(from), ?fault, "call is sent again");
+        Note::CallRetried { call, operation, from, fault } => {
+            debug!(
+                %call,
+                op = operation.label(),
+                from = &*names.member(from),
+                ?fault,
+                "call is sent again"
+            );
         }
         // Counted, and answered: a line for each would be a flood of its own.
-        Note::CallRefused { group, operation, reason } => debug!(
+        Note::CallRefused { call, group, operation, reason } => debug!(
             group = group.map(|id| names.group(id)).as_deref(),
             op = operation.label(),
             reason = reason.label(),
+            %call,
             "call is refused"
         ),
         Note::StreamCut { group, member, operation, reason } => {

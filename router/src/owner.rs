@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout_at};
 
 use crate::clock::Clock;
 use crate::control::{MarkRequest, Request, Status};
-use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX};
+use crate::limits::{CALLS_LISTED_MAX, CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX};
 use crate::world::{Side, World};
 
 /// The owner and all it holds.
@@ -103,6 +103,15 @@ impl Owner {
             Request::View(view) => {
                 self.marks.retain_members_of(&view);
                 self.put_in_force(Arc::unwrap_or_clone(view).with_marks(&self.marks));
+            }
+            Request::Explain(id, answer) => {
+                drop(answer.send(self.engine.explanation(id, self.clock.now())));
+            }
+            Request::Explained(answer) => {
+                let now = self.clock.now();
+                let ids = self.engine.explained_calls(CALLS_LISTED_MAX);
+                let calls = ids.into_iter().filter_map(|id| self.engine.explanation(id, now));
+                drop(answer.send(calls.collect()));
             }
             Request::Callers(answer) => drop(answer.send(self.engine.callers())),
             // The change is made all the same if nobody waits for its answer any more.

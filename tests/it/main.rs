@@ -9,6 +9,7 @@ mod cancel;
 mod defects;
 mod demo;
 mod direct;
+mod drain;
 mod events;
 mod fleet;
 mod kill;

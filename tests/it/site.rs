@@ -36,6 +36,13 @@ impl JavaSite {
         router
     }
 
+    /// [`JavaSite::router`] with more options.
+    pub(crate) fn router_with(&self, algorithm: &str, sockets: u32, options: &[&str]) -> Router {
+        let router = Router::start_with(&self.provider(algorithm, sockets), options);
+        router.await_up(GROUP, &MEMBERS);
+        router
+    }
+
     pub(crate) fn provider(&self, algorithm: &str, sockets: u32) -> PathBuf {
         let mut provider = Provider::new();
         for member in &self.members {

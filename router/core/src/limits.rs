@@ -42,8 +42,9 @@ pub const QUEUE_WAIT_RANGE: RangeInclusive<Duration> = TICK..=Duration::from_min
 pub const PROBE_EVERY_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 /// Time of an ejection that may be set.
 pub const EJECTION_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
-/// Age of sockets that may be set: a member's sockets are replaced one at a time, which takes seconds.
-pub const SOCKET_TTL_RANGE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_hours(30 * 24);
+/// Age of sockets that may be set: a member's sockets are replaced one at a time, which takes a second or two each. A second is
+/// for drills.
+pub const SOCKET_TTL_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(30 * 24);
 /// Failures in a row that may be set: more is never.
 pub const EJECTION_FAILURES_RANGE: RangeInclusive<u32> = 1..=10_000;
 /// Slowness that may be set, in percent of the median: members of a group differ by less than half without being ill.
@@ -275,6 +276,14 @@ pub const PAGE_GAP: Duration = Duration::from_secs(30);
 pub const DRAIN_CLOSES: usize = 2;
 /// Time between the first attempts to reach the slots of a member that is taken back.
 pub const DIAL_STAGGER: Duration = Duration::from_millis(50);
+
+// --- explanations ---
+
+/// Refused, repeated and failed calls of which it is remembered why, the latest.
+pub const EXPLAINED_CALLS_MAX: usize = 4_096;
+/// Faults remembered of one call. With [`MEMBERS_PER_GROUP_MAX`] members noted at each, 8 bytes a member, all of them have some 16
+/// MiB at most.
+pub const EXPLAINED_STEPS_MAX: usize = 8;
 
 // --- rotation ---
 

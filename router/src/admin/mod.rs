@@ -3,6 +3,7 @@
 
 mod bounded;
 mod callers;
+mod calls;
 mod gate;
 mod health;
 mod marks;
@@ -74,7 +75,7 @@ pub(crate) fn start(
     Ok(Server { _stop: stop })
 }
 
-const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, /v1/callers, or \
+const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, /v1/callers, /v1/calls, /v1/calls/ID, or \
     POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable)\n";
 
 fn routes(admin: Admin) -> Router {
@@ -89,6 +90,8 @@ fn routes(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/members", get(members::list))
         .route("/v1/callers", get(callers::list))
+        .route("/v1/calls", get(calls::list))
+        .route("/v1/calls/{id}", get(calls::explain))
         .route("/v1/groups/{group}/members/{member}/{change}", post(marks::change))
         .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
         .layer(protect)

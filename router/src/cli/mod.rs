@@ -1,5 +1,6 @@
 //! The command line: what is asked for, and the exit code that tells how it went.
 
+mod call;
 mod check;
 mod client;
 mod demo;
@@ -36,6 +37,7 @@ enum Command {
     Serve(serve::Arguments),
     Check(check::Arguments),
     Member(member::Arguments),
+    Call(call::Arguments),
     Demo(demo::Arguments),
     /// A process of the demo.
     #[command(hide = true)]
@@ -59,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Check(arguments) => check::run(&arguments).into(),
         Command::Member(arguments) => member::run(&arguments).into(),
+        Command::Call(arguments) => call::run(&arguments).into(),
         Command::Demo(arguments) => demo::run(&arguments).into(),
         Command::DemoChild(arguments) => run_child(arguments, run),
     }

@@ -40,7 +40,7 @@ impl Recorder {
     /// Counts what the engine noted.
     pub(crate) fn record(&mut self, note: &Note<'_>, names: &Names) {
         match *note {
-            Note::CallEnded { group, member, operation, outcome, took } => {
+            Note::CallEnded { group, member, operation, outcome, took, .. } => {
                 self.call_ended((group, member, operation, outcome), took, names);
             }
             Note::CallRetried { operation, .. } => {

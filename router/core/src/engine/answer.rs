@@ -222,12 +222,17 @@ impl Engine {
                 downstream.subscriptions = downstream.subscriptions.saturating_sub(1);
             }
         }
+        let took = now.since(call.since);
+        if call.is_explained {
+            self.explained.end(call.number, outcome, took);
+        }
         io.note(Note::CallEnded {
+            call: call.number,
             group: Some(call.group),
             member: call.route.map(|route| route.member),
             operation: call.operation,
             outcome,
-            took: now.since(call.since),
+            took,
         });
     }
 

@@ -9,7 +9,7 @@ use rcs_proto::session::{SocketId, StreamOrder};
 use rcs_proto::time::Moment;
 use rcs_proto::withheld::Withheld;
 
-use super::{Deadline, Waiting};
+use super::{CallId, Deadline, Waiting};
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::slots::Key;
 use crate::verdict::{Attempts, Class, Paging, Stage};
@@ -20,6 +20,10 @@ pub type CallKey = Key<Call>;
 /// One call.
 #[derive(Debug)]
 pub struct Call {
+    /// Its name for people.
+    pub number: CallId,
+    /// Whether it met a fault, so that something is kept of it.
+    pub is_explained: bool,
     /// Who waits for the answer; none once it is gone for good.
     pub caller: Option<Caller>,
     /// The group it is routed in.

@@ -82,6 +82,8 @@ impl Engine {
         let id = request.message_id;
         self.request_bytes += request.frame_bytes();
         let call = self.calls.insert(Call {
+            number: self.explained.next_id(),
+            is_explained: false,
             caller: Some(Caller { session: caller, id, socket: None }),
             group,
             operation,
@@ -130,16 +132,18 @@ impl Engine {
         group: Option<GroupId>,
         io: &mut impl Io,
     ) {
-        let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
         let Last { id, operation, since, .. } = end;
+        let call = self.explain_refusal(operation, group, kind, since);
+        let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
         let error = kind.to_error(&Circumstances { operation, group: name, member: None });
-        let frame = frames::error(id, error.class, &error.message);
+        let frame = frames::error(id, error.class, &format!("{} (call {call})", error.message));
         let last = Last { frame: Some(frame.clone()), ..end };
         self.deliver_last(caller, frame, last, Some(socket), since, io);
         if kind.is_refusal() {
-            io.note(super::Note::CallRefused { group, operation, reason: kind });
+            io.note(super::Note::CallRefused { call, group, operation, reason: kind });
         }
         io.note(super::Note::CallEnded {
+            call,
             group,
             member: None,
             operation,

@@ -201,15 +201,14 @@ impl Engine {
         // The operation stays unknown: the frame was dropped before anything but its head was read.
         let operation = rcs_proto::operation::Operation::Unknown;
         let group = match self.downstreams.get(key).map(|caller| caller.id.0) {
-            Some(Selector::Group(group)) => self.view.group(group).map(|group| group.name.clone()),
+            Some(Selector::Group(group)) => Some(group),
             _ => None,
         };
-        let error = ErrorKind::RequestTooLarge.to_error(&Circumstances {
-            operation,
-            group: group.as_deref(),
-            member: None,
-        });
-        let text = format!("{} (The request has {bytes} bytes.)", error.message);
+        let call = self.explain_refusal(operation, group, ErrorKind::RequestTooLarge, now);
+        let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
+        let circumstances = Circumstances { operation, group: name, member: None };
+        let error = ErrorKind::RequestTooLarge.to_error(&circumstances);
+        let text = format!("{} (The request has {bytes} bytes.) (call {call})", error.message);
         let frame = frames::error(id, error.class, &text);
         let last = Last { id, operation, frame: Some(frame.clone()), since: now };
         self.deliver_last(key, frame, last, Some(socket), now, io);

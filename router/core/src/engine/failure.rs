@@ -24,7 +24,11 @@ impl Engine {
             }
             verdict => verdict,
         };
-        match verdict.map(|verdict| self.afford(key, fault, verdict, now)) {
+        let verdict = verdict.map(|verdict| self.afford(key, fault, verdict, now));
+        if let Some(verdict) = verdict {
+            self.explain(key, fault, verdict, now);
+        }
+        match verdict {
             Some(Verdict::Answer(ErrorKind::StreamCut)) if fault == Fault::MemberLost => {
                 let has_end = self.calls.get(key).is_some_and(super::Call::has_end);
                 self.note_cut(key, if has_end { Cut::MissingItems } else { Cut::MemberLost }, io);
@@ -53,6 +57,9 @@ impl Engine {
             Some(Verdict::RetryElsewhere) if !self.has_untried_member(key) => Some(Verdict::PassOn),
             verdict => verdict.map(|verdict| self.afford(key, fault, verdict, now)),
         };
+        if let Some(verdict) = verdict {
+            self.explain(key, fault, verdict, now);
+        }
         match verdict {
             Some(Verdict::RetryElsewhere) => self.retry_elsewhere(key, fault, now, io),
             Some(Verdict::RetrySame) => self.retry_same(key, fault, now, io),
@@ -111,7 +118,12 @@ impl Engine {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.attempts.elsewhere = call.attempts.elsewhere.saturating_add(1);
         if let Some(route) = call.take_back() {
-            io.note(Note::CallRetried { operation: call.operation, from: route.member, fault });
+            io.note(Note::CallRetried {
+                call: call.number,
+                operation: call.operation,
+                from: route.member,
+                fault,
+            });
         }
         self.dispatch(key, now, io);
     }
@@ -124,7 +136,12 @@ impl Engine {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.attempts.same = call.attempts.same.saturating_add(1);
         let Some(route) = call.take_back() else { return self.dispatch(key, now, io) };
-        io.note(Note::CallRetried { operation: call.operation, from: route.member, fault });
+        io.note(Note::CallRetried {
+            call: call.number,
+            operation: call.operation,
+            from: route.member,
+            fault,
+        });
         if fault == Fault::SocketLost {
             self.repeat(key, route.member, now, io);
         } else {
@@ -244,7 +261,7 @@ impl Engine {
     fn answer_error(&mut self, key: CallKey, kind: ErrorKind, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         // What still runs there runs for nobody.
-        let (caller, of, operation) = (call.caller, call.group, call.operation);
+        let (number, caller, of, operation) = (call.number, call.caller, call.group, call.operation);
         let group = self.view.group(call.group).map(|group| group.name.as_str());
         let member = call.route.and_then(|route| self.members.get(&route.member));
         let error = kind.to_error(&Circumstances {
@@ -256,11 +273,12 @@ impl Engine {
             self.cancel_at_member(key, now, io);
         }
         if kind.is_refusal() {
-            io.note(Note::CallRefused { group: Some(of), operation, reason: kind });
+            io.note(Note::CallRefused { call: number, group: Some(of), operation, reason: kind });
         }
         match caller {
             Some(caller) => {
-                let frame = frames::error(caller.id, error.class, &error.message);
+                let text = format!("{} (call {number})", error.message);
+                let frame = frames::error(caller.id, error.class, &text);
                 self.finish_with(key, frame, error.outcome, now, io);
             }
             None => self.end(key, error.outcome, now, io),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 
+use super::CallId;
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId};
 use crate::verdict::{Cut, ErrorKind, Fault, Outcome};
@@ -63,6 +64,8 @@ pub struct Slot(pub u8);
 pub enum Note<'a> {
     /// A call has its final answer.
     CallEnded {
+        /// Its id.
+        call: CallId,
         /// The group it was routed in, if one was found.
         group: Option<GroupId>,
         /// The member that it was sent to last.
@@ -76,6 +79,8 @@ pub enum Note<'a> {
     },
     /// A call goes to another member, or once more to the same one.
     CallRetried {
+        /// Its id.
+        call: CallId,
         /// The operation.
         operation: Operation,
         /// The member that it was sent to before.
@@ -85,6 +90,8 @@ pub enum Note<'a> {
     },
     /// A call was turned away for load.
     CallRefused {
+        /// Its id.
+        call: CallId,
         /// The group it was routed in, if one was found.
         group: Option<GroupId>,
         /// The operation.

@@ -15,6 +15,7 @@ mod deadline;
 mod dispatch;
 mod downstream;
 mod drain;
+mod explain;
 mod failure;
 mod identity;
 mod infos;
@@ -45,6 +46,8 @@ use self::dispatch::GroupState;
 use self::downstream::CallerId;
 pub use self::downstream::{Downstream, DownstreamKey};
 pub use self::drain::{LastMember, MarkChange, MarkRefusal};
+use self::explain::Explained;
+pub use self::explain::{CallId, CallReport, StepReport};
 use self::identity::Identities;
 pub use self::io::{Io, Moved, Note, Slot};
 pub use self::report::{Administration, CallerReport, GroupReport, MemberReport, Report};
@@ -189,6 +192,8 @@ pub struct Engine {
     /// Dials under way, with the endpoint that they lead to: one for each slot.
     dials: HashMap<(MemberId, Slot), Endpoint>,
     timers: Timers,
+    /// Why calls were refused or repeated.
+    explained: Explained,
     /// Calls that a dying socket gave back unsent; empty between two events.
     unsent: Vec<CallKey>,
     /// Groups in which calls wait for a place, each once.
@@ -218,6 +223,7 @@ impl Engine {
             dials: HashMap::new(),
             timers,
             unsent: Vec::new(),
+            explained: Explained::default(),
             waiting_groups: Vec::new(),
             places_freed: false,
         }

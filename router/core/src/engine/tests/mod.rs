@@ -5,6 +5,7 @@ mod answers;
 mod callers;
 mod connectors;
 mod drain;
+mod explain;
 mod failures;
 mod probes;
 mod random;
