@@ -13,7 +13,7 @@ use crate::support::{Ran, Router, SOON, file, member, provider, router as comman
 struct Site {
     router: Router,
     first: FakeMember,
-    _second: FakeMember,
+    second: FakeMember,
     folder: TempDir,
 }
 
@@ -27,7 +27,7 @@ impl Site {
             let metrics = Metrics::scrape(router.admin);
             metrics.sum("rcs_member_up", &[]) == 2.0
         });
-        Self { router, first, _second: second, folder }
+        Self { router, first, second, folder }
     }
 
     fn dev() -> Self {
@@ -97,7 +97,7 @@ fn a_member_is_drained_and_taken_back_by_the_command_line() {
 
     // A changed document changes no mark.
     let third = member("n3");
-    provider(&site.folder, &[("n1", &site.first), ("n2", &site._second), ("n3", &third)]);
+    provider(&site.folder, &[("n1", &site.first), ("n2", &site.second), ("n3", &third)]);
     third.await_sockets(1);
     assert_eq!(site.row("n1")["admin_state"], "drained");
 
@@ -114,9 +114,9 @@ fn a_member_is_drained_and_taken_back_by_the_command_line() {
 fn a_mark_goes_with_its_member() {
     let site = Site::dev();
     assert_eq!(site.post("g/members/n1/disable").0, 200);
-    provider(&site.folder, &[("n2", &site._second)]);
+    provider(&site.folder, &[("n2", &site.second)]);
     wait_until("n1 is gone", SOON, || !site.router.get("/v1/members").1.contains("\"n1\""));
-    provider(&site.folder, &[("n1", &site.first), ("n2", &site._second)]);
+    provider(&site.folder, &[("n1", &site.first), ("n2", &site.second)]);
     wait_until("n1 is back", SOON, || site.router.get("/v1/members").1.contains("\"n1\""));
     assert_eq!(site.row("n1")["admin_state"], "enabled");
 }
@@ -210,4 +210,41 @@ fn the_command_line_has_the_exit_codes_of_the_contract() {
         let ran = run_command(command(&["member", "list", "--server", server]));
         assert_eq!(ran.code, Some(code), "{server}: {ran:?}");
     }
+}
+
+/// Issue 4, item 9.
+#[test]
+fn a_call_that_failed_can_be_asked_about() {
+    let mut site = Site::dev();
+    let mut idm = site.router.idm("g");
+    let id = idm.call(&validate_request());
+    site.first.inbox.operation("the call");
+    site.first.die();
+    let call = site.second.inbox.operation("the call, again");
+    let answer = OperationResponse { validate: Some(Default::default()), ..Default::default() };
+    call.socket.send(&frames::answer(call.id(), &answer));
+    assert!(idm.answer(id).answer().is_some());
+
+    let server = format!("http://{}", site.router.admin);
+    let of_call = |arguments: &[&str]| {
+        let mut command = command(&["call"]);
+        command.args(arguments).args(["--server", &server]);
+        run_command(command)
+    };
+    let calls: Vec<Value> = serde_json::from_str(&site.router.get("/v1/calls").1).unwrap();
+    let call = calls[0]["id"].as_str().unwrap();
+    let ran = of_call(&["explain", call]);
+    for part in
+        ["validate in group g", "ok after", "at n1 (maybe_sent): member_lost -> retry_elsewhere", "n2 free"]
+    {
+        assert!(ran.code == Some(0) && ran.stdout.contains(part), "{part}: {ran:?}");
+    }
+    assert!(of_call(&["list"]).stdout.contains(&format!("call {call}:")));
+    for (id, part) in [("ffff", "nothing is kept"), ("no-number", "hexadecimal")] {
+        let ran = of_call(&["explain", id]);
+        assert!(ran.code == Some(65) && ran.stderr.contains(part), "{ran:?}");
+    }
+
+    let callers: Vec<Value> = serde_json::from_str(&site.router.get("/v1/callers").1).unwrap();
+    assert_eq!((&callers[0]["group"], &callers[0]["redials"]), (&json!("g"), &json!("unknown")));
 }
