@@ -12,6 +12,7 @@ mod direct;
 mod drain;
 mod events;
 mod fleet;
+mod idle;
 mod kill;
 mod loss;
 mod node_direct;

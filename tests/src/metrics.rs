@@ -20,9 +20,15 @@ struct Sample {
 impl Metrics {
     /// Scrapes `/metrics`.
     pub fn scrape(admin: SocketAddr) -> Self {
-        let (status, body) = http_get(admin, "/metrics");
-        assert_eq!(status, 200, "/metrics answered {status}: {body}");
-        Self(body.lines().filter_map(sample).collect())
+        Self::try_scrape(admin).unwrap_or_else(|answer| panic!("/metrics answered {answer}"))
+    }
+
+    /// [`Metrics::scrape`] of a router that may be too busy to answer in time; then its answer is the error.
+    pub fn try_scrape(admin: SocketAddr) -> Result<Self, String> {
+        match http_get(admin, "/metrics") {
+            (200, body) => Ok(Self(body.lines().filter_map(sample).collect())),
+            (status, body) => Err(format!("{status}: {body}")),
+        }
     }
 
     /// The sum of all samples called `name` whose labels include `labels`; 0 if there is none.
