@@ -311,6 +311,24 @@ fn when_every_member_differs_the_policy_decides() {
 }
 
 #[test]
+fn those_that_served_and_are_away_are_remembered_until_they_come_back_beside_a_right_one() {
+    let mut group = group(&[A, B], Policy::default());
+    for member in [A, B] {
+        group.wire_seen(member, wire("1.0.0.0"), at(1));
+    }
+    // Both die, the one that comes back first has changed: it serves, for nobody else can.
+    group.gone(A, at(2));
+    group.gone(B, at(2));
+    group.wire_seen(A, wire("1.0.0.1"), at(3));
+    assert_eq!((labels(&group), group.alarm()), (vec!["kept", "unknown"], Some(Alarm::KeepsLast)));
+    group.wire_seen(B, wire("1.0.0.0"), at(4));
+    assert_eq!((labels(&group), group.alarm()), (vec!["quarantined", "matching"], None));
+    // From now on it is one that differs, also while the right one is away.
+    group.gone(B, at(5));
+    assert_eq!((labels(&group), group.alarm()), (vec!["quarantined", "unknown"], Some(Alarm::NoneServes)));
+}
+
+#[test]
 fn what_members_have_can_be_accepted_to_end_an_alarm() {
     let mut group = group(&[A, B], Policy::default());
     for (version, now) in [("1.0.0.0", 1), ("1.0.0.1", 2)] {
