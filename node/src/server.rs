@@ -51,7 +51,7 @@ impl Server {
     /// # Errors
     /// If the address cannot be listened on.
     pub async fn start(setup: Setup) -> io::Result<Self> {
-        let listener = TcpListener::bind(setup.address).await?;
+        let listener = TcpListener::from_std(listen::bind(setup.address)?)?;
         let address = listener.local_addr()?;
         let pool = Pool::new(Executor::new(setup.registry));
         let config = EndpointConfig {
@@ -132,7 +132,7 @@ impl Door {
 
 /// Hands accepted sockets to the endpoint, and logs how they come and go.
 async fn adopt(mut arrivals: mpsc::Receiver<Arrival<OwnedSemaphorePermit>>, endpoint: Endpoint) {
-    while let Some(Arrival { peer, outcome }) = arrivals.recv().await {
+    while let Some(Arrival { peer, outcome, .. }) = arrivals.recv().await {
         match outcome {
             Ok((socket, _, place)) => {
                 tracing::info!(%peer, "a caller's socket is open");

@@ -10,6 +10,7 @@ use rcs_core::limits::EVENT_QUEUE_MAX;
 use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
 use rcs_core::view::View;
+use rcs_proto::driver::listen;
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
@@ -209,7 +210,7 @@ fn open_document(
 }
 
 fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).map_err(|source| AppError::Bind { address, what, source })
+    listen::bind(address).map_err(|source| AppError::Bind { address, what, source })
 }
 
 async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
@@ -262,7 +263,6 @@ fn listen_on(
     view: watch::Receiver<Arc<View>>,
     control: Control,
 ) -> io::Result<JoinHandle<()>> {
-    callers.set_nonblocking(true)?;
     let callers = tokio::net::TcpListener::from_std(callers)?;
     Ok(tokio::spawn(downstream::serve(callers, access, view, control)))
 }

@@ -9,6 +9,7 @@ use rcs_core::engine::{
 use rcs_core::ids::MemberId;
 use rcs_core::view::View;
 use rcs_proto::driver::WebSocket;
+use rcs_proto::driver::listen::Unproven;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -21,6 +22,8 @@ pub(crate) enum Request {
     Accepted {
         /// The socket.
         socket: WebSocket,
+        /// Its place among those that have proved nothing yet.
+        unproven: Unproven,
         /// Which group it chose.
         selector: Selector,
         /// Who it is.

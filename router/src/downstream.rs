@@ -27,8 +27,11 @@ pub(crate) async fn serve(
     control: Control,
 ) {
     let (arrivals, arrived) = mpsc::channel(REQUEST_QUEUE_MAX);
+    let settings = view.clone();
+    let pace = move || settings.borrow().router().accepts_per_second;
     let decide = move |request: &UpgradeRequest| judge(request, &access, &view.borrow());
-    tokio::join!(listen::serve(listener, None, decide, arrivals), hand_over(arrived, control));
+    let listening = listen::serve_at_pace(listener, None, pace, decide, arrivals);
+    tokio::join!(listening, hand_over(arrived, control));
 }
 
 fn judge(request: &UpgradeRequest, access: &Access, view: &View) -> Result<Caller, Refusal> {
@@ -39,11 +42,11 @@ fn judge(request: &UpgradeRequest, access: &Access, view: &View) -> Result<Calle
 }
 
 async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Caller>>, control: Control) {
-    while let Some(Arrival { peer, outcome }) = arrived.recv().await {
+    while let Some(Arrival { peer, outcome, unproven }) = arrived.recv().await {
         match outcome {
             Ok((socket, _, Caller { selector, principal })) => {
                 tracing::debug!(%peer, %principal, ?selector, "a caller's socket was accepted");
-                control.send(Request::Accepted { socket, selector, principal }).await;
+                control.send(Request::Accepted { socket, unproven, selector, principal }).await;
             }
             // Port scanners and TCP health checks do this all day.
             Err(AcceptError::Closed | AcceptError::Io(_)) => {

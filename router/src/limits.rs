@@ -8,6 +8,9 @@ use rcs_core::limits::{FRAME_BYTES_MAX, SESSION_BACKLOG_BYTES_MAX};
 pub(crate) const REQUEST_QUEUE_MAX: usize = 256;
 /// Events the owner applies per wake-up, before it looks at requests and timers again.
 pub(crate) const EVENT_BATCH_MAX: usize = 256;
+/// Dials of members under way at a time; further ones wait. Those that nobody answers take [`rcs_core::limits::CONNECT_TIMEOUT`],
+/// so there is room for many of them beside the ones that succeed.
+pub(crate) const DIALS_MAX: usize = 256;
 /// Bytes the driver keeps for one socket. The engine stops a call long before; reaching this ends the socket, because a frame
 /// must not vanish.
 pub(crate) const DRIVER_BACKLOG_BYTES_MAX: usize = 256 << 20;

@@ -86,10 +86,9 @@ impl Owner {
 
     fn handle(&mut self, request: Request) {
         match request {
-            Request::Accepted { socket, selector, principal } => {
-                if let Some(socket) = self.world.admit(socket) {
-                    self.apply(Event::Accepted { socket, selector, principal });
-                }
+            Request::Accepted { socket, unproven, selector, principal } => {
+                let socket = self.world.admit(socket, unproven);
+                self.apply(Event::Accepted { socket, selector, principal });
             }
             Request::Dialled { member, slot, outcome: Ok(socket) } => {
                 let socket = self.world.open(socket, Side::Upstream);

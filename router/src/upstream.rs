@@ -9,27 +9,32 @@ use rcs_core::view::{Endpoint, Transport};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialError, DialTarget, DialTls, dial};
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 
 use crate::control::{Control, NotDialled, Request};
+use crate::limits::DIALS_MAX;
 
 /// Dials on behalf of the engine, and reports to the owner.
 #[derive(Clone)]
 pub(crate) struct Dialler {
     tls: Option<Arc<ClientConfig>>,
     control: Control,
+    /// Dials that may be under way.
+    places: Arc<Semaphore>,
 }
 
 impl Dialler {
     /// `tls` is what members with `useSSL` are dialled with; documents that have some are refused without it.
     pub(crate) fn new(tls: Option<Arc<ClientConfig>>, control: Control) -> Self {
-        Self { tls, control }
+        Self { tls, control, places: Arc::new(Semaphore::new(DIALS_MAX)) }
     }
 
     /// Dials once; the outcome is a [`Request::Dialled`].
     pub(crate) fn start(&self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
         let target = self.target(endpoint);
-        let control = self.control.clone();
+        let (control, places) = (self.control.clone(), Arc::clone(&self.places));
         tokio::spawn(async move {
+            let place = places.acquire_owned().await.expect("the semaphore is never closed");
             let outcome = match target {
                 Ok(target) => match dial(&target).await {
                     Ok((socket, _)) => Ok(socket),
@@ -37,6 +42,7 @@ impl Dialler {
                 },
                 Err(reason) => Err(NotDialled { failure: DialFailure::Refused, reason: reason.to_owned() }),
             };
+            drop(place);
             control.send(Request::Dialled { member, slot, outcome }).await;
         });
     }

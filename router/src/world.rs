@@ -1,16 +1,17 @@
 //! The engine's effects: sockets that are really written to, dials that really happen, notes that become logs and metrics.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_core::engine::{Io, Moved, Note, Slot};
 use rcs_core::ids::{GroupId, MemberId};
-use rcs_core::limits::{FRAME_BYTES_MAX, UNPROVEN_SOCKETS_MAX};
+use rcs_core::limits::FRAME_BYTES_MAX;
 use rcs_core::view::{Endpoint, View};
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::framing::Limits;
+use rcs_proto::driver::listen::Unproven;
 use rcs_proto::driver::socket::{self, CloseReason, Events, SendError, SocketConfig, SocketHandle};
 use rcs_proto::session::SocketId;
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ pub(crate) enum Side {
 pub(crate) struct World {
     sockets: HashMap<SocketId, Open>,
     /// Callers' sockets that no frame has come from.
-    unproven: HashSet<SocketId>,
+    unproven: HashMap<SocketId, Unproven>,
     last_socket: u64,
     events: Events,
     dialler: Dialler,
@@ -69,7 +70,7 @@ impl World {
     pub(crate) fn new(events: Events, dialler: Dialler, recorder: Recorder) -> Self {
         Self {
             sockets: HashMap::new(),
-            unproven: HashSet::new(),
+            unproven: HashMap::new(),
             last_socket: 0,
             events,
             dialler,
@@ -78,17 +79,11 @@ impl World {
         }
     }
 
-    /// Opens a caller's socket, unless too many have not shown yet that they speak the protocol.
-    pub(crate) fn admit(&mut self, socket: WebSocket) -> Option<SocketId> {
-        if self.unproven.len() >= UNPROVEN_SOCKETS_MAX {
-            tracing::warn!(
-                "a caller's socket is closed: {UNPROVEN_SOCKETS_MAX} others have not shaken hands yet"
-            );
-            return None;
-        }
+    /// Opens a caller's socket. It keeps its place among the unproven ones until a frame comes from it.
+    pub(crate) fn admit(&mut self, socket: WebSocket, unproven: Unproven) -> SocketId {
         let id = self.open(socket, Side::Downstream);
-        self.unproven.insert(id);
-        Some(id)
+        self.unproven.insert(id, unproven);
+        id
     }
 
     /// Starts to pump a socket.

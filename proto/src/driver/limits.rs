@@ -13,8 +13,15 @@ pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
 pub const REFUSAL_DRAIN: Duration = Duration::from_secs(1);
 /// See [`REFUSAL_DRAIN`].
 pub const REFUSAL_DRAIN_BYTES: usize = 64 * 1024;
-/// Connections of one listener whose upgrade is not finished.
-pub const PENDING_UPGRADES: usize = 1024;
+/// Connections of one listener that have not finished their upgrade, or have not shown yet that they speak the protocol.
+pub const PENDING_SOCKETS: usize = 1024;
+/// Connections that may wait in the kernel to be taken; Linux's own maximum by default (`net.core.somaxconn`), and enough for
+/// two sockets each of 2,000 sessions.
+pub const LISTEN_BACKLOG: i32 = 4096;
+/// Of connections that are taken at a pace, those of so much time may be taken at once after a pause. Short, so that a process
+/// that is late already does not take the more of them the later it is: in a storm of 4,000 on a busy machine, calls of steady
+/// sessions took 1.2 s (p99) with 100 ms, and 0.07 s with 5.
+pub const ACCEPT_BURST: Duration = Duration::from_millis(5);
 
 /// First and smallest read, bytes: what an idle socket keeps.
 pub const READ_BYTES: usize = 8 * 1024;

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::accept::{AcceptError, Refusal, UpgradeRequest, accept};
@@ -17,6 +18,13 @@ use super::{WebSocket, limits, tune};
 /// Pause after a failed `accept`: the process is out of file descriptors, and only closing some will help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The right of a connection that proves nothing yet to be among the [`limits::PENDING_SOCKETS`] of its listener. Keep it
+/// until the socket has shown that it speaks the protocol: while all are taken, further connections wait in the kernel's queue.
+#[derive(Debug)]
+pub struct Unproven {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// A connection that went through its upgrade, or did not.
 #[derive(Debug)]
 pub struct Arrival<T> {
@@ -24,9 +32,41 @@ pub struct Arrival<T> {
     pub peer: SocketAddr,
     /// The socket, what it asked for and what the decider found out; or why there is none (the peer has been told).
     pub outcome: Result<(WebSocket, UpgradeRequest, T), AcceptError>,
+    /// Its place among those that prove nothing yet.
+    pub unproven: Unproven,
 }
 
-/// Accepts for ever. Aborting the task ends the connections whose upgrade is under way, not those handed over.
+/// Listens with a queue for [`limits::LISTEN_BACKLOG`] connections: those of a reconnect storm wait there for their turn, where
+/// a short queue would have them come back after seconds.
+///
+/// # Errors
+/// If the address cannot be listened on.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // As the standard library does: a listener that is started again need not wait for old connections.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(limits::LISTEN_BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// How fast connections are taken: so many a second, and after a pause those of [`limits::ACCEPT_BURST`] at once.
+#[derive(Debug)]
+struct Pace {
+    /// When the next one may be taken.
+    next: Instant,
+}
+
+impl Pace {
+    fn took_one(&mut self, per_second: u32, now: Instant) {
+        let earliest = now.checked_sub(limits::ACCEPT_BURST).unwrap_or(self.next);
+        self.next = self.next.max(earliest) + Duration::from_secs(1) / per_second.max(1);
+    }
+}
+
+/// Accepts for ever, as fast as it can. Aborting the task ends the connections whose upgrade is under way, not those handed
+/// over.
 pub async fn serve<T, D>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -36,12 +76,45 @@ pub async fn serve<T, D>(
     T: Send + 'static,
     D: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static,
 {
+    serve_at_pace(listener, tls, || u32::MAX, decide, arrivals).await;
+}
+
+/// The same, with at most so many connections a second: the work of a storm is spread, so that those that are there already
+/// feel little of it. `per_second` is asked for each connection.
+pub async fn serve_at_pace<T, D>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    per_second: impl Fn() -> u32,
+    decide: D,
+    arrivals: mpsc::Sender<Arrival<T>>,
+) where
+    T: Send + 'static,
+    D: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static,
+{
+    let pending = Arc::new(Semaphore::new(limits::PENDING_SOCKETS));
+    take(listener, tls, per_second, decide, arrivals, pending).await;
+}
+
+async fn take<T, D>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    per_second: impl Fn() -> u32,
+    decide: D,
+    arrivals: mpsc::Sender<Arrival<T>>,
+    pending: Arc<Semaphore>,
+) where
+    T: Send + 'static,
+    D: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static,
+{
     let decide = Arc::new(decide);
-    let pending = Arc::new(Semaphore::new(limits::PENDING_UPGRADES));
+    let mut pace = Pace { next: Instant::now() };
     // Owns the upgrades under way.
     let mut upgrades = JoinSet::new();
     loop {
         let permit = pending.clone().acquire_owned().await.expect("the semaphore is never closed");
+        if pace.next > Instant::now() {
+            sleep_until(pace.next).await;
+        }
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -50,12 +123,13 @@ pub async fn serve<T, D>(
                 continue;
             }
         };
+        pace.took_one(per_second(), Instant::now());
         let (tls, decide, arrivals) = (tls.clone(), decide.clone(), arrivals.clone());
         upgrades.spawn(async move {
             let outcome = upgrade(stream, peer, tls, &*decide).await;
-            drop(permit);
+            let unproven = Unproven { _permit: permit };
             // Nobody to hand it to: the owner is shutting down.
-            let _ = arrivals.send(Arrival { peer, outcome }).await;
+            let _ = arrivals.send(Arrival { peer, outcome, unproven }).await;
         });
         while upgrades.try_join_next().is_some() {}
     }
@@ -82,5 +156,57 @@ fn tls_error(error: io::Error) -> AcceptError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidMessage(_)) => AcceptError::PlainOnTls,
         _ => AcceptError::Tls(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[test]
+    fn connections_are_taken_at_the_pace_and_few_at_once_after_a_pause() {
+        let start = Instant::now();
+        let mut pace = Pace { next: start };
+        let mut now = start;
+        let mut take = |now: &mut Instant| {
+            *now = pace.next.max(*now);
+            pace.took_one(1_000, *now);
+        };
+        (0..500).for_each(|_| take(&mut now));
+        assert_eq!(now - start, Duration::from_millis(499), "the first one at once");
+        let later = now + Duration::from_secs(60);
+        now = later;
+        let at_once = (0..500).take_while(|_| {
+            take(&mut now);
+            now == later
+        });
+        assert_eq!(at_once.count(), 6, "those of the burst, and the next, of a minute's worth");
+    }
+
+    #[tokio::test]
+    async fn those_that_prove_nothing_keep_the_next_ones_waiting_and_close_none() {
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrivals, mut arrived) = mpsc::channel(4);
+        let places = Arc::new(Semaphore::new(2));
+        let serving = tokio::spawn(take(listener, None, || u32::MAX, |_| Ok(()), arrivals, places));
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut last = open.pop().unwrap();
+        // Nothing refuses it: it waits, and is served as soon as one of the others is gone.
+        let mut byte = [0];
+        last.try_read(&mut byte).expect_err("neither closed nor answered");
+        drop(open.remove(0));
+        let gone = timeout(Duration::from_secs(5), arrived.recv()).await.expect("in time").unwrap();
+        assert!(gone.outcome.is_err());
+        drop(gone);
+        last.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        let answer = timeout(Duration::from_secs(5), last.read(&mut byte)).await.expect("in time");
+        assert_eq!(answer.unwrap(), 1, "it has its turn");
+        serving.abort();
     }
 }

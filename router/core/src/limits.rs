@@ -99,8 +99,9 @@ pub const RETRY_PERCENT: u32 = 20;
 pub const RETRY_WINDOW_SECONDS: usize = 10;
 /// Retries in that time that are always allowed: a share of few calls is nothing.
 pub const RETRY_FLOOR: u64 = 100;
-/// New connections of callers a second unless it is set: a storm of 2,000 sessions with two sockets each is in within 8 s.
-pub const ACCEPTS_PER_SECOND: u32 = 500;
+/// New connections of callers a second unless it is set: a storm of 2,000 sessions with two sockets each is in within 4 s, before
+/// diallers give up, which ours do after five.
+pub const ACCEPTS_PER_SECOND: u32 = 1_000;
 
 // --- retries ---
 
@@ -124,9 +125,6 @@ pub const DOWNSTREAM_SESSIONS_MAX: usize = 4_096;
 pub const SOCKETS_PER_SESSION_MAX: usize = 16;
 /// Sockets per member when the document does not say (C05).
 pub const SOCKETS_PER_MEMBER_DEFAULT: u8 = 2;
-/// Connections that were accepted and have not finished their upgrade and handshake; further ones are closed
-/// at once.
-pub const UNPROVEN_SOCKETS_MAX: usize = 512;
 /// Time from the accepted connection to the end of the upgrade request.
 pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
 /// Time to reach a member: TCP and TLS.

@@ -9,6 +9,7 @@ mod demo;
 mod ending;
 mod follow;
 mod members;
+mod storm;
 mod support;
 mod tls;
 mod usage;
