@@ -116,6 +116,9 @@ fn parse(text: &[u8]) -> Result<Settings, Vec<String>> {
     }
 }
 
+/// Characters of one fault: the longest of our own sentences with a key of ordinary length.
+const FAULT_CHARS_MAX: usize = 800;
+
 /// Walks over a parsed file and collects faults.
 struct Reader<'a> {
     text: &'a str,
@@ -230,7 +233,9 @@ impl Reader<'_> {
 
     fn fault(&mut self, at: usize, what: String) {
         if self.faults.len() < CONFIG_FAULTS_MAX {
-            self.faults.push((at, what));
+            // One line each, whatever its keys and values hold.
+            let line = what.chars().take(FAULT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c });
+            self.faults.push((at, line.collect()));
         }
     }
 

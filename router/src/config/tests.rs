@@ -141,6 +141,30 @@ fn files_that_are_no_text_are_told_so() {
     assert_eq!(parse(many.as_bytes()).unwrap_err().len(), CONFIG_FAULTS_MAX);
 }
 
+/// Whatever a file holds, it is read or it has faults, one a line.
+#[test]
+fn no_text_brings_the_reader_down_p10() {
+    let example = repository("router/router.toml.example").into_bytes();
+    let mut random = fastrand::Rng::with_seed(20_261_121);
+    let pieces: [&[u8]; 8] = [b"[", b"]", b"\"", b"=", b".", b"\n", b"{", b"\"\"\"\n"];
+    for _ in 0..300 {
+        let mut text = example.clone();
+        for _ in 0..random.usize(1..8) {
+            let at = random.usize(..text.len());
+            let end = (at + random.usize(..20)).min(text.len());
+            text.splice(at..end, random.choice(pieces).unwrap_or_default().iter().copied());
+        }
+        if let Err(faults) = parse(&text) {
+            assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.contains('\n')), "{faults:?}");
+        }
+    }
+    for deep in [b"[".repeat(10_000), b"a=[".repeat(10_000), b"a={b=".repeat(10_000), b"a.".repeat(10_000)] {
+        assert!(parse(&deep).is_err());
+    }
+    let faults = parse(b"[defaults]\n\"a\\nb\" = 1\nqueue_wait = \"\"\"\nx\"\"\"\n").unwrap_err();
+    assert!(faults.len() == 2 && faults.iter().all(|fault| !fault.contains('\n')), "{faults:?}");
+}
+
 #[test]
 fn a_bad_file_leaves_what_the_good_one_said_and_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
