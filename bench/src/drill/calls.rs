@@ -40,8 +40,17 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Asks for the connectors and configures the drill's.
+    /// Asks for the connectors and configures the drill's. Searches have as long as the other calls of a drill.
     pub(crate) async fn prepare(caller: &Caller, site: &Site) -> Result<Self, Failure> {
+        Self::prepare_with(caller, site, Some(SEARCH_DEADLINE)).await
+    }
+
+    /// The same, where a search goes on for as long as objects come.
+    pub(crate) async fn prepare_patient(caller: &Caller, site: &Site) -> Result<Self, Failure> {
+        Self::prepare_with(caller, site, None).await
+    }
+
+    async fn prepare_with(caller: &Caller, site: &Site, search: Option<Duration>) -> Result<Self, Failure> {
         let unavailable =
             |why: String| Exit::Unavailable.with(format!("no connectors from the router: {why}"));
         let infos = tokio::time::timeout(CALL_DEADLINE, caller.connector_infos())
@@ -52,8 +61,8 @@ impl Calls {
         let nodes = matches!(site.kind(), Members::Nodes);
         let info = choose(&infos, Some(if nodes { "drill.Connector" } else { "rig.RigConnector" }))?;
         Ok(Self {
-            reads: base(info, &site.read_properties())?,
-            changes: base(info, &site.change_properties())?,
+            reads: base(info, &site.read_properties(), search)?,
+            changes: base(info, &site.change_properties(), search)?,
             rows: site.plan().rows,
             login: (!nodes).then(|| "u1".to_owned()),
         })
@@ -175,11 +184,15 @@ impl Calls {
     }
 }
 
-fn base(info: &ConnectorInfo, properties: &[(String, String)]) -> Result<OperationRequest, Failure> {
+fn base(
+    info: &ConnectorInfo,
+    properties: &[(String, String)],
+    search: Option<Duration>,
+) -> Result<OperationRequest, Failure> {
     let mut configuration = configure(info, properties)?;
     for (operation, timeout) in &mut configuration.timeouts_ms {
-        let deadline = if operation.name == "SearchApiOp" { SEARCH_DEADLINE } else { CALL_DEADLINE };
-        *timeout = i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX);
+        let deadline = if operation.name == "SearchApiOp" { search } else { Some(CALL_DEADLINE) };
+        *timeout = deadline.map_or(-1, |deadline| i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX));
     }
     Ok(OperationRequest {
         connector_key: Some(ConnectorKey {

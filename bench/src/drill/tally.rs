@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::report::Times;
+
 /// What a call asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Ask {
@@ -126,6 +128,12 @@ impl Tally {
         if let Some(token) = token {
             self.changes.insert(token, (ask, told));
         }
+    }
+
+    /// The 99th percentile of the calls that were answered well, ms.
+    pub(crate) fn p99_ms(&self) -> Option<f64> {
+        let times: Vec<Duration> = self.latencies.iter().map(|(_, took)| *took).collect();
+        Times::of(&times).p99_ms
     }
 
     /// Adds the calls of another load, before either is compared with the journals.

@@ -11,26 +11,54 @@ use super::super::calls::Calls;
 use super::super::load::{Load, Plan, connect_to};
 use super::super::members::Members;
 use super::super::proxy::{Proxy, Sky, Weather};
-use super::super::report::{Findings, Promise, Times};
+use super::super::report::{Findings, Promise};
 use super::super::site::{Site, SitePlan};
-use super::super::tally::{Ask, Tally, Told};
+use super::super::tally::{Ask, Told};
 use super::Scope;
 use crate::exit::{Exit, Failure};
 
 /// What the router may hold for slow callers, and what else it needs (limits.rs: `PROCESS_BACKLOG_BYTES_MAX`).
 const MEMORY_MAX: u64 = (512 + 128) << 20;
-/// Bytes a second that the slow caller takes after its stall.
-const TRICKLE: u64 = 20_000_000;
-const SEARCH_BOUND: Duration = Duration::from_secs(120);
+/// How much the 99th percentile of the others may grow, and below which growth there is nothing to see (issue 4, e).
+const GROWTH: (f64, f64) = (1.1, 1.0);
+/// Bytes of an object on the wire.
+const OBJECT_BYTES: u64 = 1_200;
+
+/// How slow the slow one is.
+struct Slowness {
+    rows: u64,
+    /// Its stalls, one search each.
+    stalls: &'static [Duration],
+    /// Objects a second that it takes after that.
+    pace: u64,
+    /// Longest wait for the end of a search.
+    bound: Duration,
+}
+
+impl Slowness {
+    fn of(scope: Scope) -> Self {
+        const SHORT: [Duration; 1] = [Duration::from_secs(3)];
+        const ALL: [Duration; 3] =
+            [Duration::from_millis(300), Duration::from_secs(3), Duration::from_secs(30)];
+        let bound = Duration::from_secs(120);
+        match scope {
+            Scope::Short => Self { rows: 20_000, stalls: &SHORT, pace: 10_000, bound },
+            Scope::Normal => Self { rows: 100_000, stalls: &ALL, pace: 2_500, bound },
+            // A quarter of an hour each.
+            Scope::Long(_) => {
+                Self { rows: 100_000, stalls: &ALL, pace: 100, bound: Duration::from_secs(1_200) }
+            }
+        }
+    }
+}
 
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
-    let (rows, stalls): (u64, &[u64]) = match scope {
-        Scope::Short => (20_000, &[3_000]),
-        _ => (60_000, &[300, 3_000, 30_000]),
-    };
-    let plan = SitePlan { rows, row_bytes: 1000, ..SitePlan::default() };
+    let slowness = Slowness::of(scope);
+    let plan = SitePlan { rows: slowness.rows, row_bytes: 1000, ..SitePlan::default() };
     let mut site = Site::start(members, plan, seed).await?;
-    let others = Plan { mix: vec![Ask::Get], ..Plan::default() };
+    let sessions = if scope == Scope::Short { 20 } else { 99 };
+    let pause = Duration::from_millis(100);
+    let others = Plan { sessions, workers: 1, pause, mix: vec![Ask::Get] };
 
     // What the others' calls take while nobody is slow.
     let load = Load::start(&mut site, &others).await?;
@@ -39,12 +67,12 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
 
     let load = Load::start(&mut site, &others).await?;
     let mut ends = Vec::new();
-    for stall in stalls {
-        ends.push(stalled(&site, seed, Duration::from_millis(*stall)).await?);
+    for stall in slowness.stalls {
+        ends.push(stalled(&site, seed, &slowness, *stall).await?);
     }
     let (now, most) = site.router().memory();
     let mut tally = load.finish().await;
-    let (p99_before, p99) = (p99(&before), p99(&tally));
+    let (p99_before, p99) = (before.p99_ms(), tally.p99_ms());
     site.compare(&mut tally).await;
 
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
@@ -54,6 +82,12 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     findings.require(most <= MEMORY_MAX, format!("the router had {} MiB", most >> 20));
     findings.figure("others_p99_ms_before", p99_before);
     findings.figure("others_p99_ms", p99);
+    if scope != Scope::Short {
+        // In a few seconds there are too few calls to tell growth from chance.
+        let most = p99_before.map(|before| (before * GROWTH.0).max(before + GROWTH.1));
+        let grown = format!("the others' p99 grew from {p99_before:?} to {p99:?} ms");
+        findings.require(p99.zip(most).is_some_and(|(p99, most)| p99 <= most), grown);
+    }
     let ended: Vec<String> = ends.iter().map(|(told, took)| format!("{told:?} after {took:.1?}")).collect();
     for (told, _) in &ends {
         let honest = matches!(told, Told::Ok | Told::CutStream(_) | Told::Failed(_));
@@ -65,27 +99,27 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
 }
 
 /// A search by a caller whose connection stalls for so long after its first objects.
-async fn stalled(site: &Site, seed: u64, stall: Duration) -> Result<(Told, Duration), Failure> {
+async fn stalled(
+    site: &Site,
+    seed: u64,
+    slowness: &Slowness,
+    stall: Duration,
+) -> Result<(Told, Duration), Failure> {
     let proxy =
         Proxy::start(seed).await.map_err(|error| Exit::Internal.with(format!("no proxy: {error}")))?;
     proxy.lead_to(site.router().listen().port());
     let caller = connect_to(proxy.port()).await?;
-    let calls = Calls::prepare(&caller, site).await?;
+    let calls = Calls::prepare_patient(&caller, site).await?;
     let began = Instant::now();
     let weather = async {
         sleep(Duration::from_millis(50)).await;
         proxy.set_weather(Weather { outward: Sky::BLACK, ..Weather::CLEAR });
         sleep(stall).await;
-        let trickle = Sky { bandwidth: Some(TRICKLE), ..Sky::CLEAR };
+        let trickle = Sky { bandwidth: Some(slowness.pace * OBJECT_BYTES), ..Sky::CLEAR };
         proxy.set_weather(Weather { outward: trickle, ..Weather::CLEAR });
     };
-    let search = timeout(SEARCH_BOUND, calls.search(&caller));
+    let search = timeout(slowness.bound, calls.search(&caller));
     let (told, ()) = tokio::join!(search, weather);
     caller.close().await;
     Ok((told.unwrap_or(Told::Hung), began.elapsed()))
-}
-
-fn p99(tally: &Tally) -> Option<f64> {
-    let times: Vec<Duration> = tally.latencies.iter().map(|(_, took)| *took).collect();
-    Times::of(&times).p99_ms
 }

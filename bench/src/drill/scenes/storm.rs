@@ -27,7 +27,8 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
     let (number, behind) = match scope {
         Scope::Short => (200, 8),
-        _ => (900, 48),
+        // With their two sockets each a good 2,000 connections; a router lets 1,024 callers in.
+        _ => (1_000, 64),
     };
     let mut site = Site::start(members, SitePlan { members: behind, ..SitePlan::default() }, seed).await?;
     let door = Proxy::start(seed).await.map_err(|error| Exit::Internal.with(format!("no proxy: {error}")))?;
@@ -38,8 +39,12 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     }
     let Some(first) = callers.first() else { return Err(Exit::Internal.with("a storm needs callers")) };
     let calls = Arc::new(Calls::prepare(first, &site).await?);
-    let load = Load::start(&mut site, &Plan { mix: vec![Ask::Get], ..Plan::default() }).await?;
-    load.until_ok(300, Duration::from_secs(15)).await;
+    let steady = Plan { mix: vec![Ask::Get], ..Plan::default() };
+    let load = Load::start(&mut site, &steady).await?;
+    sleep(scope.time(2, 10)).await;
+    let before = load.finish().await;
+    let load = Load::start(&mut site, &steady).await?;
+    load.until_ok(50, Duration::from_secs(15)).await;
 
     // Half of the members, so that the steady callers have somebody to be served by.
     let sockets: usize = site.members.iter().step_by(2).map(|m| m.proxy().order_all(Order::Reset)).sum();
@@ -54,6 +59,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     let storm = began.elapsed();
 
     let mut tally = load.finish().await;
+    let tally_p99 = tally.p99_ms();
     site.compare(&mut tally).await;
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
     findings.fault("connection_reset", (lost + sockets) as u64);
@@ -63,6 +69,14 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     findings.figure("storm_seconds", storm.as_secs_f64());
     findings.require(missing == 0, format!("{missing} callers were not back within {BACK_WITHIN:?}"));
     findings.require(members_back.is_ok(), "not all members were back in time");
+    let (p99_before, p99) = (before.p99_ms(), tally_p99);
+    findings.figure("steady_p99_ms_before", p99_before);
+    findings.figure("steady_p99_ms", p99);
+    if scope != Scope::Short {
+        // In a short storm there are too few calls to tell growth from chance.
+        let grown = format!("the steady callers' p99 grew from {p99_before:?} to {p99:?} ms");
+        findings.require(p99.zip(p99_before).is_some_and(|(p99, before)| p99 < 2.0 * before), grown);
+    }
     findings.times("callers_back", &times, Some(BACK_WITHIN));
     site.end(&mut findings);
     Ok(findings)
