@@ -117,6 +117,15 @@ impl Findings {
         *self.faults.entry(kind.to_owned()).or_default() += times;
     }
 
+    /// Takes in the findings of another part of the drill: its reasons and faults, and its calls under that name.
+    pub(crate) fn include(&mut self, part: &str, other: Self) {
+        self.reasons.extend(other.reasons.into_iter().map(|reason| format!("{part}: {reason}")));
+        other.faults.into_iter().for_each(|(kind, times)| self.fault(&kind, times));
+        let mut figures = json!(other.calls);
+        merge(&mut figures, Value::Object(other.figures));
+        self.figures.insert(part.to_owned(), figures);
+    }
+
     /// Whether everything is as promised.
     pub(crate) fn passed(&self) -> bool {
         self.reasons.is_empty()

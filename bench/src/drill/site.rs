@@ -41,6 +41,8 @@ pub(crate) struct SitePlan {
     pub(crate) row_bytes: u64,
     /// How long a change takes.
     pub(crate) change_takes: Duration,
+    /// The router's configuration file, if it is to have one.
+    pub(crate) config: Option<&'static str>,
 }
 
 impl Default for SitePlan {
@@ -52,6 +54,7 @@ impl Default for SitePlan {
             rows: 20,
             row_bytes: 100,
             change_takes: Duration::from_millis(1),
+            config: None,
         }
     }
 }
@@ -88,7 +91,11 @@ impl Site {
             fs::write(scratch.path().join("reads"), java_accounts(&plan)).map_err(internal)?;
             fs::write(scratch.path().join("changes"), "1\tCREATE\tu0\tby=drill\n").map_err(internal)?;
         }
-        let router = Router::start(&provider)?;
+        let config = scratch.path().join("router.toml");
+        if let Some(text) = plan.config {
+            fs::write(&config, text).map_err(internal)?;
+        }
+        let router = Router::start(&provider, plan.config.map(|_| config.as_path()))?;
         let site = Self { members, dice, router, kind: kind.clone(), plan, scratch, loads: 0 };
         site.all_up(UP_BOUND).await?;
         Ok(site)

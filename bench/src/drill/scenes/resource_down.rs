@@ -56,22 +56,13 @@ async fn all_down(site: &mut Site, findings: &mut Findings) -> Result<(), Failur
         member.set_resource(Resource::Well)?;
     }
     let served = load.until_ok(200, Duration::from_secs(45)).await;
-    findings.require(served, "nothing was served for 45 s after all resources were back");
     let mut tally = load.finish().await;
     site.compare(&mut tally).await;
-    let calls = tally.figures.clone();
-    findings.require(calls.reads_failed > 0, "no read failed though every resource was down");
-    for (what, count) in [
-        ("calls hung", calls.hung),
-        ("changes ran twice", calls.doubled),
-        ("changes were lost", calls.lost),
-        ("changes ran that were denied", calls.denied),
-        ("answers were wrong", calls.wrong),
-        ("callers lost their connection", calls.disconnected),
-    ] {
-        findings.require(count == 0, format!("with all resources down, {count} {what}"));
-    }
-    findings.fault("all_resources_down", 1);
-    findings.figure("all_down", calls);
+    let mut down = Findings::of(tally, Promise::ClearErrors);
+    down.fault("all_resources_down", 1);
+    down.require(served, "nothing was served for 45 s after all resources were back");
+    down.require(down.calls.reads_failed > 0, "no read failed though every resource was down");
+    down.require(down.calls.disconnected == 0, "callers lost their connection");
+    findings.include("all_down", down);
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! Sockets towards members are closed in good order, one at a time, as middle boxes do with old ones, while calls run.
+//! Sockets towards members are replaced while calls run: by the router, which gives them a time to live, and by somebody between,
+//! who closes one after the other as middle boxes do with old connections.
 //!
-//! Promised: nobody notices. The members' sessions live on their other sockets, and the closed ones are replaced.
+//! Promised: nobody notices. The members' sessions live on their other sockets, and the closed ones are replaced. Only what was on
+//! its way when somebody between closed the socket may end as "outcome unknown".
 
 use std::time::Duration;
 
@@ -16,16 +18,50 @@ use crate::exit::Failure;
 
 /// Sockets towards each member.
 const SOCKETS: u32 = 3;
-/// Between two closed sockets; a new one takes the handshake and the pause behind it to be of use.
+/// The shortest time to live that a socket can have.
+const CONFIG: &str = "[router]\nsocket_ttl = \"5s\"\n";
+/// Between two sockets closed from outside; a new one takes the handshake and the pause behind it to be of use.
 const CLOSE_EVERY: Duration = Duration::from_millis(400);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
+    let mut findings = by_the_router(members, scope, seed).await?;
+    findings.include("by_others", by_others(members, scope, seed).await?);
+    Ok(findings)
+}
+
+async fn by_the_router(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
+    let plan = SitePlan { sockets: SOCKETS, config: Some(CONFIG), ..SitePlan::default() };
+    let mut site = Site::start(members, plan, seed).await?;
+    let load = Load::start(&mut site, &Plan::default()).await?;
+    let end = Instant::now() + scope.time(9, 60);
+    let mut outages = 0;
+    while Instant::now() < end {
+        sleep(LOOK_EVERY).await;
+        outages += u64::from(site.router().up().len() < site.members.len());
+    }
+    let mut tally = load.finish().await;
+    let replaced =
+        site.router().metric("rcs_sockets_rotated_total", &["side=\"upstream\""]).await.unwrap_or(0.0);
+    site.compare(&mut tally).await;
+    let mut findings = Findings::of(tally, Promise::EveryCallServed);
+    findings.fault("socket_replaced", replaced as u64);
+    findings.require(replaced >= 1.0, "no socket was replaced though all were too old");
+    findings.require(outages == 0, "a member was out although it always had sockets");
+    findings
+        .require(findings.calls.unknown == 0, "calls ended as unknown though the router chose the moment");
+    findings
+        .require(findings.calls.streams_cut == 0, "searches broke off though the router chose the moment");
+    site.end(&mut findings);
+    Ok(findings)
+}
+
+async fn by_others(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
     let mut site = Site::start(members, SitePlan { sockets: SOCKETS, ..SitePlan::default() }, seed).await?;
     let load = Load::start(&mut site, &Plan::default()).await?;
     load.until_ok(100, Duration::from_secs(10)).await;
-
-    let (mut closed, mut turn) = (0, 0);
-    let (end, mut outages) = (Instant::now() + scope.time(6, 60), 0);
+    let (mut closed, mut turn, mut outages) = (0, 0, 0);
+    let end = Instant::now() + scope.time(5, 60);
     while Instant::now() < end {
         turn = (turn + 1) % site.members.len();
         let proxy = site.members[turn].proxy();
@@ -37,7 +73,6 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
         sleep(CLOSE_EVERY).await;
         outages += u64::from(site.router().up().len() < site.members.len());
     }
-
     let mut tally = load.finish().await;
     site.compare(&mut tally).await;
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
