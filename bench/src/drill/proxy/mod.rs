@@ -7,6 +7,8 @@
 
 mod flow;
 mod link;
+#[cfg(test)]
+mod tests;
 mod trap;
 mod units;
 

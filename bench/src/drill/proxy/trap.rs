@@ -78,7 +78,7 @@ pub(crate) struct Sprung {
 pub(crate) struct Trap {
     point: Point,
     /// Units of the right kind that it lets pass first.
-    skip: u32,
+    pub(super) skip: u32,
     /// How long the member has the call at [`Point::Executing`].
     wait: Duration,
     action: Box<dyn FnOnce() + Send>,
