@@ -86,6 +86,10 @@ pub const AGENT_QUIET_MAX: Duration = Duration::from_secs(1);
 /// How often a file that changes while it is read is begun again within one scan.
 pub const AGENT_READ_ATTEMPTS: u32 = 3;
 
+/// A scan that takes longer tells nobody that all is as before: nothing is reported until it ends. Reads some 50 GB meanwhile, unless
+/// the file system hangs.
+pub const AGENT_SCAN_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
 /// Largest file that is read, in bytes.
 pub const AGENT_FILE_BYTES: u64 = 4 << 30;
 

@@ -19,13 +19,16 @@ use std::time::Duration;
 
 use rcs_proto::manifest::{Content, FileEntry, FileManifest, Root};
 use tokio::sync::watch as latest;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use http::{NoUrl, RouterUrl};
 pub use report::{AGENT_NAME, Identity, ReportFault, report};
 pub use scan::{Depth, Roots, Scan, Scanner, Trouble, Watched};
 
-use crate::limits::{AGENT_QUIET, AGENT_QUIET_MAX, AGENT_RESCANS_MAX, AGENT_THOROUGH_EVERY, AGENT_TOLD_MAX};
+use crate::limits::{
+    AGENT_QUIET, AGENT_QUIET_MAX, AGENT_RESCANS_MAX, AGENT_SCAN_DEADLINE, AGENT_THOROUGH_EVERY,
+    AGENT_TOLD_MAX,
+};
 use report::{Latest, Reporter};
 use watch::{Added, Watcher};
 
@@ -54,7 +57,20 @@ pub async fn run(setup: Setup) -> io::Result<()> {
         reporters.spawn(Reporter::new(url, identity.clone(), interval, latest.clone()).run());
     }
     let watcher = Watcher::new()?;
-    Agent { scanner: Some(Scanner::new(roots)), watcher, interval, told, log: Log::default() }.run().await
+    let agent = Agent {
+        scanner: Some(Scanner::new(roots)),
+        watcher,
+        interval,
+        last_scan: Duration::ZERO,
+        told,
+        log: Log::default(),
+    };
+    tokio::select! {
+        ended = agent.run() => ended,
+        Some(ended) = reporters.join_next() => {
+            Err(io::Error::other(format!("reports to a router have ended: {ended:?}")))
+        }
+    }
 }
 
 /// Looks whenever there is a reason to.
@@ -63,32 +79,32 @@ struct Agent {
     scanner: Option<Scanner>,
     watcher: Watcher,
     interval: Duration,
+    /// How long it took.
+    last_scan: Duration,
     told: latest::Sender<Latest>,
     log: Log,
 }
 
 impl Agent {
     async fn run(mut self) -> io::Result<()> {
-        let mut periodic = 0u32;
+        let mut scans = 0u32;
         let mut depth = Depth::Everything;
+        // Changes that never end do not put off the periodic scan.
+        let mut due = Instant::now() + self.interval;
         loop {
             self.look(depth).await?;
-            let due = Instant::now() + self.interval;
-            depth = match timeout_at(due, self.watcher.changed()).await {
-                Ok(changed) => {
-                    changed?;
-                    self.wait_for_quiet().await?;
-                    Depth::Changed
+            if let Ok(changed) = timeout_at(due, self.watcher.changed()).await {
+                changed?;
+                self.wait_for_quiet().await?;
+            }
+            depth = Depth::Changed;
+            if Instant::now() >= due {
+                due = Instant::now() + self.interval;
+                scans += 1;
+                if scans.is_multiple_of(AGENT_THOROUGH_EVERY) {
+                    depth = Depth::Everything;
                 }
-                Err(_) => {
-                    periodic += 1;
-                    if periodic.is_multiple_of(AGENT_THOROUGH_EVERY) {
-                        Depth::Everything
-                    } else {
-                        Depth::Changed
-                    }
-                }
-            };
+            }
         }
     }
 
@@ -110,29 +126,49 @@ impl Agent {
 
     async fn scan(&mut self, depth: Depth) -> io::Result<Scan> {
         let mut scanner = self.scanner.take().expect("every scan gives it back");
+        let start = Instant::now();
         let scanned = tokio::task::spawn_blocking(move || {
             let scan = scanner.scan(depth);
             (scanner, scan)
         });
-        let (scanner, scan) = scanned.await.map_err(io::Error::other)?;
+        let told = &self.told;
+        let stalled = || {
+            tracing::error!(
+                "the files are still being read after {AGENT_SCAN_DEADLINE:?}; nothing is reported until they are"
+            );
+            told.send_replace(None);
+        };
+        let scanned = patiently(scanned, AGENT_SCAN_DEADLINE, stalled).await;
+        let (scanner, scan) = scanned.map_err(io::Error::other)?;
         self.scanner = Some(scanner);
+        self.last_scan = start.elapsed();
+        let took_ms = self.last_scan.as_millis();
+        tracing::debug!(
+            ?depth,
+            files_read = scan.files_read,
+            bytes_read = scan.bytes_read,
+            took_ms,
+            "scanned"
+        );
         Ok(scan)
     }
 
-    /// Copying a file is many changes; a scan in the middle would tell of a file that nobody meant.
+    /// Copying a file is many changes; a scan in the middle would tell of a file that nobody meant. And who writes all the time
+    /// shall not keep the agent reading all the time.
     async fn wait_for_quiet(&mut self) -> io::Result<()> {
-        let end = Instant::now() + AGENT_QUIET_MAX;
-        loop {
-            let quiet = end.min(Instant::now() + AGENT_QUIET);
+        let rested = Instant::now() + self.last_scan.min(self.interval);
+        let end = rested.max(Instant::now() + AGENT_QUIET_MAX);
+        while Instant::now() < end {
+            let quiet = end.min(rested.max(Instant::now() + AGENT_QUIET));
             match timeout_at(quiet, self.watcher.changed()).await {
                 Ok(changed) => changed?,
-                Err(_) => return Ok(()),
+                Err(_) => break,
             }
         }
+        Ok(())
     }
 
     fn publish(&mut self, scan: Scan) {
-        tracing::debug!(files_read = scan.files_read, bytes_read = scan.bytes_read, "scanned");
         self.log.missing(scan.missing);
         let latest = match scan.outcome {
             Ok(manifest) => {
@@ -150,6 +186,18 @@ impl Agent {
             *told = latest;
             changed
         });
+    }
+}
+
+/// Waits for work however long it takes; says so once if that is longer than `limit`.
+async fn patiently<T>(work: impl Future<Output = T>, limit: Duration, stalled: impl FnOnce()) -> T {
+    let mut work = std::pin::pin!(work);
+    match timeout(limit, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            stalled();
+            work.await
+        }
     }
 }
 

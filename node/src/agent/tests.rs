@@ -252,3 +252,13 @@ fn what_did_not_change_is_not_read_again() {
     let told: Vec<String> = changes(&after, &last).iter().map(ToString::to_string).collect();
     assert_eq!(told, ["removed: lib/a", "added: lib/c"]);
 }
+
+/// Heartbeats must not say for ever what nobody can see any more.
+#[tokio::test]
+async fn work_that_takes_too_long_is_told_and_waited_for() {
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let mut end = Some(end);
+    let stalled = || end.take().expect("told once").send(7).expect("it is waited for");
+    assert_eq!(patiently(ended, Duration::from_millis(1), stalled).await, Ok(7));
+    assert_eq!(patiently(async { 8 }, Duration::from_secs(60), || panic!("it was in time")).await, 8);
+}
