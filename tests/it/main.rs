@@ -16,6 +16,7 @@ mod idle;
 mod kill;
 mod loss;
 mod node_direct;
+mod overload;
 mod passthrough;
 mod refusals;
 mod replays;
