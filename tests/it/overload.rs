@@ -30,7 +30,7 @@ impl Site {
         let scratch = workspace::scratch();
         let document = Provider::new().server("n1", member.port(), 2).group(GROUP, "failover", &["n1"]);
         let config = scratch.path().join("router.toml");
-        std::fs::write(&config, settings).unwrap();
+        std::fs::write(&config, settings).expect("a scratch folder can be written to");
         let config = config.to_str().expect("scratch paths are UTF-8");
         let router = Router::start_with(&document.write(scratch.path()), &["--config", config]);
         router.await_up(GROUP, &["n1"]);
