@@ -365,11 +365,23 @@ fn good_document(scratch: &TempDir) -> String {
 
 /// Looks at all that the router says of itself, ends it, and looks at all that it has said.
 fn judge(router: &mut Router) {
-    for path in ["/metrics", "/livez", "/readyz", "/v1/members", "/v1/callers", "/v1/nothing"] {
-        let (status, body) = http_get(router.admin(), path);
+    let paths = ["/metrics", "/livez", "/readyz", "/v1/members", "/v1/callers", "/v1/calls", "/v1/nothing"];
+    let mut paths: Vec<String> = paths.map(str::to_owned).into();
+    let calls = serde_json::from_str(&http_get(router.admin(), "/v1/calls").1);
+    let calls: Vec<serde_json::Value> = calls.expect("a list of calls that met a fault");
+    let ids: Vec<&str> = calls.iter().filter_map(|call| call["id"].as_str()).collect();
+    assert!(!ids.is_empty(), "no call met a fault");
+    paths.extend(ids.iter().map(|id| format!("/v1/calls/{id}")));
+    for path in paths {
+        let (status, body) = http_get(router.admin(), &path);
         assert!(path == "/v1/nothing" || !body.is_empty(), "{path}: {status}");
         assert_eq!(finds(body.as_bytes()), Vec::<String>::new(), "{path}");
     }
+    let mut explain = Command::new(workspace::binary("rcs-router"));
+    explain.args(["call", "explain", ids[0], "--server", &format!("http://{}", router.admin())]);
+    let said = explain.output().expect("the router can be started");
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(finds(&[said.stdout, said.stderr].concat()), Vec::<String>::new(), "explain");
     router.process().signal(Signal::TERM);
     router.process().wait(Duration::from_secs(30));
     let (stdout, stderr) = router.process().output();

@@ -126,7 +126,9 @@ fn give_up_a_thousand(
         for leaver in &mut leavers {
             started(leaver);
         }
-        wait_until("all are under way", wave.deadline, || in_flight(router) == wave.searches());
+        // On a busy machine the deadline of the rest may pass meanwhile.
+        let to_give_up = wave.searches() - wave.overdue;
+        wait_until("all are under way", Duration::from_secs(10), || in_flight(router) >= to_give_up);
         busiest = busiest.max(running());
 
         for (n, id) in cancelled.iter().enumerate() {
