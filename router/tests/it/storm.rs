@@ -15,6 +15,7 @@ use rcs_proto::messages::{GetOpRequest, GetOpResponse, OperationRequest, Operati
 use rcs_tests::metrics::Metrics;
 use rcs_tests::provider::Provider;
 use rcs_tests::scripted::CONNECTOR_INFOS;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -103,6 +104,17 @@ async fn steady(
     took
 }
 
+/// Lets this process, and the router that it starts, have as many descriptors as the machine allows.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let enough = (2 * SESSIONS * SOCKETS) as u64;
+    assert!(
+        limit.maximum.is_none_or(|most| most >= enough),
+        "the hard limit of open files is below {enough}"
+    );
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to the hard limit");
+}
+
 fn p99(mut took: Vec<Duration>) -> Duration {
     took.sort_unstable();
     took[took.len() * 99 / 100]
@@ -110,6 +122,7 @@ fn p99(mut took: Vec<Duration>) -> Duration {
 
 #[test]
 fn two_thousand_sessions_that_come_at_once_are_all_let_in_and_steady_ones_go_on() {
+    raise_descriptors();
     let members = runtime();
     let port = members.block_on(member()).port();
     let folder = scratch();
