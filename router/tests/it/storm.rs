@@ -19,6 +19,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::support::{Router, scratch};
 
@@ -29,7 +30,7 @@ const BACK: Duration = Duration::from_secs(30);
 /// What steady calls may take meanwhile (p99), with tests beside this one and everybody on two processors. The drill compares
 /// with the time before.
 const SLOW: Duration = Duration::from_millis(500);
-/// The steady caller's pause between two calls.
+/// The least time between two calls of the steady caller.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A member that answers at once.
@@ -94,12 +95,14 @@ async fn steady(
     let caller = connect(router, SOCKETS).await;
     ready.send(()).await.unwrap();
     let mut took = Vec::new();
+    let mut turn = tokio::time::interval(PAUSE);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !stop.load(Ordering::Relaxed) {
+        turn.tick().await;
         let start = Instant::now();
         let get = Some(GetOpRequest::default());
         caller.ask(OperationRequest { get, ..Default::default() }).await.expect("a steady call is answered");
         took.push((start, start.elapsed()));
-        tokio::time::sleep(PAUSE).await;
     }
     took
 }
