@@ -156,7 +156,7 @@ impl Worker {
             let told = timeout(deadline, self.calls.run(&self.caller, ask, &token)).await;
             let told = told.unwrap_or(Told::Hung);
             let token = self.calls.is_journaled(ask).then_some(token);
-            lock(&self.shared.tally).add(ask, token, told, begin.elapsed());
+            lock(&self.shared.tally).add(ask, token, told, begin);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::report::Times;
 
@@ -61,6 +62,8 @@ pub(crate) struct Tally {
     pub(crate) figures: Figures,
     /// The changes and logins, by their tokens.
     changes: HashMap<String, (Ask, Told)>,
+    /// When the calls began whose caller lost its connection.
+    pub(crate) disconnects: Vec<Instant>,
     /// Latencies of calls that were answered well, by what they asked for.
     pub(crate) latencies: Vec<(Ask, Duration)>,
 }
@@ -102,7 +105,8 @@ const EXAMPLES_MAX: usize = 8;
 
 impl Tally {
     /// Counts a call. `token` tells a change or login from all others.
-    pub(crate) fn add(&mut self, ask: Ask, token: Option<String>, told: Told, took: Duration) {
+    pub(crate) fn add(&mut self, ask: Ask, token: Option<String>, told: Told, began: Instant) {
+        let took = began.elapsed();
         let figures = &mut self.figures;
         figures.calls += 1;
         match &told {
@@ -112,7 +116,10 @@ impl Tally {
             }
             Told::Unknown => figures.unknown += 1,
             Told::CutStream(_) => figures.streams_cut += 1,
-            Told::Disconnected => figures.disconnected += 1,
+            Told::Disconnected => {
+                figures.disconnected += 1;
+                self.disconnects.push(began);
+            }
             Told::Failed(_) if ask.is_read() => figures.reads_failed += 1,
             Told::Failed(_) => figures.changes_failed += 1,
             Told::Wrong(_) => figures.wrong += 1,
@@ -154,6 +161,7 @@ impl Tally {
         into.examples.extend(from.examples);
         into.examples.truncate(EXAMPLES_MAX);
         self.changes.extend(other.changes);
+        self.disconnects.extend(other.disconnects);
         self.latencies.extend(other.latencies);
     }
 
@@ -242,7 +250,7 @@ mod tests {
             ("f", Told::Hung),
             ("g", Told::Unknown),
         ] {
-            tally.add(Ask::Create, Some(token.to_owned()), told, Duration::ZERO);
+            tally.add(Ask::Create, Some(token.to_owned()), told, Instant::now());
         }
         tally.compare(&[ours, java]);
         let figures = tally.figures;
