@@ -20,7 +20,7 @@ use crate::exit::Failure;
 /// Longest wait for a call of the right kind at the chosen member; then it is killed without one.
 const TRAP_BOUND: Duration = Duration::from_millis(1500);
 /// Time between two kills, if the members are back that soon.
-const KILL_EVERY: Duration = Duration::from_millis(1000);
+const KILL_EVERY: Duration = Duration::from_millis(800);
 /// Within this time a killed member must be out of use (issue 4, c).
 const DETECTED_WITHIN: Duration = Duration::from_millis(100);
 /// Longest wait for the router to see a killed member.
@@ -33,7 +33,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     let number = match (java, scope) {
         (true, _) => 4,
         (false, Scope::Short) => 12,
-        (false, _) => 40,
+        (false, _) => 48,
     };
     let plan = SitePlan { members: number, change_takes: Duration::from_millis(2), ..SitePlan::default() };
     let mut site = Site::start(members, plan, seed).await?;
