@@ -39,8 +39,30 @@ pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 pub const OVERSIZE_HEAD_BYTES: usize = 1024;
 /// A message that claims more than this ends its socket, bytes. What is between the two limits is read and dropped.
 pub const MESSAGE_BYTES_HARD: u64 = 1024 * 1024 * 1024;
-/// Bytes queued towards one socket, unless configured; over it [`super::socket::SendError::Full`].
+/// Bytes that wait in memory for one socket, unless configured; over it [`super::socket::SendError::Full`].
 pub const BACKLOG_BYTES: usize = 256 * 1024 * 1024;
+
+/// Bytes that wait in memory for a socket before its rows are spilled, if they can be. A peer that reads, in bursts, stays below.
+pub const SPILL_FROM_BYTES: usize = 4 << 20;
+/// Rows go to disk in chunks of this size, bytes; a row larger than that is a chunk of its own.
+pub const SPILL_CHUNK_BYTES: usize = 512 << 10;
+/// Bytes that wait in memory for all sockets before each is to keep less.
+pub const SPILL_TIGHT_BYTES: usize = 64 << 20;
+/// [`SPILL_FROM_BYTES`] from then on.
+pub const SPILL_FROM_TIGHT_BYTES: usize = 128 << 10;
+/// [`SPILL_CHUNK_BYTES`] from then on.
+pub const SPILL_CHUNK_TIGHT_BYTES: usize = 64 << 10;
+/// Rows between two frames that stay in memory stay there too if they have less than this, bytes: reading them back would cost
+/// more than it saves.
+pub const SPILL_CHUNK_MIN_BYTES: usize = 16 << 10;
+/// A spill file's space goes back in pieces of this size, bytes.
+pub const SPILL_SEGMENT_BYTES: u64 = 16 << 20;
+/// Threads that read and write spill files.
+pub const SPILL_TURNS: usize = 4;
+/// After a write to a spill file failed: time to the next one of that socket.
+pub const SPILL_TRY_AGAIN: Duration = Duration::from_secs(1);
+/// What waits in memory is counted for the process in steps of this size, bytes.
+pub const COUNT_STEP_BYTES: usize = 32 << 10;
 
 /// How long a closing socket may take to write what is queued and to hear the peer's end.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
@@ -58,5 +80,14 @@ const _: () = assert!(crate::limits::HOLD_OFF.as_millis() < LEAVING_QUIET.as_mil
 const _: () = assert!(READ_BYTES <= READ_BYTES_MAX);
 const _: () = assert!((MESSAGE_BYTES as u64) < MESSAGE_BYTES_HARD);
 const _: () = assert!(MESSAGE_BYTES < BACKLOG_BYTES);
+const _: () = assert!(COUNT_STEP_BYTES < SPILL_CHUNK_TIGHT_BYTES);
+const _: () = assert!(SPILL_CHUNK_MIN_BYTES < SPILL_CHUNK_TIGHT_BYTES);
+const _: () = assert!(SPILL_CHUNK_TIGHT_BYTES < SPILL_FROM_TIGHT_BYTES);
+const _: () = assert!(SPILL_CHUNK_BYTES < SPILL_FROM_BYTES);
+const _: () =
+    assert!(SPILL_FROM_BYTES < SPILL_TIGHT_BYTES, "one socket is no reason for all others to spill");
+const _: () = assert!((SPILL_CHUNK_BYTES as u64) < SPILL_SEGMENT_BYTES);
+const _: () =
+    assert!(WRITE_BATCH_BYTES < SPILL_FROM_TIGHT_BYTES, "what is on its way to the kernel is no backlog");
 const _: () =
     assert!(WRITE_BATCH_BYTES.is_multiple_of(4), "masked pieces must begin with the mask's first byte");

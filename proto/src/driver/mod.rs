@@ -4,6 +4,7 @@
 //! listener; [`socket`] pumps one WebSocket: it reports what arrives to its owner and writes what the owner queues.
 
 pub mod accept;
+mod backlog;
 pub mod dial;
 pub mod endpoint;
 pub mod framing;
@@ -12,6 +13,7 @@ pub mod limits;
 pub mod listen;
 pub mod oversize;
 pub mod socket;
+pub mod spill;
 #[cfg(test)]
 mod tls_tests;
 #[cfg(test)]

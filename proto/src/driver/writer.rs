@@ -1,6 +1,8 @@
 //! The writing task of a socket: a queue of commands in, bytes out, and what was not written handed back.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
@@ -9,8 +11,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::backlog::{Backlog, Next};
 use super::framing::{Opcode, Role, apply_mask, close_payload, frame_into, header_into};
 use super::socket::Shared;
+use super::spill::{Share, Spill};
 use super::{WriteHalf, limits};
 
 /// Payloads up to this size are copied next to each other; larger ones are written from where they are.
@@ -35,6 +39,15 @@ impl Command {
     /// What it counts for in the backlog, bytes.
     pub(super) fn cost(&self) -> usize {
         self.payload().len() + limits::FRAME_OVERHEAD_BYTES
+    }
+
+    /// Whether it is copied into the buffer with others.
+    fn is_small(&self) -> bool {
+        match self {
+            Self::Frame(payload) => payload.len() <= COPY_BYTES,
+            Self::Ping | Self::Pong(_) => true,
+            Self::Hold(_) | Self::Close => false,
+        }
     }
 
     fn payload(&self) -> &[u8] {
@@ -74,16 +87,21 @@ pub(super) async fn run(
     role: Role,
     queue: mpsc::UnboundedReceiver<Command>,
     shared: Arc<Shared>,
+    spill: Arc<Spill>,
     halt: oneshot::Receiver<()>,
 ) -> WriterEnd {
+    let ledger =
+        Ledger { written: 0, boundary: 0, encoded: 0, sending: VecDeque::new(), shared: Arc::clone(&shared) };
     let mut writer = Writer {
-        io,
-        role,
-        queue,
-        taken: VecDeque::new(),
-        batch: Vec::new(),
-        buffer: Vec::new(),
-        ledger: Ledger { written: 0, boundary: 0, encoded: 0, sending: VecDeque::new(), shared },
+        out: Out { io, role, buffer: Vec::new(), ledger },
+        inbox: Inbox {
+            queue,
+            is_abandoned: false,
+            batch: Vec::new(),
+            backlog: Backlog::new(Arc::clone(&shared), Arc::clone(&spill)),
+            share: Share::new(spill),
+            shared,
+        },
     };
     let cause = tokio::select! {
         biased;
@@ -97,16 +115,29 @@ pub(super) async fn run(
 }
 
 struct Writer {
+    out: Out,
+    inbox: Inbox,
+}
+
+/// The way to the stream.
+struct Out {
     io: WriteHalf,
     role: Role,
-    queue: mpsc::UnboundedReceiver<Command>,
-    /// Commands taken from the queue, not encoded yet.
-    taken: VecDeque<Command>,
-    /// Where the queue is emptied into; empty otherwise.
-    batch: Vec<Command>,
     /// Encoded bytes that go out with the next write.
     buffer: Vec<u8>,
     ledger: Ledger,
+}
+
+/// The way from the owner. It is emptied also while the stream takes nothing, so that what waits can go to disk.
+struct Inbox {
+    queue: mpsc::UnboundedReceiver<Command>,
+    /// Whether the owner has forgotten the socket.
+    is_abandoned: bool,
+    /// Where the queue is emptied into; empty otherwise.
+    batch: Vec<Command>,
+    backlog: Backlog,
+    share: Share,
+    shared: Arc<Shared>,
 }
 
 /// Which commands the stream has taken wholly. Cancelling a write between two of its polls leaves it exact.
@@ -142,60 +173,147 @@ impl Ledger {
 }
 
 impl Writer {
-    /// Takes what is queued, puts small frames together, writes, flushes once; until the end.
+    /// Writes what waits, small frames together, and flushes once nothing does; until the end.
     async fn write_all(&mut self) -> io::Result<()> {
+        let Self { out, inbox } = self;
         loop {
-            if self.queue.recv_many(&mut self.batch, limits::WRITE_BATCH_FRAMES).await == 0 {
-                // All handles are gone: the owner has forgotten the socket.
-                let close = Command::Close;
-                self.ledger.shared.charge(close.cost());
-                self.batch.push(close);
-            }
-            self.taken.extend(self.batch.drain(..));
-            while let Some(command) = self.taken.pop_front() {
-                if self.encode(command).await? == Next::Stop {
-                    return Ok(());
+            match inbox.backlog.pop() {
+                Next::Command(command) if command.is_small() => {
+                    out.put(command);
+                    if out.buffer.len() >= limits::WRITE_BATCH_BYTES {
+                        inbox.open_during(out.write_buffer()).await?;
+                    }
+                }
+                Next::Command(Command::Close) => return inbox.open_during(out.close()).await,
+                Next::Command(command) => inbox.open_during(out.write_alone(command)).await?,
+                Next::OnDisk => {
+                    inbox.open_during(out.flush()).await?;
+                    inbox.read_back().await;
+                }
+                Next::Nothing => {
+                    inbox.open_during(out.flush()).await?;
+                    out.shrink();
+                    inbox.receive().await;
                 }
             }
-            self.write_buffer().await?;
-            self.io.flush().await?;
-            if self.buffer.capacity() > 2 * COPY_BYTES && self.queue.is_empty() {
-                self.buffer = Vec::new();
+        }
+    }
+
+    /// Gives back what was not written.
+    fn finish(self, cause: EndCause) -> WriterEnd {
+        let Self { mut out, inbox } = self;
+        let clean = out.ledger.written == out.ledger.boundary;
+        let mut left: Vec<Command> = out.ledger.sending.drain(..).map(|(command, _)| command).collect();
+        left.extend(inbox.drain());
+        let mut unsent = Vec::new();
+        for command in left {
+            out.ledger.shared.release(command.cost());
+            if let Command::Frame(payload) = command {
+                unsent.push(payload);
+            }
+        }
+        WriterEnd { cause, unsent, clean: clean.then_some(out.io) }
+    }
+}
+
+impl Inbox {
+    /// Takes what is queued; waits for it if nothing is.
+    async fn receive(&mut self) {
+        if self.is_abandoned || self.queue.recv_many(&mut self.batch, limits::WRITE_BATCH_FRAMES).await == 0 {
+            let close = Command::Close;
+            self.shared.charge(close.cost());
+            self.batch.push(close);
+        }
+        self.sort();
+    }
+
+    /// Does the work, and takes in what is queued for as long as the work has to wait.
+    async fn open_during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = self.take_in() => match never {},
+        }
+    }
+
+    async fn take_in(&mut self) -> Infallible {
+        loop {
+            self.step().await;
+        }
+    }
+
+    /// Waits until what comes next is in memory.
+    async fn read_back(&mut self) {
+        while self.backlog.is_loading() {
+            self.step().await;
+        }
+    }
+
+    /// Waits for one thing to happen beside the writing. Cancelled, it loses nothing.
+    async fn step(&mut self) {
+        self.backlog.spill();
+        tokio::select! {
+            biased;
+            () = self.backlog.moved() => {}
+            taken = self.queue.recv_many(&mut self.batch, limits::WRITE_BATCH_FRAMES), if !self.is_abandoned => {
+                self.is_abandoned = taken == 0;
+                self.sort();
             }
         }
     }
 
-    async fn encode(&mut self, command: Command) -> io::Result<Next> {
-        match command {
-            Command::Hold(until) => {
-                self.ledger.shared.release(command.cost());
-                self.write_buffer().await?;
-                self.io.flush().await?;
-                sleep_until(until).await;
-            }
-            Command::Frame(payload) if payload.len() > COPY_BYTES => self.write_large(payload).await?,
-            Command::Frame(_) => self.put(Opcode::Binary, command),
-            Command::Ping => self.put(Opcode::Ping, command),
-            Command::Pong(_) => self.put(Opcode::Pong, command),
-            Command::Close => {
-                self.put(Opcode::Close, command);
-                self.write_buffer().await?;
-                self.io.flush().await?;
-                self.io.shutdown().await?;
-                return Ok(Next::Stop);
-            }
+    fn sort(&mut self) {
+        for command in self.batch.drain(..) {
+            self.backlog.push(command);
         }
-        if self.buffer.len() >= limits::WRITE_BATCH_BYTES {
-            self.write_buffer().await?;
-        }
-        Ok(Next::GoOn)
+        self.share.report(self.shared.memory());
     }
 
+    /// All that is left and may be owed to somebody. What comes later is refused.
+    fn drain(mut self) -> Vec<Command> {
+        self.queue.close();
+        let mut left = self.backlog.drain();
+        left.append(&mut self.batch);
+        while let Ok(command) = self.queue.try_recv() {
+            left.push(command);
+        }
+        left
+    }
+}
+
+impl Out {
     /// Appends a small frame to the buffer.
-    fn put(&mut self, opcode: Opcode, command: Command) {
+    fn put(&mut self, command: Command) {
+        let opcode = match command {
+            Command::Ping => Opcode::Ping,
+            Command::Pong(_) => Opcode::Pong,
+            Command::Close => Opcode::Close,
+            Command::Frame(_) | Command::Hold(_) => Opcode::Binary,
+        };
         let before = self.buffer.len();
         frame_into(&mut self.buffer, self.role, opcode, command.payload());
         self.ledger.add(command, self.buffer.len() - before);
+    }
+
+    /// What is not small: a large frame, or a pause.
+    async fn write_alone(&mut self, command: Command) -> io::Result<()> {
+        match command {
+            Command::Hold(until) => {
+                self.ledger.shared.release(command.cost());
+                self.flush().await?;
+                sleep_until(until).await;
+                Ok(())
+            }
+            Command::Frame(payload) => self.write_large(payload).await,
+            Command::Ping | Command::Pong(_) | Command::Close => unreachable!("control frames are small"),
+        }
+    }
+
+    /// The Close frame, then FIN.
+    async fn close(&mut self) -> io::Result<()> {
+        self.put(Command::Close);
+        self.flush().await?;
+        self.io.shutdown().await
     }
 
     /// Writes the buffer with the frame's header, then the payload: from where it is, or masked piece by piece.
@@ -220,30 +338,17 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives back what was not written.
-    fn finish(mut self, cause: EndCause) -> WriterEnd {
-        self.queue.close();
-        let clean = self.ledger.written == self.ledger.boundary;
-        let mut left: Vec<Command> = self.ledger.sending.drain(..).map(|(command, _)| command).collect();
-        left.extend(self.taken.drain(..).chain(self.batch.drain(..)));
-        while let Ok(command) = self.queue.try_recv() {
-            left.push(command);
-        }
-        let mut unsent = Vec::new();
-        for command in left {
-            self.ledger.shared.release(command.cost());
-            if let Command::Frame(payload) = command {
-                unsent.push(payload);
-            }
-        }
-        WriterEnd { cause, unsent, clean: clean.then_some(self.io) }
+    async fn flush(&mut self) -> io::Result<()> {
+        self.write_buffer().await?;
+        self.io.flush().await
     }
-}
 
-#[derive(PartialEq)]
-enum Next {
-    GoOn,
-    Stop,
+    /// An idle socket keeps no large buffer.
+    fn shrink(&mut self) {
+        if self.buffer.capacity() > 2 * COPY_BYTES {
+            self.buffer = Vec::new();
+        }
+    }
 }
 
 /// Writes all of `bytes`, entering each step into the ledger.

@@ -11,7 +11,7 @@ mod handshake;
 mod recent;
 mod stream;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct Session<K> {
     executing: HashMap<i64, Tracked<K>>,
     control: Control,
     recent: RecentAnswers,
+    /// Answered calls whose last frame still waits for its socket.
+    lingering: VecDeque<(i64, SocketId)>,
     early: EarlyCancels,
 }
 
@@ -131,6 +133,7 @@ impl<K: Copy> Session<K> {
             executing: HashMap::new(),
             control: Control::every(rhythm),
             recent: RecentAnswers::default(),
+            lingering: VecDeque::new(),
             early: EarlyCancels::default(),
         }
     }
@@ -158,6 +161,7 @@ impl<K: Copy> Session<K> {
     pub fn leave(&mut self, socket: SocketId) -> usize {
         self.sockets.retain(|(id, _)| *id != socket);
         self.retired.retain(|id| *id != socket);
+        self.lingering.retain(|(_, on)| *on != socket);
         self.sockets.len()
     }
 
@@ -263,6 +267,20 @@ impl<K: Copy> Session<K> {
         self.recent.keep(Sent { socket, last }, now);
     }
 
+    /// The last frame of an answer waits behind much else for its socket. Until [`Session::settle`] finds that over, checks list
+    /// the call as one that we hold: a peer fails calls that several of them left out (WIRE 4.4).
+    pub fn linger(&mut self, id: i64, socket: SocketId) {
+        if self.lingering.len() >= limits::RECENT_ANSWERS_MAX {
+            self.lingering.pop_front();
+        }
+        self.lingering.push_back((id, socket));
+    }
+
+    /// Forgets the lingering calls of sockets that little waits for.
+    pub fn settle(&mut self, is_through: impl Fn(SocketId) -> bool) {
+        self.lingering.retain(|(_, socket)| !is_through(*socket));
+    }
+
     /// The last frames that went out on a socket shortly before it died and may not have arrived. To be sent again on
     /// another one: a peer that did get them drops what follows, as their ids are no longer open there (WIRE 4.3).
     pub fn unconfirmed(&mut self, dead: SocketId, now: Moment) -> Vec<Last> {
@@ -317,7 +335,8 @@ impl<K: Copy> Session<K> {
         let socket = self.socket_for(None, now)?;
         let id = self.next_id();
         self.control.asked(id, now);
-        let local: Vec<i64> = self.executing.keys().copied().collect();
+        let lingering = self.lingering.iter().map(|(id, _)| *id);
+        let local: Vec<i64> = self.executing.keys().copied().chain(lingering).collect();
         // The peer's own frame lists the check itself among the open requests (WIRE 3.1).
         let remote: Vec<i64> = self.open.keys().copied().chain([id]).collect();
         Some((socket, frames::control_request(id, ask, &local, &remote)))

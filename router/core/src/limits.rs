@@ -239,15 +239,26 @@ pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(300);
 
 // --- buffers ---
 
-/// Bytes that wait for one call's caller. Members are read without pause (P13), so past this bound the call
-/// is failed.
-pub const CALL_BACKLOG_BYTES_MAX: usize = 80 << 20;
-/// Below this backlog of a call's socket the sums over session and process are not looked at.
+/// Room for what callers have not taken, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In memory.
+    pub memory: usize,
+    /// In spill files, if there is a directory for them.
+    pub disk: usize,
+}
+
+/// What may wait for one call's caller, that is, for its socket. Members are read without pause (P13), so past this bound the call
+/// is failed. In memory the largest frame must have its place; rows leave it long before, unless the disk is slower than the
+/// member or there is none. On disk: five searches of 100,000 rows of 1 KB.
+pub const CALL_BACKLOG_MAX: Room = Room { memory: 80 << 20, disk: 512 << 20 };
+/// What may wait for one session.
+pub const SESSION_BACKLOG_MAX: Room = Room { memory: 128 << 20, disk: 1 << 30 };
+/// What may wait in the whole process.
+pub const PROCESS_BACKLOG_MAX: Room = Room { memory: 256 << 20, disk: 4 << 30 };
+/// Below this backlog, bytes, a socket is not slow: the sums over session and process are not looked at, and any call's answer may
+/// go there.
 pub const SOCKET_BACKLOG_LOW: usize = 1 << 20;
-/// Bytes that wait for one session.
-pub const SESSION_BACKLOG_BYTES_MAX: usize = 160 << 20;
-/// Bytes that wait in the whole process.
-pub const PROCESS_BACKLOG_BYTES_MAX: usize = 512 << 20;
 /// Events between the socket tasks and the owner of the state, in frames.
 pub const EVENT_QUEUE_MAX: usize = 1_024;
 
@@ -309,12 +320,12 @@ const _: () = {
     assert!(SUBSCRIPTIONS_PER_SESSION_MAX < CALLS_PER_SESSION_MAX, "subscriptions leave room for calls");
     assert!(SOCKETS_PER_MEMBER_DEFAULT as usize <= SOCKETS_PER_SESSION_MAX && SOCKETS_PER_MEMBER_DEFAULT > 0);
     assert!(POISON_LOSSES_MAX <= RETRIES_ELSEWHERE_MAX, "poison is found before the retries end");
-    assert!(FRAME_BYTES_MAX < CALL_BACKLOG_BYTES_MAX, "the largest frame fits a call's backlog");
-    assert!(
-        CALL_BACKLOG_BYTES_MAX <= SESSION_BACKLOG_BYTES_MAX,
-        "one call cannot fill more than its session"
-    );
-    assert!(SESSION_BACKLOG_BYTES_MAX <= PROCESS_BACKLOG_BYTES_MAX, "one session cannot fill the process");
+    assert!(FRAME_BYTES_MAX < CALL_BACKLOG_MAX.memory, "the largest frame fits a call's backlog");
+    assert!(CALL_BACKLOG_MAX.memory <= SESSION_BACKLOG_MAX.memory, "one call cannot fill more than its session");
+    assert!(CALL_BACKLOG_MAX.disk < SESSION_BACKLOG_MAX.disk, "one call leaves room for others of its session");
+    assert!(SESSION_BACKLOG_MAX.memory <= PROCESS_BACKLOG_MAX.memory, "one session cannot fill the process");
+    assert!(SESSION_BACKLOG_MAX.disk < PROCESS_BACKLOG_MAX.disk, "one session cannot fill the disk");
+    assert!(SOCKET_BACKLOG_LOW < CALL_BACKLOG_MAX.memory);
     assert!(RECONNECT_BASE.as_millis() <= RECONNECT_CAP.as_millis());
     assert!(RECONNECT_CAP.as_millis() + 2 * HOLD_OFF.as_millis() < RETURN_TO_SERVICE_MAX.as_millis());
     // A process may freeze just after a pong: one interval passes before the next ping, then each miss takes

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::framing::{Decoder, Inbound, Limits, Role, Violation};
 use super::oversize::OversizeHead;
+use super::spill::Spill;
 use super::writer::{self, Command, EndCause, WriterEnd};
 use super::{ReadHalf, WebSocket, limits};
 use crate::envelope::{Envelope, FrameError};
@@ -53,8 +54,8 @@ pub enum SocketEvent {
 pub struct Closed {
     /// Why.
     pub reason: CloseReason,
-    /// Messages, in order, of which the peer cannot have got the last byte: certainly not acted on. What is not listed here
-    /// *may* have arrived.
+    /// Messages of which the peer cannot have got the last byte: certainly not acted on. What is not listed here *may* have
+    /// arrived. Rows (parts of answers of many frames) that waited for a spill file or in it are left out: nobody is owed one.
     pub unsent: Vec<Bytes>,
 }
 
@@ -92,17 +93,20 @@ pub enum CloseReason {
 }
 
 /// Limits of one socket.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SocketConfig {
     /// How large a message may be.
     pub message: Limits,
-    /// Most bytes queued, [`limits::FRAME_OVERHEAD_BYTES`] a frame included. One frame is always taken by an empty queue.
+    /// Most bytes that wait in memory, [`limits::FRAME_OVERHEAD_BYTES`] a frame included. One frame is always taken by an empty
+    /// queue.
     pub backlog_bytes: usize,
+    /// Where what waits is counted, and may be spilled to.
+    pub spill: Arc<Spill>,
 }
 
 impl Default for SocketConfig {
     fn default() -> Self {
-        Self { message: Limits::default(), backlog_bytes: limits::BACKLOG_BYTES }
+        Self { message: Limits::default(), backlog_bytes: limits::BACKLOG_BYTES, spill: Spill::nowhere() }
     }
 }
 
@@ -152,6 +156,8 @@ enum Stop {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     backlog: AtomicUsize,
+    /// The part of the backlog that is on disk.
+    spilled: AtomicUsize,
     text_frames: AtomicU64,
     received: AtomicU64,
     written: AtomicU64,
@@ -162,6 +168,32 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn charge(&self, bytes: usize) -> usize {
         self.backlog.fetch_add(bytes, Ordering::Relaxed)
+    }
+
+    /// What waits in memory. The two counters change one after the other, so it may be off by a chunk for a moment.
+    pub(super) fn memory(&self) -> usize {
+        let spilled = self.spilled.load(Ordering::Relaxed);
+        self.backlog.load(Ordering::Relaxed).saturating_sub(spilled)
+    }
+
+    /// Whether so large a backlog keeps more than the limit in memory.
+    fn is_over(&self, backlog: usize, limit: usize) -> bool {
+        backlog > limit && backlog.saturating_sub(self.spilled.load(Ordering::Relaxed)) > limit
+    }
+
+    /// Waiting bytes went to disk.
+    pub(super) fn spill(&self, bytes: usize) {
+        self.spilled.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What waits on disk.
+    pub(super) fn spilled_bytes(&self) -> usize {
+        self.spilled.load(Ordering::Relaxed)
+    }
+
+    /// Waiting bytes came back from disk, or are not wanted any more.
+    pub(super) fn unspill(&self, bytes: usize) {
+        self.spilled.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Notes bytes that the kernel took.
@@ -226,9 +258,14 @@ impl SocketHandle {
         self.inner.stop.send_replace(Stop::Abort);
     }
 
-    /// Bytes queued and not taken by the kernel.
+    /// Bytes queued and not taken by the kernel, in memory and on disk.
     pub fn backlog_bytes(&self) -> usize {
         self.inner.shared.backlog.load(Ordering::Relaxed)
+    }
+
+    /// Those of the queued bytes that are on disk.
+    pub fn spilled_bytes(&self) -> usize {
+        self.inner.shared.spilled_bytes()
     }
 
     /// Bytes that came, and bytes that the kernel took: a long message shows that its peer lives before it is there.
@@ -268,7 +305,7 @@ impl SocketHandle {
     fn queue(&self, command: Command) -> Result<(), SendError> {
         let cost = command.cost();
         let before = self.inner.shared.charge(cost);
-        if before > 0 && before.saturating_add(cost) > self.inner.backlog_limit {
+        if before > 0 && self.inner.shared.is_over(before.saturating_add(cost), self.inner.backlog_limit) {
             self.inner.shared.release(cost);
             return Err(SendError::Full);
         }
@@ -295,7 +332,8 @@ pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Eve
     let (queue, commands) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(Stop::No);
     let (halt, halted) = oneshot::channel();
-    let writer = tokio::spawn(writer::run(write, role, commands, shared.clone(), halted));
+    let writer =
+        tokio::spawn(writer::run(write, role, commands, shared.clone(), config.spill.clone(), halted));
     let reader = Reader {
         id,
         role,
@@ -418,7 +456,8 @@ impl Reader {
         let Some(queue) = self.pongs.upgrade() else { return };
         let pong = Command::Pong(payload);
         let cost = pong.cost();
-        if self.shared.charge(cost) + cost > self.backlog_limit || queue.send(pong).is_err() {
+        let before = self.shared.charge(cost);
+        if self.shared.is_over(before + cost, self.backlog_limit) || queue.send(pong).is_err() {
             self.shared.release(cost);
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rcs_proto::envelope::{AnswerHead, Envelope, ErrorHead, Kind, Part};
 use rcs_proto::frames;
 use rcs_proto::operation::Operation;
-use rcs_proto::session::{Last, SocketId, StreamOrder};
+use rcs_proto::session::{Last, StreamOrder};
 use rcs_proto::time::Moment;
 
 use super::affinity::page;
@@ -12,9 +12,9 @@ use super::call::BatchProgress;
 use super::dispatch::is_subscription;
 use super::stream_ends::Tail;
 use super::timers::Timer;
-use super::{Call, CallKey, Caller, Engine, Io, Note, Progress, UpstreamKey, Work};
+use super::{Backlog, Call, CallKey, Caller, Engine, Io, Note, Progress, UpstreamKey, Work};
 use crate::health::Finding;
-use crate::limits;
+use crate::limits::{self, Room};
 use crate::verdict::{Cut, Fault, Outcome, Stage};
 
 /// What becomes of one frame of an answer.
@@ -29,6 +29,15 @@ enum Step {
     Keep,
     /// The answer makes no sense.
     Broken,
+}
+
+/// Where a frame waits for a caller that does not read (`rcs_proto::driver`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// A part of an answer of many frames: on disk, if there is room.
+    OnDisk,
+    /// The last frame of an answer: nothing that lies on disk is in its way.
+    InMemory,
 }
 
 impl Engine {
@@ -143,7 +152,7 @@ impl Engine {
     /// Passes a frame on. Past the bound of what may wait for the caller the call is failed instead: answers false.
     fn pass(&mut self, key: CallKey, frame: Bytes, now: Moment, io: &mut impl Io) -> bool {
         let Some(caller) = self.calls.get(key).and_then(|call| call.caller) else { return false };
-        if self.is_backlogged(&caller, frame.len(), io) {
+        if self.is_backlogged(&caller, frame.len(), Waits::OnDisk, io) {
             self.fail(key, Fault::CallerTooSlow, now, io);
             return false;
         }
@@ -169,22 +178,33 @@ impl Engine {
         let Some(caller) = self.calls.get(key).and_then(|call| call.caller) else {
             return self.end(key, outcome, now, io);
         };
-        if self.is_backlogged(&caller, envelope.frame_bytes(), io) {
+        if self.is_backlogged(&caller, envelope.frame_bytes(), Waits::InMemory, io) {
             return self.fail(key, Fault::CallerTooSlow, now, io);
         }
         self.finish_with(key, envelope.rewrite_id(caller.id), outcome, now, io);
     }
 
-    fn is_backlogged(&self, caller: &Caller, more: usize, io: &impl Io) -> bool {
-        let waiting = |socket: SocketId| io.backlog_bytes(socket);
+    /// Whether a frame of so many bytes would be more than may wait: for the call (that is, for its socket), for its session, or
+    /// in the process. Callers that read do not suffer for those that do not: the sums count only if the call's own socket has
+    /// a backlog.
+    fn is_backlogged(&self, caller: &Caller, more: usize, waits: Waits, io: &impl Io) -> bool {
+        let total = io.backlog_total();
+        if total.bytes() + more <= limits::SOCKET_BACKLOG_LOW {
+            return false;
+        }
         let Some(downstream) = self.downstreams.get(caller.session) else { return false };
-        let of_call = caller.socket.map_or(0, waiting);
-        // The sums are looked at only once the call's own socket has a backlog: the way of a call stays short.
-        of_call + more > limits::CALL_BACKLOG_BYTES_MAX
-            || of_call > limits::SOCKET_BACKLOG_LOW
-                && (downstream.session.sockets().map(waiting).sum::<usize>() + more
-                    > limits::SESSION_BACKLOG_BYTES_MAX
-                    || io.backlog_bytes_total() + more > limits::PROCESS_BACKLOG_BYTES_MAX)
+        let sockets = || downstream.session.sockets().map(|socket| io.backlog(socket));
+        let of_call = match caller.socket {
+            Some(socket) => io.backlog(socket),
+            None => sockets().min_by_key(|backlog| backlog.bytes()).unwrap_or_default(),
+        };
+        let is_over = |backlog: Backlog, room: Room| {
+            backlog.memory + more > room.memory || waits == Waits::OnDisk && backlog.disk + more > room.disk
+        };
+        is_over(of_call, limits::CALL_BACKLOG_MAX)
+            || of_call.bytes() > limits::SOCKET_BACKLOG_LOW
+                && (is_over(sockets().sum(), limits::SESSION_BACKLOG_MAX)
+                    || is_over(total, limits::PROCESS_BACKLOG_MAX))
     }
 
     /// Gives the caller the final frame and forgets the call.

@@ -216,6 +216,7 @@ impl Engine {
 
     pub(super) fn check_caller(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
         let Some(caller) = self.downstreams.get_mut(key) else { return };
+        caller.session.settle(|socket| io.backlog(socket).bytes() <= limits::SOCKET_BACKLOG_LOW);
         if let Some((socket, frame)) = caller.session.due_check(now) {
             io.send(socket, frame);
         }
@@ -282,7 +283,8 @@ impl Engine {
         }
     }
 
-    /// Hands a frame to a caller: on the given socket while it lives, else on any. Answers the socket that took it.
+    /// Hands a frame to a caller: on the given socket while it lives, else on the next one, or on the one with the least that
+    /// waits if that one is slow. Answers the socket that took it.
     pub(super) fn deliver(
         &mut self,
         key: DownstreamKey,
@@ -291,7 +293,11 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) -> Option<SocketId> {
-        let socket = self.downstreams.get_mut(key)?.session.socket_for(pinned, now)?;
+        let session = &mut self.downstreams.get_mut(key)?.session;
+        let mut socket = session.socket_for(pinned, now)?;
+        if pinned != Some(socket) && io.backlog(socket).bytes() > limits::SOCKET_BACKLOG_LOW {
+            socket = session.sockets().min_by_key(|socket| io.backlog(*socket).bytes())?;
+        }
         io.send(socket, frame);
         Some(socket)
     }
@@ -309,7 +315,12 @@ impl Engine {
         let sent = self.deliver(key, pinned, frame, now, io);
         let Some(caller) = self.downstreams.get_mut(key) else { return };
         match sent {
-            Some(socket) => caller.session.sent_last(socket, last, now),
+            Some(socket) => {
+                if io.backlog(socket).bytes() > limits::SOCKET_BACKLOG_LOW {
+                    caller.session.linger(last.id, socket);
+                }
+                caller.session.sent_last(socket, last, now);
+            }
             None => caller.keep(last),
         }
     }

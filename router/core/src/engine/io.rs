@@ -27,14 +27,14 @@ pub trait Io {
     /// Writes what is queued, then closes the socket; its end is reported by an event.
     fn close(&mut self, socket: SocketId);
 
-    /// Bytes that wait for the socket.
-    fn backlog_bytes(&self, socket: SocketId) -> usize;
+    /// What waits for the socket.
+    fn backlog(&self, socket: SocketId) -> Backlog;
 
     /// Bytes that the socket moved since it was opened.
     fn moved(&self, socket: SocketId) -> Moved;
 
-    /// Bytes that wait for all sockets.
-    fn backlog_bytes_total(&self) -> usize;
+    /// What waits for all sockets, within some KiB a socket.
+    fn backlog_total(&self) -> Backlog;
 
     /// Dials a member for one of its slots; the outcome is reported by an event.
     fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint);
@@ -44,6 +44,31 @@ pub trait Io {
 
     /// Tells logs and metrics what happened.
     fn note(&mut self, note: Note<'_>);
+}
+
+/// What waits for a peer, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// In memory.
+    pub memory: usize,
+    /// In a spill file.
+    pub disk: usize,
+}
+
+impl Backlog {
+    /// All of it.
+    pub fn bytes(self) -> usize {
+        self.memory.saturating_add(self.disk)
+    }
+}
+
+impl std::iter::Sum for Backlog {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |sum, part| Self {
+            memory: sum.memory.saturating_add(part.memory),
+            disk: sum.disk.saturating_add(part.disk),
+        })
+    }
 }
 
 /// What a socket moved since it was opened, bytes.

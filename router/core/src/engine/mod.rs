@@ -49,7 +49,7 @@ pub use self::drain::{LastMember, MarkChange, MarkRefusal};
 use self::explain::Explained;
 pub use self::explain::{CallId, CallReport, StepReport};
 use self::identity::Identities;
-pub use self::io::{Io, Moved, Note, Slot};
+pub use self::io::{Backlog, Io, Moved, Note, Slot};
 pub use self::report::{Administration, CallerReport, GroupReport, MemberReport, Report};
 pub use self::rotation::Redials;
 pub use self::selector::{Refusal, Selector, select};

@@ -98,7 +98,7 @@ fn a_caller_that_does_not_read_loses_its_stream_with_a_reason_and_nobody_else_do
     world.call(slow[0], 1, search());
     let (_, socket, id) = world.only_request();
     world.feed(socket, search_item(id, 1));
-    world.io.backlog.insert(slow[0], limits::CALL_BACKLOG_BYTES_MAX);
+    world.io.backlog.insert(slow[0], limits::CALL_BACKLOG_MAX.memory);
     world.feed(socket, search_item(id, 2));
     let got = world.at_caller(&slow);
     assert_eq!(got.len(), 2);

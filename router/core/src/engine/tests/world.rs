@@ -30,6 +30,8 @@ pub(super) struct Recorder {
     pub(super) pinged: Vec<SocketId>,
     pub(super) notes: Vec<String>,
     pub(super) backlog: HashMap<SocketId, usize>,
+    /// What of it is on disk is in `spilled` instead.
+    pub(super) spilled: HashMap<SocketId, usize>,
     pub(super) moved: HashMap<SocketId, Moved>,
     random: u64,
 }
@@ -45,14 +47,15 @@ impl Io for Recorder {
     fn close(&mut self, socket: SocketId) {
         self.closed.push(socket);
     }
-    fn backlog_bytes(&self, socket: SocketId) -> usize {
-        self.backlog.get(&socket).copied().unwrap_or(0)
+    fn backlog(&self, socket: SocketId) -> Backlog {
+        let of = |bytes: &HashMap<SocketId, usize>| bytes.get(&socket).copied().unwrap_or(0);
+        Backlog { memory: of(&self.backlog), disk: of(&self.spilled) }
     }
     fn moved(&self, socket: SocketId) -> Moved {
         self.moved.get(&socket).copied().unwrap_or_default()
     }
-    fn backlog_bytes_total(&self) -> usize {
-        self.backlog.values().sum()
+    fn backlog_total(&self) -> Backlog {
+        Backlog { memory: self.backlog.values().sum(), disk: self.spilled.values().sum() }
     }
     fn dial(&mut self, member: MemberId, slot: Slot, _: &Endpoint) {
         self.dials.push_back((member, slot));
