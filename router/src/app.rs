@@ -11,6 +11,7 @@ use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
 use rcs_core::view::View;
 use rcs_proto::driver::listen;
+use rcs_proto::driver::spill::{Spill, SpillError};
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
@@ -25,7 +26,7 @@ use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
 use crate::document::{Document, Tls};
 use crate::follow::{self, SourceError, Sources};
-use crate::limits::THREADS_MAX;
+use crate::limits::{SPILL_BYTES_MAX, THREADS_MAX};
 use crate::owner::Owner;
 use crate::shutdown::Signals;
 use crate::token::Token;
@@ -53,10 +54,38 @@ pub struct Options {
     pub admin_token_file: Option<PathBuf>,
     /// Certificates that members may show.
     pub trust_store: Option<PathBuf>,
+    /// Where what slow callers have not taken goes.
+    pub spill: SpillTo,
     /// Whether well-known keys are taken.
     pub mode: Mode,
     /// Threads that move frames, at least 1; [`default_threads`] unless said otherwise.
     pub threads: u16,
+}
+
+/// Where what slow callers have not taken goes once memory is not to keep it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpillTo {
+    /// Files in the system's directory for temporary files; if none can be made there, memory only.
+    System,
+    /// Files in this directory.
+    Directory(PathBuf),
+    /// Memory only: calls of slow callers fail sooner.
+    Nowhere,
+}
+
+impl SpillTo {
+    fn open(&self) -> Result<Arc<Spill>, SpillError> {
+        match self {
+            Self::Nowhere => Ok(Spill::nowhere()),
+            Self::Directory(directory) => Spill::into(directory, SPILL_BYTES_MAX),
+            Self::System => Ok(Spill::into(&std::env::temp_dir(), SPILL_BYTES_MAX).unwrap_or_else(|error| {
+                tracing::warn!(
+                    "{error}. What slow callers have not taken stays in memory; --spill-dir names another directory"
+                );
+                Spill::nowhere()
+            })),
+        }
+    }
 }
 
 /// Half of the processors. The way of a call passes three tasks that wake each other, and a worker that the system takes its
@@ -85,6 +114,9 @@ pub enum AppError {
     /// No usable trust store.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// No usable directory for what slow callers have not taken.
+    #[error("{0}. Name another directory with --spill-dir, or \"none\" for memory only")]
+    Spill(#[from] SpillError),
     /// An address that cannot be listened on.
     #[error("cannot listen on {address} for {what}: {source}. Choose another address, or end who uses it")]
     Bind {
@@ -120,6 +152,7 @@ struct Checked {
     gate: Gate,
     sources: Sources,
     dialler_tls: Option<Arc<ClientConfig>>,
+    spill: Arc<Spill>,
 }
 
 /// Runs a router until it is told to end, and has drained.
@@ -197,7 +230,8 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     let token = Token::load(options.admin_token_file.as_deref())?;
     let gate = Gate::new(token, options.mode, options.admin);
     let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new))?;
-    Ok(Checked { access, gate, sources, dialler_tls })
+    let spill = options.spill.open()?;
+    Ok(Checked { access, gate, sources, dialler_tls, spill })
 }
 
 fn open_document(
@@ -214,7 +248,7 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
 }
 
 async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
-    let Checked { access, gate, sources, dialler_tls } = checked;
+    let Checked { access, gate, sources, dialler_tls, spill } = checked;
     let first_view = sources.view();
     let listen = callers.local_addr().map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
@@ -223,8 +257,8 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
     let (control, requests) = control::channel();
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
     let (published, view) = watch::channel(Arc::<View>::default());
-    let (recorder, scraper) = metrics::new();
-    let world = World::new(socket_events, Dialler::new(dialler_tls, control.clone()), recorder);
+    let (recorder, scraper) = metrics::new(Arc::clone(&spill));
+    let world = World::new(socket_events, spill, Dialler::new(dialler_tls, control.clone()), recorder);
     let mut owner = tokio::spawn(Owner::new(world, Clock::start(), events, requests, published).run());
 
     sources.log_warnings();

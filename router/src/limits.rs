@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rcs_core::limits::{FRAME_BYTES_MAX, SESSION_BACKLOG_BYTES_MAX};
+use rcs_core::limits::{FRAME_BYTES_MAX, PROCESS_BACKLOG_MAX, SESSION_BACKLOG_MAX};
+use rcs_proto::driver::limits as driver;
 
 /// Requests to the owner that wait to be taken: accepted and dialled sockets, probes, views.
 pub(crate) const REQUEST_QUEUE_MAX: usize = 256;
@@ -11,9 +12,11 @@ pub(crate) const EVENT_BATCH_MAX: usize = 256;
 /// Dials of members under way at a time; further ones wait. Those that nobody answers take [`rcs_core::limits::CONNECT_TIMEOUT`],
 /// so there is room for many of them beside the ones that succeed.
 pub(crate) const DIALS_MAX: usize = 256;
-/// Bytes the driver keeps for one socket. The engine stops a call long before; reaching this ends the socket, because a frame
+/// Bytes the driver keeps in memory for one socket. The engine stops a call long before; reaching this ends the socket, because a frame
 /// must not vanish.
 pub(crate) const DRIVER_BACKLOG_BYTES_MAX: usize = 256 << 20;
+/// Bytes that all spill files together may take. The engine fails calls before; what is over stays in memory.
+pub(crate) const SPILL_BYTES_MAX: u64 = PROCESS_BACKLOG_MAX.disk as u64 + (256 << 20);
 /// Time sockets have to write what is queued and to close, at the end of the process.
 pub(crate) const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
 /// In how many goes they are closed, and the time between two.
@@ -53,14 +56,18 @@ pub(crate) const DEMO_ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = {
     assert!(
-        SESSION_BACKLOG_BYTES_MAX + FRAME_BYTES_MAX < DRIVER_BACKLOG_BYTES_MAX,
+        SESSION_BACKLOG_MAX.memory + FRAME_BYTES_MAX < DRIVER_BACKLOG_BYTES_MAX,
         "the engine gives up first"
+    );
+    assert!(
+        driver::SPILL_TIGHT_BYTES + FRAME_BYTES_MAX < PROCESS_BACKLOG_MAX.memory,
+        "sockets keep the least in memory long before calls fail for it"
     );
     assert!(ADMIN_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
     assert!(
         CLOSE_EVERY.as_millis() * CLOSE_BATCHES as u128
-            + rcs_proto::driver::limits::CLOSE_DEADLINE.as_millis()
+            + driver::CLOSE_DEADLINE.as_millis()
             <= CLOSE_WAIT.as_millis(),
         "the last ones have time to close"
     );

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rcs_core::engine::{Io, Moved, Note, Slot};
+use rcs_core::engine::{Backlog, Io, Moved, Note, Slot};
 use rcs_core::ids::{GroupId, MemberId};
 use rcs_core::limits::FRAME_BYTES_MAX;
 use rcs_core::view::{Endpoint, View};
@@ -13,6 +13,7 @@ use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::framing::Limits;
 use rcs_proto::driver::listen::Unproven;
 use rcs_proto::driver::socket::{self, CloseReason, Events, SendError, SocketConfig, SocketHandle};
+use rcs_proto::driver::spill::Spill;
 use rcs_proto::session::SocketId;
 use tokio::time::Instant;
 
@@ -36,6 +37,8 @@ pub(crate) struct World {
     unproven: HashMap<SocketId, Unproven>,
     last_socket: u64,
     events: Events,
+    /// Where what callers have not taken goes.
+    spill: Arc<Spill>,
     dialler: Dialler,
     recorder: Recorder,
     names: Names,
@@ -67,12 +70,13 @@ impl Names {
 
 impl World {
     /// A world without sockets; those that will be report to `events`.
-    pub(crate) fn new(events: Events, dialler: Dialler, recorder: Recorder) -> Self {
+    pub(crate) fn new(events: Events, spill: Arc<Spill>, dialler: Dialler, recorder: Recorder) -> Self {
         Self {
             sockets: HashMap::new(),
             unproven: HashMap::new(),
             last_socket: 0,
             events,
+            spill,
             dialler,
             recorder,
             names: Names::default(),
@@ -93,6 +97,7 @@ impl World {
         let config = SocketConfig {
             message: Limits { message: FRAME_BYTES_MAX, ..Limits::default() },
             backlog_bytes: DRIVER_BACKLOG_BYTES_MAX,
+            spill: Arc::clone(&self.spill),
         };
         let handle = socket::spawn(id, socket, &config, self.events.clone());
         self.sockets.insert(id, Open { handle, side });
@@ -173,8 +178,10 @@ impl Io for World {
         }
     }
 
-    fn backlog_bytes(&self, socket: SocketId) -> usize {
-        self.sockets.get(&socket).map_or(0, |open| open.handle.backlog_bytes())
+    fn backlog(&self, socket: SocketId) -> Backlog {
+        let Some(open) = self.sockets.get(&socket) else { return Backlog::default() };
+        let disk = open.handle.spilled_bytes();
+        Backlog { memory: open.handle.backlog_bytes().saturating_sub(disk), disk }
     }
 
     fn moved(&self, socket: SocketId) -> Moved {
@@ -182,8 +189,9 @@ impl Io for World {
         Moved { received: moved.received, written: moved.written }
     }
 
-    fn backlog_bytes_total(&self) -> usize {
-        self.sockets.values().map(|open| open.handle.backlog_bytes()).sum()
+    fn backlog_total(&self) -> Backlog {
+        let waiting = self.spill.waiting();
+        Backlog { memory: waiting.memory, disk: usize::try_from(waiting.disk).unwrap_or(usize::MAX) }
     }
 
     fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint) {

@@ -62,7 +62,8 @@ fn a_reader_that_stalls_gets_all_rows_and_the_member_never_waits() {
 fn a_reader_that_never_reads_fails_its_own_call_only() {
     const ROW: usize = 8 << 10;
     const BEYOND_ANY_BOUND: usize = (256 << 20) / ROW;
-    let mut site = ScriptedSite::start("failover", 2);
+    // What it does with a disk is in the suite `pressure`.
+    let mut site = ScriptedSite::start_with("failover", 2, &["--spill-dir", "none"]);
     let mut idm = stalling_idm(&site);
     let id = idm.call(&search_request());
     let call = site.members[0].inbox.operation("the search");

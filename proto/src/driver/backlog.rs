@@ -155,6 +155,11 @@ impl Backlog {
         Next::Nothing
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.urgent.is_empty() && self.is_short()
+    }
+
     /// Whether the next command is being read from disk.
     pub(super) fn is_loading(&self) -> bool {
         self.head.is_empty() && self.urgent.is_empty() && self.loading.is_some()
@@ -281,7 +286,13 @@ impl Backlog {
                 }
             }
         }
-        self.push_cut(rows, frames);
+        // What is too little for a chunk goes into the next one.
+        if rows.cost < limits::SPILL_CHUNK_MIN_BYTES && rows.calls.len() == 1 {
+            let row_of = rows.calls.first().copied();
+            frames.into_iter().for_each(|frame| self.wait(Command::Frame(frame), row_of));
+        } else {
+            self.push_cut(rows, frames);
+        }
     }
 
     fn push_cut(&mut self, rows: Rows, frames: Vec<Bytes>) {
@@ -458,4 +469,4 @@ async fn first(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

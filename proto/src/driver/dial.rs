@@ -167,7 +167,7 @@ async fn connect(target: &DialTarget) -> Result<(TcpStream, SocketAddr), DialErr
         for address in addresses {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
-                    tune(&stream)?;
+                    tune(&stream, limits::DIALLED_USER_TIMEOUT)?;
                     return Ok((stream, address));
                 }
                 Err(source) => last = DialError::Connect { address, source },

@@ -75,6 +75,13 @@ pub const LAST_WORDS: Duration = Duration::from_millis(500);
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// See [`KEEPALIVE_IDLE`].
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// `TCP_USER_TIMEOUT` of connections that we dialled: what was sent and is not acknowledged for so long, or finds no room at the
+/// peer for so long, ends the connection. We can dial again, and pings find a frozen peer sooner.
+pub const DIALLED_USER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for connections that we accepted. Linux makes no difference between a peer that is gone and one that acknowledges
+/// and does not read: the second may be a caller that stalls, and a 1.8.0 dialler whose connection we end never dials
+/// again (WIRE 7.5). So it is as long as a Java acceptor waits for a silent peer (WIRE 9).
+pub const ACCEPTED_USER_TIMEOUT: Duration = Duration::from_secs(900);
 
 const _: () = assert!(crate::limits::HOLD_OFF.as_millis() < LEAVING_QUIET.as_millis());
 const _: () = assert!(READ_BYTES <= READ_BYTES_MAX);

@@ -141,7 +141,7 @@ async fn upgrade<T>(
     tls: Option<TlsAcceptor>,
     decide: &(dyn Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync),
 ) -> Result<(WebSocket, UpgradeRequest, T), AcceptError> {
-    tune(&stream)?;
+    tune(&stream, limits::ACCEPTED_USER_TIMEOUT)?;
     match tls {
         None => accept(stream, peer, decide).await,
         Some(tls) => {

@@ -22,6 +22,7 @@ mod writer;
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -103,11 +104,18 @@ impl fmt::Debug for WebSocket {
     }
 }
 
-/// Sets what every TCP connection of the protocol needs: no delay for small frames, and keep-alive probes.
-pub(crate) fn tune(stream: &TcpStream) -> std::io::Result<()> {
+/// Sets what every TCP connection of the protocol needs: no delay for small frames, keep-alive probes, and how long the peer's
+/// kernel may leave what was sent unacknowledged, where the system can be told.
+pub(crate) fn tune(stream: &TcpStream, user_timeout: Duration) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(limits::KEEPALIVE_IDLE)
         .with_interval(limits::KEEPALIVE_INTERVAL);
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(user_timeout))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = user_timeout;
+    Ok(())
 }

@@ -193,7 +193,11 @@ impl Writer {
                 Next::Nothing => {
                     inbox.open_during(out.flush()).await?;
                     out.shrink();
-                    inbox.receive().await;
+                    inbox.share.report(inbox.shared.memory());
+                    // The flush may have waited, and something may have come meanwhile.
+                    if inbox.backlog.is_empty() {
+                        inbox.receive().await;
+                    }
                 }
             }
         }

@@ -321,8 +321,14 @@ const _: () = {
     assert!(SOCKETS_PER_MEMBER_DEFAULT as usize <= SOCKETS_PER_SESSION_MAX && SOCKETS_PER_MEMBER_DEFAULT > 0);
     assert!(POISON_LOSSES_MAX <= RETRIES_ELSEWHERE_MAX, "poison is found before the retries end");
     assert!(FRAME_BYTES_MAX < CALL_BACKLOG_MAX.memory, "the largest frame fits a call's backlog");
-    assert!(CALL_BACKLOG_MAX.memory <= SESSION_BACKLOG_MAX.memory, "one call cannot fill more than its session");
-    assert!(CALL_BACKLOG_MAX.disk < SESSION_BACKLOG_MAX.disk, "one call leaves room for others of its session");
+    assert!(
+        CALL_BACKLOG_MAX.memory <= SESSION_BACKLOG_MAX.memory,
+        "one call cannot fill more than its session"
+    );
+    assert!(
+        CALL_BACKLOG_MAX.disk < SESSION_BACKLOG_MAX.disk,
+        "one call leaves room for others of its session"
+    );
     assert!(SESSION_BACKLOG_MAX.memory <= PROCESS_BACKLOG_MAX.memory, "one session cannot fill the process");
     assert!(SESSION_BACKLOG_MAX.disk < PROCESS_BACKLOG_MAX.disk, "one session cannot fill the disk");
     assert!(SOCKET_BACKLOG_LOW < CALL_BACKLOG_MAX.memory);

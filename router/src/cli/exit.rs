@@ -34,7 +34,7 @@ impl From<&AppError> for Exit {
             | AppError::Document(_)
             | AppError::Config(_)
             | AppError::Trust(_) => Self::BadData,
-            AppError::Bind { .. } => Self::Unavailable,
+            AppError::Bind { .. } | AppError::Spill(_) => Self::Unavailable,
             AppError::System { .. } => Self::Internal,
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Exit;
-use crate::app::{self, Mode, Options};
+use crate::app::{self, Mode, Options, SpillTo};
 use crate::limits::THREADS_MAX;
 
 const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
@@ -34,6 +34,10 @@ pub(super) struct Arguments {
     /// PEM certificates of the authorities behind members with useSSL; needed if there are any.
     #[arg(long, value_name = "FILE")]
     trust_store: Option<PathBuf>,
+    /// Where what slow callers have not taken goes beyond what memory keeps, in files without names, encrypted; "none" for
+    /// memory only. The system's directory for temporary files unless given.
+    #[arg(long, value_name = "DIR")]
+    spill_dir: Option<PathBuf>,
     /// Threads that move frames, half of the processors unless given.
     #[arg(long, value_name = "N", default_value_t = app::default_threads(), value_parser = clap::value_parser!(u16).range(THREADS))]
     threads: u16,
@@ -63,6 +67,11 @@ pub(super) fn run(arguments: Arguments) -> Exit {
         caller_key_file: arguments.caller_key_file,
         admin_token_file: arguments.admin_token_file,
         trust_store: arguments.trust_store,
+        spill: match arguments.spill_dir {
+            None => SpillTo::System,
+            Some(directory) if directory.as_os_str() == "none" => SpillTo::Nowhere,
+            Some(directory) => SpillTo::Directory(directory),
+        },
         mode: if arguments.dev { Mode::Development } else { Mode::Production },
         threads: arguments.threads,
     };

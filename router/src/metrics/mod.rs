@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use rcs_proto::driver::spill::Spill;
 
 pub(crate) use recorder::Recorder;
 pub(crate) use scrape::Scraper;
@@ -73,6 +74,11 @@ struct CutLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhereLabel {
+    r#where: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SideLabel {
     side: &'static str,
 }
@@ -92,7 +98,7 @@ struct Counted {
 }
 
 /// The two ends of the metrics: the owner counts, the admin address shows.
-pub(crate) fn new() -> (Recorder, Scraper) {
+pub(crate) fn new(spill: Arc<Spill>) -> (Recorder, Scraper) {
     let counted = Counted {
         calls: Family::default(),
         durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
@@ -134,5 +140,5 @@ pub(crate) fn new() -> (Recorder, Scraper) {
         "Frames that are no messages of the protocol",
         counted.frames_ignored.clone(),
     );
-    (Recorder::new(counted), Scraper::new(registry))
+    (Recorder::new(counted), Scraper::new(registry, spill))
 }

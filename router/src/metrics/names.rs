@@ -20,6 +20,8 @@ pub(crate) const RETRIES: &str = "rcs_retries";
 pub(crate) const STREAMS_CUT: &str = "rcs_streams_cut";
 /// `rcs_callers`: callers that are known.
 pub(crate) const CALLERS: &str = "rcs_callers";
+/// `rcs_backlog_bytes{where}`: what peers have not taken yet, `memory` or `disk`.
+pub(crate) const BACKLOG: &str = "rcs_backlog_bytes";
 /// `rcs_sockets{side}`: open sockets.
 pub(crate) const SOCKETS: &str = "rcs_sockets";
 /// `rcs_sockets_rotated_total{side}`: old sockets that were replaced by fresh ones.

@@ -1,42 +1,51 @@
 //! The text of `/metrics`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rcs_core::engine::Report;
+use rcs_proto::driver::spill::{Spill, Waiting};
 
-use super::{GroupLabel, MemberLabels, names};
+use super::{GroupLabel, MemberLabels, WhereLabel, names};
 
 /// Shows the metrics.
 #[derive(Debug)]
-pub(crate) struct Scraper(Registry);
+pub(crate) struct Scraper {
+    counted: Registry,
+    spill: Arc<Spill>,
+}
 
 impl Scraper {
     /// The type of [`Scraper::text`].
     pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-    pub(super) fn new(counted: Registry) -> Self {
-        Self(counted)
+    pub(super) fn new(counted: Registry, spill: Arc<Spill>) -> Self {
+        Self { counted, spill }
     }
 
     /// Everything counted so far, and the gauges of this report.
     pub(crate) fn text(&self, report: &Report) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode_registry(&mut text, &gauges(report))?;
-        encode_registry(&mut text, &self.0)?;
+        encode_registry(&mut text, &gauges(report, self.spill.waiting()))?;
+        encode_registry(&mut text, &self.counted)?;
         encode_eof(&mut text)?;
         Ok(text)
     }
 }
 
-fn gauges(report: &Report) -> Registry {
+fn gauges(report: &Report, waiting: Waiting) -> Registry {
     let up = Family::<MemberLabels, Gauge>::default();
     let quarantined = Family::<MemberLabels, Gauge>::default();
     let in_flight = Family::<MemberLabels, Gauge>::default();
     let callers = Gauge::<i64>::default();
+    let backlog = Family::<WhereLabel, Gauge>::default();
+    backlog.get_or_create(&WhereLabel { r#where: "memory" }).set(whole(waiting.memory));
+    let disk = i64::try_from(waiting.disk).unwrap_or(i64::MAX);
+    backlog.get_or_create(&WhereLabel { r#where: "disk" }).set(disk);
     let queued = Family::<GroupLabel, Gauge>::default();
     callers.set(whole(report.callers));
     for group in &report.groups {
@@ -61,6 +70,7 @@ fn gauges(report: &Report) -> Registry {
     registry.register(names::CALLS_IN_FLIGHT, "Calls that the member holds, of all its groups", in_flight);
     registry.register(names::CALLS_QUEUED, "Calls that wait for a free place", queued);
     registry.register(names::CALLERS, "Callers that are known", callers);
+    registry.register(names::BACKLOG, "What peers have not taken yet", backlog);
     registry
 }
 

@@ -255,7 +255,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        5 => (1..4_i64, 1..60_u16, prop_oneof![10..3000_usize, Just(200_000)])
+        5 => (1..4_i64, 1..60_u16, prop_oneof![10..3000_usize, Just(70_000)])
             .prop_map(|(call, count, bytes)| Step::Rows { call, count, bytes }),
         1 => (1..4_i64).prop_map(|call| Step::End { call }),
         1 => Just(Step::Unary),
@@ -328,7 +328,7 @@ async fn any_weather(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
     fn the_order_is_kept_and_nothing_is_lost_in_any_weather(steps in proptest::collection::vec(step(), 1..60)) {

@@ -533,4 +533,6 @@ fn writer_end(joined: Result<WriterEnd, tokio::task::JoinError>) -> WriterEnd {
 }
 
 #[cfg(test)]
+mod pressure_tests;
+#[cfg(test)]
 mod tests;

@@ -144,7 +144,9 @@ impl Share {
     }
 
     pub(super) fn report(&mut self, bytes: usize) {
-        if bytes.abs_diff(self.reported) < limits::COUNT_STEP_BYTES {
+        // What is left in the end is told exactly.
+        let is_step = bytes.abs_diff(self.reported) >= limits::COUNT_STEP_BYTES;
+        if bytes == self.reported || !is_step && bytes > 0 {
             return;
         }
         match bytes.checked_sub(self.reported) {

@@ -51,7 +51,7 @@ async fn space_goes_back_segment_by_segment() {
         chunks.push_back(chunk);
     }
     while let Some(chunk) = chunks.pop_front() {
-        assert_eq!(chunk.load().await.unwrap(), [frame.clone()]);
+        assert_eq!(chunk.load().await.unwrap(), std::slice::from_ref(&frame));
         let most = (chunks.len() as u64) * (frame.len() as u64 + 64) + 2 * limits::SPILL_SEGMENT_BYTES;
         assert!(
             spill.waiting().disk <= most,
@@ -93,6 +93,10 @@ fn a_share_is_reported_in_steps_and_taken_back_whole() {
     share.report(1 << 20);
     share.report((1 << 20) - 1);
     assert_eq!(spill.waiting().memory, 1 << 20);
+    share.report(10);
+    share.report(0);
+    assert_eq!(spill.waiting().memory, 0);
+    share.report(1 << 20);
     drop(share);
     assert_eq!(spill.waiting().memory, 0);
 }

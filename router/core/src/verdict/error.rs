@@ -8,7 +8,7 @@
 
 use rcs_proto::operation::Operation;
 
-use crate::limits::{CALL_BACKLOG_BYTES_MAX, FRAME_BYTES_MAX};
+use crate::limits::{CALL_BACKLOG_MAX, FRAME_BYTES_MAX};
 
 /// Why the router answers a call by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -325,9 +325,11 @@ impl ErrorKind {
                 was not sent to another: look at their logs."
             ),
             Self::CallerTooSlow => format!(
-                "The answer of this {op} was not taken fast enough: {} MiB waited for its caller. It \
-                 was cancelled at {member} of {group}. Use smaller pages, or read faster.",
-                CALL_BACKLOG_BYTES_MAX >> 20
+                "The answer of this {op} was not taken fast enough: more waited for its caller than \
+                 may (for one call {} MiB in memory, {} MiB on disk; less while others wait too). It was \
+                 cancelled at {member} of {group}. Use smaller pages, or read faster.",
+                CALL_BACKLOG_MAX.memory >> 20,
+                CALL_BACKLOG_MAX.disk >> 20
             ),
             Self::RequestTooLarge => {
                 format!(

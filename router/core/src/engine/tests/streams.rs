@@ -111,6 +111,74 @@ fn a_caller_that_does_not_read_loses_its_stream_with_a_reason_and_nobody_else_do
 }
 
 #[test]
+fn each_bound_of_what_waits_fails_the_stream_and_leaves_answers_of_one_frame_alone_p13() {
+    let bounds = [
+        ("call", limits::CALL_BACKLOG_MAX.disk, 0),
+        ("session", limits::CALL_BACKLOG_MAX.disk / 2, limits::SESSION_BACKLOG_MAX.disk),
+        ("process", limits::CALL_BACKLOG_MAX.disk / 2, limits::PROCESS_BACKLOG_MAX.disk),
+    ];
+    for (whose, of_socket, elsewhere) in bounds {
+        let mut world = World::with_members(1, Policy::Failover);
+        let slow = world.caller("slow", 2);
+        let other = world.caller("other", 1);
+        world.call(slow[0], 1, search());
+        let (_, socket, stream) = world.only_request();
+        world.call(slow[0], 2, get());
+        let (_, _, unary) = world.only_request();
+        world.feed(socket, search_item(stream, 1));
+        let taken =
+            slow.iter().copied().find(|socket| world.io.sent.get(socket).is_some_and(|f| !f.is_empty()));
+        let taken = taken.expect("the row went to one of them");
+        let free = slow.iter().copied().find(|socket| *socket != taken).unwrap();
+        world.at_caller(&slow);
+        world.io.spilled.insert(taken, of_socket);
+        world.io.spilled.insert(if whose == "session" { free } else { other[0] }, elsewhere);
+        world.feed(socket, search_item(stream, 2));
+        let got = world.at_caller(&slow);
+        assert!(error_of(&got[0]).message.contains("not taken fast enough"), "{whose}: {got:?}");
+        world.feed(socket, answer(unary));
+        assert!(matches!(world.at_caller(&slow)[0].kind, Kind::Answer(_)), "{whose}");
+    }
+}
+
+#[test]
+fn an_answer_takes_the_socket_that_is_read() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.io.spilled.insert(caller[0], 100 << 20);
+    for id in 1..=4 {
+        world.call(caller[0], id, get());
+        let (_, socket, at_member) = world.only_request();
+        world.feed(socket, answer(at_member));
+        assert_eq!(world.at_caller(&caller[1..]).len(), 1, "call {id}");
+    }
+    assert!(world.at_caller(&caller[..1]).is_empty());
+}
+
+#[test]
+fn checks_list_a_stream_whose_end_still_waits_for_its_caller_wire_4_4() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 7, search());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, search_item(id, 1));
+    world.io.spilled.insert(caller[0], 100 << 20);
+    world.feed(socket, search_end(id, 1, ""));
+    let listed = |world: &mut World| {
+        world.pass(rcs_proto::limits::CHECK_EVERY);
+        let frames = world.taken(caller[0]);
+        frames.iter().rev().find_map(|frame| match &frame.kind {
+            Kind::ControlRequest(request) => Some(request.local_request_id.clone()),
+            _ => None,
+        })
+    };
+    assert_eq!(listed(&mut world), Some(vec![7]));
+    assert_eq!(listed(&mut world), Some(vec![7]));
+    world.io.spilled.clear();
+    assert_eq!(listed(&mut world), Some(vec![]));
+}
+
+#[test]
 fn an_answer_that_makes_no_sense_is_an_error() {
     let mut world = World::with_members(1, Policy::Failover);
     let caller = world.caller("idm", 1);
