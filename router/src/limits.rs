@@ -66,8 +66,7 @@ const _: () = {
     assert!(ADMIN_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
     assert!(
-        CLOSE_EVERY.as_millis() * CLOSE_BATCHES as u128
-            + driver::CLOSE_DEADLINE.as_millis()
+        CLOSE_EVERY.as_millis() * CLOSE_BATCHES as u128 + driver::CLOSE_DEADLINE.as_millis()
             <= CLOSE_WAIT.as_millis(),
         "the last ones have time to close"
     );

@@ -216,7 +216,7 @@ impl Engine {
 
     pub(super) fn check_caller(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
         let Some(caller) = self.downstreams.get_mut(key) else { return };
-        caller.session.settle(|socket| io.backlog(socket).bytes() <= limits::SOCKET_BACKLOG_LOW);
+        caller.session.settle(|socket| io.backlog_bytes(socket) <= limits::SOCKET_BACKLOG_LOW);
         if let Some((socket, frame)) = caller.session.due_check(now) {
             io.send(socket, frame);
         }
@@ -295,8 +295,8 @@ impl Engine {
     ) -> Option<SocketId> {
         let session = &mut self.downstreams.get_mut(key)?.session;
         let mut socket = session.socket_for(pinned, now)?;
-        if pinned != Some(socket) && io.backlog(socket).bytes() > limits::SOCKET_BACKLOG_LOW {
-            socket = session.sockets().min_by_key(|socket| io.backlog(*socket).bytes())?;
+        if pinned != Some(socket) && io.backlog_bytes(socket) > limits::SOCKET_BACKLOG_LOW {
+            socket = session.sockets().min_by_key(|socket| io.backlog_bytes(*socket))?;
         }
         io.send(socket, frame);
         Some(socket)
@@ -316,7 +316,7 @@ impl Engine {
         let Some(caller) = self.downstreams.get_mut(key) else { return };
         match sent {
             Some(socket) => {
-                if io.backlog(socket).bytes() > limits::SOCKET_BACKLOG_LOW {
+                if io.backlog_bytes(socket) > limits::SOCKET_BACKLOG_LOW {
                     caller.session.linger(last.id, socket);
                 }
                 caller.session.sent_last(socket, last, now);

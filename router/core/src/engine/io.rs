@@ -30,6 +30,11 @@ pub trait Io {
     /// What waits for the socket.
     fn backlog(&self, socket: SocketId) -> Backlog;
 
+    /// The same in bytes, wherever they are.
+    fn backlog_bytes(&self, socket: SocketId) -> usize {
+        self.backlog(socket).bytes()
+    }
+
     /// Bytes that the socket moved since it was opened.
     fn moved(&self, socket: SocketId) -> Moved;
 

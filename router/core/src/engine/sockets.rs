@@ -235,7 +235,7 @@ impl Engine {
                 Place::Greeting(..) => None,
             };
             let is_due = every.is_some_and(|every| now.since(socket.pinged_at) >= every);
-            if is_due && socket.is_moving(io.moved(*id), io.backlog(*id).bytes()) {
+            if is_due && socket.is_moving(io.moved(*id), io.backlog_bytes(*id)) {
                 socket.unanswered = 0;
             }
             match socket.place {
