@@ -18,6 +18,7 @@ mod loss;
 mod node_direct;
 mod overload;
 mod passthrough;
+mod pressure;
 mod refusals;
 mod replays;
 mod rig;

@@ -13,7 +13,7 @@ use crate::workspace;
 
 /// Options of every peer: small and quick to start, since several share few processors.
 const JVM_OPTIONS: [&str; 4] =
-    ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"];
+    ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"];
 
 /// A built Java module. Holding it also means that no other Java test runs: peers are heavy, and verdicts about time would blur.
 pub struct Java {

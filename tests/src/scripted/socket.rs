@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Socket {
     stream: Mutex<Option<Arc<TcpStream>>>,
     reader: Mutex<Option<JoinHandle<()>>>,
     stalled: AtomicBool,
+    /// Time behind each message, microseconds.
+    pace: AtomicU64,
     stopped: AtomicBool,
     closed: AtomicBool,
     fragments: AtomicUsize,
@@ -70,6 +72,7 @@ impl Socket {
             stream: Mutex::new(Some(Arc::clone(&stream))),
             reader: Mutex::new(None),
             stalled: AtomicBool::new(false),
+            pace: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             fragments: AtomicUsize::new(0),
@@ -131,6 +134,12 @@ impl Socket {
     /// Stops reading: the kernel's buffers fill and the peer's writes stall. Pings are not answered meanwhile.
     pub fn stall(&self) {
         self.stalled.store(true, Ordering::SeqCst);
+    }
+
+    /// Rests so long behind each message: a reader that is slow, not one that stalls.
+    pub fn pace(&self, rest: Duration) {
+        let micros = u64::try_from(rest.as_micros()).expect("a rest is short");
+        self.pace.store(micros, Ordering::SeqCst);
     }
 
     /// Reads on after [`Socket::stall`].
@@ -227,6 +236,7 @@ impl Socket {
                     self.fragments.fetch_add(usize::from(!last), Ordering::SeqCst);
                     if last {
                         hear(self, Heard::Message(std::mem::take(&mut message).into()));
+                        thread::sleep(Duration::from_micros(self.pace.load(Ordering::SeqCst)));
                     }
                 }
                 PING => {
