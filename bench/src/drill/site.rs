@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rcs_tests::provider::Provider;
@@ -122,6 +122,11 @@ impl Site {
     pub(crate) fn next_load(&mut self) -> u32 {
         self.loads += 1;
         self.loads
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// The router, to end it.
