@@ -57,8 +57,8 @@ impl Owner {
             if alarm.deadline() != due {
                 alarm.as_mut().reset(due);
             }
+            // Whichever is ready: a storm of new connections must not keep the frames of the others waiting, nor they it.
             tokio::select! {
-                biased;
                 Some(request) = self.requests.recv() => self.handle(request),
                 _ = self.events.recv_many(&mut batch, EVENT_BATCH_MAX) => {
                     for (socket, event) in batch.drain(..) {

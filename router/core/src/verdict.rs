@@ -235,7 +235,7 @@ fn elsewhere(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Ve
 
 /// The table, before any bound on repetition.
 fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
-    use Class::{Page, PureRead, Stream, Write};
+    use Class::{CountedRead, Page, PureRead, Stream, Write};
     use Fault as F;
     use Stage::{Answered, MaybeSent, PartlyAnswered, Unsent};
     let give_up = Verdict::Answer(lost(class, stage));
@@ -285,7 +285,10 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
         (F::QueueTimeout, Unsent, _) => Verdict::Answer(ErrorKind::QueueTimeout),
         (F::QueueFull | F::QueueTimeout, _, _) => give_up,
 
-        (F::DeadlinePassed, MaybeSent | PartlyAnswered, Write) => Verdict::Answer(ErrorKind::DeadlineUnknown),
+        // A login that ran too long may still be counted.
+        (F::DeadlinePassed, MaybeSent | PartlyAnswered, Write | CountedRead) => {
+            Verdict::Answer(ErrorKind::DeadlineUnknown)
+        }
         (F::DeadlinePassed, _, _) => Verdict::Answer(ErrorKind::Deadline),
 
         (F::Draining, Unsent, _) => Verdict::Answer(ErrorKind::Draining),

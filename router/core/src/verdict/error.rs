@@ -39,7 +39,7 @@ pub enum ErrorKind {
     Draining,
     /// A read, or a call that was not run, passed its deadline.
     Deadline,
-    /// A call that may change something passed its deadline while a member had it.
+    /// A call that may change something, or count as a failed login, passed its deadline while a member had it.
     DeadlineUnknown,
     /// The caller has as many calls open as it may; it was not run.
     TooManyCalls,
@@ -348,6 +348,10 @@ impl ErrorKind {
             Self::Deadline => {
                 format!("The {op} was not finished in time by {group} and was given up. It changed nothing.")
             }
+            Self::DeadlineUnknown if call.operation == Operation::Authenticate => format!(
+                "Outcome unknown: {member} of {group} did not answer this {op} in time. It was not repeated, as it may \
+                 count as a failed login."
+            ),
             Self::DeadlineUnknown => format!(
                 "Outcome unknown: {member} of {group} did not finish this {op} in time and may still run it. \
                  Read the object before you repeat it."

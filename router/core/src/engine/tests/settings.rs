@@ -47,7 +47,7 @@ fn each_kind_of_call_has_the_deadline_of_its_group_and_streams_are_cancelled_p1(
         stream_idle: 6 * SECOND,
     };
     for (request, seconds, text) in [
-        (login(), 2, "It changed nothing"),
+        (login(), 2, "failed login"),
         (get(), 3, "It changed nothing"),
         (create(), 4, "Outcome unknown"),
         (script(), 5, "Outcome unknown"),
