@@ -19,6 +19,9 @@ pub(crate) const DRIVER_BACKLOG_BYTES_MAX: usize = 256 << 20;
 pub(crate) const SPILL_BYTES_MAX: u64 = PROCESS_BACKLOG_MAX.disk as u64 + (256 << 20);
 /// Time sockets have to write what is queued and to close, at the end of the process.
 pub(crate) const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
+/// Time in which the callers' threads come to wait for us before their sockets are closed: a thread that has just got an answer
+/// asks its next question within this.
+pub(crate) const FAREWELL_WAIT: Duration = Duration::from_millis(300);
 /// In how many goes they are closed, and the time between two.
 pub(crate) const CLOSE_BATCHES: usize = 20;
 pub(crate) const CLOSE_EVERY: Duration = Duration::from_millis(25);
@@ -65,6 +68,14 @@ const _: () = {
     );
     assert!(ADMIN_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
+    assert!(
+        rcs_core::limits::DRAIN_TIME.as_millis()
+            + FAREWELL_WAIT.as_millis()
+            + CLOSE_EVERY.as_millis() * (CLOSE_BATCHES as u128 + 2)
+            + CLOSE_WAIT.as_millis()
+            < 30_000,
+        "Kubernetes' default grace period"
+    );
     assert!(
         CLOSE_EVERY.as_millis() * CLOSE_BATCHES as u128 + driver::CLOSE_DEADLINE.as_millis()
             <= CLOSE_WAIT.as_millis(),

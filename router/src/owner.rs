@@ -10,11 +10,13 @@ use rcs_proto::driver::oversize::Side as OversizeSide;
 use rcs_proto::driver::socket::SocketEvent;
 use rcs_proto::session::SocketId;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
 use crate::clock::Clock;
 use crate::control::{MarkRequest, Request, Status};
-use crate::limits::{CALLS_LISTED_MAX, CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX};
+use crate::limits::{
+    CALLS_LISTED_MAX, CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT,
+};
 use crate::world::{Side, World};
 
 /// The owner and all it holds.
@@ -77,7 +79,26 @@ impl Owner {
             tracing::warn!(calls = open, "the time to drain is over with calls open");
         }
         self.apply(Event::DrainOver);
+        self.let_callers_go(&mut batch).await;
         self.close_sockets().await;
+    }
+
+    /// Leaves the callers, a few at a time, so that none of their calls goes into a closing socket.
+    async fn let_callers_go(&mut self, batch: &mut Vec<(SocketId, SocketEvent)>) {
+        let callers = self.engine.connected_callers().div_ceil(CLOSE_BATCHES).max(1);
+        let mut ticks = interval_at(Instant::now() + FAREWELL_WAIT, CLOSE_EVERY);
+        while self.engine.has_callers() {
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => self.apply(Event::LetGo { callers }),
+                Some(request) = self.requests.recv() => self.handle(request),
+                _ = self.events.recv_many(batch, EVENT_BATCH_MAX) => {
+                    for (socket, event) in batch.drain(..) {
+                        self.on_socket_event(socket, event);
+                    }
+                }
+            }
+        }
     }
 
     fn apply(&mut self, event: Event) {

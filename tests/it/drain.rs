@@ -9,6 +9,7 @@ use rcs_tests::java::Java;
 use rcs_tests::metrics::{http_get, http_post};
 use rcs_tests::router::Router;
 use rcs_tests::wait::wait_until;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::site::{GROUP, JavaSite, MEMBERS};
@@ -111,4 +112,32 @@ fn rotate_under(java: &Java, load: &str) -> (Load, JavaSite) {
 fn sockets_are_replaced_without_a_failed_read() {
     let Some(java) = Java::or_skip("drain::sockets_are_replaced_without_a_failed_read") else { return };
     rotate_under(&java, "get 8 20 u0");
+}
+
+#[test]
+fn sockets_are_replaced_without_a_failed_write() {
+    let Some(java) = Java::or_skip("drain::sockets_are_replaced_without_a_failed_write") else { return };
+    let (load, site) = rotate_under(&java, "create 8 20 w");
+    check_writes(&site, load.ok);
+}
+
+/// What was in flight is answered; what comes later is refused in words that say that it was not run.
+#[test]
+fn a_router_that_ends_leaves_no_call_in_doubt() {
+    let Some(java) = Java::or_skip("drain::a_router_that_ends_leaves_no_call_in_doubt") else { return };
+    let site = JavaSite::start(&java);
+    let mut router = site.router("roundrobin", 2);
+    let mut idm = Idm::start(&java, &router.url(Some(GROUP)));
+    idm.ok(&site.journal("journal").use_command());
+    idm.ok("create name=u0");
+    idm.begin("load create 8 6 w");
+    await_more_calls(&router, "n2", 100.0);
+    router.process().signal(Signal::TERM);
+    assert!(router.process().wait(Duration::from_secs(30)).success());
+    let load = idm.load_answer();
+    println!("SIGTERM under load: {load:?}");
+    assert_eq!(load.hung_threads, 0, "{load:?}");
+    let in_doubt: Vec<_> = load.errors.keys().filter(|error| error.contains("Outcome unknown")).collect();
+    assert!(in_doubt.is_empty(), "{in_doubt:?}");
+    check_writes(&site, load.ok);
 }

@@ -298,11 +298,16 @@ pub const EXPLAINED_STEPS_MAX: usize = 8;
 
 /// Replacements that are begun per [`TICK`]: with 1,024 members of two sockets, a TTL of a minute is kept.
 pub const ROTATIONS_BEGUN: usize = 16;
-/// An old socket towards a member is closed as soon as the member holds no call, or after this time if it always holds some: it
-/// sends answers on any of its sockets (WIRE 4.2), and none should be on its way when the socket closes.
+/// Time an old socket towards a member waits for a moment in which the member holds no call, before calls are held back for it.
 pub const ROTATION_QUIET: Duration = Duration::from_secs(1);
-/// Time an old socket waits for the calls that it carried. Towards a member it is closed then, for their answers come on the
-/// others; a caller's stays for another TTL, for a stream keeps its order on one socket only.
+/// How long they are held back at a time; a member that has longer calls is left in peace until [`ROTATION_AGAIN`].
+pub const ROTATION_REST: Duration = Duration::from_millis(250);
+/// How long they are held back for a member to close its end of the old socket.
+pub const ROTATION_CLOSE: Duration = Duration::from_secs(1);
+/// Time between two attempts.
+pub const ROTATION_AGAIN: Duration = Duration::from_secs(5);
+/// Time a caller's old socket waits for the answers that go out on it; then it stays for another TTL, for a stream keeps its
+/// order on one socket only.
 pub const ROTATION_MAX: Duration = Duration::from_secs(30);
 
 // --- relations ---
@@ -362,7 +367,10 @@ const _: () = {
         (SOCKETS_PER_SESSION_MAX / DRAIN_CLOSES) as u128 * TICK.as_millis() < HANDSHAKE_DEADLINE.as_millis(),
         "a drained member's sockets are closed soon"
     );
-    assert!(ROTATION_QUIET.as_millis() < ROTATION_MAX.as_millis());
+    assert!(
+        ROTATION_REST.as_millis() + ROTATION_CLOSE.as_millis() < QUEUE_WAIT.as_millis(),
+        "what is held back is not lost"
+    );
     assert!(ROTATIONS_BEGUN as u128 * 60_000 / TICK.as_millis() >= 2 * MEMBERS_MAX as u128);
     assert!(DRAIN_TIME.as_secs() < 30, "Kubernetes' default grace period");
 };

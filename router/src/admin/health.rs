@@ -46,7 +46,7 @@ fn judge(status: &Status) -> Readiness {
     let is_wanted = |member: &MemberReport| member.admin == Administration::Enabled;
     let is_reached = members.values().any(|m| is_wanted(m) && (m.up || m.unfit.is_some()));
     let reason = match status.phase {
-        Phase::Draining => Some("draining"),
+        Phase::Draining | Phase::Leaving => Some("draining"),
         Phase::Serving if !is_reached => Some("no member is up"),
         Phase::Serving => None,
     };

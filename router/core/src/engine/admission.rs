@@ -87,7 +87,7 @@ impl Engine {
             false => open >= self.view.router().caller_in_flight_max,
         };
         match self.phase {
-            Phase::Draining => Err((ErrorKind::Draining, Some(group))),
+            Phase::Draining | Phase::Leaving => Err((ErrorKind::Draining, Some(group))),
             Phase::Serving if is_over || self.takes_too_much(caller, bytes) => {
                 Err((ErrorKind::TooManyCalls, Some(group)))
             }
@@ -145,7 +145,10 @@ impl Engine {
         let members = &self.members;
         let has_place = |id: MemberId| {
             group_has_place
-                && (unbounded || members.get(&id).is_some_and(|state| state.busy < bounds.member_in_flight))
+                && (unbounded
+                    || members
+                        .get(&id)
+                        .is_some_and(|state| state.busy < bounds.member_in_flight && !state.rest.is_on()))
         };
         let linked = member.filter(|id| members.get(id).is_some_and(|state| state.finishes_calls()));
         Some(match (linked, call.pages.and_then(|pages| pages.member)) {

@@ -272,6 +272,9 @@ impl Engine {
             }
         }
         if let Some(state) = self.members.get_mut(&route.member) {
+            if state.rest.is_on() {
+                self.timers.set(Moment::START, Timer::Quiet(route.member));
+            }
             state.in_flight = state.in_flight.saturating_sub(1);
             state.busy = state.busy.saturating_sub(usize::from(takes_place));
             if state.leaving && state.in_flight == 0 {

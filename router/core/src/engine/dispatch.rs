@@ -138,7 +138,10 @@ impl Engine {
         let error = kind.to_error(&Circumstances { operation, group: name, member: None });
         let frame = frames::error(id, error.class, &format!("{} (call {call})", error.message));
         let last = Last { frame: Some(frame.clone()), ..end };
-        self.deliver_last(caller, frame, last, Some(socket), since, io);
+        match (self.phase, self.downstreams.get_mut(caller)) {
+            (super::Phase::Leaving, Some(caller)) => caller.keep(last),
+            _ => self.deliver_last(caller, frame, last, Some(socket), since, io),
+        }
         if kind.is_refusal() {
             io.note(super::Note::CallRefused { call, group, operation, reason: kind });
         }

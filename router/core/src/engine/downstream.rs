@@ -351,7 +351,7 @@ impl Engine {
 
 impl Downstream {
     /// Keeps the end of an answer; without its frame if that is too much, so that the caller hears of it at least.
-    fn keep(&mut self, mut last: Last) {
+    pub(super) fn keep(&mut self, mut last: Last) {
         let bytes: usize = self.kept.iter().filter_map(|last| last.frame.as_ref()).map(Bytes::len).sum();
         last.frame = last.frame.filter(|frame| bytes + frame.len() <= limits::KEPT_ANSWER_BYTES_MAX);
         if self.kept.len() < limits::KEPT_ANSWERS_MAX {

@@ -17,6 +17,7 @@ mod downstream;
 mod drain;
 mod explain;
 mod failure;
+mod farewell;
 mod identity;
 mod infos;
 mod io;
@@ -134,8 +135,13 @@ pub enum Event {
     View(Arc<View>),
     /// The process is asked to end: no new calls, and subscriptions end.
     Drain,
-    /// The time for that is over: every call that is left gets its answer now.
+    /// The time for that is over: every call that is left gets its answer now, and new ones are kept.
     DrainOver,
+    /// Let so many callers go. Repeated until [`Engine::has_callers`] says no, with pauses in which peers can close.
+    LetGo {
+        /// How many, beyond those that were begun with the last time.
+        callers: usize,
+    },
 }
 
 /// Which side of a call an over-long frame belongs to.
@@ -163,6 +169,8 @@ pub enum Phase {
     Serving,
     /// They are refused; those in flight go on.
     Draining,
+    /// They are kept until their caller is let go, and refused then.
+    Leaving,
 }
 
 /// The router's live state.
@@ -192,6 +200,8 @@ pub struct Engine {
     /// Dials under way, with the endpoint that they lead to: one for each slot.
     dials: HashMap<(MemberId, Slot), Endpoint>,
     timers: Timers,
+    /// Callers that have one socket left, which is closed next.
+    going: Vec<DownstreamKey>,
     /// Why calls were refused or repeated.
     explained: Explained,
     /// Calls that a dying socket gave back unsent; empty between two events.
@@ -223,6 +233,7 @@ impl Engine {
             dials: HashMap::new(),
             timers,
             unsent: Vec::new(),
+            going: Vec::new(),
             explained: Explained::default(),
             waiting_groups: Vec::new(),
             places_freed: false,
@@ -267,7 +278,11 @@ impl Engine {
                 self.phase = Phase::Draining;
                 self.end_subscriptions_at(None, now, io);
             }
-            Event::DrainOver => self.on_drain_over(now, io),
+            Event::DrainOver => {
+                self.on_drain_over(now, io);
+                self.begin_farewell();
+            }
+            Event::LetGo { callers } => self.let_callers_go(callers, now, io),
         }
         self.give_places(now, io);
     }
@@ -302,6 +317,8 @@ impl Engine {
                 Timer::LetGo(member) => self.let_go(member, now, io),
                 Timer::Orphan { call, id, items } => self.on_orphan_overdue(call, id, items, now, io),
                 Timer::Linger(session) => self.on_linger_over(session, now, io),
+                Timer::Quiet(member) => self.on_quiet(member, now, io),
+                Timer::RestOver(member) => self.on_rest_over(member, now),
                 Timer::Tick => self.on_tick(now, io),
             }
         }

@@ -1,9 +1,9 @@
 //! Old sockets are replaced by fresh ones without a failed call (M07, P11): firewalls and balancers forget connections, and a
 //! member that was moved behind its name is found again.
 //!
-//! Towards a member the new socket is opened first. Once it is ready the old one gets no new calls, waits for those that it
-//! carried, and is closed. Frames that the member still sends on it are read until it has closed its end as well, because a
-//! member sends the answers of all its calls on any of its sockets (WIRE 4.2).
+//! Towards a member the new socket is opened first. Once it is ready the old one gets no new calls, and is closed in a moment
+//! in which the member holds none: it sends the answers of all its calls on any of its sockets (WIRE 4.2). Frames that it still
+//! sends are read until it has closed its end as well, and until then it gets no call.
 //!
 //! A caller's socket cannot be opened by us, and a 1.8.0 dialler never dials again (WIRE 7.5): only callers that were seen to
 //! come back with a new socket lose an old one, one at a time, and never the last.
@@ -15,10 +15,13 @@ use rcs_proto::limits::HOLD_OFF;
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
+use super::dispatch::is_subscription;
 use super::sockets::{Place, Socket};
-use super::{DownstreamKey, Engine, Io, Note, Slot, UpstreamKey, Work};
+use super::timers::Timer;
+use super::{Call, CallKey, DownstreamKey, Engine, Io, Note, Slot, UpstreamKey, Work};
 use crate::ids::MemberId;
 use crate::limits;
+use crate::slots::Slots;
 use crate::view::Mark;
 
 /// How far the replacement of a socket is.
@@ -55,6 +58,21 @@ impl Redials {
             Self::No => "no",
             Self::Unknown => "unknown",
         }
+    }
+}
+
+/// Whether the calls for a member wait for a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rest {
+    /// Until when at most, if they do.
+    until: Option<Moment>,
+    /// Not again before.
+    next_at: Moment,
+}
+
+impl Rest {
+    pub(super) fn is_on(&self) -> bool {
+        self.until.is_some()
     }
 }
 
@@ -216,6 +234,9 @@ impl Engine {
         }
     }
 
+    /// A member sends the answers of all its calls on any of its sockets, also on one that is just being closed, and such an
+    /// answer is lost (seen with 1.8.0: one of 25,000). So the old socket is closed in a moment in which the member holds no
+    /// call. If there is none by itself, its calls wait a little: as if it were full.
     fn close_old_of_member(
         &mut self,
         id: SocketId,
@@ -226,36 +247,74 @@ impl Engine {
         io: &mut impl Io,
     ) {
         let Some(upstream) = self.upstreams.get_mut(session) else { return };
-        let open = upstream.session.open_keys();
-        let others = upstream.session.sockets().any(|socket| socket != id);
-        let carried: Vec<_> = open
-            .iter()
-            .filter_map(|work| match work {
-                Work::Call(call) => Some(*call),
-                Work::Probe => None,
-            })
-            .filter(|call| {
-                self.calls.get(*call).and_then(|call| call.route).is_some_and(|route| route.socket == id)
-            })
-            .collect();
-        let is_over = match (open.is_empty(), carried.is_empty()) {
-            (true, _) => true,
-            // Answers to all open calls may come on this socket; with no other one they must.
-            (false, true) => others && waited >= limits::ROTATION_QUIET,
-            // The member has these calls, and answers them on the others.
-            (false, false) => others && waited >= limits::ROTATION_MAX && io.backlog_bytes(id) == 0,
-        };
-        if !is_over {
+        let calls = &self.calls;
+        let subscriptions: Vec<CallKey> =
+            upstream.session.open_keys().into_iter().filter_map(subscription(calls)).collect();
+        let has_calls = upstream.session.open_count() > subscriptions.len();
+        let is_alone = !upstream.session.sockets().any(|socket| socket != id);
+        if has_calls || is_alone && !subscriptions.is_empty() {
+            if waited >= limits::ROTATION_QUIET {
+                self.begin_rest(member, now);
+            }
             return;
         }
-        for call in carried {
-            let Some(socket) = upstream.session.socket_for(None, now) else { continue };
+        // They never end; their events come on the other sockets, and a cancel must as well.
+        for call in subscriptions {
+            let Some(socket) = upstream.session.socket_for(None, now).filter(|socket| *socket != id) else {
+                continue;
+            };
             if let Some(route) = self.calls.get_mut(call).and_then(|call| call.route.as_mut()) {
                 route.socket = socket;
             }
         }
         upstream.session.leave(id);
+        self.rest_until(member, now + limits::ROTATION_CLOSE);
         self.close_gently(id, Some(member), io);
+    }
+
+    /// Lets the calls for a member wait, so that those that it has can end.
+    fn begin_rest(&mut self, member: MemberId, now: Moment) {
+        let can_wait = self.view.groups_of(member).all(|group| group.settings.queue_max > 0);
+        let is_due = |rest: &Rest| !rest.is_on() && rest.next_at <= now;
+        if can_wait && self.members.get(&member).is_some_and(|state| is_due(&state.rest)) {
+            self.rest_until(member, now + limits::ROTATION_REST);
+        }
+    }
+
+    fn rest_until(&mut self, member: MemberId, until: Moment) {
+        if let Some(state) = self.members.get_mut(&member) {
+            state.rest.until = Some(until);
+            self.timers.set(until, Timer::RestOver(member));
+        }
+    }
+
+    pub(super) fn on_rest_over(&mut self, member: MemberId, now: Moment) {
+        let rest = self.members.get(&member).and_then(|state| state.rest.until);
+        if rest.is_some_and(|until| until <= now) {
+            self.end_rest(member, now);
+        }
+    }
+
+    /// Gives a member calls again.
+    pub(super) fn end_rest(&mut self, member: MemberId, now: Moment) {
+        if let Some(state) = self.members.get_mut(&member)
+            && state.rest.until.take().is_some()
+        {
+            state.rest.next_at = now + limits::ROTATION_AGAIN;
+            self.places_freed = true;
+        }
+    }
+
+    /// A call of a member that rests has ended: the moment may have come.
+    pub(super) fn on_quiet(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        let is_retired = |socket: &Socket| {
+            matches!(socket.turn, Turn::Retired(_))
+                && matches!(&socket.place, Place::Member { member: of, .. } if *of == member)
+        };
+        let retired = self.sockets.iter().find(|(_, socket)| is_retired(socket)).map(|(id, _)| *id);
+        if let Some(socket) = retired {
+            self.go_on_rotating(socket, now, io);
+        }
     }
 
     fn close_old_of_caller(
@@ -294,6 +353,14 @@ impl Engine {
         }
         io.close(id);
         io.note(Note::SocketRotated { member });
+    }
+}
+
+/// The call behind an open id, if it is a subscription.
+fn subscription(calls: &Slots<Call>) -> impl Fn(Work) -> Option<CallKey> + '_ {
+    move |work| match work {
+        Work::Call(key) => calls.get(key).filter(|call| is_subscription(call.operation)).map(|_| key),
+        Work::Probe => None,
     }
 }
 

@@ -264,7 +264,9 @@ impl Engine {
             Some(Place::Caller(session)) => self.on_caller_socket_closed(session, socket, owed, now, io),
             Some(Place::Member { session, member, slot }) => {
                 self.on_member_socket_closed(session, socket, now, io);
-                if !is_replaced {
+                if is_replaced {
+                    self.end_rest(member, now);
+                } else {
                     self.redial_later(member, slot, now, io);
                 }
             }

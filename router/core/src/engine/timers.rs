@@ -26,6 +26,10 @@ pub(super) enum Timer {
     Linger(DownstreamKey),
     /// Close what a member still has that left the document, or changed in it.
     LetGo(MemberId),
+    /// A member that rests may have no call left.
+    Quiet(MemberId),
+    /// Give a member calls again that rests.
+    RestOver(MemberId),
     /// Look after sockets, members and deadlines.
     Tick,
 }

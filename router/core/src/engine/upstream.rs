@@ -13,6 +13,7 @@ use rcs_proto::time::Moment;
 use super::drain::Drain;
 use super::infos;
 use super::probes::{ProbePlan, Standing};
+use super::rotation::Rest;
 use super::sockets::{Peer, Place, Socket};
 use super::timers::Timer;
 use super::{Engine, Io, Note, Slot, Work};
@@ -67,6 +68,8 @@ pub(super) struct MemberState {
     pub(super) leaving: bool,
     /// How far an operator's drain of it is.
     pub(super) drain: Drain,
+    /// Whether its calls wait for a moment.
+    pub(super) rest: Rest,
     /// When it gave a page cookie last.
     pub(super) paged_at: Option<Moment>,
     /// Its connectors as it told them last, kept over its absence.
@@ -94,6 +97,7 @@ impl MemberState {
         let slots = vec![SlotState::default(); usize::from(member.spec.sockets)];
         Self {
             drain: Self::drain_at_start(member.mark),
+            rest: Rest::default(),
             paged_at: None,
             member,
             slots,

@@ -207,3 +207,29 @@ fn a_dial_under_way_when_a_member_is_drained_does_not_become_its_socket() {
     assert!(world.io.closed.contains(&late));
     assert_eq!(world.report_of(0).admin, Administration::Drained);
 }
+
+/// A call that is sent into a closing socket hangs for 13 minutes at a Java caller (WIRE section 9).
+#[test]
+fn callers_are_let_go_while_their_threads_wait_for_us() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.apply(Event::Drain);
+    world.call(caller[0], 1, get());
+    assert_eq!(world.at_caller(&caller).len(), 1, "others still have calls: it is refused at once");
+    world.apply(Event::DrainOver);
+    world.call(caller[0], 2, get());
+    world.call(caller[1], 3, get());
+    assert!(world.at_caller(&caller).is_empty(), "kept");
+    world.apply(Event::LetGo { callers: 1 });
+    assert!(world.io.closed.len() == 1 && world.at_caller(&caller).is_empty() && world.engine.has_callers());
+    let closing = world.io.closed[0];
+    // It came on the socket that is closing.
+    world.call(closing, 4, get());
+    world.apply(Event::LetGo { callers: 1 });
+    let last = *caller.iter().find(|socket| **socket != closing).unwrap();
+    let mut refused: Vec<i64> = world.taken(last).iter().map(|envelope| envelope.message_id).collect();
+    refused.sort_unstable();
+    assert_eq!((refused, world.taken(closing).len()), (vec![2, 3, 4], 0));
+    assert_eq!(world.io.closed, [closing, last]);
+    assert!(!world.engine.has_callers());
+}

@@ -63,62 +63,68 @@ fn a_members_sockets_turn_one_after_the_other_and_the_new_one_is_opened_first() 
     assert!(world.report_of(0).up && world.report_of(0).sockets == 2);
 }
 
-/// Its calls' answers come on any socket of the session, the old one included until its peer has closed it (WIRE 4.2).
+/// A member answers on any of its sockets (WIRE 4.2): none is closed while it holds a call, and none is sent meanwhile.
 #[test]
-fn an_old_socket_waits_for_the_calls_that_it_carried_and_is_read_to_its_end() {
+fn an_old_socket_is_closed_in_a_moment_without_calls() {
     let mut world = with_ttl(1);
     let caller = world.caller("idm", 1);
     world.pass(TTL / 2);
     world.call(caller[0], 1, create());
-    world.call(caller[0], 2, create());
-    let calls = world.at_member(0);
+    let (_, socket, id) = world.only_request();
     world.pass(TTL / 2);
     world.connect(0);
-    let rotating = |world: &World| world.io.closed.clone();
-    world.pass(limits::ROTATION_QUIET * 5);
-    assert!(rotating(&world).is_empty(), "it carries a call");
-    for call in 3..=6 {
-        world.call(caller[0], call, get());
-    }
-    let fresh = *world.members[0].last().unwrap();
-    let other: Vec<SocketId> = world.at_member(0).into_iter().map(|(socket, _)| socket).collect();
-    assert!(other.contains(&fresh), "new calls go out on it");
-    // One of the two old sockets turns; the call that it carried is answered on another one.
-    let retired = *world.members[0][..2].iter().find(|socket| !other.contains(socket)).unwrap();
-    let (_, carried) = calls.iter().find(|(socket, _)| *socket == retired).unwrap();
-    world.feed(fresh, answer(carried.message_id));
-    world.pass(limits::ROTATION_QUIET * 2);
-    assert_eq!(world.io.closed, [retired]);
-    // The answer of the other call was on its way on the closing socket.
-    let (_, late) = calls.iter().find(|(socket, _)| *socket != retired).unwrap();
-    world.feed(retired, answer(late.message_id));
+    world.pass(limits::HOLD_OFF + limits::ROTATION_QUIET + limits::TICK);
+    // Its calls wait for a moment, and not for longer.
+    world.call(caller[0], 2, create());
+    assert!(world.at_member(0).is_empty());
+    world.pass(limits::ROTATION_REST + limits::TICK);
+    let (_, other, later) = world.only_request();
+    assert!(world.io.closed.is_empty(), "it holds a call");
+    world.pass(limits::ROTATION_AGAIN);
+    world.feed(other, answer(later));
+    world.feed(socket, answer(id));
+    world.pass(limits::TICK);
+    let retired = world.io.closed.clone();
+    assert_eq!(retired.len(), 1);
+    world.call(caller[0], 3, create());
+    assert!(world.at_member(0).is_empty(), "the answer could come on the closing socket");
     peers_close(&mut world);
-    let mut answered: Vec<i64> =
-        world.at_caller(&caller).iter().map(|envelope| envelope.message_id).collect();
-    answered.sort_unstable();
-    assert_eq!(answered, [1, 2]);
+    let (_, socket, id) = world.only_request();
+    assert!(!retired.contains(&socket));
+    world.feed(socket, answer(id));
+    assert_eq!(world.at_caller(&caller).len(), 3);
+    assert!(world.engine.is_idle());
 }
 
 #[test]
-fn a_call_that_outlasts_the_wait_is_answered_on_another_socket() {
+fn a_member_that_always_holds_a_call_keeps_its_old_socket_and_gets_calls() {
     let mut world = with_ttl(1);
     let caller = world.caller("idm", 1);
     world.pass(TTL / 2);
     world.call(caller[0], 1, create());
-    world.call(caller[0], 2, create());
-    let calls = world.at_member(0);
+    world.only_request();
     world.pass(TTL / 2);
     world.connect(0);
-    world.pass(limits::ROTATION_MAX + Duration::from_secs(1));
-    let closed = peers_close(&mut world);
-    assert_eq!(closed.len(), 1);
-    world.pass(limits::ORPHAN_WAIT * 2);
-    assert!(world.at_caller(&caller).is_empty(), "nothing was lost");
-    let live = world.members[0][0];
-    for (_, call) in calls {
-        world.feed(live, answer(call.message_id));
+    for call in 2..=30 {
+        world.pass(Duration::from_secs(1));
+        world.call(caller[0], call, create());
     }
-    assert_eq!(world.at_caller(&caller).len(), 2);
+    world.pass(limits::ROTATION_REST + limits::TICK);
+    assert_eq!(world.at_member(0).len(), 29);
+    assert!(world.io.closed.is_empty() && world.at_caller(&caller).is_empty());
+}
+
+#[test]
+fn a_member_that_closes_late_gets_calls_all_the_same() {
+    let mut world = with_ttl(1);
+    let caller = world.caller("idm", 1);
+    world.pass(TTL);
+    world.connect(0);
+    world.pass(limits::HOLD_OFF + limits::TICK * 2);
+    assert_eq!(world.io.closed.len(), 1);
+    world.call(caller[0], 1, get());
+    world.pass(limits::ROTATION_CLOSE);
+    world.only_request();
 }
 
 #[test]
