@@ -289,18 +289,18 @@ impl Engine {
     }
 
     pub(super) fn on_rest_over(&mut self, member: MemberId, now: Moment) {
-        let rest = self.members.get(&member).and_then(|state| state.rest.until);
-        if rest.is_some_and(|until| until <= now) {
-            self.end_rest(member, now);
+        let Some(state) = self.members.get_mut(&member) else { return };
+        if state.rest.until.is_some_and(|until| until <= now) {
+            state.rest.next_at = now + limits::ROTATION_AGAIN;
+            self.end_rest(member);
         }
     }
 
     /// Gives a member calls again.
-    pub(super) fn end_rest(&mut self, member: MemberId, now: Moment) {
+    pub(super) fn end_rest(&mut self, member: MemberId) {
         if let Some(state) = self.members.get_mut(&member)
             && state.rest.until.take().is_some()
         {
-            state.rest.next_at = now + limits::ROTATION_AGAIN;
             self.places_freed = true;
         }
     }

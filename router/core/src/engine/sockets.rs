@@ -265,7 +265,7 @@ impl Engine {
             Some(Place::Member { session, member, slot }) => {
                 self.on_member_socket_closed(session, socket, now, io);
                 if is_replaced {
-                    self.end_rest(member, now);
+                    self.end_rest(member);
                 } else {
                     self.redial_later(member, slot, now, io);
                 }
