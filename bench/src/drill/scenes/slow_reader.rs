@@ -17,8 +17,8 @@ use super::super::tally::{Ask, Told};
 use super::Scope;
 use crate::exit::{Exit, Failure};
 
-/// What the router may hold for slow callers, and what else it needs (limits.rs: `PROCESS_BACKLOG_BYTES_MAX`).
-const MEMORY_MAX: u64 = (512 + 128) << 20;
+/// What the router may hold in memory for slow callers, and what else it needs (limits.rs: `PROCESS_BACKLOG_MAX`).
+const MEMORY_MAX: u64 = (256 + 128) << 20;
 /// How much the 99th percentile of the others may grow, and below which growth there is nothing to see (issue 4, e).
 const GROWTH: (f64, f64) = (1.1, 1.0);
 /// Bytes of an object on the wire.
