@@ -123,6 +123,8 @@ pub struct Load {
     pub hung_threads: u64,
     /// Slowest call, ms.
     pub worst_ms: f64,
+    /// Calls that succeeded, by operation.
+    pub done: BTreeMap<String, u64>,
     /// Successful gets by the member that served them.
     pub served: BTreeMap<String, u64>,
     /// Failures by `CLASS: MESSAGE`.
@@ -143,6 +145,7 @@ impl Load {
             err: number("err"),
             hung_threads: number("hung_threads"),
             worst_ms: v["worst_ms"].as_f64().unwrap_or(f64::NAN),
+            done: counts("done"),
             served: counts("served"),
             errors: counts("errors"),
         }

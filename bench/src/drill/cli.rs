@@ -19,7 +19,7 @@ pub(crate) struct DrillArgs {
     /// Which one, or `all`.
     #[arg(value_parser = scenes)]
     name: Scenes,
-    /// Real Java connector servers as members, and the Java IDM as caller where the drill has one.
+    /// Real Java connector servers as members, and a Java IDM as caller beside those of the drill.
     #[arg(long)]
     java: bool,
     /// How long each is to take.
@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("seed {seed}");
     let mut all = Vec::new();
-    for scene in arguments.name.0.into_iter().filter(|scene| !arguments.java || scene.has_java()) {
+    for scene in arguments.name.0 {
         let done = perform(scene, &members, scope, seed).await?;
         println!("{}", done.json());
         eprintln!("{}", done.row());

@@ -1,71 +1,246 @@
-//! Real Java IDMs as further callers of a drill with Java members: what they report is held against the journal too.
+//! A real Java IDM as a further caller of a drill with Java members: what it counted is held against the journal too.
+//!
+//! It cannot be told to stop, so it calls for a moment, again and again, for as long as the load beside it goes on.
 
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use rcs_tests::idm::{Idm, Load};
 use rcs_tests::java::Java;
-use rcs_tests::journal::Journal;
-use serde_json::{Value, json};
+use serde::Serialize;
+use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
-use super::report::Findings;
-use super::site::{GROUP, Site};
+use super::report::Promise;
+use super::site::GROUP;
 
-/// Calls at a time of each.
+/// Calls at a time: half of them read, half create.
 const CALLS: usize = 4;
-/// An IDM's report is waited for two minutes from when it is asked for (rcs-tests); so long may it be at work before.
-const LOAD_MAX: Duration = Duration::from_secs(100);
+/// How long it calls at a stretch, seconds, behind its own second of warm-up.
+const STRETCH: &str = "0.5";
+/// How the router's errors begin that say that nobody knows what happened (router/core/src/verdict/error.rs).
+const UNKNOWN: &str = "Outcome unknown";
+/// How errors from the far side begin; others are the IDM's own, which lost its connection.
+const REMOTE: &str = "RemoteWrappedException";
+/// What the IDM creates is called this, the load's number, the stretch's number, and its own number behind a dash.
+const PREFIX: &str = "idm";
 
-/// An IDM that reads and one that creates.
-pub(crate) struct Idms {
-    reader: Idm,
-    creator: Idm,
-    journal: Journal,
+/// The IDM of a site.
+pub(crate) type SharedIdm = Arc<Mutex<Idm>>;
+
+/// Starts an IDM that calls the drill's group with these properties of the rig connector.
+pub(crate) fn start(java: &Java, router: SocketAddr, properties: &[(String, String)]) -> SharedIdm {
+    let url = format!("ws://{router}/openicf/{GROUP}");
+    let words: Vec<String> = properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    block_in_place(|| {
+        let mut idm = Idm::start(java, &url);
+        idm.ok(&format!("use RigConnector {}", words.join(" ")));
+        Arc::new(Mutex::new(idm))
+    })
 }
 
-impl Idms {
-    /// Starts both, and lets them call for about so long.
-    pub(crate) fn start(java: &Java, site: &Site, time: Duration) -> Self {
-        let url = format!("ws://{}/openicf/{GROUP}", site.router().listen());
-        let seconds = time.min(LOAD_MAX).as_secs().max(1);
-        let journal = Journal::new(site.folder(), "idm");
-        block_in_place(|| {
-            let (mut reader, mut creator) = (Idm::start(java, &url), Idm::start(java, &url));
-            reader.ok(&journal.use_command());
-            creator.ok(&journal.use_command());
-            reader.ok("create name=u0");
-            reader.begin(&format!("load get {CALLS} {seconds} u0"));
-            creator.begin(&format!("load create {CALLS} {seconds} w"));
-            Self { reader, creator, journal }
-        })
+/// An IDM at work. It ends soon after this value.
+pub(crate) struct Calling {
+    stop: Arc<AtomicBool>,
+    end: oneshot::Receiver<Sums>,
+}
+
+impl Calling {
+    /// Lets it call. `run` tells its creates from those of other loads.
+    pub(crate) fn start(idm: SharedIdm, run: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (told, end) = oneshot::channel();
+        let stopped = stop.clone();
+        thread::spawn(move || {
+            let mut idm = idm.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sums = Sums::default();
+            for stretch in 0u32.. {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let prefix = format!("{PREFIX}{run}.{stretch}");
+                let load = idm.load(&format!("get+create {CALLS} {STRETCH} u0 {prefix}"));
+                sums.add(prefix, &load);
+            }
+            // Nobody asks where the drill was broken off.
+            let _ = told.send(sums);
+        });
+        Self { stop, end }
     }
 
-    /// Waits for their reports, and judges them: no read fails, no call hangs, no create runs twice or is lost in silence, and the
-    /// only error of a create is "outcome unknown".
-    pub(crate) fn finish(mut self, findings: &mut Findings) {
-        let (reads, creates) = block_in_place(|| (self.reader.load_answer(), self.creator.load_answer()));
-        let mut written = self.journal.writes("CREATE");
-        written.remove("u0");
-        let happened = written.len() as u64;
-        let twice = written.values().filter(|times| **times > 1).count();
-        let other = creates.errors.keys().filter(|error| !error.contains("Outcome unknown")).count();
-        for (so, reason) in [
-            (reads.ok > 0 && creates.ok > 0, "the IDMs were not served".to_owned()),
-            (reads.err == 0, format!("{} reads of a Java IDM failed: {:?}", reads.err, reads.errors)),
-            (reads.hung_threads + creates.hung_threads == 0, "calls of a Java IDM hung".to_owned()),
-            (twice == 0, format!("{twice} creates of a Java IDM ran twice")),
-            (creates.ok <= happened, format!("{} creates answered well, {happened} ran", creates.ok)),
-            (happened <= creates.ok + creates.err, "more creates ran than were asked for".to_owned()),
-            (other == 0, format!("creates of a Java IDM failed: {:?}", creates.errors)),
-        ] {
-            findings.require(so, reason);
+    /// Ends it; `None` if it ended by itself, which its output on standard error explains.
+    pub(crate) async fn finish(mut self) -> Option<Sums> {
+        self.stop.store(true, Ordering::Relaxed);
+        (&mut self.end).await.ok()
+    }
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What an IDM counted, and what the journal says of it.
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+pub(crate) struct Sums {
+    /// Gets that were answered well.
+    pub(crate) gets: u64,
+    /// Creates that were answered well.
+    pub(crate) creates: u64,
+    /// Gets that failed.
+    pub(crate) reads_failed: u64,
+    /// Creates whose outcome nobody knows.
+    pub(crate) unknown: u64,
+    /// Calls that ended with the loss of the IDM's own connection.
+    pub(crate) disconnected: u64,
+    /// Creates that failed with another error.
+    pub(crate) changes_failed: u64,
+    pub(crate) hung: u64,
+    /// Longest call, ms.
+    pub(crate) worst_ms: f64,
+    /// Creates that ran more than once.
+    pub(crate) doubled: u64,
+    /// Creates that were answered well and did not run.
+    pub(crate) lost: u64,
+    /// Creates that ran though their caller was told that they did not.
+    pub(crate) denied: u64,
+    /// Creates in the journal.
+    pub(crate) executed: u64,
+    pub(crate) errors: BTreeMap<String, u64>,
+    #[serde(skip)]
+    stretches: Vec<Stretch>,
+    /// IDMs whose end came before that of their load.
+    pub(crate) broken: u64,
+}
+
+/// The creates of one `load` command.
+#[derive(Debug, Clone, PartialEq)]
+struct Stretch {
+    prefix: String,
+    ok: u64,
+    /// Those that may have run.
+    open: u64,
+}
+
+impl Sums {
+    /// Of an IDM that is gone.
+    pub(crate) fn broken() -> Self {
+        Self { broken: 1, ..Self::default() }
+    }
+
+    fn add(&mut self, prefix: String, load: &Load) {
+        let done = |operation: &str| load.done.get(operation).copied().unwrap_or(0);
+        self.gets += done("get");
+        self.creates += done("create");
+        self.hung += load.hung_threads;
+        self.worst_ms = self.worst_ms.max(load.worst_ms);
+        let mut open = load.hung_threads;
+        for (error, count) in &load.errors {
+            *self.errors.entry(error.clone()).or_default() += count;
+            let (operation, text) = error.split_once(' ').unwrap_or(("", error));
+            let sort = match (operation, text) {
+                ("create", text) if text.contains(UNKNOWN) => &mut self.unknown,
+                (_, text) if !text.starts_with(REMOTE) => &mut self.disconnected,
+                ("create", _) => &mut self.changes_failed,
+                _ => &mut self.reads_failed,
+            };
+            *sort += count;
+            if operation == "create" && (text.contains(UNKNOWN) || !text.starts_with(REMOTE)) {
+                open += count;
+            }
         }
-        findings.figure("idm_reads", shown(&reads));
-        findings.figure("idm_creates", shown(&creates));
-        findings.figure("idm_creates_executed", happened);
+        self.stretches.push(Stretch { prefix, ok: done("create"), open });
+    }
+
+    /// Adds those of another load, before either is compared with the journal.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.gets += other.gets;
+        self.creates += other.creates;
+        self.reads_failed += other.reads_failed;
+        self.unknown += other.unknown;
+        self.disconnected += other.disconnected;
+        self.changes_failed += other.changes_failed;
+        self.hung += other.hung;
+        self.worst_ms = self.worst_ms.max(other.worst_ms);
+        self.broken += other.broken;
+        for (error, count) in other.errors {
+            *self.errors.entry(error).or_default() += count;
+        }
+        self.stretches.extend(other.stretches);
+    }
+
+    /// Holds the counts against how often each name is in the journals.
+    pub(crate) fn compare(&mut self, ran: &HashMap<String, u64>) {
+        let mut by_prefix: HashMap<&str, u64> = HashMap::new();
+        for (token, times) in ran.iter().filter(|(token, _)| token.starts_with(PREFIX)) {
+            let Some((prefix, _)) = token.rsplit_once('-') else { continue };
+            *by_prefix.entry(prefix).or_default() += 1;
+            self.doubled += times.saturating_sub(1);
+        }
+        for stretch in &self.stretches {
+            let happened = by_prefix.get(stretch.prefix.as_str()).copied().unwrap_or(0);
+            self.executed += happened;
+            self.lost += stretch.ok.saturating_sub(happened);
+            self.denied += happened.saturating_sub(stretch.ok + stretch.open);
+        }
+    }
+
+    /// What is not as a drill promises it.
+    pub(crate) fn complaints(&self, promise: Promise) -> Vec<String> {
+        let served = promise != Promise::ClearErrors;
+        let all = promise == Promise::EveryCallServed;
+        let counts = [
+            (true, self.broken, "ended before its time"),
+            (true, self.hung, "had calls without an end"),
+            (true, self.doubled, "had creates that ran twice"),
+            (true, self.lost, "had creates answered well that did not run"),
+            (true, self.denied, "had creates that ran though it was told otherwise"),
+            (served, self.disconnected, "had calls that lost their connection to the router"),
+            (served, self.reads_failed, "had reads that failed"),
+            (all, self.changes_failed, "had creates that were refused"),
+            (served, u64::from(self.gets == 0 || self.creates == 0), "was not served"),
+        ];
+        let broken = counts.into_iter().filter(|(promised, count, _)| *promised && *count > 0);
+        broken.map(|(_, count, what)| format!("the Java IDM {what}: {count}; {:?}", self.errors)).collect()
     }
 }
 
-fn shown(load: &Load) -> Value {
-    json!({ "ok": load.ok, "errors": load.errors, "hung": load.hung_threads, "worst_ms": load.worst_ms })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(errors: &[(&str, u64)]) -> Load {
+        let done = [("get", 5), ("create", 3)].map(|(name, count)| (name.to_owned(), count)).into();
+        let errors = errors.iter().map(|(text, count)| ((*text).to_owned(), *count)).collect();
+        Load { ok: 8, err: 0, hung_threads: 0, worst_ms: 1.0, done, served: BTreeMap::new(), errors }
+    }
+
+    #[test]
+    fn an_idms_creates_are_held_against_the_journal() {
+        let ran =
+            |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<HashMap<_, _>>();
+        for (errors, journal, complaints) in [
+            (&[][..], &["idm1.0-1", "idm1.0-2", "idm1.0-3", "1.0.0.9"][..], 0),
+            (&[], &["idm1.0-1", "idm1.0-2"], 1),
+            (&[], &["idm1.0-1", "idm1.0-2", "idm1.0-3", "idm1.0-4"], 1),
+            (
+                &[("create RemoteWrappedException(X): Outcome unknown: n1 was lost", 1)],
+                &["idm1.0-1", "idm1.0-2", "idm1.0-3", "idm1.0-4"],
+                0,
+            ),
+            (&[("get RemoteWrappedException(X): no", 1)], &["idm1.0-1", "idm1.0-2", "idm1.0-3"], 1),
+            (&[("create RemoteWrappedException(X): no", 1)], &["idm1.0-1", "idm1.0-2", "idm1.0-3"], 1),
+            (&[("get ConnectorIOException: gone", 1)], &["idm1.0-1", "idm1.0-2", "idm1.0-3"], 1),
+        ] {
+            let mut sums = Sums::default();
+            sums.add("idm1.0".to_owned(), &load(errors));
+            sums.compare(&ran(journal));
+            let found = sums.complaints(Promise::EveryCallServed);
+            assert_eq!(found.len(), complaints, "{errors:?} {journal:?}: {found:?}");
+        }
+    }
 }

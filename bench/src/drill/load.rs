@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::calls::Calls;
+use super::idm::{Calling, Sums};
 use super::members::KEY;
 use super::site::{GROUP, Site};
 use super::tally::{Ask, Tally, Told};
@@ -47,6 +48,7 @@ pub(crate) struct Load {
     callers: Vec<Arc<Caller>>,
     shared: Arc<Shared>,
     workers: JoinSet<()>,
+    idm: Option<Calling>,
 }
 
 struct Shared {
@@ -59,7 +61,7 @@ impl Load {
     pub(crate) async fn start(site: &mut Site, plan: &Plan) -> Result<Self, Failure> {
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), tally: Mutex::default() });
         let run = site.next_load();
-        let mut load = Self { callers: Vec::new(), shared, workers: JoinSet::new() };
+        let mut load = Self { callers: Vec::new(), shared, workers: JoinSet::new(), idm: None };
         for session in 0..plan.sessions {
             let caller = Arc::new(connect(site).await?);
             let calls = Arc::new(Calls::prepare(&caller, site).await?);
@@ -76,6 +78,7 @@ impl Load {
             }
             load.callers.push(caller);
         }
+        load.idm = site.idm().map(|idm| Calling::start(idm, run));
         Ok(load)
     }
 
@@ -100,6 +103,10 @@ impl Load {
     pub(crate) async fn finish(mut self) -> Tally {
         self.shared.stop.store(true, Ordering::Relaxed);
         while self.workers.join_next().await.is_some() {}
+        if let Some(idm) = self.idm.take() {
+            let sums = idm.finish().await.unwrap_or_else(Sums::broken);
+            lock(&self.shared.tally).idm = Some(sums);
+        }
         for caller in self.callers.drain(..) {
             if let Some(caller) = Arc::into_inner(caller) {
                 caller.close().await;

@@ -60,7 +60,7 @@ pub(crate) enum Promise {
 impl Findings {
     /// The findings of a drill whose calls were compared with the journals, judged by what all drills promise.
     pub(crate) fn of(tally: Tally, promise: Promise) -> Self {
-        let calls = tally.figures;
+        let (calls, idm) = (tally.figures, tally.idm);
         let mut findings =
             Self { faults: BTreeMap::new(), calls: calls.clone(), figures: Map::new(), reasons: Vec::new() };
         for (what, count) in [
@@ -82,6 +82,10 @@ impl Findings {
             findings.require(failed == 0, format!("{failed} changes or logins were refused"));
         }
         findings.require(calls.ok > 0, "no call was answered well".to_owned());
+        if let Some(idm) = idm {
+            idm.complaints(promise).into_iter().for_each(|complaint| findings.require(false, complaint));
+            findings.figure("java_idm", idm);
+        }
         findings
     }
 

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rcs_tests::provider::Provider;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use super::idm::{self, SharedIdm};
 use super::members::{Member, Members};
 use super::report::Findings;
 use super::router::Router;
@@ -31,6 +32,8 @@ const QUIET_BOUND: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(crate) struct SitePlan {
     pub(crate) members: usize,
+    /// At most so many if they are Java: each costs seconds and a hundred megabytes.
+    pub(crate) java_members: usize,
     /// `roundrobin` or `failover`.
     pub(crate) algorithm: &'static str,
     /// Sockets towards each member.
@@ -49,6 +52,7 @@ impl Default for SitePlan {
     fn default() -> Self {
         Self {
             members: 4,
+            java_members: 3,
             algorithm: "roundrobin",
             sockets: 2,
             rows: 20,
@@ -70,6 +74,8 @@ pub(crate) struct Site {
     plan: SitePlan,
     scratch: TempDir,
     loads: u32,
+    /// A Java IDM that calls beside each load, where the members are Java.
+    idm: Option<SharedIdm>,
 }
 
 impl Site {
@@ -80,7 +86,11 @@ impl Site {
         let scratch = tempfile::Builder::new().prefix("rcs-drill-").tempdir().map_err(internal)?;
         let mut members = Vec::new();
         let mut provider = Provider::new();
-        for number in 1..=plan.members {
+        let number = match kind {
+            Members::Nodes => plan.members,
+            Members::Java(_) => plan.members.min(plan.java_members),
+        };
+        for number in 1..=number {
             let member = Member::start(kind, &format!("n{number}"), scratch.path(), dice.u64(..)).await?;
             provider = provider.server(member.name(), member.proxy().port(), plan.sockets);
             members.push(member);
@@ -96,8 +106,11 @@ impl Site {
             fs::write(&config, text).map_err(internal)?;
         }
         let router = Router::start(&provider, plan.config.map(|_| config.as_path()))?;
-        let site = Self { members, dice, router, kind: kind.clone(), plan, scratch, loads: 0 };
+        let mut site = Self { members, dice, router, kind: kind.clone(), plan, scratch, loads: 0, idm: None };
         site.all_up(UP_BOUND).await?;
+        if let Members::Java(java) = kind {
+            site.idm = Some(idm::start(java, site.router.listen(), &site.change_properties()));
+        }
         Ok(site)
     }
 
@@ -124,9 +137,9 @@ impl Site {
         self.loads
     }
 
-    /// Where its files are.
-    pub(crate) fn folder(&self) -> &Path {
-        self.scratch.path()
+    /// Its Java IDM, if it has one.
+    pub(crate) fn idm(&self) -> Option<SharedIdm> {
+        self.idm.clone()
     }
 
     /// The router, to end it.
@@ -150,7 +163,7 @@ impl Site {
             Members::Nodes => {
                 own(&[("rows", self.plan.rows.to_string()), ("rowBytes", self.plan.row_bytes.to_string())])
             }
-            Members::Java(_) => own(&[("storeFile", self.file("reads")), ("downFile", self.file("down"))]),
+            Members::Java(_) => own(&[("storeFile", self.file("reads")), ("faultFolder", self.file(""))]),
         }
     }
 
@@ -161,7 +174,7 @@ impl Site {
             Members::Nodes => own(&[("delayMillis", takes)]),
             Members::Java(_) => own(&[
                 ("storeFile", self.file("changes")),
-                ("downFile", self.file("down")),
+                ("faultFolder", self.file("")),
                 ("delayMillis", takes),
             ]),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::idm::Sums;
 use super::report::Times;
 
 /// What a call asks for.
@@ -66,6 +67,8 @@ pub(crate) struct Tally {
     pub(crate) disconnects: Vec<Instant>,
     /// Latencies of calls that were answered well, by what they asked for.
     pub(crate) latencies: Vec<(Ask, Duration)>,
+    /// What a Java IDM counted that called beside them.
+    pub(crate) idm: Option<Sums>,
 }
 
 /// The figures of the calls. Those that a verdict wants at 0 say so by their names.
@@ -163,11 +166,17 @@ impl Tally {
         self.changes.extend(other.changes);
         self.disconnects.extend(other.disconnects);
         self.latencies.extend(other.latencies);
+        if let Some(idm) = other.idm {
+            self.idm.get_or_insert_default().merge(idm);
+        }
     }
 
     /// Holds what callers were told against the journals of all members.
     pub(crate) fn compare(&mut self, journals: &[impl AsRef<Path>]) {
         let ran = executed(journals);
+        if let Some(idm) = &mut self.idm {
+            idm.compare(&ran);
+        }
         let figures = &mut self.figures;
         for (token, (ask, told)) in &self.changes {
             let times = ran.get(token).copied().unwrap_or(0);

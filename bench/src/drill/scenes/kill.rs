@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::idm::Idms;
 use super::super::load::{Load, Plan};
 use super::super::members::Members;
 use super::super::proxy::{Point, Trap};
@@ -36,18 +35,18 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
         (false, Scope::Short) => 12,
         (false, _) => 48,
     };
-    let plan = SitePlan { members: number, change_takes: Duration::from_millis(2), ..SitePlan::default() };
+    let plan = SitePlan {
+        members: number,
+        java_members: 4,
+        change_takes: Duration::from_millis(2),
+        ..SitePlan::default()
+    };
     let mut site = Site::start(members, plan, seed).await?;
     let load = Load::start(&mut site, &Plan::default()).await?;
     load.until_ok(100, Duration::from_secs(10)).await;
 
     let mut kills = Kills::default();
-    let time = scope.time(12, 60);
-    let idms = match members {
-        Members::Java(java) => Some(Idms::start(java, &site, time)),
-        Members::Nodes => None,
-    };
-    let end = Instant::now() + time;
+    let end = Instant::now() + scope.time(12, 60);
     while Instant::now() < end {
         let next = Instant::now() + KILL_EVERY;
         kills.one(&mut site).await?;
@@ -59,9 +58,6 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     site.compare(&mut tally).await;
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
     findings.fault("kill", kills.done);
-    if let Some(idms) = idms {
-        idms.finish(&mut findings);
-    }
     findings.figure("retried", retried);
     findings.figure("kills_by_point", &kills.by_point);
     findings.times("detection", &kills.detection, Some(DETECTED_WITHIN));

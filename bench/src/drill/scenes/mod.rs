@@ -108,23 +108,6 @@ impl Scene {
         }
     }
 
-    /// Whether it can be done with Java members.
-    pub(crate) const fn has_java(self) -> bool {
-        match self {
-            Self::Kill
-            | Self::Freeze
-            | Self::BlackHole
-            | Self::Reset
-            | Self::Rotation
-            | Self::SlowReader
-            | Self::Storm
-            | Self::Drain
-            | Self::RollingRestart
-            | Self::Flapping => true,
-            Self::SlowMember | Self::ResourceDown | Self::RestartWarmUp | Self::Poison => false,
-        }
-    }
-
     /// Performs it.
     pub(crate) async fn perform(
         self,

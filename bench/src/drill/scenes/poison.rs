@@ -21,7 +21,8 @@ const ANSWER_BOUND: Duration = Duration::from_secs(30);
 const UP_BOUND: Duration = Duration::from_secs(60);
 
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
-    let mut site = Site::start(members, SitePlan { members: 6, ..SitePlan::default() }, seed).await?;
+    let mut site =
+        Site::start(members, SitePlan { members: 6, java_members: 4, ..SitePlan::default() }, seed).await?;
     let load = Load::start(&mut site, &Plan::default()).await?;
     load.until_ok(100, Duration::from_secs(10)).await;
     let poisoner = connect(&site).await?;

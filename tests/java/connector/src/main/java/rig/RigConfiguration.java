@@ -12,6 +12,7 @@ public class RigConfiguration extends AbstractConfiguration {
     private GuardedString secret;
     private String[] tags = new String[0];
     private long rowMillis;
+    private String faultFolder;
 
     /** The journal that all members of a group share. */
     @ConfigurationProperty(order = 1, required = true)
@@ -42,6 +43,14 @@ public class RigConfiguration extends AbstractConfiguration {
     @ConfigurationProperty(order = 6)
     public long getRowMillis() { return rowMillis; }
     public void setRowMillis(long v) { rowMillis = v; }
+
+    /**
+     * What is to go wrong in drills, said by files that come and go: while FAULTFOLDER/MEMBER/down exists every operation but validate fails; while
+     * FAULTFOLDER/MEMBER/slow does each takes as many more milliseconds as it says; and a get of the uid "poison" ends the process.
+     */
+    @ConfigurationProperty(order = 7)
+    public String getFaultFolder() { return faultFolder; }
+    public void setFaultFolder(String v) { faultFolder = v; }
 
     @Override
     public void validate() {

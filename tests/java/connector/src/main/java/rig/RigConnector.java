@@ -1,6 +1,8 @@
 package rig;
 
+import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,6 +25,8 @@ import org.identityconnectors.framework.spi.operations.*;
 public class RigConnector implements Connector, TestOp, CreateOp, UpdateOp, DeleteOp, SchemaOp, SearchOp<String>, SyncOp,
         AuthenticateOp, ResolveUsernameOp, ScriptOnConnectorOp {
     private static final String MEMBER = System.getProperty("rig.member", "?");
+    /** Who gets this account ends the process, where drills are allowed. */
+    private static final String POISON = "poison";
     /** Searches that run in this process now. */
     private static final AtomicInteger RUNNING = new AtomicInteger();
     private RigConfiguration config;
@@ -93,6 +97,7 @@ public class RigConnector implements Connector, TestOp, CreateOp, UpdateOp, Dele
 
     /** Pages carry state on the member, as real connectors' do: the cookie is "MEMBER:OFFSET" and another member refuses it. */
     @Override public void executeQuery(ObjectClass oc, String uid, ResultsHandler handler, OperationOptions options) {
+        if (POISON.equals(uid) && config.getFaultFolder() != null) Runtime.getRuntime().halt(1);
         RUNNING.incrementAndGet();
         try {
             find(uid, handler, options);
@@ -152,7 +157,24 @@ public class RigConnector implements Connector, TestOp, CreateOp, UpdateOp, Dele
         return text.startsWith("bytes ") ? "x".repeat(Integer.parseInt(text.substring(6))) : MEMBER + ":" + text;
     }
 
-    private void pause() { sleep(config.getDelayMillis()); }
+    /** What every operation begins with: is the resource there, and how long does it take. */
+    private void pause() {
+        sleep(config.getDelayMillis());
+        if (config.getFaultFolder() == null) return;
+        Path faults = Paths.get(config.getFaultFolder(), MEMBER);
+        sleep(slow(faults.resolve("slow")));
+        if (Files.exists(faults.resolve("down"))) throw new ConnectionFailedException("the resource behind " + MEMBER + " is down");
+    }
+
+    /** The milliseconds that a file says; 0 without it, or while it is being written or removed. */
+    private static long slow(Path file) {
+        try {
+            String text = Files.exists(file) ? Files.readString(file).trim() : "";
+            return text.isEmpty() ? 0 : Long.parseLong(text);
+        } catch (IOException e) {
+            return 0;
+        }
+    }
 
     private static void sleep(long millis) {
         if (millis <= 0) return;
