@@ -21,6 +21,8 @@ use super::site::GROUP;
 const CALLS: usize = 4;
 /// How long it calls at a stretch, seconds, behind its own second of warm-up.
 const STRETCH: &str = "0.5";
+/// IDMs started until one knows the connectors.
+const ATTEMPTS: usize = 3;
 /// How the router's errors begin that say that nobody knows what happened (router/core/src/verdict/error.rs).
 const UNKNOWN: &str = "Outcome unknown";
 /// How errors from the far side begin; others are the IDM's own, which lost its connection.
@@ -37,6 +39,14 @@ pub(crate) fn start(java: &Java, router: SocketAddr, properties: &[(String, Stri
     let words: Vec<String> = properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
     block_in_place(|| {
         let mut idm = Idm::start(java, &url);
+        // On a machine that is busy enough a 1.8.0 peer may still lose the list when it connects (WIRE 7.1).
+        for attempt in 2..=ATTEMPTS {
+            if idm.ask("connectors 1 8").starts_with("ok ") {
+                break;
+            }
+            eprintln!("the Java IDM did not learn the connectors; attempt {attempt}");
+            idm = Idm::start(java, &url);
+        }
         idm.ok(&format!("use RigConnector {}", words.join(" ")));
         Arc::new(Mutex::new(idm))
     })
