@@ -27,9 +27,10 @@ fn await_more_calls(router: &Router, member: &str, more: f64) {
 }
 
 fn state(router: &Router, member: &str) -> String {
-    let rows: Vec<Value> = serde_json::from_str(&http_get(router.admin(), "/v1/members").1).unwrap();
-    let row = rows.into_iter().find(|row| row["name"] == member).unwrap();
-    row["admin_state"].as_str().unwrap().to_owned()
+    let rows: Vec<Value> =
+        serde_json::from_str(&http_get(router.admin(), "/v1/members").1).expect("a JSON list");
+    let row = rows.into_iter().find(|row| row["name"] == member).expect("the member is listed");
+    row["admin_state"].as_str().expect("a word").to_owned()
 }
 
 /// Drains the second member under `load`, takes it back, and checks that the callers noticed nothing.
@@ -90,7 +91,7 @@ fn check_writes(site: &JavaSite, ok: u64) {
 fn rotate_under(java: &Java, load: &str) -> (Load, JavaSite) {
     let site = JavaSite::start(java);
     let config = site.scratch.path().join("router.toml");
-    fs::write(&config, "[router]\nsocket_ttl = \"1s\"\n").unwrap();
+    fs::write(&config, "[router]\nsocket_ttl = \"1s\"\n").expect("the scratch folder can be written to");
     let config = config.to_str().expect("scratch paths are UTF-8");
     let router = site.router_with("roundrobin", 2, &["--config", config]);
     let mut idm = Idm::start(java, &router.url(Some(GROUP)));
