@@ -16,6 +16,7 @@ use tokio::task::block_in_place;
 
 use super::report::Promise;
 use super::site::GROUP;
+use super::tally::SUSPECTED;
 
 /// Calls at a time: half of them read, half create.
 const CALLS: usize = 4;
@@ -103,6 +104,8 @@ pub(crate) struct Sums {
     pub(crate) creates: u64,
     /// Gets that failed.
     pub(crate) reads_failed: u64,
+    /// Gets that were at two members when these were lost.
+    pub(crate) suspected: u64,
     /// Creates whose outcome nobody knows.
     pub(crate) unknown: u64,
     /// Calls that ended with the loss of the IDM's own connection.
@@ -150,12 +153,15 @@ impl Sums {
         self.worst_ms = self.worst_ms.max(load.worst_ms);
         let mut open = load.hung_threads;
         for (error, count) in &load.errors {
-            *self.errors.entry(error.clone()).or_default() += count;
+            // Without the number of the call, which tells each error from all others.
+            let kind = error.split(" (call ").next().unwrap_or(error);
+            *self.errors.entry(kind.to_owned()).or_default() += count;
             let (operation, text) = error.split_once(' ').unwrap_or(("", error));
             let sort = match (operation, text) {
                 ("create", text) if text.contains(UNKNOWN) => &mut self.unknown,
                 (_, text) if !text.starts_with(REMOTE) => &mut self.disconnected,
                 ("create", _) => &mut self.changes_failed,
+                (_, text) if text.contains(SUSPECTED) => &mut self.suspected,
                 _ => &mut self.reads_failed,
             };
             *sort += count;
@@ -171,6 +177,7 @@ impl Sums {
         self.gets += other.gets;
         self.creates += other.creates;
         self.reads_failed += other.reads_failed;
+        self.suspected += other.suspected;
         self.unknown += other.unknown;
         self.disconnected += other.disconnected;
         self.changes_failed += other.changes_failed;
@@ -211,6 +218,7 @@ impl Sums {
             (true, self.denied, "had creates that ran though it was told otherwise"),
             (served, self.disconnected, "had calls that lost their connection to the router"),
             (served, self.reads_failed, "had reads that failed"),
+            (served, self.suspected, "had reads that were taken for poison"),
             (all, self.changes_failed, "had creates that were refused"),
             (served, u64::from(self.gets == 0 || self.creates == 0), "was not served"),
         ];

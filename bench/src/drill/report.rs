@@ -76,6 +76,8 @@ impl Findings {
             let lost = calls.disconnected;
             findings.require(lost == 0, format!("{lost} calls lost their connection to the router"));
             findings.require(calls.reads_failed == 0, format!("{} reads failed", calls.reads_failed));
+            let suspected = calls.suspected;
+            findings.require(suspected == 0, format!("{suspected} reads were taken for poison"));
         }
         if promise == Promise::EveryCallServed {
             let failed = calls.changes_failed;

@@ -86,6 +86,8 @@ pub(crate) struct Figures {
     pub(crate) streams_cut: u64,
     /// Reads that failed, other than those.
     pub(crate) reads_failed: u64,
+    /// Reads that were at two members when these were lost: the router takes such a call for poison.
+    pub(crate) suspected: u64,
     /// Changes and logins that failed with another error than "unknown".
     pub(crate) changes_failed: u64,
     /// Answers that look well and are not.
@@ -104,6 +106,8 @@ pub(crate) struct Figures {
     pub(crate) examples: Vec<String>,
 }
 
+/// What the router says of a call that it takes for poison (router/core/src/verdict/error.rs).
+pub(crate) const SUSPECTED: &str = "were lost while they ran this";
 const EXAMPLES_MAX: usize = 8;
 
 impl Tally {
@@ -123,6 +127,7 @@ impl Tally {
                 figures.disconnected += 1;
                 self.disconnects.push(began);
             }
+            Told::Failed(text) if ask.is_read() && text.contains(SUSPECTED) => figures.suspected += 1,
             Told::Failed(_) if ask.is_read() => figures.reads_failed += 1,
             Told::Failed(_) => figures.changes_failed += 1,
             Told::Wrong(_) => figures.wrong += 1,
@@ -155,6 +160,7 @@ impl Tally {
         into.disconnected += from.disconnected;
         into.streams_cut += from.streams_cut;
         into.reads_failed += from.reads_failed;
+        into.suspected += from.suspected;
         into.changes_failed += from.changes_failed;
         into.wrong += from.wrong;
         into.hung += from.hung;

@@ -1,6 +1,7 @@
 //! A call that ends the process of every member that runs it.
 //!
-//! Promised: it takes two members with it and no third, its caller is told, and nobody else's call fails.
+//! Promised: it takes two members with it and no third, its caller is told, and nobody else's call fails; but for a read that was
+//! at both of these members when they were lost, for nobody can tell it from the poisonous one.
 
 use std::time::Duration;
 
@@ -53,7 +54,12 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
 
     let mut tally = load.finish().await;
     site.compare(&mut tally).await;
+    let mut beside = std::mem::take(&mut tally.figures.suspected);
+    if let Some(idm) = &mut tally.idm {
+        beside += std::mem::take(&mut idm.suspected);
+    }
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
+    findings.figure("reads_at_both_lost_members", beside);
     findings.fault("poison", rounds as u64);
     findings.figure("members_lost", lost);
     for complaint in complaints {
