@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rcs_core::engine::{Engine, Event, Io as _, MarkRefusal, OversizeFrame, Phase};
-use rcs_core::limits::DRAIN_TIME;
+use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
 use rcs_core::view::{Marks, View};
 use rcs_proto::driver::oversize::Side as OversizeSide;
 use rcs_proto::driver::socket::SocketEvent;
@@ -206,7 +206,12 @@ impl Owner {
     }
 
     fn is_drained(&self) -> bool {
-        self.drain_until.is_some_and(|until| self.engine.is_idle() || until <= Instant::now())
+        self.drain_until.is_some_and(|until| {
+            let waiting = self.world.backlog_total();
+            // The rows of an answer may wait for a slow caller when its end has been sent.
+            let is_delivered = waiting.memory + waiting.disk <= SOCKET_BACKLOG_LOW;
+            self.engine.is_idle() && is_delivered || until <= Instant::now()
+        })
     }
 
     /// Writes what is queued and closes everything, a few sockets at a time: their peers must not all look for another router

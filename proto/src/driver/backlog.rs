@@ -1,6 +1,8 @@
 //! What waits for one socket, in order: in memory, and beyond a bound, as far as it is rows, in a spill file.
 //!
-//!     head (memory) ◂ middle (chunks on disk, and what stays in memory between them) ◂ tail (memory)
+//! ```text
+//! head (memory) ◂ middle (chunks on disk, and what stays in memory between them) ◂ tail (memory)
+//! ```
 //!
 //! Frames are written from the head. As long as little waits there is only a head. What comes while more waits goes to the tail,
 //! and the tail is cut into chunks. Only parts of answers of many frames ("rows") go to disk: when a socket dies nobody is owed

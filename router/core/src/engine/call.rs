@@ -42,6 +42,8 @@ pub struct Call {
     pub waiting: Option<Waiting>,
     /// Members that it was sent to.
     pub tried: MemberSet,
+    /// The member that may have it from a socket that is gone, while it is sent there once more.
+    pub touched: Option<MemberId>,
     /// When it is given up.
     pub deadline: Deadline,
     /// How often it was sent again, and why.

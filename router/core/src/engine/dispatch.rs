@@ -93,6 +93,7 @@ impl Engine {
             route: None,
             waiting: None,
             tried: MemberSet::new(),
+            touched: None,
             attempts: Default::default(),
             deadline: Deadline::of(operation, &facade, &deadlines, now),
             answer: Progress::Nothing,
@@ -160,6 +161,7 @@ impl Engine {
         let route = self.open_at(key, member, now);
         let Some(call) = self.calls.get_mut(key) else { return };
         call.tried.insert(member);
+        call.touched = call.touched.filter(|touched| *touched == member);
         call.route = route;
         match (route, &call.request) {
             (Some(route), Some(request)) => io.send(route.socket, request.rewrite_id(route.id)),

@@ -76,7 +76,11 @@ impl Engine {
 
     fn judge(&mut self, key: CallKey, fault: Fault) -> Option<Verdict> {
         let call = self.calls.get_mut(key)?;
-        let stage = call.stage();
+        let stage = match (call.stage(), fault, call.touched) {
+            // It never left for the last socket of a member that may have it from another: a dying process closes them one by one.
+            (Stage::Unsent, Fault::MemberLost, Some(_)) => Stage::MaybeSent,
+            (stage, ..) => stage,
+        };
         if fault == Fault::MemberLost && stage != Stage::Unsent {
             call.attempts.losses = call.attempts.losses.saturating_add(1);
         }
@@ -135,6 +139,9 @@ impl Engine {
         self.close_route(key);
         let Some(call) = self.calls.get_mut(key) else { return };
         call.attempts.same = call.attempts.same.saturating_add(1);
+        if let Some(route) = call.route.filter(|_| fault == Fault::SocketLost) {
+            call.touched = Some(route.member);
+        }
         let Some(route) = call.take_back() else { return self.dispatch(key, now, io) };
         io.note(Note::CallRetried {
             call: call.number,
