@@ -23,6 +23,8 @@ const CALL_DEADLINE: Duration = Duration::from_secs(20);
 const SEARCH_DEADLINE: Duration = Duration::from_secs(30);
 /// How the router's errors begin that say that nobody knows what happened (router/core/src/verdict/error.rs).
 const UNKNOWN: &str = "Outcome unknown";
+/// What its errors say of a search of which objects were delivered.
+const CUT_SHORT: &str = "was cut short";
 /// The classes of its errors for a stream that broke off.
 const CUT: [&str; 2] = ["RetryableException", "ConnectionBrokenException"];
 
@@ -219,6 +221,8 @@ fn uid_of(attributes: &[u8]) -> Option<String> {
 fn failed(error: &RemoteError) -> Told {
     match error {
         RemoteError::Peer { message, .. } if message.starts_with(UNKNOWN) => Told::Unknown,
+        // Objects were delivered, and held back here since the first ones were lost with their socket.
+        RemoteError::Peer { message, .. } if message.contains(CUT_SHORT) => Told::CutStream(text(error)),
         // Our own end of it: the router is gone, and nobody can say what became of the call.
         RemoteError::ConnectionLost => Told::Disconnected,
         error => Told::Failed(text(error)),
