@@ -27,8 +27,8 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
     let (number, behind) = match scope {
         Scope::Short => (200, 8),
-        // With their two sockets each a good 2,000 connections; a router lets 1,024 callers in.
-        _ => (1_000, 64),
+        // Half of what a router lets in: those that come back may do so as others.
+        _ => (2_000, 64),
     };
     let mut site = Site::start(members, SitePlan { members: behind, ..SitePlan::default() }, seed).await?;
     let door = Proxy::start(seed).await.map_err(|error| Exit::Internal.with(format!("no proxy: {error}")))?;
