@@ -77,6 +77,7 @@ impl Engine {
             return self.end(key, Outcome::Ok, now, io);
         };
         call.deadline.progressed(now);
+        call.progressed_at = now;
         let tail = match head.part {
             Part::End { has_result, .. } if !call.has_end() => Some(Tail::of(has_result)),
             _ => None,

@@ -52,6 +52,8 @@ pub struct Call {
     pub answer: Progress,
     /// When the request arrived.
     pub since: Moment,
+    /// When the last part of its answer came; when the request arrived if none did.
+    pub progressed_at: Moment,
 }
 
 /// What a search may have to do with others.
@@ -171,14 +173,6 @@ impl Call {
             (None, _) => Stage::PartlyAnswered,
             (Some(_), None) => Stage::Unsent,
             (Some(_), Some(_)) => Stage::MaybeSent,
-        }
-    }
-
-    /// Items of a stream that came so far.
-    pub fn items(&self) -> u64 {
-        match &self.answer {
-            Progress::Stream { order, .. } => order.items(),
-            _ => 0,
         }
     }
 

@@ -98,6 +98,7 @@ impl Engine {
             deadline: Deadline::of(operation, &facade, &deadlines, now),
             answer: Progress::Nothing,
             since: now,
+            progressed_at: now,
         });
         downstream.session.accept(id, call, now);
         self.dispatch(call, now, io);

@@ -185,27 +185,21 @@ impl Engine {
         if let Some(call) = self.calls.get(key)
             && let Some(route) = call.route
         {
-            let timer = Timer::Orphan { call: key, id: route.id, items: call.items() };
-            self.timers.set(now + limits::ORPHAN_WAIT, timer);
+            self.timers.set(now + limits::ORPHAN_WAIT, Timer::Orphan { call: key, id: route.id });
         }
     }
 
     /// The answer of a call whose socket died did not come on any other socket in time, or no more of it.
-    pub(super) fn on_orphan_overdue(
-        &mut self,
-        key: CallKey,
-        id: i64,
-        items: u64,
-        now: Moment,
-        io: &mut impl Io,
-    ) {
+    pub(super) fn on_orphan_overdue(&mut self, key: CallKey, id: i64, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         let is_there = call.route.is_some_and(|route| route.id == id);
         if !is_there || super::dispatch::is_subscription(call.operation) {
             return;
         }
-        if call.items() > items {
-            return self.await_orphan(key, now);
+        // It still comes: what was lost with the socket is missing for good so long after the last of it.
+        let until = call.progressed_at + limits::ORPHAN_WAIT;
+        if until > now {
+            return self.timers.set(until, Timer::Orphan { call: key, id });
         }
         self.cancel_at_member(key, now, io);
         self.fail(key, Fault::MemberLost, now, io);

@@ -315,7 +315,7 @@ impl Engine {
                 Timer::CheckMember(session) => self.check_member(session, now, io),
                 Timer::Repeat(call, member) => self.repeat(call, member, now, io),
                 Timer::LetGo(member) => self.let_go(member, now, io),
-                Timer::Orphan { call, id, items } => self.on_orphan_overdue(call, id, items, now, io),
+                Timer::Orphan { call, id } => self.on_orphan_overdue(call, id, now, io),
                 Timer::Linger(session) => self.on_linger_over(session, now, io),
                 Timer::Quiet(member) => self.on_quiet(member, now, io),
                 Timer::RestOver(member) => self.on_rest_over(member, now),

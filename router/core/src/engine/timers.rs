@@ -20,8 +20,8 @@ pub(super) enum Timer {
     CheckMember(UpstreamKey),
     /// Send a call again that was not run.
     Repeat(CallKey, MemberId),
-    /// Give up the answer of the call that was sent under this id, unless more items than these have come by then.
-    Orphan { call: CallKey, id: i64, items: u64 },
+    /// Give up the answer of the call that was sent under this id, unless parts of it still come.
+    Orphan { call: CallKey, id: i64 },
     /// Forget a caller that did not come back.
     Linger(DownstreamKey),
     /// Close what a member still has that left the document, or changed in it.

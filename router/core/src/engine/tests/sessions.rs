@@ -207,6 +207,26 @@ fn a_stream_that_goes_on_after_its_socket_died_is_not_cut_short() {
     assert!(world.engine.is_idle());
 }
 
+/// P1: the wait is counted from the last item, or a caller that gives up after 30 s never hears of it.
+#[test]
+fn a_stream_whose_end_died_with_a_socket_is_given_up_a_while_after_its_last_item() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, search_item(id, 1));
+    world.members[0].retain(|other| *other != socket);
+    world.apply(Event::Closed { socket, unsent: Vec::new() });
+    let other = world.members[0][0];
+    world.pass(Duration::from_secs(1));
+    world.feed(other, search_item(id, 3));
+    assert_eq!(world.at_caller(&caller).len(), 2);
+    world.pass(limits::ORPHAN_WAIT - Duration::from_millis(1));
+    assert!(world.at_caller(&caller).is_empty());
+    world.pass(Duration::from_millis(1));
+    assert!(error_of(&world.at_caller(&caller)[0]).message.contains("cut short"));
+}
+
 /// P3: its end overtook the items, so nothing was delivered yet.
 #[test]
 fn a_stream_of_which_only_the_end_came_is_repeated() {
