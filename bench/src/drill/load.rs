@@ -124,6 +124,15 @@ pub(crate) async fn connect(site: &Site) -> Result<Caller, Failure> {
 
 /// A caller at that port.
 pub(crate) async fn connect_to(port: u16) -> Result<Caller, Failure> {
+    dial(port, Some(Duration::from_secs(2))).await
+}
+
+/// The same for one that does not mind how long the router is silent.
+pub(crate) async fn connect_patiently_to(port: u16) -> Result<Caller, Failure> {
+    dial(port, None).await
+}
+
+async fn dial(port: u16, ping_every: Option<Duration>) -> Result<Caller, Failure> {
     let target = DialTarget {
         host: "127.0.0.1".to_owned(),
         port,
@@ -133,7 +142,7 @@ pub(crate) async fn connect_to(port: u16) -> Result<Caller, Failure> {
         connect_timeout: Duration::from_secs(5),
     };
     let mut config = EndpointConfig::new(EndpointConfig::random_identity());
-    config.ping_every = Some(Duration::from_secs(2));
+    config.ping_every = ping_every;
     Caller::connect(target, 2, config)
         .await
         .map_err(|error| Exit::Unavailable.with(format!("the router lets no caller in: {error}")))
