@@ -1,6 +1,8 @@
 //! The configuration that every call carries: a connector's defaults with the properties of the command line (WIRE section 6).
 
 use rcs_proto::icf::{ApiConfiguration, ClassName, ConnectorInfo, Secret, Value};
+use rcs_proto::legacy::facade_key;
+use rcs_proto::messages::{ConnectorKey, Locale, OperationRequest};
 
 use crate::exit::{Exit, Failure};
 
@@ -23,6 +25,20 @@ pub(crate) fn choose<'i>(
             Err(Exit::BadData.with(format!("the target has no connector {name}; it has {}", names(infos))))
         }
         _ => Err(Exit::Usage.with(format!("choose one with --connector; the target has {}", names(infos)))),
+    }
+}
+
+/// What every call carries: the connector and its configuration.
+pub(crate) fn base_request(info: &ConnectorInfo, configuration: &ApiConfiguration) -> OperationRequest {
+    OperationRequest {
+        connector_key: Some(ConnectorKey {
+            bundle_name: info.key.bundle_name.clone(),
+            bundle_version: info.key.bundle_version.clone(),
+            connector_name: info.key.connector_name.clone(),
+        }),
+        connector_facade_key: facade_key::encode(configuration),
+        locale: Some(Locale { language: "en".to_owned(), ..Default::default() }),
+        ..Default::default()
     }
 }
 

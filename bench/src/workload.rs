@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use rcs_proto::driver::endpoint::{Caller, RemoteError};
 use rcs_proto::icf::{Attribute, ConnectorInfo, NAME, OperationOptions, PASSWORD, Secret, UID, Value};
-use rcs_proto::legacy::{Wire as _, facade_key};
+use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::*;
 
 use crate::cli::{Op, WorkArgs};
-use crate::configuration::{choose, configure};
+use crate::configuration::{base_request, choose, configure};
 use crate::exit::{Exit, Failure};
 use crate::target::secret_in;
 
@@ -42,16 +42,7 @@ impl Workload {
         })?;
         let info = choose(&infos, arguments.connector.as_deref())?;
         let configuration = configure(info, &arguments.properties)?;
-        let base = OperationRequest {
-            connector_key: Some(ConnectorKey {
-                bundle_name: info.key.bundle_name.clone(),
-                bundle_version: info.key.bundle_version.clone(),
-                connector_name: info.key.connector_name.clone(),
-            }),
-            connector_facade_key: facade_key::encode(&configuration),
-            locale: Some(Locale { language: "en".to_owned(), ..Default::default() }),
-            ..Default::default()
-        };
+        let base = base_request(info, &configuration);
         let mut workload = Self {
             op: arguments.op,
             base,

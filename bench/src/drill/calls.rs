@@ -7,14 +7,14 @@ use rcs_proto::driver::endpoint::{Caller, RemoteError};
 use rcs_proto::icf::{
     Attribute, ConnectorInfo, ConnectorObject, NAME, ObjectClass, OperationOptions, Secret, UID, Value,
 };
-use rcs_proto::legacy::{Wire as _, facade_key};
+use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::*;
 
 use super::connector::{MARK, POISON};
 use super::members::Members;
 use super::site::{LOGIN_PASSWORD, Site};
 use super::tally::{Ask, Told};
-use crate::configuration::{choose, configure};
+use crate::configuration::{base_request, choose, configure};
 use crate::exit::{Exit, Failure};
 
 /// How long a call may take, as its configuration says.
@@ -196,16 +196,7 @@ fn base(
         let deadline = if operation.name == "SearchApiOp" { search } else { Some(CALL_DEADLINE) };
         *timeout = deadline.map_or(-1, |deadline| i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX));
     }
-    Ok(OperationRequest {
-        connector_key: Some(ConnectorKey {
-            bundle_name: info.key.bundle_name.clone(),
-            bundle_version: info.key.bundle_version.clone(),
-            connector_name: info.key.connector_name.clone(),
-        }),
-        connector_facade_key: facade_key::encode(&configuration),
-        locale: Some(Locale { language: "en".to_owned(), ..Default::default() }),
-        ..Default::default()
-    })
+    Ok(base_request(info, &configuration))
 }
 
 fn options() -> Bytes {
