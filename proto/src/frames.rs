@@ -83,22 +83,23 @@ pub fn error(id: i64, class: &str, message: &str) -> Bytes {
     frame(id, RESPONSE, 4, &body)
 }
 
-/// The class of [`leaving`].
-const LEAVING_CLASS: &str = "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
+/// The class of [`shutting_down`].
+const SHUTTING_DOWN_CLASS: &str =
+    "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
 
 /// What one of our servers answers to a call that comes while it shuts down. No member of the published kind says such a thing;
 /// to an IDM that calls directly it is an error that may be repeated.
-pub fn leaving(id: i64) -> Bytes {
-    error(id, LEAVING_CLASS, &leaving_text(id))
+pub fn shutting_down(id: i64) -> Bytes {
+    error(id, SHUTTING_DOWN_CLASS, &shutting_down_text(id))
 }
 
-/// Whether the error to the call with this id is [`leaving`]. The id is a part of the text, so that no text of a script or of a
+/// Whether the error to the call with this id is [`shutting_down`]. The id is a part of the text, so that no text of a script or of a
 /// resource is taken for it.
-pub fn is_leaving(class: &str, message: &str, id: i64) -> bool {
-    class == LEAVING_CLASS && message == leaving_text(id)
+pub fn is_shutting_down(class: &str, message: &str, id: i64) -> bool {
+    class == SHUTTING_DOWN_CLASS && message == shutting_down_text(id)
 }
 
-fn leaving_text(id: i64) -> String {
+fn shutting_down_text(id: i64) -> String {
     format!("The connector server is shutting down: call {id} was not run")
 }
 

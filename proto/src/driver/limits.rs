@@ -68,7 +68,7 @@ pub const COUNT_STEP_BYTES: usize = 32 << 10;
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// A server that shuts down closes its sockets when no call has come for so long: longer than frames are held back on a new
 /// socket (WIRE 7, consequence 2).
-pub const LEAVING_QUIET: Duration = Duration::from_millis(500);
+pub const SHUTTING_DOWN_QUIET: Duration = Duration::from_millis(500);
 /// After a failed write: how long what the peer had sent before is still read.
 pub const LAST_WORDS: Duration = Duration::from_millis(500);
 /// TCP keep-alive: idle time before the first probe, and time between probes.
@@ -83,7 +83,7 @@ pub const DIALLED_USER_TIMEOUT: Duration = Duration::from_secs(10);
 /// again (WIRE 7.5). So it is as long as a Java acceptor waits for a silent peer (WIRE 9).
 pub const ACCEPTED_USER_TIMEOUT: Duration = Duration::from_secs(900);
 
-const _: () = assert!(crate::limits::HOLD_OFF.as_millis() < LEAVING_QUIET.as_millis());
+const _: () = assert!(crate::limits::HOLD_OFF.as_millis() < SHUTTING_DOWN_QUIET.as_millis());
 const _: () = assert!(READ_BYTES <= READ_BYTES_MAX);
 const _: () = assert!((MESSAGE_BYTES as u64) < MESSAGE_BYTES_HARD);
 const _: () = assert!(MESSAGE_BYTES < BACKLOG_BYTES);

@@ -24,7 +24,7 @@ pub enum Unfit {
     /// Its calls take many times as long as those of the other members of a group.
     Slow,
     /// It said that it shuts down.
-    Leaving,
+    ShuttingDown,
 }
 
 impl Unfit {
@@ -37,7 +37,7 @@ impl Unfit {
             Self::TestFailing => "test_failing",
             Self::Ejected => "ejected",
             Self::Slow => "slow",
-            Self::Leaving => "leaving",
+            Self::ShuttingDown => "shutting_down",
         }
     }
 }
@@ -91,7 +91,7 @@ pub struct Health {
     /// Losses in a row without a stable time between them.
     flaps: u32,
     warming: bool,
-    leaving: bool,
+    shutting_down: bool,
     check: Standing,
     test: Standing,
     /// Failed calls in a row.
@@ -108,7 +108,7 @@ impl Default for Health {
             held_until: Moment::START,
             flaps: 0,
             warming: false,
-            leaving: false,
+            shutting_down: false,
             check: Standing::default(),
             test: Standing::default(),
             failures: 0,
@@ -124,7 +124,7 @@ impl Health {
     /// longer each time.
     pub fn linked(&mut self, now: Moment) {
         self.linked_at = Some(now);
-        self.leaving = false;
+        self.shutting_down = false;
         self.held_until = now + hold_down(self.flaps);
         self.check = Standing::default();
         self.test = Standing::default();
@@ -140,8 +140,8 @@ impl Health {
     }
 
     /// It said that it shuts down.
-    pub fn leaves(&mut self) {
-        self.leaving = true;
+    pub fn shuts_down(&mut self) {
+        self.shutting_down = true;
     }
 
     /// Its connectors are being tested before it gets traffic.
@@ -205,8 +205,8 @@ impl Health {
 
     /// Why the member should get no calls, if there is a reason. Whether it has a link is not asked here.
     pub fn unfit(&self, now: Moment) -> Option<Unfit> {
-        if self.leaving {
-            Some(Unfit::Leaving)
+        if self.shutting_down {
+            Some(Unfit::ShuttingDown)
         } else if self.check.failing {
             Some(Unfit::ChecksUnanswered)
         } else if self.warming {

@@ -62,7 +62,7 @@ pub enum Fault {
     /// The member still runs another call under this id: it was not run (WIRE 4.3).
     IdInUse,
     /// The member shuts down and takes no calls any more: it was not run.
-    MemberLeaving,
+    MemberShutsDown,
     /// The member answered that it cannot reach the resource behind it (G17).
     ResourceFailing,
     /// The caller does not take its answer, and what waits for it reached the bound.
@@ -160,7 +160,7 @@ pub enum Verdict {
 impl Fault {
     /// Whether the member's own error stands if the call goes nowhere else.
     const fn is_error_of_member(self) -> bool {
-        matches!(self, Self::ConnectorNotFound | Self::MemberLeaving | Self::ResourceFailing)
+        matches!(self, Self::ConnectorNotFound | Self::MemberShutsDown | Self::ResourceFailing)
     }
 }
 
@@ -254,10 +254,10 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
         (F::RefusedBeforeHandshake | F::IdInUse, Unsent | MaybeSent, _) => Verdict::RetrySame,
         (F::RefusedBeforeHandshake | F::IdInUse, PartlyAnswered, _) => give_up,
 
-        (F::ConnectorNotFound | F::MemberLeaving, PartlyAnswered, _) => Verdict::PassOn,
+        (F::ConnectorNotFound | F::MemberShutsDown, PartlyAnswered, _) => Verdict::PassOn,
         (F::ConnectorNotFound, _, Page) => Verdict::PassOn,
-        (F::MemberLeaving, _, Page) => give_up,
-        (F::ConnectorNotFound | F::MemberLeaving, _, _) => Verdict::RetryElsewhere,
+        (F::MemberShutsDown, _, Page) => give_up,
+        (F::ConnectorNotFound | F::MemberShutsDown, _, _) => Verdict::RetryElsewhere,
 
         // Another member may reach it (P3). A change may have got half way, and a login may have been counted.
         (F::ResourceFailing, Unsent | MaybeSent, PureRead | Stream) => Verdict::RetryElsewhere,

@@ -15,7 +15,7 @@ use super::peer::{Peer, PeerNo};
 use super::{Counts, EndpointConfig, Executor};
 use crate::driver::WebSocket;
 use crate::driver::framing::Role;
-use crate::driver::limits::{CLOSE_DEADLINE, LEAVING_QUIET};
+use crate::driver::limits::{CLOSE_DEADLINE, SHUTTING_DOWN_QUIET};
 use crate::driver::oversize::{self, OversizeHead};
 use crate::driver::socket::{self, CloseReason, SendError, SocketEvent, SocketHandle};
 use crate::frames;
@@ -394,7 +394,7 @@ impl Hub {
         let counts = self.counts();
         let Some(closing) = &mut self.closing else { return false };
         let late = Instant::now() >= closing.deadline;
-        let quiet = closing.asked_at.elapsed() >= LEAVING_QUIET;
+        let quiet = closing.asked_at.elapsed() >= SHUTTING_DOWN_QUIET;
         if closing.left.is_none() && (counts.executing == 0 && quiet || late) {
             closing.left = Some(counts);
             closing.deadline = Instant::now() + 2 * CLOSE_DEADLINE;

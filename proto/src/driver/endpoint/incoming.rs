@@ -99,7 +99,7 @@ impl Hub {
         }
         if self.is_closing() {
             self.refused_while_closing();
-            return Some(frames::leaving(id));
+            return Some(frames::shutting_down(id));
         }
         let (Some(hub), Some(member)) = (self.commands.upgrade(), self.sockets.get(&socket)) else {
             return None;

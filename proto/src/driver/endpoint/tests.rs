@@ -397,7 +397,7 @@ async fn a_shutdown_finishes_what_runs_and_refuses_what_comes() {
             },
         }
     };
-    assert!(frames::is_leaving(&refused.class, &refused.message, 2), "{refused:?}");
+    assert!(frames::is_shutting_down(&refused.class, &refused.message, 2), "{refused:?}");
     call.responder.finish(test_answer());
     // What was on its way when the last call ended is refused as well, not lost.
     peer.call(0, 3, &test_request());

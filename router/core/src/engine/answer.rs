@@ -45,8 +45,8 @@ impl Engine {
         match &envelope.kind {
             Kind::Error(error) => match not_run(error, envelope.message_id) {
                 Some(fault) => {
-                    if fault == Fault::MemberLeaving {
-                        self.on_leaving(key, now, io);
+                    if fault == Fault::MemberShutsDown {
+                        self.on_shutting_down(key, now, io);
                     }
                     self.fail_or_pass(key, fault, &envelope, now, io);
                 }
@@ -432,8 +432,8 @@ fn not_run(error: &ErrorHead, id: i64) -> Option<Fault> {
     let (class, message) = (error.class.as_str(), error.message.as_str());
     if class.ends_with(".ConnectorException") && message.starts_with("Connector not found: ") {
         Some(Fault::ConnectorNotFound)
-    } else if frames::is_leaving(class, message, id) {
-        Some(Fault::MemberLeaving)
+    } else if frames::is_shutting_down(class, message, id) {
+        Some(Fault::MemberShutsDown)
     } else {
         let named = message.strip_prefix("Request has been registered with id")?;
         let is_ours = named.trim_start_matches([':', ' ']) == id.to_string();

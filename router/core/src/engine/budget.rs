@@ -67,7 +67,7 @@ impl RetryBudget {
 /// before it is lost: that is one burst, and each of its steps needs another socket to die.
 pub(super) fn is_free(fault: Fault, stage: Stage, attempts: Attempts) -> bool {
     match fault {
-        Fault::SocketLost | Fault::MemberLeaving => true,
+        Fault::SocketLost | Fault::MemberShutsDown => true,
         Fault::MemberLost => attempts.elsewhere == 0 || stage == Stage::Unsent,
         _ => false,
     }

@@ -12,7 +12,7 @@ use rcs_proto::withheld::Withheld;
 use super::{CallId, Deadline, Waiting};
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::slots::Key;
-use crate::verdict::{Attempts, Class, Paging, Stage};
+use crate::verdict::{Attempts, Class, Fault, Paging, Stage};
 
 /// Names one call for as long as it is in flight.
 pub type CallKey = Key<Call>;
@@ -173,6 +173,15 @@ impl Call {
             (None, _) => Stage::PartlyAnswered,
             (Some(_), None) => Stage::Unsent,
             (Some(_), Some(_)) => Stage::MaybeSent,
+        }
+    }
+
+    /// How far it got, as this fault is to be judged.
+    pub fn stage_at(&self, fault: Fault) -> Stage {
+        match (self.stage(), fault, self.touched) {
+            // It never left for the last socket of a member that may have it from another: a dying process closes them one by one.
+            (Stage::Unsent, Fault::MemberLost, Some(_)) => Stage::MaybeSent,
+            (stage, ..) => stage,
         }
     }
 

@@ -195,7 +195,7 @@ impl Engine {
             state.linked
                 && !state.leaving
                 && state.member.mark == Mark::Enabled
-                && state.standing != Standing::Unfit(Unfit::Leaving)
+                && state.standing != Standing::Unfit(Unfit::ShuttingDown)
         };
         let state = |id: &MemberId| self.members.get(id).filter(takes_calls);
         let reachable = members.iter().filter(|id| state(id).is_some());

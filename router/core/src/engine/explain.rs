@@ -187,7 +187,7 @@ impl Engine {
         let step = Step {
             after: now.since(since),
             member: call.route.map(|route| route.member),
-            what: What::Judged(call.stage(), fault, verdict),
+            what: What::Judged(call.stage_at(fault), fault, verdict),
             members: self.chances(Some(group), Some(key)),
         };
         let new =

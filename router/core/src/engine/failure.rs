@@ -76,11 +76,7 @@ impl Engine {
 
     fn judge(&mut self, key: CallKey, fault: Fault) -> Option<Verdict> {
         let call = self.calls.get_mut(key)?;
-        let stage = match (call.stage(), fault, call.touched) {
-            // It never left for the last socket of a member that may have it from another: a dying process closes them one by one.
-            (Stage::Unsent, Fault::MemberLost, Some(_)) => Stage::MaybeSent,
-            (stage, ..) => stage,
-        };
+        let stage = call.stage_at(fault);
         if fault == Fault::MemberLost && stage != Stage::Unsent {
             call.attempts.losses = call.attempts.losses.saturating_add(1);
         }
@@ -94,8 +90,9 @@ impl Engine {
     /// The verdict, or another where it is to repeat the call and the group has no retries left.
     fn afford(&mut self, key: CallKey, fault: Fault, verdict: Verdict, now: Moment) -> Verdict {
         let Some(call) = self.calls.get(key) else { return verdict };
+        let stage = call.stage_at(fault);
         let repeats = matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame);
-        if !repeats || is_free(fault, call.stage(), call.attempts) {
+        if !repeats || is_free(fault, stage, call.attempts) {
             return verdict;
         }
         let Some(group) = self.groups.get_mut(&call.group) else { return verdict };
@@ -103,7 +100,7 @@ impl Engine {
             return verdict;
         }
         let attempts = Attempts { budget: Budget::Spent, ..call.attempts };
-        decide(call.class(), call.stage(), fault, attempts)
+        decide(call.class(), stage, fault, attempts)
     }
 
     fn has_untried_member(&self, key: CallKey) -> bool {

@@ -103,12 +103,12 @@ impl Engine {
     }
 
     /// The member said that it shuts down: it gets no more calls in this session.
-    pub(super) fn on_leaving(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+    pub(super) fn on_shutting_down(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
         let Some(route) = self.calls.get(key).and_then(|call| call.route) else { return };
         if let Some(state) =
             self.members.get_mut(&route.member).filter(|state| state.session == Some(route.session))
         {
-            state.health.leaves();
+            state.health.shuts_down();
         }
         self.review(route.member, now, io);
     }

@@ -10,7 +10,7 @@ const FAULTS: [Fault; 15] = [
     Fault::RefusedBeforeHandshake,
     Fault::ConnectorNotFound,
     Fault::IdInUse,
-    Fault::MemberLeaving,
+    Fault::MemberShutsDown,
     Fault::ResourceFailing,
     Fault::CallerTooSlow,
     Fault::TooLarge,
@@ -42,9 +42,9 @@ const TABLE: &[(&str, &str, [&str; 6])] = &[
     ("IdInUse",        "Unsent",         ["same",        "same",         "same",         "same",         "same",           "same"]),
     ("IdInUse",        "MaybeSent",      ["same",        "same",         "same",         "same",         "same",           "same"]),
     ("IdInUse",        "PartlyAnswered", ["AnswerLost",  "LoginUnknown", "StreamCut",    "PageLost",     "OutcomeUnknown", "SubscriptionLost"]),
-    ("MemberLeaving",  "Unsent",         ["elsewhere",   "elsewhere",    "elsewhere",    "PageLost",     "elsewhere",      "elsewhere"]),
-    ("MemberLeaving",  "MaybeSent",      ["elsewhere",   "elsewhere",    "elsewhere",    "PageLost",     "elsewhere",      "elsewhere"]),
-    ("MemberLeaving",  "PartlyAnswered", ["pass on",     "pass on",      "pass on",      "pass on",      "pass on",        "pass on"]),
+    ("MemberShutsDown",  "Unsent",         ["elsewhere",   "elsewhere",    "elsewhere",    "PageLost",     "elsewhere",      "elsewhere"]),
+    ("MemberShutsDown",  "MaybeSent",      ["elsewhere",   "elsewhere",    "elsewhere",    "PageLost",     "elsewhere",      "elsewhere"]),
+    ("MemberShutsDown",  "PartlyAnswered", ["pass on",     "pass on",      "pass on",      "pass on",      "pass on",        "pass on"]),
     ("ResourceFailing", "Unsent",        ["elsewhere",   "pass on",      "elsewhere",    "pass on",      "pass on",        "pass on"]),
     ("ResourceFailing", "MaybeSent",     ["elsewhere",   "pass on",      "elsewhere",    "pass on",      "pass on",        "pass on"]),
     ("ResourceFailing", "PartlyAnswered", ["pass on",    "pass on",      "pass on",      "pass on",      "pass on",        "pass on"]),
@@ -121,7 +121,7 @@ fn all_attempts() -> impl Iterator<Item = Attempts> {
 #[test]
 fn what_may_have_been_run_is_never_sent_again_unless_it_only_reads_p2() {
     let not_run =
-        [Fault::RefusedBeforeHandshake, Fault::ConnectorNotFound, Fault::IdInUse, Fault::MemberLeaving];
+        [Fault::RefusedBeforeHandshake, Fault::ConnectorNotFound, Fault::IdInUse, Fault::MemberShutsDown];
     for fault in FAULTS {
         for class in [Class::CountedRead, Class::Page, Class::Write, Class::Subscription] {
             for stage in [Stage::MaybeSent, Stage::PartlyAnswered] {

@@ -243,7 +243,7 @@ fn a_member_that_says_that_it_shuts_down_gets_no_more_calls_and_none_fails() {
         world.call(caller[0], id, request);
     }
     for (socket, request) in world.at_member(0) {
-        world.feed(socket, frames::leaving(request.message_id));
+        world.feed(socket, frames::shutting_down(request.message_id));
     }
     for (socket, request) in world.at_member(1) {
         world.feed(socket, answer(request.message_id));
@@ -251,7 +251,7 @@ fn a_member_that_says_that_it_shuts_down_gets_no_more_calls_and_none_fails() {
     let got = world.at_caller(&caller);
     assert_eq!(got.iter().filter(|envelope| matches!(envelope.kind, Kind::Answer(_))).count(), 2, "{got:?}");
     assert_eq!(served_by(&mut world, &caller, 3), 1);
-    assert_eq!(world.engine.report().groups[0].members[0].unfit, Some("leaving"));
+    assert_eq!(world.engine.report().groups[0].members[0].unfit, Some("shutting_down"));
     // It is another server when it comes back. A connector that says the same is not believed.
     world.kill(0);
     world.start(0);
