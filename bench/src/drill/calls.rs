@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rcs_proto::driver::endpoint::{Caller, RemoteError};
 use rcs_proto::icf::{
-    Attribute, ConnectorInfo, ConnectorObject, NAME, ObjectClass, OperationOptions, Secret, UID, Value,
+    Attribute, ClassName, ConnectorInfo, ConnectorObject, NAME, ObjectClass, OperationOptions, Secret, UID,
+    Value,
 };
 use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::*;
@@ -192,10 +193,16 @@ fn base(
     search: Option<Duration>,
 ) -> Result<OperationRequest, Failure> {
     let mut configuration = configure(info, properties)?;
-    for (operation, timeout) in &mut configuration.timeouts_ms {
-        let deadline = if operation.name == "SearchApiOp" { search } else { Some(CALL_DEADLINE) };
-        *timeout = deadline.map_or(-1, |deadline| i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX));
-    }
+    // A Java server's list has none to begin with.
+    configuration.timeouts_ms =
+        ["AuthenticationApiOp", "CreateApiOp", "GetApiOp", "SearchApiOp", "UpdateApiOp"]
+            .map(|operation| {
+                let deadline = if operation == "SearchApiOp" { search } else { Some(CALL_DEADLINE) };
+                let ms =
+                    deadline.map_or(-1, |deadline| i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX));
+                (ClassName::plain(operation), ms)
+            })
+            .into();
     Ok(base_request(info, &configuration))
 }
 

@@ -48,14 +48,11 @@ pub(crate) struct Sight {
 
 impl Router {
     /// Starts it with this provider document and configuration file; comes back when it listens.
-    pub(crate) fn start(provider: &Path, config: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn start(provider: &Path, config: &Path) -> Result<Self, Failure> {
         let program = beside_us("rcs-router")?;
         let mut command = Command::new(program);
-        command.arg("serve").arg("--provider").arg(provider);
+        command.arg("serve").arg("--provider").arg(provider).arg("--config").arg(config);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]).env_remove("RCS_LOG");
-        if let Some(config) = config {
-            command.arg("--config").arg(config);
-        }
         let (process, ready) = block_in_place(|| {
             let process = Process::start("rcs-router", command);
             let ready = process.read_until("ready ", START_BOUND);

@@ -20,6 +20,8 @@ use crate::exit::{Exit, Failure};
 pub(crate) const GROUP: &str = "g";
 /// The password of the accounts of a Java journal.
 pub(crate) const LOGIN_PASSWORD: &str = "drill";
+/// For callers that say nothing of it, as the Java IDM: what the others give their calls.
+const DEADLINES: &str = "[group.g]\ndeadlines.read = \"20s\"\ndeadlines.change = \"20s\"\n";
 /// Longest wait for all members to be up.
 const UP_BOUND: Duration = Duration::from_secs(30);
 
@@ -44,8 +46,8 @@ pub(crate) struct SitePlan {
     pub(crate) row_bytes: u64,
     /// How long a change takes.
     pub(crate) change_takes: Duration,
-    /// The router's configuration file, if it is to have one.
-    pub(crate) config: Option<&'static str>,
+    /// What the router's configuration file says beside the deadlines.
+    pub(crate) config: &'static str,
 }
 
 impl Default for SitePlan {
@@ -58,7 +60,7 @@ impl Default for SitePlan {
             rows: 20,
             row_bytes: 100,
             change_takes: Duration::from_millis(1),
-            config: None,
+            config: "",
         }
     }
 }
@@ -102,10 +104,8 @@ impl Site {
             fs::write(scratch.path().join("changes"), "1\tCREATE\tu0\tby=drill\n").map_err(internal)?;
         }
         let config = scratch.path().join("router.toml");
-        if let Some(text) = plan.config {
-            fs::write(&config, text).map_err(internal)?;
-        }
-        let router = Router::start(&provider, plan.config.map(|_| config.as_path()))?;
+        fs::write(&config, format!("{}{DEADLINES}", plan.config)).map_err(internal)?;
+        let router = Router::start(&provider, &config)?;
         let mut site = Self { members, dice, router, kind: kind.clone(), plan, scratch, loads: 0, idm: None };
         site.all_up(UP_BOUND).await?;
         if let Members::Java(java) = kind {

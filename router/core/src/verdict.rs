@@ -187,6 +187,11 @@ impl Class {
             | Op::Unknown => Self::Write,
         }
     }
+
+    /// Whether nothing anywhere changes by it, not even a count of failed logins.
+    pub const fn is_read(self) -> bool {
+        matches!(self, Self::PureRead | Self::Stream | Self::Page)
+    }
 }
 
 /// Whether a search continues a paged one.

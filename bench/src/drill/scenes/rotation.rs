@@ -31,7 +31,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
 }
 
 async fn by_the_router(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
-    let plan = SitePlan { sockets: SOCKETS, config: Some(CONFIG), ..SitePlan::default() };
+    let plan = SitePlan { sockets: SOCKETS, config: CONFIG, ..SitePlan::default() };
     let mut site = Site::start(members, plan, seed).await?;
     let load = Load::start(&mut site, &Plan::default()).await?;
     let end = Instant::now() + scope.time(9, 60);

@@ -7,7 +7,7 @@ use rcs_proto::time::Moment;
 
 use super::budget::is_free;
 use super::timers::Timer;
-use super::{CallKey, Engine, Io, Note};
+use super::{CallKey, Engine, Io, Note, Route};
 use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::{
@@ -163,7 +163,8 @@ impl Engine {
         self.dispatch_at(key, Some(member), now, io);
     }
 
-    /// A socket of a member is gone while others of its session live: calls that it carried may be lost.
+    /// A socket of a member is gone while others of its session live: calls that it carried may be lost, and so may answers to
+    /// others, which take any socket (WIRE 4.2).
     pub(super) fn on_member_socket_lost(
         &mut self,
         key: CallKey,
@@ -171,10 +172,15 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) {
-        let carried =
-            self.calls.get(key).and_then(|call| call.route).is_some_and(|route| route.socket == socket);
-        if carried {
-            self.fail(key, Fault::SocketLost, now, io);
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(route) = call.route else { return };
+        if route.socket == socket {
+            return self.fail(key, Fault::SocketLost, now, io);
+        }
+        // Changes and logins are left to their deadlines: that an answer is lost looks like that it takes long, and "outcome
+        // unknown" is the worst of answers.
+        if call.class().is_read() {
+            self.await_orphan(key, now);
         }
     }
 
@@ -186,7 +192,8 @@ impl Engine {
         }
     }
 
-    /// The answer of a call whose socket died did not come on any other socket in time, or no more of it.
+    /// The answer of a call did not come in time, or no more of it, after a socket died that had the request, or may have had the
+    /// answer while the request's own socket lives.
     pub(super) fn on_orphan_overdue(&mut self, key: CallKey, id: i64, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         let is_there = call.route.is_some_and(|route| route.id == id);
@@ -197,6 +204,14 @@ impl Engine {
         let until = call.progressed_at + limits::ORPHAN_WAIT;
         if until > now {
             return self.timers.set(until, Timer::Orphan { call: key, id });
+        }
+        let lives = |route: Route| {
+            let upstream = self.upstreams.get(route.session);
+            upstream.is_some_and(|upstream| upstream.session.sockets().any(|socket| socket == route.socket))
+        };
+        // The member has the call, and only its answer is gone: it is asked again.
+        if call.route.is_some_and(lives) && self.judge(key, Fault::SocketLost) == Some(Verdict::RetrySame) {
+            return self.fail(key, Fault::SocketLost, now, io);
         }
         self.cancel_at_member(key, now, io);
         self.fail(key, Fault::MemberLost, now, io);

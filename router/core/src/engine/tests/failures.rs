@@ -165,6 +165,50 @@ fn when_one_socket_of_a_member_dies_its_reads_go_again_and_its_changes_wait() {
     assert_eq!(world.at_caller(&caller)[0].message_id, 2);
 }
 
+/// The member answers on any socket of its session (WIRE 4.2), and what is on one when that dies is lost (P1, P3).
+#[test]
+fn a_read_whose_answer_died_with_another_socket_is_asked_again() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    let (_, of_get, _) = world.only_request();
+    world.call(caller[0], 2, create());
+    let (_, of_create, create_id) = world.only_request();
+    let other = *world.members[0].iter().find(|socket| **socket != of_get).expect("two sockets");
+    assert_eq!(other, of_create);
+    world.members[0].retain(|socket| *socket != other);
+    world.apply(Event::Closed { socket: other, unsent: Vec::new() });
+    world.pass(limits::ORPHAN_WAIT - Duration::from_secs(1));
+    assert!(world.at_caller(&caller).is_empty());
+    world.pass(Duration::from_secs(1));
+    // That of the change was on the dead socket itself, so that it may not have been sent at all.
+    assert!(error_of(&world.at_caller(&caller)[0]).message.starts_with("Outcome unknown"));
+    let (_, again, id) = world.only_request();
+    assert_eq!(again, of_get);
+    world.feed(again, answer(create_id));
+    world.feed(again, answer(id));
+    let got = world.at_caller(&caller);
+    assert_eq!((got.len(), got[0].message_id), (1, 1));
+    assert!(world.engine.is_idle());
+}
+
+/// That its answer is lost looks like that it takes long.
+#[test]
+fn a_change_is_not_given_up_because_another_socket_died() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, create());
+    let (_, socket, id) = world.only_request();
+    let other = *world.members[0].iter().find(|other| **other != socket).expect("two sockets");
+    world.members[0].retain(|socket| *socket != other);
+    world.apply(Event::Closed { socket: other, unsent: Vec::new() });
+    world.pass(limits::ORPHAN_WAIT * 2);
+    assert!(world.at_caller(&caller).is_empty());
+    world.feed(socket, answer(id));
+    let got = world.at_caller(&caller);
+    assert!(matches!(got[0].kind, Kind::Answer(_)));
+}
+
 #[test]
 fn a_change_whose_socket_died_is_waited_for_and_then_unknown() {
     let mut world = World::with_members(1, Policy::Failover);
