@@ -9,6 +9,7 @@
 mod calls;
 mod cli;
 mod connector;
+mod far;
 mod idm;
 mod load;
 mod members;

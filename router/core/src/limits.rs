@@ -112,6 +112,9 @@ pub const RETRIES_SAME_MAX: u8 = 3;
 /// Members one call may lose before it counts as poison and is failed: it takes no third member with it
 /// (DESIGN 4).
 pub const POISON_LOSSES_MAX: u8 = 2;
+/// How long a call that looks like poison waits for a sign that a member that was lost with it lives: a router dials again within
+/// 200 ms, and a Java server takes its connection in some 100 ms more.
+pub const POISON_PROOF_WAIT: Duration = Duration::from_secs(2);
 /// Wait before a call goes again to the member that refused it before the handshake; the refusals were seen
 /// up to 122 ms after the handshake answer (WIRE 7.1).
 pub const RETRY_SAME_WAIT: Duration = HOLD_OFF;

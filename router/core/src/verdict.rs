@@ -7,7 +7,7 @@
 //! - a stream that delivered something is never replayed: its caller would see objects twice (P13);
 //! - a member's own error is passed on, unless it says that its resource cannot be reached and the call only reads;
 //! - what certainly did not run (never left, or was refused before it ran) may be repeated, whatever it is;
-//! - a call that took two members with it takes no third (poison).
+//! - a call that took two members with it takes no third (poison), but the loss of a network is not its fault.
 
 use rcs_proto::operation::Operation;
 
@@ -149,6 +149,9 @@ pub enum Verdict {
     /// Leave it where it is: the member keeps the call and may answer on any other socket of its session
     /// (WIRE 4.2). Its deadline and the session checks still bound it.
     Wait,
+    /// It lost as many members as a call may. Whoever is gone now was ended by it, or by the network: hold it back until that is
+    /// known, and end it with [`ErrorKind::Poison`] or send it elsewhere.
+    HoldBack,
     /// The member's own error is the answer: pass it on as it came.
     PassOn,
     /// Answer the caller with this error, and cancel the call at the member if there still is one.
@@ -222,7 +225,7 @@ pub fn decide(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> V
 fn elsewhere(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> Verdict {
     let took_members = fault == Fault::MemberLost && stage != Stage::Unsent;
     if took_members && attempts.losses >= POISON_LOSSES_MAX {
-        Verdict::Answer(ErrorKind::Poison)
+        Verdict::HoldBack
     } else if attempts.elsewhere < RETRIES_ELSEWHERE_MAX && attempts.budget == Budget::Left {
         Verdict::RetryElsewhere
     } else if fault.is_error_of_member() {

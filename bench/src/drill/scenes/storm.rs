@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::calls::Calls;
+use super::super::far::Far;
 use super::super::load::{Load, Plan, connect_to};
 use super::super::members::Members;
 use super::super::proxy::{Order, Proxy};
@@ -31,12 +32,21 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
         _ => (2_000, 64),
     };
     let mut site = Site::start(members, SitePlan { members: behind, ..SitePlan::default() }, seed).await?;
-    let door = Proxy::start(seed).await.map_err(|error| Exit::Internal.with(format!("no proxy: {error}")))?;
+    let far = Far::start()?;
+    let door = far.run(Proxy::start(seed)).await?;
+    let door = door.map_err(|error| Exit::Internal.with(format!("no proxy: {error}")))?;
     door.lead_to(site.router().listen().port());
-    let mut callers = Vec::new();
-    for _ in 0..number {
-        callers.push(connect_to(door.port()).await?);
-    }
+    let port = door.port();
+    let callers: Result<Vec<Caller>, Failure> = far
+        .run(async move {
+            let mut callers = Vec::new();
+            for _ in 0..number {
+                callers.push(connect_to(port).await?);
+            }
+            Ok(callers)
+        })
+        .await?;
+    let callers = callers?;
     let Some(first) = callers.first() else { return Err(Exit::Internal.with("a storm needs callers")) };
     let calls = Arc::new(Calls::prepare(first, &site).await?);
     let steady = Plan { mix: vec![Ask::Get], ..Plan::default() };
@@ -50,11 +60,14 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     let sockets: usize = site.members.iter().step_by(2).map(|m| m.proxy().order_all(Order::Reset)).sum();
     let lost = door.order_all(Order::Reset);
     let began = Instant::now();
-    let mut comebacks = JoinSet::new();
-    for caller in callers {
-        comebacks.spawn(back(caller, calls.clone(), began));
-    }
-    let back = comebacks.join_all().await;
+    let comebacks = far.run(async move {
+        let mut comebacks = JoinSet::new();
+        for caller in callers {
+            comebacks.spawn(back(caller, calls.clone(), began));
+        }
+        comebacks.join_all().await
+    });
+    let back = comebacks.await?;
     let members_back = site.all_up(BACK_WITHIN).await;
     let storm = began.elapsed();
 

@@ -9,7 +9,7 @@ use rcs_proto::session::{SocketId, StreamOrder};
 use rcs_proto::time::Moment;
 use rcs_proto::withheld::Withheld;
 
-use super::{CallId, Deadline, Waiting};
+use super::{CallId, Deadline, Loss, Waiting};
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::slots::Key;
 use crate::verdict::{Attempts, Class, Fault, Paging, Stage};
@@ -48,6 +48,8 @@ pub struct Call {
     pub deadline: Deadline,
     /// How often it was sent again, and why.
     pub attempts: Attempts,
+    /// The sessions of members that were lost while they had it.
+    pub losses: Vec<Loss>,
     /// What came of its answer.
     pub answer: Progress,
     /// When the request arrived.

@@ -95,6 +95,7 @@ impl Engine {
             tried: MemberSet::new(),
             touched: None,
             attempts: Default::default(),
+            losses: Vec::new(),
             deadline: Deadline::of(operation, &facade, &deadlines, now),
             answer: Progress::Nothing,
             since: now,

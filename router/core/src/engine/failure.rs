@@ -40,6 +40,7 @@ impl Engine {
             Some(Verdict::RetryElsewhere) => self.retry_elsewhere(key, fault, now, io),
             Some(Verdict::RetrySame) => self.retry_same(key, fault, now, io),
             Some(Verdict::Wait) => self.await_orphan(key, now),
+            Some(Verdict::HoldBack) => self.suspect(key, now, io),
             Some(Verdict::Nothing) | None => {}
         }
     }
@@ -75,11 +76,11 @@ impl Engine {
     }
 
     fn judge(&mut self, key: CallKey, fault: Fault) -> Option<Verdict> {
-        let call = self.calls.get_mut(key)?;
-        let stage = call.stage_at(fault);
+        let stage = self.calls.get(key)?.stage_at(fault);
         if fault == Fault::MemberLost && stage != Stage::Unsent {
-            call.attempts.losses = call.attempts.losses.saturating_add(1);
+            self.note_loss(key);
         }
+        let call = self.calls.get(key)?;
         if call.caller.is_none() {
             // Nobody waits: nothing is repeated.
             return Some(Verdict::Answer(ErrorKind::AnswerLost));
@@ -103,14 +104,14 @@ impl Engine {
         decide(call.class(), stage, fault, attempts)
     }
 
-    fn has_untried_member(&self, key: CallKey) -> bool {
+    pub(super) fn has_untried_member(&self, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
         let group = self.groups.get(&call.group);
         group
             .is_some_and(|group| group.picker.candidates().iter().any(|member| !call.tried.contains(*member)))
     }
 
-    fn retry_elsewhere(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
+    pub(super) fn retry_elsewhere(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
         // A member that answered has nothing left to stop.
         if matches!(fault, Fault::MemberLost | Fault::SocketLost) {
             self.cancel_at_member(key, now, io);
@@ -271,12 +272,13 @@ impl Engine {
         }
     }
 
-    fn answer_error(&mut self, key: CallKey, kind: ErrorKind, now: Moment, io: &mut impl Io) {
+    pub(super) fn answer_error(&mut self, key: CallKey, kind: ErrorKind, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         // What still runs there runs for nobody.
         let (number, caller, of, operation) = (call.number, call.caller, call.group, call.operation);
         let group = self.view.group(call.group).map(|group| group.name.as_str());
-        let member = call.route.and_then(|route| self.members.get(&route.member));
+        let last = call.route.map(|route| route.member).or(call.losses.last().map(|loss| loss.member));
+        let member = last.and_then(|member| self.members.get(&member));
         let error = kind.to_error(&Circumstances {
             operation: call.operation,
             group,

@@ -28,6 +28,7 @@ mod rotation;
 mod selector;
 mod sockets;
 mod stream_ends;
+mod suspects;
 mod timers;
 mod unsent;
 mod upstream;
@@ -56,6 +57,8 @@ pub use self::rotation::Redials;
 pub use self::selector::{Refusal, Selector, select};
 use self::sockets::Socket;
 pub use self::stream_ends::StreamKind;
+pub use self::suspects::Loss;
+use self::suspects::Suspect;
 use self::timers::{Timer, Timers};
 use self::upstream::MemberState;
 pub use self::upstream::{DialFailure, Upstream, UpstreamKey};
@@ -206,6 +209,8 @@ pub struct Engine {
     explained: Explained,
     /// Calls that a dying socket gave back unsent; empty between two events.
     unsent: Vec<CallKey>,
+    /// Calls that are held back because they may be poison.
+    suspects: Vec<Suspect>,
     /// Groups in which calls wait for a place, each once.
     waiting_groups: Vec<GroupId>,
     /// Whether a place may have become free since they were given away last.
@@ -235,6 +240,7 @@ impl Engine {
             unsent: Vec::new(),
             going: Vec::new(),
             explained: Explained::default(),
+            suspects: Vec::new(),
             waiting_groups: Vec::new(),
             places_freed: false,
         }
@@ -302,6 +308,7 @@ impl Engine {
         self.look_after_drains(now, io);
         self.learn_who_redials(now);
         self.rotate_sockets(now, io);
+        self.look_after_suspects(now, io);
         self.end_overdue(now, io);
         self.end_overdue_waits(now, io);
         self.timers.set(now + crate::limits::TICK, Timer::Tick);

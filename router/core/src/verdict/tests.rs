@@ -79,6 +79,7 @@ fn word(verdict: Verdict) -> String {
         Verdict::RetryElsewhere => "elsewhere".to_owned(),
         Verdict::RetrySame => "same".to_owned(),
         Verdict::Wait => "wait".to_owned(),
+        Verdict::HoldBack => "hold back".to_owned(),
         Verdict::PassOn => "pass on".to_owned(),
         Verdict::Nothing => "nothing".to_owned(),
         Verdict::Answer(kind) => format!("{kind:?}"),
@@ -226,7 +227,7 @@ fn a_poison_call_takes_no_third_member() {
     let losses = |losses| Attempts { elsewhere: 1, losses, ..Attempts::default() };
     let verdict = |stage, n| decide(Class::PureRead, stage, Fault::MemberLost, losses(n));
     assert_eq!(verdict(Stage::MaybeSent, 1), Verdict::RetryElsewhere);
-    assert_eq!(verdict(Stage::MaybeSent, POISON_LOSSES_MAX), Verdict::Answer(ErrorKind::Poison));
+    assert_eq!(verdict(Stage::MaybeSent, POISON_LOSSES_MAX), Verdict::HoldBack);
     assert_eq!(
         verdict(Stage::Unsent, POISON_LOSSES_MAX),
         Verdict::RetryElsewhere,

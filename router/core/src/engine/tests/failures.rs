@@ -53,40 +53,6 @@ fn without_a_member_a_call_fails_at_once() {
     assert!(error_of(&got[0]).class.ends_with("ConnectionFailedException"));
 }
 
-#[test]
-fn a_poison_call_takes_two_members_with_it_and_no_third() {
-    let mut world = World::with_members(4, Policy::Failover);
-    let caller = world.caller("idm", 1);
-    world.call(caller[0], 1, get());
-    for _ in 0..2 {
-        let (member, ..) = world.only_request();
-        world.kill(member);
-    }
-    let got = world.at_caller(&caller);
-    assert!(error_of(&got[0]).message.contains("not sent to another"), "{got:?}");
-    assert!((0..4).all(|member| world.at_member(member).is_empty()));
-}
-
-/// A process that aborts closes its sockets one by one: the call moves to the last of them and never leaves the router there.
-#[test]
-fn a_poison_call_is_found_when_its_members_lose_their_sockets_one_after_the_other() {
-    let mut world = World::with_members(4, Policy::Failover);
-    let caller = world.caller("idm", 1);
-    world.call(caller[0], 1, get());
-    for _ in 0..2 {
-        let (member, first, _) = world.only_request();
-        world.apply(Event::Closed { socket: first, unsent: Vec::new() });
-        let again: Vec<_> = world.at_member(member);
-        let (second, request) = again.last().expect("it is sent again, behind a cancel at most");
-        let (second, unsent) = (*second, vec![request.frame().clone()]);
-        assert_ne!(first, second);
-        world.apply(Event::Closed { socket: second, unsent });
-    }
-    let got = world.at_caller(&caller);
-    assert!(error_of(&got[0]).message.contains("not sent to another"), "{got:?}");
-    assert!((0..4).all(|member| world.at_member(member).is_empty()));
-}
-
 /// WIRE 7.1 and 7.9: what arrives while the member stores the handshake is refused and was not run.
 #[test]
 fn a_call_refused_before_the_handshake_is_sent_again_after_a_moment() {

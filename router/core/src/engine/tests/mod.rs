@@ -16,4 +16,5 @@ mod sessions;
 mod settings;
 mod stream_ends;
 mod streams;
+mod suspects;
 mod world;

@@ -87,7 +87,7 @@ pub(super) struct World {
     /// What the document says of its members' pings.
     pub(super) ping_interval: Option<Duration>,
     /// Counts the starts of each member: a restarted one is another session.
-    starts: Vec<u32>,
+    pub(super) starts: Vec<u32>,
 }
 
 pub(super) const CONNECTOR: &str = "Rig";
@@ -279,6 +279,11 @@ impl World {
 
     fn come_back_with(&mut self, index: usize, infos: Bytes) {
         self.pass(Duration::from_secs(2));
+        self.connect_and_tell(index, infos);
+    }
+
+    /// The slots connect at once, and the connectors are told.
+    pub(super) fn connect_and_tell(&mut self, index: usize, infos: Bytes) {
         self.connect(index);
         self.pass(Duration::from_millis(250));
         let mut asked = None;
