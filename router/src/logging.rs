@@ -1,6 +1,7 @@
 //! The log: to stderr, each state flip once, each call once (at debug). Standard output is for results.
 
 use clap::ValueEnum;
+use rcs_core::bundles::group::{Standing, Told};
 use rcs_core::engine::Note;
 use rcs_core::verdict::Cut;
 use tracing::level_filters::LevelFilter;
@@ -114,9 +115,28 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::ConnectorInfosUnreadable { member } => {
             warn!(member = &*names.member(member), "the member's list of connectors cannot be read");
         }
+        Note::Bundles { group, told } => log_bundles(&names.group(group), told, names),
         Note::CallerJoined { callers } => info!(callers, "a caller joined"),
         Note::CallerLeft { calls } => info!(calls, "a caller's last socket closed"),
         Note::CallerDisconnected { reason } => warn!(reason, "a socket of a caller is closed"),
         Note::FrameIgnored { socket } => debug!(%socket, "a frame that is no message was ignored"),
+    }
+}
+
+/// Each line names what differs; names that members told are escaped in it.
+fn log_bundles(group: &str, told: &Told, names: &Names) {
+    match told {
+        Told::Member { member, standing } => {
+            let member = &*names.member(*member);
+            match standing {
+                Standing::Matching | Standing::MatchingNext => info!(group, member, "member {standing}"),
+                _ => warn!(group, member, "member {standing}"),
+            }
+        }
+        Told::Accepted { from, .. } => {
+            info!(group, member = from.map(|id| names.member(id)).as_deref(), "{told}");
+        }
+        Told::Proposed(_) | Told::Aborted(_) | Told::AlarmOver(_) => info!(group, "{told}"),
+        Told::Alarm(_) | Told::Servers { .. } => warn!(group, "{told}"),
     }
 }

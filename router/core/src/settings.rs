@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::bundles::group::{Policy, SetDigest};
+use crate::bundles::infos::Visible;
+use crate::bundles::range::StandIns;
 use crate::limits;
 
 /// Everything that can be set. Part of the view, so that a call never sees two generations of it.
@@ -51,6 +54,14 @@ pub struct GroupSettings {
     pub stream_end: StreamEnd,
     /// When calls put a member out.
     pub ejection: Ejection,
+    /// How its members' bundle sets are compared, and what follows.
+    pub bundles: Policy,
+    /// The set that its members must have, whatever the first of them tells; none: that of the first one.
+    pub pinned: Option<SetDigest>,
+    /// The connectors that callers may see and use.
+    pub visible: Visible,
+    /// Connectors of which the versions may stand for each other; none unless the operator says so.
+    pub stand_ins: StandIns,
 }
 
 /// How long calls may take, by operation.
@@ -120,6 +131,10 @@ impl Default for GroupSettings {
             test_every: Some(limits::TEST_PROBE_EVERY),
             stream_end: StreamEnd::AsLearned,
             ejection: Ejection::default(),
+            bundles: Policy::default(),
+            pinned: None,
+            visible: Visible::default(),
+            stand_ins: StandIns::default(),
         }
     }
 }

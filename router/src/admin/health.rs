@@ -1,6 +1,6 @@
 //! Probes: alive means that the routing loop turns; ready means that calls can be answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -37,20 +37,26 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Response {
 }
 
 fn judge(status: &Status) -> Readiness {
+    let all = || status.report.groups.iter().flat_map(|group| &group.members);
     // A member in several groups is one member.
-    let members: BTreeMap<&str, &MemberReport> =
-        status.report.groups.iter().flat_map(|group| &group.members).map(|m| (&*m.name, m)).collect();
-    let members_up = members.values().filter(|member| member.takes_calls()).count();
+    let members: BTreeMap<&str, &MemberReport> = all().map(|m| (&*m.name, m)).collect();
+    let members_up: BTreeSet<&str> =
+        all().filter(|member| member.takes_calls()).map(|member| &*member.name).collect();
     // Unfit ones serve as long as their group has no better (panic threshold): what ails them all is behind them, and to send
     // callers elsewhere would not mend it.
     let is_wanted = |member: &MemberReport| member.admin == Administration::Enabled;
-    let is_reached = members.values().any(|m| is_wanted(m) && (m.up || m.unfit.is_some()));
+    let is_reached = |m: &MemberReport| is_wanted(m) && (m.up || m.unfit.is_some());
+    // In one of its groups a member may be right, in another one quarantined.
+    let is_let = |m: &MemberReport| is_reached(m) && m.quarantine.is_none();
     let reason = match status.phase {
         Phase::Draining | Phase::Leaving => Some("draining"),
-        Phase::Serving if !is_reached => Some("no member is up"),
+        Phase::Serving if !members.values().any(|m| is_reached(m)) => Some("no member is up"),
+        Phase::Serving if !all().any(is_let) => {
+            Some("no member has the bundle set of its group: see rcs-router bundles status")
+        }
         Phase::Serving => None,
     };
-    Readiness { ready: reason.is_none(), reason, members_up, members: members.len() }
+    Readiness { ready: reason.is_none(), reason, members_up: members_up.len(), members: members.len() }
 }
 
 #[cfg(test)]
@@ -64,6 +70,7 @@ mod tests {
             name: (*name).to_owned(),
             up: *up,
             unfit: None,
+            quarantine: None,
             admin: Administration::Enabled,
             sockets: 0,
             in_flight: 0,
@@ -73,6 +80,7 @@ mod tests {
             name: "g".to_owned(),
             algorithm: "failover",
             queued: 0,
+            alarm: None,
             members: members.iter().map(member).collect(),
         });
         Status { phase, report: Report { groups: groups.collect(), callers: 0, calls: 0 } }
@@ -101,6 +109,20 @@ mod tests {
         let readiness = judge(&status);
         assert!(readiness.ready);
         assert_eq!((readiness.members_up, readiness.members), (0, 2));
+    }
+
+    /// Bundle sets that are wrong everywhere are not mended by waiting; one group that serves is enough.
+    #[test]
+    fn not_ready_when_every_member_is_quarantined_in_every_group() {
+        let members: &[(&str, bool)] = &[("n1", true)];
+        let mut status = status(Phase::Serving, &[members, members]);
+        let quarantine = Some("is quarantined: it differs".to_owned());
+        status.report.groups[0].members[0].quarantine.clone_from(&quarantine);
+        assert!(judge(&status).ready);
+        status.report.groups[1].members[0].quarantine = quarantine;
+        let readiness = judge(&status);
+        assert!(readiness.reason.is_some_and(|reason| reason.contains("bundle set")), "{readiness:?}");
+        assert_eq!((readiness.members_up, readiness.members), (0, 1));
     }
 
     #[test]

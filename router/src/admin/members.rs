@@ -22,7 +22,7 @@ pub(super) struct Row<'a> {
     admin_state: &'static str,
     /// Who wants that, if it is not enabled: `operator` or `document`.
     admin_by: Option<&'static str>,
-    /// Why it is kept out; nothing does that yet.
+    /// Why its bundle set keeps it out.
     quarantine: Option<&'a str>,
     sockets: usize,
     /// Calls that it holds, of all its groups.
@@ -57,7 +57,7 @@ fn row<'a>(group: &'a GroupReport, member: &'a MemberReport) -> Row<'a> {
             Administration::DisabledInDocument => Some("document"),
             Administration::Draining | Administration::Drained | Administration::Disabled => Some("operator"),
         },
-        quarantine: None,
+        quarantine: member.quarantine.as_deref(),
         sockets: member.sockets,
         in_flight: member.in_flight,
         connectors: &member.connectors,

@@ -91,6 +91,7 @@ struct Counted {
     refused: Family<RefusedLabels, Counter>,
     retries: Family<OpLabel, Counter>,
     streams_cut: Family<CutLabels, Counter>,
+    drifts: Family<MemberLabels, Counter>,
     sockets: Family<SideLabel, Gauge>,
     rotated: Family<SideLabel, Counter>,
     dial_failures: Family<MemberLabel, Counter>,
@@ -105,6 +106,7 @@ pub(crate) fn new(spill: Arc<Spill>) -> (Recorder, Scraper) {
         refused: Family::default(),
         retries: Family::default(),
         streams_cut: Family::default(),
+        drifts: Family::default(),
         sockets: Family::default(),
         rotated: Family::default(),
         dial_failures: Family::default(),
@@ -123,6 +125,11 @@ pub(crate) fn new(spill: Arc<Spill>) -> (Recorder, Scraper) {
         names::STREAMS_CUT,
         "Answers of searches and syncs that were not taken for whole",
         counted.streams_cut.clone(),
+    );
+    registry.register(
+        names::BUNDLE_DRIFTS,
+        "Times the member was found with another bundle set than its group's",
+        counted.drifts.clone(),
     );
     registry.register(names::SOCKETS, "Open sockets", counted.sockets.clone());
     registry.register(

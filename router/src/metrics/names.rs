@@ -8,6 +8,8 @@ pub(crate) const CALL_DURATION: &str = "rcs_call_duration_seconds";
 pub(crate) const MEMBER_UP: &str = "rcs_member_up";
 /// `rcs_member_quarantined{group,member}`: 1 if the member is kept out for its bundles.
 pub(crate) const MEMBER_QUARANTINED: &str = "rcs_member_quarantined";
+/// `rcs_bundle_drifts_total{group,member}`: times the member was found with another bundle set than its group's.
+pub(crate) const BUNDLE_DRIFTS: &str = "rcs_bundle_drifts";
 /// `rcs_calls_in_flight{group,member}`: calls that the member holds, of all its groups.
 pub(crate) const CALLS_IN_FLIGHT: &str = "rcs_calls_in_flight";
 /// `rcs_calls_queued{group}`: calls that wait for a free place.

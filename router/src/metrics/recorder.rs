@@ -6,12 +6,16 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use rcs_core::bundles::group::{Cause, Told};
 use rcs_core::engine::Note;
 use rcs_core::ids::{GroupId, MemberId};
 use rcs_core::verdict::Outcome;
 use rcs_proto::operation::Operation;
 
-use super::{CallLabels, Counted, CutLabels, DurationLabels, MemberLabel, OpLabel, RefusedLabels, SideLabel};
+use super::{
+    CallLabels, Counted, CutLabels, DurationLabels, MemberLabel, MemberLabels, OpLabel, RefusedLabels,
+    SideLabel,
+};
 use crate::world::{Names, Side};
 
 /// Counts.
@@ -58,6 +62,12 @@ impl Recorder {
             Note::StreamCut { group, reason, .. } => {
                 let labels = CutLabels { group: names.group(group), reason: reason.label() };
                 self.counted.streams_cut.get_or_create(&labels).inc();
+            }
+            Note::Bundles { group, told: Told::Member { member, standing } }
+                if matches!(standing.cause(), Some(Cause::Differs { .. })) =>
+            {
+                let labels = MemberLabels { group: names.group(group), member: names.member(*member) };
+                self.counted.drifts.get_or_create(&labels).inc();
             }
             Note::FrameIgnored { .. } => {
                 self.counted.frames_ignored.inc();

@@ -55,8 +55,7 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
             let labels =
                 MemberLabels { group: group.name.as_str().into(), member: member.name.as_str().into() };
             up.get_or_create(&labels).set(i64::from(member.takes_calls()));
-            // Bundle sets are not compared yet, so no member is kept out for them.
-            quarantined.get_or_create(&labels).set(0);
+            quarantined.get_or_create(&labels).set(i64::from(member.quarantine.is_some()));
             in_flight.get_or_create(&labels).set(whole(member.in_flight));
         }
     }

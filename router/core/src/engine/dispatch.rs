@@ -14,6 +14,7 @@ use rcs_proto::time::Moment;
 use super::admission::{Bounds, Places};
 use super::affinity::{Facade, ProbedFacades, page};
 use super::budget::RetryBudget;
+use super::bundles::BundleOrders;
 use super::probes::Standing;
 use super::queue::Queue;
 use super::stream_ends::{Paged, StreamHabits, StreamKind};
@@ -22,6 +23,7 @@ use super::{
     Call, CallKey, Caller, Deadline, DownstreamKey, Engine, Io, Pages, Progress, Route, Selector, Work,
 };
 use crate::balance::{Cursor, Picker};
+use crate::bundles::group::GroupSets;
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::limits;
@@ -46,6 +48,10 @@ pub(super) struct GroupState {
     pub(super) budget: RetryBudget,
     /// Who may be sent, and who waits.
     pub(super) places: Places,
+    /// The bundle sets of its members, and who may serve with them.
+    pub(super) sets: GroupSets,
+    /// What the operator said of them at run time.
+    pub(super) orders: BundleOrders,
 }
 
 impl Engine {
@@ -228,6 +234,8 @@ impl Engine {
                         in_flight: self.in_flight_in(group.id),
                         queue: Queue::default(),
                     },
+                    sets: GroupSets::new(group.settings.bundles),
+                    orders: BundleOrders::default(),
                 },
             };
             self.groups.insert(group.id, state);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use rcs_proto::icf::{ConnectorInfo, ConnectorKey};
+use rcs_proto::icf::ConnectorInfo;
 use rcs_proto::legacy::Wire;
 
 use super::{Engine, Selector};
@@ -11,12 +11,6 @@ use super::{Engine, Selector};
 /// An empty list: what an IDM answers to a server that asks for its connectors.
 pub(super) fn none() -> Bytes {
     Vec::<ConnectorInfo>::new().encode()
-}
-
-/// The keys in a list, or none if it cannot be read.
-pub(super) fn keys(infos: &[u8]) -> Option<Vec<ConnectorKey>> {
-    let infos = Vec::<ConnectorInfo>::decode(infos).ok()?;
-    Some(infos.into_iter().map(|info| info.key).collect())
 }
 
 /// One list of several, the first of equal keys wins. A single list, or several with the same keys, stays as its server

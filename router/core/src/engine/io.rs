@@ -7,6 +7,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 
 use super::CallId;
+use crate::bundles::group::Told;
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId};
 use crate::verdict::{Cut, ErrorKind, Fault, Outcome};
@@ -203,6 +204,13 @@ pub enum Note<'a> {
     ConnectorInfosUnreadable {
         /// The member.
         member: MemberId,
+    },
+    /// The bundle sets of a group changed, or how a member stands with its own.
+    Bundles {
+        /// The group.
+        group: GroupId,
+        /// What happened; its text is a line for the operator, behind the name of the member or the group.
+        told: &'a Told,
     },
     /// A caller's first socket joined.
     CallerJoined {

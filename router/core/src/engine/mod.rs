@@ -10,6 +10,7 @@ mod admission;
 mod affinity;
 mod answer;
 mod budget;
+mod bundles;
 mod call;
 mod deadline;
 mod dispatch;
@@ -42,6 +43,9 @@ use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
 pub use self::admission::Waiting;
+pub use self::bundles::{
+    BundleChange, BundleRefusal, BundlesReport, MemberBundles, NoProofKey, ProposedSet, UnknownMember,
+};
 pub use self::call::{Call, CallKey, Caller, Pages, Progress, Route};
 pub use self::deadline::Deadline;
 use self::dispatch::GroupState;

@@ -76,6 +76,9 @@ impl Engine {
 
     /// Tells a change of a member's standing, and rebuilds the pickers for it.
     pub(super) fn review(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        if self.members.get(&member).is_some_and(|state| !state.linked) {
+            self.forget_judgement(member, now, io);
+        }
         let Some(state) = self.members.get_mut(&member) else { return };
         let standing = state.standing_at(now);
         let before = std::mem::replace(&mut state.standing, standing);

@@ -5,6 +5,8 @@ use super::probes::Standing;
 use super::rotation::Redials;
 use super::upstream::MemberState;
 use super::{Downstream, Engine, Selector};
+use crate::bundles::group::Alarm;
+use crate::ids::{GroupId, MemberId};
 use crate::view::{AdminState, Mark};
 
 /// Everything at one moment.
@@ -27,6 +29,8 @@ pub struct GroupReport {
     pub algorithm: &'static str,
     /// Calls that wait for a free place.
     pub queued: usize,
+    /// Why its bundle sets need the operator.
+    pub alarm: Option<Alarm>,
     /// Its members in list order.
     pub members: Vec<MemberReport>,
 }
@@ -40,6 +44,8 @@ pub struct MemberReport {
     pub up: bool,
     /// Why it takes none although it can be reached.
     pub unfit: Option<&'static str>,
+    /// Why its bundle set keeps it out of this group: a sentence that begins behind its name.
+    pub quarantine: Option<String>,
     /// What is wanted of it, and how far that is.
     pub admin: Administration,
     /// Open sockets that are ready.
@@ -105,9 +111,9 @@ impl Administration {
 }
 
 impl MemberReport {
-    /// Whether it takes calls: it can, and it is wanted to.
+    /// Whether it takes calls: it can, it has the right bundle set, and it is wanted to.
     pub fn takes_calls(&self) -> bool {
-        self.up && self.admin == Administration::Enabled
+        self.up && self.quarantine.is_none() && self.admin == Administration::Enabled
     }
 }
 
@@ -118,7 +124,8 @@ impl Engine {
             name: group.name.clone(),
             algorithm: group.policy.name(),
             queued: self.groups.get(&group.id).map_or(0, |state| state.places.queue.len()),
-            members: group.members.iter().filter_map(|id| self.member_report(*id)).collect(),
+            alarm: self.groups.get(&group.id).and_then(|state| state.sets.alarm()),
+            members: group.members.iter().filter_map(|id| self.member_report(group.id, *id)).collect(),
         });
         Report { groups: groups.collect(), callers: self.downstreams.len(), calls: self.calls.len() }
     }
@@ -139,8 +146,9 @@ impl Engine {
         self.downstreams.iter().map(|(_, caller)| report(caller)).collect()
     }
 
-    fn member_report(&self, id: crate::ids::MemberId) -> Option<MemberReport> {
+    fn member_report(&self, group: GroupId, id: MemberId) -> Option<MemberReport> {
         let state = self.members.get(&id)?;
+        let bundles = self.groups.get(&group).and_then(|state| state.sets.standing(id));
         let session = state.session.and_then(|key| self.upstreams.get(key));
         Some(MemberReport {
             name: state.member.spec.name.clone(),
@@ -149,6 +157,7 @@ impl Engine {
                 Standing::Unfit(reason) => Some(reason.label()),
                 Standing::Down | Standing::Serving => None,
             },
+            quarantine: bundles.filter(|standing| standing.keeps_out()).map(ToString::to_string),
             admin: Administration::of(state),
             sockets: session.map_or(0, |upstream| upstream.session.sockets().count()),
             in_flight: state.in_flight,

@@ -1,12 +1,14 @@
 //! The members' side: dialling, sessions of RCS, and what their frames mean.
 
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
 use rcs_proto::frames;
 use rcs_proto::icf::ConnectorKey;
+use rcs_proto::messages::handshake_message::ServerType;
 use rcs_proto::session::{Event as SessionEvent, Handshake, Ignored, Remote, Session, Side, SocketId};
 use rcs_proto::time::Moment;
 
@@ -18,6 +20,8 @@ use super::sockets::{Peer, Place, Socket};
 use super::timers::Timer;
 use super::{Engine, Io, Note, Slot, Work};
 use crate::backoff::reconnect_wait;
+use crate::bundles::group::Server;
+use crate::bundles::wire::WireManifest;
 use crate::health::{Finding, Health, Unfit};
 use crate::ids::MemberId;
 use crate::limits;
@@ -74,6 +78,12 @@ pub(super) struct MemberState {
     pub(super) paged_at: Option<Moment>,
     /// Its connectors as it told them last, kept over its absence.
     pub(super) infos: Option<Bytes>,
+    /// The manifest of that, or why there is none.
+    pub(super) wire: Option<Result<Arc<WireManifest>, String>>,
+    /// Whether its groups know it: not while it is away, or has a session that told nothing.
+    pub(super) is_judged: bool,
+    /// What its server says that it is.
+    pub(super) server: Option<Server>,
     pub(super) connectors: Vec<ConnectorKey>,
     /// Calls that it holds.
     pub(super) in_flight: usize,
@@ -110,6 +120,9 @@ impl MemberState {
             told: None,
             leaving: false,
             infos: None,
+            wire: None,
+            is_judged: false,
+            server: None,
             connectors: Vec::new(),
             in_flight: 0,
             busy: 0,
@@ -132,7 +145,7 @@ impl MemberState {
 impl Engine {
     /// Takes another view: dials new members, lets go of removed ones once their calls are done, rebuilds the pickers. A
     /// member that changed in the document is let go and taken on anew; one that an operator marked keeps what it has.
-    pub(super) fn on_view(&mut self, view: std::sync::Arc<crate::view::View>, now: Moment, io: &mut impl Io) {
+    pub(super) fn on_view(&mut self, view: Arc<crate::view::View>, now: Moment, io: &mut impl Io) {
         let mut marked: Vec<(MemberId, Mark)> = Vec::new();
         for (id, state) in &mut self.members {
             match view.member(*id).filter(|member| member.spec == state.member.spec) {
@@ -153,6 +166,7 @@ impl Engine {
             }
         }
         self.rebuild_pickers();
+        self.sets_follow_view(now, io);
         for (id, mark) in marked {
             self.on_mark(id, mark, now, io);
         }
@@ -185,7 +199,7 @@ impl Engine {
             self.on_closed(socket, Vec::new(), now, io);
         }
         self.members.remove(&member);
-        let view = std::sync::Arc::clone(&self.view);
+        let view = Arc::clone(&self.view);
         if let Some(member) = view.member(member) {
             self.add_member(member, io);
         }
@@ -313,6 +327,7 @@ impl Engine {
         if state.session.is_some() && !is_current {
             io.note(Note::MemberChangedIdentity { member });
         }
+        state.server = server_of(&remote);
         let key = match known {
             Some((key, _)) => key,
             None => {
@@ -334,12 +349,17 @@ impl Engine {
         }
         if let Some(upstream) = self.upstreams.get_mut(key) {
             upstream.session.join(socket, now);
+            // It told its connectors before another server took its place, and may have others now.
+            if !is_current && upstream.told {
+                upstream.session.want_connector_infos(now);
+            }
         }
         let place = Place::Member { session: key, member, slot };
         self.sockets.insert(socket, Socket::new(place, ping_every, now));
         self.replace_by(socket, member, slot, now);
         self.timers.set(now + rcs_proto::limits::HOLD_OFF, Timer::CheckMember(key));
         if !is_current {
+            self.forget_judgement(member, now, io);
             self.review(member, now, io);
         }
     }
@@ -412,22 +432,33 @@ impl Engine {
         let Some(state) = self.members.get_mut(&member).filter(|state| state.session == Some(key)) else {
             return;
         };
-        match infos::keys(&infos) {
-            Some(connectors) => state.connectors = connectors,
-            None => {
-                state.connectors.clear();
+        state.forget_attempts();
+        // A server writes the same bytes as long as it has the same connectors and lives: then nothing is read.
+        let is_new = state.wire.is_none() || state.infos.as_ref() != Some(&infos);
+        if is_new {
+            let wire = WireManifest::read(&infos);
+            state.connectors = wire.iter().flat_map(|wire| wire.connectors().keys().cloned()).collect();
+            if wire.is_err() {
                 io.note(Note::ConnectorInfosUnreadable { member });
             }
+            state.wire = Some(wire.map(Arc::new).map_err(|error| error.to_string()));
+            state.infos = Some(infos);
         }
-        state.infos = Some(infos);
-        state.forget_attempts();
-        if !std::mem::replace(&mut state.linked, true) {
+        // First what its groups think of it, then whether it can take calls.
+        if is_new || !state.is_judged {
+            self.judge_member(member, now, io);
+        }
+        let Some(state) = self.members.get_mut(&member) else { return };
+        let was_linked = std::mem::replace(&mut state.linked, true);
+        if !was_linked {
             state.health.linked(now);
             self.warm_up(member, now, io);
         }
         self.on_check_result(member, Finding::Good, now, io);
-        self.refresh_infos();
-        self.answer_waiting_infos(io);
+        if is_new || !was_linked {
+            self.refresh_infos();
+            self.answer_waiting_infos(io);
+        }
     }
 
     /// A connector changed its configuration: told to every caller that used this exact facade key (WIRE section 6).
@@ -495,4 +526,14 @@ impl Engine {
             self.last_id = self.last_id.max(upstream.session.last_id());
         }
     }
+}
+
+/// What a server says that it is. rcs-node says what a Java server says, and none tells its version (B09).
+fn server_of(remote: &Remote) -> Option<Server> {
+    let product = match remote.server_type {
+        ServerType::Java => "java",
+        ServerType::Dotnet => "dotnet",
+        ServerType::Unknown => return None,
+    };
+    Some(Server { product: product.to_owned(), version: None })
 }

@@ -37,6 +37,11 @@ impl Standing {
         matches!(self, Self::Matching | Self::MatchingNext | Self::Kept(_))
     }
 
+    /// Whether it told a set, and gets no calls for it.
+    pub const fn keeps_out(&self) -> bool {
+        matches!(self, Self::Held { .. } | Self::Quarantined(_))
+    }
+
     /// The word for logs, metrics and the API.
     pub const fn label(&self) -> &'static str {
         match self {

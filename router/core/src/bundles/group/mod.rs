@@ -405,6 +405,11 @@ impl GroupSets {
         self.members.get(&member).map(|record| &record.standing)
     }
 
+    /// What the agent of a member reported last, unless it has been silent since.
+    pub fn files(&self, member: MemberId) -> Option<Arc<FileManifest>> {
+        self.members.get(&member)?.manifest.files.clone()
+    }
+
     /// Why the operator is needed, if he is.
     pub fn alarm(&self) -> Option<Alarm> {
         self.alarm

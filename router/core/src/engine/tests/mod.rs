@@ -2,6 +2,7 @@
 
 mod admission;
 mod answers;
+mod bundles;
 mod callers;
 mod connectors;
 mod drain;

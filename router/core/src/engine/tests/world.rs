@@ -93,8 +93,13 @@ pub(super) struct World {
 pub(super) const CONNECTOR: &str = "Rig";
 
 pub(super) fn connector_infos(name: &str) -> Bytes {
+    infos_at(name, "1.0")
+}
+
+/// What a member tells that has this connector at this version of its bundle.
+pub(super) fn infos_at(name: &str, version: &str) -> Bytes {
     let key =
-        ConnectorKey { bundle_name: "b".into(), bundle_version: "1.0".into(), connector_name: name.into() };
+        ConnectorKey { bundle_name: "b".into(), bundle_version: version.into(), connector_name: name.into() };
     let info = ConnectorInfo {
         display_name_key: None,
         category_key: None,
@@ -285,6 +290,11 @@ impl World {
     /// The slots connect at once, and the connectors are told.
     pub(super) fn connect_and_tell(&mut self, index: usize, infos: Bytes) {
         self.connect(index);
+        self.tell(index, infos);
+    }
+
+    /// A member answers the question for its connectors.
+    pub(super) fn tell(&mut self, index: usize, infos: Bytes) {
         self.pass(Duration::from_millis(250));
         let mut asked = None;
         for socket in self.members[index].clone() {

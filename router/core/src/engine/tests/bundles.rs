@@ -1,0 +1,232 @@
+//! Bundle sets (P5, G11, G12): members that tell another set than their group's get no call.
+
+use std::sync::Arc;
+
+use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Nonce, Root};
+
+use super::world::*;
+use crate::balance::Policy;
+use crate::bundles::group::{self, Origin, Refused, Reports, SetDigest, Standing};
+use crate::bundles::wire::WireManifest;
+use crate::engine::*;
+use crate::settings::Settings;
+
+fn set(version: &str) -> SetDigest {
+    let wire = WireManifest::read(&infos_at(CONNECTOR, version)).unwrap();
+    SetDigest { wire: *wire.digest(), files: None }
+}
+
+fn files(bytes: &[u8]) -> Arc<FileManifest> {
+    let content = Content::File { sha256: Digest::of(bytes), bytes: bytes.len() as u64 };
+    let entry =
+        FileEntry { root: Root::Lib, path: "script.groovy".to_owned(), content, bundle: None, link: None };
+    Arc::new(FileManifest::of(vec![entry]).unwrap())
+}
+
+impl World {
+    fn bundles(&self) -> BundlesReport {
+        self.engine.bundles("g").unwrap()
+    }
+
+    /// How the members of the group stand, by their words.
+    fn standings(&self) -> Vec<&'static str> {
+        self.bundles().members.iter().map(|member| member.standing.label()).collect()
+    }
+
+    fn change(&mut self, change: BundleChange) -> Result<BundlesReport, BundleRefusal> {
+        self.engine.change_bundles("g", change, self.now, &mut self.io)
+    }
+
+    fn reported(&mut self, member: &str, bytes: &[u8]) {
+        self.engine.agent_reported(member, &files(bytes), self.now, &mut self.io).unwrap();
+    }
+}
+
+fn propose(what: ProposedSet) -> BundleChange {
+    BundleChange::Propose { what, stand_ins: None }
+}
+
+fn require_agent() -> Settings {
+    let mut settings = Settings::default();
+    settings.defaults.bundles.reports = Reports::RequireAgent;
+    settings
+}
+
+#[test]
+fn the_set_of_the_first_member_is_accepted_and_others_are_compared_with_it() {
+    let mut world = World::with_members_down(3, Policy::Failover);
+    assert_eq!(world.bundles().accepted, None);
+    assert_eq!(world.standings(), ["unknown"; 3]);
+    world.start_with(1, infos_at(CONNECTOR, "1.0"));
+    world.start_with(0, infos_at(CONNECTOR, "1.1"));
+    let report = world.bundles();
+    assert_eq!(report.accepted, Some((set("1.0"), Origin::FirstUse)));
+    assert_eq!((report.serving, report.spare, report.is_pinned()), (1, 0, false));
+    assert_eq!(world.standings(), ["quarantined", "matching", "unknown"]);
+    assert_eq!(report.members[0].name, "n0");
+    assert_eq!(report.members[0].found, Some(set("1.1")));
+    let difference = report.members[0].difference().unwrap().to_string();
+    assert!(difference.contains("changed connector b/Rig 1.0 -> 1.1"), "{difference}");
+    assert!(world.report_of(0).quarantine.unwrap().starts_with("is quarantined: its bundle set "));
+    assert!(!world.report_of(0).takes_calls() && world.report_of(1).takes_calls());
+    let noted = |what: &str| world.io.notes.iter().filter(|note| note.contains(what)).count();
+    assert_eq!((noted("told: Accepted"), noted("standing: Quarantined")), (1, 1));
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_no_set() {
+    let mut world = World::with_members(2, Policy::Failover);
+    world.kill(1);
+    world.start_with(1, bytes::Bytes::from_static(b"nonsense"));
+    assert_eq!(world.standings(), ["matching", "quarantined"]);
+    assert!(world.report_of(1).quarantine.unwrap().contains("cannot be used"));
+}
+
+#[test]
+fn what_a_member_told_counts_while_it_is_connected() {
+    let mut world = World::with_members(2, Policy::Failover);
+    world.kill(0);
+    assert_eq!(world.standings(), ["unknown", "matching"]);
+    assert_eq!((world.bundles().serving, world.bundles().accepted.unwrap().0), (1, set("1.0")));
+    world.start(0);
+    assert_eq!(world.standings(), ["matching", "matching"]);
+}
+
+#[test]
+fn a_server_that_takes_the_place_of_another_one_is_judged_by_what_it_tells() {
+    let mut world = World::with_members(2, Policy::Failover);
+    // One of the two sockets leads to another server now.
+    let socket = world.members[0].remove(0);
+    world.apply(Event::Closed { socket, unsent: Vec::new() });
+    world.pass(std::time::Duration::from_secs(1));
+    world.connect_to(0, "another server");
+    assert_eq!(world.standings(), ["unknown", "matching"]);
+    // The first one again: it may have changed meanwhile.
+    let socket = world.members[0].pop().unwrap();
+    world.apply(Event::Closed { socket, unsent: Vec::new() });
+    world.pass(std::time::Duration::from_secs(1));
+    world.connect(0);
+    assert_eq!(world.standings(), ["unknown", "matching"]);
+    world.tell(0, infos_at(CONNECTOR, "1.0"));
+    assert_eq!(world.standings(), ["matching", "matching"]);
+}
+
+#[test]
+fn an_upgrade_is_proposed_and_committed_by_names() {
+    let mut world = World::with_members(3, Policy::RoundRobin);
+    assert_eq!(
+        world.change(propose(ProposedSet::Of("n7".into()))),
+        Err(BundleRefusal::NoMember { group: "g".into(), member: "n7".into() })
+    );
+    let same = world.change(propose(ProposedSet::Of("n1".into())));
+    assert_eq!(same, Err(BundleRefusal::Refused(Refused::SameSet)));
+    let report = world.change(propose(ProposedSet::Digest(set("1.1")))).unwrap();
+    assert_eq!((report.next, report.serving, report.spare), (Some(set("1.1")), 3, 2));
+    let nobody = BundleRefusal::Refused(Refused::TooFew { left: 0, wanted: 1 });
+    assert_eq!(world.change(BundleChange::Commit), Err(nobody));
+    world.kill(0);
+    world.start_with(0, infos_at(CONNECTOR, "1.1"));
+    assert_eq!(world.bundles().members[0].standing, Standing::MatchingNext);
+    world.change(BundleChange::Abort).unwrap();
+    assert_eq!(world.standings(), ["quarantined", "matching", "matching"]);
+    world.change(propose(ProposedSet::Of("n0".into()))).unwrap();
+    for member in 1..3 {
+        world.kill(member);
+        world.start_with(member, infos_at(CONNECTOR, "1.1"));
+    }
+    assert_eq!(world.standings(), ["matching_next"; 3]);
+    let report = world.change(BundleChange::Commit).unwrap();
+    assert_eq!((report.accepted, report.next), (Some((set("1.1"), Origin::Committed)), None));
+    assert_eq!(world.standings(), ["matching"; 3]);
+    let nowhere = world.engine.change_bundles("h", BundleChange::Commit, world.now, &mut world.io);
+    assert_eq!(nowhere, Err(BundleRefusal::NoGroup("h".into())));
+}
+
+#[test]
+fn what_members_have_is_pinned_by_an_operator_or_by_the_settings() {
+    let mut world = World::with_members(2, Policy::Failover);
+    world.kill(1);
+    world.start_with(1, infos_at(CONNECTOR, "1.1"));
+    let report = world.change(BundleChange::Pin(ProposedSet::Of("n1".into()))).unwrap();
+    assert_eq!((report.accepted, report.is_pinned()), (Some((set("1.1"), Origin::Pinned)), true));
+    assert_eq!(world.standings(), ["quarantined", "matching"]);
+    let mut settings = Settings::default();
+    settings.defaults.pinned = Some(set("1.0"));
+    world.set(&settings);
+    assert_eq!(world.standings(), ["matching", "quarantined"]);
+    assert_eq!(world.bundles().pinned_by_settings, Some(set("1.0")));
+    // Settings that say the same again do not undo what an operator did since.
+    world.change(BundleChange::Pin(ProposedSet::Digest(set("1.1")))).unwrap();
+    world.set(&settings);
+    assert_eq!(world.standings(), ["quarantined", "matching"]);
+}
+
+#[test]
+fn reports_of_agents_count_where_they_are_required_w06() {
+    let mut world = World::with_members(2, Policy::Failover);
+    world.set(&require_agent());
+    assert_eq!(world.standings(), ["kept", "kept"], "so far nobody has an agent");
+    world.reported("n0", b"one");
+    world.reported("n1", b"two");
+    assert_eq!(world.standings(), ["matching", "quarantined"]);
+    assert!(world.bundles().members[1].difference().unwrap().to_string().contains("lib/script.groovy"));
+    world.reported("n1", b"one");
+    assert_eq!(world.standings(), ["matching", "matching"]);
+    // They outlive the link.
+    world.kill(1);
+    world.start(1);
+    assert_eq!(world.standings(), ["matching", "matching"]);
+    assert_eq!(world.engine.agent_heard("n1", &files(b"one").digest(), world.now), Ok(true));
+    assert_eq!(world.engine.agent_heard("n1", &files(b"two").digest(), world.now), Ok(false));
+    assert_eq!(
+        world.engine.agent_heard("n7", &files(b"one").digest(), world.now),
+        Err(UnknownMember("n7".into()))
+    );
+}
+
+#[test]
+fn a_group_that_is_new_knows_what_its_members_have_told() {
+    let mut world = World::with_members(2, Policy::Failover);
+    world.reported("n0", b"one");
+    let names: Vec<String> = ["n0", "n1"].map(str::to_owned).into();
+    world.set_view(
+        &names,
+        vec![("g", Policy::Failover, names.clone()), ("h", Policy::Failover, names.clone())],
+    );
+    let report = world.engine.bundles("h").unwrap();
+    assert_eq!(report.accepted.unwrap().0, set("1.0"));
+    assert_eq!(report.serving, 2);
+    assert!(report.members[0].found.unwrap().files.is_some());
+    // A heartbeat is known if every group of the member knows it.
+    assert_eq!(world.engine.agent_heard("n0", &files(b"one").digest(), world.now), Ok(true));
+}
+
+#[test]
+fn proofs_are_made_with_the_key_of_the_document_and_reports_do_not_show_it() {
+    let world = World::with_members(1, Policy::Failover);
+    let (nonce, key) = (Nonce::from([7; 16]), rcs_proto::manifest::ProofKey::of_key("key"));
+    let proof = key.prove(&nonce, "n0", b"body").to_string();
+    let known = world.engine.proof_key("n0").unwrap();
+    assert_eq!(known.verify(&nonce, "n0", b"body", &proof), Ok(()));
+    assert!(known.verify(&nonce, "n1", b"body", &proof).is_err());
+    assert!(matches!(world.engine.proof_key("n7"), Err(NoProofKey::Unknown(_))));
+    assert_eq!(format!("{known:?}"), "ProofKey(***)");
+    assert!(!format!("{:?}", world.bundles()).contains("key:"));
+}
+
+#[test]
+fn the_policy_and_its_alarm_are_shown() {
+    let mut world = World::with_members(2, Policy::Failover);
+    for member in 0..2 {
+        world.kill(member);
+        world.start_with(member, infos_at(CONNECTOR, "1.1"));
+    }
+    assert_eq!(world.standings(), ["quarantined", "kept"]);
+    assert_eq!(world.bundles().alarm, Some(group::Alarm::KeepsLast));
+    assert_eq!(world.engine.report().groups[0].alarm, Some(group::Alarm::KeepsLast));
+    let mut settings = Settings::default();
+    settings.defaults.bundles.none_left = group::NoneLeft::FailClosed;
+    world.set(&settings);
+    assert_eq!(world.standings(), ["quarantined", "quarantined"]);
+    assert_eq!(world.bundles().alarm, Some(group::Alarm::NoneServes));
+}
