@@ -15,6 +15,8 @@ use crate::operation::Operation;
 use crate::wire::{FieldValue, Fields, WireError, put_varint, varint_len};
 use crate::withheld::Withheld;
 
+mod connector;
+
 /// Why a frame is not a message of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {

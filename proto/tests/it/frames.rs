@@ -4,8 +4,10 @@ use std::fs;
 
 use bytes::Bytes;
 use prost::Message;
+use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::icf::{
-    Attribute, ConfigurationProperty, ConnectorInfo, ConnectorObject, Filter, OperationOptions, Schema, Value,
+    Attribute, ConfigurationProperty, ConnectorInfo, ConnectorKey, ConnectorObject, Filter, OperationOptions,
+    Schema, Value,
 };
 use rcs_proto::legacy::{Wire, facade_key};
 use rcs_proto::messages as pb;
@@ -33,6 +35,52 @@ fn every_captured_frame_and_its_blobs_come_out_as_they_went_in() {
     assert_eq!(frames, 378);
     // As many as there are magic numbers in the frames, 77 of them in base64.
     assert_eq!(blobs, 230);
+}
+
+#[test]
+fn every_captured_call_takes_another_connector_version_and_keeps_the_rest() {
+    let (mut calls, mut others) = (0, 0);
+    for path in files("frames") {
+        for text in fs::read_to_string(&path).unwrap().lines() {
+            let record: Json = serde_json::from_str(text).unwrap();
+            if record["op"] != "binary" {
+                continue;
+            }
+            let frame = Bytes::from(unhex(record["hex"].as_str().unwrap()));
+            let envelope = Envelope::parse(frame.clone()).unwrap();
+            let Kind::Operation(head) = &envelope.kind else {
+                let key = stand_in(&Default::default());
+                assert_eq!(envelope.rewrite_id_and_connector(1, &key), None);
+                others += 1;
+                continue;
+            };
+            let mut wanted = pb::RemoteMessage::decode(frame.clone()).unwrap();
+            wanted.message_id = 77_777;
+            let operation = wanted.request.as_mut().unwrap().operation.as_mut().unwrap();
+            let Some(key) = &mut operation.connector_key else {
+                assert_eq!(head.connector(), None);
+                continue;
+            };
+            let new = stand_in(key);
+            key.bundle_version = new.bundle_version.clone();
+            let rewritten = envelope.rewrite_id_and_connector(77_777, &new).unwrap();
+            assert_eq!(hex(&rewritten), hex(&wanted.encode_to_vec()));
+            let back = Envelope::parse(rewritten).unwrap();
+            let back = back.rewrite_id_and_connector(envelope.message_id, &head.connector().unwrap());
+            assert_eq!(hex(&back.unwrap()), hex(&frame));
+            calls += 1;
+        }
+    }
+    assert_eq!((calls, others), (77, 301));
+}
+
+/// The next version of a connector, two digits longer.
+fn stand_in(key: &pb::ConnectorKey) -> ConnectorKey {
+    ConnectorKey {
+        bundle_name: key.bundle_name.clone(),
+        bundle_version: format!("{}.1", key.bundle_version),
+        connector_name: key.connector_name.clone(),
+    }
 }
 
 /// Checks the blobs of one frame and counts them.
