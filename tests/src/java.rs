@@ -2,13 +2,14 @@
 
 use std::env;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sha1::{Digest, Sha1};
 
+use crate::bundles::RIG_VERSION;
 use crate::workspace;
 
 /// Options of every peer: small and quick to start, since several share few processors.
@@ -51,6 +52,39 @@ impl Java {
     pub fn bundles(&self) -> String {
         format!("{0}/connector,{0}/peers/bundles", self.built.display())
     }
+
+    /// The JAR of the rig connector in this version. It is made of the one that Maven built, by another version in its manifest:
+    /// once for all that ask, so it is the same file byte for byte.
+    pub fn rig(&self, version: &str) -> PathBuf {
+        let built = self.built.join("connector").join(format!("rig-connector-{RIG_VERSION}.jar"));
+        if version == RIG_VERSION {
+            return built;
+        }
+        let folder = self.built.join("versions");
+        let jar = folder.join(format!("rig-connector-{version}.jar"));
+        workspace::locked("interop-java", || {
+            if !jar.is_file() {
+                let made =
+                    fs::create_dir_all(&folder).and_then(|()| another_version(&built, version, &folder));
+                let made = made.unwrap_or_else(|e| panic!("no rig connector {version}: {e}"));
+                // Whole or not at all, whenever this process ends.
+                fs::rename(made, &jar).unwrap_or_else(|e| panic!("no {}: {e}", jar.display()));
+            }
+        });
+        jar
+    }
+}
+
+/// A copy of a bundle's JAR in a folder, with another version in its manifest.
+fn another_version(built: &Path, version: &str, folder: &Path) -> io::Result<PathBuf> {
+    let (copy, entries) = (folder.join("new.jar"), folder.join("manifest"));
+    fs::copy(built, &copy)?;
+    fs::write(&entries, format!("ConnectorBundle-Version: {version}\n"))?;
+    let mut jar = Command::new("jar");
+    jar.arg("--update").arg("--file").arg(&copy).arg("--manifest").arg(&entries);
+    let output = jar.output()?;
+    let said = || io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned());
+    output.status.success().then_some(copy).ok_or_else(said)
 }
 
 fn present() -> bool {

@@ -1,5 +1,6 @@
 //! A real Java RCS in server mode.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::java::Java;
@@ -13,14 +14,26 @@ const START_BOUND: Duration = Duration::from_secs(30);
 pub struct Rcs {
     member: String,
     port: u16,
+    /// The folders that it loads its bundles from.
+    bundles: String,
     process: Process,
 }
 
 impl Rcs {
     /// Starts one on a free port and waits until it listens.
     pub fn start(java: &Java, member: &str) -> Self {
+        Self::start_from(java, member, java.bundles())
+    }
+
+    /// The same with the bundles of a folder, which it reads again whenever it is started again.
+    pub fn start_with(java: &Java, member: &str, bundles: &Path) -> Self {
+        Self::start_from(java, member, bundles.display().to_string())
+    }
+
+    fn start_from(java: &Java, member: &str, bundles: String) -> Self {
         let port = free_port();
-        Self { member: member.to_owned(), port, process: launch(java, member, port) }
+        let process = launch(java, member, port, &bundles);
+        Self { member: member.to_owned(), port, bundles, process }
     }
 
     /// The name that its objects carry as `servedBy`.
@@ -45,7 +58,7 @@ impl Rcs {
 
     /// Starts it again on the same port after [`Rcs::kill`]; returns once it listens.
     pub fn restart(&mut self, java: &Java) {
-        self.process = launch(java, &self.member, self.port);
+        self.process = launch(java, &self.member, self.port, &self.bundles);
     }
 
     /// The running process, to freeze and thaw it.
@@ -54,9 +67,9 @@ impl Rcs {
     }
 }
 
-fn launch(java: &Java, member: &str, port: u16) -> Process {
+fn launch(java: &Java, member: &str, port: u16, bundles: &str) -> Process {
     let mut command = java.peer("rcs-server", member);
-    command.args(["--port", &port.to_string(), "--bundles", &java.bundles()]);
+    command.args(["--port", &port.to_string(), "--bundles", bundles]);
     let process = Process::start(&format!("Java RCS {member}"), command);
     process.read_until("ready ", START_BOUND);
     process

@@ -13,6 +13,7 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.forgerock.openicf.framework.ConnectorFramework;
 import org.forgerock.openicf.framework.async.AsyncConnectorInfoManager;
+import org.identityconnectors.common.ConnectorKeyRange;
 import org.identityconnectors.common.security.GuardedString;
 import org.identityconnectors.framework.api.*;
 import org.identityconnectors.framework.impl.api.remote.RemoteWrappedException;
@@ -97,10 +98,13 @@ final class Script {
         return keys.size() + " " + String.join(" ", keys);
     }
 
-    private String use(String connector, List<String> properties) throws Exception {
+    private String use(String name, List<String> properties) throws Exception {
+        String connector = name.split("@")[0];
         ConnectorInfo info = await("a connector like " + connector, WAIT_SECONDS, () -> infos.get().stream()
                 .filter(i -> i.getConnectorKey().getConnectorName().contains(connector)).findFirst().orElse(null));
-        if (manager != null) info = manager.findConnectorInfoAsync(info.getConnectorKey()).getOrThrow(WAIT_SECONDS, TimeUnit.SECONDS);
+        String range = name.substring(Math.min(name.length(), connector.length() + 1));
+        if (!range.isEmpty()) info = inRange(info.getConnectorKey(), range);
+        else if (manager != null) info = manager.findConnectorInfoAsync(info.getConnectorKey()).getOrThrow(WAIT_SECONDS, TimeUnit.SECONDS);
         APIConfiguration configuration = info.createDefaultAPIConfiguration();
         for (String word : properties) {
             String[] pair = Words.pair(word);
@@ -109,7 +113,14 @@ final class Script {
             property.setValue(typed(property.getType(), pair[1]));
         }
         facade = framework.newInstance(configuration);
-        return connector;
+        return range.isEmpty() ? connector : connector + " " + info.getConnectorKey().getBundleVersion();
+    }
+
+    /** As IDM resolves a connectorRef whose bundleVersion is a range: by the framework, against the connectors that it knows. */
+    private ConnectorInfo inRange(ConnectorKey like, String range) throws Exception {
+        ConnectorKeyRange wanted = ConnectorKeyRange.newBuilder().setBundleName(like.getBundleName())
+                .setConnectorName(like.getConnectorName()).setBundleVersion(range).build();
+        return manager.findConnectorInfoAsync(wanted).getOrThrow(WAIT_SECONDS, TimeUnit.SECONDS);
     }
 
     private interface Look<T> { T look(); }
