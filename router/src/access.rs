@@ -33,6 +33,11 @@ pub(crate) struct Access {
     key: Secret<String>,
 }
 
+/// Whether everybody knows this key.
+pub(crate) fn is_known_key(key: &str) -> bool {
+    KNOWN_KEYS.contains(&key)
+}
+
 /// Why there is no usable key.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -115,7 +120,7 @@ fn read_key(path: &Path, mode: Mode) -> Result<String, AccessError> {
     if key.chars().any(|c| u32::from(c) > 0xFF || c.is_control()) {
         return Err(unusable("the key has characters that Basic credentials cannot carry: use ISO-8859-1"));
     }
-    if mode == Mode::Production && KNOWN_KEYS.contains(&key) {
+    if mode == Mode::Production && is_known_key(key) {
         return Err(unusable("everybody knows this key: choose another, or start with --dev"));
     }
     Ok(key.to_owned())

@@ -18,7 +18,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::access::Access;
 pub use crate::access::{AccessError, Mode};
-use crate::admin::Gate;
+use crate::admin::{Agents, Gate};
 use crate::clock::Clock;
 use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
@@ -150,6 +150,7 @@ impl From<SourceError> for AppError {
 struct Checked {
     access: Access,
     gate: Gate,
+    mode: Mode,
     sources: Sources,
     dialler_tls: Option<Arc<ClientConfig>>,
     spill: Arc<Spill>,
@@ -231,7 +232,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     let gate = Gate::new(token, options.mode, options.admin);
     let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new))?;
     let spill = options.spill.open()?;
-    Ok(Checked { access, gate, sources, dialler_tls, spill })
+    Ok(Checked { access, gate, mode: options.mode, sources, dialler_tls, spill })
 }
 
 fn open_document(
@@ -248,7 +249,7 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
 }
 
 async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
-    let Checked { access, gate, sources, dialler_tls, spill } = checked;
+    let Checked { access, gate, mode, sources, dialler_tls, spill } = checked;
     let first_view = sources.view();
     let listen = callers.local_addr().map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
@@ -263,8 +264,9 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
 
     sources.log_warnings();
     control.send(Request::View(Arc::clone(&first_view))).await;
+    let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
     let _admin =
-        admin::start(admin, control.clone(), scraper, gate).map_err(system("start the admin API"))?;
+        admin::start(admin, control.clone(), scraper, gate, agents).map_err(system("start the admin API"))?;
     let follower = tokio::spawn(follow::follow(sources, first_view, control.clone()));
     let listener = listen_on(callers, access, view, control.clone()).map_err(system("listen for callers"))?;
     announce(listen, admin_address);

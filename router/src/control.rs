@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use rcs_core::engine::{
-    CallId, CallReport, CallerReport, DialFailure, LastMember, MarkChange, MarkRefusal, Phase, Report,
-    Selector, Slot,
+    BundleChange, BundleRefusal, BundlesReport, CallId, CallReport, CallerReport, DialFailure, LastMember,
+    MarkChange, MarkRefusal, Phase, Report, Selector, Slot, UnknownMember,
 };
 use rcs_core::ids::MemberId;
 use rcs_core::view::View;
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::listen::Unproven;
+use rcs_proto::manifest::{Digest, FileManifest};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -52,6 +53,14 @@ pub(crate) enum Request {
     Explained(oneshot::Sender<Vec<CallReport>>),
     /// Mark a member; tell the state after that, or why it was not done.
     Mark(MarkRequest, oneshot::Sender<Result<Status, MarkRefusal>>),
+    /// Tell of the bundle sets of the group of this name.
+    Bundles(String, oneshot::Sender<Option<BundlesReport>>),
+    /// Change them; tell of them after that, or why it was not done.
+    ChangeBundles(String, BundleChange, oneshot::Sender<Result<BundlesReport, BundleRefusal>>),
+    /// The agent of the member of this name proved who it is, and reported these files.
+    AgentReported(String, Arc<FileManifest>, oneshot::Sender<Result<(), UnknownMember>>),
+    /// It says that they are those of this digest still; tell whether they are known.
+    AgentHeard(String, Digest, oneshot::Sender<Result<bool, UnknownMember>>),
 }
 
 /// What an operator asks for one member.
@@ -144,6 +153,50 @@ impl Control {
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the mark may be set all the same.
     pub(crate) async fn mark(&self, request: MarkRequest) -> Result<Result<Status, MarkRefusal>, NoAnswer> {
         self.ask(|answer| Request::Mark(request, answer)).await
+    }
+
+    /// The bundle sets of a group, if there is one of this name.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn bundles(&self, group: &str) -> Result<Option<BundlesReport>, NoAnswer> {
+        self.ask(|answer| Request::Bundles(group.to_owned(), answer)).await
+    }
+
+    /// Changes them.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; they may be changed all the same.
+    pub(crate) async fn change_bundles(
+        &self,
+        group: &str,
+        change: BundleChange,
+    ) -> Result<Result<BundlesReport, BundleRefusal>, NoAnswer> {
+        self.ask(|answer| Request::ChangeBundles(group.to_owned(), change, answer)).await
+    }
+
+    /// Hands over the files of a member.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; they may be taken all the same.
+    pub(crate) async fn agent_reported(
+        &self,
+        member: &str,
+        files: Arc<FileManifest>,
+    ) -> Result<Result<(), UnknownMember>, NoAnswer> {
+        self.ask(|answer| Request::AgentReported(member.to_owned(), files, answer)).await
+    }
+
+    /// Hands over a heartbeat; answers whether the files of this digest are known.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn agent_heard(
+        &self,
+        member: &str,
+        files: Digest,
+    ) -> Result<Result<bool, UnknownMember>, NoAnswer> {
+        self.ask(|answer| Request::AgentHeard(member.to_owned(), files, answer)).await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, NoAnswer> {

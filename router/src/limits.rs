@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rcs_core::limits::{FRAME_BYTES_MAX, PROCESS_BACKLOG_MAX, SESSION_BACKLOG_MAX};
 use rcs_proto::driver::limits as driver;
+use rcs_proto::limits::{MANIFEST_BODY_BYTES_MAX, MANIFEST_TEXT_BYTES_MAX};
 
 /// Requests to the owner that wait to be taken: accepted and dialled sockets, probes, views.
 pub(crate) const REQUEST_QUEUE_MAX: usize = 256;
@@ -25,6 +26,8 @@ pub(crate) const FAREWELL_WAIT: Duration = Duration::from_millis(300);
 /// In how many goes they are closed, and the time between two.
 pub(crate) const CLOSE_BATCHES: usize = 20;
 pub(crate) const CLOSE_EVERY: Duration = Duration::from_millis(25);
+/// References to connectors in one list of the configuration file, or of a request.
+pub(crate) const CONNECTOR_REFERENCES_MAX: usize = 256;
 /// Explained calls that are listed at a time, the latest.
 pub(crate) const CALLS_LISTED_MAX: usize = 100;
 /// Time the command line waits for an answer of a router, and its size.
@@ -50,6 +53,22 @@ pub(crate) const ADMIN_REQUESTS_MAX: usize = 32;
 pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 128;
 /// Time an admin connection may be silent: longer than the usual pause between two scrapes.
 pub(crate) const ADMIN_IDLE_MAX: Duration = Duration::from_secs(75);
+/// Requests of agents at a time; further ones are answered 503 at once. They have places of their own, so that slow ones keep
+/// nobody's probes waiting.
+pub(crate) const AGENT_REQUESTS_MAX: usize = 64;
+/// Reports at a time that are longer than [`AGENT_HEARTBEAT_BYTES_MAX`]; further ones wait. Each may take several times
+/// [`rcs_proto::limits::MANIFEST_BODY_BYTES_MAX`] while it is judged.
+pub(crate) const AGENT_WHOLE_REPORTS_MAX: usize = 2;
+/// Bytes of a report that needs no such place: room for a heartbeat with the longest names.
+pub(crate) const AGENT_HEARTBEAT_BYTES_MAX: usize = 4 << 10;
+/// Time in which a report must come.
+pub(crate) const AGENT_BODY_DEADLINE: Duration = Duration::from_secs(8);
+/// Time an agent's request may take as a whole; the agent waits for 15 s.
+pub(crate) const AGENT_REQUEST_DEADLINE: Duration = Duration::from_secs(12);
+/// How long a challenge is good.
+pub(crate) const AGENT_NONCE_LIFE: Duration = Duration::from_secs(60);
+/// Reports of one member that are taken in that time; an agent's fastest rhythm is one a second.
+pub(crate) const AGENT_REPORTS_MAX: usize = 128;
 /// Time a process of the demo has to come up, and the router to have all its members.
 pub(crate) const DEMO_START_MAX: Duration = Duration::from_secs(5);
 /// Time a process of the demo has to go by itself.
@@ -66,7 +85,14 @@ const _: () = {
         driver::SPILL_TIGHT_BYTES + FRAME_BYTES_MAX < PROCESS_BACKLOG_MAX.memory,
         "sockets keep the least in memory long before calls fail for it"
     );
-    assert!(ADMIN_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
+    assert!(ADMIN_REQUESTS_MAX + AGENT_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
+    assert!(AGENT_WHOLE_REPORTS_MAX < AGENT_REQUESTS_MAX, "heartbeats have room beside whole reports");
+    assert!(
+        AGENT_HEARTBEAT_BYTES_MAX > 2 * MANIFEST_TEXT_BYTES_MAX + 512
+            && AGENT_HEARTBEAT_BYTES_MAX < MANIFEST_BODY_BYTES_MAX
+    );
+    assert!(AGENT_BODY_DEADLINE.as_millis() < AGENT_REQUEST_DEADLINE.as_millis());
+    assert!(AGENT_REQUEST_DEADLINE.as_millis() < AGENT_NONCE_LIFE.as_millis());
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
     assert!(
         rcs_core::limits::DRAIN_TIME.as_millis()

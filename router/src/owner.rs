@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use rcs_core::engine::{Engine, Event, Io as _, MarkRefusal, OversizeFrame, Phase};
+use rcs_core::engine::{
+    BundleChange, BundleRefusal, BundlesReport, Engine, Event, Io as _, MarkRefusal, OversizeFrame, Phase,
+};
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
 use rcs_core::view::{Marks, View};
 use rcs_proto::driver::oversize::Side as OversizeSide;
@@ -136,6 +138,17 @@ impl Owner {
             Request::Callers(answer) => drop(answer.send(self.engine.callers())),
             // The change is made all the same if nobody waits for its answer any more.
             Request::Mark(request, answer) => drop(answer.send(self.mark(&request))),
+            Request::Bundles(group, answer) => drop(answer.send(self.engine.bundles(&group))),
+            Request::ChangeBundles(group, change, answer) => {
+                drop(answer.send(self.change_bundles(&group, change)));
+            }
+            Request::AgentReported(member, files, answer) => {
+                let now = self.clock.now();
+                drop(answer.send(self.engine.agent_reported(&member, &files, now, &mut self.world)));
+            }
+            Request::AgentHeard(member, files, answer) => {
+                drop(answer.send(self.engine.agent_heard(&member, &files, self.clock.now())));
+            }
             Request::Drain => {
                 self.drain_until.get_or_insert_with(|| Instant::now() + DRAIN_TIME);
                 self.apply(Event::Drain);
@@ -161,6 +174,13 @@ impl Owner {
             self.put_in_force(self.engine.view().as_ref().clone().with_marks(&self.marks));
         }
         Ok(self.status())
+    }
+
+    fn change_bundles(&mut self, group: &str, change: BundleChange) -> Result<BundlesReport, BundleRefusal> {
+        let word = change.label();
+        let after = self.engine.change_bundles(group, change, self.clock.now(), &mut self.world)?;
+        tracing::info!(%group, change = word, "an operator's change of bundle sets; it is kept in memory");
+        Ok(after)
     }
 
     fn on_socket_event(&mut self, socket: SocketId, event: SocketEvent) {

@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::scripted::raw_exchange;
+
 /// Bound of one read or write of an HTTP exchange.
 const IO_BOUND: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,16 @@ pub fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
 pub fn http_post(server: SocketAddr, path: &str, token: Option<&str>) -> (u16, String) {
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     http(server, "POST", path, &format!("{token}Content-Length: 0\r\n"))
+}
+
+/// `POST path` with headers, each with its end, and a body: status and body. The answer may come before all is taken.
+pub fn http_send(server: SocketAddr, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {server}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let answer = raw_exchange(server, &[head.as_bytes(), body].concat());
+    (answer.status, answer.body)
 }
 
 fn http(server: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String) {

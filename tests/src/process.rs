@@ -56,6 +56,14 @@ impl Process {
         self.child.id()
     }
 
+    /// Its memory that is resident now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it is running");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("Linux tells it in kB") * 1024
+    }
+
     /// Writes one line to its standard input.
     pub fn write_line(&mut self, line: &str) {
         let pipe = self.stdin.as_mut().expect("standard input is open until close_stdin");

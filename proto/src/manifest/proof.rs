@@ -18,6 +18,13 @@ pub const PROOF_HEADER: &str = "RCS-Agent-Proof";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Nonce([u8; 16]);
 
+impl Nonce {
+    /// The 16 bytes themselves.
+    pub fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 impl From<[u8; 16]> for Nonce {
     fn from(bytes: [u8; 16]) -> Self {
         Self(bytes)

@@ -1,7 +1,9 @@
 //! The admin address: probes, metrics and state over HTTP, on a thread and runtime of its own, so that a busy data plane cannot
 //! starve them, nor they it.
 
+mod agents;
 mod bounded;
+mod bundles;
 mod callers;
 mod calls;
 mod gate;
@@ -13,6 +15,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use axum::Router;
 use axum::error_handling::HandleErrorLayer;
@@ -26,6 +29,7 @@ use tower::load_shed::LoadShedLayer;
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 
+pub(crate) use self::agents::Agents;
 use self::bounded::Bounded;
 pub(crate) use self::gate::Gate;
 use crate::control::Control;
@@ -55,10 +59,12 @@ pub(crate) fn start(
     control: Control,
     scraper: Scraper,
     gate: Gate,
+    agents: Agents,
 ) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let service = routes(Admin { control, scraper: Arc::new(scraper), gate: Arc::new(gate) });
+    let admin = Admin { control, scraper: Arc::new(scraper), gate: Arc::new(gate) };
+    let service = routes(admin).merge(agents.routes());
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -75,16 +81,12 @@ pub(crate) fn start(
     Ok(Server { _stop: stop })
 }
 
-const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, /v1/callers, /v1/calls, /v1/calls/ID, or \
-    POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable)\n";
+const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, /v1/callers, /v1/calls, /v1/calls/ID, \
+    /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
+    POST /v1/groups/GROUP/bundles/propose (commit, abort, pin)\n";
 
 fn routes(admin: Admin) -> Router {
-    let protect = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(overload))
-        .layer(LoadShedLayer::new())
-        .layer(GlobalConcurrencyLimitLayer::new(ADMIN_REQUESTS_MAX))
-        .layer(TimeoutLayer::new(ADMIN_REQUEST_DEADLINE));
-    Router::new()
+    let router = Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
@@ -93,9 +95,21 @@ fn routes(admin: Admin) -> Router {
         .route("/v1/calls", get(calls::list))
         .route("/v1/calls/{id}", get(calls::explain))
         .route("/v1/groups/{group}/members/{member}/{change}", post(marks::change))
+        .route("/v1/groups/{group}/bundles", get(bundles::show))
+        .route("/v1/groups/{group}/bundles/{change}", post(bundles::change))
         .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
-        .layer(protect)
-        .with_state(admin)
+        .with_state(admin);
+    protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
+}
+
+/// So many requests at a time, each within a deadline; those that are too many are answered at once.
+fn protected(router: Router, requests: usize, deadline: Duration) -> Router {
+    let protect = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(overload))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(requests))
+        .layer(TimeoutLayer::new(deadline));
+    router.layer(protect)
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

@@ -1,16 +1,15 @@
 //! `rcs-router member`: what operators want of members, and how those are.
 
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::client::{ClientError, Method, Server, ask, segment};
+use super::asked::{AskError, Asked, Output, table, tell, text};
+use super::client::segment;
 use super::exit::Exit;
 use crate::limits::CLIENT_LOOK_EVERY;
-use crate::token::Token;
 
 /// Drain members, take them back, and see how they are.
 #[derive(Debug, Args)]
@@ -35,17 +34,6 @@ enum Command {
     List(List),
 }
 
-/// The router that is asked.
-#[derive(Debug, Args)]
-struct Asked {
-    /// The router's admin address.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", global = true)]
-    server: Server,
-    /// File whose first line is the router's token; RCS_ROUTER_TOKEN may hold it instead.
-    #[arg(long, value_name = "FILE", global = true)]
-    token_file: Option<PathBuf>,
-}
-
 #[derive(Debug, Args)]
 struct Change {
     /// A group of the member. The mark is the member's, in all its groups.
@@ -67,25 +55,11 @@ struct List {
     output: Output,
 }
 
-/// How a result looks.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// As the API gives it.
-    Json,
-}
-
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
 enum MemberError {
     #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error(transparent)]
-    Token(#[from] crate::token::TokenError),
-    #[error("the router's answer is not understood: is it of another version?")]
-    NotUnderstood,
+    Ask(#[from] AskError),
     #[error("{0} is not done yet: it goes on, and `rcs-router member list` shows it")]
     NotYet(String),
     #[error("{0} was undone meanwhile: its state is {1:?}")]
@@ -95,9 +69,9 @@ enum MemberError {
 impl MemberError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Client(error) => error.exit(),
-            Self::Token(_) | Self::Undone(..) => Exit::BadData,
-            Self::NotUnderstood | Self::NotYet(_) => Exit::Unavailable,
+            Self::Ask(error) => error.exit(),
+            Self::Undone(..) => Exit::BadData,
+            Self::NotYet(_) => Exit::Unavailable,
         }
     }
 }
@@ -109,28 +83,17 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         Command::Undrain(change) => mark("undrain", change, asked),
         Command::Enable(change) => mark("enable", change, asked),
         Command::Disable(change) => mark("disable", change, asked),
-        Command::List(list) => show(list, &asked.server),
+        Command::List(list) => show(list, asked),
     };
-    match outcome {
-        Ok(text) => {
-            println!("{text}");
-            Exit::Ok
-        }
-        Err(error) => {
-            eprintln!("rcs-router: {error}");
-            error.exit()
-        }
-    }
+    tell(outcome, MemberError::exit)
 }
 
 fn mark(change: &'static str, arguments: &Change, asked: &Asked) -> Result<String, MemberError> {
     let Change { group, member, force, wait } = arguments;
-    let token = Token::load(asked.token_file.as_deref())?;
     let path = format!("/v1/groups/{}/members/{}/{change}?force={force}", segment(group), segment(member));
-    let body = ask(&asked.server, Method::Post, &path, token.as_ref())?;
-    let marked = serde_json::from_str(&body).map_err(|_| MemberError::NotUnderstood)?;
+    let marked = asked.change(&path)?;
     let done = match wait {
-        Some(seconds) => await_done(change, arguments, &asked.server, Duration::from_secs(*seconds))?,
+        Some(seconds) => await_done(change, arguments, asked, Duration::from_secs(*seconds))?,
         None => marked,
     };
     Ok(format!(
@@ -145,16 +108,16 @@ fn mark(change: &'static str, arguments: &Change, asked: &Asked) -> Result<Strin
 fn await_done(
     change: &str,
     arguments: &Change,
-    server: &Server,
+    asked: &Asked,
     bound: Duration,
 ) -> Result<Value, MemberError> {
     let what = || format!("{change} of {}", arguments.member);
     let until = Instant::now() + bound;
     loop {
-        let found = members(server)?
+        let found = members(asked)?
             .into_iter()
             .find(|row| text(row, "group") == arguments.group && text(row, "name") == arguments.member);
-        let row = found.ok_or(MemberError::NotUnderstood)?;
+        let row = found.ok_or(AskError::NotUnderstood)?;
         match progress(change, &row) {
             Progress::Done => return Ok(row),
             Progress::Undone => return Err(MemberError::Undone(what(), text(&row, "admin_state"))),
@@ -184,19 +147,18 @@ fn progress(change: &str, row: &Value) -> Progress {
     }
 }
 
-fn show(list: &List, server: &Server) -> Result<String, MemberError> {
+fn show(list: &List, asked: &Asked) -> Result<String, MemberError> {
     match list.output {
-        Output::Json => {
-            let body = ask(server, Method::Get, "/v1/members", None)?;
-            Ok(body.trim_end().to_owned())
-        }
-        Output::Table => Ok(table(&members(server)?)),
+        Output::Json => Ok(asked.text("/v1/members")?),
+        Output::Table => Ok(shown(&members(asked)?)),
     }
 }
 
-fn members(server: &Server) -> Result<Vec<Value>, MemberError> {
-    let body = ask(server, Method::Get, "/v1/members", None)?;
-    serde_json::from_str(&body).map_err(|_| MemberError::NotUnderstood)
+fn members(asked: &Asked) -> Result<Vec<Value>, AskError> {
+    match asked.look("/v1/members")? {
+        Value::Array(rows) => Ok(rows),
+        _ => Err(AskError::NotUnderstood),
+    }
 }
 
 const COLUMNS: [(&str, &str); 7] = [
@@ -209,26 +171,9 @@ const COLUMNS: [(&str, &str); 7] = [
     ("QUARANTINE", "quarantine"),
 ];
 
-fn table(rows: &[Value]) -> String {
-    let head = COLUMNS.map(|(title, _)| title.to_owned());
-    let lines: Vec<[String; 7]> =
-        std::iter::once(head).chain(rows.iter().map(|row| COLUMNS.map(|(_, key)| text(row, key)))).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
-    let show = |line: &[String; 7]| {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(show).collect::<Vec<_>>().join("\n")
-}
-
-/// A field as a person reads it.
-fn text(row: &Value, key: &str) -> String {
-    match row.get(key) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
+fn shown(rows: &[Value]) -> String {
+    let cells = rows.iter().map(|row| COLUMNS.map(|(_, key)| text(row, key)));
+    table(COLUMNS.map(|(title, _)| title), cells)
 }
 
 #[cfg(test)]
@@ -244,7 +189,7 @@ mod tests {
             json!({"group": "g", "name": "long-name", "health": "down", "admin_state": "drained", "in_flight": 0, "sockets": 0}),
         ];
         assert_eq!(
-            table(&rows),
+            shown(&rows),
             "GROUP  MEMBER     HEALTH  ADMIN    IN FLIGHT  SOCKETS  QUARANTINE\n\
              g      n1         up      enabled  12         2        -\n\
              g      long-name  down    drained  0          0        -"

@@ -1,5 +1,7 @@
 //! The command line: what is asked for, and the exit code that tells how it went.
 
+mod asked;
+mod bundles;
 mod call;
 mod check;
 mod client;
@@ -37,6 +39,7 @@ enum Command {
     Serve(serve::Arguments),
     Check(check::Arguments),
     Member(member::Arguments),
+    Bundles(bundles::Arguments),
     Call(call::Arguments),
     Demo(demo::Arguments),
     /// A process of the demo.
@@ -61,6 +64,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Check(arguments) => check::run(&arguments).into(),
         Command::Member(arguments) => member::run(&arguments).into(),
+        Command::Bundles(arguments) => bundles::run(&arguments).into(),
         Command::Call(arguments) => call::run(&arguments).into(),
         Command::Demo(arguments) => demo::run(&arguments).into(),
         Command::DemoChild(arguments) => run_child(arguments, run),

@@ -1,11 +1,17 @@
 //! Every key of the configuration file, once: where its value is, what it may be, and what it means. Reading, showing and the
 //! documentation's tests all go by these tables.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use rcs_core::bundles::group::{NoneLeft, Reports, SetDigest};
+use rcs_core::bundles::infos::Visible;
+use rcs_core::bundles::range::{ConnectorRef, RangeError, StandIns};
 use rcs_core::limits;
 use rcs_core::settings::{GroupSettings, RouterSettings, StreamEnd};
+
+use crate::limits::CONNECTOR_REFERENCES_MAX;
 
 use super::time;
 
@@ -31,15 +37,65 @@ pub(super) enum Place<S: 'static> {
     Number(fn(&mut S) -> &mut u32, RangeInclusive<u32>),
     /// A whole number, or "off", which is 0.
     NumberOrOff(fn(&mut S) -> &mut u32, RangeInclusive<u32>),
-    /// What is asked of the end of a stream.
-    StreamEnd(fn(&mut S) -> &mut StreamEnd),
+    /// One of a few words.
+    Word(&'static dyn OneOf<S>),
+    /// The digest of a bundle set, or "off".
+    SetOrOff(fn(&mut S) -> &mut Option<SetDigest>),
+    /// References to connectors, "*" for all.
+    Visible(fn(&mut S) -> &mut Visible),
+    /// References to connectors.
+    StandIns(fn(&mut S) -> &mut StandIns),
+}
+
+/// A value that is written as a word.
+pub(super) trait OneOf<S> {
+    /// All of its words.
+    fn words(&self) -> Vec<&'static str>;
+    /// The word of its value now.
+    fn shown(&self, settings: &mut S) -> &'static str;
+    /// Puts the value that a word means; answers false if it means none.
+    fn put(&self, settings: &mut S, word: &str) -> bool;
+}
+
+/// Where such a value is, and what its words are.
+struct Words<S, T: 'static> {
+    at: fn(&mut S) -> &mut T,
+    of: &'static [(&'static str, T)],
+}
+
+impl<S, T: Copy + PartialEq> OneOf<S> for Words<S, T> {
+    fn words(&self) -> Vec<&'static str> {
+        self.of.iter().map(|(word, _)| *word).collect()
+    }
+
+    fn shown(&self, settings: &mut S) -> &'static str {
+        word_of(self.of, *(self.at)(settings))
+    }
+
+    fn put(&self, settings: &mut S, word: &str) -> bool {
+        put((self.at)(settings), self.of.iter().find(|(known, _)| *known == word).map(|(_, value)| *value))
+    }
+}
+
+/// The word of a value.
+pub(crate) fn word_of<T: Copy + PartialEq>(words: &'static [(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 
 /// The word that switches something off.
 pub(super) const OFF: &str = "off";
-/// The words of [`Place::StreamEnd`].
-pub(super) const STREAM_ENDS: [(&str, StreamEnd); 2] =
-    [("as_learned", StreamEnd::AsLearned), ("as_it_came", StreamEnd::AsItCame)];
+/// All connectors.
+const ALL: &str = "*";
+const STREAM_ENDS: &[(&str, StreamEnd)] =
+    &[("as_learned", StreamEnd::AsLearned), ("as_it_came", StreamEnd::AsItCame)];
+/// What is compared of bundle sets.
+pub(crate) const REPORTS: &[(&str, Reports)] =
+    &[("wire_only", Reports::WireOnly), ("require_agent", Reports::RequireAgent)];
+/// What follows when no member has the right set.
+pub(crate) const NONE_LEFT: &[(&str, NoneLeft)] =
+    &[("keep_last", NoneLeft::KeepLast), ("fail_closed", NoneLeft::FailClosed)];
+/// How a reference to connectors is written.
+const REFERENCE: &str = "BUNDLE, BUNDLE/VERSIONS or BUNDLE/VERSIONS/CONNECTOR, with * for any";
 
 /// The keys of `[router]`.
 pub(super) const ROUTER: &[Key<RouterSettings>] = &[
@@ -126,7 +182,7 @@ pub(super) const GROUP: &[Key<GroupSettings>] = &[
         name: "stream_end",
         about: "as_learned: a search or sync that lacks the result or token its connector always sent is an error; \
                 as_it_came: it is passed on",
-        place: Place::StreamEnd(|s| &mut s.stream_end),
+        place: Place::Word(&Words { at: |s: &mut GroupSettings| &mut s.stream_end, of: STREAM_ENDS }),
     },
     Key {
         name: "ejection.failures",
@@ -148,23 +204,62 @@ pub(super) const GROUP: &[Key<GroupSettings>] = &[
         about: "longest time out",
         place: Place::Time(|s| &mut s.ejection.cap, limits::EJECTION_RANGE),
     },
+    Key {
+        name: "bundles.reports",
+        about: "wire_only: of members' bundle sets the connectors are compared that they tell; require_agent: their files \
+                too, and a member whose agent does not report gets no calls",
+        place: Place::Word(&Words { at: |s: &mut GroupSettings| &mut s.bundles.reports, of: REPORTS }),
+    },
+    Key {
+        name: "bundles.none_left",
+        about: "when no member has the group's bundle set: keep_last: those that served last go on; fail_closed: none serves",
+        place: Place::Word(&Words { at: |s: &mut GroupSettings| &mut s.bundles.none_left, of: NONE_LEFT }),
+    },
+    Key {
+        name: "bundles.serving_min",
+        about: "members that must be left to serve while one is away for its upgrade",
+        place: Place::Count(|s| &mut s.bundles.serving_min, 0..=limits::MEMBERS_PER_GROUP_MAX),
+    },
+    Key {
+        name: "bundles.pinned",
+        about: "the bundle set that members must have; off: that of the first member",
+        place: Place::SetOrOff(|s| &mut s.pinned),
+    },
+    Key {
+        name: "bundles.visible",
+        about: "connectors that callers may see and use",
+        place: Place::Visible(|s| &mut s.visible),
+    },
+    Key {
+        name: "bundles.stand_ins",
+        about: "connectors whose versions within the range may take each other's calls, such as BUNDLE/[1.0.0.0,1.1.0.0)",
+        place: Place::StandIns(|s| &mut s.stand_ins),
+    },
 ];
 
 /// A value as the file has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     /// In quotes.
     Text(&'a str),
     /// A whole number that fits.
     Integer(u64),
+    /// A list of texts.
+    Texts(Vec<&'a str>),
     /// Anything else.
     Other,
 }
 
+/// Why a value is none that its key may have, where there is more to say than which ones it may have.
+pub(super) type Why = Option<String>;
+
 impl<S: Clone> Key<S> {
-    /// Puts a value in its place; answers false if it is none that the key may have.
-    pub(super) fn set(&self, settings: &mut S, value: Value<'_>) -> bool {
-        match (&self.place, value) {
+    /// Puts a value in its place.
+    ///
+    /// # Errors
+    /// If it is none that the key may have.
+    pub(super) fn set(&self, settings: &mut S, value: Value<'_>) -> Result<(), Why> {
+        let is_put = match (&self.place, value) {
             (Place::Time(at, range), Value::Text(text)) => {
                 put(at(settings), time::parse(text).filter(|time| range.contains(time)))
             }
@@ -179,12 +274,20 @@ impl<S: Clone> Key<S> {
             (Place::Number(at, range) | Place::NumberOrOff(at, range), Value::Integer(number)) => {
                 put(at(settings), u32::try_from(number).ok().filter(|number| range.contains(number)))
             }
-            (Place::StreamEnd(at), Value::Text(text)) => {
-                let meant = STREAM_ENDS.iter().find(|(word, _)| *word == text);
-                put(at(settings), meant.map(|(_, end)| *end))
+            (Place::Word(place), Value::Text(text)) => place.put(settings, text),
+            (Place::SetOrOff(at), Value::Text(OFF)) => put(at(settings), Some(None)),
+            (Place::SetOrOff(at), Value::Text(text)) => put(at(settings), text.parse().ok().map(Some)),
+            (Place::Visible(at), Value::Texts(texts)) if !texts.is_empty() => {
+                let all = references(&texts)?;
+                let visible = if texts.contains(&ALL) { Visible::All } else { Visible::Only(all) };
+                put(at(settings), Some(visible))
+            }
+            (Place::StandIns(at), Value::Texts(texts)) => {
+                put(at(settings), Some(StandIns(references(&texts)?)))
             }
             _ => false,
-        }
+        };
+        if is_put { Ok(()) } else { Err(None) }
     }
 
     /// Whether its value is a time.
@@ -202,13 +305,13 @@ impl<S: Clone> Key<S> {
             Place::Count(at, _) => at(&mut settings).to_string(),
             Place::NumberOrOff(at, _) if *at(&mut settings) == 0 => quoted(OFF),
             Place::Number(at, _) | Place::NumberOrOff(at, _) => at(&mut settings).to_string(),
-            Place::StreamEnd(at) => {
-                let now = *at(&mut settings);
-                STREAM_ENDS
-                    .iter()
-                    .find(|(_, end)| *end == now)
-                    .map_or(String::new(), |(word, _)| quoted(word))
-            }
+            Place::Word(place) => quoted(place.shown(&mut settings)),
+            Place::SetOrOff(at) => quoted(&at(&mut settings).map_or(OFF.to_owned(), |set| set.to_string())),
+            Place::Visible(at) => match at(&mut settings) {
+                Visible::All => list(&[ALL]),
+                Visible::Only(references) => list(references),
+            },
+            Place::StandIns(at) => list(&at(&mut settings).0),
         }
     }
 
@@ -223,9 +326,27 @@ impl<S: Clone> Key<S> {
             Place::Count(_, range) => format!("{} to {}", range.start(), range.end()),
             Place::Number(_, range) => format!("{} to {}", range.start(), range.end()),
             Place::NumberOrOff(_, range) => format!("{} to {}, or \"{OFF}\"", range.start(), range.end()),
-            Place::StreamEnd(_) => STREAM_ENDS.map(|(word, _)| format!("\"{word}\"")).join(" or "),
+            Place::Word(place) => {
+                let words: Vec<String> = place.words().iter().map(|word| format!("\"{word}\"")).collect();
+                words.join(" or ")
+            }
+            Place::SetOrOff(_) => format!("the digest that `bundles status` shows, or \"{OFF}\""),
+            Place::Visible(_) => format!("a list of {REFERENCE}"),
+            Place::StandIns(_) => format!("a list of {REFERENCE}; it may be empty"),
         }
     }
+}
+
+fn references(texts: &[&str]) -> Result<Vec<ConnectorRef>, Why> {
+    if texts.len() > CONNECTOR_REFERENCES_MAX {
+        return Err(Some(format!("at most {CONNECTOR_REFERENCES_MAX} are taken")));
+    }
+    texts.iter().map(|text| text.parse().map_err(|error: RangeError| Some(error.to_string()))).collect()
+}
+
+fn list(items: &[impl Display]) -> String {
+    let items: Vec<String> = items.iter().map(|item| format!("\"{item}\"")).collect();
+    format!("[{}]", items.join(", "))
 }
 
 fn put<T>(at: &mut T, value: Option<T>) -> bool {

@@ -7,6 +7,7 @@ mod time;
 
 use std::path::{Path, PathBuf};
 
+use rcs_core::bundles::group::Reports;
 use rcs_core::limits::{CONFIG_BYTES_MAX, CONFIG_FAULTS_MAX};
 use rcs_core::settings::{GroupSettings, Settings};
 use rcs_core::view::{View, is_usable_name};
@@ -14,6 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use self::keys::{GROUP, Key, ROUTER, Value};
+pub(crate) use self::keys::{NONE_LEFT, REPORTS, word_of};
 pub use self::report::Effective;
 use crate::document::Faults;
 use crate::file::Content;
@@ -207,7 +209,7 @@ impl Reader<'_> {
                 format!("{path}.{name}: there is no such key. It may have: {}", like.join(", ")),
             );
         };
-        if !known.set(into, plain(value.get_ref())) {
+        if let Err(why) = known.set(into, plain(value.get_ref())) {
             let at = value.span();
             let given = self.text.get(at.clone()).unwrap_or_default();
             let given: String = given.chars().take(40).collect();
@@ -217,7 +219,10 @@ impl Reader<'_> {
             };
             self.fault(
                 at.start,
-                format!("{path}.{name}: {given} will not do. Give it {}{form}", known.choice()),
+                match why {
+                    Some(why) => format!("{path}.{name}: {given} will not do: {why}"),
+                    None => format!("{path}.{name}: {given} will not do. Give it {}{form}", known.choice()),
+                },
             );
         }
     }
@@ -227,6 +232,16 @@ impl Reader<'_> {
             self.fault(
                 value.span().start,
                 format!("{path}.ejection: base is more than cap. Lower base or raise cap"),
+            );
+        }
+        let has_files = group.pinned.is_some_and(|set| set.files.is_some());
+        if has_files && group.bundles.reports == Reports::WireOnly {
+            self.fault(
+                value.span().start,
+                format!(
+                    "{path}.bundles: pinned names files (behind the +), and reports is wire_only, which compares none. \
+                     Leave the + and what follows away, or set reports to require_agent"
+                ),
             );
         }
     }
@@ -252,6 +267,10 @@ fn plain<'a>(value: &'a DeValue<'_>) -> Value<'a> {
         DeValue::String(text) => Value::Text(text),
         DeValue::Integer(number) if number.radix() == 10 => {
             number.as_str().parse().map_or(Value::Other, Value::Integer)
+        }
+        DeValue::Array(items) => {
+            let texts = items.iter().map(|item| item.get_ref().as_str());
+            texts.collect::<Option<_>>().map_or(Value::Other, Value::Texts)
         }
         _ => Value::Other,
     }

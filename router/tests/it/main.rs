@@ -3,6 +3,8 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test on the spot")]
 
 mod admin;
+mod agents;
+mod bundles;
 mod callers;
 mod config;
 mod demo;

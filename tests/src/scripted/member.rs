@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rcs_proto::frames::Identity;
 use socket2::SockRef;
 
@@ -25,6 +26,8 @@ pub struct FakeMember {
     /// What has come and was not answered by itself.
     pub inbox: Inbox,
     sockets: Arc<Mutex<Vec<Arc<Socket>>>>,
+    /// The list of connectors that it tells.
+    infos: Arc<Mutex<Bytes>>,
     stop: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -44,21 +47,28 @@ impl FakeMember {
         let listener = Some(listener);
         let inbox = Inbox::new();
         let sockets = Arc::new(Mutex::new(Vec::new()));
+        let infos = Arc::new(Mutex::new(Bytes::from_static(CONNECTOR_INFOS)));
         let stop = Arc::new(AtomicBool::new(false));
         let work = Acceptor {
             identity: identity(&format!("{name}-{port}")),
             manners,
             inbox: inbox.sender(),
             sockets: Arc::clone(&sockets),
+            infos: Arc::clone(&infos),
             stop: Arc::clone(&stop),
         };
         let acceptor = Some(thread::spawn(move || work.run(&accepting)));
-        Self { port, listener, inbox, sockets, stop, acceptor }
+        Self { port, listener, inbox, sockets, infos, stop, acceptor }
     }
 
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Tells this list of connectors from now on, whenever it is asked.
+    pub fn tell(&self, infos: Bytes) {
+        *lock(&self.infos) = infos;
     }
 
     /// All sockets that were ever accepted, closed ones included.
@@ -117,6 +127,7 @@ struct Acceptor {
     manners: Manners,
     inbox: std::sync::mpsc::Sender<Frame>,
     sockets: Arc<Mutex<Vec<Arc<Socket>>>>,
+    infos: Arc<Mutex<Bytes>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -129,11 +140,12 @@ impl Acceptor {
             let Ok(mut stream) = stream else { continue };
             let Some(rest) = http::accept(&mut stream) else { continue };
             let (identity, manners, inbox) = (self.identity.clone(), self.manners, self.inbox.clone());
+            let infos = Arc::clone(&self.infos);
             let mut sockets = lock(&self.sockets);
             let socket = Socket::open(sockets.len(), End::Server, stream, rest, move |socket, heard| {
                 let Heard::Message(bytes) = heard else { return };
                 let frame = Frame::new(socket, bytes);
-                if let Some(answer) = manners.answer(&frame.message, &identity, CONNECTOR_INFOS) {
+                if let Some(answer) = manners.answer(&frame.message, &identity, &lock(&infos).clone()) {
                     socket.send(&answer);
                     // Probes come when they come: the test body is not to count with them.
                     if frame.operation().is_some() {

@@ -16,6 +16,8 @@ pub use socket::Socket;
 
 use bytes::Bytes;
 use rcs_proto::frames::{self, Identity};
+use rcs_proto::icf::ConnectorInfo;
+use rcs_proto::legacy::Wire;
 use rcs_proto::messages::{
     ConnectorKey, OperationRequest, OperationResponse, RemoteMessage, RpcRequest, TestOpResponse,
     ValidateOpRequest,
@@ -23,6 +25,15 @@ use rcs_proto::messages::{
 
 /// The connector list of a real Java RCS with the rig connector.
 pub const CONNECTOR_INFOS: &[u8] = include_bytes!("../../vectors/connector-infos.bin");
+
+/// The same list, with another version of its bundle.
+pub fn connector_infos_at(version: &str) -> Bytes {
+    let mut infos = Vec::<ConnectorInfo>::decode(CONNECTOR_INFOS).expect("Java wrote it");
+    for info in &mut infos {
+        version.clone_into(&mut info.key.bundle_version);
+    }
+    infos.encode()
+}
 
 /// Which answers a scripted peer gives by itself, on the socket that asked and at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

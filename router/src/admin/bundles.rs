@@ -1,0 +1,313 @@
+//! `GET /v1/groups/GROUP/bundles` and `POST /v1/groups/GROUP/bundles/propose` and its like: the bundle sets of a group.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rcs_core::bundles::diff::{Change, Item, Side, Subject};
+use rcs_core::bundles::group::{Against, Alarm, Cause, SetDigest};
+use rcs_core::bundles::range::{ConnectorRef, StandIns};
+use rcs_core::engine::{BundleChange, BundleRefusal, BundlesReport, MemberBundles, ProposedSet};
+use serde::Serialize;
+
+use super::{Admin, no_answer, refusal};
+use crate::config::{NONE_LEFT, REPORTS, word_of};
+use crate::limits::CONNECTOR_REFERENCES_MAX;
+
+/// The bundle sets of one group.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    group: &'a str,
+    /// The accepted set; null before the first member told one.
+    accepted: Option<String>,
+    /// How it came to be accepted.
+    origin: Option<&'static str>,
+    /// The next one, during a rolling upgrade.
+    next: Option<String>,
+    /// What the configuration file pins.
+    pinned_by_settings: Option<String>,
+    reports: &'static str,
+    none_left: &'static str,
+    serving_min: usize,
+    /// Connectors of which the versions may stand for each other.
+    stand_ins: Vec<String>,
+    /// Members that may serve, as far as their sets go.
+    serving: usize,
+    /// How many of them may be taken down now.
+    spare: usize,
+    /// Why the operator is needed.
+    alarm: Option<&'static str>,
+    /// The servers' products and versions; more than one is skew.
+    servers: Vec<String>,
+    members: Vec<Member<'a>>,
+}
+
+/// One member of it.
+#[derive(Debug, Serialize)]
+struct Member<'a> {
+    name: &'a str,
+    standing: &'static str,
+    /// Whether it may get calls, as far as its set goes.
+    serves: bool,
+    /// Why it should not.
+    cause: Option<&'static str>,
+    /// The same as a sentence behind its name.
+    text: String,
+    /// What it has, as far as that is known.
+    found: Option<String>,
+    server: Option<String>,
+    /// Which set its own is compared with.
+    against: Option<&'static str>,
+    /// What it has other than that.
+    difference: Vec<Differs<'a>>,
+    /// Differences that are left out of the list.
+    difference_more: usize,
+}
+
+/// One thing that differs.
+#[derive(Debug, Serialize)]
+struct Differs<'a> {
+    change: &'static str,
+    #[serde(flatten)]
+    subject: Of<'a>,
+    old: Option<Has<'a>>,
+    new: Option<Has<'a>>,
+    /// The same as a line.
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "what", rename_all = "lowercase")]
+enum Of<'a> {
+    Connector { bundle: &'a str, connector: &'a str },
+    File { root: &'static str, path: &'a str },
+}
+
+#[derive(Debug, Serialize)]
+struct Has<'a> {
+    version: Option<&'a str>,
+    digest: Option<String>,
+    /// What is there in place of bytes.
+    odd: Option<&'static str>,
+    /// Where it is, if that is not the path above.
+    path: Option<&'a str>,
+}
+
+pub(super) async fn show(State(admin): State<Admin>, Path(group): Path<String>) -> Response {
+    match admin.control.bundles(&group).await {
+        Err(_) => no_answer(),
+        Ok(Some(report)) => Json(row(&report)).into_response(),
+        Ok(None) => refused(&BundleRefusal::NoGroup(group)),
+    }
+}
+
+pub(super) async fn change(
+    State(admin): State<Admin>,
+    Path((group, change)): Path<(String, String)>,
+    options: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(denied) = admin.gate.judge(&headers) {
+        return refusal(denied.status(), denied);
+    }
+    let options = options.map(|Query(options)| options).unwrap_or_default();
+    let change = match parse(&change, &options) {
+        Ok(change) => change,
+        Err(NoChange::Unknown) => {
+            let sentence =
+                format!("{change:?} is nothing that can be done: use propose, commit, abort or pin");
+            return refusal(StatusCode::NOT_FOUND, sentence);
+        }
+        Err(NoChange::Options(sentence)) => return refusal(StatusCode::BAD_REQUEST, sentence),
+    };
+    match admin.control.change_bundles(&group, change).await {
+        Err(_) => no_answer(),
+        Ok(Err(why)) => refused(&why),
+        Ok(Ok(report)) => Json(row(&report)).into_response(),
+    }
+}
+
+fn refused(why: &BundleRefusal) -> Response {
+    let status = match why {
+        BundleRefusal::NoGroup(_) | BundleRefusal::NoMember { .. } => StatusCode::NOT_FOUND,
+        BundleRefusal::Refused(_) => StatusCode::CONFLICT,
+    };
+    refusal(status, why)
+}
+
+/// Why a path and what follows it are no change.
+#[derive(Debug, PartialEq, Eq)]
+enum NoChange {
+    Unknown,
+    Options(String),
+}
+
+fn parse(word: &str, options: &[(String, String)]) -> Result<BundleChange, NoChange> {
+    match word {
+        "propose" => {
+            let (set, stand_ins) = (which_set(options)?, stand_ins(options)?);
+            only(options, &["set", "member", "stand_in"])?;
+            Ok(BundleChange::Propose { what: set, stand_ins })
+        }
+        "pin" => {
+            let set = which_set(options)?;
+            only(options, &["set", "member"])?;
+            Ok(BundleChange::Pin(set))
+        }
+        "commit" => only(options, &[]).map(|()| BundleChange::Commit),
+        "abort" => only(options, &[]).map(|()| BundleChange::Abort),
+        _ => Err(NoChange::Unknown),
+    }
+}
+
+/// All values of one option.
+fn values<'a>(options: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    options.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
+}
+
+fn which_set(options: &[(String, String)]) -> Result<ProposedSet, NoChange> {
+    match (&*values(options, "set"), &*values(options, "member")) {
+        ([set], []) => {
+            // A + that was not escaped arrives as a blank.
+            let set = set.replace(' ', "+").parse().map(ProposedSet::Digest);
+            set.map_err(|error| NoChange::Options(format!("set: {error}, or two of them with a + between")))
+        }
+        ([], [member]) => Ok(ProposedSet::Of((*member).to_owned())),
+        _ => Err(NoChange::Options(
+            "say which set is meant: set=DIGEST as GET /v1/groups/GROUP/bundles shows it, or member=NAME for the one \
+             that this member has"
+                .to_owned(),
+        )),
+    }
+}
+
+fn stand_ins(options: &[(String, String)]) -> Result<Option<StandIns>, NoChange> {
+    let texts = values(options, "stand_in");
+    if texts.len() > CONNECTOR_REFERENCES_MAX {
+        return Err(NoChange::Options(format!("at most {CONNECTOR_REFERENCES_MAX} stand_in are taken")));
+    }
+    let references: Result<Vec<ConnectorRef>, _> = texts.into_iter().map(str::parse).collect();
+    let references = references.map_err(|error| NoChange::Options(format!("stand_in: {error}")))?;
+    Ok((!references.is_empty()).then_some(StandIns(references)))
+}
+
+fn only(options: &[(String, String)], known: &[&str]) -> Result<(), NoChange> {
+    match options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(_) if known.is_empty() => Err(NoChange::Options("nothing may follow the path".to_owned())),
+        Some(_) => Err(NoChange::Options(format!("only {} may follow the path", known.join(", ")))),
+    }
+}
+
+fn row(report: &BundlesReport) -> Row<'_> {
+    let text = |set: &SetDigest| set.to_string();
+    Row {
+        group: &report.group,
+        accepted: report.accepted.as_ref().map(|(set, _)| text(set)),
+        origin: report.accepted.map(|(_, origin)| origin.label()),
+        next: report.next.as_ref().map(text),
+        pinned_by_settings: report.pinned_by_settings.as_ref().map(text),
+        reports: word_of(REPORTS, report.policy.reports),
+        none_left: word_of(NONE_LEFT, report.policy.none_left),
+        serving_min: report.policy.serving_min,
+        stand_ins: report.stand_ins.0.iter().map(ToString::to_string).collect(),
+        serving: report.serving,
+        spare: report.spare,
+        alarm: report.alarm.map(Alarm::label),
+        servers: report.servers.iter().map(ToString::to_string).collect(),
+        members: report.members.iter().map(member).collect(),
+    }
+}
+
+fn member(member: &MemberBundles) -> Member<'_> {
+    let cause = member.standing.cause();
+    let difference = member.difference();
+    Member {
+        name: &member.name,
+        standing: member.standing.label(),
+        serves: member.standing.serves(),
+        cause: cause.map(Cause::label),
+        text: member.standing.to_string(),
+        found: member.found.as_ref().map(ToString::to_string),
+        server: member.server.as_ref().map(ToString::to_string),
+        against: cause.and_then(|cause| match cause {
+            Cause::Differs { against: Against::Accepted, .. } => Some("accepted"),
+            Cause::Differs { against: Against::Next, .. } => Some("next"),
+            _ => None,
+        }),
+        difference: difference.into_iter().flat_map(|all| all.items()).map(differs).collect(),
+        difference_more: difference.map_or(0, |all| all.more()),
+    }
+}
+
+fn differs(item: &Item) -> Differs<'_> {
+    let (old, new) = match &item.change {
+        Change::Missing(old) => (Some(old), None),
+        Change::Added(new) => (None, Some(new)),
+        Change::Changed { old, new, .. } => (Some(old), Some(new)),
+    };
+    let subject = match &item.subject {
+        Subject::Connector { bundle, connector } => Of::Connector { bundle, connector },
+        Subject::File { root, path } => Of::File { root: root.name(), path },
+    };
+    let (change, text) = (item.change.label(), item.to_string());
+    Differs { change, subject, old: old.map(has), new: new.map(has), text }
+}
+
+fn has(side: &Side) -> Has<'_> {
+    Has {
+        version: side.version.as_deref(),
+        digest: side.digest.map(|digest| digest.to_string()),
+        odd: side.oddity,
+        path: side.path.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(word: &str, options: &[(&str, &str)]) -> Result<BundleChange, NoChange> {
+        let options: Vec<_> =
+            options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        parse(word, &options)
+    }
+
+    #[test]
+    fn a_change_says_which_set_it_means_and_nothing_else() {
+        let (wire, both) = ("a".repeat(64), format!("{} {}", "a".repeat(64), "b".repeat(64)));
+        let digest = |text: &str| ProposedSet::Digest(text.replace(' ', "+").parse().unwrap());
+        let propose = |what| Ok(BundleChange::Propose { what, stand_ins: None });
+        let n1 = || ProposedSet::Of("n1".to_owned());
+        assert_eq!(parsed("propose", &[("set", &wire)]), propose(digest(&wire)));
+        assert_eq!(parsed("propose", &[("set", &both)]), propose(digest(&both)));
+        assert_eq!(parsed("propose", &[("member", "n1")]), propose(n1()));
+        assert_eq!(parsed("pin", &[("member", "n1")]), Ok(BundleChange::Pin(n1())));
+        assert_eq!(parsed("commit", &[]), Ok(BundleChange::Commit));
+        assert_eq!(parsed("abort", &[]), Ok(BundleChange::Abort));
+        let rules = [("member", "n1"), ("stand_in", "a/[1.0,2.0)"), ("stand_in", "b")];
+        let Ok(BundleChange::Propose { stand_ins: Some(StandIns(rules)), .. }) = parsed("propose", &rules)
+        else {
+            panic!("a proposal with stand-ins")
+        };
+        assert_eq!(rules.len(), 2);
+        assert_eq!(parsed("explode", &[]), Err(NoChange::Unknown));
+        let too_many = vec![("stand_in", "a"); CONNECTOR_REFERENCES_MAX + 1];
+        for (word, options, part) in [
+            ("propose", &[][..], "say which set"),
+            ("propose", &[("set", wire.as_str()), ("member", "n1")], "say which set"),
+            ("propose", &[("set", &wire), ("set", &wire)], "say which set"),
+            ("pin", &[("set", "abc")], "64 digits"),
+            ("pin", &[("member", "n1"), ("stand_in", "a")], "only set, member"),
+            ("propose", &[("member", "n1"), ("stand_in", "a/[1")], "range"),
+            ("propose", &[[("member", "n1")].as_slice(), &too_many].concat(), "at most"),
+            ("commit", &[("force", "true")], "nothing may follow"),
+        ] {
+            let Err(NoChange::Options(sentence)) = parsed(word, options) else {
+                panic!("{word} {options:?} is no change")
+            };
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+}

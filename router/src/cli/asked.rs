@@ -1,0 +1,115 @@
+//! What commands have in common that ask a running router something.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::client::{ClientError, Method, Server, ask};
+use super::exit::Exit;
+use crate::token::{Token, TokenError};
+
+/// The router that is asked.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
+    /// The router's admin address.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", global = true)]
+    server: Server,
+    /// File whose first line is the router's token; RCS_ROUTER_TOKEN may hold it instead.
+    #[arg(long, value_name = "FILE", global = true)]
+    token_file: Option<PathBuf>,
+}
+
+/// How a result looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// As the API gives it.
+    Json,
+}
+
+/// Why nothing was told or done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("the router's answer is not understood: is it of another version?")]
+    NotUnderstood,
+}
+
+impl AskError {
+    /// How the program ends with it.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => error.exit(),
+            Self::Token(_) => Exit::BadData,
+            Self::NotUnderstood => Exit::Unavailable,
+        }
+    }
+}
+
+impl Asked {
+    /// What a path shows, as it comes.
+    pub(super) fn text(&self, path: &str) -> Result<String, AskError> {
+        Ok(ask(&self.server, Method::Get, path, None)?.trim_end().to_owned())
+    }
+
+    /// What a path shows.
+    pub(super) fn look(&self, path: &str) -> Result<Value, AskError> {
+        parsed(&self.text(path)?)
+    }
+
+    /// Has something changed, with the token if there is one; answers how it is after that.
+    pub(super) fn change(&self, path: &str) -> Result<Value, AskError> {
+        let token = Token::load(self.token_file.as_deref())?;
+        parsed(&ask(&self.server, Method::Post, path, token.as_ref())?)
+    }
+}
+
+fn parsed(body: &str) -> Result<Value, AskError> {
+    serde_json::from_str(body).map_err(|_| AskError::NotUnderstood)
+}
+
+/// Prints the outcome where it belongs.
+pub(super) fn tell<E: fmt::Display>(outcome: Result<String, E>, exit: impl FnOnce(&E) -> Exit) -> Exit {
+    match outcome {
+        Ok(text) => {
+            println!("{text}");
+            Exit::Ok
+        }
+        Err(error) => {
+            eprintln!("rcs-router: {error}");
+            exit(&error)
+        }
+    }
+}
+
+/// Lines of cells as columns of one width each.
+pub(super) fn table<const N: usize>(
+    titles: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let head = titles.map(str::to_owned);
+    let lines: Vec<[String; N]> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let show = |line: &[String; N]| {
+        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(show).collect::<Vec<_>>().join("\n")
+}
+
+/// A field as a person reads it.
+pub(super) fn text(row: &Value, key: &str) -> String {
+    match row.get(key) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}

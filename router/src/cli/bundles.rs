@@ -1,0 +1,268 @@
+//! `rcs-router bundles`: the bundle sets of a group, what differs from them, and how they are changed.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::asked::{AskError, Asked, Output, table, tell, text};
+use super::client::segment;
+use super::exit::Exit;
+
+/// See and change the bundle sets of groups: which connectors and files their members must have.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    asked: Asked,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the sets of a group, and how each member stands.
+    Status(Look),
+    /// Show what members have other than their group's set, a line for each connector or file.
+    Diff(Look),
+    /// Begin a rolling upgrade: members with this set serve as well.
+    Propose(Propose),
+    /// End a rolling upgrade: members must have the proposed set from now on.
+    Commit(Group),
+    /// Take a proposal back: members must have the accepted set again.
+    Abort(Group),
+    /// Say which set members must have, whoever has it now.
+    Pin(Pin),
+}
+
+#[derive(Debug, Args)]
+struct Look {
+    /// The group, or a server that is in none.
+    group: String,
+    /// How it looks.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Group {
+    /// The group, or a server that is in none.
+    group: String,
+}
+
+#[derive(Debug, Args)]
+struct Propose {
+    /// The group, or a server that is in none.
+    group: String,
+    #[command(flatten)]
+    set: WhichSet,
+    /// Connectors of which any version in the range may take calls for another one in it, as BUNDLE/[1.0.0.0,1.1.0.0) or
+    /// BUNDLE/[1.0.0.0,1.1.0.0)/CONNECTOR; once for each. In place of the configuration file's.
+    #[arg(long = "stand-ins", value_name = "CONNECTORS")]
+    stand_ins: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct WhichSet {
+    /// The set with this digest, as status shows it.
+    #[arg(long, value_name = "DIGEST")]
+    set: Option<String>,
+    /// The set that this member has now.
+    #[arg(long, value_name = "NAME")]
+    member: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Pin {
+    /// The group, or a server that is in none.
+    group: String,
+    /// The set with this digest, as status shows it.
+    #[arg(required_unless_present = "member", conflicts_with = "member")]
+    digest: Option<String>,
+    /// The set that this member has now.
+    #[arg(long, value_name = "NAME")]
+    member: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    let asked = &arguments.asked;
+    let outcome = match &arguments.command {
+        Command::Status(look) => show(asked, look, status),
+        Command::Diff(look) => show(asked, look, differences),
+        Command::Propose(Propose { group, set, stand_ins }) => {
+            let stand_ins = stand_ins.iter().map(|rule| ("stand_in", rule.as_str()));
+            let options = which(set.set.as_deref(), set.member.as_deref()).chain(stand_ins);
+            change(asked, group, "propose", options)
+        }
+        Command::Commit(Group { group }) => change(asked, group, "commit", []),
+        Command::Abort(Group { group }) => change(asked, group, "abort", []),
+        Command::Pin(Pin { group, digest, member }) => {
+            change(asked, group, "pin", which(digest.as_deref(), member.as_deref()))
+        }
+    };
+    tell(outcome, AskError::exit)
+}
+
+fn which<'a>(set: Option<&'a str>, member: Option<&'a str>) -> impl Iterator<Item = (&'static str, &'a str)> {
+    set.map(|set| ("set", set)).into_iter().chain(member.map(|member| ("member", member)))
+}
+
+fn show(asked: &Asked, look: &Look, shown: fn(&Value) -> String) -> Result<String, AskError> {
+    let path = format!("/v1/groups/{}/bundles", segment(&look.group));
+    match look.output {
+        Output::Json => asked.text(&path),
+        Output::Table => Ok(shown(&asked.look(&path)?)),
+    }
+}
+
+fn change<'a>(
+    asked: &Asked,
+    group: &str,
+    word: &str,
+    options: impl IntoIterator<Item = (&'static str, &'a str)>,
+) -> Result<String, AskError> {
+    let options: Vec<String> =
+        options.into_iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    let path = format!("/v1/groups/{}/bundles/{word}?{}", segment(group), options.join("&"));
+    Ok(status(&asked.change(&path)?))
+}
+
+/// The sets, a table of the members, and a line for each that is not as it should be.
+fn status(row: &Value) -> String {
+    let mut lines = vec![format!(
+        "{}: {} of {} members may serve, {} of them may be taken down now",
+        text(row, "group"),
+        text(row, "serving"),
+        members(row).len(),
+        text(row, "spare")
+    )];
+    let mut fact = |name: &str, value: String| lines.push(format!("  {name:10}{value}"));
+    match row["origin"].as_str() {
+        Some(origin) => fact("accepted", format!("{} ({origin})", text(row, "accepted"))),
+        None => fact("accepted", "none yet: that of the first member that connects".to_owned()),
+    }
+    for (name, key) in [("next", "next"), ("settings", "pinned_by_settings"), ("alarm", "alarm")] {
+        if row[key].is_string() {
+            fact(name, text(row, key));
+        }
+    }
+    fact(
+        "policy",
+        ["reports", "none_left", "serving_min"].map(|key| format!("{key} {}", text(row, key))).join(", "),
+    );
+    for (name, key) in [("stand-ins", "stand_ins"), ("servers", "servers")] {
+        let all: Vec<&str> = row[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !all.is_empty() {
+            fact(name, all.join(", "));
+        }
+    }
+    let cells = members(row).iter().map(|member| {
+        let serves = if member["serves"] == true { "yes" } else { "no" };
+        let found = member["found"].as_str().map_or("-".to_owned(), short);
+        [text(member, "name"), text(member, "standing"), serves.to_owned(), text(member, "server"), found]
+    });
+    lines.push(table(["MEMBER", "STANDING", "SERVES", "SERVER", "SET"], cells));
+    let is_odd = |member: &&Value| !matches!(member["standing"].as_str(), Some("matching" | "matching_next"));
+    lines.extend(
+        members(row)
+            .iter()
+            .filter(is_odd)
+            .map(|member| format!("{} {}", text(member, "name"), text(member, "text"))),
+    );
+    lines.join("\n")
+}
+
+/// What each member has other than the set that it is compared with.
+fn differences(row: &Value) -> String {
+    let mut lines = Vec::new();
+    for member in members(row).iter().filter(|member| !member["cause"].is_null()) {
+        let (name, standing) = (text(member, "name"), text(member, "standing"));
+        let items = member["difference"].as_array().map_or(&[][..], Vec::as_slice);
+        if items.is_empty() {
+            lines.push(format!("{name} {}", text(member, "text")));
+            continue;
+        }
+        lines.push(format!("{name} ({standing}), beside the {} set:", text(member, "against")));
+        lines.extend(items.iter().map(|item| format!("  {}", text(item, "text"))));
+        if let Some(more) = member["difference_more"].as_u64().filter(|more| *more > 0) {
+            lines.push(format!("  and {more} more"));
+        }
+    }
+    if lines.is_empty() {
+        let unknown = members(row).iter().filter(|member| member["standing"] == "unknown").count();
+        lines.push(match unknown {
+            0 => format!("no member of {} differs", text(row, "group")),
+            _ => format!("no member of {} differs; {unknown} have not told their set", text(row, "group")),
+        });
+    }
+    lines.join("\n")
+}
+
+fn members(row: &Value) -> &[Value] {
+    row["members"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The beginning of each digest of a set: enough to tell sets apart.
+fn short(set: &str) -> String {
+    set.split('+').map(|digest| digest.get(..12).unwrap_or(digest)).collect::<Vec<_>>().join("+")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn group() -> Value {
+        let (old, new) = ("a".repeat(64), format!("{}+{}", "b".repeat(64), "c".repeat(64)));
+        json!({
+            "group": "hr", "accepted": old, "origin": "first_use", "next": null, "pinned_by_settings": null,
+            "reports": "wire_only", "none_left": "keep_last", "serving_min": 1, "stand_ins": [],
+            "serving": 1, "spare": 0, "alarm": null, "servers": ["java"],
+            "members": [
+                {"name": "n1", "standing": "matching", "serves": true, "cause": null, "text": "may serve",
+                 "found": old, "server": "java", "against": null, "difference": [], "difference_more": 0},
+                {"name": "n2-long", "standing": "quarantined", "serves": false, "cause": "differs",
+                 "text": "is quarantined: it differs", "found": new, "server": null, "against": "accepted",
+                 "difference": [{"text": "changed file lib/a.groovy (1 -> 2)"}, {"text": "added file lib/b (3)"}],
+                 "difference_more": 7},
+                {"name": "n3", "standing": "unknown", "serves": false, "cause": null,
+                 "text": "has not told its bundle set", "found": null, "server": null, "against": null,
+                 "difference": [], "difference_more": 0},
+            ],
+        })
+    }
+
+    #[test]
+    fn a_status_has_sets_members_and_reasons() {
+        let accepted = "a".repeat(64);
+        assert_eq!(
+            status(&group()),
+            format!(
+                "hr: 1 of 3 members may serve, 0 of them may be taken down now\n  \
+                 accepted  {accepted} (first_use)\n  \
+                 policy    reports wire_only, none_left keep_last, serving_min 1\n  \
+                 servers   java\n\
+                 MEMBER   STANDING     SERVES  SERVER  SET\n\
+                 n1       matching     yes     java    aaaaaaaaaaaa\n\
+                 n2-long  quarantined  no      -       bbbbbbbbbbbb+cccccccccccc\n\
+                 n3       unknown      no      -       -\n\
+                 n2-long is quarantined: it differs\n\
+                 n3 has not told its bundle set"
+            )
+        );
+    }
+
+    #[test]
+    fn a_difference_has_a_line_for_each_item() {
+        assert_eq!(
+            differences(&group()),
+            "n2-long (quarantined), beside the accepted set:\n  changed file lib/a.groovy (1 -> 2)\n  \
+             added file lib/b (3)\n  and 7 more"
+        );
+        let mut silent = group();
+        silent["members"][1]["difference"] = json!([]);
+        silent["members"][1]["text"] = json!("is quarantined: there is no report");
+        assert_eq!(differences(&silent), "n2-long is quarantined: there is no report");
+        silent["members"][1]["cause"] = json!(null);
+        assert_eq!(differences(&silent), "no member of hr differs; 1 have not told their set");
+    }
+}
