@@ -56,10 +56,10 @@ impl Process {
         self.child.id()
     }
 
-    /// Its memory that is resident now, in bytes.
-    pub fn resident_bytes(&self) -> u64 {
+    /// The most memory that it ever had resident, in bytes.
+    pub fn peak_resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it is running");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.expect("Linux tells it in kB") * 1024
     }

@@ -128,7 +128,8 @@ fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
 fn what_cannot_be_done_is_refused_with_a_sentence() {
     let folder = scratch();
     let token = file(&folder, "token", "t0ken-of-operators\n");
-    let site = Site::start("", &["--dev", "--admin-token-file", &token]);
+    let key = file(&folder, "caller.key", "a caller's key\n");
+    let site = Site::start("", &["--caller-key-file", &key, "--admin-token-file", &token]);
     let shown = Some("t0ken-of-operators");
     for (path, token, status, part) in [
         ("g/bundles/commit", None, 401, "token"),
