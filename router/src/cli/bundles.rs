@@ -139,10 +139,19 @@ fn status(row: &Value) -> String {
         Some(origin) => fact("accepted", format!("{} ({origin})", text(row, "accepted"))),
         None => fact("accepted", "none yet: that of the first member that connects".to_owned()),
     }
-    for (name, key) in [("next", "next"), ("settings", "pinned_by_settings"), ("alarm", "alarm")] {
-        if row[key].is_string() {
-            fact(name, text(row, key));
+    for name in ["next", "alarm"] {
+        if row[name].is_string() {
+            fact(name, text(row, name));
         }
+    }
+    if row["pinned_by_settings"].is_string() {
+        let word = match row["pinned_by_settings"] == row["accepted"] {
+            true => "that one",
+            false => {
+                "another one, which a router enforces when it starts; bring the configuration file up to date"
+            }
+        };
+        fact("settings", format!("{} ({word})", text(row, "pinned_by_settings")));
     }
     fact(
         "policy",
@@ -249,6 +258,17 @@ mod tests {
                  n3 has not told its bundle set"
             )
         );
+    }
+
+    #[test]
+    fn a_set_that_the_settings_pin_is_told_beside_another_one() {
+        let mut row = group();
+        row["pinned_by_settings"] = json!("d".repeat(64));
+        assert!(
+            status(&row).contains("  settings  ddd") && status(&row).contains("bring the configuration file")
+        );
+        row["pinned_by_settings"] = row["accepted"].clone();
+        assert!(status(&row).contains("(that one)"), "{}", status(&row));
     }
 
     #[test]

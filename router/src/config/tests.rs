@@ -3,6 +3,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use rcs_core::bundles::group::{NoneLeft, Policy, Reports};
+use rcs_core::bundles::infos::Visible;
 use rcs_core::settings::{Deadlines, RouterSettings, StreamEnd};
 
 use super::*;
@@ -54,6 +56,36 @@ fn a_group_inherits_what_it_does_not_say_wherever_the_defaults_stand() {
         settings.router,
         RouterSettings { socket_ttl: hour, caller_ping_every: None, ..RouterSettings::default() }
     );
+}
+
+#[test]
+fn a_group_says_what_its_bundle_sets_must_be() {
+    let (wire, files) = ("a".repeat(64), "b".repeat(64));
+    let settings = settings(&format!(
+        r#"
+        [defaults.bundles]
+        reports = "require_agent"
+        visible = ["rig.connector", "*/[1.0,2.0)/a.B"]
+        [group.hr.bundles]
+        none_left = "fail_closed"
+        serving_min = 2
+        pinned = "{wire}+{files}"
+        visible = ["*"]
+        stand_ins = ["rig.connector/[1.0.0.0,1.1.0.0)"]
+        "#
+    ));
+    let (hr, other) = (settings.group("hr"), settings.group("other"));
+    let policy = Policy { reports: Reports::RequireAgent, none_left: NoneLeft::FailClosed, serving_min: 2 };
+    assert_eq!((hr.bundles, &hr.visible), (policy, &Visible::All));
+    assert_eq!(hr.pinned.map(|set| set.to_string()), Some(format!("{wire}+{files}")));
+    assert_eq!(hr.stand_ins.0.len(), 1);
+    assert_eq!(other.bundles, Policy { reports: Reports::RequireAgent, ..Policy::default() });
+    assert!(
+        matches!(&other.visible, Visible::Only(references) if references.len() == 2),
+        "{:?}",
+        other.visible
+    );
+    assert_eq!((other.pinned, other.stand_ins.0.len()), (None, 0));
 }
 
 #[test]
