@@ -205,6 +205,11 @@ pub const PANIC_PERCENT: usize = 50;
 
 // --- bundle sets ---
 
+/// A longer key of a connector is no reason to look for members that have it.
+pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
+/// Connectors for which is kept who takes their calls, for each group while its members differ; with more, all are worked out anew.
+pub const CONNECTOR_KEYS_WORKED_OUT_MAX: usize = 256;
+
 /// Connectors that one member may tell; installations have some tens.
 pub const MANIFEST_CONNECTORS_MAX: usize = 1_024;
 /// Properties of all connectors of one member; a large connector has about a hundred.

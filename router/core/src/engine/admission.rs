@@ -13,8 +13,8 @@ use rcs_proto::envelope::OperationHead;
 use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
-use super::dispatch::is_subscription;
-use super::queue::{Lane, Queue};
+use super::dispatch::{GroupState, is_subscription};
+use super::queue::{Among, Lane, Queue};
 use super::{Call, CallKey, DownstreamKey, Engine, Io, Phase};
 use crate::balance::Pick;
 use crate::ids::{GroupId, MemberId};
@@ -139,9 +139,12 @@ impl Engine {
         let call = self.calls.get(key)?;
         // The group may have left the document while its calls were on the way.
         let Some(group) = self.groups.get_mut(&call.group) else { return Some(Found::Nobody) };
-        let bounds = &group.places.bounds;
+        let GroupState { picker, cursor, places, versions, .. } = group;
+        let takers = versions.as_mut().and_then(|versions| versions.takers(&call.head()?.connector_key));
+        let picker = takers.map_or(&*picker, |takers| &takers.picker);
+        let bounds = &places.bounds;
         let unbounded = is_subscription(call.operation);
-        let group_has_place = unbounded || group.places.in_flight < bounds.in_flight;
+        let group_has_place = unbounded || places.in_flight < bounds.in_flight;
         let members = &self.members;
         let has_place = |id: MemberId| {
             group_has_place
@@ -150,15 +153,19 @@ impl Engine {
                         .get(&id)
                         .is_some_and(|state| state.busy < bounds.member_in_flight && !state.rest.is_on()))
         };
-        let linked = member.filter(|id| members.get(id).is_some_and(|state| state.finishes_calls()));
+        let takes = |id: MemberId| takers.is_none_or(|takers| takers.contains(id));
+        let linked =
+            member.filter(|id| members.get(id).is_some_and(|state| state.finishes_calls()) && takes(*id));
         Some(match (linked, call.pages.and_then(|pages| pages.member)) {
             (Some(member), _) if has_place(member) => Found::Place(member),
             (Some(member), _) => Found::NoPlace(Lane::At(member)),
             // The page's state died with it.
             (None, Some(_)) => Found::Nobody,
-            (None, None) => match group.picker.pick_free(&mut group.cursor, &call.tried, has_place) {
+            (None, None) => match picker.pick_free(cursor, &call.tried, has_place) {
                 Pick::Member(member) => Found::Place(member),
-                Pick::NoPlace => Found::NoPlace(call.lane()),
+                Pick::NoPlace => Found::NoPlace(
+                    call.lane(takers.map_or(Among::All, |takers| Among::Takers(takers.digest))),
+                ),
                 Pick::AllTried | Pick::NoneAvailable => Found::Nobody,
             },
         })
@@ -210,12 +217,13 @@ impl Engine {
     /// Gives one call of the group what it waits for, or tells it that there is nothing to wait for any more (G15).
     fn give_place(&mut self, group: GroupId, now: Moment, io: &mut impl Io) -> bool {
         let Some(state) = self.groups.get(&group) else { return false };
-        // Few lanes: one for each member that holds pages, and three more.
+        // Few lanes: one for each member that holds pages, and three more; three for each connector that is called while the
+        // members have different ones.
         let heads: Vec<(Lane, CallKey)> = state.places.queue.heads().collect();
         for (lane, key) in heads {
             let member = match lane {
                 Lane::At(member) => Some(member),
-                Lane::Login | Lane::Again | Lane::Any => None,
+                Lane::Login(_) | Lane::Again(_) | Lane::Any(_) => None,
             };
             let found = self.find_place(key, member);
             if found == Some(Found::NoPlace(lane)) {
@@ -258,13 +266,13 @@ impl Engine {
 }
 
 impl Call {
-    fn lane(&self) -> Lane {
+    fn lane(&self, among: Among) -> Lane {
         if self.operation == Operation::Authenticate {
-            Lane::Login
+            Lane::Login(among)
         } else if self.attempts.elsewhere > 0 || self.attempts.same > 0 {
-            Lane::Again
+            Lane::Again(among)
         } else {
-            Lane::Any
+            Lane::Any(among)
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct BundleOrders {
     /// The pin of the settings that was carried out last: only another one is carried out.
     pinned: Option<SetDigest>,
     /// Said with a proposal, in place of the settings'; they hold until the next proposal, as callers know old versions for long.
-    stand_ins: Option<StandIns>,
+    pub(super) stand_ins: Option<StandIns>,
 }
 
 /// The bundle sets of one group as an operator sees them.
@@ -209,6 +209,7 @@ impl Engine {
                 if let Some(state) = self.groups.get_mut(&listed.id) {
                     state.orders.stand_ins = stand_ins;
                 }
+                self.rebuild_pickers();
             }
             BundleChange::Commit => self.with_sets(listed.id, io, |sets| sets.commit(now))?,
             BundleChange::Abort => self.with_sets(listed.id, io, |sets| sets.abort(now))?,

@@ -19,6 +19,7 @@ use super::probes::Standing;
 use super::queue::Queue;
 use super::stream_ends::{Paged, StreamHabits, StreamKind};
 use super::upstream::MemberState;
+use super::versions::Versions;
 use super::{
     Call, CallKey, Caller, Deadline, DownstreamKey, Engine, Io, Pages, Progress, Route, Selector, Work,
 };
@@ -48,6 +49,8 @@ pub(super) struct GroupState {
     pub(super) budget: RetryBudget,
     /// Who may be sent, and who waits.
     pub(super) places: Places,
+    /// Who takes calls for which connector; none while all members take the same ones.
+    pub(super) versions: Option<Versions>,
     /// The bundle sets of its members, and who may serve with them.
     pub(super) sets: GroupSets,
     /// What the operator said of them at run time.
@@ -172,7 +175,14 @@ impl Engine {
         call.touched = call.touched.filter(|touched| *touched == member);
         call.route = route;
         match (route, &call.request) {
-            (Some(route), Some(request)) => io.send(route.socket, request.rewrite_id(route.id)),
+            (Some(route), Some(request)) => {
+                let versions = self.groups.get_mut(&call.group).and_then(|group| group.versions.as_mut());
+                let frame = match versions {
+                    None => request.rewrite_id(route.id),
+                    Some(versions) => versions.request_for(member, request, route.id),
+                };
+                io.send(route.socket, frame)
+            }
             _ => self.fail(key, Fault::MemberLost, now, io),
         }
     }
@@ -217,9 +227,10 @@ impl Engine {
         let view: Arc<View> = Arc::clone(&self.view);
         let mut before: HashMap<GroupId, GroupState> = std::mem::take(&mut self.groups);
         for group in view.groups() {
-            let picker = group.policy.picker(&group.members, &self.available(&group.members));
+            let available = self.available(&group.members);
+            let picker = group.policy.picker(&group.members, &available);
             let bounds = Bounds::of(&group.settings);
-            let state = match before.remove(&group.id) {
+            let mut state = match before.remove(&group.id) {
                 Some(state) => GroupState { picker, places: Places { bounds, ..state.places }, ..state },
                 None => GroupState {
                     picker,
@@ -234,10 +245,12 @@ impl Engine {
                         in_flight: self.in_flight_in(group.id),
                         queue: Queue::default(),
                     },
+                    versions: None,
                     sets: GroupSets::new(group.settings.bundles),
                     orders: BundleOrders::default(),
                 },
             };
+            state.versions = self.versions_in(group, &state, available);
             self.groups.insert(group.id, state);
         }
         self.places_freed = true;

@@ -33,6 +33,7 @@ mod suspects;
 mod timers;
 mod unsent;
 mod upstream;
+mod versions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prost::Message;
 use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::frames;
 use rcs_proto::messages::{ConnectorKey, OperationRequest, TestOpRequest};
@@ -180,11 +179,14 @@ impl Engine {
             }
         };
         let Some(session) = state.session else { return };
+        let connector = self.connector_at(member, &facade);
         let Some(upstream) = self.upstreams.get_mut(session) else { return };
         let Some(socket) = upstream.session.socket_for(None, now) else { return };
         let id = upstream.session.open(Work::Probe, now);
-        probes.under_way = Some(TestProbe { session, id, since: now });
-        io.send(socket, test_frame(id, &facade));
+        if let Some(state) = self.members.get_mut(&member) {
+            state.probes.under_way = Some(TestProbe { session, id, since: now });
+        }
+        io.send(socket, test_frame(id, connector, &facade));
     }
 
     /// The answer to a `test` of ours.
@@ -293,9 +295,9 @@ fn says_nothing(class: &str, message: &str) -> bool {
     class.ends_with("UnsupportedOperationException") || message.starts_with("Connector not found")
 }
 
-fn test_frame(id: i64, facade: &Facade) -> Bytes {
+fn test_frame(id: i64, connector: Option<ConnectorKey>, facade: &Facade) -> Bytes {
     let request = OperationRequest {
-        connector_key: ConnectorKey::decode(facade.connector_key.clone()).ok(),
+        connector_key: connector,
         connector_facade_key: facade.key.clone(),
         test: Some(TestOpRequest {}),
         ..Default::default()

@@ -11,13 +11,32 @@ use crate::ids::MemberId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
     /// A login, at any member: somebody waits at a login page (J06 to J08).
-    Login,
+    Login(Among),
     /// A call that had a place before and lost it with its member.
-    Again,
+    Again(Among),
     /// A place at any member.
-    Any,
+    Any(Among),
     /// A place at this member: a page whose state it holds, or a call that is repeated at it.
     At(MemberId),
+}
+
+impl Lane {
+    fn rank(self) -> u8 {
+        match self {
+            Self::Login(_) => 0,
+            Self::Again(_) => 1,
+            Self::Any(_) | Self::At(_) => 2,
+        }
+    }
+}
+
+/// Which members are any: a call that only some of them take must not hold up the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Among {
+    /// Those of the group.
+    All,
+    /// Those that take calls for a connector, by a digest of its key ([`super::versions`]).
+    Takers(u64),
 }
 
 /// Waiting calls, callers in turn.
@@ -83,9 +102,9 @@ impl Queue {
     /// cannot keep them out. A call that lost its place has one, whatever else waits: the calls in flight bound those.
     pub(super) fn is_full(&self, lane: Lane, max: usize) -> bool {
         match lane {
-            Lane::Login => self.logins >= max,
-            Lane::Again => false,
-            Lane::Any | Lane::At(_) => self.others >= max,
+            Lane::Login(_) => self.logins >= max,
+            Lane::Again(_) => false,
+            Lane::Any(_) | Lane::At(_) => self.others >= max,
         }
     }
 
@@ -96,11 +115,7 @@ impl Queue {
             None => {
                 let mut turns = Turns::default();
                 turns.push(caller, call);
-                let at = match lane {
-                    Lane::Login => 0,
-                    Lane::Again => self.lanes.iter().take_while(|(of, _)| *of == Lane::Login).count(),
-                    Lane::Any | Lane::At(_) => self.lanes.len(),
-                };
+                let at = self.lanes.iter().take_while(|(of, _)| of.rank() <= lane.rank()).count();
                 self.lanes.insert(at, (lane, turns));
             }
         }
@@ -118,11 +133,10 @@ impl Queue {
         *self.count(lane) -= 1;
         let (_, turns) = &self.lanes[at];
         let is_over = turns.callers.is_empty();
-        if is_over || matches!(lane, Lane::Any | Lane::At(_)) {
-            let served = self.lanes.remove(at);
-            if !is_over {
-                self.lanes.push(served);
-            }
+        let served = self.lanes.remove(at);
+        if !is_over {
+            let behind = self.lanes.iter().take_while(|(of, _)| of.rank() <= lane.rank()).count();
+            self.lanes.insert(behind, served);
         }
         Some(call)
     }
@@ -141,8 +155,8 @@ impl Queue {
 
     fn count(&mut self, lane: Lane) -> &mut usize {
         match lane {
-            Lane::Login => &mut self.logins,
-            Lane::Again | Lane::Any | Lane::At(_) => &mut self.others,
+            Lane::Login(_) => &mut self.logins,
+            Lane::Again(_) | Lane::Any(_) | Lane::At(_) => &mut self.others,
         }
     }
 }
@@ -151,6 +165,10 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::slots::{Key, Slots};
+
+    const LOGIN: Lane = Lane::Login(Among::All);
+    const AGAIN: Lane = Lane::Again(Among::All);
+    const ANY: Lane = Lane::Any(Among::All);
 
     fn keys<T>(count: usize) -> Vec<Key<T>>
     where
@@ -186,7 +204,7 @@ mod tests {
     fn callers_take_turns_and_each_is_served_in_order() {
         let (calls, callers, mut queue) = (calls(7), callers(2), Queue::default());
         for (call, caller) in [0, 0, 0, 0, 1, 1, 0].into_iter().enumerate() {
-            queue.push(Lane::Any, callers[caller], calls[call]);
+            queue.push(ANY, callers[caller], calls[call]);
         }
         assert_eq!(drain(&mut queue, &calls), [0, 4, 1, 5, 2, 3, 6]);
     }
@@ -195,7 +213,7 @@ mod tests {
     fn logins_come_first_then_calls_that_lost_their_place() {
         let (calls, callers, mut queue) = (calls(6), callers(1), Queue::default());
         let at = Lane::At(MemberId(1));
-        let lanes = [Lane::Any, at, Lane::Again, Lane::Login, Lane::Any, at];
+        let lanes = [ANY, at, AGAIN, LOGIN, ANY, at];
         for (call, lane) in lanes.into_iter().enumerate() {
             queue.push(lane, callers[0], calls[call]);
         }
@@ -205,21 +223,32 @@ mod tests {
     #[test]
     fn a_lane_without_a_place_holds_up_no_other() {
         let (calls, callers, mut queue) = (calls(3), callers(1), Queue::default());
-        for (call, lane) in [Lane::At(MemberId(1)), Lane::At(MemberId(1)), Lane::Any].into_iter().enumerate()
-        {
+        for (call, lane) in [Lane::At(MemberId(1)), Lane::At(MemberId(1)), ANY].into_iter().enumerate() {
             queue.push(lane, callers[0], calls[call]);
         }
         let heads: Vec<_> = queue.heads().collect();
-        assert_eq!(heads, [(Lane::At(MemberId(1)), calls[0]), (Lane::Any, calls[2])]);
-        assert_eq!(queue.pop(Lane::Any), Some(calls[2]));
+        assert_eq!(heads, [(Lane::At(MemberId(1)), calls[0]), (ANY, calls[2])]);
+        assert_eq!(queue.pop(ANY), Some(calls[2]));
         assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn lanes_of_some_members_have_the_rank_of_those_of_all_and_take_turns() {
+        let (calls, callers, mut queue) = (calls(6), callers(1), Queue::default());
+        let some = Among::Takers(7);
+        let lanes = [ANY, Lane::Any(some), Lane::Login(some), LOGIN, ANY, Lane::Login(some)];
+        for (call, lane) in lanes.into_iter().enumerate() {
+            queue.push(lane, callers[0], calls[call]);
+        }
+        assert!(queue.is_full(Lane::Login(some), 3) && queue.is_full(Lane::Any(some), 3));
+        assert_eq!(drain(&mut queue, &calls), [2, 3, 5, 0, 1, 4]);
     }
 
     #[test]
     fn what_is_taken_out_is_gone_and_the_rest_keeps_its_order() {
         let (calls, callers, mut queue) = (calls(4), callers(2), Queue::default());
         for (call, caller) in [0, 0, 0, 1].into_iter().enumerate() {
-            queue.push(Lane::Any, callers[caller], calls[call]);
+            queue.push(ANY, callers[caller], calls[call]);
         }
         queue.remove(callers[0], calls[1]);
         queue.remove(callers[0], calls[1]);
@@ -231,14 +260,12 @@ mod tests {
     #[test]
     fn a_full_queue_still_has_room_for_logins_and_for_calls_that_had_a_place() {
         let (calls, callers, mut queue) = (calls(3), callers(1), Queue::default());
-        queue.push(Lane::Any, callers[0], calls[0]);
-        for (lane, full) in
-            [(Lane::Any, true), (Lane::At(MemberId(0)), true), (Lane::Login, false), (Lane::Again, false)]
-        {
+        queue.push(ANY, callers[0], calls[0]);
+        for (lane, full) in [(ANY, true), (Lane::At(MemberId(0)), true), (LOGIN, false), (AGAIN, false)] {
             assert_eq!(queue.is_full(lane, 1), full, "{lane:?}");
         }
-        queue.push(Lane::Login, callers[0], calls[1]);
-        assert!(queue.is_full(Lane::Login, 1));
-        assert!(queue.is_full(Lane::Login, 0) && queue.is_full(Lane::Any, 0));
+        queue.push(LOGIN, callers[0], calls[1]);
+        assert!(queue.is_full(LOGIN, 1));
+        assert!(queue.is_full(LOGIN, 0) && queue.is_full(ANY, 0));
     }
 }

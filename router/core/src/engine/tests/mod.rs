@@ -18,4 +18,5 @@ mod settings;
 mod stream_ends;
 mod streams;
 mod suspects;
+mod versions;
 mod world;

@@ -1,0 +1,271 @@
+//! Calls by the version of their connector (B03 to B05), while the members of a group differ.
+
+use std::time::Duration;
+
+use rcs_proto::envelope::{Envelope, Kind};
+use rcs_proto::messages::*;
+use rcs_proto::session::SocketId;
+
+use super::world::*;
+use crate::balance::Policy;
+use crate::bundles::group::SetDigest;
+use crate::bundles::range::StandIns;
+use crate::bundles::wire::WireManifest;
+use crate::engine::*;
+use crate::settings::Settings;
+
+const NO_MEMBER: &str = "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
+
+fn set(version: &str) -> SetDigest {
+    let wire = WireManifest::read(&infos_at(CONNECTOR, version)).unwrap();
+    SetDigest { wire: *wire.digest(), files: None }
+}
+
+fn stand_ins(rule: &str) -> Option<StandIns> {
+    Some(StandIns(vec![rule.parse().unwrap()]))
+}
+
+/// A request for the connector in this version.
+fn of(version: &str, request: OperationRequest) -> OperationRequest {
+    let key = ConnectorKey { bundle_version: version.into(), ..messages_key(CONNECTOR) };
+    OperationRequest { connector_key: Some(key), ..request }
+}
+
+fn version_in(request: &Envelope) -> String {
+    match &request.kind {
+        Kind::Operation(head) => head.connector().unwrap().bundle_version,
+        other => panic!("a request was expected, not {other:?}"),
+    }
+}
+
+impl World {
+    /// A rolling upgrade from 1.0 to 1.1 has begun, and these members have moved.
+    fn upgrading(count: usize, policy: Policy, rule: Option<&str>, moved: &[usize]) -> Self {
+        let mut world = Self::with_members(count, policy);
+        let what = ProposedSet::Digest(set("1.1"));
+        world.order(BundleChange::Propose { what, stand_ins: rule.and_then(stand_ins) });
+        moved.iter().for_each(|member| world.move_on(*member));
+        world
+    }
+
+    fn order(&mut self, change: BundleChange) {
+        self.engine.change_bundles("g", change, self.now, &mut self.io).unwrap();
+    }
+
+    fn move_on(&mut self, member: usize) {
+        self.kill(member);
+        self.start_with(member, infos_at(CONNECTOR, "1.1"));
+    }
+
+    /// Who got what since the last look: member, version, socket, id.
+    fn arrived(&mut self) -> Vec<(usize, String, SocketId, i64)> {
+        let members = 0..self.members.len();
+        let got = |world: &mut Self, member| {
+            let all = world.at_member(member).into_iter();
+            all.map(move |(socket, request)| (member, version_in(&request), socket, request.message_id))
+                .collect::<Vec<_>>()
+        };
+        members.flat_map(|member| got(self, member)).collect()
+    }
+
+    /// Makes so many calls and answers each; how many each member got, and by which versions.
+    fn calls(&mut self, caller: &[SocketId], version: &str, count: usize) -> (Vec<usize>, Vec<String>) {
+        let (mut taken, mut versions) = (vec![0; self.members.len()], Vec::new());
+        for id in 0..count as i64 {
+            self.call(caller[0], 1_000 + id, of(version, get()));
+            let [(member, ref used, socket, id)] = self.arrived()[..] else { panic!("one request") };
+            taken[member] += 1;
+            versions.push(used.clone());
+            self.feed(socket, answer(id));
+            assert_eq!(self.at_caller(caller).len(), 1);
+        }
+        versions.sort();
+        versions.dedup();
+        (taken, versions)
+    }
+
+    fn differ(&self) -> bool {
+        self.engine.groups.values().any(|group| group.versions.is_some())
+    }
+}
+
+#[test]
+fn nothing_is_looked_up_while_all_members_are_alike() {
+    let mut world = World::with_members(3, Policy::RoundRobin);
+    assert!(!world.differ());
+    world.order(BundleChange::Propose { what: ProposedSet::Digest(set("1.1")), stand_ins: None });
+    assert!(!world.differ(), "nobody has moved yet");
+    for member in 0..3 {
+        world.move_on(member);
+        assert_eq!(world.differ(), member < 2, "{} moved", member + 1);
+    }
+    world.order(BundleChange::Commit);
+    assert!(!world.differ());
+}
+
+#[test]
+fn a_call_goes_to_members_with_that_very_version_b03() {
+    let mut world = World::upgrading(3, Policy::RoundRobin, None, &[0]);
+    let caller = world.caller("idm", 1);
+    assert_eq!(world.calls(&caller, "1.0", 20), (vec![0, 10, 10], vec!["1.0".to_owned()]));
+    assert_eq!(world.calls(&caller, "1.1", 5), (vec![5, 0, 0], vec!["1.1".to_owned()]));
+    // Whoever gets a call for what nobody has says so.
+    let (taken, versions) = world.calls(&caller, "3.0", 6);
+    assert_eq!((taken.iter().sum::<usize>(), versions), (6, vec!["3.0".to_owned()]));
+    world.move_on(1);
+    assert_eq!(world.calls(&caller, "1.0", 4).0, [0, 0, 4]);
+    assert_eq!(world.calls(&caller, "1.1", 4).0, [2, 2, 0]);
+}
+
+#[test]
+fn in_list_order_the_first_member_with_the_version_gets_the_calls() {
+    let mut world = World::upgrading(3, Policy::Failover, None, &[0]);
+    let caller = world.caller("idm", 1);
+    assert_eq!(world.calls(&caller, "1.0", 4).0, [0, 4, 0]);
+    assert_eq!(world.calls(&caller, "1.1", 4).0, [4, 0, 0]);
+}
+
+#[test]
+fn a_call_whose_members_are_away_goes_to_no_other_version() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, None, &[0]);
+    let caller = world.caller("idm", 1);
+    world.kill(1);
+    world.call(caller[0], 1, of("1.0", get()));
+    assert_eq!(world.arrived(), []);
+    let got = world.at_caller(&caller);
+    assert_eq!((got.len(), error_of(&got[0]).class.as_str()), (1, NO_MEMBER));
+    world.start(1);
+    assert_eq!(world.calls(&caller, "1.0", 2).0, [0, 2]);
+}
+
+#[test]
+fn a_stand_in_takes_the_call_under_its_own_version_and_the_rest_stays() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, Some("b/[1.0,2.0)"), &[0]);
+    let caller = world.caller("idm", 1);
+    assert_eq!(world.calls(&caller, "1.0", 10), (vec![5, 5], vec!["1.0".to_owned(), "1.1".to_owned()]));
+    // From an operator's rule nothing follows for versions that it does not hold.
+    assert_eq!(world.calls(&caller, "3.0", 2).1, ["3.0"]);
+    world.call(caller[0], 1, of("1.0", create()));
+    world.call(caller[0], 2, of("1.0", create()));
+    let sent: Vec<Envelope> =
+        (0..2).flat_map(|member| world.at_member(member)).map(|(_, sent)| sent).collect();
+    let bodies = |at: usize| match &sent[at].kind {
+        Kind::Operation(head) => (head.facade_key.clone(), head.body.clone(), head.operation),
+        other => panic!("a request was expected, not {other:?}"),
+    };
+    assert_eq!(bodies(0), bodies(1));
+    assert_eq!((version_in(&sent[0]).as_str(), version_in(&sent[1]).as_str()), ("1.1", "1.0"));
+}
+
+#[test]
+fn a_call_that_is_sent_again_is_asked_as_it_came_or_of_the_stand_in_there() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, Some("b/[1.0,2.0)"), &[0]);
+    let caller = world.caller("idm", 1);
+    for (id, version, other) in [(1, "1.1", "1.0"), (2, "1.1", "1.0")] {
+        world.call(caller[0], id, of("1.0", get()));
+        let [(member, ref used, ..)] = world.arrived()[..] else { panic!("one request") };
+        let (first, second) = if member == 0 { (version, other) } else { (other, version) };
+        assert_eq!(used, first);
+        world.kill(member);
+        let [(elsewhere, ref used, socket, sent)] = world.arrived()[..] else { panic!("one request") };
+        assert_eq!((elsewhere, used.as_str()), (1 - member, second));
+        world.feed(socket, answer(sent));
+        assert_eq!(world.at_caller(&caller)[0].message_id, id);
+        if member == 0 { world.start_with(0, infos_at(CONNECTOR, "1.1")) } else { world.start(1) }
+    }
+}
+
+#[test]
+fn behind_the_upgrade_callers_that_know_the_old_version_are_served_by_stand_ins() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, Some("b/[1.0,2.0)"), &[0, 1]);
+    world.order(BundleChange::Commit);
+    let caller = world.caller("idm", 1);
+    assert_eq!(world.calls(&caller, "1.0", 6), (vec![3, 3], vec!["1.1".to_owned()]));
+    assert_eq!(world.calls(&caller, "1.1", 2).1, ["1.1"]);
+}
+
+#[test]
+fn rules_of_the_settings_hold_without_a_proposal() {
+    let mut world = World::with_members(2, Policy::RoundRobin);
+    let mut settings = Settings::default();
+    settings.defaults.stand_ins = stand_ins("b/[1.0,2.0)").unwrap();
+    world.set(&settings);
+    let caller = world.caller("idm", 1);
+    assert_eq!(world.calls(&caller, "1.1", 4), (vec![2, 2], vec!["1.0".to_owned()]));
+    world.set(&Settings::default());
+    assert!(!world.differ());
+}
+
+#[test]
+fn the_next_page_is_not_asked_of_another_version() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, None, &[]);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, page(""));
+    let [(member, _, socket, id)] = world.arrived()[..] else { panic!("one request") };
+    world.feed(socket, search_end(id, 0, "more"));
+    world.at_caller(&caller);
+    world.move_on(member);
+    world.call(caller[0], 2, page("more"));
+    assert_eq!(world.arrived(), []);
+    error_of(&world.at_caller(&caller)[0]);
+}
+
+#[test]
+fn a_call_that_waits_for_one_version_holds_up_no_call_for_another() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, None, &[0]);
+    let mut settings = Settings::default();
+    settings.defaults.member_in_flight_max = 1;
+    world.set(&settings);
+    let caller = world.caller("idm", 1);
+    for (id, version) in [(1, "1.0"), (2, "1.1"), (3, "1.0"), (4, "1.1")] {
+        world.call(caller[0], id, of(version, create()));
+    }
+    let first = world.arrived();
+    assert_eq!(first.iter().map(|(member, ..)| *member).collect::<Vec<_>>(), [0, 1]);
+    let (_, _, socket, id) = first[0].clone();
+    world.feed(socket, answer(id));
+    let [(0, ref version, ..)] = world.arrived()[..] else { panic!("a place at n0, and one call for it") };
+    assert_eq!(version, "1.1");
+    // The one that still waits goes on among all as soon as all are alike.
+    let (_, _, socket, id) = first[1].clone();
+    world.feed(socket, answer(id));
+    assert_eq!(world.arrived().len(), 1);
+    assert_eq!(world.engine.report().groups[0].queued, 0);
+}
+
+#[test]
+fn probes_ask_for_what_the_member_has() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, Some("b/[1.0,2.0)"), &[]);
+    let mut settings = Settings::default();
+    settings.defaults.test_every = Some(Duration::from_secs(10));
+    world.set(&settings);
+    let caller = world.caller("idm", 1);
+    world.calls(&caller, "1.0", 2);
+    world.kill(0);
+    world.pass(Duration::from_secs(2));
+    world.connect(0);
+    // Not answered: what a fresh member is warmed up with.
+    world.frozen.push(0);
+    world.tell(0, infos_at(CONNECTOR, "1.1"));
+    let tests = |world: &mut World, member: usize| {
+        let sockets = world.members[member].clone();
+        let sent = sockets.into_iter().flat_map(|socket| world.taken(socket)).collect::<Vec<_>>();
+        let tests = sent.iter().filter(|sent| matches!(&sent.kind, Kind::Operation(_)));
+        tests.map(version_in).collect::<Vec<_>>()
+    };
+    assert_eq!(tests(&mut world, 0), ["1.1"]);
+}
+
+#[test]
+fn a_flood_of_connector_keys_costs_bounded_memory_p10() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, None, &[0]);
+    let caller = world.caller("idm", 1);
+    let long = "9".repeat(crate::limits::CONNECTOR_KEY_BYTES_MAX);
+    for number in 0..crate::limits::CONNECTOR_KEYS_WORKED_OUT_MAX + 50 {
+        world.calls(&caller, &format!("7.{number}"), 1);
+    }
+    world.calls(&caller, &long, 1);
+    assert_eq!(world.calls(&caller, "1.0", 3).0, [0, 3]);
+    let kept = world.engine.groups.values().map(|group| group.versions.as_ref().unwrap().worked_out());
+    assert!(kept.max().unwrap() <= crate::limits::CONNECTOR_KEYS_WORKED_OUT_MAX);
+}
