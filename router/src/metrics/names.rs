@@ -10,6 +10,8 @@ pub(crate) const MEMBER_UP: &str = "rcs_member_up";
 pub(crate) const MEMBER_QUARANTINED: &str = "rcs_member_quarantined";
 /// `rcs_bundle_drifts_total{group,member}`: times the member was found with another bundle set than its group's.
 pub(crate) const BUNDLE_DRIFTS: &str = "rcs_bundle_drifts";
+/// `rcs_bundle_alarm{group}`: 1 while no member has the group's bundle set.
+pub(crate) const BUNDLE_ALARM: &str = "rcs_bundle_alarm";
 /// `rcs_calls_in_flight{group,member}`: calls that the member holds, of all its groups.
 pub(crate) const CALLS_IN_FLIGHT: &str = "rcs_calls_in_flight";
 /// `rcs_calls_queued{group}`: calls that wait for a free place.

@@ -47,10 +47,12 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
     let disk = i64::try_from(waiting.disk).unwrap_or(i64::MAX);
     backlog.get_or_create(&WhereLabel { r#where: "disk" }).set(disk);
     let queued = Family::<GroupLabel, Gauge>::default();
+    let alarm = Family::<GroupLabel, Gauge>::default();
     callers.set(whole(report.callers));
     for group in &report.groups {
         let label = GroupLabel { group: group.name.as_str().into() };
         queued.get_or_create(&label).set(whole(group.queued));
+        alarm.get_or_create(&label).set(i64::from(group.alarm.is_some()));
         for member in &group.members {
             let labels =
                 MemberLabels { group: group.name.as_str().into(), member: member.name.as_str().into() };
@@ -66,6 +68,7 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
         "Whether the member is kept out for its bundles",
         quarantined,
     );
+    registry.register(names::BUNDLE_ALARM, "Whether no member has the group's bundle set", alarm);
     registry.register(names::CALLS_IN_FLIGHT, "Calls that the member holds, of all its groups", in_flight);
     registry.register(names::CALLS_QUEUED, "Calls that wait for a free place", queued);
     registry.register(names::CALLERS, "Callers that are known", callers);

@@ -122,6 +122,17 @@ fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     let printed: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
     assert_eq!(printed, site.status());
     site.router.await_log("an operator's change of bundle sets");
+
+    // A set that nobody has: who served last goes on, and the operator is told.
+    let alarm = || Metrics::scrape(site.router.admin).sum("rcs_bundle_alarm", &[("group", "g")]);
+    assert_eq!(alarm(), 0.0);
+    let ran = site.bundles(&["pin", "g", &"0".repeat(64)]);
+    assert!(ran.code == Some(0) && ran.stdout.contains("  alarm     keeps_last\n"), "{ran:?}");
+    assert_eq!((site.member("n1")["standing"].clone(), alarm()), (json!("kept"), 1.0));
+    let ran = site.bundles(&["diff", "g"]);
+    assert!(ran.stdout.starts_with("n1 serves although it should not"), "{ran:?}");
+    assert_eq!(site.bundles(&["pin", "g", "--member", "n1"]).code, Some(0));
+    assert_eq!((site.member("n1")["standing"].clone(), alarm()), (json!("matching"), 0.0));
 }
 
 #[test]
