@@ -9,7 +9,7 @@ mod body;
 mod nonces;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,8 +50,8 @@ pub(crate) struct Agents {
     nonces: Arc<Mutex<Nonces>>,
     /// Places for long reports.
     room: Arc<Semaphore>,
-    /// The kind of the last refusal that the log tells of, by member; none since a report of it was taken.
-    told: Arc<Mutex<HashMap<MemberId, u16>>>,
+    /// Which kinds of refusals the log tells of, by member, since a report of it was taken.
+    told: Arc<Mutex<HashMap<MemberId, BTreeSet<StatusCode>>>>,
 }
 
 /// Why a request of an agent is refused. The sentence goes to whoever asked, and says what to do.
@@ -230,8 +230,7 @@ impl Agents {
             // Every router that was started anew says so to every agent.
             Err(Refused::UnknownDigest) => {}
             Err(refused) => {
-                let kind = refused.status().as_u16();
-                if told.insert(member, kind) != Some(kind) {
+                if told.entry(member).or_default().insert(refused.status()) {
                     tracing::warn!(member = name, "a report of files was refused: {refused}");
                 }
             }
