@@ -64,7 +64,11 @@ impl Bundles {
         jars
     }
 
+    /// Copies a JAR, in the place of the one of its name: a server does not start with one bundle twice.
     fn take(&self, jar: &Path) {
+        for old in self.jars().into_iter().filter(|old| proper_name(old) == name_of(jar)) {
+            must("remove", &old, fs::remove_file(&old));
+        }
         let to = self.folder.join(name_of(jar));
         must("copy", jar, fs::copy(jar, to).map(drop));
     }
