@@ -54,7 +54,8 @@ fn call_another_connector(frame: &Bytes, envelope: &Envelope) {
         let at_once = envelope.rewrite_id_and_connector(other, &key).expect("whatever the id");
         assert_eq!(at_once, again.rewrite_id(other));
     }
-    let (Ok(mut before), Ok(after)) = (RemoteMessage::decode(frame.clone()), RemoteMessage::decode(rewritten))
+    let (Ok(mut before), Ok(after)) =
+        (RemoteMessage::decode(frame.clone()), RemoteMessage::decode(rewritten))
     else {
         return;
     };
