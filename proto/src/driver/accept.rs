@@ -5,12 +5,15 @@
 
 use std::fmt::Write;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -131,8 +134,8 @@ pub enum AcceptError {
     /// It was refused; the peer has been told.
     #[error("refused with {}: {}", .0.status.code(), .0.sentence)]
     Refused(Refusal),
-    /// The peer ended it before it had asked for anything: port scanners and TCP health checks do.
-    #[error("the peer closed the connection before it sent a request")]
+    /// The peer ended it before it had asked for anything, as port scanners and TCP health checks do, or before it had an answer.
+    #[error("the peer closed the connection before it sent a request, or before it was answered")]
     Closed,
     /// TLS on a plain listener.
     #[error(
@@ -165,14 +168,7 @@ pub async fn accept<S, T>(
 where
     S: Transport,
 {
-    let pending = Pending::read(stream, peer).await?;
-    match decide(&pending.request) {
-        Ok(found) => {
-            let (socket, request) = pending.accept().await?;
-            Ok((socket, request, found))
-        }
-        Err(refusal) => Err(pending.refuse(refusal).await),
-    }
+    Pending::read(stream, peer).await?.settle(decide).await
 }
 
 /// An upgrade request that waits for its answer; for deciders that must wait themselves.
@@ -218,6 +214,20 @@ impl<S: Transport> Pending<S> {
         Err(refuse(stream, refusal).await)
     }
 
+    /// Lets `decide` judge it, and answers.
+    pub(super) async fn settle<T>(
+        self,
+        decide: impl FnOnce(&UpgradeRequest) -> Result<T, Refusal>,
+    ) -> Result<(WebSocket, UpgradeRequest, T), AcceptError> {
+        match decide(&self.request) {
+            Ok(found) => {
+                let (socket, request) = self.accept().await?;
+                Ok((socket, request, found))
+            }
+            Err(refusal) => Err(self.refuse(refusal).await),
+        }
+    }
+
     /// What the peer asks for.
     pub fn request(&self) -> &UpgradeRequest {
         &self.request
@@ -248,6 +258,15 @@ impl<S: Transport> Pending<S> {
     /// Answers with a refusal and ends the connection.
     pub async fn refuse(self, refusal: Refusal) -> AcceptError {
         refuse(self.stream, refusal).await
+    }
+}
+
+impl Pending<TcpStream> {
+    /// Whether the peer has closed the connection since it asked: it was not served in time.
+    pub(super) fn is_given_up(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        // The kernel is asked, not the runtime, which may not have heard of it yet.
+        matches!(SockRef::from(&self.stream).peek(&mut byte), Ok(0))
     }
 }
 

@@ -3,16 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::{TlsAcceptor, rustls};
 
-use super::accept::{AcceptError, Refusal, UpgradeRequest, accept};
+use super::accept::{AcceptError, Pending, Refusal, UpgradeRequest, accept};
 use super::{WebSocket, limits, tune};
 
 /// Pause after a failed `accept`: the process is out of file descriptors, and only closing some will help.
@@ -36,8 +37,7 @@ pub struct Arrival<T> {
     pub unproven: Unproven,
 }
 
-/// Listens with a queue for [`limits::LISTEN_BACKLOG`] connections: those of a reconnect storm wait there for their turn, where
-/// a short queue would have them come back after seconds.
+/// Listens, with a queue for [`limits::LISTEN_BACKLOG_MAX`] connections.
 ///
 /// # Errors
 /// If the address cannot be listened on.
@@ -46,7 +46,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     // As the standard library does: a listener that is started again need not wait for old connections.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(limits::LISTEN_BACKLOG)?;
+    socket.listen(limits::LISTEN_BACKLOG_MAX)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
@@ -63,6 +63,21 @@ impl Pace {
         let earliest = now.checked_sub(limits::ACCEPT_BURST).unwrap_or(self.next);
         self.next = self.next.max(earliest) + Duration::from_secs(1) / per_second.max(1);
     }
+
+    /// So many of those that were taken were no work.
+    fn give_back(&mut self, count: u32, per_second: u32) {
+        let time = Duration::from_secs(1) / per_second.max(1) * count;
+        self.next = self.next.checked_sub(time).unwrap_or(self.next);
+    }
+}
+
+/// How many connections may wait in the kernel at a pace: as many as are taken before their peers lose patience. A longer queue is
+/// one of the dead, where nobody who is taken still waits; whom a full one turns away comes again by himself, after 1, 2, 4 s.
+fn backlog(per_second: u32) -> i32 {
+    let patient = u64::from(per_second) * limits::LISTEN_WAIT.as_secs();
+    i32::try_from(patient)
+        .unwrap_or(limits::LISTEN_BACKLOG_MAX)
+        .clamp(limits::LISTEN_BACKLOG_MIN, limits::LISTEN_BACKLOG_MAX)
 }
 
 /// Accepts for ever, as fast as it can. Aborting the task ends the connections whose upgrade is under way, not those handed
@@ -108,9 +123,19 @@ async fn take<T, D>(
 {
     let decide = Arc::new(decide);
     let mut pace = Pace { next: Instant::now() };
+    let mut queue = limits::LISTEN_BACKLOG_MAX;
+    let spared = Arc::new(AtomicU32::new(0));
     // Owns the upgrades under way.
     let mut upgrades = JoinSet::new();
     loop {
+        let per_second = per_second();
+        if backlog(per_second) != queue {
+            queue = backlog(per_second);
+            if let Err(error) = SockRef::from(&listener).listen(queue) {
+                tracing::warn!(%error, "the length of the queue of new connections cannot be changed");
+            }
+        }
+        pace.give_back(spared.swap(0, Ordering::Relaxed), per_second);
         let permit = pending.clone().acquire_owned().await.expect("the semaphore is never closed");
         if pace.next > Instant::now() {
             sleep_until(pace.next).await;
@@ -123,10 +148,14 @@ async fn take<T, D>(
                 continue;
             }
         };
-        pace.took_one(per_second(), Instant::now());
-        let (tls, decide, arrivals) = (tls.clone(), decide.clone(), arrivals.clone());
+        pace.took_one(per_second, Instant::now());
+        let (tls, decide, arrivals, spared) =
+            (tls.clone(), decide.clone(), arrivals.clone(), spared.clone());
         upgrades.spawn(async move {
             let outcome = upgrade(stream, peer, tls, &*decide).await;
+            if let Err(AcceptError::Closed) = outcome {
+                spared.fetch_add(1, Ordering::Relaxed);
+            }
             let unproven = Unproven { _permit: permit };
             // Nobody to hand it to: the owner is shutting down.
             let _ = arrivals.send(Arrival { peer, outcome, unproven }).await;
@@ -143,7 +172,13 @@ async fn upgrade<T>(
 ) -> Result<(WebSocket, UpgradeRequest, T), AcceptError> {
     tune(&stream, limits::ACCEPTED_USER_TIMEOUT)?;
     match tls {
-        None => accept(stream, peer, decide).await,
+        None => {
+            let pending = Pending::read(stream, peer).await?;
+            if pending.is_given_up() {
+                return Err(AcceptError::Closed);
+            }
+            pending.settle(decide).await
+        }
         Some(tls) => {
             let handshake = timeout(limits::UPGRADE_DEADLINE, tls.accept(stream)).await;
             let stream = handshake.map_err(io::Error::from)?.map_err(tls_error)?;
@@ -183,6 +218,44 @@ mod tests {
             now == later
         });
         assert_eq!(at_once.count(), 6, "those of the burst, and the next, of a minute's worth");
+    }
+
+    #[test]
+    fn as_many_wait_as_are_taken_in_time() {
+        assert_eq!((backlog(400), backlog(1), backlog(u32::MAX)), (800, 128, 4096));
+    }
+
+    const ASKS: &[u8] = b"GET /openicf HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    /// A queue of those that gave up is passed over at once, and the one that still waits behind them is served.
+    #[tokio::test]
+    async fn those_that_gave_up_take_nobodys_turn() {
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..100 {
+            let mut impatient = TcpStream::connect(address).await.unwrap();
+            impatient.write_all(ASKS).await.unwrap();
+        }
+        let mut patient = TcpStream::connect(address).await.unwrap();
+        patient.write_all(ASKS).await.unwrap();
+        let (arrivals, mut arrived) = mpsc::channel(4);
+        let began = Instant::now();
+        let serving = tokio::spawn(serve_at_pace(listener, None, || 10, |_| Ok(()), arrivals));
+        let mut served = async || {
+            loop {
+                let arrival = arrived.recv().await.unwrap();
+                match arrival.outcome {
+                    Err(AcceptError::Closed) => {}
+                    other => return (arrival.peer, other.is_err()),
+                }
+            }
+        };
+        // Ten seconds if each took its turn.
+        let served = timeout(Duration::from_secs(9), served()).await;
+        assert_eq!(served.expect("in time"), (patient.local_addr().unwrap(), false));
+        println!("after {:?}", began.elapsed());
+        serving.abort();
     }
 
     #[tokio::test]
