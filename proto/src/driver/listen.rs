@@ -149,8 +149,7 @@ async fn take<T, D>(
             }
         };
         pace.took_one(per_second, Instant::now());
-        let (tls, decide, arrivals, spared) =
-            (tls.clone(), decide.clone(), arrivals.clone(), spared.clone());
+        let (tls, decide, arrivals, spared) = (tls.clone(), decide.clone(), arrivals.clone(), spared.clone());
         upgrades.spawn(async move {
             let outcome = upgrade(stream, peer, tls, &*decide).await;
             if let Err(AcceptError::Closed) = outcome {
