@@ -116,6 +116,11 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
             warn!(member = &*names.member(member), "the member's list of connectors cannot be read");
         }
         Note::Bundles { group, told } => log_bundles(&names.group(group), told, names),
+        Note::CallersBehind { group, callers } => warn!(
+            group = group.map(|id| names.group(id)).as_deref(),
+            callers,
+            "the list of connectors changed, and callers know an older one: they learn the new one with a new session"
+        ),
         Note::CallerJoined { callers } => info!(callers, "a caller joined"),
         Note::CallerLeft { calls } => info!(calls, "a caller's last socket closed"),
         Note::CallerDisconnected { reason } => warn!(reason, "a socket of a caller is closed"),

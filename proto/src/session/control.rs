@@ -30,13 +30,15 @@ pub(super) struct Control {
     due_at: Option<Moment>,
     /// Whether the owner wants the peer's connectors and has not got them.
     wants_infos: bool,
+    /// Whether it never got them, so that a question without an answer is repeated soon.
+    lacks_infos: bool,
     /// The last question that is not answered.
     asked: Option<i64>,
 }
 
 impl Control {
     pub(super) fn every(every: Duration) -> Self {
-        Self { every, due_at: None, wants_infos: false, asked: None }
+        Self { every, due_at: None, wants_infos: false, lacks_infos: false, asked: None }
     }
 
     pub(super) fn socket_joined(&mut self, now: Moment) {
@@ -48,8 +50,12 @@ impl Control {
     }
 
     pub(super) fn want_infos(&mut self, now: Moment) {
-        self.wants_infos = true;
+        (self.wants_infos, self.lacks_infos) = (true, true);
         self.due_at = Some(now);
+    }
+
+    pub(super) fn recheck_infos(&mut self) {
+        self.wants_infos = true;
     }
 
     pub(super) fn next(&self) -> Option<Moment> {
@@ -64,7 +70,7 @@ impl Control {
     pub(super) fn asked(&mut self, id: i64, now: Moment) {
         self.asked = Some(id);
         // Java asks again only at its next check, 4 minutes later (WIRE 7.7); a lost list is asked for again at once.
-        self.due_at = Some(now + if self.wants_infos { limits::INFOS_AGAIN } else { self.every });
+        self.due_at = Some(now + if self.lacks_infos { limits::INFOS_AGAIN } else { self.every });
     }
 
     pub(super) fn answered(&mut self, id: i64, with_infos: bool) {
@@ -72,6 +78,7 @@ impl Control {
             self.asked = None;
         }
         self.wants_infos &= !with_infos;
+        self.lacks_infos &= !with_infos;
     }
 
     /// Whether a refused request was a check of ours.

@@ -352,6 +352,12 @@ impl<K: Copy> Session<K> {
         self.control.want_infos(now);
     }
 
+    /// The same for connectors that are known and may have changed: asked with the next check that is due anyway, and no sooner
+    /// again than with the one after it.
+    pub fn recheck_connector_infos(&mut self) {
+        self.control.recheck_infos();
+    }
+
     fn next_id(&mut self) -> i64 {
         self.last_id += 1;
         self.last_id

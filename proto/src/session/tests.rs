@@ -160,6 +160,27 @@ fn connectors_are_asked_for_until_they_are_known() {
 }
 
 #[test]
+fn connectors_that_are_known_are_asked_for_with_the_next_check_and_at_its_rhythm() {
+    let mut session = joined(&[1]);
+    session.want_connector_infos(at(0));
+    session.due_check(at(300)).unwrap();
+    let infos = |id| parsed(frames::control_response(id, Some(Bytes::from_static(b"list"))));
+    session.receive(&infos(1), at(310));
+    let first = at(300) + limits::INFOS_AGAIN;
+    let (_, frame) = session.due_check(first).unwrap();
+    assert_eq!(frame, frames::control_request(2, Ask::Check, &[], &[2]));
+    session.recheck_connector_infos();
+    assert!(session.due_check(first + limits::INFOS_AGAIN).is_none(), "no sooner than a check");
+    let second = first + limits::CHECK_EVERY;
+    let (_, frame) = session.due_check(second).unwrap();
+    assert_eq!(frame, frames::control_request(3, Ask::ConnectorInfo, &[], &[3]));
+    assert!(session.due_check(second + limits::INFOS_AGAIN).is_none(), "its answer has a check's time");
+    session.receive(&infos(3), second);
+    let (_, frame) = session.due_check(second + limits::CHECK_EVERY).unwrap();
+    assert_eq!(frame, frames::control_request(4, Ask::Check, &[], &[4]));
+}
+
+#[test]
 fn calls_that_the_peer_no_longer_lists_are_found_after_three_checks() {
     let mut session = joined(&[1]);
     let lost = session.open(1, at(0));

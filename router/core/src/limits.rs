@@ -205,6 +205,10 @@ pub const PANIC_PERCENT: usize = 50;
 
 // --- bundle sets ---
 
+/// Every so many-th session check asks a member for its connectors as well; one that tells the same bytes costs a comparison.
+pub const DRIFT_CHECKS: u32 = 3;
+/// A member whose connectors changed while it runs is out of rotation within this time (G12), if it answers at once.
+pub const DRIFT_SEEN_MAX: Duration = Duration::from_secs(10);
 /// A longer key of a connector is no reason to look for members that have it.
 pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
 /// Connectors for which is kept who takes their calls, for each group while its members differ; with more, all are worked out anew.
@@ -358,6 +362,11 @@ const _: () = {
         (CHECK_PROBE_EVERY.as_millis() + TICK.as_millis()) * (PROBE_FALL as u128 + 1)
             <= FROZEN_MEMBER_OUT_MAX.as_millis(),
         "P6: a hung framework leaves within its time"
+    );
+    assert!(
+        (CHECK_PROBE_EVERY.as_millis() + TICK.as_millis()) * DRIFT_CHECKS as u128
+            <= DRIFT_SEEN_MAX.as_millis(),
+        "drift is seen within its time"
     );
     assert!(HOLD_DOWN_BASE.as_millis() <= HOLD_DOWN_CAP.as_millis());
     assert!(EJECTION_BASE.as_millis() <= EJECTION_CAP.as_millis());

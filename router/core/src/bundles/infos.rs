@@ -5,12 +5,15 @@
 //! shown both versions while both are served: the reference to a range then finds the newer one, an exact one still
 //! finds its own. When the list changes, an IDM learns it from a new session only.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rcs_proto::icf::{ConnectorInfo, ConnectorKey};
 use rcs_proto::legacy::Wire;
 
 use super::digest::Digest;
-use super::range::ConnectorRef;
+use super::range::{ConnectorRef, StandIns};
+use super::wire::WireManifest;
 
 /// The connectors that callers of a group may see and use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,12 +51,29 @@ pub struct Shown {
     next: Option<Told>,
     visible: Visible,
     list: Option<Bytes>,
+    /// Goes up when other connectors are visible.
+    visibility: u32,
+}
+
+/// What a caller was shown: enough to tell whether it knows what is shown now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Edition {
+    sets: [Option<Digest>; 2],
+    visibility: u32,
+}
+
+impl Edition {
+    /// Whether a caller that was shown this knows all that is in the other one. One that knows more does: an IDM forgets nothing.
+    pub fn covers(&self, now: &Self) -> bool {
+        let knows = |digest: &Digest| self.sets.contains(&Some(*digest));
+        self.visibility == now.visibility && now.sets.iter().flatten().all(knows)
+    }
 }
 
 /// The list of one set, as the first member that had it wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
-    digest: Digest,
+    wire: Arc<WireManifest>,
     infos: Bytes,
 }
 
@@ -72,11 +92,27 @@ impl Shown {
         self.list.as_ref()
     }
 
-    /// Follows the sets of the group, with what its members told: the digest of each one's manifest and its list.
+    /// Which list that is.
+    pub fn edition(&self) -> Edition {
+        Edition { sets: self.digests(), visibility: self.visibility }
+    }
+
+    /// Whether callers see this connector, or one of which the version may stand for it.
+    pub fn has(&self, key: &ConnectorKey, stand_ins: &StandIns) -> bool {
+        let sets = || [&self.accepted, &self.next].into_iter().flatten();
+        if !self.visible.allows(key) {
+            return false;
+        }
+        sets().any(|told| told.wire.connectors().contains_key(key))
+            || !stand_ins.0.is_empty()
+                && stand_ins.satisfying(key, sets().flat_map(|told| told.wire.connectors().keys())).is_some()
+    }
+
+    /// Follows the sets of the group, with what its members told: each one's manifest and its list.
     pub fn refresh<'a>(
         &mut self,
         sets: ShownSets,
-        told: impl IntoIterator<Item = (&'a Digest, &'a Bytes)> + Clone,
+        told: impl IntoIterator<Item = (&'a Arc<WireManifest>, &'a Bytes)> + Clone,
         visible: &Visible,
     ) -> Review {
         let before = (self.digests(), self.visible.clone());
@@ -84,15 +120,18 @@ impl Shown {
         let find = |wanted: Option<Digest>| {
             let wanted = wanted?;
             // What is known already stays as it is: two servers write one list in two orders.
-            let known = kept.iter().flatten().find(|kept| kept.digest == wanted).cloned();
+            let known = kept.iter().flatten().find(|kept| *kept.wire.digest() == wanted).cloned();
             known.or_else(|| {
-                let (digest, infos) = told.clone().into_iter().find(|(digest, _)| **digest == wanted)?;
-                Some(Told { digest: *digest, infos: infos.clone() })
+                let (wire, infos) = told.clone().into_iter().find(|(wire, _)| *wire.digest() == wanted)?;
+                Some(Told { wire: Arc::clone(wire), infos: infos.clone() })
             })
         };
         self.accepted = find(sets.accepted);
         self.next = find(sets.next.filter(|next| sets.accepted != Some(*next)));
-        self.visible = visible.clone();
+        if self.visible != *visible {
+            self.visible = visible.clone();
+            self.visibility = self.visibility.wrapping_add(1);
+        }
         if before == (self.digests(), self.visible.clone()) {
             return Review::Same;
         }
@@ -101,7 +140,7 @@ impl Shown {
     }
 
     fn digests(&self) -> [Option<Digest>; 2] {
-        [&self.accepted, &self.next].map(|told| told.as_ref().map(|told| told.digest))
+        [&self.accepted, &self.next].map(|told| told.as_ref().map(|told| *told.wire.digest()))
     }
 
     /// One list stays as its server wrote it; entries can be left out or put together only by writing them again (LEGACY 2).
@@ -131,17 +170,16 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundles::samples::{info, rig, rig_at};
-    use crate::bundles::wire::WireManifest;
+    use crate::bundles::samples::{info, key, rig, rig_at};
 
     struct Member {
-        digest: Digest,
+        wire: Arc<WireManifest>,
         infos: Bytes,
     }
 
     fn member(infos: &[ConnectorInfo]) -> Member {
         let infos = infos.to_vec();
-        Member { digest: *WireManifest::of(&infos).unwrap().digest(), infos: infos.encode() }
+        Member { wire: Arc::new(WireManifest::of(&infos).unwrap()), infos: infos.encode() }
     }
 
     fn refresh(
@@ -150,8 +188,8 @@ mod tests {
         members: &[&Member],
         visible: &Visible,
     ) -> Review {
-        let [accepted, next] = sets.map(|member| member.map(|member| member.digest));
-        let told: Vec<_> = members.iter().map(|member| (&member.digest, &member.infos)).collect();
+        let [accepted, next] = sets.map(|member| member.map(|member| *member.wire.digest()));
+        let told: Vec<_> = members.iter().map(|member| (&member.wire, &member.infos)).collect();
         shown.refresh(ShownSets { accepted, next }, told, visible)
     }
 
@@ -215,6 +253,44 @@ mod tests {
             let visible = visible(references);
             assert_eq!(refresh(&mut shown, [Some(&both), None], &[&both], &visible), Review::Changed);
             assert_eq!(keys(&shown), expected, "{references:?}");
+        }
+    }
+
+    #[test]
+    fn a_caller_knows_what_is_shown_if_it_was_shown_as_much_before() {
+        let mut shown = Shown::default();
+        let (old, new) = (member(&rig()), member(&rig_at("1.0.0.1")));
+        let mut edition = |sets: [Option<&Member>; 2], visible: &Visible| {
+            refresh(&mut shown, sets, &[&old, &new], visible);
+            shown.edition()
+        };
+        let first = edition([Some(&old), None], &Visible::All);
+        let both = edition([Some(&old), Some(&new)], &Visible::All);
+        let last = edition([Some(&new), None], &Visible::All);
+        assert!(first.covers(&first) && both.covers(&first) && both.covers(&last));
+        assert!(!first.covers(&both) && !first.covers(&last));
+        let fewer = edition([Some(&new), None], &Visible::Only(Vec::new()));
+        assert!(!last.covers(&fewer));
+    }
+
+    #[test]
+    fn a_connector_is_there_if_it_is_shown_or_one_that_is_shown_stands_for_it() {
+        let mut shown = Shown::default();
+        let set = member(&[info("a", "1.0.0.1"), info("b", "1.0")]);
+        let only_a = Visible::Only(vec!["a".parse().unwrap()]);
+        refresh(&mut shown, [Some(&set), None], &[&set], &only_a);
+        let (none, rule) = (StandIns::default(), StandIns(vec!["a/[1.0,1.1)".parse().unwrap()]));
+        for (wanted, by_itself, with_rule) in [
+            (key("a", "1.0.0.1", "a.Connector"), true, true),
+            (key("a", "1.0.0.0", "a.Connector"), false, true),
+            (key("a", "2.0", "a.Connector"), false, false),
+            (key("b", "1.0", "b.Connector"), false, false),
+        ] {
+            assert_eq!(
+                (shown.has(&wanted, &none), shown.has(&wanted, &rule)),
+                (by_itself, with_rule),
+                "{wanted}"
+            );
         }
     }
 }

@@ -139,7 +139,7 @@ impl Engine {
         let call = self.calls.get(key)?;
         // The group may have left the document while its calls were on the way.
         let Some(group) = self.groups.get_mut(&call.group) else { return Some(Found::Nobody) };
-        let GroupState { picker, cursor, places, versions, .. } = group;
+        let GroupState { picker, cursor, places, versions, sets, .. } = group;
         let takers = versions.as_mut().and_then(|versions| versions.takers(&call.head()?.connector_key));
         let picker = takers.map_or(&*picker, |takers| &takers.picker);
         let bounds = &places.bounds;
@@ -154,8 +154,11 @@ impl Engine {
                         .is_some_and(|state| state.busy < bounds.member_in_flight && !state.rest.is_on()))
         };
         let takes = |id: MemberId| takers.is_none_or(|takers| takers.contains(id));
-        let linked =
-            member.filter(|id| members.get(id).is_some_and(|state| state.finishes_calls()) && takes(*id));
+        // A member that is quarantined finishes what it has, and begins nothing: no page, no repetition.
+        let may_begin = |id: &MemberId| {
+            members.get(id).is_some_and(|state| state.finishes_calls()) && sets.may_serve(*id) && takes(*id)
+        };
+        let linked = member.filter(may_begin);
         Some(match (linked, call.pages.and_then(|pages| pages.member)) {
             (Some(member), _) if has_place(member) => Found::Place(member),
             (Some(member), _) => Found::NoPlace(Lane::At(member)),

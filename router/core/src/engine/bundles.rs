@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rcs_proto::manifest::{Digest, FileManifest, ProofKey};
 use rcs_proto::time::Moment;
 
-use super::{Engine, Io, Note};
+use super::{Engine, Io, Note, Selector};
 use crate::bundles::diff::Difference;
 use crate::bundles::group::{
     Alarm, GroupSets, Origin, Policy, Proposal, Refused, Reports, Server, SetDigest, Standing, Told,
@@ -53,6 +53,9 @@ pub struct BundlesReport {
     pub alarm: Option<Alarm>,
     /// The different servers that are known, in order; more than one is a mixed group (B09).
     pub servers: Vec<Server>,
+    /// Callers that know an older list of connectors, which lacks something of the present one. They ask again with a new session
+    /// only: a 1.8.0 IDM when it is started again. Those whose calls are routed by connector are among them.
+    pub callers_behind: usize,
 }
 
 /// One member of it.
@@ -176,12 +179,14 @@ impl Engine {
             accepted: status.accepted,
             next: status.next,
             pinned_by_settings: listed.settings.pinned,
-            stand_ins: state.orders.stand_ins.as_ref().unwrap_or(&listed.settings.stand_ins).clone(),
+            stand_ins: state.stand_ins(listed).clone(),
             members: members.collect(),
             serving: status.serving,
             spare: status.spare,
             alarm: status.alarm,
             servers: status.servers,
+            callers_behind: self.callers_behind(Selector::Group(listed.id))
+                + self.callers_behind(Selector::ByConnectorKey),
         })
     }
 
@@ -327,7 +332,8 @@ impl Engine {
     /// Tells groups what a member has, if its session told that.
     fn tell_set(&mut self, member: MemberId, groups: &[GroupId], now: Moment, io: &mut impl Io) {
         let Some(state) = self.members.get(&member) else { return };
-        let (server, wire) = (state.server.clone(), state.wire.clone().filter(|_| state.is_judged));
+        let list = state.list.as_ref().filter(|_| state.is_judged);
+        let (server, wire) = (state.server.clone(), list.map(|list| list.wire.clone()));
         for group in groups {
             let _ = self.with_sets(*group, io, |sets| {
                 let mut told = Vec::new();
@@ -336,7 +342,7 @@ impl Engine {
                 }
                 told.extend(match &wire {
                     Some(Ok(wire)) => sets.wire_seen(member, Arc::clone(wire), now),
-                    Some(Err(why)) => sets.wire_unreadable(member, why.clone(), now),
+                    Some(Err(why)) => sets.wire_unreadable(member, why.to_string(), now),
                     None => Vec::new(),
                 });
                 Ok(told)
@@ -344,11 +350,8 @@ impl Engine {
         }
     }
 
-    /// A member told its connectors: its groups judge it, before it can get a call.
+    /// Has a member's groups judge it by what it told.
     pub(super) fn judge_member(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
-        if let Some(state) = self.members.get_mut(&member) {
-            state.is_judged = true;
-        }
         let groups: Vec<GroupId> = self.view.groups_of(member).map(|group| group.id).collect();
         self.tell_set(member, &groups, now, io);
     }
@@ -381,14 +384,30 @@ impl Engine {
         change: impl FnOnce(&mut GroupSets) -> Result<Vec<Told>, Refused>,
     ) -> Result<(), Refused> {
         let Some(state) = self.groups.get_mut(&group) else { return Ok(()) };
-        let before = state.sets.serving().clone();
-        for told in &change(&mut state.sets)? {
+        let before = (state.sets.serving().clone(), state.sets.shown());
+        let told = change(&mut state.sets)?;
+        for told in &told {
             io.note(Note::Bundles { group, told });
         }
         // One that joins and matches is not told, and serves all the same.
-        if *state.sets.serving() != before {
+        let (serving, shown) = before;
+        let (serve_others, show_others) = (*state.sets.serving() != serving, state.sets.shown() != shown);
+        if serve_others || !told.is_empty() {
             self.rebuild_pickers();
         }
+        if show_others {
+            self.refresh_infos(io);
+        }
         Ok(())
+    }
+
+    /// What time alone changes: holds end, agents fall silent.
+    pub(super) fn tick_bundles(&mut self, now: Moment, io: &mut impl Io) {
+        let is_due = |state: &super::GroupState| state.sets.due().is_some_and(|due| due <= now);
+        let due: Vec<GroupId> =
+            self.groups.iter().filter(|(_, state)| is_due(state)).map(|(group, _)| *group).collect();
+        for group in due {
+            let _ = self.with_sets(group, io, |sets| Ok(sets.tick(now)));
+        }
     }
 }

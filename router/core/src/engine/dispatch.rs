@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rcs_proto::envelope::{Envelope, Kind, OperationHead};
 use rcs_proto::frames;
 use rcs_proto::legacy;
@@ -25,20 +24,21 @@ use super::{
 };
 use crate::balance::{Cursor, Picker};
 use crate::bundles::group::GroupSets;
+use crate::bundles::infos::{Shown, Visible};
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::limits;
 use crate::outlier::Outliers;
 use crate::verdict::{Circumstances, ErrorKind, Fault, Paging};
-use crate::view::{Mark, View};
+use crate::view::{Group, Mark, View};
 
 /// What a group needs to spread calls.
 #[derive(Debug)]
 pub(super) struct GroupState {
     pub(super) picker: Picker,
     pub(super) cursor: Cursor,
-    /// The connectors that callers of this group are shown; none while no member ever answered.
-    pub(super) infos: Option<Bytes>,
+    /// The connectors that callers of this group are shown.
+    pub(super) shown: Shown,
     /// How the ends of its streams look.
     pub(super) habits: StreamHabits,
     /// The configurations that its calls use.
@@ -116,18 +116,28 @@ impl Engine {
 
     pub(super) fn group_of(&self, selector: Selector, head: &OperationHead) -> Result<GroupId, ErrorKind> {
         match selector {
-            Selector::Group(group) => Ok(group),
+            Selector::Group(group) => self.group_of_visible(group, head),
             Selector::ByConnectorKey => self.group_by_connector(head),
         }
+    }
+
+    /// A connector that callers of the group may not see, they may not use.
+    fn group_of_visible(&self, group: GroupId, head: &OperationHead) -> Result<GroupId, ErrorKind> {
+        let visible = self.view.group(group).map(|group| &group.settings.visible);
+        let Some(visible @ Visible::Only(_)) = visible else { return Ok(group) };
+        let connector = head.connector().ok_or(ErrorKind::UnknownConnector)?;
+        if visible.allows(&connector) { Ok(group) } else { Err(ErrorKind::UnknownConnector) }
     }
 
     /// The one group that has the connector.
     fn group_by_connector(&self, head: &OperationHead) -> Result<GroupId, ErrorKind> {
         let connector = head.connector().ok_or(ErrorKind::UnknownConnector)?;
-        let has = |member: &MemberId| {
-            self.members.get(member).is_some_and(|state| state.connectors.contains(&connector))
+        // Not what members tell: one that is quarantined must not draw calls to its group.
+        let has = |group: &&Group| {
+            let state = self.groups.get(&group.id);
+            state.is_some_and(|state| state.shown.has(&connector, state.stand_ins(group)))
         };
-        let mut having = self.view.groups().iter().filter(|group| group.members.iter().any(has));
+        let mut having = self.view.groups().iter().filter(has);
         match (having.next(), having.next()) {
             (Some(group), None) => Ok(group.id),
             (None, _) => Err(ErrorKind::UnknownConnector),
@@ -206,15 +216,17 @@ impl Engine {
     }
 
     /// The members of a group that get calls: the fit ones; all that can be reached if too few of them are fit, for then
-    /// the probes say more of what the members share than of each of them (panic threshold).
-    fn available(&self, members: &[MemberId]) -> MemberSet {
+    /// the probes say more of what the members share than of each of them (panic threshold). Members that may not serve for
+    /// their bundle sets are none of them, in a panic neither (P5).
+    fn available(&self, members: &[MemberId], sets: Option<&GroupSets>) -> MemberSet {
         let takes_calls = |state: &&MemberState| {
             state.linked
                 && !state.leaving
                 && state.member.mark == Mark::Enabled
                 && state.standing != Standing::Unfit(Unfit::ShuttingDown)
         };
-        let state = |id: &MemberId| self.members.get(id).filter(takes_calls);
+        let may_serve = |id: &MemberId| sets.is_some_and(|sets| sets.may_serve(*id));
+        let state = |id: &MemberId| self.members.get(id).filter(|_| may_serve(id)).filter(takes_calls);
         let reachable = members.iter().filter(|id| state(id).is_some());
         let fit =
             members.iter().filter(|id| state(id).is_some_and(|state| state.standing == Standing::Serving));
@@ -227,7 +239,9 @@ impl Engine {
         let view: Arc<View> = Arc::clone(&self.view);
         let mut before: HashMap<GroupId, GroupState> = std::mem::take(&mut self.groups);
         for group in view.groups() {
-            let available = self.available(&group.members);
+            // A group that is new knows nobody yet.
+            let sets = before.get(&group.id).map(|state| &state.sets);
+            let available = self.available(&group.members, sets);
             let picker = group.policy.picker(&group.members, &available);
             let bounds = Bounds::of(&group.settings);
             let mut state = match before.remove(&group.id) {
@@ -235,7 +249,7 @@ impl Engine {
                 None => GroupState {
                     picker,
                     cursor: Cursor::default(),
-                    infos: None,
+                    shown: Shown::default(),
                     habits: StreamHabits::default(),
                     facades: ProbedFacades::default(),
                     outliers: Outliers::default(),

@@ -10,6 +10,7 @@ use rcs_proto::session::{Event as SessionEvent, Last, Remote, Session, SocketId}
 use rcs_proto::time::Moment;
 
 use super::affinity::{Facades, PageMemory};
+use super::infos::ShownEdition;
 use super::rotation::Redials;
 use super::sockets::{Place, Socket};
 use super::timers::Timer;
@@ -32,6 +33,8 @@ pub struct Downstream {
     pub(super) session: Session<CallKey>,
     /// Questions for connectors that no member could answer yet (WIRE 7.7: they are not asked twice).
     pub(super) infos_wanted: Vec<(SocketId, i64)>,
+    /// The list that it was shown last.
+    pub(super) shown: Option<ShownEdition>,
     pub(super) pages: PageMemory,
     pub(super) facades: Facades,
     /// Ends of answers that came while no socket was open; delivered if the caller comes back.
@@ -97,6 +100,7 @@ impl Engine {
             id: id.clone(),
             session: Session::new(),
             infos_wanted: Vec::new(),
+            shown: None,
             pages: PageMemory::default(),
             facades: Facades::default(),
             kept: Vec::new(),
@@ -161,7 +165,10 @@ impl Engine {
         }
         let Some(selector) = self.downstreams.get(key).map(|caller| caller.id.0) else { return };
         match self.connector_infos(selector) {
-            Some(infos) => io.send(socket, frames::control_response(id, Some(infos))),
+            Some(infos) => {
+                io.send(socket, frames::control_response(id, Some(infos)));
+                self.was_shown(key, selector);
+            }
             None => {
                 if let Some(caller) = self.downstreams.get_mut(key)
                     && caller.infos_wanted.len() < limits::SOCKETS_PER_SESSION_MAX * 4
@@ -169,6 +176,13 @@ impl Engine {
                     caller.infos_wanted.push((socket, id));
                 }
             }
+        }
+    }
+
+    fn was_shown(&mut self, key: DownstreamKey, selector: Selector) {
+        let shown = self.edition(selector);
+        if let Some(caller) = self.downstreams.get_mut(key) {
+            caller.shown = shown;
         }
     }
 
@@ -186,6 +200,7 @@ impl Engine {
             for (socket, id) in std::mem::take(&mut caller.infos_wanted) {
                 io.send(socket, frames::control_response(id, Some(infos.clone())));
             }
+            self.was_shown(key, selector);
         }
     }
 

@@ -212,6 +212,13 @@ pub enum Note<'a> {
         /// What happened; its text is a line for the operator, behind the name of the member or the group.
         told: &'a Told,
     },
+    /// The list of connectors changed, and callers know an older one that lacks something; they ask again with a new session only.
+    CallersBehind {
+        /// Their group; none for those whose calls are routed by connector.
+        group: Option<GroupId>,
+        /// How many they are.
+        callers: usize,
+    },
     /// A caller's first socket joined.
     CallerJoined {
         /// Callers that are connected now.

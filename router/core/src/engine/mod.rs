@@ -22,6 +22,7 @@ mod farewell;
 mod identity;
 mod infos;
 mod io;
+mod lists;
 mod probes;
 mod queue;
 mod report;
@@ -308,6 +309,7 @@ impl Engine {
         for session in callers {
             self.check_caller(session, now, io);
         }
+        self.tick_bundles(now, io);
         self.compare_members(now, io);
         self.look_after_members(now, io);
         self.look_after_drains(now, io);

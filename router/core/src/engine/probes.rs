@@ -87,7 +87,8 @@ impl Engine {
         match (before, standing) {
             (_, Standing::Serving) => {
                 (state.told, state.last_failure) = (None, None);
-                io.note(Note::MemberUp { member, connectors: state.connectors.len() })
+                let connectors = state.list.iter().flat_map(|list| list.connectors()).count();
+                io.note(Note::MemberUp { member, connectors })
             }
             (Standing::Serving, Standing::Down) if state.member.mark == Mark::Enabled => {
                 io.note(Note::MemberDown { member, calls: state.in_flight })

@@ -161,7 +161,12 @@ impl Engine {
             admin: Administration::of(state),
             sockets: session.map_or(0, |upstream| upstream.session.sockets().count()),
             in_flight: state.in_flight,
-            connectors: state.connectors.iter().map(ToString::to_string).collect(),
+            connectors: state
+                .list
+                .iter()
+                .flat_map(|list| list.connectors())
+                .map(ToString::to_string)
+                .collect(),
         })
     }
 }

@@ -4,16 +4,15 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
 use rcs_proto::frames;
-use rcs_proto::icf::ConnectorKey;
 use rcs_proto::messages::handshake_message::ServerType;
 use rcs_proto::session::{Event as SessionEvent, Handshake, Ignored, Remote, Session, Side, SocketId};
 use rcs_proto::time::Moment;
 
 use super::drain::Drain;
 use super::infos;
+use super::lists::MemberList;
 use super::probes::{ProbePlan, Standing};
 use super::rotation::Rest;
 use super::sockets::{Peer, Place, Socket};
@@ -21,7 +20,6 @@ use super::timers::Timer;
 use super::{Engine, Io, Note, Slot, Work};
 use crate::backoff::reconnect_wait;
 use crate::bundles::group::Server;
-use crate::bundles::wire::WireManifest;
 use crate::health::{Finding, Health, Unfit};
 use crate::ids::MemberId;
 use crate::limits;
@@ -47,8 +45,10 @@ pub struct Upstream {
     pub(super) member: MemberId,
     pub(super) remote: String,
     pub(super) session: Session<Work>,
-    /// Whether it told its connectors.
-    told: bool,
+    /// The connectors that it told last.
+    pub(super) told: Option<MemberList>,
+    /// Session checks since then.
+    pub(super) checks_since_told: u32,
 }
 
 /// One member, whether it can be reached or not.
@@ -77,14 +77,11 @@ pub(super) struct MemberState {
     /// When it gave a page cookie last.
     pub(super) paged_at: Option<Moment>,
     /// Its connectors as it told them last, kept over its absence.
-    pub(super) infos: Option<Bytes>,
-    /// The manifest of that, or why there is none.
-    pub(super) wire: Option<Result<Arc<WireManifest>, String>>,
-    /// Whether its groups know it: not while it is away, or has a session that told nothing.
+    pub(super) list: Option<MemberList>,
+    /// Whether its groups judge it by them: not while it is away, or has a session that told nothing.
     pub(super) is_judged: bool,
     /// What its server says that it is.
     pub(super) server: Option<Server>,
-    pub(super) connectors: Vec<ConnectorKey>,
     /// Calls that it holds.
     pub(super) in_flight: usize,
     /// Those among them that take a place: subscriptions do not.
@@ -119,11 +116,9 @@ impl MemberState {
             standing: Standing::default(),
             told: None,
             leaving: false,
-            infos: None,
-            wire: None,
+            list: None,
             is_judged: false,
             server: None,
-            connectors: Vec::new(),
             in_flight: 0,
             busy: 0,
             last_failure: None,
@@ -177,8 +172,7 @@ impl Engine {
         }
         self.set_test_intervals(now);
         self.rebuild_pickers();
-        self.refresh_infos();
-        self.answer_waiting_infos(io);
+        self.refresh_infos(io);
     }
 
     fn add_member(&mut self, member: &Member, io: &mut impl Io) {
@@ -205,7 +199,7 @@ impl Engine {
         }
         self.set_test_intervals(now);
         self.rebuild_pickers();
-        self.refresh_infos();
+        self.refresh_infos(io);
     }
 
     /// Dials a member for a slot, unless that has a socket or will have one: a member that was taken on anew may have wishes
@@ -322,35 +316,35 @@ impl Engine {
             .upstreams
             .iter()
             .find(|(_, upstream)| upstream.member == member && upstream.remote == remote.session_id)
-            .map(|(key, upstream)| (key, upstream.told));
-        let is_current = known.is_some_and(|(key, _)| state.session == Some(key));
+            .map(|(key, upstream)| (key, upstream.told.clone()));
+        let is_current = known.as_ref().is_some_and(|(key, _)| state.session == Some(*key));
         if state.session.is_some() && !is_current {
             io.note(Note::MemberChangedIdentity { member });
         }
         state.server = server_of(&remote);
-        let key = match known {
-            Some((key, _)) => key,
+        let (key, told) = match known {
+            Some(known) => known,
             None => {
                 let mut session = Session::checked_every(limits::CHECK_PROBE_EVERY);
                 session.go_on_after(self.last_id);
                 session.want_connector_infos(now);
                 let remote = remote.session_id;
-                self.upstreams.insert(Upstream { member, remote, session, told: false })
+                let upstream = Upstream { member, remote, session, told: None, checks_since_told: 0 };
+                (self.upstreams.insert(upstream), None)
             }
         };
         if !is_current {
             state.session = Some(key);
             // Out of rotation until a new session has told its connectors.
-            let told = known.is_some_and(|(_, told)| told);
-            if told && !state.linked {
+            if told.is_some() && !state.linked {
                 state.health.linked(now);
             }
-            state.linked = told;
+            state.linked = told.is_some();
         }
         if let Some(upstream) = self.upstreams.get_mut(key) {
             upstream.session.join(socket, now);
             // It told its connectors before another server took its place, and may have others now.
-            if !is_current && upstream.told {
+            if !is_current && told.is_some() {
                 upstream.session.want_connector_infos(now);
             }
         }
@@ -360,16 +354,21 @@ impl Engine {
         self.timers.set(now + rcs_proto::limits::HOLD_OFF, Timer::CheckMember(key));
         if !is_current {
             self.forget_judgement(member, now, io);
+            if let Some(list) = told {
+                self.take_list(member, list, now, io);
+            }
             self.review(member, now, io);
         }
     }
 
     /// Sends the session check that is due; one that was not answered by then counts.
     pub(super) fn check_member(&mut self, key: UpstreamKey, now: Moment, io: &mut impl Io) {
+        self.look_for_drift(key);
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let member = upstream.member;
         let missed = upstream.session.is_check_unanswered();
         let Some((socket, frame)) = upstream.session.due_check(now) else { return };
+        upstream.checks_since_told = upstream.checks_since_told.saturating_add(1);
         io.send(socket, frame);
         if missed {
             self.on_check_result(member, Finding::Bad, now, io);
@@ -422,42 +421,6 @@ impl Engine {
             }
             // Members ask nothing that has an answer to be refused.
             SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(_) | SessionEvent::Ignored(_) => {}
-        }
-    }
-
-    fn on_connector_infos(&mut self, key: UpstreamKey, infos: Bytes, now: Moment, io: &mut impl Io) {
-        let Some(upstream) = self.upstreams.get_mut(key) else { return };
-        upstream.told = true;
-        let member = upstream.member;
-        let Some(state) = self.members.get_mut(&member).filter(|state| state.session == Some(key)) else {
-            return;
-        };
-        state.forget_attempts();
-        // A server writes the same bytes as long as it has the same connectors and lives: then nothing is read.
-        let is_new = state.wire.is_none() || state.infos.as_ref() != Some(&infos);
-        if is_new {
-            let wire = WireManifest::read(&infos);
-            state.connectors = wire.iter().flat_map(|wire| wire.connectors().keys().cloned()).collect();
-            if wire.is_err() {
-                io.note(Note::ConnectorInfosUnreadable { member });
-            }
-            state.wire = Some(wire.map(Arc::new).map_err(|error| error.to_string()));
-            state.infos = Some(infos);
-        }
-        // First what its groups think of it, then whether it can take calls.
-        if is_new || !state.is_judged {
-            self.judge_member(member, now, io);
-        }
-        let Some(state) = self.members.get_mut(&member) else { return };
-        let was_linked = std::mem::replace(&mut state.linked, true);
-        if !was_linked {
-            state.health.linked(now);
-            self.warm_up(member, now, io);
-        }
-        self.on_check_result(member, Finding::Good, now, io);
-        if is_new || !was_linked {
-            self.refresh_infos();
-            self.answer_waiting_infos(io);
         }
     }
 

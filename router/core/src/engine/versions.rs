@@ -141,7 +141,7 @@ impl Engine {
 
     /// What a member told last, if that could be read.
     fn told_by(&self, member: MemberId) -> Option<Arc<WireManifest>> {
-        self.members.get(&member)?.wire.as_ref()?.as_ref().ok().cloned()
+        self.members.get(&member)?.list.as_ref()?.wire.as_ref().ok().cloned()
     }
 
     /// By which name a configuration's connector is tested at a member: another one may stand in for it there.
@@ -165,7 +165,7 @@ impl Engine {
 
 impl GroupState {
     /// What the operator allows to stand in for each other: said with the last proposal, or else in the settings.
-    fn stand_ins<'a>(&'a self, group: &'a Group) -> &'a StandIns {
+    pub(super) fn stand_ins<'a>(&'a self, group: &'a Group) -> &'a StandIns {
         self.orders.stand_ins.as_ref().unwrap_or(&group.settings.stand_ins)
     }
 }

@@ -1,6 +1,7 @@
 //! Bundle sets (P5, G11, G12): members that tell another set than their group's get no call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Nonce, Root};
 
@@ -16,7 +17,7 @@ fn set(version: &str) -> SetDigest {
     SetDigest { wire: *wire.digest(), files: None }
 }
 
-fn files(bytes: &[u8]) -> Arc<FileManifest> {
+pub(super) fn files(bytes: &[u8]) -> Arc<FileManifest> {
     let content = Content::File { sha256: Digest::of(bytes), bytes: bytes.len() as u64 };
     let entry =
         FileEntry { root: Root::Lib, path: "script.groovy".to_owned(), content, bundle: None, link: None };
@@ -24,12 +25,12 @@ fn files(bytes: &[u8]) -> Arc<FileManifest> {
 }
 
 impl World {
-    fn bundles(&self) -> BundlesReport {
+    pub(super) fn bundles(&self) -> BundlesReport {
         self.engine.bundles("g").unwrap()
     }
 
     /// How the members of the group stand, by their words.
-    fn standings(&self) -> Vec<&'static str> {
+    pub(super) fn standings(&self) -> Vec<&'static str> {
         self.bundles().members.iter().map(|member| member.standing.label()).collect()
     }
 
@@ -37,7 +38,7 @@ impl World {
         self.engine.change_bundles("g", change, self.now, &mut self.io)
     }
 
-    fn reported(&mut self, member: &str, bytes: &[u8]) {
+    pub(super) fn reported(&mut self, member: &str, bytes: &[u8]) {
         self.engine.agent_reported(member, &files(bytes), self.now, &mut self.io).unwrap();
     }
 }
@@ -46,7 +47,7 @@ fn propose(what: ProposedSet) -> BundleChange {
     BundleChange::Propose { what, stand_ins: None }
 }
 
-fn require_agent() -> Settings {
+pub(super) fn require_agent() -> Settings {
     let mut settings = Settings::default();
     settings.defaults.bundles.reports = Reports::RequireAgent;
     settings
@@ -98,17 +99,20 @@ fn a_server_that_takes_the_place_of_another_one_is_judged_by_what_it_tells() {
     // One of the two sockets leads to another server now.
     let socket = world.members[0].remove(0);
     world.apply(Event::Closed { socket, unsent: Vec::new() });
-    world.pass(std::time::Duration::from_secs(1));
+    world.pass(Duration::from_secs(1));
     world.connect_to(0, "another server");
     assert_eq!(world.standings(), ["unknown", "matching"]);
-    // The first one again: it may have changed meanwhile.
+    world.tell(0);
+    assert_eq!(world.standings(), ["matching", "matching"]);
+    // The first one again: it is what it was, and asked whether it still is.
     let socket = world.members[0].pop().unwrap();
     world.apply(Event::Closed { socket, unsent: Vec::new() });
-    world.pass(std::time::Duration::from_secs(1));
+    world.pass(Duration::from_secs(1));
+    world.lists[0] = infos_at(CONNECTOR, "1.1");
     world.connect(0);
-    assert_eq!(world.standings(), ["unknown", "matching"]);
-    world.tell(0, infos_at(CONNECTOR, "1.0"));
     assert_eq!(world.standings(), ["matching", "matching"]);
+    world.tell(0);
+    assert_eq!(world.standings(), ["quarantined", "matching"]);
 }
 
 #[test]

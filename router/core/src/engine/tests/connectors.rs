@@ -6,9 +6,13 @@ use rcs_proto::frames::{self, Ask};
 use rcs_proto::icf::ConnectorInfo;
 use rcs_proto::legacy::Wire;
 use rcs_proto::messages::{ConfigurationChangeEvent, OperationRequest};
+use rcs_proto::session::SocketId;
 
 use super::world::*;
 use crate::balance::Policy;
+use crate::bundles::infos::Visible;
+use crate::engine::{BundleChange, ProposedSet, Selector};
+use crate::settings::Settings;
 
 fn infos(envelope: &rcs_proto::envelope::Envelope) -> Bytes {
     match &envelope.kind {
@@ -36,16 +40,78 @@ fn a_caller_that_asks_before_any_member_is_known_is_answered_as_soon_as_one_is()
     assert!(infos(&world.taken(caller[0])[0]).is_empty());
 }
 
+/// The connectors that a caller is shown.
+fn shown(world: &mut World, socket: SocketId, id: i64) -> Vec<String> {
+    world.feed(socket, frames::control_request(id, Ask::ConnectorInfo, &[], &[id]));
+    let list = Vec::<ConnectorInfo>::decode(&infos(&world.taken(socket)[0])).unwrap();
+    list.iter().map(|info| info.key.to_string()).collect()
+}
+
 #[test]
-fn callers_see_the_connectors_of_all_members_of_the_group() {
+fn callers_see_the_accepted_set_and_during_an_upgrade_the_next_one_beside_it() {
+    let mut world = World::with_members(3, Policy::Failover);
+    let caller = world.caller("idm", 1)[0];
+    assert_eq!(shown(&mut world, caller, 1), ["b/1.0/Rig"]);
+    world.kill(0);
+    world.start_with(0, infos_at(CONNECTOR, "1.1"));
+    assert_eq!(shown(&mut world, caller, 2), ["b/1.0/Rig"], "what a quarantined member has is not shown");
+    let next = BundleChange::Propose { what: ProposedSet::Of("n0".into()), stand_ins: None };
+    world.engine.change_bundles("g", next, world.now, &mut world.io).unwrap();
+    let behind = |world: &World| world.engine.bundles("g").unwrap().callers_behind;
+    assert_eq!(behind(&world), 1);
+    assert!(world.io.notes.iter().any(|note| note.starts_with("CallersBehind")), "{:?}", world.io.notes);
+    assert_eq!(shown(&mut world, caller, 3), ["b/1.0/Rig", "b/1.1/Rig"]);
+    assert_eq!(behind(&world), 0);
+    world.engine.change_bundles("g", BundleChange::Commit, world.now, &mut world.io).unwrap();
+    assert_eq!(behind(&world), 0, "who knows both versions knows the one that is left");
+    assert_eq!(shown(&mut world, caller, 4), ["b/1.1/Rig"]);
+    // It stays when nobody is there to tell it.
+    world.kill(0);
+    assert_eq!(shown(&mut world, caller, 5), ["b/1.1/Rig"]);
+    let late = world.caller("late", 1)[0];
+    assert_eq!(shown(&mut world, late, 1), ["b/1.1/Rig"]);
+}
+
+#[test]
+fn a_hidden_connector_is_neither_shown_nor_called_whatever_the_way_in() {
     let mut world = World::with_members_down(2, Policy::Failover);
-    world.start_with(0, connector_infos("One"));
-    world.start_with(1, connector_infos("Two"));
-    let caller = world.caller("idm", 1);
-    world.feed(caller[0], frames::control_request(1, Ask::ConnectorInfo, &[], &[1]));
-    let list = Vec::<ConnectorInfo>::decode(&infos(&world.taken(caller[0])[0])).unwrap();
-    let names: Vec<_> = list.iter().map(|info| info.key.connector_name.as_str()).collect();
-    assert_eq!(names, ["One", "Two"]);
+    let both = [connector_infos("Open"), connector_infos("Hidden")]
+        .map(|list| Vec::<ConnectorInfo>::decode(&list).unwrap());
+    for member in 0..2 {
+        world.start_with(member, both.concat().encode());
+    }
+    let mut settings = Settings::default();
+    settings.defaults.visible = Visible::Only(vec!["b/*/Open".parse().unwrap()]);
+    world.set(&settings);
+    let by_group = world.caller("one", 1)[0];
+    let by_key = world.caller_by("two", Selector::ByConnectorKey, 1)[0];
+    for caller in [by_group, by_key] {
+        assert_eq!(shown(&mut world, caller, 1), ["b/1.0/Open"]);
+        let named = |name| OperationRequest { connector_key: Some(messages_key(name)), ..get() };
+        world.call(caller, 2, named("Hidden"));
+        let answers = world.at_caller(&[caller]);
+        assert!(error_of(&answers[0]).message.contains("connector"), "{answers:?}");
+        world.call(caller, 3, named("Open"));
+        let (_, socket, id) = world.only_request();
+        world.feed(socket, answer(id));
+        assert_eq!(world.at_caller(&[caller])[0].message_id, 3);
+    }
+    // Seen again: callers that were shown less are behind.
+    world.set(&Settings::default());
+    assert_eq!(world.engine.bundles("g").unwrap().callers_behind, 2);
+}
+
+#[test]
+fn a_quarantined_members_connector_draws_no_call_to_its_group() {
+    let mut world = World::with_members_down(2, Policy::Failover);
+    world.start_with(0, connector_infos(CONNECTOR));
+    world.start_with(1, connector_infos("Other"));
+    let caller = world.caller_by("idm", Selector::ByConnectorKey, 1)[0];
+    let named = |name| OperationRequest { connector_key: Some(messages_key(name)), ..get() };
+    world.call(caller, 1, named("Other"));
+    assert!(error_of(&world.at_caller(&[caller])[0]).message.contains("connector"));
+    world.call(caller, 2, named(CONNECTOR));
+    assert_eq!(world.only_request().0, 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod bundles;
 mod callers;
 mod connectors;
 mod drain;
+mod drift;
 mod explain;
 mod failures;
 mod probes;

@@ -246,7 +246,8 @@ fn probes_ask_for_what_the_member_has() {
     world.connect(0);
     // Not answered: what a fresh member is warmed up with.
     world.frozen.push(0);
-    world.tell(0, infos_at(CONNECTOR, "1.1"));
+    world.lists[0] = infos_at(CONNECTOR, "1.1");
+    world.tell(0);
     let tests = |world: &mut World, member: usize| {
         let sockets = world.members[member].clone();
         let sent = sockets.into_iter().flat_map(|socket| world.taken(socket)).collect::<Vec<_>>();

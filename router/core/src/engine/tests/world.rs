@@ -88,6 +88,10 @@ pub(super) struct World {
     pub(super) ping_interval: Option<Duration>,
     /// Counts the starts of each member: a restarted one is another session.
     pub(super) starts: Vec<u32>,
+    /// What each member tells of its connectors whenever it is asked.
+    pub(super) lists: Vec<Bytes>,
+    /// How many such questions were answered.
+    pub(super) lists_told: usize,
 }
 
 pub(super) const CONNECTOR: &str = "Rig";
@@ -136,6 +140,8 @@ impl World {
             pings: 0,
             ping_interval: Some(crate::limits::PING_INTERVAL),
             starts: vec![0; count],
+            lists: vec![connector_infos(CONNECTOR); count],
+            lists_told: 0,
         };
         let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
         world.set_view(&names, vec![("g", policy, names.clone())]);
@@ -219,21 +225,26 @@ impl World {
 
     /// Members answer session checks, and `test` if their resource lives.
     pub(super) fn answer_probes(&mut self) {
-        for (index, sockets) in self.members.clone().into_iter().enumerate() {
-            if self.frozen.contains(&index) {
-                continue;
+        for index in 0..self.members.len() {
+            if !self.frozen.contains(&index) {
+                self.answer_what(index, is_probe);
             }
-            for socket in sockets {
-                let waiting = self.io.sent.remove(&socket).unwrap_or_default();
-                let parsed = waiting.into_iter().map(|frame| Envelope::parse(frame).unwrap());
-                let (probes, others): (Vec<_>, Vec<_>) = parsed.partition(is_probe);
-                let kept = others.iter().map(|envelope| envelope.frame().clone());
-                self.io.sent.entry(socket).or_default().extend(kept);
-                for probe in probes {
-                    self.tests_answered += usize::from(matches!(probe.kind, Kind::Operation(_)));
-                    let answer = self.probe_answer(index, &probe);
-                    self.feed(socket, answer);
-                }
+        }
+    }
+
+    /// A member answers what of these probes has reached it.
+    fn answer_what(&mut self, index: usize, which: impl Fn(&Envelope) -> bool) {
+        for socket in self.members[index].clone() {
+            let waiting = self.io.sent.remove(&socket).unwrap_or_default();
+            let parsed = waiting.into_iter().map(|frame| Envelope::parse(frame).unwrap());
+            let (probes, others): (Vec<_>, Vec<_>) = parsed.partition(&which);
+            let kept = others.iter().map(|envelope| envelope.frame().clone());
+            self.io.sent.entry(socket).or_default().extend(kept);
+            for probe in probes {
+                self.tests_answered += usize::from(matches!(probe.kind, Kind::Operation(_)));
+                self.lists_told += usize::from(is_question(&probe));
+                let answer = self.probe_answer(index, &probe);
+                self.feed(socket, answer);
             }
         }
     }
@@ -241,7 +252,10 @@ impl World {
     fn probe_answer(&self, index: usize, probe: &Envelope) -> Bytes {
         let id = probe.message_id;
         match probe.kind {
-            Kind::ControlRequest(_) => frames::control_response(id, None),
+            Kind::ControlRequest(ref request) if request.info_level.is_empty() => {
+                frames::control_response(id, None)
+            }
+            Kind::ControlRequest(_) => frames::control_response(id, Some(self.lists[index].clone())),
             _ if self.sick.contains(&index) => {
                 frames::error(id, "x.ConnectionFailedException", "resource down")
             }
@@ -269,44 +283,41 @@ impl World {
 
     /// Starts a member: its slots connect, its connectors are told.
     pub(super) fn start(&mut self, index: usize) {
-        self.start_with(index, connector_infos(CONNECTOR));
+        self.start_with(index, self.lists[index].clone());
     }
 
     pub(super) fn start_with(&mut self, index: usize, infos: Bytes) {
         self.starts[index] += 1;
-        self.come_back_with(index, infos);
+        self.lists[index] = infos;
+        self.come_back(index);
     }
 
     /// All sockets of a member were lost, and its process was not: the slots connect to the same session.
     pub(super) fn come_back(&mut self, index: usize) {
-        self.come_back_with(index, connector_infos(CONNECTOR));
-    }
-
-    fn come_back_with(&mut self, index: usize, infos: Bytes) {
         self.pass(Duration::from_secs(2));
-        self.connect_and_tell(index, infos);
+        self.connect_and_tell(index, self.lists[index].clone());
     }
 
     /// The slots connect at once, and the connectors are told.
     pub(super) fn connect_and_tell(&mut self, index: usize, infos: Bytes) {
+        self.lists[index] = infos;
         self.connect(index);
-        self.tell(index, infos);
+        self.tell(index);
     }
 
-    /// A member answers the question for its connectors.
-    pub(super) fn tell(&mut self, index: usize, infos: Bytes) {
+    /// A member answers the question for its connectors, be it frozen in all else.
+    pub(super) fn tell(&mut self, index: usize) {
+        let told = self.lists_told;
         self.pass(Duration::from_millis(250));
-        let mut asked = None;
-        for socket in self.members[index].clone() {
-            for envelope in self.taken(socket) {
-                if let Kind::ControlRequest(_) = envelope.kind {
-                    asked = Some((socket, envelope.message_id));
-                }
-            }
-        }
-        let (socket, id) = asked.expect("a member is asked for its connectors");
-        self.feed(socket, frames::control_response(id, Some(infos)));
+        self.answer_what(index, is_question);
         self.answer_probes();
+        assert!(self.lists_told > told, "a member is asked for its connectors");
+    }
+
+    /// Whether a question for its connectors waits for a member.
+    pub(super) fn is_asked(&self, index: usize) -> bool {
+        let waiting = self.members[index].iter().filter_map(|socket| self.io.sent.get(socket)).flatten();
+        waiting.map(|frame| Envelope::parse(frame.clone()).unwrap()).any(|envelope| is_question(&envelope))
     }
 
     /// Answers the dials of a member, and shakes hands.
@@ -411,10 +422,15 @@ impl World {
     }
 }
 
-/// A session check without a question, or a `test`: the tests themselves send none.
+/// A question for connectors.
+fn is_question(envelope: &Envelope) -> bool {
+    matches!(&envelope.kind, Kind::ControlRequest(request) if !request.info_level.is_empty())
+}
+
+/// A session check, with or without a question, or a `test`: the tests themselves send none.
 fn is_probe(envelope: &Envelope) -> bool {
     match &envelope.kind {
-        Kind::ControlRequest(request) => request.info_level.is_empty(),
+        Kind::ControlRequest(_) => true,
         Kind::Operation(head) => head.operation == Operation::Test,
         _ => false,
     }
