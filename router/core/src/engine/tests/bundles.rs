@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcs_proto::frames;
 use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Nonce, Root};
 
 use super::world::*;
@@ -10,6 +11,7 @@ use crate::balance::Policy;
 use crate::bundles::group::{self, Origin, Refused, Reports, SetDigest, Standing};
 use crate::bundles::wire::WireManifest;
 use crate::engine::*;
+use crate::ids::MemberId;
 use crate::settings::Settings;
 
 fn set(version: &str) -> SetDigest {
@@ -34,8 +36,43 @@ impl World {
         self.bundles().members.iter().map(|member| member.standing.label()).collect()
     }
 
-    fn change(&mut self, change: BundleChange) -> Result<BundlesReport, BundleRefusal> {
-        self.engine.change_bundles("g", change, self.now, &mut self.io)
+    pub(super) fn change(&mut self, change: BundleChange) -> Result<BundlesReport, BundleRefusal> {
+        let changed = self.engine.change_bundles("g", change, self.now, &mut self.io);
+        self.watch_sets();
+        changed
+    }
+
+    /// A member tells its connectors at this very moment, as if the answer had been under way.
+    pub(super) fn tell_unasked(&mut self, index: usize) {
+        let Some(socket) = self.members[index].first().copied() else { return };
+        let list = self.lists[index].clone();
+        self.last_told[index] = list.clone();
+        self.feed(socket, frames::control_response(1, Some(list)));
+    }
+
+    /// Each call that began since the last look began at a member that may serve, and whose last list says so too.
+    pub(super) fn watch_sets(&mut self) {
+        if !self.watches_sets {
+            return;
+        }
+        for (_, call) in self.engine.calls.iter() {
+            let Some(route) = call.route.filter(|route| self.begun.insert((route.member, route.id))) else {
+                continue;
+            };
+            let sets = &self.engine.groups[&call.group].sets;
+            let standing = sets.standing(route.member).unwrap();
+            assert!(standing.serves(), "a call began at {}: it {standing}", route.member);
+            let index = self.members_index(route.member);
+            let told = *WireManifest::read(&self.last_told[index]).unwrap().digest();
+            let (accepted, next) = (sets.status().accepted.unwrap().0.wire, sets.status().next);
+            let is_right = told == accepted || next.is_some_and(|next| next.wire == told);
+            assert!(is_right || standing.label() == "kept", "a call began at {}: {standing}", route.member);
+        }
+    }
+
+    fn members_index(&self, member: MemberId) -> usize {
+        let name = &self.engine.view().member(member).unwrap().spec.name;
+        name.trim_start_matches('n').parse().unwrap()
     }
 
     pub(super) fn reported(&mut self, member: &str, bytes: &[u8]) {

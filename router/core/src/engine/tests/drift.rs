@@ -16,14 +16,6 @@ use crate::bundles::group::NoneLeft;
 use crate::limits;
 use crate::settings::Settings;
 
-impl World {
-    /// A member tells its connectors at this very moment, as if the answer had been under way.
-    fn tell_unasked(&mut self, index: usize) {
-        let (socket, list) = (self.members[index][0], self.lists[index].clone());
-        self.feed(socket, frames::control_response(1, Some(list)));
-    }
-}
-
 /// Serves a call of this id; answers which member it went to, or none if it got an error.
 fn serve(world: &mut World, caller: SocketId, id: i64) -> Option<usize> {
     world.call(caller, id, get());

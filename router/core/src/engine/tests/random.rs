@@ -1,4 +1,5 @@
-//! Whatever happens in whatever order: every call gets exactly one final frame, its own, and no change is sent twice (P1, P2).
+//! Whatever happens in whatever order: every call gets exactly one final frame, its own, no change is sent twice (P1, P2), and no
+//! call begins at a member whose bundle set is not its group's (P5).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use rcs_proto::session::SocketId;
 
 use super::world::*;
 use crate::balance::Policy;
+use crate::bundles::group::NoneLeft;
 use crate::engine::*;
 use crate::settings::Settings;
 
@@ -42,6 +44,12 @@ enum Step {
     /// All sockets of a caller die, and one joins after a while.
     Leave(usize, u64),
     Pass(u64),
+    /// A member has this version of its connector from now on, and tells it when it is asked next.
+    Install(usize, &'static str),
+    /// It is asked at this very moment.
+    Tell(usize),
+    /// The operator moves the group to the set that the member has, or ends that.
+    Change(BundleChange),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -62,11 +70,24 @@ fn step() -> impl Strategy<Value = Step> {
         1 => member.clone().prop_map(Step::Kill),
         2 => member.clone().prop_map(Step::Outage),
         2 => member.clone().prop_map(Step::Restart),
-        2 => member.prop_map(Step::Cut),
+        2 => member.clone().prop_map(Step::Cut),
         1 => Just(Step::Move),
         1 => caller.clone().prop_map(Step::Rotate),
         1 => (caller, 0..20_000u64).prop_map(|(caller, ms)| Step::Leave(caller, ms)),
         2 => (1..6_000u64).prop_map(Step::Pass),
+        2 => (member.clone(), prop_oneof![Just("1.0"), Just("1.1")]).prop_map(|(m, version)| Step::Install(m, version)),
+        2 => member.clone().prop_map(Step::Tell),
+        1 => member.prop_flat_map(change).prop_map(Step::Change),
+    ]
+}
+
+fn change(member: usize) -> impl Strategy<Value = BundleChange> {
+    let of = ProposedSet::Of(format!("n{member}"));
+    prop_oneof![
+        2 => Just(BundleChange::Propose { what: of.clone(), stand_ins: None }),
+        1 => Just(BundleChange::Commit),
+        1 => Just(BundleChange::Abort),
+        1 => Just(BundleChange::Pin(of)),
     ]
 }
 
@@ -99,9 +120,12 @@ struct Play {
 
 /// Limits that are reached all the time.
 fn settings() -> impl Strategy<Value = Settings> {
-    (1..6usize, 1..4usize, 1..6usize, 0..5usize, 0..2_000u64).prop_map(
-        |(caller, member, group, queue, wait)| {
+    (1..6usize, 1..4usize, 1..6usize, 0..5usize, 0..2_000u64, any::<bool>()).prop_map(
+        |(caller, member, group, queue, wait, closes)| {
             let mut settings = Settings::default();
+            if closes {
+                settings.defaults.bundles.none_left = NoneLeft::FailClosed;
+            }
             settings.router.caller_in_flight_max = caller;
             settings.defaults.member_in_flight_max = member;
             settings.defaults.in_flight_max = group;
@@ -297,6 +321,10 @@ impl Play {
                 self.callers[caller] = self.world.join_caller(&format!("idm{caller}"), 2);
             }
             Step::Pass(ms) => self.world.pass(Duration::from_millis(ms)),
+            Step::Install(member, version) => self.world.lists[member] = infos_at(CONNECTOR, version),
+            Step::Tell(member) => self.world.tell_unasked(member),
+            // What the state of the group forbids is refused, and changes nothing.
+            Step::Change(change) => drop(self.world.change(change)),
         }
         self.look();
         self.count();
@@ -400,6 +428,7 @@ proptest! {
         settings in prop_oneof![Just(Settings::default()), settings()],
     ) {
         let mut world = World::with_members(MEMBERS, policy);
+        world.watches_sets = true;
         world.set(&settings);
         let callers = (0..CALLERS).map(|caller| world.caller(&format!("idm{caller}"), 2)).collect();
         let mut play = Play {

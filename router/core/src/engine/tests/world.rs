@@ -1,6 +1,6 @@
 //! The world around the engine: members that answer what the test says, callers, and a clock that the test moves.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +90,11 @@ pub(super) struct World {
     pub(super) starts: Vec<u32>,
     /// What each member tells of its connectors whenever it is asked.
     pub(super) lists: Vec<Bytes>,
+    /// What each one told last.
+    pub(super) last_told: Vec<Bytes>,
+    /// Whether each event is followed by a look at the calls that began in it, and those that were looked at.
+    pub(super) watches_sets: bool,
+    pub(super) begun: HashSet<(MemberId, i64)>,
     /// How many such questions were answered.
     pub(super) lists_told: usize,
 }
@@ -141,6 +146,9 @@ impl World {
             ping_interval: Some(crate::limits::PING_INTERVAL),
             starts: vec![0; count],
             lists: vec![connector_infos(CONNECTOR); count],
+            last_told: vec![Bytes::new(); count],
+            watches_sets: false,
+            begun: HashSet::new(),
             lists_told: 0,
         };
         let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
@@ -203,6 +211,7 @@ impl World {
 
     pub(super) fn apply(&mut self, event: Event) {
         self.engine.apply(event, self.now, &mut self.io);
+        self.watch_sets();
     }
 
     /// Lets time pass, with every timer on its moment.
@@ -242,7 +251,10 @@ impl World {
             self.io.sent.entry(socket).or_default().extend(kept);
             for probe in probes {
                 self.tests_answered += usize::from(matches!(probe.kind, Kind::Operation(_)));
-                self.lists_told += usize::from(is_question(&probe));
+                if is_question(&probe) {
+                    self.lists_told += 1;
+                    self.last_told[index] = self.lists[index].clone();
+                }
                 let answer = self.probe_answer(index, &probe);
                 self.feed(socket, answer);
             }
