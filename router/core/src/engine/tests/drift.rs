@@ -1,11 +1,14 @@
 //! Who serves with which bundle set (P5, G11, G12): members that join with another list, drift, flip, or were left behind.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rcs_proto::envelope::Kind;
+use bytes::Bytes;
+use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::frames;
-use rcs_proto::icf::ConnectorInfo;
+use rcs_proto::icf::{
+    ApiConfiguration, ClassName, ConfigurationProperty, ConnectorInfo, ConnectorKey, Value,
+};
 use rcs_proto::legacy::Wire;
 use rcs_proto::session::SocketId;
 
@@ -13,6 +16,7 @@ use super::bundles::{files, require_agent};
 use super::world::*;
 use crate::balance::Policy;
 use crate::bundles::group::NoneLeft;
+use crate::engine::Event;
 use crate::limits;
 use crate::settings::Settings;
 
@@ -242,4 +246,67 @@ fn the_policy_says_who_serves_when_nobody_is_right() {
         assert_eq!(world.bundles().alarm, world.engine.report().groups[0].alarm);
         assert!(world.bundles().alarm.is_some());
     }
+}
+
+/// A list of some 250 KB: 20 connectors with 40 properties each.
+fn large_list(version: &str) -> Bytes {
+    let property = |number: i32| ConfigurationProperty {
+        order: number,
+        confidential: false,
+        required: number % 2 == 0,
+        name: format!("propertyNumber{number}"),
+        help_key: Some(format!("connector.propertyNumber{number}.help")),
+        display_key: Some(format!("connector.propertyNumber{number}.display")),
+        group_key: Some("connector.group.display".to_owned()),
+        class: ClassName::plain("String"),
+        value: Value::String(format!("default of property {number}")),
+        operations: vec![ClassName::plain("SearchApiOp"), ClassName::plain("CreateApiOp")],
+    };
+    let info = |number: usize| ConnectorInfo {
+        display_name_key: Some(format!("connector{number}.display")),
+        category_key: None,
+        key: ConnectorKey {
+            bundle_name: format!("org.example.bundle{number}"),
+            bundle_version: version.to_owned(),
+            connector_name: format!("org.example.Connector{number}"),
+        },
+        messages: None,
+        configuration: Some(ApiConfiguration {
+            producer_buffer_size: 100,
+            pooling_supported: true,
+            pool: None,
+            results_handlers: None,
+            properties: (0..40).map(property).collect(),
+            timeouts_ms: Vec::new(),
+            supported_operations: vec![ClassName::plain("SearchApiOp")],
+        }),
+    };
+    (0..20).map(info).collect::<Vec<_>>().encode()
+}
+
+/// What a check costs on the one task that owns the engine: the figure is printed, and the bound is far above it.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it measures, and nothing depends on what")]
+fn a_drift_check_of_a_large_list_that_did_not_change_costs_a_comparison() {
+    let mut world = World::with_members_down(1, Policy::Failover);
+    let list = large_list("1.0");
+    world.start_with(0, list.clone());
+    assert_eq!(world.standings(), ["matching"]);
+    let mut cost = |version: &str, times: u32| {
+        world.lists[0] = large_list(version);
+        // Frames are read by the sockets' tasks.
+        let frame = frames::control_response(1, Some(world.lists[0].clone()));
+        let frames: Vec<_> = (0..times).map(|_| Envelope::parse(frame.clone()).unwrap()).collect();
+        let socket = world.members[0][0];
+        let since = Instant::now();
+        for envelope in frames {
+            world.engine.apply(Event::Frame { socket, envelope }, world.now, &mut world.io);
+        }
+        since.elapsed() / times
+    };
+    let same = cost("1.0", 200);
+    let other = cost("1.1", 1);
+    eprintln!("a drift check of {} bytes: {same:?} unchanged, {other:?} changed", list.len());
+    assert!(list.len() > 200_000);
+    assert!(same * 5 < other, "{same:?} unchanged, {other:?} changed");
 }
