@@ -13,7 +13,7 @@ use rcs_proto::icf::ConnectorInfo;
 use rcs_proto::legacy::Wire;
 
 use super::{Engine, Io, Note, Selector};
-use crate::bundles::infos::{Edition, Review};
+use crate::bundles::infos::{Edition, Review, Visible};
 use crate::ids::GroupId;
 
 /// An empty list: what an IDM answers to a server that asks for its connectors.
@@ -43,14 +43,25 @@ impl Engine {
     /// What a caller is shown; none while no member ever told its group's set.
     pub(super) fn connector_infos(&self, selector: Selector) -> Option<Bytes> {
         match selector {
-            Selector::Group(group) => self.groups.get(&group)?.shown.list().cloned(),
+            Selector::Group(group) => self.list_of(group),
             Selector::ByConnectorKey => {
                 let groups = self.view.groups().iter();
-                let lists: Vec<Bytes> =
-                    groups.filter_map(|group| self.groups.get(&group.id)?.shown.list().cloned()).collect();
+                let lists: Vec<Bytes> = groups.filter_map(|group| self.list_of(group.id)).collect();
                 merged(&lists)
             }
         }
+    }
+
+    /// That of its set; or, while there is none, what a member that serves all the same told, which nobody here can read.
+    fn list_of(&self, group: GroupId) -> Option<Bytes> {
+        let state = self.groups.get(&group)?;
+        let listed = self.view.group(group)?;
+        let unread = || {
+            let mut serving = listed.members.iter().filter(|member| state.sets.may_serve(**member));
+            let list = serving.find_map(|member| self.members.get(member)?.list.as_ref());
+            list.filter(|_| listed.settings.visible == Visible::All).map(|list| list.infos.clone())
+        };
+        state.shown.list().cloned().or_else(unread)
     }
 
     /// Which list that is.

@@ -83,6 +83,7 @@ impl Engine {
             // Other versions may take other calls, whoever may serve.
             self.rebuild_pickers();
             self.refresh_infos(io);
+            self.answer_waiting_infos(io);
         }
     }
 

@@ -55,7 +55,8 @@ pub enum Reports {
 pub enum NoneLeft {
     /// No member serves, and there is an alarm.
     FailClosed,
-    /// Those that served last go on, and there is an alarm.
+    /// Those that served last go on, and there is an alarm. So do members whose lists cannot be read, until one tells a
+    /// set, where only lists are compared.
     KeepLast,
 }
 

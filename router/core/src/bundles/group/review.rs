@@ -168,13 +168,18 @@ impl GroupSets {
             self.last_right =
                 away.chain(self.order.iter().filter(|m| right.contains(**m))).copied().collect();
         }
+        // One that tells what nobody can read is no worse than the others while there is no set that it could differ from.
+        let is_last = |member: MemberId, cause: &Cause| {
+            let is_only_unread = matches!(cause, Cause::Unreadable(_)) && self.accepted.is_none();
+            self.last_right.contains(member) || is_only_unread && self.policy.reports == Reports::WireOnly
+        };
         let stand = |(member, verdict): &(MemberId, Verdict)| {
             let standing = match verdict {
                 Verdict::Unknown => Standing::Unknown,
                 Verdict::Accepted if right.contains(*member) => Standing::Matching,
                 Verdict::Next if right.contains(*member) => Standing::MatchingNext,
                 Verdict::Accepted | Verdict::Next => Standing::Held { until: until(member).unwrap_or(now) },
-                Verdict::Out(cause) if keeps && right.is_empty() && self.last_right.contains(*member) => {
+                Verdict::Out(cause) if keeps && right.is_empty() && is_last(*member, cause) => {
                     Standing::Kept(cause.clone())
                 }
                 Verdict::Out(cause) => Standing::Quarantined(cause.clone()),

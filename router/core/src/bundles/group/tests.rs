@@ -329,6 +329,21 @@ fn those_that_served_and_are_away_are_remembered_until_they_come_back_beside_a_r
 }
 
 #[test]
+fn members_that_nobody_can_read_serve_until_one_can_be_read_unless_the_group_fails_closed() {
+    for (policy, expected, alarm) in
+        [(Policy::default(), "kept", Alarm::KeepsLast), (fail_closed(), "quarantined", Alarm::NoneServes)]
+    {
+        let mut group = group(&[A, B], policy);
+        group.wire_unreadable(A, "what a frame".to_owned(), at(1));
+        assert_eq!((labels(&group), group.alarm()), (vec![expected, "unknown"], Some(alarm)));
+        group.wire_seen(B, wire("1.0.0.0"), at(2));
+        assert_eq!((labels(&group), group.alarm()), (vec!["quarantined", "matching"], None));
+        group.gone(B, at(3));
+        assert_eq!(labels(&group), ["quarantined", "unknown"]);
+    }
+}
+
+#[test]
 fn what_members_have_can_be_accepted_to_end_an_alarm() {
     let mut group = group(&[A, B], Policy::default());
     for (version, now) in [("1.0.0.0", 1), ("1.0.0.1", 2)] {

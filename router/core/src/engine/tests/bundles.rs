@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcs_proto::envelope::Kind;
 use rcs_proto::frames;
 use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Nonce, Root};
 
@@ -118,6 +119,24 @@ fn a_list_that_cannot_be_read_is_no_set() {
     world.start_with(1, bytes::Bytes::from_static(b"nonsense"));
     assert_eq!(world.standings(), ["matching", "quarantined"]);
     assert!(world.report_of(1).quarantine.unwrap().contains("cannot be used"));
+}
+
+/// As before there were bundle sets: better a list that we cannot read than no service.
+#[test]
+fn a_group_of_which_no_list_can_be_read_serves_and_shows_it_as_it_is() {
+    let mut world = World::with_members_down(1, Policy::Failover);
+    let caller = world.caller("idm", 1)[0];
+    world.feed(caller, frames::control_request(1, frames::Ask::ConnectorInfo, &[], &[1]));
+    world.start_with(0, bytes::Bytes::from_static(b"nonsense"));
+    assert_eq!(world.standings(), ["kept"]);
+    assert_eq!(world.bundles().alarm, Some(group::Alarm::KeepsLast));
+    let shown = world.taken(caller);
+    let Kind::ControlResponse(response) = &shown[0].kind else { panic!("{shown:?}") };
+    assert_eq!(&response.connector_infos[..], b"nonsense");
+    world.call(caller, 2, get());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, answer(id));
+    assert!(matches!(world.at_caller(&[caller])[0].kind, Kind::Answer(_)));
 }
 
 #[test]
