@@ -9,6 +9,7 @@ mod drain;
 mod drift;
 mod explain;
 mod failures;
+mod joins;
 mod probes;
 mod random;
 mod rotation;
