@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rcs_tests::agent::Agent;
 use rcs_tests::bundles::{Bundles, RIG_VERSION};
 use rcs_tests::idm::{Idm, Load};
 use rcs_tests::java::Java;
@@ -45,6 +47,13 @@ struct Site {
 
 impl Site {
     fn start(java: &Java, names: &[&str]) -> Self {
+        let site = Self::start_with(java, names, "");
+        site.router.await_up(GROUP, names);
+        site
+    }
+
+    /// The same with settings; where these want agents, the members are up once theirs have reported.
+    fn start_with(java: &Java, names: &[&str], config: &str) -> Self {
         let scratch = workspace::scratch();
         let members: Vec<(Rcs, Bundles)> = names
             .iter()
@@ -57,8 +66,10 @@ impl Site {
         for (rcs, _) in &members {
             provider = provider.server(rcs.member(), rcs.port(), 2);
         }
-        let router = Router::start(&provider.group(GROUP, "roundrobin", names).write(scratch.path()));
-        router.await_up(GROUP, names);
+        let document = provider.group(GROUP, "roundrobin", names).write(scratch.path());
+        let settings = scratch.path().join("router.toml");
+        fs::write(&settings, config).expect("the scratch folder takes a file");
+        let router = Router::start_with(&document, &["--config", &settings.to_string_lossy()]);
         Self { members, router, scratch }
     }
 
@@ -109,18 +120,33 @@ impl Site {
         wait_until(&format!("{member} serves"), JUDGED_BOUND, || self.calls(member) >= before + more);
     }
 
+    /// The agent beside a member, with these files in `lib`.
+    fn agent(&self, at: usize, lib: &[(&str, &str)]) -> Agent {
+        let (rcs, bundles) = &self.members[at];
+        Agent::start(rcs.member(), bundles.folder(), lib, self.router.admin())
+    }
+
     fn mark(&self, member: &str, word: &str) {
         let (status, body) =
             http_post(self.router.admin(), &format!("/v1/groups/{GROUP}/members/{member}/{word}"), None);
         assert_eq!(status, 200, "{body}");
     }
 
+    fn in_flight(&self, member: &str) -> u64 {
+        self.row(member)["in_flight"].as_u64().expect("a number")
+    }
+
     fn await_state(&self, member: &str, state: &str) {
         wait_until(&format!("{member} is {state}"), JUDGED_BOUND, || {
-            let rows: Vec<Value> =
-                serde_json::from_str(&http_get(self.router.admin(), "/v1/members").1).expect("a JSON list");
-            rows.iter().any(|row| row["name"] == member && row["admin_state"] == state)
+            self.row(member)["admin_state"] == state
         });
+    }
+
+    /// What `/v1/members` says of a member.
+    fn row(&self, member: &str) -> Value {
+        let rows: Vec<Value> =
+            serde_json::from_str(&http_get(self.router.admin(), "/v1/members").1).expect("a JSON list");
+        rows.into_iter().find(|row| row["name"] == member).expect("the member is listed")
     }
 
     fn journal(&self) -> Journal {
@@ -298,4 +324,91 @@ fn upgrade(site: &mut Site, java: &Java, at: usize, version: &str, standing: &st
     site.restart(java, at, |bundles| bundles.replace_rig(java, version));
     site.mark(&name, "undrain");
     site.await_standing(&name, standing);
+}
+
+/// What all members of a group with agents have in `lib`.
+const LIB: [(&str, &str); 3] = [
+    ("scripts/create.groovy", "create()"),
+    ("scripts/search.groovy", "search()"),
+    ("driver.jar", "a driver"),
+];
+const REQUIRE_AGENT: &str = "[defaults]\nbundles.reports = \"require_agent\"\n";
+
+/// Must-show b.
+#[test]
+fn a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back() {
+    let test = "bundles::a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back";
+    let Some(java) = Java::or_skip(test) else { return };
+    let mut site = Site::start_with(&java, &["n1", "n2"], REQUIRE_AGENT);
+    let agents = [site.agent(0, &LIB), site.agent(1, &LIB)];
+    for name in ["n1", "n2"] {
+        site.await_standing(name, "matching");
+    }
+    let mut idm = Idm::start(&java, &site.router.url(Some(GROUP)));
+    idm.ok(&site.journal().use_command());
+    idm.ok("create name=u0");
+    let ((), seen) = under_load(&mut idm, || {
+        site.await_more_calls("n2", 100.0);
+        agents[1].put("scripts/create.groovy", "create(); log()");
+        let seen_after = site.await_standing("n2", "quarantined");
+        // Those that it had may end.
+        wait_until("n2 is at rest", JUDGED_BOUND, || site.in_flight("n2") == 0);
+        let before = site.calls("n2");
+        site.await_more_calls("n1", 1_000.0);
+        assert_eq!(site.calls("n2"), before, "a quarantined member is not called");
+        let difference = site.bundles(&["diff", GROUP]);
+        println!("{difference}");
+        assert!(difference.contains("changed file lib/scripts/create.groovy"), "{difference}");
+
+        agents[1].put("scripts/create.groovy", "create()");
+        let back = Instant::now();
+        site.await_standing("n2", "matching");
+        site.await_more_calls("n2", 100.0);
+        println!(
+            "seen {seen_after:?} after the change, serving {:?} after it was taken back",
+            back.elapsed()
+        );
+    });
+    println!("callers saw {seen:?}");
+    assert_eq!(seen.bad, 0, "{seen:?}");
+}
+
+/// Must-show c with real servers and agents; a hundred joins are played in `router/core`, where they take no time.
+#[test]
+fn a_member_that_joins_with_other_files_is_quarantined_before_its_first_call() {
+    let test = "bundles::a_member_that_joins_with_other_files_is_quarantined_before_its_first_call";
+    let Some(java) = Java::or_skip(test) else { return };
+    let mut site = Site::start_with(&java, &["n1", "n2", "n3"], REQUIRE_AGENT);
+    site.members[2].0.kill();
+    let _agents = [site.agent(0, &LIB), site.agent(1, &LIB)];
+    site.await_standing("n1", "matching");
+    site.await_standing("n2", "matching");
+    let mut idm = Idm::start(&java, &site.router.url(Some(GROUP)));
+    idm.ok(&site.journal().use_command());
+    idm.ok("create name=u0");
+    let more = [LIB.as_slice(), &[("scripts/delete.groovy", "delete()")]].concat();
+    let mut other = LIB;
+    other[1].1 = "search(]";
+    let ((), seen) = under_load(&mut idm, || {
+        for (lib, line) in [
+            (more.as_slice(), "added file lib/scripts/delete.groovy"),
+            (&LIB[1..], "missing file lib/scripts/create.groovy"),
+            (&other, "changed file lib/scripts/search.groovy"),
+        ] {
+            let agent = site.agent(2, lib);
+            site.members[2].0.restart(&java);
+            site.await_standing("n3", "quarantined");
+            site.await_more_calls("n1", 200.0);
+            let difference = site.bundles(&["diff", GROUP]);
+            assert!(difference.contains(line), "{difference}");
+            assert_eq!(site.calls("n3"), 0.0, "quarantined before its first call: {line}");
+            site.members[2].0.kill();
+            drop(agent);
+        }
+        let _agent = site.agent(2, &LIB);
+        site.members[2].0.restart(&java);
+        site.await_more_calls("n3", 10.0);
+    });
+    println!("callers saw {seen:?}");
+    assert_eq!(seen.bad, 0, "{seen:?}");
 }

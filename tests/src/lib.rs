@@ -8,6 +8,7 @@
 //! here stays true whatever is rebuilt behind them.
 #![allow(clippy::panic, reason = "a rig that cannot do its work fails the test on the spot, with the reason")]
 
+pub mod agent;
 pub mod bundles;
 pub mod canary;
 pub mod configured;
