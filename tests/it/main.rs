@@ -4,6 +4,7 @@
 mod affinity;
 mod answers;
 mod balance;
+mod bundle_files;
 mod bundles;
 mod canary;
 mod cancel;
