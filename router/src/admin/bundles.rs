@@ -40,6 +40,8 @@ struct Row<'a> {
     alarm: Option<&'static str>,
     /// The servers' products and versions; more than one is skew.
     servers: Vec<String>,
+    /// Callers that know an older list of connectors, until they come with a new session.
+    callers_behind: usize,
     members: Vec<Member<'a>>,
 }
 
@@ -216,6 +218,7 @@ fn row(report: &BundlesReport) -> Row<'_> {
         spare: report.spare,
         alarm: report.alarm.map(Alarm::label),
         servers: report.servers.iter().map(ToString::to_string).collect(),
+        callers_behind: report.callers_behind,
         members: report.members.iter().map(member).collect(),
     }
 }

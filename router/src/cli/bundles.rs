@@ -163,6 +163,12 @@ fn status(row: &Value) -> String {
             fact(name, all.join(", "));
         }
     }
+    if let Some(behind) = row["callers_behind"].as_u64().filter(|behind| *behind > 0) {
+        fact(
+            "callers",
+            format!("{behind} know an older list of connectors, until they come with a new session"),
+        );
+    }
     let cells = members(row).iter().map(|member| {
         let serves = if member["serves"] == true { "yes" } else { "no" };
         let found = member["found"].as_str().map_or("-".to_owned(), short);
@@ -225,7 +231,7 @@ mod tests {
         json!({
             "group": "hr", "accepted": old, "origin": "first_use", "next": null, "pinned_by_settings": null,
             "reports": "wire_only", "none_left": "keep_last", "serving_min": 1, "stand_ins": [],
-            "serving": 1, "spare": 0, "alarm": null, "servers": ["java"],
+            "serving": 1, "spare": 0, "alarm": null, "servers": ["java"], "callers_behind": 2,
             "members": [
                 {"name": "n1", "standing": "matching", "serves": true, "cause": null, "text": "may serve",
                  "found": old, "server": "java", "against": null, "difference": [], "difference_more": 0},
@@ -249,7 +255,8 @@ mod tests {
                 "hr: 1 of 3 members may serve, 0 of them may be taken down now\n  \
                  accepted  {accepted} (first_use)\n  \
                  policy    reports wire_only, none_left keep_last, serving_min 1\n  \
-                 servers   java\n\
+                 servers   java\n  \
+                 callers   2 know an older list of connectors, until they come with a new session\n\
                  MEMBER   STANDING     SERVES  SERVER  SET\n\
                  n1       matching     yes     java    aaaaaaaaaaaa\n\
                  n2-long  quarantined  no      -       bbbbbbbbbbbb+cccccccccccc\n\

@@ -91,6 +91,9 @@ fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     assert!(ran.code == Some(65) && ran.stderr.contains("no set is proposed"), "{ran:?}");
     let ran = site.bundles(&["propose", "g", "--set", &accepted]);
     assert!(ran.code == Some(65) && ran.stderr.contains("accepted set"), "{ran:?}");
+    let mut idm = site.router.idm("g");
+    assert!(!idm.ask_for_connectors(SOON).is_empty());
+    assert_eq!(site.status()["callers_behind"], 0);
     let ran = site.bundles(&["propose", "g", "--member", "n2", "--stand-ins", "rig.connector/[1.0.0.0,1.1)"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for part in [
@@ -101,6 +104,7 @@ fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     ] {
         assert!(ran.stdout.contains(part), "no {part:?} in {ran:?}");
     }
+    assert!(ran.stdout.contains("  callers   1 know an older list"), "{ran:?}");
     let ran = site.bundles(&["diff", "g"]);
     assert_eq!(ran.stdout, "no member of g differs\n");
     let ran = site.bundles(&["propose", "g", "--member", "n2"]);
