@@ -18,7 +18,7 @@ use crate::health::Health;
 use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::Fault;
-use crate::view::{AdminState, Mark};
+use crate::view::{AdminState, Group, Mark};
 
 /// How far a member's drain is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,13 +163,19 @@ impl Engine {
         if !self.members.get(&member).is_some_and(takes_calls) {
             return None;
         }
-        let serves = |id: &&MemberId| {
-            let state = self.members.get(id);
+        let serves = |id: MemberId| {
+            let state = self.members.get(&id);
             state.is_some_and(|state| takes_calls(state) && state.standing == Standing::Serving)
         };
+        // One that is quarantined takes none of the group's calls, whatever it could.
+        let may_serve = |group: &Group, id: MemberId| {
+            self.groups.get(&group.id).is_some_and(|state| state.sets.may_serve(id))
+        };
+        let has_others = |group: &Group| {
+            group.members.iter().any(|id| *id != member && serves(*id) && may_serve(group, *id))
+        };
         let mut groups = self.view.groups_of(member);
-        let needs =
-            groups.find(|group| group.members.iter().filter(|id| **id != member).find(serves).is_none());
+        let needs = groups.find(|group| may_serve(group, member) && !has_others(group));
         needs.map(|group| group.name.clone())
     }
 

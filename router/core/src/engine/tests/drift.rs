@@ -16,9 +16,10 @@ use super::bundles::{files, require_agent};
 use super::world::*;
 use crate::balance::Policy;
 use crate::bundles::group::NoneLeft;
-use crate::engine::Event;
+use crate::engine::{Event, LastMember, MarkChange, MarkRefusal};
 use crate::limits;
 use crate::settings::Settings;
+use crate::view::Mark;
 
 /// Serves a call of this id; answers which member it went to, or none if it got an error.
 fn serve(world: &mut World, caller: SocketId, id: i64) -> Option<usize> {
@@ -191,6 +192,21 @@ fn a_call_that_waits_for_a_member_that_is_quarantined_waits_no_longer() {
     let ended = world.at_caller(&[caller]);
     assert_eq!((ended.len(), ended[0].message_id), (1, 3));
     assert!(error_of(&ended[0]).message.contains("first page"));
+}
+
+#[test]
+fn the_last_member_with_the_right_set_is_not_drained_by_mistake_p11() {
+    let mut world = World::with_members(2, Policy::Failover);
+    world.lists[1] = infos_at(CONNECTOR, "1.1");
+    world.tell_unasked(1);
+    let judge = |world: &World, member: &str| {
+        world.engine.judge_mark("g", member, MarkChange::Drain, LastMember::Kept)
+    };
+    assert!(matches!(judge(&world, "n0"), Err(MarkRefusal::LastOne { .. })));
+    assert_eq!(judge(&world, "n1"), Ok(Mark::Draining), "it takes no calls anyway");
+    world.lists[1] = connector_infos(CONNECTOR);
+    world.tell_unasked(1);
+    assert_eq!(judge(&world, "n0"), Ok(Mark::Draining));
 }
 
 #[test]
