@@ -16,7 +16,7 @@ use super::bundles::{files, require_agent};
 use super::world::*;
 use crate::balance::Policy;
 use crate::bundles::group::NoneLeft;
-use crate::engine::{Event, LastMember, MarkChange, MarkRefusal};
+use crate::engine::{Event, LastMember, MarkChange, MarkRefusal, Selector};
 use crate::limits;
 use crate::settings::Settings;
 use crate::view::Mark;
@@ -207,6 +207,30 @@ fn the_last_member_with_the_right_set_is_not_drained_by_mistake_p11() {
     world.lists[1] = connector_infos(CONNECTOR);
     world.tell_unasked(1);
     assert_eq!(judge(&world, "n0"), Ok(Mark::Draining));
+}
+
+#[test]
+fn a_member_of_two_groups_serves_the_one_whose_set_it_has_c12() {
+    let mut world = World::with_members_down(3, Policy::Failover);
+    let names: Vec<String> = (0..3).map(|n| format!("n{n}")).collect();
+    let of = |members: &[usize]| members.iter().map(|n| names[*n].clone()).collect::<Vec<_>>();
+    world.set_view(&names, vec![("g", Policy::Failover, of(&[1, 0])), ("h", Policy::Failover, of(&[1, 2]))]);
+    world.start(0);
+    world.start_with(2, infos_at(CONNECTOR, "1.1"));
+    world.start(1);
+    let in_h = world.engine.view().group_named("h").unwrap().id;
+    let caller = world.caller("idm", 1)[0];
+    let other = world.caller_by("idm", Selector::Group(in_h), 1)[0];
+    assert_eq!((serve(&mut world, caller, 1), serve(&mut world, other, 1)), (Some(1), Some(2)));
+    // It moves to the set of the other one.
+    world.lists[1] = infos_at(CONNECTOR, "1.1");
+    world.tell_unasked(1);
+    assert_eq!((serve(&mut world, caller, 2), serve(&mut world, other, 2)), (Some(0), Some(1)));
+    let quarantined = |world: &World, group: usize| {
+        let member = world.engine.report().groups[group].members[0].clone();
+        (member.up, member.quarantine.is_some())
+    };
+    assert_eq!((quarantined(&world, 0), quarantined(&world, 1)), ((true, true), (true, false)));
 }
 
 #[test]
