@@ -85,6 +85,10 @@ enum Chance {
     Draining,
     Disabled,
     Down,
+    /// Its bundle set is not the group's.
+    Quarantined,
+    /// It has another version of the connector that the call is for, and others have that one.
+    OtherVersion,
     Unfit(crate::health::Unfit),
     Full,
     Free,
@@ -100,6 +104,8 @@ impl Chance {
             Self::Draining => "draining",
             Self::Disabled => "disabled",
             Self::Down => "down",
+            Self::Quarantined => "quarantined",
+            Self::OtherVersion => "other_version",
             Self::Unfit(reason) => reason.label(),
             Self::Full => "full",
             Self::Free => "free",
@@ -257,6 +263,11 @@ impl Engine {
         let Some(group) = group.and_then(|group| self.view.group(group)) else { return Vec::new() };
         let call = call.and_then(|key| self.calls.get(key));
         let full = group.settings.member_in_flight_max;
+        let state = self.groups.get(&group.id);
+        let is_quarantined = |id| state.is_some_and(|state| !state.sets.may_serve(id));
+        let wanted = call.and_then(|call| call.head()).map(|head| &head.connector_key);
+        let takers = state.and_then(|state| state.versions.as_ref()?.work_out(wanted?));
+        let has_other = |id| takers.as_ref().is_some_and(|takers| !takers.contains(id));
         let chance = |id: MemberId| match self.members.get(&id) {
             _ if call.and_then(|call| call.route).is_some_and(|route| route.member == id) => Chance::Here,
             _ if call.is_some_and(|call| call.tried.contains(id)) => Chance::Tried,
@@ -267,6 +278,8 @@ impl Engine {
                 (_, Mark::Draining, _) => Chance::Draining,
                 (_, Mark::Disabled, _) => Chance::Disabled,
                 (_, _, Standing::Down) => Chance::Down,
+                _ if is_quarantined(id) => Chance::Quarantined,
+                _ if has_other(id) => Chance::OtherVersion,
                 (_, _, Standing::Unfit(reason)) => Chance::Unfit(reason),
                 (_, _, Standing::Serving) if state.busy >= full => Chance::Full,
                 (_, _, Standing::Serving) => Chance::Free,

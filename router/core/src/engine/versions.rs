@@ -82,7 +82,8 @@ impl Versions {
         self.worked_out.len()
     }
 
-    fn work_out(&self, key: &Bytes) -> Option<Takers> {
+    /// The same, worked out anew.
+    pub(super) fn work_out(&self, key: &Bytes) -> Option<Takers> {
         let wanted = connector_of(key)?;
         let taking = self.members.iter().filter_map(|(member, wire)| {
             let used = self.stand_ins.satisfying(&wanted, wire.connectors().keys())?;

@@ -51,7 +51,8 @@ impl World {
         self.feed(socket, frames::control_response(1, Some(list)));
     }
 
-    /// Each call that began since the last look began at a member that may serve, and whose last list says so too.
+    /// Each call that began since the last look began at a member that may serve, and whose last list says so too, and that has
+    /// its connector.
     pub(super) fn watch_sets(&mut self) {
         if !self.watches_sets {
             return;
@@ -68,6 +69,7 @@ impl World {
             let (accepted, next) = (sets.status().accepted.unwrap().0.wire, sets.status().next);
             let is_right = told == accepted || next.is_some_and(|next| next.wire == told);
             assert!(is_right || standing.label() == "kept", "a call began at {}: {standing}", route.member);
+            self.watch_version(call, route);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Whatever happens in whatever order: every call gets exactly one final frame, its own, no change is sent twice (P1, P2), and no
-//! call begins at a member whose bundle set is not its group's (P5).
+//! call begins at a member whose bundle set is not its group's (P5), or that lacks the version that is asked for (B03).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -12,9 +12,11 @@ use rcs_proto::messages::*;
 use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 
+use super::versions::of;
 use super::world::*;
 use crate::balance::Policy;
 use crate::bundles::group::NoneLeft;
+use crate::bundles::range::StandIns;
 use crate::engine::*;
 use crate::settings::Settings;
 
@@ -23,8 +25,8 @@ const CALLERS: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A caller calls.
-    Call(usize, Operation),
+    /// A caller calls for this version of the connector.
+    Call(usize, Operation, &'static str),
     /// A caller cancels one of its calls.
     Cancel(usize, usize),
     /// The member with this index goes on with one of its requests, wholly or in part.
@@ -63,7 +65,8 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let (member, caller, nth) = (0..MEMBERS, 0..CALLERS, 0..8usize);
     prop_oneof![
-        8 => (caller.clone(), operation).prop_map(|(caller, operation)| Step::Call(caller, operation)),
+        8 => (caller.clone(), operation, version())
+            .prop_map(|(caller, operation, version)| Step::Call(caller, operation, version)),
         1 => (caller.clone(), nth.clone()).prop_map(|(caller, nth)| Step::Cancel(caller, nth)),
         9 => (member.clone(), nth.clone(), any::<bool>()).prop_map(|(m, nth, whole)| Step::Answer(m, nth, whole)),
         1 => (member.clone(), nth).prop_map(|(member, nth)| Step::Oversize(member, nth)),
@@ -81,13 +84,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn version() -> impl Strategy<Value = &'static str> {
+    prop_oneof![6 => Just("1.0"), 3 => Just("1.1"), 1 => Just("7.0")]
+}
+
+/// The versions that may stand for each other.
+fn rule() -> StandIns {
+    StandIns(vec!["b/[1.0,2.0)".parse().unwrap()])
+}
+
 fn change(member: usize) -> impl Strategy<Value = BundleChange> {
     let of = ProposedSet::Of(format!("n{member}"));
+    let propose = |stand_ins| Just(BundleChange::Propose { what: of.clone(), stand_ins });
     prop_oneof![
-        2 => Just(BundleChange::Propose { what: of.clone(), stand_ins: None }),
+        2 => propose(None),
+        2 => propose(Some(rule())),
         1 => Just(BundleChange::Commit),
         1 => Just(BundleChange::Abort),
-        1 => Just(BundleChange::Pin(of)),
+        1 => Just(BundleChange::Pin(of.clone())),
     ]
 }
 
@@ -120,11 +134,14 @@ struct Play {
 
 /// Limits that are reached all the time.
 fn settings() -> impl Strategy<Value = Settings> {
-    (1..6usize, 1..4usize, 1..6usize, 0..5usize, 0..2_000u64, any::<bool>()).prop_map(
-        |(caller, member, group, queue, wait, closes)| {
+    (1..6usize, 1..4usize, 1..6usize, 0..5usize, 0..2_000u64, any::<(bool, bool)>()).prop_map(
+        |(caller, member, group, queue, wait, (closes, stands_in))| {
             let mut settings = Settings::default();
             if closes {
                 settings.defaults.bundles.none_left = NoneLeft::FailClosed;
+            }
+            if stands_in {
+                settings.defaults.stand_ins = rule();
             }
             settings.router.caller_in_flight_max = caller;
             settings.defaults.member_in_flight_max = member;
@@ -248,12 +265,12 @@ impl Play {
 
     fn run(&mut self, step: Step) {
         match step {
-            Step::Call(caller, operation) => {
+            Step::Call(caller, operation, version) => {
                 self.calls += 1;
                 self.asked.insert(self.calls, (caller, operation));
                 let sockets = &self.callers[caller];
                 let socket = sockets[self.calls as usize % sockets.len()];
-                self.world.call(socket, self.calls, request(operation, self.calls));
+                self.world.call(socket, self.calls, of(version, request(operation, self.calls)));
             }
             Step::Cancel(caller, nth) => {
                 let own = (1..=self.calls).filter(|call| self.asked[call].0 == caller);

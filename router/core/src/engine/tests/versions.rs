@@ -26,9 +26,14 @@ fn stand_ins(rule: &str) -> Option<StandIns> {
 }
 
 /// A request for the connector in this version.
-fn of(version: &str, request: OperationRequest) -> OperationRequest {
+pub(super) fn of(version: &str, request: OperationRequest) -> OperationRequest {
     let key = ConnectorKey { bundle_version: version.into(), ..messages_key(CONNECTOR) };
     OperationRequest { connector_key: Some(key), ..request }
+}
+
+/// The connectors in a list.
+fn connectors_in(list: &bytes::Bytes) -> Vec<rcs_proto::icf::ConnectorKey> {
+    WireManifest::read(list).map_or(Vec::new(), |wire| wire.connectors().keys().cloned().collect())
 }
 
 fn version_in(request: &Envelope) -> String {
@@ -39,6 +44,26 @@ fn version_in(request: &Envelope) -> String {
 }
 
 impl World {
+    /// A call that began just now is asked of a connector that its member has, unless no member that serves has one for it.
+    pub(super) fn watch_version(&self, call: &Call, route: Route) {
+        let wanted = call.head().unwrap().connector().unwrap();
+        let (names, report) = (|member: usize| format!("n{member}"), self.bundles());
+        let used_at = |name: &str| {
+            let member = (0..self.members.len()).find(|member| names(*member) == name).unwrap();
+            report.stand_ins.satisfying(&wanted, &connectors_in(&self.last_told[member])).cloned()
+        };
+        let used = used_at(&self.engine.view().member(route.member).unwrap().spec.name);
+        let has_taker =
+            || report.members.iter().any(|row| row.standing.serves() && used_at(&row.name).is_some());
+        assert!(used.is_some() || !has_taker(), "a call for {wanted} began at {}", route.member);
+        let frames = self.io.sent[&route.socket].iter().map(|frame| Envelope::parse(frame.clone()).unwrap());
+        let sent = frames.filter(|frame| frame.message_id == route.id).find_map(|frame| match frame.kind {
+            Kind::Operation(head) => head.connector(),
+            _ => None,
+        });
+        assert_eq!(sent, Some(used.unwrap_or(wanted)));
+    }
+
     /// A rolling upgrade from 1.0 to 1.1 has begun, and these members have moved.
     fn upgrading(count: usize, policy: Policy, rule: Option<&str>, moved: &[usize]) -> Self {
         let mut world = Self::with_members(count, policy);
@@ -82,6 +107,12 @@ impl World {
         versions.sort();
         versions.dedup();
         (taken, versions)
+    }
+
+    /// What is kept of the latest call that met a fault: how the members stood to it.
+    fn chances(&self) -> Vec<(String, &'static str)> {
+        let latest = self.engine.explained_calls(1)[0];
+        self.engine.explanation(latest, self.now).unwrap().steps.pop().unwrap().members
     }
 
     fn differ(&self) -> bool {
@@ -134,8 +165,21 @@ fn a_call_whose_members_are_away_goes_to_no_other_version() {
     assert_eq!(world.arrived(), []);
     let got = world.at_caller(&caller);
     assert_eq!((got.len(), error_of(&got[0]).class.as_str()), (1, NO_MEMBER));
+    assert_eq!(world.chances(), [("n0".to_owned(), "other_version"), ("n1".to_owned(), "down")]);
     world.start(1);
     assert_eq!(world.calls(&caller, "1.0", 2).0, [0, 2]);
+}
+
+#[test]
+fn a_member_that_is_quarantined_is_nobodys_taker() {
+    let mut world = World::with_members(2, Policy::RoundRobin);
+    world.move_on(1);
+    let caller = world.caller("idm", 1);
+    // As if nobody had it: the one that serves says so.
+    assert_eq!(world.calls(&caller, "1.1", 3).0, [3, 0]);
+    world.call(caller[0], 1, of("1.0", get()));
+    world.kill(0);
+    assert_eq!(world.chances(), [("n0".to_owned(), "tried"), ("n1".to_owned(), "quarantined")]);
 }
 
 #[test]
