@@ -15,13 +15,9 @@ pub const REFUSAL_DRAIN: Duration = Duration::from_secs(1);
 pub const REFUSAL_DRAIN_BYTES: usize = 64 * 1024;
 /// Connections of one listener that have not finished their upgrade, or have not shown yet that they speak the protocol.
 pub const PENDING_SOCKETS: usize = 1024;
-/// Connections that may wait in the kernel to be taken: those of [`LISTEN_WAIT`], within bounds. The upper one is Linux's own
-/// maximum by default (`net.core.somaxconn`).
-pub const LISTEN_BACKLOG_MAX: i32 = 4096;
-/// See [`LISTEN_BACKLOG_MAX`].
-pub const LISTEN_BACKLOG_MIN: i32 = 128;
-/// How long a connection may wait to be taken, so that its peer is still there: our own dialler gives up after 5 s.
-pub const LISTEN_WAIT: Duration = Duration::from_secs(2);
+/// Connections that may wait in the kernel to be taken; Linux's own maximum by default (`net.core.somaxconn`), and enough for
+/// two sockets each of 2,000 sessions.
+pub const LISTEN_BACKLOG: i32 = 4096;
 /// Of connections that are taken at a pace, those of so much time may be taken at once after a pause. Short, so that a process
 /// that is late already does not take the more of them the later it is: in a storm of 4,000 on a busy machine, calls of steady
 /// sessions took 1.2 s (p99) with 100 ms, and 0.07 s with 5.

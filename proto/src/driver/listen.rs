@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::{TlsAcceptor, rustls};
@@ -37,7 +37,8 @@ pub struct Arrival<T> {
     pub unproven: Unproven,
 }
 
-/// Listens, with a queue for [`limits::LISTEN_BACKLOG_MAX`] connections.
+/// Listens with a queue for [`limits::LISTEN_BACKLOG`] connections: those of a reconnect storm wait there for their turn, where
+/// a short queue would have them come back after seconds. Who loses patience in it takes no turn.
 ///
 /// # Errors
 /// If the address cannot be listened on.
@@ -46,7 +47,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     // As the standard library does: a listener that is started again need not wait for old connections.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(limits::LISTEN_BACKLOG_MAX)?;
+    socket.listen(limits::LISTEN_BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
@@ -71,13 +72,22 @@ impl Pace {
     }
 }
 
-/// How many connections may wait in the kernel at a pace: as many as are taken before their peers lose patience. A longer queue is
-/// one of the dead, where nobody who is taken still waits; whom a full one turns away comes again by himself, after 1, 2, 4 s.
-fn backlog(per_second: u32) -> i32 {
-    let patient = u64::from(per_second) * limits::LISTEN_WAIT.as_secs();
-    i32::try_from(patient)
-        .unwrap_or(limits::LISTEN_BACKLOG_MAX)
-        .clamp(limits::LISTEN_BACKLOG_MIN, limits::LISTEN_BACKLOG_MAX)
+/// Turns of connections that were no work, to be given back.
+#[derive(Debug, Default)]
+struct Spared {
+    count: AtomicU32,
+    told: Notify,
+}
+
+impl Spared {
+    fn add_one(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.told.notify_one();
+    }
+
+    fn take(&self) -> u32 {
+        self.count.swap(0, Ordering::Relaxed)
+    }
 }
 
 /// Accepts for ever, as fast as it can. Aborting the task ends the connections whose upgrade is under way, not those handed
@@ -123,22 +133,21 @@ async fn take<T, D>(
 {
     let decide = Arc::new(decide);
     let mut pace = Pace { next: Instant::now() };
-    let mut queue = limits::LISTEN_BACKLOG_MAX;
-    let spared = Arc::new(AtomicU32::new(0));
+    let spared = Arc::new(Spared::default());
     // Owns the upgrades under way.
     let mut upgrades = JoinSet::new();
     loop {
         let per_second = per_second();
-        if backlog(per_second) != queue {
-            queue = backlog(per_second);
-            if let Err(error) = SockRef::from(&listener).listen(queue) {
-                tracing::warn!(%error, "the length of the queue of new connections cannot be changed");
-            }
-        }
-        pace.give_back(spared.swap(0, Ordering::Relaxed), per_second);
         let permit = pending.clone().acquire_owned().await.expect("the semaphore is never closed");
-        if pace.next > Instant::now() {
-            sleep_until(pace.next).await;
+        loop {
+            pace.give_back(spared.take(), per_second);
+            if pace.next <= Instant::now() {
+                break;
+            }
+            tokio::select! {
+                () = sleep_until(pace.next) => {}
+                () = spared.told.notified() => {}
+            }
         }
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -153,7 +162,7 @@ async fn take<T, D>(
         upgrades.spawn(async move {
             let outcome = upgrade(stream, peer, tls, &*decide).await;
             if let Err(AcceptError::Closed) = outcome {
-                spared.fetch_add(1, Ordering::Relaxed);
+                spared.add_one();
             }
             let unproven = Unproven { _permit: permit };
             // Nobody to hand it to: the owner is shutting down.
@@ -217,11 +226,6 @@ mod tests {
             now == later
         });
         assert_eq!(at_once.count(), 6, "those of the burst, and the next, of a minute's worth");
-    }
-
-    #[test]
-    fn as_many_wait_as_are_taken_in_time() {
-        assert_eq!((backlog(400), backlog(1), backlog(u32::MAX)), (800, 128, 4096));
     }
 
     const ASKS: &[u8] = b"GET /openicf HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
