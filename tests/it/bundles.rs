@@ -299,6 +299,12 @@ fn a_rolling_upgrade_is_not_noticed_by_callers_whose_reference_is_a_range() {
         let rule = format!("rig.connector/{RANGE}");
         site.bundles(&["propose", GROUP, "--member", "n1", "--stand-ins", &rule]);
         site.await_more_calls("n1", 50.0);
+        // Who comes now is shown both versions, and is served whichever the framework takes.
+        let mut newcomer = Idm::start(&java, &site.router.url(Some(GROUP)));
+        let shown = newcomer.ok("connectors 3");
+        assert!([RIG_VERSION, NEXT].iter().all(|version| shown.contains(&format!("/{version}/"))), "{shown}");
+        println!("a caller that comes in between takes {}", newcomer.ok(&reference));
+        newcomer.ok("get u0");
         for (at, name) in names.iter().enumerate().skip(1) {
             status(&site, "in between");
             upgrade(&mut site, &java, at, NEXT, "matching_next");
@@ -307,6 +313,7 @@ fn a_rolling_upgrade_is_not_noticed_by_callers_whose_reference_is_a_range() {
         site.bundles(&["commit", GROUP]);
         names.iter().for_each(|name| site.await_more_calls(name, 50.0));
         status(&site, "after");
+        newcomer.ok("get u0");
     });
     println!("callers saw {seen:?}");
     assert_eq!(seen.bad, 0, "{seen:?}");
