@@ -257,7 +257,8 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
 
     let (control, requests) = control::channel();
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
-    let (published, view) = watch::channel(Arc::<View>::default());
+    // The owner hears of it before of anything that callers or agents say.
+    let (published, view) = watch::channel(Arc::clone(&first_view));
     let (recorder, scraper) = metrics::new(Arc::clone(&spill));
     let world = World::new(socket_events, spill, Dialler::new(dialler_tls, control.clone()), recorder);
     let mut owner = tokio::spawn(Owner::new(world, Clock::start(), events, requests, published).run());
