@@ -16,8 +16,10 @@ use crate::limits::{
 };
 use crate::settings::{GroupSettings, RouterSettings, Settings};
 
+mod listed;
 mod marks;
 
+pub use self::listed::NotListed;
 pub use self::marks::{Mark, Marks};
 
 /// The path below which the router takes OpenICF connections (DESIGN 9, WIRE 1.1).

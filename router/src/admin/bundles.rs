@@ -9,6 +9,7 @@ use rcs_core::bundles::diff::{Change, Item, Side, Subject};
 use rcs_core::bundles::group::{Against, Alarm, Cause, SetDigest};
 use rcs_core::bundles::range::{ConnectorRef, StandIns};
 use rcs_core::engine::{BundleChange, BundleRefusal, BundlesReport, MemberBundles, ProposedSet};
+use rcs_core::view::NotListed;
 use serde::Serialize;
 
 use super::{Admin, no_answer, refusal};
@@ -100,7 +101,7 @@ pub(super) async fn show(State(admin): State<Admin>, Path(group): Path<String>) 
     match admin.control.bundles(&group).await {
         Err(_) => no_answer(),
         Ok(Some(report)) => Json(row(&report)).into_response(),
-        Ok(None) => refused(&BundleRefusal::NoGroup(group)),
+        Ok(None) => refused(&NotListed::NoGroup(group).into()),
     }
 }
 
@@ -132,7 +133,7 @@ pub(super) async fn change(
 
 fn refused(why: &BundleRefusal) -> Response {
     let status = match why {
-        BundleRefusal::NoGroup(_) | BundleRefusal::NoMember { .. } => StatusCode::NOT_FOUND,
+        BundleRefusal::NotListed(_) => StatusCode::NOT_FOUND,
         BundleRefusal::Refused(_) => StatusCode::CONFLICT,
     };
     refusal(status, why)

@@ -71,7 +71,7 @@ fn parse(word: &str) -> Option<MarkChange> {
 
 fn status(refused: &MarkRefusal) -> StatusCode {
     match refused {
-        MarkRefusal::NoGroup(_) | MarkRefusal::NoMember { .. } => StatusCode::NOT_FOUND,
+        MarkRefusal::NotListed(_) => StatusCode::NOT_FOUND,
         MarkRefusal::DisabledInDocument(_) | MarkRefusal::Disabled(_) | MarkRefusal::LastOne { .. } => {
             StatusCode::CONFLICT
         }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use rcs_proto::manifest::{Digest, FileManifest, ProofKey};
+use rcs_proto::manifest::{Digest, FileManifest};
 use rcs_proto::time::Moment;
 
 use super::{Engine, Io, Note, Selector};
@@ -16,7 +16,7 @@ use crate::bundles::group::{
 };
 use crate::bundles::range::StandIns;
 use crate::ids::{GroupId, MemberId};
-use crate::view::{Group, Link};
+use crate::view::{Group, NotListed};
 
 /// What an operator said of a group's sets at run time, and what the sets follow of the settings.
 #[derive(Debug, Default)]
@@ -130,17 +130,9 @@ pub enum ProposedSet {
 /// Why a change is refused. Each text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BundleRefusal {
-    /// No such group.
-    #[error("there is no group or server named {0:?}: see GET /v1/members")]
-    NoGroup(String),
-    /// The group does not list it.
-    #[error("group {group:?} has no member named {member:?}: see GET /v1/members")]
-    NoMember {
-        /// The group.
-        group: String,
-        /// The name that was asked for.
-        member: String,
-    },
+    /// Nobody is meant by the names.
+    #[error(transparent)]
+    NotListed(#[from] NotListed),
     /// The state of the group forbids it.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -150,17 +142,6 @@ pub enum BundleRefusal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the provider document has no server named {0:?}: give the agent the name that stands there")]
 pub struct UnknownMember(pub String);
-
-/// Why no proof of an agent can be judged.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoProofKey {
-    /// There is no such member.
-    #[error(transparent)]
-    Unknown(#[from] UnknownMember),
-    /// The router knows no key of it.
-    #[error("{0:?} dials the router, so the document has no key of it that its agent could prove to know")]
-    NoKey(String),
-}
 
 impl Engine {
     /// The bundle sets of the group of this name, or of the server that is its own group.
@@ -201,14 +182,13 @@ impl Engine {
         now: Moment,
         io: &mut impl Io,
     ) -> Result<BundlesReport, BundleRefusal> {
-        let no_group = || BundleRefusal::NoGroup(group.to_owned());
         let view = Arc::clone(&self.view);
-        let listed = view.group_named(group).ok_or_else(no_group)?;
+        let listed = view.listed(group)?;
         match change {
             BundleChange::Propose { what, stand_ins } => {
                 let proposal = match what {
                     ProposedSet::Digest(set) => Proposal::Set(set),
-                    ProposedSet::Of(member) => Proposal::Of(self.member_of(listed, &member)?),
+                    ProposedSet::Of(member) => Proposal::Of(view.listed_in(listed, &member)?.id),
                 };
                 self.with_sets(listed.id, io, |sets| sets.propose(proposal, now))?;
                 if let Some(state) = self.groups.get_mut(&listed.id) {
@@ -227,19 +207,12 @@ impl Engine {
             }
         }
         self.give_places(now, io);
-        self.bundles(group).ok_or_else(no_group)
-    }
-
-    fn member_of(&self, group: &Group, name: &str) -> Result<MemberId, BundleRefusal> {
-        let found = self.view.member_named(name).filter(|found| group.members.contains(&found.id));
-        found
-            .map(|found| found.id)
-            .ok_or_else(|| BundleRefusal::NoMember { group: group.name.clone(), member: name.to_owned() })
+        self.bundles(group).ok_or_else(|| NotListed::NoGroup(group.to_owned()).into())
     }
 
     /// What a member has, to the depth that its group compares.
     fn set_of(&self, group: &Group, name: &str) -> Result<SetDigest, BundleRefusal> {
-        let member = self.member_of(group, name)?;
+        let member = self.view.listed_in(group, name)?.id;
         let status = self.groups.get(&group.id).map(|state| state.sets.status());
         let of = |status: crate::bundles::group::Status| {
             let found = status.members.into_iter().find(|of| of.member == member)?.found?;
@@ -249,18 +222,6 @@ impl Engine {
             }
         };
         status.and_then(of).ok_or(BundleRefusal::Refused(Refused::NoManifest))
-    }
-
-    /// What the proofs of a member's agent are made with. Its `Debug` shows nothing.
-    ///
-    /// # Errors
-    /// [`NoProofKey`]
-    pub fn proof_key(&self, member: &str) -> Result<ProofKey, NoProofKey> {
-        let found = self.view.member_named(member).ok_or_else(|| UnknownMember(member.to_owned()))?;
-        match &found.spec.link {
-            Link::Dial(endpoint) => Ok(ProofKey::of_key(endpoint.key.expose())),
-            Link::Accept => Err(NoProofKey::NoKey(member.to_owned())),
-        }
     }
 
     /// An agent reported all files of a member, and proved that it may.

@@ -93,6 +93,8 @@ pub struct Route {
     pub socket: SocketId,
     /// When it was sent there.
     pub sent: Moment,
+    /// Whether a timer runs for an answer that may have been lost with a socket.
+    pub is_watched: bool,
 }
 
 /// How much of an answer has come.

@@ -212,7 +212,7 @@ impl Engine {
                 group.places.in_flight += 1;
             }
         }
-        Some(Route { member, session, id, socket, sent: now })
+        Some(Route { member, session, id, socket, sent: now, is_watched: false })
     }
 
     /// The members of a group that get calls: the fit ones; all that can be reached if too few of them are fit, for then

@@ -18,7 +18,7 @@ use crate::health::Health;
 use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::Fault;
-use crate::view::{AdminState, Group, Mark};
+use crate::view::{AdminState, Group, Mark, NotListed};
 
 /// How far a member's drain is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,17 +59,9 @@ pub enum LastMember {
 /// Why a mark is not set. Each text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MarkRefusal {
-    /// No such group.
-    #[error("there is no group or server named {0:?}: see GET /v1/members")]
-    NoGroup(String),
-    /// The group does not list it.
-    #[error("group {group:?} has no member named {member:?}: see GET /v1/members")]
-    NoMember {
-        /// The group.
-        group: String,
-        /// The name that was asked for.
-        member: String,
-    },
+    /// Nobody is meant by the names.
+    #[error(transparent)]
+    NotListed(#[from] NotListed),
     /// The document says `enabled: false`.
     #[error(
         "{0:?} is disabled by the provider document (enabled: false), and a mark does not override that: change it there"
@@ -132,10 +124,8 @@ impl Engine {
         change: MarkChange,
         last: LastMember,
     ) -> Result<Mark, MarkRefusal> {
-        let listed = self.view.group_named(group).ok_or_else(|| MarkRefusal::NoGroup(group.to_owned()))?;
-        let found = self.view.member_named(member).filter(|found| listed.members.contains(&found.id));
-        let (group, name) = (group.to_owned(), member.to_owned());
-        let Some(member) = found else { return Err(MarkRefusal::NoMember { group, member: name }) };
+        let name = member.to_owned();
+        let member = self.view.listed_in(self.view.listed(group)?, member)?;
         if member.spec.admin == AdminState::Disabled {
             return Err(MarkRefusal::DisabledInDocument(name));
         }

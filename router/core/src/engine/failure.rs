@@ -7,7 +7,7 @@ use rcs_proto::time::Moment;
 
 use super::budget::is_free;
 use super::timers::Timer;
-use super::{CallKey, Engine, Io, Note, Route};
+use super::{CallKey, Engine, Io, Note};
 use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::{
@@ -40,7 +40,7 @@ impl Engine {
             Some(Verdict::RetryElsewhere) => self.retry_elsewhere(key, fault, now, io),
             Some(Verdict::RetrySame) => self.retry_same(key, fault, now, io),
             Some(Verdict::Wait) => self.await_orphan(key, now),
-            Some(Verdict::HoldBack) => self.suspect(key, now, io),
+            Some(Verdict::HoldBack) => self.suspect(key, now),
             Some(Verdict::Nothing) | None => {}
         }
     }
@@ -186,8 +186,9 @@ impl Engine {
     }
 
     pub(super) fn await_orphan(&mut self, key: CallKey, now: Moment) {
-        if let Some(call) = self.calls.get(key)
-            && let Some(route) = call.route
+        // One look-out is enough, however many sockets are lost meanwhile.
+        if let Some(route) = self.calls.get_mut(key).and_then(|call| call.route.as_mut())
+            && !std::mem::replace(&mut route.is_watched, true)
         {
             self.timers.set(now + limits::ORPHAN_WAIT, Timer::Orphan { call: key, id: route.id });
         }
@@ -196,22 +197,25 @@ impl Engine {
     /// The answer of a call did not come in time, or no more of it, after a socket died that had the request, or may have had the
     /// answer while the request's own socket lives.
     pub(super) fn on_orphan_overdue(&mut self, key: CallKey, id: i64, now: Moment, io: &mut impl Io) {
-        let Some(call) = self.calls.get(key) else { return };
-        let is_there = call.route.is_some_and(|route| route.id == id);
-        if !is_there || super::dispatch::is_subscription(call.operation) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(route) = call.route.as_mut().filter(|route| route.id == id) else { return };
+        route.is_watched = false;
+        if super::dispatch::is_subscription(call.operation) {
             return;
         }
         // It still comes: what was lost with the socket is missing for good so long after the last of it.
         let until = call.progressed_at + limits::ORPHAN_WAIT;
         if until > now {
+            route.is_watched = true;
             return self.timers.set(until, Timer::Orphan { call: key, id });
         }
-        let lives = |route: Route| {
-            let upstream = self.upstreams.get(route.session);
-            upstream.is_some_and(|upstream| upstream.session.sockets().any(|socket| socket == route.socket))
-        };
+        let (session, socket) = (route.session, route.socket);
+        let lives = self
+            .upstreams
+            .get(session)
+            .is_some_and(|upstream| upstream.session.sockets().any(|open| open == socket));
         // The member has the call, and only its answer is gone: it is asked again.
-        if call.route.is_some_and(lives) && self.judge(key, Fault::SocketLost) == Some(Verdict::RetrySame) {
+        if lives && self.judge(key, Fault::SocketLost) == Some(Verdict::RetrySame) {
             return self.fail(key, Fault::SocketLost, now, io);
         }
         self.cancel_at_member(key, now, io);

@@ -46,7 +46,7 @@ use rcs_proto::time::Moment;
 
 pub use self::admission::Waiting;
 pub use self::bundles::{
-    BundleChange, BundleRefusal, BundlesReport, MemberBundles, NoProofKey, ProposedSet, UnknownMember,
+    BundleChange, BundleRefusal, BundlesReport, MemberBundles, ProposedSet, UnknownMember,
 };
 pub use self::call::{Call, CallKey, Caller, Pages, Progress, Route};
 pub use self::deadline::Deadline;

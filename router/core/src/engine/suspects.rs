@@ -4,6 +4,8 @@
 //! A process has one session id for as long as it lives (WIRE 4.1), so a member that comes back under the id that it had was not
 //! ended by anything that it ran. For a moment the call is held back, without a member, and asked about on each tick.
 
+use std::collections::HashSet;
+
 use rcs_proto::time::Moment;
 
 use super::{CallKey, Engine, Io, Upstream};
@@ -48,63 +50,56 @@ impl Engine {
     }
 
     /// Holds a call back that looks like poison.
-    pub(super) fn suspect(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+    pub(super) fn suspect(&mut self, key: CallKey, now: Moment) {
         self.close_route(key);
         let Some(call) = self.calls.get_mut(key) else { return };
         call.take_back();
         self.suspects.push(Suspect { call: key, until: now + limits::POISON_PROOF_WAIT });
-        self.look_after_suspects(now, io);
     }
 
-    /// Lets those go on whose members live, and fails those of whose members nothing was heard in time.
+    /// Lets those go on whose members live, and fails those of whose members nothing was heard in time. Looked at on each tick: the
+    /// loss of a busy member may make thousands of them at once.
     pub(super) fn look_after_suspects(&mut self, now: Moment, io: &mut impl Io) {
+        if self.suspects.is_empty() {
+            return;
+        }
+        self.clear_suspects();
         for suspect in std::mem::take(&mut self.suspects) {
             let key = suspect.call;
-            let is_cleared = self.clear(key);
-            let verdict = if self.calls.get(key).is_none() {
-                // Its caller or its deadline ended it.
-                Verdict::Nothing
-            } else if is_cleared && (self.has_untried_member(key) || now >= suspect.until) {
-                Verdict::RetryElsewhere
-            } else if now >= suspect.until {
-                Verdict::Answer(ErrorKind::Poison)
+            // Its caller or its deadline may have ended it.
+            let Some(call) = self.calls.get(key) else { continue };
+            let is_cleared = call.attempts.losses < limits::POISON_LOSSES_MAX;
+            let is_over = now >= suspect.until;
+            if is_cleared && (is_over || self.has_untried_member(key)) {
+                self.explain(key, Fault::MemberLost, Verdict::RetryElsewhere, now);
+                self.retry_elsewhere(key, Fault::MemberLost, now, io);
+            } else if is_over {
+                self.explain(key, Fault::MemberLost, Verdict::Answer(ErrorKind::Poison), now);
+                self.answer_error(key, ErrorKind::Poison, now, io);
             } else {
-                Verdict::HoldBack
-            };
-            match verdict {
-                Verdict::HoldBack => self.suspects.push(suspect),
-                Verdict::RetryElsewhere => {
-                    self.explain(key, Fault::MemberLost, verdict, now);
-                    self.retry_elsewhere(key, Fault::MemberLost, now, io);
-                }
-                Verdict::Answer(kind) => {
-                    self.explain(key, Fault::MemberLost, verdict, now);
-                    self.answer_error(key, kind, now, io);
-                }
-                _ => {}
+                self.suspects.push(suspect);
             }
         }
     }
 
-    /// Strikes off the losses of processes that live; answers whether the call is no longer taken for poison.
-    fn clear(&mut self, key: CallKey) -> bool {
-        let Some(call) = self.calls.get_mut(key) else { return false };
-        let upstreams = &self.upstreams;
-        let lives = |loss: &Loss| {
-            upstreams.iter().any(|(_, upstream)| {
-                (upstream.member, &upstream.remote) == (loss.member, &loss.remote)
-                    && upstream.session.sockets().next().is_some()
-            })
-        };
-        let (tried, attempts) = (&mut call.tried, &mut call.attempts);
-        call.losses.retain(|loss| {
-            let lives = lives(loss);
-            if lives {
-                attempts.losses = attempts.losses.saturating_sub(1);
-                tried.remove(loss.member);
-            }
-            !lives
-        });
-        attempts.losses < limits::POISON_LOSSES_MAX
+    /// Strikes off the losses of processes that live.
+    fn clear_suspects(&mut self) {
+        let upstreams = self.upstreams.iter().map(|(_, upstream)| upstream);
+        let living: HashSet<(MemberId, &str)> = upstreams
+            .filter(|upstream| upstream.session.sockets().next().is_some())
+            .map(|upstream| (upstream.member, upstream.remote.as_str()))
+            .collect();
+        for suspect in &self.suspects {
+            let Some(call) = self.calls.get_mut(suspect.call) else { continue };
+            let (tried, attempts) = (&mut call.tried, &mut call.attempts);
+            call.losses.retain(|loss| {
+                let lives = living.contains(&(loss.member, loss.remote.as_str()));
+                if lives {
+                    attempts.losses = attempts.losses.saturating_sub(1);
+                    tried.remove(loss.member);
+                }
+                !lives
+            });
+        }
     }
 }

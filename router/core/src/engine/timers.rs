@@ -71,6 +71,13 @@ impl Timers {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
+    /// How many wait for answers that may be lost.
+    #[cfg(test)]
+    pub(super) fn of_orphans(&self) -> usize {
+        let timers = self.heap.iter().map(|Reverse(entry)| entry.timer);
+        timers.filter(|timer| matches!(timer, Timer::Orphan { .. })).count()
+    }
+
     pub(super) fn pop(&mut self, now: Moment) -> Option<Timer> {
         if self.next()? > now {
             return None;

@@ -230,6 +230,9 @@ impl Agents {
             // Every router that was started anew says so to every agent.
             Err(Refused::UnknownDigest) => {}
             Err(refused) => {
+                // Members that left the document are not remembered for ever.
+                let view = self.view.borrow();
+                told.retain(|known, _| view.member(*known).is_some());
                 if told.entry(member).or_default().insert(refused.status()) {
                     tracing::warn!(member = name, "a report of files was refused: {refused}");
                 }

@@ -158,6 +158,29 @@ fn a_read_whose_answer_died_with_another_socket_is_asked_again() {
     assert!(world.engine.is_idle());
 }
 
+/// P10: sockets that come and go beside a long stream leave nothing behind.
+#[test]
+fn a_call_is_watched_once_however_many_sockets_die_beside_it() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    let (_, socket, id) = world.only_request();
+    for sequence in 1..=100 {
+        let other = *world.members[0].iter().find(|other| **other != socket).expect("two sockets");
+        world.members[0].retain(|open| *open != other);
+        world.apply(Event::Closed { socket: other, unsent: Vec::new() });
+        world.pass(Duration::from_secs(1));
+        world.connect(0);
+        world.pass(Duration::from_millis(500));
+        world.answer_probes();
+        world.feed(socket, search_item(id, sequence));
+        assert!(world.engine.timers.of_orphans() <= 1, "after {sequence} losses");
+    }
+    world.feed(socket, search_end(id, 100, ""));
+    assert_eq!(world.at_caller(&caller).len(), 101);
+    assert!(world.engine.is_idle());
+}
+
 /// That its answer is lost looks like that it takes long.
 #[test]
 fn a_change_is_not_given_up_because_another_socket_died() {
