@@ -10,9 +10,12 @@
 //! This crate must NOT know: tokio, sockets, files, the clock, randomness, the environment. All of them come
 //! in as arguments, so that every decision can be tested by calling a function.
 
+pub mod agreed;
+pub mod arena;
 pub mod backoff;
 pub mod balance;
 pub mod bundles;
+mod digest64;
 pub mod engine;
 pub mod health;
 pub mod ids;
@@ -20,6 +23,6 @@ pub mod limits;
 pub mod outlier;
 pub mod provider;
 pub mod settings;
-pub mod slots;
+
 pub mod verdict;
 pub mod view;

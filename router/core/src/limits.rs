@@ -319,6 +319,8 @@ pub const ROTATION_REST: Duration = Duration::from_millis(250);
 pub const ROTATION_CLOSE: Duration = Duration::from_secs(1);
 /// Time between two attempts.
 pub const ROTATION_AGAIN: Duration = Duration::from_secs(5);
+/// Time until a socket that is old enough, and cannot be replaced now, is asked about again.
+pub const ROTATION_LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Time a caller's old socket waits for the answers that go out on it; then it stays for another TTL, for a stream keeps its
 /// order on one socket only.
 pub const ROTATION_MAX: Duration = Duration::from_secs(30);

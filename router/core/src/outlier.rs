@@ -101,6 +101,11 @@ impl Outliers {
         }
     }
 
+    /// When the window ends; none while there is nothing to compare.
+    pub fn due(&self) -> Option<Moment> {
+        (!self.members.is_empty()).then(|| self.since + OUTLIER_WINDOW)
+    }
+
     /// Ends the window if it is over: answers the members whose median was over `percent` of the median of the others' for
     /// [`OUTLIER_FALL`] windows in a row. 0 compares nothing. Members that are not in `of` are forgotten.
     pub fn look(&mut self, percent: u32, of: &[MemberId], now: Moment) -> Vec<MemberId> {
