@@ -25,6 +25,7 @@ use super::spill::{Chunk, Job, Spill, SpillFile, discard};
 use super::writer::Command;
 use crate::envelope::{Envelope, Kind, Part};
 use crate::frames;
+use crate::icf::exceptions;
 
 /// What waits for one socket.
 pub(super) struct Backlog {
@@ -359,7 +360,7 @@ impl Backlog {
 
     /// Rows are missing for good: the caller hears so, and gets none of those that wait. What comes later it ignores.
     fn fail(&mut self, call: i64) {
-        let error = Command::Frame(frames::error(call, CONNECTOR_EXCEPTION, ROWS_LOST));
+        let error = Command::Frame(frames::error(call, exceptions::CONNECTOR, ROWS_LOST));
         self.shared.charge(error.cost());
         self.urgent.push_back(error);
         self.drop_rows(call);
@@ -419,7 +420,6 @@ impl Backlog {
 
 const ROWS_LOST: &str =
     "rcs-router lost a part of the answer that waited in its spill directory. The search may be repeated.";
-const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
 
 fn way(command: &Command) -> Way {
     let frame = match command {

@@ -26,6 +26,7 @@ use self::recent::{RecentAnswers, Sent};
 pub use self::stream::{Reorder, StreamError, StreamOrder};
 use crate::envelope::{Envelope, ErrorHead, Kind, UnknownKind};
 use crate::frames;
+use crate::icf::exceptions;
 use crate::limits;
 use crate::operation::Operation;
 use crate::time::Moment;
@@ -325,7 +326,9 @@ impl<K: Copy> Session<K> {
             }
             Kind::HandshakeRequest(_) => Event::HandshakeAgain,
             Kind::HandshakeResponse(_) => Event::Ignored(Ignored::LateHandshake),
-            Kind::Unknown(kind) => Event::Reply(frames::error(id, CONNECTOR_EXCEPTION, unknown_text(*kind))),
+            Kind::Unknown(kind) => {
+                Event::Reply(frames::error(id, exceptions::CONNECTOR, unknown_text(*kind)))
+            }
         }
     }
 
@@ -367,14 +370,18 @@ impl<K: Copy> Session<K> {
         if self.executing.contains_key(&id) {
             // The first holder of the id runs on, this copy does not (WIRE 4.3).
             let text = format!("Request has been registered with id: {id}");
-            return Event::Reply(frames::error(id, ILLEGAL_STATE, &text));
+            return Event::Reply(frames::error(id, exceptions::ILLEGAL_STATE, &text));
         }
         if operation == Operation::Unknown {
-            return Event::Reply(frames::error(id, CONNECTOR_EXCEPTION, "Unknown OperationRequest"));
+            return Event::Reply(frames::error(id, exceptions::CONNECTOR, "Unknown OperationRequest"));
         }
         if self.early.take(id, now) {
             // Not run. Its caller may wait for it all the same, so it is answered.
-            return Event::Reply(frames::error(id, CANCELLATION, "The call was cancelled before it was run"));
+            return Event::Reply(frames::error(
+                id,
+                exceptions::CANCELLATION,
+                "The call was cancelled before it was run",
+            ));
         }
         Event::Call
     }
@@ -399,10 +406,6 @@ enum Refused {
     Request,
     Response,
 }
-
-const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
-const CANCELLATION: &str = "java.util.concurrent.CancellationException";
-const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
 
 fn refused_before_handshake(error: &ErrorHead) -> Option<Refused> {
     // Class and text: a script may fail with any text after it has changed something.

@@ -132,13 +132,13 @@ fn a_refused_answer_never_ends_our_own_call_of_the_same_id() {
     let answer = test_answer(id).frame().clone();
     session.sent_last(SocketId(1), last(id, 300), at(300));
     let text = "Connection received response before handshake";
-    let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+    let refusal = parsed(frames::error(id, exceptions::CONNECTOR, text));
     let Event::AnswerRefused(Some(again)) = session.receive(&refusal, at(310)) else {
         panic!("the answer is to be sent again")
     };
     assert_eq!(again.frame, Some(answer));
     let text = "Connection received request before handshake";
-    let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+    let refusal = parsed(frames::error(id, exceptions::CONNECTOR, text));
     assert!(matches!(session.receive(&refusal, at(310)), Event::NotRun(3)));
 }
 
@@ -242,7 +242,7 @@ fn ends_without_room_for_their_frames_are_still_known() {
     }
     let text = "Connection received response before handshake";
     for id in [2, 9] {
-        let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+        let refusal = parsed(frames::error(id, exceptions::CONNECTOR, text));
         let Event::AnswerRefused(Some(last)) = session.receive(&refusal, at(1)) else { panic!("known") };
         assert_eq!(last.frame.is_some(), id == 9);
     }
@@ -258,7 +258,7 @@ fn an_answer_that_is_refused_again_and_again_is_given_up() {
     let mut session = joined(&[1]);
     session.sent_last(SocketId(1), last(1, 0), at(0));
     let text = "Connection received response before handshake";
-    let refusal = parsed(frames::error(1, CONNECTOR_EXCEPTION, text));
+    let refusal = parsed(frames::error(1, exceptions::CONNECTOR, text));
     let mut resent = 0;
     for ms in (0..60_000).step_by(200) {
         if let Event::AnswerRefused(Some(last)) = session.receive(&refusal, at(ms)) {

@@ -165,7 +165,7 @@ async fn an_error_drops_the_rows_of_its_call_and_of_no_other() {
     }
     rig.settle().await;
     let before = rig.spill.waiting().disk;
-    let error = frames::error(7, CONNECTOR_EXCEPTION, "too slow");
+    let error = frames::error(7, exceptions::CONNECTOR, "too slow");
     rig.push_frame(error.clone());
     assert_eq!(rig.pop_frame().await, Some(error));
     for sequence in 1..=1000 {
@@ -237,7 +237,7 @@ async fn rows_that_cannot_be_read_back_fail_their_calls_and_no_other() {
             break;
         }
     }
-    assert_eq!(last, Some(frames::error(7, CONNECTOR_EXCEPTION, ROWS_LOST)));
+    assert_eq!(last, Some(frames::error(7, exceptions::CONNECTOR, ROWS_LOST)));
     assert_eq!(rig.pop_frame().await, Some(end(7, 500)), "the caller ignores it");
     assert!(rig.pop().await.is_none());
     rig.assert_nothing_is_left().await;
@@ -293,7 +293,7 @@ async fn any_weather(steps: Vec<Step>) {
             }
             Step::Error { call } => {
                 number += 1;
-                let error = frames::error(call, CONNECTOR_EXCEPTION, &number.to_string());
+                let error = frames::error(call, exceptions::CONNECTOR, &number.to_string());
                 urgent.insert(error.clone());
                 ended.insert(call);
                 rig.push_frame(error);

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use super::hub::Command;
 use crate::driver::socket::SocketHandle;
 use crate::frames;
+use crate::icf::exceptions;
 use crate::messages::{OperationRequest, OperationResponse};
 
 /// A call to run.
@@ -163,10 +164,9 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         if !self.finished {
-            let class = "org.identityconnectors.framework.common.exceptions.ConnectorException";
             self.last(frames::error(
                 self.id,
-                class,
+                exceptions::CONNECTOR,
                 "The connector server gave the call up without an answer",
             ));
         }

@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::hub::Command;
-use super::incoming::CONNECTOR_EXCEPTION;
 use super::{Endpoint, EndpointConfig, Executor, IncomingCall};
 use crate::driver::dial::{DialError, DialTarget, dial};
 use crate::envelope::Envelope;
+use crate::icf::exceptions;
 use crate::legacy::Wire as _;
 use crate::limits;
 use crate::messages::{OperationRequest, OperationResponse, RemoteMessage};
@@ -275,6 +275,6 @@ impl Executor for NoConnectors {
     }
 
     fn execute(&self, call: IncomingCall) {
-        call.responder.fail(CONNECTOR_EXCEPTION, "Connector not found: this end has none");
+        call.responder.fail(exceptions::CONNECTOR, "Connector not found: this end has none");
     }
 }

@@ -19,6 +19,7 @@ use crate::driver::limits::{CLOSE_DEADLINE, SHUTTING_DOWN_QUIET};
 use crate::driver::oversize::{self, OversizeHead};
 use crate::driver::socket::{self, CloseReason, SendError, SocketEvent, SocketHandle};
 use crate::frames;
+use crate::icf::exceptions;
 use crate::limits;
 use crate::messages::OperationRequest;
 use crate::session::{Handshake, HandshakeStep, Side, SocketId};
@@ -416,7 +417,7 @@ impl Hub {
         let Some(Member { stage: Stage::Joined(peer), .. }) = self.sockets.get(&socket) else { return };
         match (head.side, head.message_id) {
             (oversize::Side::Request, Some(id)) => {
-                self.send_on(socket, &frames::error(id, super::incoming::CONNECTOR_EXCEPTION, &text));
+                self.send_on(socket, &frames::error(id, exceptions::CONNECTOR, &text));
             }
             (oversize::Side::Response, Some(id)) => self.fail_outgoing_id(*peer, id, head.total),
             _ => {}

@@ -10,14 +10,10 @@ use super::hub::Hub;
 use super::peer::PeerNo;
 use crate::envelope::{Envelope, Part};
 use crate::frames;
+use crate::icf::exceptions;
 use crate::messages::RemoteMessage;
 use crate::operation::Operation;
 use crate::session::{Event, Last, SocketId};
-
-pub(super) const CONNECTOR_EXCEPTION: &str =
-    "org.identityconnectors.framework.common.exceptions.ConnectorException";
-/// What an IDM takes for "this server cannot be reached": the call was not run.
-const NOT_RUN: &str = "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
 
 /// A call of a peer that we execute.
 pub(super) struct Incoming {
@@ -93,7 +89,7 @@ impl Hub {
         if peer.session.executing_count() >= self.config.calls_max {
             return Some(frames::error(
                 id,
-                NOT_RUN,
+                exceptions::CONNECTION_FAILED,
                 "The connector server has too many calls of this client",
             ));
         }
@@ -105,7 +101,7 @@ impl Hub {
             return None;
         };
         let Some(request) = decode(envelope) else {
-            return Some(frames::error(id, CONNECTOR_EXCEPTION, "The request cannot be decoded"));
+            return Some(frames::error(id, exceptions::CONNECTOR, "The request cannot be decoded"));
         };
         let peer = self.peers.get_mut(&no)?;
         peer.session.accept(id, key, now);

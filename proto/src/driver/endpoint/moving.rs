@@ -10,10 +10,10 @@ use super::incoming::items_before;
 use super::peer::PeerNo;
 use crate::envelope::{BatchPart, Envelope, Kind, Part};
 use crate::frames;
+use crate::icf::exceptions;
 use crate::session::SocketId;
 
 /// Parts of an answer may be lost, and the peer would wait for them for ever: better a clear error.
-const CUT_CLASS: &str = "org.identityconnectors.framework.common.exceptions.ConnectionBrokenException";
 const CUT_TEXT: &str = "The connection broke while results were being sent; some may be lost";
 
 impl Hub {
@@ -163,7 +163,7 @@ impl Lost {
 }
 
 fn cut(id: i64) -> Bytes {
-    frames::error(id, CUT_CLASS, CUT_TEXT)
+    frames::error(id, exceptions::CONNECTION_BROKEN, CUT_TEXT)
 }
 
 /// Whether a frame is part of an answer but not its last one.
