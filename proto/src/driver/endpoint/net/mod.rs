@@ -337,7 +337,7 @@ impl Net {
         let mut checks = Vec::new();
         for peer in self.peers.values_mut() {
             if peer.session.next_check().is_some_and(|due| due <= now) {
-                checks.extend(peer.session.due_check(now));
+                checks.extend(peer.session.due_check(now, &[]));
             }
         }
         for (socket, frame) in checks {
