@@ -232,7 +232,7 @@ impl Engine {
     pub(super) fn check_caller(&mut self, key: DownstreamKey, now: Moment, io: &mut impl Io) {
         let Some(caller) = self.downstreams.get_mut(key) else { return };
         caller.session.settle(|socket| io.backlog_bytes(socket) <= limits::SOCKET_BACKLOG_LOW);
-        if let Some((socket, frame)) = caller.session.due_check(now) {
+        if let Some((socket, frame)) = caller.session.due_check(now, &[]) {
             io.send(socket, frame);
         }
     }

@@ -367,7 +367,7 @@ impl Engine {
         let Some(upstream) = self.upstreams.get_mut(key) else { return };
         let member = upstream.member;
         let missed = upstream.session.is_check_unanswered();
-        let Some((socket, frame)) = upstream.session.due_check(now) else { return };
+        let Some((socket, frame)) = upstream.session.due_check(now, &[]) else { return };
         upstream.checks_since_told = upstream.checks_since_told.saturating_add(1);
         io.send(socket, frame);
         if missed {
