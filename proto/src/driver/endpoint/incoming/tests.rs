@@ -150,3 +150,25 @@ async fn a_request_that_cannot_be_decoded_is_refused_and_not_run() {
     assert!(matches!(refusal.kind, Kind::Error(error) if error.class == exceptions::CONNECTOR));
     assert_eq!((served.incoming.len(), served.rig.net.executing(no)), (0, 0));
 }
+
+/// The tables take no memory for a frame on its way to its socket. The queue to the writer does, for many frames at once.
+#[tokio::test]
+async fn a_frame_costs_no_allocation_of_its_own() {
+    const FRAMES: usize = 1_000;
+    let mut served = Served::new(10);
+    let (no, first) = served.rig.join("P").await;
+    served.rig.join("P").await;
+    let (key, _watch) = served.search(no, first, 7);
+    // One that was cloned before is cloned without an allocation.
+    let frame = item(7, 1);
+    let _clone = frame.clone();
+    let Served { rig, incoming, .. } = &mut served;
+    let measured = allocation_counter::measure(|| {
+        for _ in 0..FRAMES {
+            incoming.item(key, frame.clone(), &rig.net);
+            rig.net.deliver(no, None, &frame).expect("a socket takes it");
+        }
+    });
+    assert!(measured.count_total <= FRAMES as u64 / 8, "{measured:?}");
+    assert_eq!(incoming.calls[&key].on_pin, FRAMES);
+}
