@@ -1,6 +1,6 @@
 //! The sockets and sessions of an endpoint: which peer a socket belongs to, and which socket a frame goes out on.
 
-mod link;
+mod connection;
 mod peer;
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::link::{Link, Stage};
+use self::connection::{Connection, Stage};
 use self::peer::Peer;
 pub(super) use self::peer::PeerNo;
 use super::config::EndpointConfig;
@@ -35,7 +35,7 @@ pub(super) struct Net {
     /// Where sockets report to.
     events: socket::Events,
     /// Every socket that has not ended.
-    links: HashMap<SocketId, Link>,
+    connections: HashMap<SocketId, Connection>,
     peers: HashMap<PeerNo, Peer>,
     /// Peers by their sessionId.
     by_session_id: HashMap<String, PeerNo>,
@@ -60,7 +60,7 @@ impl Net {
             keep_lost: config.keep_lost,
             ping_every: config.ping_every,
             events,
-            links: HashMap::new(),
+            connections: HashMap::new(),
             peers: HashMap::new(),
             by_session_id: HashMap::new(),
             start: Instant::now(),
@@ -83,21 +83,21 @@ impl Net {
             // A new queue takes its first frame.
             let _ = handle.send(first);
         }
-        self.links.insert(id, Link::new(handle, handshake, ended, Instant::now()));
+        self.connections.insert(id, Connection::new(handle, handshake, ended, Instant::now()));
         id
     }
 
     /// Notes that something arrived on a socket. False if the socket is not known.
     pub(super) fn heard(&mut self, id: SocketId) -> bool {
-        let Some(link) = self.links.get_mut(&id) else { return false };
-        link.heard = Instant::now();
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        connection.heard = Instant::now();
         true
     }
 
     /// Reads a frame of a socket whose peer is not known yet. Once it is known: that peer, and the frames that came before.
     pub(super) fn shake(&mut self, id: SocketId, envelope: Envelope) -> Option<(PeerNo, Vec<Envelope>)> {
-        let link = self.links.get_mut(&id)?;
-        let Stage::Shaking(handshake) = &mut link.stage else { return None };
+        let connection = self.connections.get_mut(&id)?;
+        let Stage::Shaking(handshake) = &mut connection.stage else { return None };
         match handshake.receive(envelope, &self.identity) {
             HandshakeStep::Wait => None,
             HandshakeStep::Done { remote, reply, parked } => {
@@ -105,7 +105,7 @@ impl Net {
             }
             HandshakeStep::Failed(error) => {
                 tracing::warn!(socket = %id, %error, "a handshake failed");
-                link.handle.close();
+                connection.handle.close();
                 None
             }
         }
@@ -124,26 +124,26 @@ impl Net {
                 no
             }
         };
-        let (link, peer) = (self.links.get_mut(&id)?, self.peers.get_mut(&no)?);
+        let (connection, peer) = (self.connections.get_mut(&id)?, self.peers.get_mut(&no)?);
         peer.session.join(id, now);
         peer.lost_at = None;
-        link.stage = Stage::Joined(no);
+        connection.stage = Stage::Joined(no);
         // What cannot be queued here comes back with the report of the socket's end.
         if let Some(reply) = reply {
-            let _ = link.handle.send(reply);
+            let _ = connection.handle.send(reply);
         }
-        let _ = link.handle.hold(Instant::now() + limits::HOLD_OFF);
+        let _ = connection.handle.hold(Instant::now() + limits::HOLD_OFF);
         Some(no)
     }
 
     /// Whose socket it is, once that is known.
     pub(super) fn peer_of(&self, id: SocketId) -> Option<PeerNo> {
-        self.links.get(&id)?.peer()
+        self.connections.get(&id)?.peer()
     }
 
     /// The handle of a socket that has not ended.
     pub(super) fn handle(&self, id: SocketId) -> Option<&SocketHandle> {
-        self.links.get(&id).map(|link| &link.handle)
+        self.connections.get(&id).map(|connection| &connection.handle)
     }
 
     /// Whether a socket takes frames.
@@ -153,20 +153,20 @@ impl Net {
 
     /// Has a socket write what is queued, and close.
     pub(super) fn close(&self, id: SocketId) {
-        self.links.get(&id).inspect(|link| link.handle.close());
+        self.connections.get(&id).inspect(|connection| connection.handle.close());
     }
 
     /// The same for every socket.
     pub(super) fn close_all(&self) {
-        self.links.values().for_each(|link| link.handle.close());
+        self.connections.values().for_each(|connection| connection.handle.close());
     }
 
     /// Forgets a socket that has ended; gives the peer that it belonged to.
     pub(super) fn remove(&mut self, id: SocketId, reason: CloseReason) -> Option<PeerNo> {
-        let mut link = self.links.remove(&id)?;
+        let mut connection = self.connections.remove(&id)?;
         tracing::debug!(socket = %id, %reason, "a socket ended");
-        link.ended(reason);
-        link.peer()
+        connection.ended(reason);
+        connection.peer()
     }
 
     /// Takes a socket that has ended from its peer's session.
@@ -184,7 +184,7 @@ impl Net {
 
     /// Open sockets.
     pub(super) fn sockets(&self) -> usize {
-        self.links.len()
+        self.connections.len()
     }
 
     // --- Frames.
@@ -202,13 +202,13 @@ impl Net {
 
     /// Queues a frame on this socket; false if it cannot take it.
     pub(super) fn send_on(&self, socket: SocketId, frame: &Bytes) -> bool {
-        let Some(link) = self.links.get(&socket) else { return false };
-        match link.handle.send(frame.clone()) {
+        let Some(connection) = self.connections.get(&socket) else { return false };
+        match connection.handle.send(frame.clone()) {
             Ok(()) => true,
             Err(SendError::Closed) => false,
             Err(SendError::Full) => {
                 tracing::warn!(socket = %socket, "a peer does not read; its socket is given up");
-                link.handle.abort();
+                connection.handle.abort();
                 false
             }
         }
@@ -344,12 +344,12 @@ impl Net {
             // A lost check is asked for again.
             self.send_on(socket, &frame);
         }
-        for link in self.links.values_mut() {
-            if matches!(&link.stage, Stage::Shaking(handshake) if handshake.is_overdue(now)) {
-                link.handle.close();
+        for connection in self.connections.values_mut() {
+            if matches!(&connection.stage, Stage::Shaking(handshake) if handshake.is_overdue(now)) {
+                connection.handle.close();
             }
             if let Some(every) = self.ping_every {
-                link.ping(every);
+                connection.ping(every);
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::driver::socket::{CloseReason, SocketHandle};
 use crate::session::Handshake;
 
 /// One socket.
-pub(super) struct Link {
+pub(super) struct Connection {
     pub(super) handle: SocketHandle,
     pub(super) stage: Stage,
     /// When something last arrived on it.
@@ -27,7 +27,7 @@ pub(super) enum Stage {
     Joined(PeerNo),
 }
 
-impl Link {
+impl Connection {
     pub(super) fn new(
         handle: SocketHandle,
         handshake: Handshake,
