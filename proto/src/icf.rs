@@ -4,6 +4,8 @@
 //! it has to look into a payload. [`crate::legacy`] turns them into the bytes of LEGACY.md and back. Values keep the order in
 //! which they were read, so that re-encoding gives the same bytes; *comparing* sets must ignore order (LEGACY section 11).
 
+pub mod exceptions;
+
 use std::fmt;
 
 /// The special attribute that carries an object's identifier (`Uid` on the wire).

@@ -279,7 +279,7 @@ impl Callers {
     pub(super) fn check(&mut self, key: CallerKey, now: Moment, io: &mut impl Io) {
         let Some(caller) = self.sessions.get_mut(key) else { return };
         caller.session.settle(|socket| io.backlog_bytes(socket) <= limits::SOCKET_BACKLOG_LOW);
-        if let Some((socket, frame)) = caller.session.due_check(now) {
+        if let Some((socket, frame)) = caller.session.due_check(now, &[]) {
             io.send(socket, frame);
         }
         self.plan(key);

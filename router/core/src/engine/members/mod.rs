@@ -491,7 +491,7 @@ impl Members {
             session.session.recheck_connector_infos();
         }
         let missed = session.session.is_check_unanswered();
-        let sent = session.session.due_check(now);
+        let sent = session.session.due_check(now, &[]);
         if let Some((socket, frame)) = sent {
             session.checks_since_told = session.checks_since_told.saturating_add(1);
             io.send(socket, frame);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::frames;
-use rcs_proto::icf::ConnectorInfo;
+use rcs_proto::icf::{ConnectorInfo, exceptions};
 use rcs_proto::legacy::Wire;
 use rcs_proto::session::{Event as SessionEvent, Ignored, SocketId};
 use rcs_proto::time::Moment;
@@ -60,11 +60,8 @@ impl Tables {
             SessionEvent::Reply(frame) => io.send(socket, frame),
             // A member calls nothing here: Java answers a call of a connector that it does not have the same way.
             SessionEvent::Call => {
-                let class = "org.identityconnectors.framework.common.exceptions.ConnectorException";
-                io.send(
-                    socket,
-                    frames::error(envelope.message_id, class, "Connector not found: the router has none"),
-                );
+                let text = "Connector not found: the router has none";
+                io.send(socket, frames::error(envelope.message_id, exceptions::CONNECTOR, text));
             }
             // Members ask nothing that has an answer to be refused.
             SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(_) | SessionEvent::Ignored(_) => {}

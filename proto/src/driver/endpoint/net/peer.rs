@@ -1,4 +1,4 @@
-//! What the hub knows of one peer.
+//! What an endpoint knows of one peer.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::time::Moment;
 
 /// A peer's number in its endpoint; later ones are larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct PeerNo(pub(super) u64);
+pub(in crate::driver::endpoint) struct PeerNo(pub(super) u64);
 
 /// Bytes of answers kept for a peer that has no socket.
 const OUTBOX_BYTES: usize = 16 << 20;
@@ -15,17 +15,15 @@ const OUTBOX_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) session_id: String,
-    /// Its keys are the hub's numbers of calls, in both directions.
+    /// Its keys are numbers of calls: of `incoming` for calls of the peer, of the callers for ours.
     pub(super) session: Session<u64>,
-    /// Last frames of answers that found no socket; Java loses them (WIRE 4.2).
-    outbox: Vec<(i64, Bytes)>,
-    outbox_bytes: usize,
     /// When its last socket went.
     pub(super) lost_at: Option<Moment>,
     /// Its connectors, once told.
     pub(super) infos: Option<Bytes>,
-    /// Calls of ours that it refused before it had stored our handshake.
-    pub(super) refused: Vec<u64>,
+    /// Last frames of answers that found no socket; Java loses them (WIRE 4.2).
+    outbox: Vec<(i64, Bytes)>,
+    outbox_bytes: usize,
 }
 
 impl Peer {
@@ -33,11 +31,10 @@ impl Peer {
         Self {
             session_id,
             session: Session::new(),
-            outbox: Vec::new(),
-            outbox_bytes: 0,
             lost_at: None,
             infos: None,
-            refused: Vec::new(),
+            outbox: Vec::new(),
+            outbox_bytes: 0,
         }
     }
 
@@ -57,5 +54,24 @@ impl Peer {
     pub(super) fn take_outbox(&mut self) -> Vec<(i64, Bytes)> {
         self.outbox_bytes = 0;
         std::mem::take(&mut self.outbox)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_kept_up_to_a_bound_and_given_once() {
+        let mut peer = Peer::new("P".to_owned());
+        let half = Bytes::from(vec![0; OUTBOX_BYTES / 2]);
+        for id in 1..=3 {
+            peer.keep(id, half.clone());
+        }
+        let kept: Vec<i64> = peer.take_outbox().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(kept, [1, 2]);
+        peer.keep(4, half);
+        assert_eq!(peer.take_outbox().len(), 1, "room was given back");
+        assert!(peer.take_outbox().is_empty());
     }
 }
