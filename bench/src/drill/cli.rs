@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum as _};
-use rcs_tests::java::Java;
+use rcs_rig::java::Java;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::members::Members;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use rcs_tests::idm::{Idm, Load};
-use rcs_tests::java::Java;
+use rcs_rig::idm::{Idm, Load};
+use rcs_rig::java::Java;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;

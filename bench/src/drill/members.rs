@@ -6,8 +6,8 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rcs_tests::java::Java;
-use rcs_tests::process::Process;
+use rcs_rig::java::Java;
+use rcs_rig::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::block_in_place;
 
