@@ -5,9 +5,12 @@ mod bundles;
 mod call;
 mod check;
 mod client;
+#[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod member;
+#[cfg(not(feature = "demo"))]
+mod no_demo;
 mod serve;
 
 use std::ffi::OsString;
@@ -16,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use exit::Exit;
 
+#[cfg(feature = "demo")]
 use crate::demo::{ChildArguments, run_child};
 use crate::logging;
 
@@ -41,10 +45,15 @@ enum Command {
     Member(member::Arguments),
     Bundles(bundles::Arguments),
     Call(call::Arguments),
+    #[cfg(feature = "demo")]
     Demo(demo::Arguments),
     /// A process of the demo.
+    #[cfg(feature = "demo")]
     #[command(hide = true)]
     DemoChild(ChildArguments),
+    #[cfg(not(feature = "demo"))]
+    #[command(hide = true)]
+    Demo(no_demo::Arguments),
 }
 
 /// The whole program, with these arguments, its name first.
@@ -66,8 +75,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Member(arguments) => member::run(&arguments).into(),
         Command::Bundles(arguments) => bundles::run(&arguments).into(),
         Command::Call(arguments) => call::run(&arguments).into(),
+        #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments).into(),
+        #[cfg(feature = "demo")]
         Command::DemoChild(arguments) => run_child(arguments, run),
+        #[cfg(not(feature = "demo"))]
+        Command::Demo(_) => no_demo::run().into(),
     }
 }
 
