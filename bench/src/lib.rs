@@ -8,6 +8,7 @@
 //!
 //! It talks the protocol through [`rcs_proto::driver::endpoint::Caller`] and knows nothing of routers.
 
+mod arguments;
 pub mod cli;
 mod compare;
 mod configuration;

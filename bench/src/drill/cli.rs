@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::exit::{Exit, Failure};
 use clap::{Args, ValueEnum as _};
 use rcs_rig::java::Java;
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,7 +12,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::members::Members;
 use super::report::Done;
 use super::scenes::{Scene, Scope};
-use crate::exit::{Exit, Failure};
 
 /// `rcs-bench drill`
 #[derive(Args)]

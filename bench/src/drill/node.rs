@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::exit::{Exit, Failure};
 use clap::Args;
 use rcs_node::connector::Registry;
 use rcs_node::key::SharedKey;
@@ -15,7 +16,6 @@ use tokio::sync::oneshot;
 
 use super::connector::DrillFactory;
 use super::members::KEY;
-use crate::exit::{Exit, Failure};
 
 /// How long open calls may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);

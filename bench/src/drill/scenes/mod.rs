@@ -18,11 +18,11 @@ mod trials;
 
 use std::time::Duration;
 
+use crate::exit::Failure;
 use clap::ValueEnum;
 
 use super::members::Members;
 use super::report::Findings;
-use crate::exit::Failure;
 
 /// A drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
