@@ -3,28 +3,17 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::exit::{Exit, Failure};
 use clap::{Parser, Subcommand};
+use rcs_cli::{Exit, Failure};
 
 use crate::arguments::{CompareArgs, LoadArgs};
 use crate::{compare, drill, load};
 
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(message) => {
-            // Help and version are no errors. A closed standard output is nobody's loss here.
-            let _ = message.print();
-            return if message.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
-        }
-    };
-    match run_command(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("rcs-bench: {failure}");
-            failure.exit.into()
-        }
+    match rcs_cli::parse::<Cli>(arguments) {
+        Ok(cli) => rcs_cli::end("rcs-bench", run_command(cli.command)),
+        Err(code) => code,
     }
 }
 
@@ -45,13 +34,11 @@ fn run_command(command: Command) -> Result<(), Failure> {
 
 /// Load for connector servers and routers, and what a router costs.
 #[derive(Parser)]
-#[command(name = "rcs-bench", version, after_help = EXIT_CODES)]
+#[command(name = "rcs-bench", version, after_help = rcs_cli::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 ok, 64 usage, 65 bad data, 69 unavailable, 70 internal.";
 
 #[derive(Subcommand)]
 enum Command {

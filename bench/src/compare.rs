@@ -1,6 +1,6 @@
 //! `rcs-bench compare`: two targets in turns, ABAB, so that what the machine does besides falls on both.
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 
 use crate::arguments::CompareArgs;
 use crate::load::{Side, Span};

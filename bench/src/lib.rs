@@ -13,7 +13,6 @@ pub mod cli;
 mod compare;
 mod configuration;
 mod drill;
-mod exit;
 mod load;
 mod machine;
 mod record;

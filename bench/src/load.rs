@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::endpoint::Caller;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;

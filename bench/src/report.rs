@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use serde::Serialize;
 use serde_json::json;
 

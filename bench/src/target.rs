@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialTarget, DialTls};
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig};

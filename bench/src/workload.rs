@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::exit::{Exit, Failure};
 use bytes::Bytes;
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::endpoint::{Caller, RemoteError};
 use rcs_proto::icf::{Attribute, ConnectorInfo, NAME, OperationOptions, PASSWORD, Secret, UID, Value};
 use rcs_proto::legacy::Wire as _;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
 use bytes::Bytes;
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::endpoint::{Caller, RemoteError};
 use rcs_proto::icf::{
     Attribute, ClassName, ConnectorInfo, ConnectorObject, NAME, ObjectClass, OperationOptions, Secret, UID,

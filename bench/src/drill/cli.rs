@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::exit::{Exit, Failure};
 use clap::{Args, ValueEnum as _};
+use rcs_cli::{Exit, Failure};
 use rcs_rig::java::Java;
 use tokio::signal::unix::{SignalKind, signal};
 

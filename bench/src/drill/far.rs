@@ -1,7 +1,7 @@
 //! A runtime for what stands for many other machines. On the drill's own machine it would take the processors from those whose
 //! answers are timed: its threads step back for them.
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinError;
 

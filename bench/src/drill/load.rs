@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::DialTarget;
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig};

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use rcs_rig::java::Java;
 use rcs_rig::process::Process;
 use rustix::process::{Pid, Signal, kill_process};

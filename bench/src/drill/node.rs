@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
 use clap::Args;
+use rcs_cli::{Exit, Failure};
 use rcs_node::connector::Registry;
 use rcs_node::key::SharedKey;
 use rcs_node::server::{Server, Setup};

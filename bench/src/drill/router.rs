@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use rcs_rig::process::Process;
 use rustix::process::Signal;
 use serde_json::Value;

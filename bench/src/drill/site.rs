@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use rcs_rig::provider::Provider;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};

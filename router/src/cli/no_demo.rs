@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
-
-use super::exit::Exit;
+use rcs_cli::{Exit, Failure};
 
 /// The demo is not in this build.
 #[derive(Debug, Args)]
@@ -15,10 +14,9 @@ pub(super) struct Arguments {
     _rest: Vec<OsString>,
 }
 
-pub(super) fn run() -> Exit {
-    eprintln!(
-        "rcs-router: this build has no demo: it was built with --no-default-features. Build rcs-router with its feature `demo`, as \
-         `cargo run --release -p rcs-router -- demo` does in the project's folder."
-    );
-    Exit::Usage
+pub(super) fn run() -> Result<(), Failure> {
+    Err(Exit::Usage.with(
+        "this build has no demo: it was built with --no-default-features. Build rcs-router with its feature `demo`, as \
+         `cargo run --release -p rcs-router -- demo` does in the project's folder.",
+    ))
 }

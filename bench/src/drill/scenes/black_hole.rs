@@ -2,7 +2,7 @@
 //!
 //! Promised: as for a frozen member. When the hole closes, what was on its way arrives late, and must do no harm.
 
-use crate::exit::Failure;
+use rcs_cli::Failure;
 
 use super::super::members::Members;
 use super::super::proxy::{Sky, Weather};

@@ -3,7 +3,7 @@
 //! Promised: within 10 s a frozen member gets no calls, reads that it had are answered by others, and a change that it had ends
 //! as "outcome unknown", whether or not it runs when the member thaws.
 
-use crate::exit::Failure;
+use rcs_cli::Failure;
 
 use super::super::members::Members;
 use super::super::report::Findings;

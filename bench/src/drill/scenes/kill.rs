@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::exit::Failure;
+use rcs_cli::Failure;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::load::{Load, Plan};

@@ -18,8 +18,8 @@ mod trials;
 
 use std::time::Duration;
 
-use crate::exit::Failure;
 use clap::ValueEnum;
+use rcs_cli::Failure;
 
 use super::members::Members;
 use super::report::Findings;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::exit::Failure;
+use rcs_cli::Failure;
 use rcs_proto::driver::endpoint::RemoteError;
 use tokio::time::{sleep, timeout};
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::exit::Failure;
+use rcs_cli::Failure;
 use tokio::time::{Instant, sleep};
 
 use super::super::load::{Load, Plan};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use tokio::time::Instant;
 
 use super::super::load::{Load, Plan};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::calls::Calls;

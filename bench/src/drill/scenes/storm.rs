@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exit::{Exit, Failure};
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::endpoint::Caller;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::exit::Failure;
+use rcs_cli::Failure;
 use tokio::time::Instant;
 
 use super::super::load::{Load, Plan};
