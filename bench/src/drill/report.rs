@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::tally::{Figures, Tally};
 
-/// Samples from which on a 99th percentile is judged (issue 4, c).
+/// Samples from which on a 99th percentile is judged; of fewer, the worst one would decide.
 const JUDGED_BY_P99: usize = 30;
 
 /// The findings of one drill.

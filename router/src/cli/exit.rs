@@ -1,4 +1,4 @@
-//! Exit codes (DESIGN 9), and which error has which.
+//! Exit codes (those of `sysexits.h`), and which error has which.
 
 use std::process::ExitCode;
 
