@@ -26,8 +26,8 @@
 //! - [`control`]: what the rest of the process may ask of the owner.
 //! - [`admin`]: the admin address: probes, metrics, state, changes. It runs on a thread and runtime of its own, so that
 //!   calls and scrapes cannot starve each other. `admin::gate` decides who may change something ([`token`]: the
-//!   operators' token); `admin::agents` takes the reports of agents: cheap questions first, and nothing is kept before
-//!   the proof is right.
+//!   operators' token); `admin::agents` accepts the reports of agents: cheap questions first, bodies within a bound,
+//!   challenges that cost no memory until they are used, and nothing kept before the proof is right.
 //! - [`metrics`]: what is counted. Gauges are read from the engine's report at each scrape, so they cannot drift from
 //!   the state. `metrics::names` has every metric's name.
 //! - [`logging`]: the log on standard error, each change of state once.
@@ -42,7 +42,8 @@
 //! # This crate must not know
 //! How a call is balanced or what happens after a failure ([`rcs_core`]), or how bytes are laid out ([`rcs_proto`]).
 //!
-//! Most of the modules named here are private: `cargo doc --document-private-items` shows them.
+//! The tests in `router/tests/it/` look at this crate from outside. Most of the modules named here are private:
+//! `cargo doc --document-private-items` shows them.
 #![allow(
     rustdoc::private_intra_doc_links,
     reason = "the code map names private modules, so that the compiler checks that they exist"
