@@ -1,8 +1,10 @@
-//! The rig of the whole-system and interop tests: real processes (Java peers on the published OpenICF framework, our own
-//! binaries) and scripted peers, driven from a test body.
+//! The rig: real processes (Java peers on the published OpenICF framework, our own binaries) and scripted peers, which a
+//! test or a drill starts, drives and stops.
+//!
+//! Its users are the suites over the whole system, the suites of the router and the node, and the drills of rcs-bench.
 //!
 //! # Flow
-//! A test in `tests/it/` starts peers ([`rcs`], [`router`], [`node`], [`agent`]), drives a real IDM ([`idm`]) or a
+//! A test starts peers ([`rcs`], [`router`], [`node`], [`agent`]), drives a real IDM ([`idm`]) or a
 //! scripted one ([`scripted`]), and judges what came out: answer lines, the connector's journal ([`journal`]), the
 //! router's metrics ([`metrics`]). Everything that a test starts dies with the value that holds it.
 //!
@@ -18,8 +20,8 @@
 //! - [`transcript`]: what a real IDM's commands answer without a router. The same lines must come out through one.
 //! - [`canary`]: words that stand where secrets are, and are looked for wherever none may be.
 //!
-//! The suites are one binary, `tests/it/main.rs`. `tests/it/replays/mod.rs` is a table of the known bugs of other
-//! proxies, and which test replays each. `tests/it/tidy.rs` checks what no compiler sees: documents, file sizes.
+//! The suites over the whole system are one binary, `tests/it/main.rs`. Its module `replays` is a table of the known bugs
+//! of other proxies, and which test replays each; `tidy` checks what no compiler sees: documents, citations, file sizes.
 //!
 //! # This crate must not know
 //! How the router or the node work inside. It sees binaries, sockets and files only, so a test here stays true whatever
