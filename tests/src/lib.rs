@@ -20,8 +20,11 @@
 //! - [`transcript`]: what a real IDM's commands answer without a router. The same lines must come out through one.
 //! - [`canary`]: words that stand where secrets are, and are looked for wherever none may be.
 //!
-//! The suites over the whole system are one binary, `tests/it/main.rs`. Its module `replays` is a table of the known bugs
-//! of other proxies, and which test replays each; `tidy` checks what no compiler sees: documents, citations, file sizes.
+//! The suites over the whole system are one binary, `tests/it/main.rs`, one module a subject: `replays` is a table of the
+//! known bugs of other proxies, and which test replays each; `cancel` gives a thousand searches up; `bundles` and
+//! `bundle_files` are servers with other bundles, a rolling upgrade, and files that only agents see; `canary` looks for
+//! secrets wherever none may be (beside the engine's own `router/core/src/engine/tests/secrets.rs`); `idle` measures what
+//! health checks cost; `tidy` checks what no compiler sees: documents, citations, file sizes.
 //!
 //! # This crate must not know
 //! How the router or the node work inside. It sees binaries, sockets and files only, so a test here stays true whatever
