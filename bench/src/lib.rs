@@ -21,11 +21,11 @@
 //!   `drill::router`, and files. The proxy injects faults; its traps wait for a point in the life of a call and do
 //!   the damage there.
 //! - `drill::load`: callers that know the right answer of each call (`drill::calls`). `drill::idm`: a real Java
-//!   IDM as a further caller. `drill::far`: a runtime for whatever stands for other machines, which leaves the
-//!   processors to the callers that are timed.
+//!   IDM as a further caller (`drill::sums`: what such an IDM counted). `drill::far`: a runtime for whatever stands for
+//!   other machines, which leaves the processors to the callers that are timed.
 //! - `drill::connector`: the connector of the drills' nodes; it writes each change down in a journal.
-//! - `drill::tally`: holds what callers were told against the journals. `drill::report`: the verdict, one line of
-//!   JSON, a row of the table.
+//! - `drill::tally`: compares what callers were told with the journals. `drill::report`: whether the drill passed, with
+//!   the reasons: one line of JSON, a row of the table.
 //!
 //! # This crate must not know
 //! How router and node work inside: it is a caller, and in drills whatever does the damage.
