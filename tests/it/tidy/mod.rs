@@ -2,6 +2,7 @@
 #![allow(clippy::panic, reason = "a file that cannot be read fails the test on the spot")]
 
 mod citations;
+mod rooms;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +13,14 @@ use rcs_rig::workspace::root;
 const LINES_MAX: usize = 600;
 
 /// Top-level folders: a word in a document that begins with one of them is a path.
-const FOLDERS: [&str; 9] = ["proto", "router", "node", "bench", "tests", "fuzz", "deploy", "docs", ".ci"];
+const FOLDERS: [&str; 10] =
+    ["cli", "proto", "router", "node", "bench", "tests", "fuzz", "deploy", "docs", ".ci"];
 
 #[test]
 fn every_path_that_the_architecture_names_exists() {
     let text = read(&root().join("ARCHITECTURE.md"));
     let paths: Vec<&str> = text.split(|c: char| !is_of_path(c)).filter(|word| is_path(word)).collect();
-    assert!(paths.len() > 50, "only {} paths found: is the document still drawn with them?", paths.len());
+    assert!(paths.len() > 30, "only {} paths found: is the document still drawn with them?", paths.len());
     let missing: Vec<_> = paths.into_iter().filter(|path| !root().join(path).exists()).collect();
     assert_eq!(missing, Vec::<&str>::new(), "ARCHITECTURE.md names what is not there");
 }

@@ -8,7 +8,7 @@ use rcs_proto::manifest::{Digest, FileManifest};
 use rcs_proto::session::{Side, SocketId};
 
 use super::keys::Slot;
-use super::selector::Selector;
+use super::peer::Peer;
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::agreed::sets::{BundleChange, BundleRefusal};
 use crate::agreed::{Author, Change};
@@ -105,25 +105,6 @@ pub enum Event {
     LetGo {
         /// How many, beyond those that were begun with the last time.
         callers: usize,
-    },
-}
-
-/// Who is at the other end of a socket.
-#[derive(Clone, Debug)]
-pub enum Peer {
-    /// A caller: it sends calls, and we answer.
-    Caller {
-        /// Which group its path or its principal chose.
-        selector: Selector,
-        /// The principal that it proved to be.
-        principal: Arc<str>,
-    },
-    /// A member: we send calls, and it answers.
-    Member {
-        /// Which one.
-        member: MemberId,
-        /// For which of its slots we dialled; none: it dialled us.
-        slot: Option<Slot>,
     },
 }
 

@@ -10,11 +10,24 @@ use rcs_proto::legacy::facade_key;
 use rcs_proto::operation::Operation;
 
 use crate::digest64::digest64;
+use crate::ids::MemberId;
+use crate::verdict::Paging;
 
 /// Names a page: a cookie means something only to the connector and configuration that gave it. Kept as a digest, because
 /// cookies are opaque and may hold data of the resource.
 pub(super) fn page(facade: u64, cookie: &[u8]) -> u64 {
     digest64(&[&facade.to_le_bytes(), cookie])
+}
+
+/// What a search may have to do with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pages {
+    /// Digest of the facade key.
+    pub(super) facade: u64,
+    /// Whether the search continues another.
+    pub(super) paging: Paging,
+    /// The member that gave its cookie, if we saw that.
+    pub(super) member: Option<MemberId>,
 }
 
 /// One configuration of one connector, as calls name it. The key holds secrets and never leaves this type but in a frame.

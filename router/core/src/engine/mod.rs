@@ -21,6 +21,7 @@ mod keys;
 mod members;
 mod note;
 mod out;
+mod peer;
 mod reports;
 mod selector;
 mod settle;
@@ -39,7 +40,7 @@ pub use self::callers::Redials;
 use self::calls::Calls;
 use self::clock::{Clock, Timer};
 pub use self::event::{
-    AgentSays, Answer, DialFailure, Event, OversizeFrame, Peer, Phase, Ticket, UnknownMember, Wish,
+    AgentSays, Answer, DialFailure, Event, OversizeFrame, Phase, Ticket, UnknownMember, Wish,
 };
 use self::groups::Groups;
 use self::identity::Identities;
@@ -47,6 +48,7 @@ pub use self::io::{Backlog, Io, Moved};
 pub use self::keys::{CallId, Slot};
 use self::members::Members;
 pub use self::note::Note;
+pub use self::peer::Peer;
 pub use self::reports::{
     Administration, BundlesReport, CallReport, CallerReport, GroupReport, MemberBundles, MemberReport,
     Report, StepReport,

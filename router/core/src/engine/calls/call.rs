@@ -7,7 +7,7 @@ use rcs_proto::time::Moment;
 use super::deadline::Deadline;
 use super::step::Progress;
 use crate::engine::callers::CallerEnd;
-use crate::engine::facade::StreamKind;
+use crate::engine::facade::{Pages, StreamKind};
 use crate::engine::keys::CallId;
 use crate::engine::members::Route;
 use crate::ids::{GroupId, MemberId, MemberSet};
@@ -60,17 +60,6 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) since: Moment,
     /// When the last part of its answer came; when the request arrived if none did.
     pub(in crate::engine) progressed_at: Moment,
-}
-
-/// What a search may have to do with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Pages {
-    /// Digest of the facade key.
-    pub(in crate::engine) facade: u64,
-    /// Whether the search continues another.
-    pub(in crate::engine) paging: Paging,
-    /// The member that gave its cookie, if we saw that.
-    pub(in crate::engine) member: Option<MemberId>,
 }
 
 /// A member's session that was lost while it had a call.

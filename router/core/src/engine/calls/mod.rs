@@ -13,7 +13,7 @@ use rcs_proto::envelope::{Envelope, Part};
 use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
-pub(super) use self::call::{Call, Loss, Pages};
+pub(super) use self::call::{Call, Loss};
 pub(super) use self::deadline::Deadline;
 pub(super) use self::error::{finding, is_out_of_reach, not_run};
 use self::explained::Explained;
@@ -22,7 +22,7 @@ use self::step::Progress;
 pub(super) use self::step::{Step, is_answer_to};
 use super::agenda::Agenda;
 use super::callers::CallerEnd;
-use super::facade::StreamKind;
+use super::facade::{Pages, StreamKind};
 use super::keys::{CallId, CallKey, CallTag};
 use super::members::Route;
 use crate::arena::Arena;
@@ -96,6 +96,8 @@ pub(super) struct Calls {
     explained: Explained,
     /// Calls with a fault that waits to be judged, each once, with the member's own error if the fault came as one.
     faulty: VecDeque<(CallKey, Option<Envelope>)>,
+    /// Calls whose answer, or the rest of it, may have died with a socket, and did not come in time.
+    orphans: Vec<CallKey>,
     /// Calls that are held back.
     held: Vec<Held>,
     /// Whether it is time to ask about them.
@@ -344,6 +346,16 @@ impl Calls {
         call.is_some_and(|call| std::mem::replace(&mut call.is_watched, false))
     }
 
+    /// The answer of a call, or the rest of it, may have died with a socket, and did not come in time.
+    pub(super) fn is_orphaned(&mut self, call: CallKey) {
+        self.orphans.push(call);
+    }
+
+    /// The next such call.
+    pub(super) fn next_orphan(&mut self) -> Option<CallKey> {
+        self.orphans.pop()
+    }
+
     // --- calls that are held back ---
 
     /// Holds a call back that is at no member.
@@ -429,7 +441,10 @@ impl Calls {
     /// What must be true between two events.
     #[cfg(test)]
     pub(super) fn assert_settled(&self) {
-        assert!(self.faulty.is_empty() && !self.asks_about_held, "faults are open");
+        assert!(
+            self.faulty.is_empty() && self.orphans.is_empty() && !self.asks_about_held,
+            "faults are open"
+        );
         let bytes = |call: &Call| call.request.as_ref().map_or(0, Envelope::frame_bytes);
         let kept: usize = self.iter().map(|(_, call)| bytes(call)).sum();
         assert_eq!(self.request_bytes, kept, "bytes of requests");

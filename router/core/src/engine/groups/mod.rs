@@ -3,7 +3,9 @@
 mod budget;
 mod facades;
 mod habits;
+mod places;
 mod queue;
+mod sets;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +14,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
-use rcs_proto::manifest::{Digest, FileManifest};
 use rcs_proto::time::Moment;
 
 use self::budget::RetryBudget;
@@ -26,12 +27,11 @@ pub(super) use self::versions::connector_of;
 use self::versions::{Takers, Versions};
 use super::agenda::Agenda;
 use super::facade::{Facade, StreamKind};
-use super::keys::{CallKey, CallerKey};
+use super::keys::CallKey;
 use super::out::Out;
-use crate::agreed::sets::{GroupDecision, SetsChange};
 use crate::balance::{Cursor, Pick, Picker};
 use crate::bundles::group::{GroupSets, Told};
-use crate::bundles::infos::{Review, Shown};
+use crate::bundles::infos::Shown;
 use crate::bundles::range::StandIns;
 use crate::bundles::wire::WireManifest;
 use crate::ids::{GroupId, MemberId, MemberSet};
@@ -277,96 +277,6 @@ impl Groups {
         self.groups.values().filter_map(|group| group.versions.as_ref())
     }
 
-    // --- places ---
-
-    /// A call is at a member now.
-    pub(super) fn take_place(&mut self, id: GroupId) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.in_flight += 1;
-        }
-    }
-
-    /// It is there no longer.
-    pub(super) fn give_back(&mut self, id: GroupId) {
-        self.places_freed = true;
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.in_flight -= 1;
-        } else if let Some(left) = self.left.get_mut(&id) {
-            *left -= 1;
-            if *left == 0 {
-                self.left.remove(&id);
-            }
-        }
-    }
-
-    /// A member may have a free place that it had not before.
-    pub(super) fn places_freed(&mut self) {
-        self.places_freed = true;
-    }
-
-    /// A call waits for a place. Returns how long it may, or none if the queue is full.
-    pub(super) fn enqueue(
-        &mut self,
-        id: GroupId,
-        lane: Lane,
-        caller: CallerKey,
-        call: CallKey,
-    ) -> Option<Duration> {
-        let group = self.groups.get_mut(&id)?;
-        if group.queue.is_full(lane, group.bounds.queue) {
-            return None;
-        }
-        group.queue.push(lane, caller, call);
-        let wait = group.bounds.wait;
-        if !self.waiting.contains(&id) {
-            self.waiting.push(id);
-        }
-        Some(wait)
-    }
-
-    /// A call waits no longer, wherever it did.
-    pub(super) fn leave_queue(&mut self, id: GroupId, caller: CallerKey, call: CallKey) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.queue.remove(caller, call);
-            if group.queue.is_empty() {
-                self.waiting.retain(|waiting| *waiting != id);
-            }
-        }
-    }
-
-    /// The groups in which calls wait, if a place may have become free. A group that was served first is last the next time:
-    /// groups may share members (C12).
-    pub(super) fn take_turns(&mut self) -> Vec<GroupId> {
-        if !std::mem::take(&mut self.places_freed) || self.waiting.is_empty() {
-            return Vec::new();
-        }
-        self.waiting.rotate_left(1);
-        self.waiting.clone()
-    }
-
-    /// The call that is next in each lane of a group's queue, in the order in which they should get a place.
-    pub(super) fn heads(&self, id: GroupId) -> Vec<(Lane, CallKey)> {
-        self.groups.get(&id).map(|group| group.queue.heads().collect()).unwrap_or_default()
-    }
-
-    /// Takes the next call of this lane out.
-    pub(super) fn pop(&mut self, id: GroupId, lane: Lane) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.queue.pop(lane);
-        }
-    }
-
-    /// Forgets the groups in which nobody waits any more.
-    pub(super) fn forget_idle_queues(&mut self) {
-        let groups = &self.groups;
-        self.waiting.retain(|id| groups.get(id).is_some_and(|group| !group.queue.is_empty()));
-    }
-
-    /// Calls that wait in a group.
-    pub(super) fn queued(&self, id: GroupId) -> usize {
-        self.groups.get(&id).map_or(0, |group| group.queue.len())
-    }
-
     // --- what calls leave behind ---
 
     /// A call with this configuration came.
@@ -410,103 +320,6 @@ impl Groups {
     /// The configurations that calls of a group use.
     pub(super) fn facades_in_use(&self, id: GroupId, now: Moment) -> impl Iterator<Item = &Arc<Facade>> {
         self.groups.get(&id).into_iter().flat_map(move |group| group.facades.in_use(now))
-    }
-
-    // --- bundle sets ---
-
-    /// What is known of a group's sets.
-    pub(super) fn sets(&self, id: GroupId) -> Option<&GroupSets> {
-        self.groups.get(&id).map(|group| &group.sets)
-    }
-
-    /// Something happened to a group's sets; what follows is left to be settled.
-    pub(super) fn sets_change(&mut self, id: GroupId, change: impl FnOnce(&mut GroupSets) -> Vec<Told>) {
-        self.change_sets(id, change);
-        if self.sets(id).is_some_and(|sets| sets.wish().is_some()) {
-            self.wishing.insert(id);
-        }
-    }
-
-    fn change_sets(&mut self, id: GroupId, change: impl FnOnce(&mut GroupSets) -> Vec<Told>) {
-        let Some(group) = self.groups.get_mut(&id) else { return };
-        let (serving, shown) = (group.sets.serving().clone(), group.sets.shown());
-        let told = change(&mut group.sets);
-        // One that joins and matches is not told, and serves all the same.
-        if *group.sets.serving() != serving || !told.is_empty() {
-            self.stale.insert(id);
-        }
-        if group.sets.shown() != shown {
-            self.stale_lists.insert(id);
-        }
-        self.told.extend(told.into_iter().map(|told| (id, told)));
-        self.plan(id);
-    }
-
-    /// What the next group has to propose for its sets.
-    pub(super) fn next_wish(&mut self) -> Option<(GroupId, SetsChange)> {
-        loop {
-            let id = self.wishing.pop_first()?;
-            if let Some(wish) = self.sets(id).and_then(GroupSets::wish) {
-                return Some((id, wish));
-            }
-        }
-    }
-
-    /// What operators are to be told since the last time.
-    pub(super) fn take_told(&mut self) -> Vec<(GroupId, Told)> {
-        std::mem::take(&mut self.told)
-    }
-
-    /// This was decided for the sets of a group.
-    pub(super) fn decided(&mut self, id: GroupId, decision: &GroupDecision, now: Moment) {
-        let wish_before = self.sets(id).and_then(GroupSets::wish);
-        self.change_sets(id, |sets| sets.follow(decision, now));
-        // A wish that was refused is not proposed again before something happens.
-        let wish = self.sets(id).and_then(GroupSets::wish);
-        if wish.is_some() && wish != wish_before {
-            self.wishing.insert(id);
-        }
-    }
-
-    /// An agent says that a member's files are those of this digest; returns whether the group knows these.
-    pub(super) fn agent_heard(&mut self, id: GroupId, member: MemberId, files: &Digest, now: Moment) -> bool {
-        let knows = self.groups.get_mut(&id).is_some_and(|group| group.sets.agent_heard(member, files, now));
-        self.plan(id);
-        knows
-    }
-
-    /// What the agent of a member reported last, if any group holds it.
-    pub(super) fn files_of(&self, member: MemberId) -> Option<Arc<FileManifest>> {
-        self.groups.values().find_map(|group| group.sets.files(member))
-    }
-
-    // --- the list that callers are shown ---
-
-    /// The next group whose list is to be looked at.
-    pub(super) fn next_stale_list(&mut self) -> Option<GroupId> {
-        self.stale_lists.pop_first()
-    }
-
-    /// What its members told may have changed.
-    pub(super) fn list_is_stale(&mut self, id: GroupId) {
-        if self.groups.contains_key(&id) {
-            self.stale_lists.insert(id);
-        }
-    }
-
-    /// Makes a group's list anew, from its sets and what its members told last.
-    pub(super) fn renew_list<'a>(
-        &mut self,
-        listed: &view::Group,
-        told: impl IntoIterator<Item = (&'a Arc<WireManifest>, &'a Bytes)> + Clone,
-    ) -> Review {
-        let Some(group) = self.groups.get_mut(&listed.id) else { return Review::Same };
-        group.shown.refresh(group.sets.shown(), told, &listed.settings.visible)
-    }
-
-    /// What callers of a group are shown.
-    pub(super) fn shown(&self, id: GroupId) -> Option<&Shown> {
-        self.groups.get(&id).map(|group| &group.shown)
     }
 
     // --- when something is due ---

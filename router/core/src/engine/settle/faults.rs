@@ -18,6 +18,18 @@ use crate::verdict::{
 };
 
 impl Tables {
+    /// The answers of these calls are gone: a call that its member still has, and that may be sent there once more, lost a socket;
+    /// any other lost its member.
+    pub(super) fn judge_orphans(&mut self) {
+        while let Some(key) = self.calls.next_orphan() {
+            let Some(call) = self.calls.get(key) else { continue };
+            let lives = call.route.is_some_and(|route| self.members.lives(&route));
+            let verdict = decide(call.class(), call.stage(), Fault::SocketLost, call.attempts);
+            let is_repeated = lives && call.caller.is_some() && verdict == Verdict::RetrySame;
+            self.calls.fault(key, if is_repeated { Fault::SocketLost } else { Fault::MemberLost });
+        }
+    }
+
     /// Judges the fault that waits longest: repeats the call, leaves it, or answers it. Returns whether there was one.
     pub(super) fn judge_next_fault(&mut self, now: Moment, io: &mut impl Io) -> bool {
         let Some(OpenFault { call: key, fault, error }) = self.calls.next_fault() else { return false };

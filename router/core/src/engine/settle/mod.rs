@@ -33,6 +33,7 @@ impl Tables {
             self.decide_sets(now, io);
             self.look_at_members(now, io);
             self.rebuild_pickers();
+            self.judge_orphans();
             if self.judge_next_fault(now, io) || self.ask_about_held(now, io) || self.give_places(now, io) {
                 continue;
             }

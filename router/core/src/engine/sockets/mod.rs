@@ -7,9 +7,9 @@ use rcs_proto::session::{Handshake, SocketId};
 use rcs_proto::time::Moment;
 
 use super::agenda::Agenda;
-use super::event::Peer;
 use super::io::{Io, Moved};
 use super::keys::{CallerKey, MemberSessionKey, Slot};
+use super::peer::Peer;
 use crate::ids::MemberId;
 use crate::limits;
 

@@ -4,11 +4,11 @@ use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
 
 use crate::engine::clock::Timer;
-use crate::engine::event::Peer;
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
 use crate::engine::members::Left;
 use crate::engine::note::Note;
+use crate::engine::peer::Peer;
 use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;
 use crate::ids::MemberId;
@@ -39,6 +39,12 @@ impl Tables {
             Some(None) => io.note(Note::CallerDisconnected { reason }),
             None => return,
         }
+        io.close(socket);
+        self.closed(socket, Unsent::default(), now, io);
+    }
+
+    /// Closes a socket without a word to the operator.
+    pub(in crate::engine) fn close_socket(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
         io.close(socket);
         self.closed(socket, Unsent::default(), now, io);
     }

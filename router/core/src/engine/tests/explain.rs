@@ -102,3 +102,48 @@ fn only_the_latest_are_kept() {
     assert!(world.engine.explanation("1".parse().unwrap(), world.now).is_none());
     assert!(world.engine.explanation(kept[0], world.now).is_some());
 }
+
+/// Nobody is called `free` that could not have had the call: by the group's limit, because failover waits for the first member,
+/// because a member's calls rest, or because another member holds the page.
+#[test]
+fn no_member_is_called_free_that_could_not_have_the_call() {
+    let cases: [(Policy, usize, usize, [&str; 2]); 3] = [
+        (Policy::RoundRobin, 1, 64, ["group_full", "group_full"]),
+        (Policy::Failover, 64, 1, ["full", "not_first"]),
+        (Policy::RoundRobin, 64, 1, ["full", "full"]),
+    ];
+    for (policy, group, member, expected) in cases {
+        let mut world = World::with_members(2, policy);
+        let mut settings = crate::settings::Settings::default();
+        settings.defaults.in_flight_max = group;
+        settings.defaults.member_in_flight_max = member;
+        settings.defaults.queue_max = 0;
+        world.set(&settings);
+        let caller = world.caller("idm", 1);
+        for call in 1..=3 {
+            world.call(caller[0], call, get());
+        }
+        let latest = world.engine.explained_calls(1)[0];
+        let report = world.engine.explanation(latest, world.now).unwrap();
+        let step = &report.steps[0];
+        assert_eq!(step.fault, "queue_full", "{policy:?}");
+        let states: Vec<&str> = members(step).into_iter().map(|(_, state)| state).collect();
+        assert_eq!(states, expected, "{policy:?}, {group} in the group, {member} at a member");
+    }
+}
+
+#[test]
+fn pages_are_nobody_elses() {
+    let mut world = World::with_members(3, Policy::RoundRobin);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, search());
+    let (at, socket, id) = world.only_request();
+    world.feed(socket, search_end(id, 0, "cookie"));
+    world.call(caller[0], 2, page("cookie"));
+    assert_eq!(world.only_request().0, at);
+    world.kill(at);
+    let states =
+        members(&only(&world).steps[0]).into_iter().map(|(_, state)| state.to_owned()).collect::<Vec<_>>();
+    let elsewhere = states.iter().filter(|state| *state == "page_elsewhere").count();
+    assert_eq!((elsewhere, states[at].as_str()), (2, "has_it"), "{states:?}");
+}

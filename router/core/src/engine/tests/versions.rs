@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rcs_proto::envelope::{Envelope, Kind};
+use rcs_proto::frames;
 use rcs_proto::messages::*;
 use rcs_proto::session::SocketId;
 
@@ -316,4 +317,44 @@ fn a_flood_of_connector_keys_costs_bounded_memory_p10() {
     assert_eq!(world.calls(&caller, "1.0", 3).0, [0, 3]);
     let kept = world.engine.tables.groups.versions().map(|versions| versions.worked_out());
     assert!(kept.max().unwrap() <= crate::limits::CONNECTOR_KEYS_WORKED_OUT_MAX);
+}
+
+/// The only member with the version that is asked for says that its resource is down. Another member of the group is no place for
+/// the call, so that error is passed on; "no member is available, it was not run" would be false.
+#[test]
+fn what_the_only_member_with_a_version_says_is_passed_on() {
+    for (request, class) in [(get(), "x.ConnectionFailedException"), (search(), "x.ConnectorIOException")] {
+        let mut world = World::upgrading(2, Policy::RoundRobin, None, &[1]);
+        let caller = world.caller("idm", 1);
+        world.call(caller[0], 1, of("1.0", request));
+        let [(0, _, socket, id)] = world.arrived()[..] else { panic!("one request, at n0") };
+        world.feed(socket, frames::error(id, class, "resource down"));
+        let got = world.at_caller(&caller);
+        assert_eq!((error_of(&got[0]).class.as_str(), got.len()), (class, 1));
+        assert_eq!(error_of(&got[0]).message, "resource down");
+        assert_eq!(world.chances(), [("n0".into(), "has_it"), ("n1".into(), "other_version")]);
+    }
+}
+
+/// The same question decides for a search whose end looks cut: there is no other member to ask, so its caller hears that.
+#[test]
+fn a_cut_search_of_the_only_member_with_a_version_is_told_as_cut() {
+    let mut world = World::upgrading(2, Policy::RoundRobin, None, &[1]);
+    let caller = world.caller("idm", 1);
+    let ask = |world: &mut World, call: i64| {
+        world.call(caller[0], call, of("1.0", search()));
+        let [(0, _, socket, id)] = world.arrived()[..] else { panic!("one request, at n0") };
+        (socket, id)
+    };
+    for call in 1..=i64::from(crate::limits::STREAM_ENDS_LEARNED) {
+        let (socket, id) = ask(&mut world, call);
+        world.feed(socket, search_end(id, 0, ""));
+    }
+    world.at_caller(&caller);
+    let (socket, id) = ask(&mut world, 100);
+    let end = SearchOpResponse { sequence: 0, result: None, connector_object: None };
+    world.feed(socket, frames::answer(id, &OperationResponse { search: Some(end), ..Default::default() }));
+    let got = world.at_caller(&caller);
+    assert!(!error_of(&got[0]).message.contains("No member"), "{got:?}");
+    assert!(world.io.notes.iter().any(|note| note.contains("StreamCut")), "{:?}", world.io.notes);
 }

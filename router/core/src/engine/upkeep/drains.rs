@@ -8,7 +8,6 @@
 use rcs_proto::time::Moment;
 
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
-use crate::agreed::{Author, Change};
 use crate::engine::clock::Timer;
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, Slot};
@@ -21,25 +20,6 @@ use crate::verdict::Fault;
 use crate::view::{Group, Mark};
 
 impl Tables {
-    /// An operator wants a mark set or taken off.
-    ///
-    /// # Errors
-    /// [`MarkRefusal`]; nothing is changed then.
-    pub(super) fn mark(
-        &mut self,
-        group: &str,
-        member: &str,
-        change: MarkChange,
-        last: LastMember,
-        now: Moment,
-        io: &mut impl Io,
-    ) -> Result<(), MarkRefusal> {
-        let mark = self.judge_mark(group, member, change, last)?;
-        let change = Change::Mark { member: member.to_owned(), mark };
-        self.agree(change, Author::Operator, now, io)?;
-        Ok(())
-    }
-
     /// The mark that a member would have after this change, judged by what this router sees; nothing is changed.
     pub(in crate::engine) fn judge_mark(
         &self,
@@ -119,7 +99,7 @@ impl Tables {
     fn close_some(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
         let sockets = self.sockets.of(member);
         for socket in sockets.iter().take(limits::DRAIN_CLOSES) {
-            self.close(*socket, now, io);
+            self.close_socket(*socket, now, io);
         }
         if sockets.len() <= limits::DRAIN_CLOSES {
             self.members.drained(member);

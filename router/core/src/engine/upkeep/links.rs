@@ -17,7 +17,7 @@ use crate::engine::sockets::{Belongs, SocketSettings};
 use crate::engine::tables::Tables;
 use crate::ids::MemberId;
 use crate::limits;
-use crate::verdict::{Fault, Verdict, decide};
+use crate::verdict::Fault;
 use crate::view::{self, Mark};
 
 impl Tables {
@@ -92,7 +92,7 @@ impl Tables {
             return;
         }
         for socket in self.sockets.of(member) {
-            self.close(socket, now, io);
+            self.close_socket(socket, now, io);
         }
         // Those that it held are judged when this event is settled; the last of them lets it go again.
         if self.members.get(member).is_some_and(|state| state.in_flight() > 0) {
@@ -108,12 +108,6 @@ impl Tables {
             self.groups.is_stale(group.id);
             self.groups.list_is_stale(group.id);
         }
-    }
-
-    /// Closes a socket without a word to the operator.
-    pub(super) fn close(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
-        io.close(socket);
-        self.closed(socket, Default::default(), now, io);
     }
 
     /// An attempt to reach a member failed.
@@ -182,10 +176,6 @@ impl Tables {
             self.calls.watch(key);
             return self.clock.set(until, Timer::Orphan { call: key, sends });
         }
-        // The member has the call, and only its answer is gone: a call that may be sent there once more is.
-        let lives = call.route.is_some_and(|route| self.members.lives(&route));
-        let verdict = decide(call.class(), call.stage(), Fault::SocketLost, call.attempts);
-        let is_repeated = lives && call.caller.is_some() && verdict == Verdict::RetrySame;
-        self.calls.fault(key, if is_repeated { Fault::SocketLost } else { Fault::MemberLost });
+        self.calls.is_orphaned(key);
     }
 }

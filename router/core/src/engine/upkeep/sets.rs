@@ -1,5 +1,4 @@
-//! What operators decide: their files, and their changes of bundle sets. A change is judged by what this router sees, then agreed,
-//! and the groups follow.
+//! Bundle sets: what operators want of them is judged by what this router sees, and groups follow what the view says of them.
 
 use std::sync::Arc;
 
@@ -7,68 +6,23 @@ use rcs_proto::manifest::FileManifest;
 use rcs_proto::time::Moment;
 
 use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet, SetsChange};
-use crate::agreed::{Author, Change, Done, Refusal};
 use crate::bundles::group::{Proposal, Refused, SetDigest};
-use crate::engine::event::{Answer, Wish};
-use crate::engine::io::Io;
-use crate::engine::note::Note;
 use crate::engine::tables::Tables;
-use crate::ids::MemberId;
+use crate::ids::{GroupId, MemberId};
 use crate::view::Group;
 
 impl Tables {
-    /// A change was agreed outside: by the operator's files, or by other routers.
-    pub(in crate::engine) fn on_agreed(
-        &mut self,
-        change: Change,
-        author: Author,
-        now: Moment,
-        io: &mut impl Io,
-    ) {
-        if let Err(refusal) = self.agree(change, author, now, io) {
-            io.note(Note::ViewNotFollowed { reason: &refusal.to_string() });
-        }
-    }
-
-    /// An operator asks for a change.
-    pub(in crate::engine) fn on_wish(&mut self, wish: Wish, now: Moment, io: &mut impl Io) -> Answer {
-        match wish {
-            Wish::Mark { group, member, change, last } => {
-                Answer::Marked(self.mark(&group, &member, change, last, now, io))
-            }
-            Wish::Bundles { group, change } => Answer::Bundles(self.change_sets(&group, change, now)),
-        }
-    }
-
-    /// Has a change agreed, and follows it.
+    /// What an operator wants of a group's sets, judged by what this router sees; nothing is changed.
     ///
     /// # Errors
-    /// [`Refusal`]; nothing is changed then.
-    pub(super) fn agree(
-        &mut self,
-        change: Change,
-        author: Author,
+    /// [`BundleRefusal`]
+    pub(super) fn judge_sets_change(
+        &self,
+        group: &str,
+        change: BundleChange,
         now: Moment,
-        io: &mut impl Io,
-    ) -> Result<(), Refusal> {
-        if let Change::Sets { group, change } = change {
-            let Some(id) = self.view.group_named(&group).map(|group| group.id) else {
-                return Err(Refusal::NoGroup(group));
-            };
-            return self.agree_sets(id, change, author, now);
-        }
-        if self.agreed.apply(change, author, self.epoch.after(now))? == Done::Changed {
-            self.follow_view(now, io);
-        }
-        Ok(())
-    }
-
-    /// Carries out what an operator wants of a group's sets.
-    ///
-    /// # Errors
-    /// [`BundleRefusal`]; nothing is changed then.
-    fn change_sets(&mut self, group: &str, change: BundleChange, now: Moment) -> Result<(), BundleRefusal> {
-        let view = Arc::clone(&self.view);
+    ) -> Result<(GroupId, SetsChange), BundleRefusal> {
+        let view = &self.view;
         let listed = view.listed(group)?;
         let sets = self.groups.sets(listed.id).ok_or(Refused::NoManifest)?;
         let change = match change {
@@ -86,10 +40,7 @@ impl Tables {
                 SetsChange::Pin { set: self.set_of(listed, &member)? }
             }
         };
-        self.agree_sets(listed.id, change, Author::Operator, now).map_err(|refusal| match refusal {
-            Refusal::Sets(refused) => refused.into(),
-            other => unreachable!("a change of sets is refused for its sets alone: {other}"),
-        })
+        Ok((listed.id, change))
     }
 
     /// What a member has, to the depth that its group compares.

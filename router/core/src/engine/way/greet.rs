@@ -10,11 +10,12 @@ use rcs_proto::time::Moment;
 
 use crate::engine::callers::{CallerId, NotJoined};
 use crate::engine::clock::Timer;
-use crate::engine::event::{OversizeFrame, Peer};
+use crate::engine::event::OversizeFrame;
 use crate::engine::identity::Identities;
 use crate::engine::io::Io;
 use crate::engine::keys::Slot;
 use crate::engine::note::Note;
+use crate::engine::peer::Peer;
 use crate::engine::selector::Selector;
 use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;

@@ -1,0 +1,120 @@
+//! The bundle sets of groups, and the lists of connectors that callers are shown.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rcs_proto::manifest::{Digest, FileManifest};
+use rcs_proto::time::Moment;
+
+use super::Groups;
+use crate::agreed::sets::{GroupDecision, SetsChange};
+use crate::bundles::group::{GroupSets, Told};
+use crate::bundles::infos::{Review, Shown};
+use crate::bundles::wire::WireManifest;
+use crate::ids::{GroupId, MemberId};
+use crate::view;
+
+impl Groups {
+    /// What is known of a group's sets.
+    pub(in crate::engine) fn sets(&self, id: GroupId) -> Option<&GroupSets> {
+        self.groups.get(&id).map(|group| &group.sets)
+    }
+
+    /// Something happened to a group's sets; what follows is left to be settled.
+    pub(in crate::engine) fn sets_change(
+        &mut self,
+        id: GroupId,
+        change: impl FnOnce(&mut GroupSets) -> Vec<Told>,
+    ) {
+        self.change_sets(id, change);
+        if self.sets(id).is_some_and(|sets| sets.wish().is_some()) {
+            self.wishing.insert(id);
+        }
+    }
+
+    fn change_sets(&mut self, id: GroupId, change: impl FnOnce(&mut GroupSets) -> Vec<Told>) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let (serving, shown) = (group.sets.serving().clone(), group.sets.shown());
+        let told = change(&mut group.sets);
+        // One that joins and matches is not told, and serves all the same.
+        if *group.sets.serving() != serving || !told.is_empty() {
+            self.stale.insert(id);
+        }
+        if group.sets.shown() != shown {
+            self.stale_lists.insert(id);
+        }
+        self.told.extend(told.into_iter().map(|told| (id, told)));
+        self.plan(id);
+    }
+
+    /// What the next group has to propose for its sets.
+    pub(in crate::engine) fn next_wish(&mut self) -> Option<(GroupId, SetsChange)> {
+        loop {
+            let id = self.wishing.pop_first()?;
+            if let Some(wish) = self.sets(id).and_then(GroupSets::wish) {
+                return Some((id, wish));
+            }
+        }
+    }
+
+    /// What operators are to be told since the last time.
+    pub(in crate::engine) fn take_told(&mut self) -> Vec<(GroupId, Told)> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// This was decided for the sets of a group.
+    pub(in crate::engine) fn decided(&mut self, id: GroupId, decision: &GroupDecision, now: Moment) {
+        let wish_before = self.sets(id).and_then(GroupSets::wish);
+        self.change_sets(id, |sets| sets.follow(decision, now));
+        // A wish that was refused is not proposed again before something happens.
+        let wish = self.sets(id).and_then(GroupSets::wish);
+        if wish.is_some() && wish != wish_before {
+            self.wishing.insert(id);
+        }
+    }
+
+    /// An agent says that a member's files are those of this digest; returns whether the group knows these.
+    pub(in crate::engine) fn agent_heard(
+        &mut self,
+        id: GroupId,
+        member: MemberId,
+        files: &Digest,
+        now: Moment,
+    ) -> bool {
+        let knows = self.groups.get_mut(&id).is_some_and(|group| group.sets.agent_heard(member, files, now));
+        self.plan(id);
+        knows
+    }
+
+    /// What the agent of a member reported last, if any group holds it.
+    pub(in crate::engine) fn files_of(&self, member: MemberId) -> Option<Arc<FileManifest>> {
+        self.groups.values().find_map(|group| group.sets.files(member))
+    }
+
+    /// The next group whose list is to be looked at.
+    pub(in crate::engine) fn next_stale_list(&mut self) -> Option<GroupId> {
+        self.stale_lists.pop_first()
+    }
+
+    /// What its members told may have changed.
+    pub(in crate::engine) fn list_is_stale(&mut self, id: GroupId) {
+        if self.groups.contains_key(&id) {
+            self.stale_lists.insert(id);
+        }
+    }
+
+    /// Makes a group's list anew, from its sets and what its members told last.
+    pub(in crate::engine) fn renew_list<'a>(
+        &mut self,
+        listed: &view::Group,
+        told: impl IntoIterator<Item = (&'a Arc<WireManifest>, &'a Bytes)> + Clone,
+    ) -> Review {
+        let Some(group) = self.groups.get_mut(&listed.id) else { return Review::Same };
+        group.shown.refresh(group.sets.shown(), told, &listed.settings.visible)
+    }
+
+    /// What callers of a group are shown.
+    pub(in crate::engine) fn shown(&self, id: GroupId) -> Option<&Shown> {
+        self.groups.get(&id).map(|group| &group.shown)
+    }
+}

@@ -1,0 +1,253 @@
+//! How members stand: what health checks and calls say of them, `test`s of connectors, drains and rests.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rcs_proto::time::Moment;
+
+use super::probing::{Next, ProbePlan, TestProbe};
+use super::{Drain, Members, Route, Standing, Turned};
+use crate::engine::facade::Facade;
+use crate::engine::io::Io;
+use crate::engine::keys::{MemberSessionKey, Work};
+use crate::health::{Finding, Probe, Unfit};
+use crate::ids::MemberId;
+use crate::limits;
+use crate::settings::Ejection;
+use crate::view::Mark;
+
+impl Members {
+    /// A health check was answered, or the next one is due and the last was not.
+    pub(in crate::engine) fn probed(&mut self, id: MemberId, probe: Probe, finding: Finding) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.health.probed(probe, finding);
+            self.changed(id);
+        }
+    }
+
+    /// A call went well or badly at a member, by the bounds of its group.
+    pub(in crate::engine) fn called(
+        &mut self,
+        id: MemberId,
+        finding: Finding,
+        bounds: &Ejection,
+        now: Moment,
+    ) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.health.called(finding, bounds, now);
+        if finding == Finding::Bad {
+            self.changed(id);
+        }
+    }
+
+    /// A member is far slower than the others of a group.
+    pub(in crate::engine) fn too_slow(&mut self, id: MemberId, bounds: &Ejection, now: Moment) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.health.too_slow(bounds, now);
+            self.changed(id);
+        }
+    }
+
+    /// The session that this route leads to said that it shuts down.
+    pub(in crate::engine) fn shuts_down(&mut self, route: &Route) {
+        let member = self.members.get_mut(&route.member);
+        if let Some(member) = member.filter(|member| member.session == Some(route.session)) {
+            member.health.shuts_down();
+            self.changed(route.member);
+        }
+    }
+
+    /// Looks at a member anew: whether its standing is another one, and what the operator is told.
+    pub(in crate::engine) fn review(&mut self, id: MemberId, now: Moment) -> Option<Turned> {
+        let member = self.members.get_mut(&id)?;
+        let standing = member.standing_at(now);
+        let before = std::mem::replace(&mut member.standing, standing);
+        if before == standing {
+            return None;
+        }
+        Some(match (before, standing) {
+            (_, Standing::Serving) => {
+                (member.told, member.last_failure) = (None, None);
+                Turned::Up(member.list.iter().flat_map(|list| list.connectors()).count())
+            }
+            (Standing::Serving, Standing::Down) if member.member.mark == Mark::Enabled => {
+                Turned::Down(member.in_flight)
+            }
+            // One that comes and goes is told of when it is held down first, and then when it serves again.
+            (_, Standing::Unfit(reason))
+                if before == Standing::Serving
+                    || reason == Unfit::HeldDown && member.told != Some(reason) =>
+            {
+                member.told = Some(reason);
+                Turned::Unfit(reason)
+            }
+            _ => Turned::Silent,
+        })
+    }
+
+    /// The next member that something happened to in this event.
+    pub(in crate::engine) fn next_changed(&mut self) -> Option<MemberId> {
+        let id = self.changed.pop_front()?;
+        if let Some(member) = self.members.get_mut(&id) {
+            member.is_changed = false;
+        }
+        Some(id)
+    }
+
+    /// Has a member looked at when the event is settled.
+    pub(in crate::engine) fn changed(&mut self, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id)
+            && !std::mem::replace(&mut member.is_changed, true)
+        {
+            self.changed.push_back(id);
+        }
+    }
+
+    /// The plan for the `test`s of a member's fresh session: these configurations first, before it serves.
+    pub(in crate::engine) fn warm_up(&mut self, id: MemberId, facades: Vec<Arc<Facade>>, now: Moment) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if !facades.is_empty() {
+            member.health.warm_up();
+        }
+        member.probes = ProbePlan::of_fresh_session(facades, now);
+        self.changed(id);
+    }
+
+    /// Whether a `test` may be sent to a member now.
+    pub(in crate::engine) fn is_probe_due(&self, id: MemberId, now: Moment) -> bool {
+        self.members.get(&id).is_some_and(|member| member.linked && member.probes.is_due(now))
+    }
+
+    /// Which configuration is tested now, of those in use.
+    pub(in crate::engine) fn choose_probe(
+        &mut self,
+        id: MemberId,
+        in_use: &[Arc<Facade>],
+        now: Moment,
+    ) -> Option<Arc<Facade>> {
+        let member = self.members.get_mut(&id)?;
+        let every = member.test_every.unwrap_or(limits::TEST_PROBE_EVERY);
+        self.changed(id);
+        let member = self.members.get_mut(&id)?;
+        match member.probes.choose(in_use, every, now) {
+            Next::Facade(facade) => Some(facade),
+            Next::Nothing => {
+                member.health.test_unknown();
+                None
+            }
+        }
+    }
+
+    /// Sends a `test`; `frame` writes it under its id.
+    pub(in crate::engine) fn send_probe(
+        &mut self,
+        id: MemberId,
+        frame: impl FnOnce(i64) -> Bytes,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let Some(key) = member.session else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(socket) = session.session.socket_for(None, now) else { return };
+        let open = session.session.open(Work::Probe, now);
+        member.probes.under_way = Some(TestProbe { session: key, id: open, since: now });
+        io.send(socket, frame(open));
+    }
+
+    /// The answer to a `test` of ours. Returns the member if the `test` was the one that is under way.
+    pub(in crate::engine) fn probe_answered(
+        &mut self,
+        key: MemberSessionKey,
+        id: i64,
+        finding: Finding,
+    ) -> Option<MemberId> {
+        let session = self.sessions.get_mut(key)?;
+        session.session.close(id);
+        let member = session.member;
+        self.conclude_probe(member, key, id, finding).then_some(member)
+    }
+
+    /// Ends a warm-up, and a `test`, that take too long; returns whether a `test` did.
+    pub(in crate::engine) fn end_late_probe(&mut self, id: MemberId, now: Moment) -> bool {
+        let Some(member) = self.members.get_mut(&id) else { return false };
+        if member.probes.is_warm_up_late(now) {
+            member.probes.end_warm_up();
+            member.health.warmed_up();
+            self.changed(id);
+        }
+        let Some(member) = self.members.get_mut(&id) else { return false };
+        if !member.probes.is_probe_late(now) {
+            return false;
+        }
+        let Some((key, open)) = member.probes.under_way.as_ref().map(|probe| (probe.session, probe.id))
+        else {
+            return false;
+        };
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.session.close(open);
+        }
+        self.conclude_probe(id, key, open, Finding::Bad)
+    }
+
+    fn conclude_probe(&mut self, id: MemberId, key: MemberSessionKey, open: i64, finding: Finding) -> bool {
+        let Some(member) = self.members.get_mut(&id) else { return false };
+        if !member.probes.under_way.as_ref().is_some_and(|probe| (probe.session, probe.id) == (key, open)) {
+            return false;
+        }
+        member.probes.under_way = None;
+        if member.probes.is_warming() {
+            member.health.warm_up_probed(finding);
+            if member.probes.has_tested_all() {
+                member.probes.end_warm_up();
+                member.health.warmed_up();
+            }
+        } else {
+            member.health.probed(Probe::Test, finding);
+        }
+        self.changed(id);
+        true
+    }
+
+    /// Whether a drain of a member that waits for its calls is over by now, and its sockets are to be closed.
+    pub(in crate::engine) fn drain_goes_on(&mut self, id: MemberId, now: Moment) -> Option<Drain> {
+        let member = self.members.get_mut(&id).filter(|member| !member.leaving)?;
+        if let Drain::Ending(until) = member.drain
+            && (until.is_some_and(|until| until <= now) || member.has_finished(now))
+        {
+            member.drain = Drain::Closing;
+            return Some(Drain::Ending(until));
+        }
+        member.drain.is_under_way().then_some(member.drain).filter(|drain| *drain == Drain::Closing)
+    }
+
+    /// A drained member has no socket left.
+    pub(in crate::engine) fn drained(&mut self, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.drain = Drain::Over;
+            self.changed(id);
+        }
+    }
+
+    /// Whether a rest of a member may begin that nothing forces.
+    pub(in crate::engine) fn may_rest(&self, id: MemberId, now: Moment) -> bool {
+        self.members.get(&id).is_some_and(|member| member.rest.may_begin(now))
+    }
+
+    /// The calls for a member wait until this moment at most.
+    pub(in crate::engine) fn rest(&mut self, id: MemberId, until: Moment) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.rest.begin(until);
+        }
+    }
+
+    /// They wait no longer; returns whether they did.
+    pub(in crate::engine) fn end_rest(&mut self, id: MemberId) -> bool {
+        self.members.get_mut(&id).is_some_and(|member| member.rest.end())
+    }
+
+    /// The same for a rest that has lasted long enough.
+    pub(in crate::engine) fn end_rest_if_over(&mut self, id: MemberId, now: Moment) -> bool {
+        self.members.get_mut(&id).is_some_and(|member| member.rest.end_if_over(now))
+    }
+}

@@ -1,0 +1,267 @@
+//! Sessions of members: sockets join and leave, and connectors are told.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use rcs_proto::envelope::Envelope;
+use rcs_proto::session::{Event as SessionEvent, Remote, Session, SocketId};
+use rcs_proto::time::Moment;
+
+use super::session::server_of;
+use super::{Joined, Left, Member, MemberList, MemberSession, Members, Route, open_calls};
+use crate::engine::io::Io;
+use crate::engine::keys::{MemberSessionKey, Work};
+use crate::health::Unfit;
+use crate::ids::MemberId;
+use crate::limits;
+
+impl Members {
+    /// A socket joins a member's session; a process that was not seen before has a new one.
+    pub(in crate::engine) fn join(
+        &mut self,
+        id: MemberId,
+        socket: SocketId,
+        remote: Remote,
+        now: Moment,
+    ) -> Option<Joined> {
+        let member = self.members.get_mut(&id)?;
+        let sessions = &self.sessions;
+        let is_of = |key: &&MemberSessionKey| {
+            sessions.get(**key).is_some_and(|session| session.remote == remote.session_id)
+        };
+        // Not always the current one: several servers may answer at one address.
+        let known = member.sessions.iter().find(is_of).copied();
+        let is_other = known.is_none() || member.session != known;
+        let is_other_server = is_other && member.session.is_some();
+        member.server = server_of(&remote);
+        let key = match known {
+            Some(key) => key,
+            None => {
+                let mut session = Session::checked_every(limits::CHECK_PROBE_EVERY);
+                session.go_on_after(self.last_id);
+                session.want_connector_infos(now);
+                let remote = remote.session_id;
+                let session = MemberSession { member: id, remote, session, told: None, checks_since_told: 0 };
+                let key = self.sessions.insert(session);
+                member.sessions.push(key);
+                key
+            }
+        };
+        let session = self.sessions.get_mut(key)?;
+        let told = session.told.clone();
+        if is_other {
+            member.session = Some(key);
+            // Out of rotation until a new session has told its connectors.
+            if told.is_some() && !member.linked {
+                member.health.linked(now);
+            }
+            member.linked = told.is_some();
+        }
+        session.session.join(socket, now);
+        // It told its connectors before another server took its place, and may have others now.
+        if is_other && told.is_some() {
+            session.session.want_connector_infos(now);
+        }
+        self.changed(id);
+        Some(Joined { session: key, is_other, is_other_server, told })
+    }
+
+    /// What a frame of a member means.
+    pub(in crate::engine) fn receive(
+        &mut self,
+        key: MemberSessionKey,
+        envelope: &Envelope,
+        now: Moment,
+    ) -> Option<(MemberId, SessionEvent<Work>)> {
+        let session = self.sessions.get_mut(key)?;
+        Some((session.member, session.session.receive(envelope, now)))
+    }
+
+    /// A socket has left a member's session.
+    pub(in crate::engine) fn leave(
+        &mut self,
+        key: MemberSessionKey,
+        socket: SocketId,
+        now: Moment,
+    ) -> Option<Left> {
+        let session = self.sessions.get_mut(key)?;
+        let left = session.session.leave(socket);
+        let calls = open_calls(session);
+        let id = session.member;
+        if left > 0 {
+            return Some(Left::Sockets(calls));
+        }
+        self.ended.push(key);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.sessions.retain(|known| *known != key);
+            if member.session == Some(key) {
+                member.session = None;
+                if std::mem::replace(&mut member.linked, false) {
+                    member.health.lost(now);
+                }
+            }
+        }
+        self.changed(id);
+        Some(Left::Nothing(calls))
+    }
+
+    /// Forgets the sessions that have ended, once nothing of them is asked for any more.
+    pub(in crate::engine) fn bury(&mut self) {
+        for key in std::mem::take(&mut self.ended) {
+            if let Some(session) = self.sessions.remove(key) {
+                self.last_id = self.last_id.max(session.session.last_id());
+            }
+        }
+    }
+
+    /// Sends nothing new on a socket.
+    pub(in crate::engine) fn retire(&mut self, key: MemberSessionKey, socket: SocketId) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.session.retire(socket);
+        }
+    }
+
+    /// A socket that is being closed by us belongs to the session no longer.
+    pub(in crate::engine) fn let_go_of(&mut self, key: MemberSessionKey, socket: SocketId) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.session.leave(socket);
+        }
+    }
+
+    /// The processes that live, by what their sessions showed.
+    pub(in crate::engine) fn living(&self) -> HashSet<(MemberId, &str)> {
+        let sessions = self.sessions.iter().map(|(_, session)| session);
+        let living = sessions.filter(|session| session.session.is_connected());
+        living.map(|session| (session.member, session.remote.as_str())).collect()
+    }
+
+    /// Which process of a member was lost: that of the route, or else the one of `touched` that has no socket any more.
+    pub(in crate::engine) fn lost_process(
+        &self,
+        route: Option<&Route>,
+        touched: Option<MemberId>,
+    ) -> Option<&MemberSession> {
+        match (route, touched) {
+            (Some(route), _) => self.sessions.get(route.session),
+            // The request was on a socket that died before the last one, and was not sent on that.
+            (None, Some(member)) => {
+                let mut ended = self.ended.iter().filter_map(|key| self.sessions.get(*key));
+                ended.find(|session| session.member == member)
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// Which of its processes a session belongs to, for [`super::calls::Loss`].
+    pub(in crate::engine) fn remote(session: &MemberSession) -> (MemberId, String) {
+        (session.member, session.remote.clone())
+    }
+
+    /// The connectors that a session told. A server writes the same bytes as long as it lives and has the same connectors, and
+    /// most write them again after a restart: then nothing is read. Returns the member and its list, if the session is the
+    /// one that gets new calls.
+    pub(in crate::engine) fn told(
+        &mut self,
+        key: MemberSessionKey,
+        infos: Bytes,
+    ) -> Option<(MemberId, MemberList)> {
+        let session = self.sessions.get_mut(key)?;
+        session.checks_since_told = 0;
+        let member = self.members.get(&session.member);
+        let is_of = |list: &&MemberList| list.infos == infos;
+        let of_member = || member.and_then(|member| member.list.as_ref());
+        let known = session.told.as_ref().filter(is_of).or_else(|| of_member().filter(is_of)).cloned();
+        let list = known.unwrap_or_else(|| MemberList::read(infos));
+        session.told = Some(list.clone());
+        let is_current = member.is_some_and(|member| member.session == Some(key));
+        is_current.then_some((session.member, list))
+    }
+
+    /// The list is the member's from now on. Returns whether it is another one than before, and whether the member's groups
+    /// must judge it.
+    pub(in crate::engine) fn take_list(&mut self, id: MemberId, list: MemberList) -> (bool, bool) {
+        let Some(member) = self.members.get_mut(&id) else { return (false, false) };
+        let is_new = member.list.as_ref().is_none_or(|known| known.infos != list.infos);
+        let was_judged = std::mem::replace(&mut member.is_judged, true);
+        if is_new {
+            member.list = Some(list);
+        }
+        self.changed(id);
+        (is_new, is_new || !was_judged)
+    }
+
+    /// The member's groups judge it by what it told no longer; returns whether they did.
+    pub(in crate::engine) fn forget_judgement(&mut self, id: MemberId) -> bool {
+        self.members.get_mut(&id).is_some_and(|member| std::mem::take(&mut member.is_judged))
+    }
+
+    /// What its session told, if that counts: its groups are to know it.
+    pub(in crate::engine) fn judged_list(&self, id: MemberId) -> Option<&MemberList> {
+        let member = self.members.get(&id).filter(|member| member.is_judged)?;
+        member.list.as_ref()
+    }
+
+    /// A member has told its connectors and can be reached; returns whether it could not before.
+    pub(in crate::engine) fn link(&mut self, id: MemberId, now: Moment) -> bool {
+        let Some(member) = self.members.get_mut(&id) else { return false };
+        member.forget_attempts();
+        let is_new = !std::mem::replace(&mut member.linked, true);
+        if is_new {
+            member.health.linked(now);
+        }
+        self.changed(id);
+        is_new
+    }
+
+    /// Sends the session check that is due; every so many-th asks for the connectors as well, for that is how a change of a
+    /// bundle set is found that nobody announced (G12). Returns the member if the last check was not answered.
+    pub(in crate::engine) fn check(
+        &mut self,
+        key: MemberSessionKey,
+        now: Moment,
+        io: &mut impl Io,
+    ) -> Option<MemberId> {
+        let session = self.sessions.get_mut(key)?;
+        let id = session.member;
+        let is_current = self.members.get(&id).is_some_and(|member| member.session == Some(key));
+        // This check is one more.
+        if is_current && session.told.is_some() && session.checks_since_told + 1 >= limits::DRIFT_CHECKS {
+            session.session.recheck_connector_infos();
+        }
+        let missed = session.session.is_check_unanswered();
+        let sent = session.session.due_check(now, &[]);
+        if let Some((socket, frame)) = sent {
+            session.checks_since_told = session.checks_since_told.saturating_add(1);
+            io.send(socket, frame);
+            self.changed(id);
+            return missed.then_some(id);
+        }
+        None
+    }
+
+    /// The sessions of a member.
+    pub(in crate::engine) fn sessions_of(&self, id: MemberId) -> Vec<MemberSessionKey> {
+        self.members.get(&id).map(|member| member.sessions.clone()).unwrap_or_default()
+    }
+
+    /// Whether nothing but session checks says that a session lives, as its pings are off.
+    pub(in crate::engine) fn has_no_pings(&self, key: MemberSessionKey) -> bool {
+        self.member_of(key).is_some_and(|member| member.member.spec.ping_interval.is_none())
+    }
+
+    /// Whether the session checks of a member are not answered.
+    pub(in crate::engine) fn looks_silent(&self, key: MemberSessionKey, now: Moment) -> bool {
+        let unfit = self.member_of(key).and_then(|member| member.health.unfit(now));
+        unfit == Some(Unfit::ChecksUnanswered)
+    }
+
+    fn member_of(&self, key: MemberSessionKey) -> Option<&Member> {
+        self.sessions.get(key).and_then(|session| self.members.get(&session.member))
+    }
+
+    /// Whether a `test` of ours is under way in a session.
+    pub(in crate::engine) fn is_probed_in(&self, key: MemberSessionKey) -> bool {
+        let session = self.sessions.get(key);
+        session.is_some_and(|session| session.session.open_keys().contains(&Work::Probe))
+    }
+}
