@@ -8,10 +8,7 @@ use serde_json::Value;
 
 use crate::java::Java;
 use crate::process::Process;
-use crate::wait::hold;
-
-/// Longest wait for the answer to one command; a hung call shows up as this.
-const ANSWER_BOUND: Duration = Duration::from_secs(60);
+use crate::wait::{PATIENCE, hold};
 
 /// IDMs started until one has met its RCS without an accident.
 const ATTEMPTS: usize = 5;
@@ -52,7 +49,7 @@ impl Idm {
     /// Runs one command and returns its answer line, whichever it is.
     pub fn ask(&mut self, command: &str) -> String {
         self.begin(command);
-        self.answer(command, ANSWER_BOUND)
+        self.answer(command, PATIENCE)
     }
 
     /// Runs a command that must succeed; returns what follows `ok `.
@@ -83,7 +80,7 @@ impl Idm {
 
     /// The result of a `load` begun earlier.
     pub fn load_answer(&mut self) -> Load {
-        let answer = self.answer("load", Duration::from_secs(120));
+        let answer = self.answer("load", PATIENCE);
         let json = answer.strip_prefix("ok ").unwrap_or_else(|| panic!("load answered `{answer}`"));
         Load::parse(json)
     }
