@@ -10,6 +10,8 @@ use crate::java::Java;
 use crate::process::Process;
 use crate::wait::{PATIENCE, hold};
 
+/// Time for an IDM to learn the connectors of an RCS directly; if the list was lost, it never comes.
+const LIST_SECONDS: u32 = 20;
 /// IDMs started until one has met its RCS without an accident.
 const ATTEMPTS: usize = 5;
 
@@ -38,7 +40,7 @@ impl Idm {
     pub fn start_directly(java: &Java, url: &str, connectors: usize) -> Self {
         for _ in 0..ATTEMPTS {
             let mut idm = Self::start(java, url);
-            if idm.ask(&format!("connectors {connectors} 4")).starts_with("ok ") {
+            if idm.ask(&format!("connectors {connectors} {LIST_SECONDS}")).starts_with("ok ") {
                 hold("both sockets have shaken hands", Duration::from_millis(300), || true);
                 return idm;
             }
