@@ -71,10 +71,13 @@ pub(crate) const AGENT_NONCE_LIFE: Duration = Duration::from_secs(60);
 pub(crate) const AGENT_REPORTS_MAX: usize = 128;
 /// Time a process of the demo has to come up, and the router to have all its members. It takes less than a second; a machine that
 /// is busy with other work, and a build without optimization, may need many.
+#[cfg(feature = "demo")]
 pub(crate) const DEMO_START_MAX: Duration = Duration::from_secs(60);
 /// Time a process of the demo has to go by itself.
+#[cfg(feature = "demo")]
 pub(crate) const DEMO_END_MAX: Duration = Duration::from_secs(2);
 /// Bytes of an answer of the admin address that the demo reads.
+#[cfg(feature = "demo")]
 pub(crate) const DEMO_ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = {

@@ -1,8 +1,8 @@
 //! Who gets the calls (P4; issue 3, e).
 
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::wait::wait_until;
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::wait::wait_until;
 
 use crate::bounds::PATIENCE;
 use crate::site::{GROUP, JavaSite, MEMBERS};

@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use rcs_tests::process::Process;
-use rcs_tests::wait::wait_until;
-use rcs_tests::workspace;
+use rcs_rig::process::Process;
+use rcs_rig::wait::wait_until;
+use rcs_rig::workspace;
 
 use crate::bounds::PATIENCE;
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use rcs_proto::icf::{ApiConfiguration, ConnectorInfo, Value};
 use rcs_proto::legacy::{Wire as _, facade_key};
 use rcs_proto::messages::{self as m, OperationRequest, OperationResponse};
-use rcs_tests::scripted::FakeIdm;
+use rcs_rig::scripted::FakeIdm;
 
 use crate::support::PATIENCE;
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-pub(crate) use rcs_tests::wait::PATIENCE;
+pub(crate) use rcs_rig::wait::PATIENCE;
 
 /// A folder of its own for one test; gone afterwards.
 pub(crate) struct Scratch(tempfile::TempDir);

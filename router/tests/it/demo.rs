@@ -1,7 +1,7 @@
 //! The demo shows what it promises, and cleans up however it ends.
 
-use rcs_tests::process::Process;
-use rcs_tests::wait::wait_until;
+use rcs_rig::process::Process;
+use rcs_rig::wait::wait_until;
 use rustix::process::{Pid, Signal, test_kill_process};
 
 use crate::support::{PATIENCE, router, run, scratch};

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rcs_tests::metrics::http_get;
-use rcs_tests::process::Process;
-use rcs_tests::provider::Provider;
-use rcs_tests::scripted::{FakeIdm, FakeMember, Manners};
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::http_get;
+use rcs_rig::process::Process;
+use rcs_rig::provider::Provider;
+use rcs_rig::scripted::{FakeIdm, FakeMember, Manners};
+use rcs_rig::wait::wait_until;
 use tempfile::TempDir;
 
-pub(crate) use rcs_tests::wait::{AT_ONCE, PATIENCE};
+pub(crate) use rcs_rig::wait::{AT_ONCE, PATIENCE};
 
 /// The router's command line.
 pub(crate) fn router(arguments: &[&str]) -> Command {
@@ -99,7 +99,7 @@ impl Router {
 
 /// A folder for one test's files.
 pub(crate) fn scratch() -> TempDir {
-    rcs_tests::workspace::scratch()
+    rcs_rig::workspace::scratch()
 }
 
 /// A polite member.

@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use rcs_tests::metrics::Metrics;
-use rcs_tests::process::Process;
-use rcs_tests::wait::wait_until;
-use rcs_tests::{hr, workspace};
+use rcs_rig::metrics::Metrics;
+use rcs_rig::process::Process;
+use rcs_rig::wait::wait_until;
+use rcs_rig::{hr, workspace};
 use serde_json::Value;
 use tempfile::TempDir;
 
