@@ -1,5 +1,5 @@
 //! Whether a member is fit for calls, as far as can be observed: hysteresis over probe results, hold-down after flapping, and
-//! ejection for what its calls report (DESIGN section 5). What the operator wants is another fact and not in here.
+//! ejection for what its calls report. What the operator wants is another fact and not in here.
 
 use std::time::Duration;
 
@@ -172,7 +172,7 @@ impl Health {
         self.test = Standing::default();
     }
 
-    /// Notes how a call went. A connector's own business error is a good call (DESIGN section 5). `bounds` are those of the
+    /// Notes how a call went. A connector's own business error is a good call: the member has done its work. `bounds` are those of the
     /// call's group.
     pub fn called(&mut self, finding: Finding, bounds: &Ejection, now: Moment) {
         if finding == Finding::Good {

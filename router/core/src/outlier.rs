@@ -1,5 +1,4 @@
-//! Members that answer far slower than the others of their group: an illness that no probe of one member alone can see
-//! (DESIGN section 5).
+//! Members that answer far slower than the others of their group: an illness that no probe of one member alone can see.
 //!
 //! Compared are reads with one answer, by the median of a window: a few calls that are slow for what they ask, or that a
 //! deadline ends, do not move it. What a search or a script takes says more of the search than of the member, so those are left

@@ -1,5 +1,4 @@
-//! The view: one immutable snapshot of everything routing needs to know about members and groups (DESIGN 2,
-//! P7).
+//! The view: one immutable snapshot of everything routing needs to know about members and groups (P7).
 //!
 //! A change builds a new view and swaps it in as a whole, so related facts are never seen half changed. What
 //! a member is doing at the moment (connected, healthy) is not in here: that is the engine's.
@@ -22,7 +21,7 @@ mod marks;
 pub use self::listed::NotListed;
 pub use self::marks::{Mark, Marks};
 
-/// The path below which the router takes OpenICF connections (DESIGN 9, WIRE 1.1).
+/// The path below which the router takes OpenICF connections (WIRE 1.1).
 pub const OPENICF_PATH: &str = "/openicf";
 
 /// The snapshot. Built by [`View::build`], never changed.

@@ -266,7 +266,7 @@ async fn keep(target: DialTarget, endpoint: Endpoint, failed: mpsc::Sender<DialE
     }
 }
 
-/// A caller has no connectors of its own (WIRE 4.4: "answer an empty List").
+/// A caller has no connectors of its own (WIRE 4.4: an empty List).
 struct NoConnectors;
 
 impl Executor for NoConnectors {

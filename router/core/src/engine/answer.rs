@@ -393,7 +393,7 @@ fn is_compared(operation: Operation) -> bool {
 }
 
 /// What an error says of the member: an account that is not there is the caller's business, a resource that cannot be reached
-/// is not (DESIGN section 5).
+/// is not.
 fn finding(class: &str) -> Finding {
     let is_bad = is_out_of_reach(class)
         || matches!(simple_name(class), "OperationTimeoutException" | "OutOfMemoryError");

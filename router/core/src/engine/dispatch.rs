@@ -1,4 +1,4 @@
-//! From a request to a member: limits, group, picker, id (DESIGN section 4).
+//! From a request to a member: limits, group, picker, id.
 
 use std::collections::HashMap;
 use std::sync::Arc;

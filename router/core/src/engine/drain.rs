@@ -1,4 +1,4 @@
-//! Operators' marks carried out (M05, P11): a member that is drained gets no new call, those that it has end as they would,
+//! Operators' marks carried out (P11): a member that is drained gets no new call, those that it has end as they would,
 //! then its sockets are closed a few at a time, and it is not dialled until the mark is taken off.
 //!
 //! What lives at one member for longer than a call: the pages of a paged search go on while the drain waits, and it waits

@@ -1,4 +1,4 @@
-//! When something on the way of a call breaks: the verdict is asked, and carried out here (DESIGN section 4).
+//! When something on the way of a call breaks: the verdict is asked, and carried out here.
 
 use rcs_proto::envelope::Envelope;
 use rcs_proto::frames;

@@ -1,4 +1,4 @@
-//! Probes towards members, in layers (DESIGN section 5): pings are in `sockets`; here are session checks, which prove that the
+//! Probes towards members, in layers (P6): pings are in `sockets`; here are session checks, which prove that the
 //! framework lives, and a connector's own `test`, which proves that its resource does (G17), also as the warm-up of a
 //! fresh member (X02).
 

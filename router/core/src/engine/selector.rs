@@ -1,4 +1,4 @@
-//! Which group the calls of a connection are for (DESIGN section 4): its path, else its principal, else the connector key.
+//! Which group the calls of a connection are for: its path, else its principal, else the connector key.
 
 use crate::ids::GroupId;
 use crate::view::{PathTarget, View};

@@ -1,5 +1,5 @@
 //! Calls that two members were lost with: poison, or there when a network lost both. Whether the members' processes live tells
-//! the one from the other (DESIGN 4, P3).
+//! the one from the other (P3).
 //!
 //! A process has one session id for as long as it lives (WIRE 4.1), so a member that comes back under the id that it had was not
 //! ended by anything that it ran. For a moment the call is held back, without a member, and asked about on each tick.

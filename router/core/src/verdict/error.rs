@@ -57,7 +57,7 @@ pub enum ErrorKind {
     AmbiguousConnector,
 }
 
-/// The label of a finished call in metrics and logs (DESIGN 9).
+/// The label of a finished call in metrics and logs: operators' queries rely on these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Answered by a member.

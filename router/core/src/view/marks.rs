@@ -1,4 +1,4 @@
-//! Operators' marks: what they want of single members at run time (M05). A fact apart from health, and from what the document
+//! Operators' marks: what they want of single members at run time (P11). A fact apart from health, and from what the document
 //! says: a mark outlives every change of the document but the one that takes its member away.
 
 use std::collections::BTreeMap;

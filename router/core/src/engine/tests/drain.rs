@@ -1,4 +1,4 @@
-//! Operators' marks (M05, P11): who gets calls, when sockets are closed and opened, and what may not be marked.
+//! Operators' marks (P11): who gets calls, when sockets are closed and opened, and what may not be marked.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! What the compiler does not see: documents that name what is there, files that stay readable, nothing unfinished.
 #![allow(clippy::panic, reason = "a file that cannot be read fails the test on the spot")]
 
+mod citations;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +12,7 @@ use rcs_rig::workspace::root;
 const LINES_MAX: usize = 600;
 
 /// Top-level folders: a word in a document that begins with one of them is a path.
-const FOLDERS: [&str; 8] = ["proto", "router", "node", "bench", "tests", "fuzz", "deploy", ".ci"];
+const FOLDERS: [&str; 9] = ["proto", "router", "node", "bench", "tests", "fuzz", "deploy", "docs", ".ci"];
 
 #[test]
 fn every_path_that_the_architecture_names_exists() {
@@ -91,6 +93,13 @@ fn is_path(word: &str) -> bool {
 
 /// All files with that extension which belong to the project.
 fn files(extension: &str) -> Vec<PathBuf> {
+    let found = files_that(|path| path.extension().is_some_and(|found| found == extension));
+    assert!(!found.is_empty(), "no .{extension} file in {}", root().display());
+    found
+}
+
+/// All files of the project that are wanted: not what is built, and not the version control's.
+fn files_that(is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().to_owned()];
     while let Some(folder) = folders.pop() {
@@ -99,12 +108,11 @@ fn files(extension: &str) -> Vec<PathBuf> {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if path.is_dir() && name != "target" && (!name.starts_with('.') || name == ".ci") {
                 folders.push(path);
-            } else if path.extension().is_some_and(|found| found == extension) {
+            } else if is_wanted(&path) {
                 found.push(path);
             }
         }
     }
-    assert!(!found.is_empty(), "no .{extension} file in {}", root().display());
     found
 }
 
