@@ -14,13 +14,9 @@ use rcs_rig::java::Java;
 use rcs_rig::scripted::{FakeMember, Frame, request};
 use rcs_rig::wait::wait_until;
 
+use crate::bounds::{AT_ONCE, PATIENCE};
 use crate::fleet::Fleet;
 use crate::site::{GROUP, JavaSite, MEMBERS};
-
-/// From the death of the member to the error.
-const TOLD_WITHIN: Duration = Duration::from_secs(1);
-/// Bound of a wait for an answer that is judged by its own time.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The rig's cookies are refused by every other member, so a page that strayed would be an error.
 #[test]
@@ -49,7 +45,7 @@ fn pages_of_real_peers_stay_and_end_with_a_restartable_error() {
     let took = killed.elapsed();
     println!("a page of a member killed before it: `{answer}` after {took:?}");
     assert!(answer.starts_with("err RemoteWrappedException(RetryableException)"), "{answer}");
-    assert!(took < TOLD_WITHIN, "told after {took:?}");
+    assert!(took < AT_ONCE, "told after {took:?}");
     let again = idm.ask("search page=5");
     assert!(again.starts_with("ok 5 "), "from the first page on: {again}");
 }
@@ -67,14 +63,14 @@ fn a_page_under_way_at_a_killed_real_member_ends_with_a_restartable_error() {
     let (page, home) = first_page(&mut idm);
     idm.begin(&format!("search page=5 cookie={}", cookie(&page)));
     let in_flight = || router.metrics().sum("rcs_calls_in_flight", &[("group", GROUP)]);
-    wait_until("the page is under way", Duration::from_secs(1), || in_flight() >= 1.0);
+    wait_until("the page is under way", AT_ONCE, || in_flight() >= 1.0);
     site.members[home].kill();
     let killed = Instant::now();
-    let answer = idm.answer("search", ANSWERED_WITHIN);
+    let answer = idm.answer("search", PATIENCE);
     let took = killed.elapsed();
     println!("a page under way at a killed member: `{answer}` after {took:?}");
     assert!(answer.starts_with("err RemoteWrappedException(RetryableException)"), "{answer}");
-    assert!(took < TOLD_WITHIN, "told after {took:?}");
+    assert!(took < AT_ONCE, "told after {took:?}");
 }
 
 /// Twenty subscriptions of both kinds over two members: events come from the one that has the subscription; when it dies, its
@@ -110,7 +106,7 @@ fn subscriptions_stay_and_end_with_a_restartable_error() {
         assert!(class.ends_with(".ConnectionBrokenException"), "{end:?}");
     }
     println!("{EACH} subscriptions of a dead member ended after {:?}", died.elapsed());
-    assert!(died.elapsed() < TOLD_WITHIN, "told after {:?}", died.elapsed());
+    assert!(died.elapsed() < AT_ONCE, "told after {:?}", died.elapsed());
     for (id, _, call) in at(1) {
         call.socket.send(&frames::answer(call.id(), &event(call, Some(9))));
         assert_eq!(idm.answer(*id).answer(), Some(&event(call, Some(9))));

@@ -1,15 +1,11 @@
 //! Who gets the calls (P4).
 
-use std::time::Duration;
-
 use rcs_rig::idm::Idm;
 use rcs_rig::java::Java;
 use rcs_rig::wait::wait_until;
 
+use crate::bounds::PATIENCE;
 use crate::site::{GROUP, JavaSite, MEMBERS};
-
-/// Failback may be held down for a while, to ride out a member that flaps.
-const FAILBACK_BOUND: Duration = Duration::from_secs(15);
 
 #[test]
 fn round_robin_spreads_exactly() {
@@ -47,7 +43,7 @@ fn failover_uses_the_first_while_it_lives_and_comes_back_to_it() {
 
     site.members[0].restart(&java);
     router.await_up(GROUP, &MEMBERS);
-    wait_until("calls go to the first member again", FAILBACK_BOUND, || idm.ok("script who") == "n1:who");
+    wait_until("calls go to the first member again", PATIENCE, || idm.ok("script who") == "n1:who");
     let back = idm.load("get 8 2 u0");
     assert_eq!(back.served.keys().collect::<Vec<_>>(), ["n1"], "{back:?}");
 }

@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use rcs_proto::icf::{OperationOptions, Value};
 use rcs_proto::legacy::Wire;
@@ -18,11 +17,10 @@ use rcs_rig::router::Router;
 use rcs_rig::scripted::FakeIdm;
 use rcs_rig::{hr, workspace};
 
+use crate::bounds::PATIENCE;
 use crate::fleet::path;
 use crate::site::{GROUP, MEMBERS};
 
-/// From a change of a file to what the router makes of it: agents see it at once, and settle for a second at most.
-const SEEN_WITHIN: Duration = Duration::from_secs(10);
 /// Calls at a time.
 const AT_A_TIME: usize = 8;
 /// Calls that a quarantined member must not get any of.
@@ -72,7 +70,7 @@ struct Load {
 impl Load {
     fn start(router: &Router, csv: &Path) -> Self {
         let mut idm = FakeIdm::connect(router.listen(), &path(), 2);
-        let infos = idm.ask_for_connectors(SEEN_WITHIN);
+        let infos = idm.ask_for_connectors(PATIENCE);
         let csv = Configured::of(&infos, "CSVFileConnector")
             .with("csvFile", Value::File(csv.to_string_lossy().into_owned()))
             .with("headerUid", Value::String("uid".to_owned()));
@@ -91,7 +89,7 @@ impl Load {
                 let got = answer.answer().and_then(|answer| answer.get.as_ref());
                 assert!(got.is_some_and(|got| !got.connector_object.is_empty()), "{reason}: {answer:?}");
             }
-            assert!(start.elapsed() < SEEN_WITHIN, "waited in vain: {reason}");
+            assert!(start.elapsed() < PATIENCE, "waited in vain: {reason}");
         }
     }
 }
@@ -111,7 +109,7 @@ fn a_script_that_only_the_agent_sees_keeps_its_member_out_until_it_is_put_right(
         format!("[group.{GROUP}.bundles]\nreports = \"require_agent\"\nnone_left = \"fail_closed\"\n");
     fs::write(&config, settings).expect("the scratch folder takes a file");
     let router = Router::start_with(&provider, &["--config", config.to_str().expect("UTF-8")]);
-    rcs_rig::wait::wait_until("nobody serves without a report", SEEN_WITHIN, || {
+    rcs_rig::wait::wait_until("nobody serves without a report", PATIENCE, || {
         MEMBERS.iter().all(|name| row(&router, name)["cause"] == "missing_agent_report")
     });
     assert!(!router.is_ready());

@@ -23,6 +23,7 @@ use rcs_rig::workspace;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::bounds::PATIENCE;
 use crate::site::GROUP;
 
 /// The version that comes after [`RIG_VERSION`].
@@ -32,8 +33,6 @@ const OUTSIDE: &str = "1.1.0.0";
 /// The range of the callers' reference, and of the versions that may stand for each other.
 const RANGE: &str = "[1.0.0.0,1.1.0.0)";
 
-/// A member that listens is judged, and serves if it may, within this time: a router dials again after a second or two.
-const JUDGED_BOUND: Duration = Duration::from_secs(10);
 /// Starts of a server with its bundles in other orders; with `RCS_LONG=1` as many as the issue asks for.
 const STARTS: usize = 3;
 const STARTS_LONG: usize = 20;
@@ -96,7 +95,7 @@ impl Site {
 
     fn await_standing(&mut self, name: &str, standing: &str) -> Duration {
         let reason = format!("{name} should be {standing}\n{}", self.router.process());
-        wait_until(&reason, JUDGED_BOUND, || self.member(name)["standing"] == standing)
+        wait_until(&reason, PATIENCE, || self.member(name)["standing"] == standing)
     }
 
     /// `rcs-router bundles ...` on this router: what it prints.
@@ -117,7 +116,7 @@ impl Site {
 
     fn await_more_calls(&self, member: &str, more: f64) {
         let before = self.calls(member);
-        wait_until(&format!("{member} serves"), JUDGED_BOUND, || self.calls(member) >= before + more);
+        wait_until(&format!("{member} serves"), PATIENCE, || self.calls(member) >= before + more);
     }
 
     /// The agent beside a member, with these files in `lib`.
@@ -137,9 +136,7 @@ impl Site {
     }
 
     fn await_state(&self, member: &str, state: &str) {
-        wait_until(&format!("{member} is {state}"), JUDGED_BOUND, || {
-            self.row(member)["admin_state"] == state
-        });
+        wait_until(&format!("{member} is {state}"), PATIENCE, || self.row(member)["admin_state"] == state);
     }
 
     /// What `/v1/members` says of a member.
@@ -201,7 +198,7 @@ impl Seen {
 fn list_of(rcs: &Rcs) -> Vec<u8> {
     let mut idm = FakeIdm::connect(([127, 0, 0, 1], rcs.port()).into(), "/openicf", 1);
     hold("the server has stored the handshake", Duration::from_millis(500), || true);
-    idm.ask_for_connectors(Duration::from_secs(5)).to_vec()
+    idm.ask_for_connectors(PATIENCE).to_vec()
 }
 
 /// Lists differ in their order from run to run of one server (LEGACY 11).
@@ -213,7 +210,7 @@ fn the_order_in_which_a_server_loads_its_bundles_is_not_seen_in_its_digest() {
     let mut site = Site::start(&java, &["n1"]);
     let (mut digests, mut lists) = (BTreeSet::new(), BTreeSet::new());
     let mut look = |site: &Site| {
-        let found = wait_for("n1 told its connectors", JUDGED_BOUND, || {
+        let found = wait_for("n1 told its connectors", PATIENCE, || {
             site.member("n1")["found"].as_str().map(str::to_owned)
         });
         digests.insert(found);
@@ -359,7 +356,7 @@ fn a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back() {
         agents[1].put("scripts/create.groovy", "create(); log()");
         let seen_after = site.await_standing("n2", "quarantined");
         // Those that it had may end.
-        wait_until("n2 is at rest", JUDGED_BOUND, || site.in_flight("n2") == 0);
+        wait_until("n2 is at rest", PATIENCE, || site.in_flight("n2") == 0);
         let before = site.calls("n2");
         site.await_more_calls("n1", 1_000.0);
         assert_eq!(site.calls("n2"), before, "a quarantined member is not called");

@@ -36,10 +36,10 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::answers::row_of;
+use crate::bounds::PATIENCE;
 use crate::fleet::{document, path};
 use crate::site::{GROUP, MEMBERS};
 
-const BOUND: Duration = Duration::from_secs(10);
 /// Over what a frame may have.
 const TOO_LARGE: usize = (64 << 20) + 1;
 
@@ -77,7 +77,7 @@ fn no_canary_of_scripted_peers_leaves_the_wire() {
     for (at, text) in bad_documents().iter().enumerate() {
         fs::write(&provider, text).expect("the provider file can be written");
         let refused = |line: &String| line.contains("nothing was changed");
-        wait_until(&format!("bad document {at} is refused"), BOUND, || {
+        wait_until(&format!("bad document {at} is refused"), PATIENCE, || {
             router.process().stderr_lines().iter().filter(|line| refused(line)).count() > at
         });
     }
@@ -123,7 +123,7 @@ fn no_canary_of_real_peers_leaves_the_wire() {
         let key = canary("member-key");
         command.args(["--port", &port.to_string(), "--bundles", &java.bundles(), "--password", &key]);
         let process = Process::start(member, command);
-        process.read_until("ready ", Duration::from_secs(30));
+        process.read_until("ready ", PATIENCE);
         (port, process)
     });
     let servers = MEMBERS.iter().zip(&members);
@@ -161,9 +161,9 @@ fn no_canary_of_real_peers_leaves_the_wire() {
         let joint = if call == "update" { " " } else { "=" };
         idm.begin(&format!("{call}{joint}{name} mail={mail}"));
         let in_flight = || router.metrics().sum("rcs_calls_in_flight", &[("group", GROUP)]);
-        wait_until("the call is under way", BOUND, || in_flight() >= 1.0);
+        wait_until("the call is under way", PATIENCE, || in_flight() >= 1.0);
         member.kill();
-        let answer = idm.answer(call, BOUND);
+        let answer = idm.answer(call, PATIENCE);
         assert!(answer.contains("Outcome unknown"), "{answer}");
         assert_eq!(finds(answer.as_bytes()), Vec::<String>::new());
     }
@@ -283,10 +283,10 @@ fn talk_nonsense(router: &Router, idm: &FakeIdm) {
     let mut other = FakeIdm::new(router.listen(), &path(), Manners::None).with_key(&canary("caller-key"));
     let socket = other.dial();
     socket.send(&frames::handshake_request(&rcs_rig::scripted::identity(&canary("session").repeat(20))));
-    wait_until("an impossible handshake is refused", BOUND, || socket.is_closed());
+    wait_until("an impossible handshake is refused", PATIENCE, || socket.is_closed());
     let socket = other.dial();
     socket.send_raw(canary("no-frame").as_bytes());
-    wait_until("what is no WebSocket is refused", BOUND, || socket.is_closed());
+    wait_until("what is no WebSocket is refused", PATIENCE, || socket.is_closed());
     let protocol = Some("v1.openicf.forgerock.org");
     let basic = |pair: &str| {
         use base64::prelude::{BASE64_STANDARD, Engine};
@@ -330,7 +330,7 @@ fn lose_members(idm: &mut FakeIdm, members: &mut [FakeMember]) -> Vec<Frame> {
     members[2].die();
     ids.push(idm.call(&requests().remove(3).1));
     ids.iter()
-        .map(|id| idm.inbox.next_within("an error", BOUND, |f| f.id() == *id && f.error().is_some()))
+        .map(|id| idm.inbox.next_within("an error", PATIENCE, |f| f.id() == *id && f.error().is_some()))
         .collect()
 }
 
@@ -383,7 +383,7 @@ fn judge(router: &mut Router) {
     assert!(said.status.success(), "{said:?}");
     assert_eq!(finds(&[said.stdout, said.stderr].concat()), Vec::<String>::new(), "explain");
     router.process().signal(Signal::TERM);
-    router.process().wait(Duration::from_secs(30));
+    router.process().wait(PATIENCE);
     let (stdout, stderr) = router.process().output();
     let log = [stdout, stderr].concat().join("\n");
     for level in ["DEBUG", "call"] {

@@ -12,12 +12,11 @@ use rcs_rig::wait::{hold, wait_until};
 use rcs_rig::workspace;
 
 use crate::answers::{create_request, created, end_of_rows, row, row_of, search_request, validated};
+use crate::bounds::AT_ONCE;
 use crate::site::{GROUP, MEMBERS, ScriptedSite, scripted_provider};
 
 /// What a 1.8.0 peer takes without refusing it, and a little less for the clock of the test (WIRE 7, consequence 2).
 const HOLD_OFF: Duration = Duration::from_millis(180);
-/// An answer that need not wait for a session check (a minute or more) comes within this.
-const PROMPT: Duration = Duration::from_secs(3);
 const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
 
 fn path() -> String {
@@ -47,7 +46,7 @@ fn d7_1_a_refused_answer_does_not_kill_our_request_of_the_same_id() {
     ));
     let infos = Bytes::from_static(CONNECTOR_INFOS);
     ours.socket.send(&frames::control_response(ours.id(), Some(infos)));
-    wait_until("the member's connectors are known", PROMPT, || router.is_up(GROUP, "n1"));
+    wait_until("the member's connectors are known", AT_ONCE, || router.is_up(GROUP, "n1"));
 }
 
 /// 7.1: a question that the member refuses, because it had not stored the handshake, is asked again at once.
@@ -63,9 +62,9 @@ fn d7_1_a_refused_question_is_asked_again() {
         CONNECTOR_EXCEPTION,
         "Connection received request before handshake",
     ));
-    let second = inbox.next_within("CONNECTOR_INFO once more", PROMPT, Frame::is_control_request);
+    let second = inbox.next_within("CONNECTOR_INFO once more", AT_ONCE, Frame::is_control_request);
     second.socket.send(&frames::control_response(second.id(), Some(Bytes::from_static(CONNECTOR_INFOS))));
-    wait_until("the member's connectors are known", PROMPT, || router.is_up(GROUP, "n1"));
+    wait_until("the member's connectors are known", AT_ONCE, || router.is_up(GROUP, "n1"));
 }
 
 /// 7.1: a call that the member refuses for that reason was not run; it is sent again, a write included, and the caller sees nothing.
@@ -200,7 +199,7 @@ fn d7_7_an_early_question_is_answered_when_a_member_appears() {
     let is_answer = |f: &Frame| f.connector_infos().is_some_and(|infos| !infos.is_empty());
     idm.inbox.expect_none("no member is known", Duration::from_millis(500), is_answer);
     let _member = FakeMember::listen_on("n1", port, Manners::Polite);
-    let answer = idm.inbox.next_within("the connectors", PROMPT, is_answer);
+    let answer = idm.inbox.next_within("the connectors", AT_ONCE, is_answer);
     assert_eq!(answer.id(), 1);
 }
 
@@ -210,7 +209,7 @@ fn d7_7_every_question_is_answered() {
     let site = ScriptedSite::start("failover", 1);
     let mut idm = site.idm(1);
     for _ in 0..5 {
-        assert!(!idm.ask_for_connectors(PROMPT).is_empty());
+        assert!(!idm.ask_for_connectors(AT_ONCE).is_empty());
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use rcs_rig::process::Process;
 use rcs_rig::wait::wait_until;
 use rcs_rig::workspace;
 
-const BOUND: Duration = Duration::from_secs(60);
+use crate::bounds::PATIENCE;
+
 /// The demo itself, its router and three nodes.
 const PROCESSES: usize = 5;
 
@@ -19,10 +19,10 @@ fn a_demo_that_ends_leaves_no_process() {
     let mut command = Command::new(workspace::binary("rcs-router"));
     command.arg("demo").env(name, value);
     let mut demo = Process::start("rcs-router demo", command);
-    wait_until("the demo has its children", BOUND, || marked(&mark) == PROCESSES);
-    let status = demo.wait(BOUND);
+    wait_until("the demo has its children", PATIENCE, || marked(&mark) == PROCESSES);
+    let status = demo.wait(PATIENCE);
     assert!(status.success(), "the demo ended with {status}\n{demo}");
-    wait_until("its children are gone", Duration::from_secs(5), || marked(&mark) == 0);
+    wait_until("its children are gone", PATIENCE, || marked(&mark) == 0);
 }
 
 /// Running processes that have inherited the variable `mark`; a zombie has no environment any more.

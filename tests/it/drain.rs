@@ -2,7 +2,6 @@
 //! load of a real Java IDM (P11, M07).
 
 use std::fs;
-use std::time::Duration;
 
 use rcs_rig::idm::{Idm, Load};
 use rcs_rig::java::Java;
@@ -12,10 +11,8 @@ use rcs_rig::wait::wait_until;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::bounds::PATIENCE;
 use crate::site::{GROUP, JavaSite, MEMBERS};
-
-/// A drain ends with the calls in flight, which take a moment each.
-const DRAIN_BOUND: Duration = Duration::from_secs(10);
 
 fn calls(router: &Router, member: &str) -> f64 {
     router.metrics().sum("rcs_calls_total", &[("group", GROUP), ("member", member), ("outcome", "ok")])
@@ -23,7 +20,7 @@ fn calls(router: &Router, member: &str) -> f64 {
 
 fn await_more_calls(router: &Router, member: &str, more: f64) {
     let now = calls(router, member);
-    wait_until(&format!("{member} is in use"), DRAIN_BOUND, || calls(router, member) >= now + more);
+    wait_until(&format!("{member} is in use"), PATIENCE, || calls(router, member) >= now + more);
 }
 
 fn state(router: &Router, member: &str) -> String {
@@ -46,7 +43,7 @@ fn drain_under(java: &Java, load: &str) -> (Load, JavaSite) {
     await_more_calls(&router, "n2", 100.0);
     let (status, body) = http_post(router.admin(), "/v1/groups/g/members/n2/drain", None);
     assert_eq!(status, 200, "{body}");
-    wait_until("n2 is drained", DRAIN_BOUND, || state(&router, "n2") == "drained");
+    wait_until("n2 is drained", PATIENCE, || state(&router, "n2") == "drained");
     let at_rest = calls(&router, "n2");
     await_more_calls(&router, "n1", 100.0);
     assert_eq!(calls(&router, "n2"), at_rest, "a drained member is not called");
@@ -136,7 +133,7 @@ fn a_router_that_ends_leaves_no_call_in_doubt() {
     idm.begin("load create 8 6 w");
     await_more_calls(&router, "n2", 100.0);
     router.process().signal(Signal::TERM);
-    assert!(router.process().wait(Duration::from_secs(30)).success());
+    assert!(router.process().wait(PATIENCE).success());
     let load = idm.load_answer();
     println!("SIGTERM under load, {} threads hung: {load:?}", load.hung_threads);
     let in_doubt: Vec<_> = load.errors.keys().filter(|error| error.contains("Outcome unknown")).collect();

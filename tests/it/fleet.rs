@@ -10,10 +10,8 @@ use rcs_rig::wait::wait_for;
 use rcs_rig::workspace;
 use tempfile::TempDir;
 
+use crate::bounds::PATIENCE;
 use crate::site::GROUP;
-
-/// Longest wait for a call to reach any member.
-const ASKED_BOUND: Duration = Duration::from_secs(5);
 
 /// Members `n1` to `nN`, in order, all up at the start.
 pub(crate) struct Fleet {
@@ -35,9 +33,7 @@ impl Fleet {
 
     /// Waits until so many members are up.
     pub(crate) fn await_up(&self, members: usize) {
-        rcs_rig::wait::wait_until(&format!("{members} members up"), Duration::from_secs(15), || {
-            self.up() >= members
-        });
+        rcs_rig::wait::wait_until(&format!("{members} members up"), PATIENCE, || self.up() >= members);
     }
 
     /// How many members are up.
@@ -58,7 +54,7 @@ impl Fleet {
     /// The next call that reaches any member, and that member's number.
     #[track_caller]
     pub(crate) fn asked(&mut self, reason: &str) -> (usize, Frame) {
-        wait_for(reason, ASKED_BOUND, || self.asked_now())
+        wait_for(reason, PATIENCE, || self.asked_now())
     }
 
     /// A call that has reached any member by now.

@@ -16,6 +16,8 @@ use rcs_rig::wait::{hold, wait_until};
 use rcs_rig::workspace;
 use tempfile::TempDir;
 
+use crate::bounds::PATIENCE;
+
 const MEMBERS: usize = 100;
 /// A group has 64 members at most.
 const GROUPS: [&str; 2] = ["left", "right"];
@@ -71,7 +73,7 @@ fn cost(probes: Probes) -> f64 {
     let config = ["--config", &config.to_string_lossy()];
     let options = if probes == Probes::All { &[][..] } else { &config[..] };
     let mut router = Router::start_with(&provider, options);
-    wait_until("all members up", Duration::from_secs(60), || up(&router) == Some(MEMBERS));
+    wait_until("all members up", PATIENCE, || up(&router) == Some(MEMBERS));
     let _idms = GROUPS.map(|group| use_connectors(&router, group));
     let pings = || -> usize {
         members.iter().flat_map(FakeMember::sockets).map(|socket| socket.pings_received()).sum()
@@ -88,7 +90,7 @@ fn cost(probes: Probes) -> f64 {
         "{probes:?}: {used:?} in {:?} with {MEMBERS} members, {percent:.2} % of a core; {pinged} pings",
         since.elapsed()
     );
-    wait_until("an answer", Duration::from_secs(10), || up(&router).is_some());
+    wait_until("an answer", PATIENCE, || up(&router).is_some());
     assert_eq!(up(&router), Some(MEMBERS), "the members are not idle, but lost");
     assert_eq!(pinged > 0, probes != Probes::NoTestsNoPings, "pings are what they should be");
     percent

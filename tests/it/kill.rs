@@ -8,12 +8,8 @@ use rcs_rig::java::Java;
 use rcs_rig::router::Router;
 use rcs_rig::wait::wait_until;
 
+use crate::bounds::{AT_ONCE, PATIENCE};
 use crate::site::{GROUP, JavaSite};
-
-/// From the moment a restarted member listens to its first call.
-const BACK_IN_USE_BOUND: Duration = Duration::from_secs(2);
-/// A lost member's calls are answered at once; nothing may take longer than this.
-const WORST_MS: f64 = 3_000.0;
 
 /// Runs `load`, kills the second member under it, starts it again, and checks that the caller noticed nothing but answers.
 /// Returns what the load counted, and how often the journal holds each create.
@@ -28,29 +24,28 @@ fn under_load(java: &Java, load: &str) -> (Load, BTreeMap<String, usize>) {
     assert_eq!(sockets.len(), 2, "a 1.8.0 dialler has two sockets");
 
     idm.begin(&format!("load {load}"));
-    await_more_calls(&router, 500.0, Duration::from_secs(10));
+    await_more_calls(&router, 500.0);
     site.members[1].kill();
-    wait_until("the killed member is out of use", Duration::from_secs(1), || !router.is_up(GROUP, "n2"));
+    wait_until("the killed member is out of use", AT_ONCE, || !router.is_up(GROUP, "n2"));
     let alone = calls(&router, "n1");
-    wait_until("the other member carries on", Duration::from_secs(5), || {
-        calls(&router, "n1") > alone + 500.0
-    });
+    wait_until("the other member carries on", PATIENCE, || calls(&router, "n1") > alone + 500.0);
     site.members[1].restart(java);
-    let back = await_more_calls(&router, 1.0, BACK_IN_USE_BOUND);
+    let back = await_more_calls(&router, 1.0);
 
     let result = idm.load_answer();
     println!("load {load}: {result:?}; the killed member was in use {back:?} after it listened again");
     assert_eq!(result.hung_threads, 0, "{result:?}");
-    assert!(result.worst_ms < WORST_MS, "{result:?}");
+    // A lost member's calls are answered at once.
+    assert!(result.worst_ms < AT_ONCE.as_secs_f64() * 1000.0, "{result:?}");
     assert_eq!(idm.sockets_to(router.listen().port()), sockets, "the caller's own sockets were touched");
     assert_eq!(idm.ask("test"), "ok");
     (result, journal.writes("CREATE"))
 }
 
 /// Waits until the second member has finished `more` calls from now on; answers how long that took.
-fn await_more_calls(router: &Router, more: f64, bound: Duration) -> Duration {
+fn await_more_calls(router: &Router, more: f64) -> Duration {
     let now = calls(router, "n2");
-    wait_until("the second member is in use", bound, || calls(router, "n2") >= now + more)
+    wait_until("the second member is in use", PATIENCE, || calls(router, "n2") >= now + more)
 }
 
 fn calls(router: &Router, member: &str) -> f64 {

@@ -4,6 +4,7 @@
 mod affinity;
 mod answers;
 mod balance;
+mod bounds;
 mod bundle_files;
 mod bundles;
 mod canary;
@@ -14,6 +15,7 @@ mod demo;
 mod direct;
 mod drain;
 mod events;
+mod examples;
 mod fleet;
 mod idle;
 mod kill;

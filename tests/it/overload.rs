@@ -1,7 +1,5 @@
 //! More calls than a member has places (P10): they wait, each caller in its turn, and are refused clearly where they cannot.
 
-use std::time::Duration;
-
 use rcs_proto::frames;
 use rcs_rig::provider::Provider;
 use rcs_rig::router::Router;
@@ -11,11 +9,11 @@ use rcs_rig::workspace;
 use tempfile::TempDir;
 
 use crate::answers::{create_request, validated};
+use crate::bounds::PATIENCE;
 use crate::site::GROUP;
 
 const CALLERS: usize = 100;
 const PLACES: usize = 4;
-const BOUND: Duration = Duration::from_secs(10);
 
 /// One member behind a router with these settings.
 struct Site {
@@ -46,7 +44,7 @@ impl Site {
     }
 
     fn await_queued(&self, calls: usize) {
-        wait_until(&format!("{calls} calls wait"), BOUND, || self.queued() == calls as f64);
+        wait_until(&format!("{calls} calls wait"), PATIENCE, || self.queued() == calls as f64);
     }
 
     fn refused(&self, reason: &str) -> f64 {
@@ -54,7 +52,7 @@ impl Site {
     }
 
     fn next_at_member(&mut self) -> Frame {
-        self.member.inbox.next_within("a call at the member", BOUND, |f| f.operation().is_some())
+        self.member.inbox.next_within("a call at the member", PATIENCE, |f| f.operation().is_some())
     }
 }
 

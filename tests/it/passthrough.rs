@@ -1,7 +1,5 @@
 //! What the router does not understand passes byte for byte (P9).
 
-use std::time::Duration;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use rcs_proto::frames;
@@ -12,6 +10,7 @@ use rcs_proto::messages::{
 use rcs_rig::scripted::{Frame, request, validate_request};
 
 use crate::answers::validated;
+use crate::bounds::PATIENCE;
 use crate::site::ScriptedSite;
 
 /// The router's limit on one frame (64 MiB by default, WIRE 1.2).
@@ -93,8 +92,7 @@ fn a_request_over_the_limit_gets_an_error_and_its_session_lives() {
     let mut site = ScriptedSite::start("failover", 1);
     let mut idm = site.idm(1);
     let id = idm.call(&script(noise(FRAME_BYTES_MAX + 1)));
-    let answer =
-        idm.inbox.next_within("an error for the huge call", Duration::from_secs(20), |f| f.answers(id));
+    let answer = idm.inbox.next_within("an error for the huge call", PATIENCE, |f| f.answers(id));
     let error = answer.error().expect("an error");
     assert!(error.message.contains("larger than"), "{}", error.message);
     next_call_works(&mut site, &mut idm);
@@ -107,8 +105,7 @@ fn an_answer_over_the_limit_is_an_error_and_both_sessions_live() {
     let id = idm.call(&validate_request());
     let call = site.members[0].inbox.operation("the call");
     call.socket.send(&frames::answer(call.id(), &script_answer(noise(FRAME_BYTES_MAX + 1))));
-    let answer =
-        idm.inbox.next_within("an error for the huge answer", Duration::from_secs(20), |f| f.answers(id));
+    let answer = idm.inbox.next_within("an error for the huge answer", PATIENCE, |f| f.answers(id));
     assert!(answer.error().is_some_and(|e| e.message.contains("larger than")), "{answer:?}");
     next_call_works(&mut site, &mut idm);
     assert!(!call.socket.is_closed(), "the member's socket was closed for one answer");

@@ -15,6 +15,7 @@ use rcs_rig::scripted::{FakeIdm, Frame, Manners, Socket};
 use rcs_rig::wait::{hold, wait_until};
 
 use crate::answers::search_request;
+use crate::bounds::PATIENCE;
 use crate::site::{GROUP, JavaSite, MEMBERS};
 
 const ROWS: i64 = 20_000;
@@ -29,7 +30,8 @@ const SLOW_ROWS: i64 = 300;
 const SLOW_ROW: Duration = Duration::from_millis(10);
 /// What the router may take at most (ARCHITECTURE, "Only rows go to disk"): of 100,000 rows, less than they have themselves.
 const RSS_KIB_MAX: u64 = 96 << 10;
-/// What of the p99 of others is noise of a machine of two processors that runs Java too.
+/// What of the p99 of others is noise of a machine of two processors that runs Java too. To it comes what others need while nobody
+/// searches, which says how busy the machine is otherwise.
 const NOISE: Duration = Duration::from_millis(30);
 
 #[test]
@@ -63,11 +65,13 @@ fn one_of_a_hundred_sessions_stalls_and_the_others_do_not_notice() {
         );
         assert_eq!(got, Ok(rows), "all rows");
         assert!(rss < RSS_KIB_MAX, "{rss} KiB");
-        assert!(beside <= beside_fast.mul_f64(1.1) + NOISE, "{beside:?} beside {beside_fast:?}");
+        let noise = NOISE + quiet * 2;
+        assert!(
+            beside <= beside_fast.mul_f64(1.1) + noise,
+            "{beside:?} beside {beside_fast:?}, noise {noise:?}"
+        );
     }
-    wait_until("nothing waits any more", Duration::from_secs(10), || {
-        router.metrics().sum("rcs_backlog_bytes", &[]) == 0.0
-    });
+    wait_until("nothing waits any more", PATIENCE, || router.metrics().sum("rcs_backlog_bytes", &[]) == 0.0);
     assert_eq!(fs::read_dir(&spill).expect("it is there").count(), 0, "spill files have no names");
     println!(
         "the same caller without a router, stall 3 s: {:?} of {rows} rows",
@@ -181,7 +185,7 @@ fn caller(server: std::net::SocketAddr, path: &str) -> FakeIdm {
 
 /// The request with the key of the rig connector, and its configuration with the journal.
 fn configured(idm: &mut FakeIdm, journal: &Journal, request: OperationRequest) -> OperationRequest {
-    let infos = idm.ask_for_connectors(Duration::from_secs(10));
+    let infos = idm.ask_for_connectors(PATIENCE);
     let infos = Vec::<ConnectorInfo>::decode(&infos).expect("a readable list");
     let rig =
         infos.iter().find(|info| info.key.connector_name.ends_with("RigConnector")).expect("it is there");
@@ -206,10 +210,7 @@ fn rows(idm: &mut FakeIdm, id: i64, mut seen: impl FnMut(i64)) -> Result<i64, St
     let mut got = HashSet::new();
     let mut end = None;
     while end != Some(got.len() as i64) {
-        let frame =
-            idm.inbox.next_within("a row, the end or an error", Duration::from_secs(60), |f: &Frame| {
-                f.answers(id)
-            });
+        let frame = idm.inbox.next_within("a row, the end or an error", PATIENCE, |f: &Frame| f.answers(id));
         if let Some(error) = frame.error() {
             return Err(format!("{}: {}", error.exception_class, error.message));
         }

@@ -1,12 +1,11 @@
 //! Bad input: who is refused hears why, is let go, and nobody else notices (P15, WIRE 1.1).
 
-use std::time::Duration;
-
 use rcs_proto::frames;
 use rcs_rig::scripted::{Answer, Socket, raw_exchange, upgrade_request, validate_request};
 use rcs_rig::wait::wait_until;
 
 use crate::answers::validated;
+use crate::bounds::PATIENCE;
 use crate::site::ScriptedSite;
 
 const PROTOCOL: Option<&str> = Some("v1.openicf.forgerock.org");
@@ -107,8 +106,8 @@ fn nonsense(say: impl Fn(&Socket)) {
     let mut site = ScriptedSite::start("failover", 1);
     let socket = site.members[1].await_sockets(1).remove(0);
     say(&socket);
-    wait_until("the socket is closed", Duration::from_secs(5), || socket.is_closed());
-    wait_until("the log says why", Duration::from_secs(5), || site.router.process().said_on_stderr("n2"));
+    wait_until("the socket is closed", PATIENCE, || socket.is_closed());
+    wait_until("the log says why", PATIENCE, || site.router.process().said_on_stderr("n2"));
     works(site);
 }
 

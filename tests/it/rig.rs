@@ -12,6 +12,7 @@ use rcs_rig::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, va
 use rcs_rig::wait::{hold, wait_until};
 
 use crate::answers::validated;
+use crate::bounds::PATIENCE;
 
 const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
@@ -19,7 +20,7 @@ const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 fn scripted_peers_understand_each_other() {
     let mut member = FakeMember::listen("m", Manners::Polite);
     let mut idm = FakeIdm::connect((LOOPBACK, member.port()).into(), "/openicf", 2);
-    assert_eq!(idm.ask_for_connectors(Duration::from_secs(5)), CONNECTOR_INFOS);
+    assert_eq!(idm.ask_for_connectors(PATIENCE), CONNECTOR_INFOS);
 
     let id = idm.call_on(1, &validate_request());
     let call = member.inbox.operation("the call");
@@ -29,9 +30,7 @@ fn scripted_peers_understand_each_other() {
     assert_eq!(idm.socket(1).fragments_received(), 2);
 
     member.die();
-    wait_until("resets are seen", Duration::from_secs(5), || {
-        idm.socket(0).is_closed() && idm.socket(1).is_closed()
-    });
+    wait_until("resets are seen", PATIENCE, || idm.socket(0).is_closed() && idm.socket(1).is_closed());
 }
 
 #[test]
@@ -70,7 +69,7 @@ fn a_real_idm_takes_a_scripted_member_for_an_rcs() {
     let call = member.inbox.operation("the IDM's validate");
     assert!(call.operation().is_some_and(|o| o.validate.is_some()));
     call.socket.send(&frames::answer(call.id(), &validated()));
-    assert_eq!(idm.answer("validate", Duration::from_secs(5)), "ok");
+    assert_eq!(idm.answer("validate", PATIENCE), "ok");
     assert_eq!(idm.sockets_to(member.port()).len(), 2, "a 1.8.0 dialler opens two sockets");
 }
 
@@ -82,7 +81,7 @@ fn a_scripted_idm_is_served_by_a_real_rcs() {
     hold("what arrives sooner is refused (WIRE 7.1)", Duration::from_millis(250), || {
         !idm.socket(0).is_closed()
     });
-    let infos = idm.ask_for_connectors(Duration::from_secs(5));
+    let infos = idm.ask_for_connectors(PATIENCE);
     assert!(infos.len() > CONNECTOR_INFOS.len(), "the rig's and the CSV connector: {} bytes", infos.len());
     let id = idm.call(&validate_request());
     let answer = idm.answer(id);

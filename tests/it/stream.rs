@@ -12,14 +12,11 @@ use rcs_rig::scripted::{FakeIdm, Frame, Manners, Socket, validate_request};
 use rcs_rig::wait::{hold, wait_until};
 
 use crate::answers::{row_of, search_request, validated};
+use crate::bounds::{AT_ONCE, PATIENCE};
 use crate::site::{GROUP, JavaSite, ScriptedSite};
 
 const ROWS: usize = 20_000;
 const STALL: Duration = Duration::from_secs(3);
-/// A Java member cuts the search short when one of its frames is not taken for 100 ms (WIRE 5.3); the rest is for a busy machine.
-/// A router that passed its caller's stall on would keep the member waiting for seconds.
-const MEMBER_PATIENCE: Duration = Duration::from_millis(500);
-
 #[test]
 fn twenty_thousand_rows_arrive_in_order() {
     let Some(java) = Java::or_skip("stream::twenty_thousand_rows_arrive_in_order") else { return };
@@ -35,11 +32,11 @@ fn twenty_thousand_rows_arrive_in_order() {
 
     idm.begin("search");
     let in_flight = || router.metrics().sum("rcs_calls_in_flight", &[("group", GROUP)]);
-    wait_until("the search runs", Duration::from_secs(10), || in_flight() >= 1.0);
+    wait_until("the search runs", PATIENCE, || in_flight() >= 1.0);
     idm.process().freeze();
     hold("the whole IDM stands still", STALL, || true);
     idm.process().thaw();
-    let answer = idm.answer("search", Duration::from_secs(60));
+    let answer = idm.answer("search", PATIENCE);
     assert!(answer == all || answer.starts_with("err "), "a short success: {answer}");
     assert_eq!(idm.ask("test"), "ok");
 }
@@ -52,7 +49,7 @@ fn a_reader_that_stalls_gets_all_rows_and_the_member_never_waits() {
     let call = site.members[0].inbox.operation("the search");
     idm.socket(0).stall();
     let slowest = send_rows(&call.socket, call.id(), ROWS, 1024);
-    assert!(slowest < MEMBER_PATIENCE, "the member had to wait {slowest:?} for one frame to be taken");
+    assert!(slowest < AT_ONCE, "the member had to wait {slowest:?} for one frame to be taken");
     hold("the caller does not read", STALL, || true);
     idm.socket(0).read_on();
     assert_eq!(rows(&mut idm, id), Ok(ROWS));
@@ -70,7 +67,7 @@ fn a_reader_that_never_reads_fails_its_own_call_only() {
     idm.socket(0).stall();
     let (socket, member_id) = (Arc::clone(&call.socket), call.id());
     let slowest = send_rows(&socket, member_id, BEYOND_ANY_BOUND, ROW);
-    assert!(slowest < MEMBER_PATIENCE, "the member had to wait {slowest:?} for one frame to be taken");
+    assert!(slowest < AT_ONCE, "the member had to wait {slowest:?} for one frame to be taken");
     site.members[0].inbox.next("the cancel at the member", |f| f.is_cancel() && f.id() == member_id);
 
     let mut other = site.idm(1);
@@ -91,7 +88,8 @@ fn stalling_idm(site: &ScriptedSite) -> FakeIdm {
     idm
 }
 
-/// Sends rows 1..=n and the end; returns the longest time that one send took.
+/// Sends rows 1..=n and the end; returns the longest time that one send took. A Java member cuts the search short when one of its
+/// frames is not taken for 100 ms (WIRE 5.3). A router that passed its caller's stall on would not take it at all.
 fn send_rows(socket: &Socket, id: i64, n: usize, bytes: usize) -> Duration {
     let pad = Bytes::from(vec![b'x'; bytes]);
     let mut slowest = Duration::ZERO;
@@ -113,10 +111,7 @@ fn send_rows(socket: &Socket, id: i64, n: usize, bytes: usize) -> Duration {
 fn rows(idm: &mut FakeIdm, id: i64) -> Result<usize, String> {
     let mut next = 1;
     loop {
-        let frame =
-            idm.inbox.next_within("a row, the end or an error", Duration::from_secs(30), |f: &Frame| {
-                f.answers(id)
-            });
+        let frame = idm.inbox.next_within("a row, the end or an error", PATIENCE, |f: &Frame| f.answers(id));
         if let Some(error) = frame.error() {
             return Err(format!("{}: {}", error.exception_class, error.message));
         }

@@ -2,7 +2,6 @@
 //! take a short success for deleted accounts; and what a group's switch makes of it.
 
 use std::fs;
-use std::time::Duration;
 
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationResponse, SearchOpResponse, SearchResult};
@@ -11,11 +10,11 @@ use rcs_rig::wait::wait_until;
 use rcs_rig::workspace;
 
 use crate::answers::{end_of_rows, row, search_request};
+use crate::bounds::PATIENCE;
 use crate::site::{GROUP, ScriptedSite};
 
 /// Whole searches after which a missing result is noticed; the router's own number is in its limits.
 const LESSONS: usize = 3;
-const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_short_end_is_an_error_where_the_connector_sends_a_result_until_it_is_switched_off() {
@@ -40,7 +39,7 @@ fn a_short_end_is_an_error_where_the_connector_sends_a_result_until_it_is_switch
     fs::write(&config, format!("[group.{GROUP}]\nstream_end = \"as_it_came\"\n")).unwrap();
     let in_force = "the configuration file changed, and is in force now";
     let process = site.router.process();
-    wait_until("the switch is off", SOON, || process.said_on_stderr(in_force));
+    wait_until("the switch is off", PATIENCE, || process.said_on_stderr(in_force));
     let end = search(&mut site, &mut idm, 2, end_of_rows(2));
     assert!(end.answer().is_some(), "passed on as it came: {end:?}");
 }

@@ -226,14 +226,14 @@ fn too_many_files_and_too_deep_folders_are_told() {
 #[test]
 fn what_did_not_change_is_not_read_again() {
     let install = Install::new();
+    let start = Instant::now();
     install.file("lib/a", "a");
     install.file("connectors/b", "b");
     let mut scanner = Scanner::new(install.roots());
     let first = scanner.scan(Depth::Changed);
     assert_eq!((first.files_read, first.bytes_read), (2, 2));
-    let start = Instant::now();
     while scanner.scan(Depth::Changed).files_read > 0 {
-        assert!(start.elapsed() < Duration::from_secs(10), "files that rest are still read");
+        assert!(start.elapsed() < Duration::from_secs(180), "files that rest are still read");
         std::thread::yield_now();
     }
     assert!(

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use rcs_proto::icf::{ApiConfiguration, ConnectorInfo, Value};
 use rcs_proto::legacy::{Wire as _, facade_key};
 use rcs_proto::messages::{self as m, OperationRequest, OperationResponse};
 use rcs_rig::scripted::FakeIdm;
 
-/// No connector list takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::PATIENCE;
 
 /// How a call ended, with the frames before.
 #[derive(Debug)]

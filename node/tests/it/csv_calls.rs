@@ -17,6 +17,7 @@ use rustix::process::Signal;
 
 use crate::caller::{Answer, Caller};
 use crate::serving::Serving;
+use crate::support::PATIENCE;
 
 const HR: &str = "uid,firstName,lastName,password\nbjensen,Barbara,Jensen,secret1\nscarter,Steven,Carter,secret2\n\
                   jvalles,Johanna,Valles,secret3\n";
@@ -329,9 +330,7 @@ fn a_stalled_search_is_neither_cut_short_nor_broken_off_by_a_drain() {
     });
     assert!(answered > 10, "{answered} calls");
     hr.node.process.signal(Signal::TERM);
-    wait_until("the node takes no more sockets", Duration::from_secs(5), || {
-        TcpStream::connect(hr.node.address).is_err()
-    });
+    wait_until("the node takes no more sockets", PATIENCE, || TcpStream::connect(hr.node.address).is_err());
     assert!(hr.node.process.is_running(), "a call is open");
     socket.read_on();
     let answer = slow.finish(id);
@@ -339,6 +338,6 @@ fn a_stalled_search_is_neither_cut_short_nor_broken_off_by_a_drain() {
     // The first object was taken above.
     assert_eq!((end.sequence, answer.items.len()), (20_000, 19_999));
     assert!(end.result.is_some());
-    let status = hr.node.process.wait(Duration::from_secs(5));
+    let status = hr.node.process.wait(PATIENCE);
     assert_eq!(status.code(), Some(0));
 }

@@ -7,10 +7,7 @@ use std::time::Duration;
 use rcs_rig::process::Process;
 use rustix::process::Signal;
 
-use crate::support::{Scratch, rcs_node, text};
-
-/// Longest wait for the ready line.
-const START: Duration = Duration::from_secs(10);
+use crate::support::{PATIENCE, Scratch, rcs_node, text};
 
 /// A running node, its files in a folder of its own.
 pub(crate) struct Serving {
@@ -32,7 +29,7 @@ impl Serving {
         let mut command = rcs_node();
         command.args(["serve", "--properties", text(&file)]).args(arguments);
         let process = Process::start("rcs-node", command);
-        let ready = process.read_line("the ready line", START);
+        let ready = process.read_line("the ready line", PATIENCE);
         let address = ready.strip_prefix("ready ").expect("the first line is the ready line");
         let address = address.parse().expect("the ready line has an address");
         Self { process, address, scratch }

@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+pub(crate) use rcs_rig::wait::PATIENCE;
+
 /// A folder of its own for one test; gone afterwards.
 pub(crate) struct Scratch(tempfile::TempDir);
 

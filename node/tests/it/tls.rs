@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rcs_proto::driver::accept::Credentials;
@@ -15,10 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::serving::Serving;
-use crate::support::Scratch;
-
-/// Bound of one step on the loopback address.
-const STEP: Duration = Duration::from_secs(5);
+use crate::support::{PATIENCE, Scratch};
 
 /// A PKCS12 store with a fresh self-signed key pair for `localhost`, and its certificate.
 fn store() -> (Vec<u8>, CertificateDer<'static>) {
@@ -62,7 +58,7 @@ fn target(address: SocketAddr, trusted: Option<CertificateDer<'static>>) -> Dial
             principal: "anonymous".to_owned(),
             secret: Secret::new("changeit".to_owned()),
         },
-        connect_timeout: STEP,
+        connect_timeout: PATIENCE,
     }
 }
 
@@ -88,12 +84,12 @@ async fn mismatches_are_told() {
     let error = connect(target(node.address, None)).await.expect_err("plain to TLS");
     assert!(matches!(error, ConnectError::Dial(_)), "{error}");
     let log = || node.process.said_on_stderr("the peer does not speak TLS, but this listener does");
-    wait_until("the node's log names the mismatch", STEP, log);
+    wait_until("the node's log names the mismatch", PATIENCE, log);
 
     let plain = Serving::start();
     let (_, certificate) = store();
     let error = connect(target(plain.address, Some(certificate))).await.expect_err("TLS to plain");
     assert!(matches!(error, ConnectError::Dial(_)), "{error}");
     let log = || plain.process.said_on_stderr("the peer speaks TLS, but this listener has none");
-    wait_until("the node's log names the mismatch", STEP, log);
+    wait_until("the node's log names the mismatch", PATIENCE, log);
 }

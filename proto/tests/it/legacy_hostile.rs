@@ -11,6 +11,8 @@ use crate::vectors::load;
 const INPUT_BYTES: usize = 1024;
 const ALLOCATED_BYTES_MAX: u64 = 1024 * 1024;
 const TIME_MAX: Duration = Duration::from_millis(10);
+/// Runs of which one must be that fast. A busy machine interrupts many of them.
+const RUNS: usize = 100;
 
 #[test]
 fn a_kilobyte_allocates_little_and_takes_no_time() {
@@ -21,9 +23,9 @@ fn a_kilobyte_allocates_little_and_takes_no_time() {
         assert!(input.len() <= INPUT_BYTES, "{name} is {} bytes", input.len());
         let allocated = allocated_by(&input);
         assert!(allocated < ALLOCATED_BYTES_MAX, "{name}: {allocated} bytes allocated");
-        // The best of some runs: the machine's other work is not the reader's.
-        let fastest = (0..5).map(|_| time_of(&input)).min().unwrap();
-        assert!(fastest < TIME_MAX, "{name}: {fastest:?}");
+        // The best of many runs: the machine's other work is not the reader's.
+        let is_fast = (0..RUNS).any(|_| time_of(&input) < TIME_MAX);
+        assert!(is_fast, "{name}: {RUNS} runs took {TIME_MAX:?} and longer");
         worst = worst.max((allocated, name));
     }
     println!("most allocated for 1 KB: {} bytes, {}", worst.0, worst.1);

@@ -16,12 +16,12 @@ use rcs_rig::wait::wait_until;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Router, SOON, file, member, provider, scratch};
+use crate::support::{PATIENCE, Router, file, member, provider, scratch};
 
 /// The key that test documents give every member.
 const KEY: &str = "changeit";
 /// Longest wait for what the router gives up after 8 s.
-const LATE: Duration = Duration::from_secs(30);
+const LATE: Duration = PATIENCE;
 /// What the router may grow by, whatever strangers send: the two long reports that it takes at a time, and some. It was 5 MiB;
 /// with bodies kept in the pieces in which they come, 46 MiB.
 const GROWTH_MAX: u64 = 24 << 20;
@@ -68,7 +68,7 @@ impl Site {
     }
 
     fn await_standing(&self, member: &str, standing: &str) {
-        wait_until(&format!("{member} {standing}\n{}", self.router.process), SOON, || {
+        wait_until(&format!("{member} {standing}\n{}", self.router.process), PATIENCE, || {
             self.row(member, "standing") == standing
         });
     }
@@ -267,7 +267,7 @@ fn hostile_reports_cost_bounded_memory() {
             });
         }
         for _ in 0..20 {
-            assert_eq!(site.router.get("/livez").0, 200);
+            site.router.await_alive();
             let (status, answer) = site.report("n1", ReportedSet::Unchanged(set.digest()));
             assert_eq!(status, 200, "a heartbeat beside them: {answer}");
         }

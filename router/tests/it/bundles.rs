@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Ran, Router, SOON, file, member, provider, router as command, run, run_command, scratch,
+    PATIENCE, Ran, Router, file, member, provider, router as command, run, run_command, scratch,
 };
 
 /// Two members: n1 with the rig connector as it is, n2 with another version of it.
@@ -46,7 +46,7 @@ impl Site {
     }
 
     fn await_standing(&self, member: &str, standing: &str) {
-        wait_until(&format!("{member} {standing}\n{}", self.router.process), SOON, || {
+        wait_until(&format!("{member} {standing}\n{}", self.router.process), PATIENCE, || {
             self.member(member)["standing"] == standing
         });
     }
@@ -92,7 +92,7 @@ fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     let ran = site.bundles(&["propose", "g", "--set", &accepted]);
     assert!(ran.code == Some(65) && ran.stderr.contains("accepted set"), "{ran:?}");
     let mut idm = site.router.idm("g");
-    assert!(!idm.ask_for_connectors(SOON).is_empty());
+    assert!(!idm.ask_for_connectors(PATIENCE).is_empty());
     assert_eq!(site.status()["callers_behind"], 0);
     let ran = site.bundles(&["propose", "g", "--member", "n2", "--stand-ins", "rig.connector/[1.0.0.0,1.1)"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -184,12 +184,12 @@ fn the_configuration_file_says_which_set_it_is() {
     let config = file(&folder, "router.toml", "");
     let router = Router::serve(&document, &["--dev", "--config", &config]);
     let status = || -> Value { serde_json::from_str(&router.get("/v1/groups/g/bundles").1).unwrap() };
-    wait_until("both told their sets", SOON, || {
+    wait_until("both told their sets", PATIENCE, || {
         status()["members"].as_array().unwrap().iter().all(|row| row["found"].is_string())
     });
     let of_second = status()["members"][1]["found"].as_str().unwrap().to_owned();
     file(&folder, "router.toml", &format!("[group.g.bundles]\npinned = \"{of_second}\"\nserving_min = 2\n"));
-    wait_until("the pinned set is accepted", SOON, || status()["origin"] == "pinned");
+    wait_until("the pinned set is accepted", PATIENCE, || status()["origin"] == "pinned");
     let status = status();
     assert_eq!((&status["accepted"], &status["serving_min"]), (&json!(of_second), &json!(2)));
     assert_eq!(

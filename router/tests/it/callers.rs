@@ -34,7 +34,7 @@ fn without_dev_only_the_key_of_the_file_gets_in() {
     }
     let body = router.get("/metrics").1 + &router.get("/v1/members").1;
     router.process.signal(rustix::process::Signal::TERM);
-    assert!(router.process.wait(crate::support::SOON).success());
+    assert!(router.process.wait(crate::support::PATIENCE).success());
     let (out, err) = router.process.output();
     for secret in ["N0-b0dy-kn0ws", "not this line", "aWRtOk4wLWIwZHkta24wd3M", "changeit"] {
         let told = out.iter().chain(&err).find(|line| line.contains(secret));

@@ -1,12 +1,10 @@
 //! The demo shows what it promises, and cleans up however it ends.
 
-use std::time::Duration;
-
 use rcs_rig::process::Process;
 use rcs_rig::wait::wait_until;
 use rustix::process::{Pid, Signal, test_kill_process};
 
-use crate::support::{SOON, router, run, scratch};
+use crate::support::{PATIENCE, router, run, scratch};
 
 #[test]
 fn three_users_are_read_and_a_killed_node_costs_nothing() {
@@ -27,20 +25,20 @@ fn a_killed_demo_leaves_no_process() {
     let mut command = router(&["demo"]);
     command.env("TMPDIR", folder.path());
     let mut demo = Process::start("demo", command);
-    demo.read_until("reading on", Duration::from_secs(20));
+    demo.read_until("reading on", PATIENCE);
     let children = children_of(demo.pid());
     assert_eq!(children.len(), 4, "a router and three nodes");
     demo.kill();
-    wait_until("the demo's processes end", SOON, || children.iter().all(|pid| !is_running(*pid)));
+    wait_until("the demo's processes end", PATIENCE, || children.iter().all(|pid| !is_running(*pid)));
 }
 
 #[test]
 fn an_interrupted_demo_leaves_no_process() {
     let mut demo = Process::start("demo", router(&["demo"]));
-    demo.read_until("reading on", Duration::from_secs(20));
+    demo.read_until("reading on", PATIENCE);
     let children = children_of(demo.pid());
     demo.signal(Signal::INT);
-    assert_eq!(demo.wait(SOON).code(), Some(69));
+    assert_eq!(demo.wait(PATIENCE).code(), Some(69));
     assert!(children.iter().all(|pid| !is_running(*pid)));
 }
 

@@ -7,7 +7,7 @@ use rcs_rig::metrics::Metrics;
 use rcs_rig::wait::wait_until;
 use tempfile::TempDir;
 
-use crate::support::{Router, SOON, member, provider, scratch};
+use crate::support::{PATIENCE, Router, member, provider, scratch};
 
 #[test]
 fn a_good_change_is_in_force_and_the_old_members_stay() {
@@ -19,11 +19,11 @@ fn a_good_change_is_in_force_and_the_old_members_stay() {
     let socket = first.await_sockets(1).remove(0);
 
     provider(&folder, &[("n1", &first), ("n2", &second)]);
-    wait_until("the second member is in use", SOON, || is_up(&router, "n2"));
+    wait_until("the second member is in use", PATIENCE, || is_up(&router, "n2"));
     assert!(is_up(&router, "n1") && !socket.is_closed(), "a member that did not change keeps its sockets");
 
     provider(&folder, &[("n2", &second)]);
-    wait_until("the first member is let go", SOON, || socket.is_closed());
+    wait_until("the first member is let go", PATIENCE, || socket.is_closed());
     assert!(is_up(&router, "n2"));
 }
 
@@ -53,7 +53,7 @@ fn a_bad_change_changes_nothing_and_is_told_once() {
     router.await_log("says the same as before");
     assert!(is_up(&router, "n1") && !socket.is_closed());
     router.process.signal(rustix::process::Signal::TERM);
-    assert!(router.process.wait(SOON).success());
+    assert!(router.process.wait(PATIENCE).success());
     let told = router.process.output().1.iter().filter(|line| line.contains("not JSON")).count();
     assert_eq!(told, 1, "looked at every second, told once");
 }
@@ -69,12 +69,12 @@ fn a_turned_link_is_a_change() {
     let data = folder.path().join("..data");
     symlink(old.path(), &data).unwrap();
     let router = Router::serve(&data.join("provider.json"), &["--dev"]);
-    wait_until("the first member is in use", SOON, || is_up(&router, "n1"));
+    wait_until("the first member is in use", PATIENCE, || is_up(&router, "n1"));
 
     let turned = folder.path().join("..turned");
     symlink(new.path(), &turned).unwrap();
     fs::rename(&turned, &data).unwrap();
-    wait_until("the second member is in use", SOON, || is_up(&router, "n2"));
+    wait_until("the second member is in use", PATIENCE, || is_up(&router, "n2"));
 }
 
 fn is_up(router: &Router, member: &str) -> bool {

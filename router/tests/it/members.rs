@@ -8,7 +8,9 @@ use rcs_rig::wait::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Ran, Router, SOON, file, member, provider, router as command, run_command, scratch};
+use crate::support::{
+    PATIENCE, Ran, Router, file, member, provider, router as command, run_command, scratch,
+};
 
 struct Site {
     router: Router,
@@ -23,7 +25,7 @@ impl Site {
         let (first, second) = (member("n1"), member("n2"));
         let document = provider(&folder, &[("n1", &first), ("n2", &second)]);
         let router = Router::serve(&document, more);
-        wait_until("both members are up", SOON, || {
+        wait_until("both members are up", PATIENCE, || {
             let metrics = Metrics::scrape(router.admin);
             metrics.sum("rcs_member_up", &[]) == 2.0
         });
@@ -115,9 +117,9 @@ fn a_mark_goes_with_its_member() {
     let site = Site::dev();
     assert_eq!(site.post("g/members/n1/disable").0, 200);
     provider(&site.folder, &[("n2", &site.second)]);
-    wait_until("n1 is gone", SOON, || !site.router.get("/v1/members").1.contains("\"n1\""));
+    wait_until("n1 is gone", PATIENCE, || !site.router.get("/v1/members").1.contains("\"n1\""));
     provider(&site.folder, &[("n1", &site.first), ("n2", &site.second)]);
-    wait_until("n1 is back", SOON, || site.router.get("/v1/members").1.contains("\"n1\""));
+    wait_until("n1 is back", PATIENCE, || site.router.get("/v1/members").1.contains("\"n1\""));
     assert_eq!(site.row("n1")["admin_state"], "enabled");
 }
 
@@ -144,7 +146,7 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
         (200, &json!("draining"), &json!("operator"))
     );
     assert_eq!(body["mark_kept"], "in memory, until the router ends");
-    wait_until("nobody is ready", SOON, || site.router.get("/readyz").0 == 503);
+    wait_until("nobody is ready", PATIENCE, || site.router.get("/readyz").0 == 503);
 }
 
 #[test]

@@ -21,14 +21,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::support::{Router, scratch};
+use crate::support::{PATIENCE, Router, scratch};
 
 const SESSIONS: usize = 2_000;
 const SOCKETS: usize = 2;
-/// Everybody is back within this time.
-const BACK: Duration = Duration::from_secs(30);
-/// What steady calls may take meanwhile (p99), with tests beside this one and everybody on two processors. The drill compares
-/// with the time before.
+/// What steady calls may take meanwhile (p99), with tests beside this one and everybody on two processors. To it comes ten times
+/// what they take before, which says how busy the machine is. The drill `storm` measures the time on a quiet machine, and how
+/// soon everybody is back.
 const SLOW: Duration = Duration::from_millis(500);
 /// The least time between two calls of the steady caller.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -76,7 +75,7 @@ async fn connect(router: SocketAddr, sockets: usize) -> Caller {
             principal: "anonymous".to_owned(),
             secret: Secret::new("changeit".to_owned()),
         },
-        connect_timeout: BACK,
+        connect_timeout: PATIENCE,
     };
     let config = EndpointConfig::new(EndpointConfig::random_identity());
     Caller::connect(target, sockets, config).await.expect("no session is refused")
@@ -140,7 +139,7 @@ fn two_thousand_sessions_that_come_at_once_are_all_let_in_and_steady_ones_go_on(
     let storm = runtime();
     storm.block_on(async { is_ready.recv().await.expect("the steady caller is there") });
     let quiet = Instant::now();
-    rcs_rig::wait::wait_until("some calls before the storm", BACK, || {
+    rcs_rig::wait::wait_until("some calls before the storm", PATIENCE, || {
         quiet.elapsed() > Duration::from_secs(2)
     });
 
@@ -154,7 +153,7 @@ fn two_thousand_sessions_that_come_at_once_are_all_let_in_and_steady_ones_go_on(
     });
     let sockets = || Metrics::scrape(router.admin).sum("rcs_sockets", &[("side", "downstream")]);
     let all = ((SESSIONS + 1) * SOCKETS) as f64;
-    rcs_rig::wait::wait_until("every socket is in", BACK, || sockets() == all);
+    rcs_rig::wait::wait_until("every socket is in", PATIENCE, || sockets() == all);
     let back = start.elapsed();
     stop.store(true, Ordering::Relaxed);
     let took = steady.join().unwrap();
@@ -166,8 +165,7 @@ fn two_thousand_sessions_that_come_at_once_are_all_let_in_and_steady_ones_go_on(
     println!(
         "{SESSIONS} sessions of {SOCKETS} sockets back in {back:?}; p99 {before:?} before, {during:?} during"
     );
-    assert!(back < BACK, "{back:?}");
-    assert!(during < SLOW, "{before:?} before, {during:?} during");
+    assert!(during < SLOW + before * 10, "{before:?} before, {during:?} during");
     assert_eq!(callers.len(), SESSIONS);
     assert!(!router.process.said_on_stderr("is closed"), "nobody was turned away\n{}", router.process);
 }

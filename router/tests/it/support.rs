@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use rcs_rig::metrics::http_get;
 use rcs_rig::process::Process;
@@ -12,8 +11,7 @@ use rcs_rig::scripted::{FakeIdm, FakeMember, Manners};
 use rcs_rig::wait::wait_until;
 use tempfile::TempDir;
 
-/// Bound for what takes a moment.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) use rcs_rig::wait::{AT_ONCE, PATIENCE};
 
 /// The router's command line.
 pub(crate) fn router(arguments: &[&str]) -> Command {
@@ -65,7 +63,7 @@ impl Router {
     /// Starts a command line that serves.
     pub(crate) fn start(command: Command) -> Self {
         let process = Process::start("rcs-router", command);
-        let ready = process.read_until("ready ", SOON);
+        let ready = process.read_until("ready ", PATIENCE);
         let word = |key| ready.split(' ').find_map(|word| word.strip_prefix(key)?.parse().ok());
         let (listen, admin) = (word("listen="), word("admin="));
         Self {
@@ -80,11 +78,16 @@ impl Router {
     }
 
     pub(crate) fn await_ready(&self) {
-        wait_until("the router is ready", SOON, || self.get("/readyz").0 == 200);
+        wait_until("the router is ready", PATIENCE, || self.get("/readyz").0 == 200);
+    }
+
+    /// Waits until the routing loop answers within its own deadline of a second, which it may miss on a busy machine.
+    pub(crate) fn await_alive(&self) {
+        wait_until("the router is alive", AT_ONCE, || self.get("/livez").0 == 200);
     }
 
     pub(crate) fn await_log(&self, part: &str) {
-        wait_until(&format!("the log says {part:?}\n{}", self.process), SOON, || {
+        wait_until(&format!("the log says {part:?}\n{}", self.process), PATIENCE, || {
             self.process.said_on_stderr(part)
         });
     }

@@ -1,7 +1,5 @@
 //! What comes too early, or not at all (OpenICF #108, #104; #112 is in `defects`, 7.3). Nodes older than July 2026 do all of it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use rcs_proto::frames::{self, Ask};
 use rcs_rig::ports::free_port;
@@ -12,10 +10,9 @@ use rcs_rig::wait::wait_until;
 use rcs_rig::workspace;
 
 use crate::answers::validated;
+use crate::bounds::{AT_ONCE, PATIENCE};
 use crate::fleet::{Fleet, document, path};
 use crate::site::GROUP;
-
-const PROMPT: Duration = Duration::from_secs(3);
 
 /// #108, the router as dialler: the answer to a call comes on a socket whose handshake is not done. It is kept, not lost.
 #[test]
@@ -136,14 +133,13 @@ fn openicf_104_a_wedged_member_is_left_out() {
     let asked = members[0].inbox.next("CONNECTOR_INFO", Frame::is_control_request);
     hello.socket.send(&frames::control_response(asked.id(), Some(Bytes::from_static(CONNECTOR_INFOS))));
     router.await_up(GROUP, &["n1", "n2"]);
-    let wedged =
-        wait_until("the wedged member is out", Duration::from_secs(10), || !router.is_up(GROUP, "n1"));
+    let wedged = wait_until("the wedged member is out", PATIENCE, || !router.is_up(GROUP, "n1"));
     assert!(router.is_up(GROUP, "n2"));
     assert!(!hello.socket.is_closed(), "its session is kept: it may come to");
     println!("a member that only answers pings was out of use after {wedged:?}");
     let mut idm = FakeIdm::connect(router.listen(), &path(), 1);
     let id = idm.call(&validate_request());
-    let call = members[1].inbox.next_within("the call", PROMPT, |f| f.operation().is_some());
+    let call = members[1].inbox.next_within("the call", AT_ONCE, |f| f.operation().is_some());
     call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());
 }

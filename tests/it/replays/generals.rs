@@ -14,10 +14,9 @@ use rcs_rig::scripted::{FakeIdm, Frame, request, validate_request};
 use rcs_rig::wait::{wait_for, wait_until};
 
 use crate::answers::{create_request, created, validated};
+use crate::bounds::{AT_ONCE, PATIENCE};
 use crate::fleet::Fleet;
 
-/// From the death to the caller's answer.
-const AT_ONCE: Duration = Duration::from_secs(1);
 const OUTCOME_UNKNOWN: &str = "Outcome unknown";
 /// More than the kernel keeps between two processes, so that a member that does not read has only a part of it.
 const LONG: usize = 24 << 20;
@@ -183,7 +182,7 @@ fn play(
     }
     let id = idm.call(request);
     if reads_nothing(cut) {
-        wait_until("the router has sent it", Duration::from_secs(5), || fleet.in_flight() > 0);
+        wait_until("the router has sent it", PATIENCE, || fleet.in_flight() > 0);
     } else {
         answer_up_to(&fleet.members[at].inbox.operation(&format!("{cut:?}: the call")), cut, done);
     }
@@ -239,7 +238,7 @@ fn outcome(
     done: &OperationResponse,
 ) -> (Frame, bool) {
     let mut moved = false;
-    let answer = wait_for("an answer", Duration::from_secs(5), || {
+    let answer = wait_for("an answer", PATIENCE, || {
         for member in fleet.members.iter_mut().skip(dead + 1) {
             if let Some(call) = member.inbox.find(Duration::ZERO, |f| f.operation().is_some()) {
                 assert!(!std::mem::replace(&mut moved, true), "sent to two more members");

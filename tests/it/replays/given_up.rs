@@ -11,11 +11,10 @@ use rcs_proto::messages::{OperationRequest, SyncOpRequest, sync_op_request};
 use rcs_rig::scripted::{FakeIdm, Frame, request};
 
 use crate::answers::{row, search_request};
+use crate::bounds::AT_ONCE;
 use crate::fleet::Fleet;
 
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// A cancel that is due is at the member within this.
-const CANCELLED_WITHIN: Duration = Duration::from_secs(2);
 
 #[test]
 fn openicf_3543_a_search_that_timed_out_is_cancelled() {
@@ -55,7 +54,7 @@ fn openicf_3543_a_search_that_its_caller_gave_up_is_cancelled() {
         assert!(idm.answer(id).answer().is_some());
         give_up(&mut idm, id);
         let fits = |f: &Frame| f.is_cancel() && f.id() == call.id();
-        fleet.members[0].inbox.next_within(&format!("the cancel of case {case}"), CANCELLED_WITHIN, fits);
+        fleet.members[0].inbox.next_within(&format!("the cancel of case {case}"), AT_ONCE, fits);
     }
 }
 
@@ -67,7 +66,7 @@ fn times_out(class: &str, request: OperationRequest, begin: impl Fn(&Frame)) {
     let (at, call) = fleet.asked("the call");
     begin(&call);
     let fits = |f: &Frame| f.is_cancel() && f.id() == call.id();
-    fleet.members[at].inbox.next_within("the cancel at the member", TIMEOUT + CANCELLED_WITHIN, fits);
+    fleet.members[at].inbox.next_within("the cancel at the member", TIMEOUT + AT_ONCE, fits);
     let took = since.elapsed();
     assert!(took >= TIMEOUT, "given up after {took:?}, before its time");
     let error = idm.inbox.next("the error", |f| f.id() == id && f.error().is_some());

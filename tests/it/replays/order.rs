@@ -14,6 +14,7 @@ use rcs_proto::messages::OperationRequest;
 use rcs_rig::scripted::{FakeMember, Socket};
 
 use crate::answers::{end_of_rows, row_of, search_request};
+use crate::bounds::PATIENCE;
 use crate::fleet::Fleet;
 
 /// Streams of a usual run; with `RCS_LONG=1` ten times as many.
@@ -76,7 +77,7 @@ fn answer_in_disorder(mut member: FakeMember, streams: usize) -> u64 {
     let mut rng = Rng::with_seed(SEED + 1);
     let (mut heap, mut taken, mut sent): (Vec<Bytes>, usize, u64) = (Vec::new(), 0, 0);
     while taken < streams || !heap.is_empty() {
-        let wait = if heap.is_empty() { Duration::from_secs(20) } else { Duration::ZERO };
+        let wait = if heap.is_empty() { PATIENCE } else { Duration::ZERO };
         if let Some(call) = member.inbox.find(wait, |f| f.operation().is_some()) {
             let search = call.operation().and_then(|o| o.search.as_ref()).expect("searches only");
             let number = id_of(&search.filter);

@@ -8,6 +8,7 @@ use rcs_rig::scripted::validate_request;
 use rcs_rig::wait::{hold, wait_for};
 
 use crate::answers::{search_request, validated};
+use crate::bounds::PATIENCE;
 use crate::fleet::Fleet;
 
 const MEMBERS: usize = 5;
@@ -56,7 +57,7 @@ fn a_poison_call_that_only_fails_does_not_eject_the_group() {
     let (calls, mut asked) = (80 * MEMBERS, 0);
     for number in 0..calls {
         let id = idm.call(&search_request());
-        let answer = wait_for("an answer", Duration::from_secs(10), || {
+        let answer = wait_for("an answer", PATIENCE, || {
             // Such an error of a read is asked about at other members too, within the group's budget for that.
             while let Some((_, call)) = fleet.asked_now() {
                 asked += 1;

@@ -1,7 +1,7 @@
 //! A stream that is cut: OPENICF-1855 (its users asked for a query end marker) and `AbstractLoadBalancingAlgorithm`, which
 //! begins again at the next node. What was delivered is a prefix, nothing comes twice, and the cut is never taken for the end.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use rcs_proto::frames;
@@ -12,10 +12,10 @@ use rcs_proto::messages::{
 use rcs_rig::scripted::{FakeIdm, Frame, Socket, request};
 
 use crate::answers::{end_of_rows, row, search_request};
+use crate::bounds::AT_ONCE;
 use crate::fleet::Fleet;
 
 const ROWS: i64 = 12;
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Ways in which a stream's socket ends.
 const ENDS: [fn(&Socket); 3] = [Socket::finish, Socket::send_close, Socket::reset];

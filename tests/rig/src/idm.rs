@@ -8,11 +8,10 @@ use serde_json::Value;
 
 use crate::java::Java;
 use crate::process::Process;
-use crate::wait::hold;
+use crate::wait::{PATIENCE, hold};
 
-/// Longest wait for the answer to one command; a hung call shows up as this.
-const ANSWER_BOUND: Duration = Duration::from_secs(60);
-
+/// Time for an IDM to learn the connectors of an RCS directly; if the list was lost, it never comes.
+const LIST_SECONDS: u32 = 20;
 /// IDMs started until one has met its RCS without an accident.
 const ATTEMPTS: usize = 5;
 
@@ -41,7 +40,7 @@ impl Idm {
     pub fn start_directly(java: &Java, url: &str, connectors: usize) -> Self {
         for _ in 0..ATTEMPTS {
             let mut idm = Self::start(java, url);
-            if idm.ask(&format!("connectors {connectors} 4")).starts_with("ok ") {
+            if idm.ask(&format!("connectors {connectors} {LIST_SECONDS}")).starts_with("ok ") {
                 hold("both sockets have shaken hands", Duration::from_millis(300), || true);
                 return idm;
             }
@@ -52,7 +51,7 @@ impl Idm {
     /// Runs one command and returns its answer line, whichever it is.
     pub fn ask(&mut self, command: &str) -> String {
         self.begin(command);
-        self.answer(command, ANSWER_BOUND)
+        self.answer(command, PATIENCE)
     }
 
     /// Runs a command that must succeed; returns what follows `ok `.
@@ -83,7 +82,7 @@ impl Idm {
 
     /// The result of a `load` begun earlier.
     pub fn load_answer(&mut self) -> Load {
-        let answer = self.answer("load", Duration::from_secs(120));
+        let answer = self.answer("load", PATIENCE);
         let json = answer.strip_prefix("ok ").unwrap_or_else(|| panic!("load answered `{answer}`"));
         Load::parse(json)
     }

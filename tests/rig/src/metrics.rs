@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use crate::scripted::raw_exchange;
-
-/// Bound of one read or write of an HTTP exchange.
-const IO_BOUND: Duration = Duration::from_secs(5);
+use crate::wait::{PATIENCE, wait_for};
 
 /// One scrape.
 pub struct Metrics(Vec<Sample>);
@@ -22,12 +19,15 @@ struct Sample {
 impl Metrics {
     /// Scrapes `/metrics`.
     pub fn scrape(admin: SocketAddr) -> Self {
-        Self::try_scrape(admin).unwrap_or_else(|answer| panic!("/metrics answered {answer}"))
+        match http_get(admin, "/metrics") {
+            (200, body) => Self(body.lines().filter_map(sample).collect()),
+            (status, body) => panic!("/metrics answered {status}: {body}"),
+        }
     }
 
     /// [`Metrics::scrape`] of a router that may be too busy to answer in time; then its answer is the error.
     pub fn try_scrape(admin: SocketAddr) -> Result<Self, String> {
-        match http_get(admin, "/metrics") {
+        match http(admin, "GET", "/metrics", "") {
             (200, body) => Ok(Self(body.lines().filter_map(sample).collect())),
             (status, body) => Err(format!("{status}: {body}")),
         }
@@ -42,9 +42,13 @@ impl Metrics {
     }
 }
 
-/// `GET path`: status and body.
+/// `GET path`: status and body. While a router is too busy to answer within its own deadline (503, 504), it is asked again, except
+/// for its health, where that is the answer.
 pub fn http_get(server: SocketAddr, path: &str) -> (u16, String) {
-    http(server, "GET", path, "")
+    let is_health = ["/livez", "/readyz"].contains(&path);
+    wait_for(&format!("{server} answers {path}"), PATIENCE, || {
+        Some(http(server, "GET", path, "")).filter(|(status, _)| is_health || !matches!(status, 503 | 504))
+    })
 }
 
 /// `POST path` without a body, with a router's token if there is one: status and body.
@@ -65,8 +69,8 @@ pub fn http_send(server: SocketAddr, path: &str, headers: &str, body: &[u8]) -> 
 
 fn http(server: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String) {
     let mut socket =
-        TcpStream::connect_timeout(&server, IO_BOUND).unwrap_or_else(|e| panic!("no HTTP at {server}: {e}"));
-    socket.set_read_timeout(Some(IO_BOUND)).expect("a bound is set");
+        TcpStream::connect_timeout(&server, PATIENCE).unwrap_or_else(|e| panic!("no HTTP at {server}: {e}"));
+    socket.set_read_timeout(Some(PATIENCE)).expect("a bound is set");
     let request = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\n{headers}Connection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).unwrap_or_else(|e| panic!("{server} takes no request: {e}"));
     let mut answer = String::new();

@@ -3,13 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::process::Process;
+use crate::wait::PATIENCE;
 use crate::workspace;
-
-/// Longest wait for the node's ready line.
-const START_BOUND: Duration = Duration::from_secs(10);
 
 /// A running node in server mode, started with `--dev`.
 pub struct Node {
@@ -26,7 +23,7 @@ impl Node {
         let mut command = Command::new(workspace::binary("rcs-node"));
         command.arg("serve").arg("--properties").arg(&properties).arg("--dev");
         let process = Process::start("rcs-node", command);
-        let ready = process.read_until("ready ", START_BOUND);
+        let ready = process.read_until("ready ", PATIENCE);
         let port = ready.rsplit(':').next().and_then(|p| p.trim().parse().ok());
         Self { process, port: port.unwrap_or_else(|| panic!("no port in `{ready}`")) }
     }

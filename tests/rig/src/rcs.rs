@@ -1,14 +1,11 @@
 //! A real Java RCS in server mode.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crate::java::Java;
 use crate::ports::free_port;
 use crate::process::Process;
-
-/// Longest wait for a Java peer to be ready.
-const START_BOUND: Duration = Duration::from_secs(30);
+use crate::wait::PATIENCE;
 
 /// One Java connector server. It keeps its name and port when it is killed and started again.
 pub struct Rcs {
@@ -71,6 +68,6 @@ fn launch(java: &Java, member: &str, port: u16, bundles: &str) -> Process {
     let mut command = java.peer("rcs-server", member);
     command.args(["--port", &port.to_string(), "--bundles", bundles]);
     let process = Process::start(&format!("Java RCS {member}"), command);
-    process.read_until("ready ", START_BOUND);
+    process.read_until("ready ", PATIENCE);
     process
 }

@@ -3,17 +3,11 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::metrics::{Metrics, http_get};
 use crate::process::Process;
-use crate::wait::wait_until;
+use crate::wait::{PATIENCE, wait_until};
 use crate::workspace;
-
-/// Longest wait for the router's ready line.
-const START_BOUND: Duration = Duration::from_secs(10);
-/// Longest wait for a member that listens to be in use.
-const MEMBER_BOUND: Duration = Duration::from_secs(10);
 
 /// A running router, started with `--dev`.
 pub struct Router {
@@ -40,7 +34,7 @@ impl Router {
         command.arg("serve").arg("--provider").arg(provider);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]).args(options);
         let process = Process::start("rcs-router", command);
-        let ready = process.read_until("ready ", START_BOUND);
+        let ready = process.read_until("ready ", PATIENCE);
         let (listen, admin) = (address(&ready, "listen="), address(&ready, "admin="));
         Self { process, listen, admin }
     }
@@ -79,7 +73,7 @@ impl Router {
     /// Waits until all these members are up.
     pub fn await_up(&self, group: &str, members: &[&str]) {
         for member in members {
-            wait_until(&format!("{member} of {group} up\n{}", self.process), MEMBER_BOUND, || {
+            wait_until(&format!("{member} of {group} up\n{}", self.process), PATIENCE, || {
                 self.is_up(group, member)
             });
         }

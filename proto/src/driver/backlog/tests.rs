@@ -94,7 +94,7 @@ impl Rig {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("the files are closed");
+        tokio::time::timeout(std::time::Duration::from_secs(180), gone).await.expect("the files are closed");
     }
 }
 
@@ -328,7 +328,8 @@ async fn any_weather(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(30))]
+    // Each case writes files.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 2))]
 
     #[test]
     fn the_order_is_kept_and_nothing_is_lost_in_any_weather(steps in proptest::collection::vec(step(), 1..60)) {

@@ -21,7 +21,8 @@ use crate::icf::Secret;
 use crate::messages::*;
 use crate::session::SocketId;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Bound of a wait for what must come, on a machine that may have many times the work that it has processors for.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 async fn within<F: Future>(what: &str, future: F) -> F::Output {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
@@ -124,7 +125,7 @@ fn target(address: SocketAddr) -> DialTarget {
         path: "/openicf".to_owned(),
         tls: None,
         credentials: Credentials { principal: "p".to_owned(), secret: Secret::new("k".to_owned()) },
-        connect_timeout: Duration::from_secs(5),
+        connect_timeout: PATIENCE,
     }
 }
 
@@ -349,7 +350,7 @@ async fn calls_of_a_lost_peer_fail_at_once_and_the_next_peer_is_found() {
     let start = Instant::now();
     let error = within("the error", open.next()).await.unwrap().unwrap_err();
     assert_eq!(error, RemoteError::ConnectionLost);
-    assert!(start.elapsed() < Duration::from_secs(1), "P2: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "P2: {:?}", start.elapsed());
     assert_eq!(caller.ask(test_request()).await, Err(RemoteError::NotSent), "nobody is there");
     drop(call);
 }

@@ -207,7 +207,7 @@ fn as_inbound((opcode, payload): &(Opcode, Vec<u8>)) -> Inbound {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn tungstenite_reads_what_we_write(messages in proptest::collection::vec(message(), 0..8)) {

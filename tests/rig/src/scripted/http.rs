@@ -7,8 +7,10 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use sha1::{Digest, Sha1};
 
-/// Bound for one step of an opening.
-const BOUND: Duration = Duration::from_secs(5);
+use crate::wait::PATIENCE;
+
+/// A dialler that has sent nothing by then is left, so that others have their turn. It dials again.
+const SILENT_DIALLER: Duration = Duration::from_secs(20);
 /// Longest HTTP head taken.
 const HEAD_MAX: usize = 16 * 1024;
 const SUBPROTOCOL: &str = "v1.openicf.forgerock.org";
@@ -64,9 +66,9 @@ pub(super) fn basic(principal: &str, password: &str) -> String {
 
 /// Sends `request` as it stands and reads until the server closes or nothing comes any more.
 pub fn raw_exchange(server: SocketAddr, request: &[u8]) -> Answer {
-    let mut stream =
-        TcpStream::connect_timeout(&server, BOUND).unwrap_or_else(|e| panic!("{server} is not there: {e}"));
-    stream.set_read_timeout(Some(BOUND)).expect("a bound is set");
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)
+        .unwrap_or_else(|e| panic!("{server} is not there: {e}"));
+    stream.set_read_timeout(Some(PATIENCE)).expect("a bound is set");
     // The server may refuse, and close, before it has all of it.
     let _ = stream.write_all(request);
     let mut all = Vec::new();
@@ -82,7 +84,7 @@ pub fn raw_exchange(server: SocketAddr, request: &[u8]) -> Answer {
 
 /// Opens a WebSocket with the default principal and this key; returns what was read behind the head.
 pub(super) fn open(stream: &mut TcpStream, path: &str, key: &str) -> Vec<u8> {
-    stream.set_read_timeout(Some(BOUND)).expect("a bound is set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a bound is set");
     let request = upgrade_request(path, Some(&basic("anonymous", key)), Some(SUBPROTOCOL));
     stream.write_all(request.as_bytes()).unwrap_or_else(|e| panic!("{path} takes no request: {e}"));
     let (head, rest) = read_head(stream).unwrap_or_else(|| panic!("no answer to the upgrade on {path}"));
@@ -92,7 +94,7 @@ pub(super) fn open(stream: &mut TcpStream, path: &str, key: &str) -> Vec<u8> {
 
 /// Takes a dialler's upgrade; returns what was read behind the head, or nothing if it was no upgrade.
 pub(super) fn accept(stream: &mut TcpStream) -> Option<Vec<u8>> {
-    stream.set_read_timeout(Some(BOUND)).ok()?;
+    stream.set_read_timeout(Some(SILENT_DIALLER)).ok()?;
     let (head, rest) = read_head(stream)?;
     let key = head
         .lines()

@@ -13,9 +13,7 @@ use rcs_proto::messages::{
 };
 
 use super::socket::Socket;
-
-/// Default bound for a frame to arrive.
-const BOUND: Duration = Duration::from_secs(10);
+use crate::wait::PATIENCE;
 
 /// One received frame.
 #[derive(Clone)]
@@ -120,10 +118,11 @@ impl Inbox {
         self.sender.clone()
     }
 
-    /// The first frame that `fits`, among those passed over before and those that come; the others are kept for later.
+    /// The first frame that `fits`, among those passed over before and those that come within [`PATIENCE`]; the others are kept for
+    /// later.
     #[track_caller]
     pub fn next(&mut self, reason: &str, fits: impl Fn(&Frame) -> bool) -> Frame {
-        self.next_within(reason, BOUND, fits)
+        self.next_within(reason, PATIENCE, fits)
     }
 
     /// [`Inbox::next`] with a bound of its own.

@@ -4,7 +4,6 @@ use std::net::{Shutdown, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::frames::Identity;
@@ -13,10 +12,7 @@ use socket2::SockRef;
 use super::inbox::{Frame, Inbox};
 use super::socket::{End, Heard, Socket, swallow_all};
 use super::{CONNECTOR_INFOS, Manners, http, identity};
-use crate::wait::wait_until;
-
-/// Longest wait for the router to dial.
-const DIAL_BOUND: Duration = Duration::from_secs(10);
+use crate::wait::{PATIENCE, wait_until};
 
 /// A listening RCS whose calls the test body answers.
 pub struct FakeMember {
@@ -79,7 +75,7 @@ impl FakeMember {
     /// The sockets that are open, once there are `n` of them.
     pub fn await_sockets(&self, n: usize) -> Vec<Arc<Socket>> {
         let open = || self.sockets().into_iter().filter(|s| !s.is_closed()).collect::<Vec<_>>();
-        wait_until(&format!("{n} open sockets"), DIAL_BOUND, || open().len() >= n);
+        wait_until(&format!("{n} open sockets"), PATIENCE, || open().len() >= n);
         open()
     }
 

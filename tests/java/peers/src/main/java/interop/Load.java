@@ -12,7 +12,7 @@ import org.identityconnectors.framework.common.objects.*;
 final class Load {
     private static final OperationOptions NONE = new OperationOptionsBuilder().build();
     /** A call that takes longer than this after the end of the run counts as hung. */
-    private static final long GRACE_MILLIS = 30_000;
+    private static final long GRACE_MILLIS = 90_000;
     private static final int SAMPLES = 1 << 17;
     /** After an error a caller pauses, so that a dead far side is not hammered. */
     private static final long PAUSE_NANOS = 2_000_000;

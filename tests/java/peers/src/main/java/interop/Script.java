@@ -24,7 +24,8 @@ import org.identityconnectors.framework.common.objects.filter.FilterBuilder;
 /** The commands of an IDM, one a line, each answered with one line "ok ..." or "err CLASS: MESSAGE"; README.md lists them. */
 final class Script {
     private static final OperationOptions NONE = new OperationOptionsBuilder().build();
-    private static final int WAIT_SECONDS = 20;
+    /** A little less than the tests wait for an answer, so that they see the reason. */
+    private static final int WAIT_SECONDS = 170;
 
     private final ConnectorFramework framework;
     private final Supplier<List<ConnectorInfo>> infos;
