@@ -25,7 +25,7 @@ pub use status::{MemberStatus, Status};
 use self::member::Record;
 use self::set::Set;
 use super::wire::WireManifest;
-use crate::agreed::sets::{Accepted, GroupDecision};
+use crate::agreed::sets::{Accepted, GroupDecision, SetsChange};
 use crate::ids::{MemberId, MemberSet};
 use crate::limits::{AGENT_SILENCE_MAX, UPGRADE_SERVING_MIN};
 
@@ -381,6 +381,12 @@ impl GroupSets {
         }
         let mut then = self.clone();
         then.next = Some(Set::named(set, Origin::Committed));
+        // A set without files takes those of the first member that has it, at once: the others will differ.
+        while let Some(SetsChange::LearnFiles { set }) = then.wish() {
+            let lacks_them = |known: &&mut Set| known.digest.wire == set.wire && known.digest.files.is_none();
+            let known = [&mut then.accepted, &mut then.next].into_iter().flatten();
+            known.filter(lacks_them).take(1).for_each(|known| known.digest = set);
+        }
         then.review_as_decided(now);
         // One at a time is away.
         let left = then.serving.len().saturating_sub(1);
