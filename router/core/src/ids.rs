@@ -54,7 +54,9 @@ impl NameBook {
 /// More names were used since the start of the process than [`NAMES_EVER_MAX`]. Ids are never given to
 /// another name, so the way out is a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {NAMES_EVER_MAX} different names were used since the router started: restart it")]
+#[error(
+    "more than {NAMES_EVER_MAX} different names of members or groups were used since the router started: restart the router"
+)]
 pub struct BookFull;
 
 fn number(book: &mut HashMap<String, u32>, name: &str) -> Result<u32, BookFull> {

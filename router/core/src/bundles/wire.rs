@@ -37,13 +37,17 @@ pub enum WireError {
     #[error("the list of connectors cannot be read: {0}")]
     Unreadable(#[from] LegacyError),
     /// Nobody installs so many.
-    #[error("the member tells {found} connectors, at most {MANIFEST_CONNECTORS_MAX} are taken")]
+    #[error(
+        "the member lists {found} connectors, but at most {MANIFEST_CONNECTORS_MAX} are accepted: remove bundles from it"
+    )]
     TooManyConnectors {
         /// How many there are.
         found: usize,
     },
     /// Nor connectors with so many properties.
-    #[error("the member's connectors have {found} properties, at most {MANIFEST_PROPERTIES_MAX} are taken")]
+    #[error(
+        "the member's connectors have {found} properties, but at most {MANIFEST_PROPERTIES_MAX} are accepted: remove bundles from it"
+    )]
     TooManyProperties {
         /// How many there are, of all connectors.
         found: usize,
