@@ -78,7 +78,10 @@ impl Owner {
         }
         let open = self.engine.report().calls;
         if open > 0 {
-            tracing::warn!(calls = open, "the time to drain is over with calls open");
+            tracing::warn!(
+                calls = open,
+                "the time to drain is over; calls that are still open are ended with an error"
+            );
         }
         self.apply(Event::DrainOver);
         self.let_callers_go(&mut batch).await;
@@ -170,7 +173,7 @@ impl Owner {
         let mark = self.engine.judge_mark(group, member, *change, *last)?;
         if self.marks.of(member) != mark {
             self.marks.set(member, mark);
-            tracing::info!(%group, %member, change = change.label(), "an operator's mark; it is kept in memory");
+            tracing::info!(%group, %member, change = change.label(), "an operator's change of a member; it is kept in memory");
             self.put_in_force(self.engine.view().as_ref().clone().with_marks(&self.marks));
         }
         Ok(self.status())
@@ -258,7 +261,7 @@ impl Owner {
             }
         };
         if timeout_at(until, all_closed).await.is_err() {
-            tracing::warn!("some sockets did not close in time");
+            tracing::warn!("some connections did not close in time; they are cut");
         }
     }
 }

@@ -7,15 +7,15 @@ use crate::app::{AccessError, AppError};
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// As asked.
+    /// Success.
     Ok = 0,
-    /// The command line is wrong.
+    /// The command line is wrong, or a token is missing or wrong.
     Usage = 64,
-    /// A file is wrong.
+    /// A file is invalid, or the router refused the request for what it asks.
     BadData = 65,
-    /// Something needed is not there: an address, a peer.
+    /// A resource is unavailable: an address, a directory, the router.
     Unavailable = 69,
-    /// A promise was broken.
+    /// An internal error: the operating system refused something basic, or the demo failed.
     Internal = 70,
 }
 

@@ -1,4 +1,4 @@
-//! The command line: what is asked for, and the exit code that tells how it went.
+//! The command line: parses the arguments, runs the command, and returns the exit code.
 
 mod asked;
 mod bundles;
@@ -24,10 +24,10 @@ use crate::logging;
 #[command(
     name = "rcs-router",
     version,
-    after_help = "Exit codes: 0 ok, 64 usage, 65 bad data, 69 unavailable, 70 internal."
+    after_help = "Exit codes: 0 success, 64 wrong usage, 65 invalid file or request, 69 a resource is unavailable, 70 internal error."
 )]
 struct Cli {
-    /// How the log on stderr looks; its filter is the variable RCS_LOG (default: info).
+    /// Format of the log on stderr. The variable RCS_LOG sets the level (default: info).
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: logging::Format,
     #[command(subcommand)]
@@ -52,7 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are answers, on standard output; the rest is usage. A closed stream is nobody's concern.
+            // Help and version go to standard output; anything else is wrong usage. A closed stream is no fault.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
