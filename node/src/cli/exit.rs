@@ -6,18 +6,18 @@ use std::process::ExitCode;
 /// The exit codes other than 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// 64: the command line makes no sense.
+    /// 64: the command line is wrong.
     Usage,
-    /// 65: a file makes no sense, or must not be used.
+    /// 65: a file is invalid or insecure.
     BadData,
-    /// 69: what is needed is not to be had, e.g. the port.
+    /// 69: a resource is unavailable, for example the port.
     Unavailable,
-    /// 70: a fault of our own.
+    /// 70: internal error.
     Internal,
 }
 
 impl Exit {
-    /// This end, with a sentence for the terminal that says what to do.
+    /// A failure with this exit code, and a text for the terminal that says what to do.
     pub(super) fn with(self, sentence: impl Into<String>) -> Failure {
         Failure { exit: self, sentence: sentence.into() }
     }

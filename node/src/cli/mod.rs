@@ -40,7 +40,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// A remote connector server: holds connectors and runs them for identity managers.
+/// A remote connector server: runs connectors for identity management systems.
 #[derive(Debug, Parser)]
 #[command(name = "rcs-node", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -48,7 +48,9 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 64 usage, 65 bad data, 69 unavailable, 70 internal.
+const EXIT_CODES: &str =
+    "Exit codes: 0 success, 64 wrong usage, 65 a file is invalid or insecure, 69 a resource is unavailable, \
+70 internal error.
 The log goes to standard error; RCS_LOG sets its level (error, warn, info, debug, trace).";
 
 #[derive(Debug, Subcommand)]
@@ -57,9 +59,9 @@ enum Command {
     Serve(ServeArgs),
     /// Set the shared key that callers must send, in the properties file.
     SetKey(SetKeyArgs),
-    /// Say what `serve` would do with a properties file.
+    /// Check a properties file: show what `serve` would do with it, and report its errors.
     Check(CheckArgs),
-    /// Beside any connector server, this one or the Java one: tell routers which files its connectors are made of.
+    /// Run beside a connector server (this one or the Java one) and report the files of its connectors to routers.
     Agent(agent::AgentArgs),
 }
 
@@ -70,17 +72,17 @@ struct ServeArgs {
     properties: PathBuf,
     #[command(flatten)]
     settings: SettingArgs,
-    /// A name for this server in its log.
+    /// Name of this server in its log.
     #[arg(long, value_name = "NAME", env = "RCS_NODE_MEMBER")]
     member: Option<String>,
 }
 
 #[derive(Debug, Args)]
 struct SettingArgs {
-    /// Set a property; wins over the file, e.g. `-D connectorserver.port=0`.
+    /// Set a property; overrides the file. Example: `-D connectorserver.port=0`.
     #[arg(short = 'D', value_name = "NAME=VALUE")]
     overrides: Vec<Override>,
-    /// Allow the default key `changeit`.
+    /// Development mode: allow the default key `changeit`.
     #[arg(long)]
     dev: bool,
 }
@@ -99,7 +101,7 @@ struct SetKeyArgs {
     /// The ConnectorServer.properties file.
     #[arg(value_name = "FILE")]
     properties: PathBuf,
-    /// Read the key from this file; without it, from the terminal or standard input.
+    /// Read the key from the first line of this file. Default: read the key from the terminal or standard input.
     #[arg(long, value_name = "KEYFILE")]
     key_file: Option<PathBuf>,
 }
