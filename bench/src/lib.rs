@@ -8,11 +8,11 @@
 //!
 //! It talks the protocol through [`rcs_proto::driver::endpoint::Caller`] and knows nothing of routers.
 
+mod arguments;
 pub mod cli;
 mod compare;
 mod configuration;
 mod drill;
-mod exit;
 mod load;
 mod machine;
 mod record;

@@ -9,10 +9,10 @@ use rcs_proto::messages::{
     OperationRequest, OperationResponse, SyncDelta, SyncEventSubscriptionOpRequest,
     SyncEventSubscriptionOpResponse, Uid,
 };
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::scripted::{FakeMember, Frame, request};
-use rcs_tests::wait::wait_until;
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::scripted::{FakeMember, Frame, request};
+use rcs_rig::wait::wait_until;
 
 use crate::fleet::Fleet;
 use crate::site::{GROUP, JavaSite, MEMBERS};

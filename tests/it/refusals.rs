@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rcs_proto::frames;
-use rcs_tests::scripted::{Answer, Socket, raw_exchange, upgrade_request, validate_request};
-use rcs_tests::wait::wait_until;
+use rcs_rig::scripted::{Answer, Socket, raw_exchange, upgrade_request, validate_request};
+use rcs_rig::wait::wait_until;
 
 use crate::answers::validated;
 use crate::site::ScriptedSite;

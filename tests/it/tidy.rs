@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rcs_tests::workspace::root;
+use rcs_rig::workspace::root;
 
 /// A file longer than this is about more than one thing.
 const LINES_MAX: usize = 600;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationRequest, TestOpRequest, ValidateOpRequest};
-use rcs_tests::scripted::{FakeIdm, Manners, raw_exchange, upgrade_request};
+use rcs_rig::scripted::{FakeIdm, Manners, raw_exchange, upgrade_request};
 use rustix::process::Signal;
 
 use crate::caller::Caller;

@@ -1,29 +1,8 @@
-//! Exit codes (DESIGN 9), and which error has which.
+//! Which class of failure each error of the router's start is.
 
-use std::process::ExitCode;
+use rcs_cli::Exit;
 
 use crate::app::{AccessError, AppError};
-
-/// How the program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// Success.
-    Ok = 0,
-    /// The command line is wrong, or a token is missing or wrong.
-    Usage = 64,
-    /// A file is invalid, or the router refused the request for what it asks.
-    BadData = 65,
-    /// A resource is unavailable: an address, a directory, the router.
-    Unavailable = 69,
-    /// An internal error: the operating system refused something basic, or the demo failed.
-    Internal = 70,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
-    }
-}
 
 impl From<&AppError> for Exit {
     fn from(error: &AppError) -> Self {

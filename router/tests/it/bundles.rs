@@ -1,8 +1,8 @@
 //! Bundle sets from outside: the API, the command line, the configuration file, and what members' calls see of it.
 
-use rcs_tests::metrics::{Metrics, http_post};
-use rcs_tests::scripted::{FakeMember, connector_infos_at};
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::{Metrics, http_post};
+use rcs_rig::scripted::{FakeMember, connector_infos_at};
+use rcs_rig::wait::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

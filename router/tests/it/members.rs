@@ -2,9 +2,9 @@
 
 use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
-use rcs_tests::metrics::{Metrics, http_post};
-use rcs_tests::scripted::{FakeMember, validate_request};
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::{Metrics, http_post};
+use rcs_rig::scripted::{FakeMember, validate_request};
+use rcs_rig::wait::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

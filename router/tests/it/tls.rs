@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rcs_tests::scripted::FakeMember;
+use rcs_rig::scripted::FakeMember;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};

@@ -10,8 +10,8 @@ use rcs_proto::messages::{
     OperationResponse, ScriptOnConnectorOpRequest, ScriptOnConnectorOpResponse, ScriptOnResourceOpRequest,
     ScriptOnResourceOpResponse, UpdateOpRequest, UpdateOpResponse,
 };
-use rcs_tests::scripted::{FakeIdm, Frame, request, validate_request};
-use rcs_tests::wait::{wait_for, wait_until};
+use rcs_rig::scripted::{FakeIdm, Frame, request, validate_request};
+use rcs_rig::wait::{wait_for, wait_until};
 
 use crate::answers::{create_request, created, validated};
 use crate::fleet::Fleet;

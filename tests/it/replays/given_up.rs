@@ -8,7 +8,7 @@ use rcs_proto::frames;
 use rcs_proto::icf::{ApiConfiguration, ClassName};
 use rcs_proto::legacy::facade_key;
 use rcs_proto::messages::{OperationRequest, SyncOpRequest, sync_op_request};
-use rcs_tests::scripted::{FakeIdm, Frame, request};
+use rcs_rig::scripted::{FakeIdm, Frame, request};
 
 use crate::answers::{row, search_request};
 use crate::fleet::Fleet;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use rcs_proto::frames;
 use rcs_proto::messages::OperationRequest;
-use rcs_tests::scripted::{FakeMember, Socket};
+use rcs_rig::scripted::{FakeMember, Socket};
 
 use crate::answers::{end_of_rows, row_of, search_request};
 use crate::fleet::Fleet;

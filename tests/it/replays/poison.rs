@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use rcs_proto::frames;
-use rcs_tests::scripted::validate_request;
-use rcs_tests::wait::{hold, wait_for};
+use rcs_rig::scripted::validate_request;
+use rcs_rig::wait::{hold, wait_for};
 
 use crate::answers::{search_request, validated};
 use crate::fleet::Fleet;

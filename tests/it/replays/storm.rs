@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationRequest, TestOpRequest};
-use rcs_tests::scripted::{FakeIdm, FakeMember, Manners, Socket, request, validate_request};
+use rcs_rig::scripted::{FakeIdm, FakeMember, Manners, Socket, request, validate_request};
 
 use crate::answers::{create_request, created, validated};
 use crate::fleet::{Fleet, name, path};

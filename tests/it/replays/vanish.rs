@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rcs_proto::frames;
-use rcs_tests::scripted::{FakeIdm, Frame, validate_request};
-use rcs_tests::wait::{hold, wait_for, wait_until};
+use rcs_rig::scripted::{FakeIdm, Frame, validate_request};
+use rcs_rig::wait::{hold, wait_for, wait_until};
 
 use crate::answers::{create_request, row, search_request, validated};
 use crate::fleet::Fleet;

@@ -5,17 +5,18 @@
 
 use std::time::Duration;
 
+use rcs_cli::{Exit, Failure};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::calls::Calls;
 use super::super::load::{Load, Plan, connect_patiently_to};
 use super::super::members::Members;
+use super::super::promise::Promise;
 use super::super::proxy::{Proxy, Sky, Weather};
-use super::super::report::{Findings, Promise};
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::super::tally::{Ask, Told};
 use super::Scope;
-use crate::exit::{Exit, Failure};
 
 /// What the router may hold in memory for slow callers, and what else it needs (limits.rs: `PROCESS_BACKLOG_MAX`).
 const MEMORY_MAX: u64 = (256 + 128) << 20;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rcs_proto::time::Moment;
 
 use super::Reports;
-use super::set::SetDigest;
+use super::set::{Basis, SetDigest};
 use crate::bundles::diff::{Difference, Manifest};
 use crate::limits::{BUNDLES_FLIPS_FREE, BUNDLES_HOLD_BASE, BUNDLES_HOLD_CAP, BUNDLES_STABLE_AFTER};
 
@@ -140,9 +140,6 @@ pub(super) struct Record {
     /// The difference worked out last, and between what.
     pub(super) compared: Option<Compared>,
 }
-
-/// A set, and whether its connectors and its files were known.
-pub(super) type Basis = (SetDigest, [bool; 2]);
 
 #[derive(Clone, Debug)]
 pub(super) struct Compared {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::member::Basis;
 use crate::bundles::diff::Manifest;
 use crate::bundles::digest::{Digest, NoDigest, Short};
 
@@ -74,6 +73,9 @@ impl Origin {
         }
     }
 }
+
+/// A set, and whether its connectors and its files were known.
+pub(super) type Basis = (SetDigest, [bool; 2]);
 
 /// A set with what is known of its content.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// The root of the workspace.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/rig lies in the workspace")
 }
 
 /// `target/<profile>`, found from the running binary: a test's (`target/<profile>/deps/it-*`), or a program's beside it.
