@@ -1,4 +1,4 @@
-//! Puts blocking calls on threads: so many at a time, so many waiting, and results no faster than the caller takes them.
+//! Runs blocking calls on threads, with a limit of running and of waiting calls, and passes results on as fast as the caller reads.
 
 #[cfg(test)]
 mod tests;

@@ -311,7 +311,7 @@ fn listen_on(
     Ok(tokio::spawn(downstream::serve(callers, access, view, control)))
 }
 
-/// The one line on standard output; whoever started the router may have closed it.
+/// Prints the one line on standard output. The stream may be closed already.
 fn announce(listen: SocketAddr, admin: SocketAddr) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "ready listen={listen} admin={admin}").and_then(|()| out.flush());

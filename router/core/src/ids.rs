@@ -25,9 +25,8 @@ impl fmt::Display for MemberId {
     }
 }
 
-/// Hands out ids by name. Whoever builds views keeps one book for the life of the process, so that a member
-/// that stays over a change of the document keeps its id, and with it its sockets, its health and its turn in
-/// the rotation.
+/// Assigns ids to names. The process keeps one book for all its views, so that a member that stays over a change of the
+/// document keeps its id, and with the id its sockets, its health and its turn in the rotation.
 #[derive(Debug, Default)]
 pub struct NameBook {
     members: HashMap<String, u32>,

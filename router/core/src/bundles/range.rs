@@ -166,7 +166,7 @@ impl Versions {
         above && below
     }
 
-    /// The same for a version as a member tells it; one that cannot be read is only among all versions.
+    /// The same for a version as a member lists it. A version that cannot be read matches [`Versions::Any`] only.
     pub fn contains_text(&self, version: &str) -> bool {
         matches!(self, Self::Any) || version.parse().is_ok_and(|version| self.contains(&version))
     }

@@ -44,8 +44,8 @@ impl GroupSets {
         told
     }
 
-    /// The first set that a member tells is the group's. One without connectors gives way to the first one with some: a server
-    /// that is only half installed must not decide what the others need.
+    /// The first set that a member reports becomes the group's. A set without connectors is replaced by the first set that has
+    /// some: a server that is only half installed must not decide for the others.
     fn take_on_first_use(&mut self, told: &mut Vec<Told>) {
         if self.accepted.as_ref().is_some_and(|set| !set.is_provisional()) {
             return;
