@@ -1,5 +1,5 @@
 //! What holds state at its member stays there, and ends with an error that says so, at once, when the member dies: pages of a
-//! search with real peers, subscriptions with scripted ones (issue 4, h; WIRE 5.5, 11.9).
+//! search with real peers, subscriptions with scripted ones (X01; WIRE 5.5, 11.9).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Who gets the calls (P4; issue 3, e).
+//! Who gets the calls (P4).
 
 use std::time::Duration;
 

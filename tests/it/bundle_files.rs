@@ -1,5 +1,5 @@
 //! Files that only the agents beside the members can see: a member whose script differs gets no call until it is put right, and no
-//! caller notices (issue 5, b; P5). Here with nodes, so that it needs no Java.
+//! caller notices (P5). Here with nodes, so that it needs no Java.
 
 use std::fs;
 use std::path::{Path, PathBuf};

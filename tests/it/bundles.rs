@@ -1,4 +1,4 @@
-//! One bundle set per group (P5; issue 5): real Java RCS that are started with other bundles, under the load of a real Java IDM.
+//! One bundle set per group (P5): real Java RCS that are started with other bundles, under the load of a real Java IDM.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -204,7 +204,7 @@ fn list_of(rcs: &Rcs) -> Vec<u8> {
     idm.ask_for_connectors(Duration::from_secs(5)).to_vec()
 }
 
-/// Must-show d.
+/// Lists differ in their order from run to run of one server (LEGACY 11).
 #[test]
 fn the_order_in_which_a_server_loads_its_bundles_is_not_seen_in_its_digest() {
     let test = "bundles::the_order_in_which_a_server_loads_its_bundles_is_not_seen_in_its_digest";
@@ -239,7 +239,7 @@ fn the_order_in_which_a_server_loads_its_bundles_is_not_seen_in_its_digest() {
     assert_eq!(look(&site).0, 2, "other bundles, another digest");
 }
 
-/// Must-show a.
+/// G11: seen in the list of connectors, so no agent is needed.
 #[test]
 fn a_member_with_another_version_of_a_bundle_serves_nothing_until_it_has_the_right_one_again() {
     let test =
@@ -273,7 +273,7 @@ fn a_member_with_another_version_of_a_bundle_serves_nothing_until_it_has_the_rig
     assert_eq!(seen.bad, 0, "{seen:?}");
 }
 
-/// Must-show e: a rolling upgrade under load. The member that is upgraded is drained first, as an operator does; the callers go on
+/// A rolling upgrade under load. The member that is upgraded is drained first, as an operator does; the callers go on
 /// to ask for the version that they found when they came.
 #[test]
 fn a_rolling_upgrade_is_not_noticed_by_callers_whose_reference_is_a_range() {
@@ -341,7 +341,7 @@ const LIB: [(&str, &str); 3] = [
 ];
 const REQUIRE_AGENT: &str = "[defaults]\nbundles.reports = \"require_agent\"\n";
 
-/// Must-show b.
+/// G12: only an agent can see a script.
 #[test]
 fn a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back() {
     let test = "bundles::a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back";
@@ -380,7 +380,7 @@ fn a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back() {
     assert_eq!(seen.bad, 0, "{seen:?}");
 }
 
-/// Must-show c with real servers and agents; a hundred joins are played in `router/core`, where they take no time.
+/// P5 with real servers and agents; a hundred joins are played in `router/core`, where they take no time.
 #[test]
 fn a_member_that_joins_with_other_files_is_quarantined_before_its_first_call() {
     let test = "bundles::a_member_that_joins_with_other_files_is_quarantined_before_its_first_call";

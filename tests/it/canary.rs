@@ -1,6 +1,6 @@
 //! P9: secrets and payloads appear nowhere but on the wire. Canaries stand in for keys, passwords, facade keys, attributes, filters,
 //! uids, scripts, cookies, and the texts of connectors' errors; the router logs all that it can, and every way of failing is
-//! provoked (issue 4, j). The dump of its state is looked at in rcs-core (`engine/tests/secrets.rs`).
+//! provoked. The dump of its state is looked at in rcs-core (`engine/tests/secrets.rs`).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! A thousand searches that nobody waits for any more: their callers cancel, leave, or let a deadline pass. Within two seconds no
-//! member runs any of them (issue 4, g; OPENICF-3543).
+//! member runs any of them (known of the Java server as OPENICF-3543).
 
 use std::fs;
 use std::path::Path;

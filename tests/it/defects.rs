@@ -1,4 +1,4 @@
-//! The defects of 1.8.0 that concern a proxy, each replayed by a scripted peer (WIRE 7; issue 3, j).
+//! The defects of 1.8.0 that concern a proxy, each replayed by a scripted peer (WIRE 7).
 
 use std::time::{Duration, Instant};
 

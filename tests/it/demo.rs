@@ -1,4 +1,4 @@
-//! A demo that ends by itself cleans up (issue 3, a); what it shows, and how it ends otherwise, the router's own tests check.
+//! A demo that ends by itself cleans up; what it shows, and how it ends otherwise, the router's own tests check.
 
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! Nobody notices what operators do: a member is drained and taken back, sockets are replaced, the router ends, all under the
-//! load of a real Java IDM (P11; M05, M07; issue 4, items 5 and 7).
+//! load of a real Java IDM (P11, M07).
 
 use std::fs;
 use std::time::Duration;

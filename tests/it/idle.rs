@@ -1,4 +1,4 @@
-//! What a router costs that has nothing to do: 100 members, each with its probes in every layer (issue 4, k; DESIGN 5).
+//! What a router costs that has nothing to do: 100 members, each with its probes in every layer: ping, session check, the connector's `test`.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A member is killed with SIGKILL under load and started again (P1, P2, P3; issue 3, f).
+//! A member is killed with SIGKILL under load and started again (P1, P2, P3).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

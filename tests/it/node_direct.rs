@@ -1,5 +1,5 @@
 //! Our node against the published CSV connector: a real IDM asks both the same, and the answers are the same but for the rows of
-//! a table, each with its reason (issue 3, d).
+//! a table, each with its reason.
 
 use std::fs;
 use std::path::Path;

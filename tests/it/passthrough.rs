@@ -1,4 +1,4 @@
-//! What the router does not understand passes byte for byte (P9; issue 3, h).
+//! What the router does not understand passes byte for byte (P9).
 
 use std::time::Duration;
 

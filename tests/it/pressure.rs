@@ -1,4 +1,4 @@
-//! One caller of a hundred stalls in a search of rows of 1 KB from a real Java RCS, and then reads slowly (P10, P13; issue 4, e): 20,000
+//! One caller of a hundred stalls in a search of rows of 1 KB from a real Java RCS, and then reads slowly (P10, P13): 20,000
 //! rows; with `RCS_PRESSURE_LONG=1` 100,000, a stall of 30 s as well, and then all rows at 100 a second.
 
 use std::collections::HashSet;

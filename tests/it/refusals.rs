@@ -1,4 +1,4 @@
-//! Bad input: who is refused hears why, is let go, and nobody else notices (issue 3, "Bad input"; WIRE 1.1).
+//! Bad input: who is refused hears why, is let go, and nobody else notices (P15, WIRE 1.1).
 
 use std::time::Duration;
 

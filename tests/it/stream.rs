@@ -1,4 +1,4 @@
-//! Searches of 20,000 rows of 1 KB, and callers that do not read (P13; issue 3, i).
+//! Searches of 20,000 rows of 1 KB, and callers that do not read (P13).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The same commands through the router, line for line as without it (issue 3, c).
+//! The same commands through the router, line for line as without it.
 
 use rcs_rig::idm::Idm;
 use rcs_rig::java::Java;

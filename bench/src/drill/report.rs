@@ -11,7 +11,7 @@ use super::promise::Promise;
 use super::tally::{Figures, Tally};
 use super::times::Times;
 
-/// Samples from which on a 99th percentile is judged (issue 4, c).
+/// Samples from which on a 99th percentile is judged; of fewer, the worst one would decide.
 const JUDGED_BY_P99: usize = 30;
 
 /// The findings of one drill.

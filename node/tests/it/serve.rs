@@ -67,7 +67,7 @@ fn first_line(node: SocketAddr, request: &str) -> String {
     line.trim_end().to_owned()
 }
 
-/// P12 promise, A09: nothing listens with the default key unless asked to.
+/// P12, A09: nothing listens with the default key unless asked to.
 #[test]
 fn the_default_key_is_refused_without_dev() {
     let scratch = Scratch::new();

@@ -41,8 +41,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(reading) = &checkup.reading {
         print!("{}", Report(reading));
     }
-    if let Some((settings, view)) = &checkup.effective {
-        print!("{}", Effective { settings, view });
+    if let Some((settings, document)) = &checkup.effective {
+        print!("{}", Effective { settings, document });
     }
     let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
     let sentence = |error: &AppError| match error {

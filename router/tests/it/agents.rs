@@ -1,4 +1,4 @@
-//! What agents tell over the admin address, and what strangers try there (issue 5, f).
+//! What agents tell over the admin address, and what strangers try there (P10, P12).
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -63,7 +63,7 @@ impl Site {
     }
 }
 
-/// Issue 5, items 3 and 4, by the command line.
+/// A rolling upgrade by the command line: `bundles diff`, the next set, the members in turn (P5).
 #[test]
 fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     let site = Site::start("", &["--dev"]);

@@ -25,7 +25,7 @@ use crate::support::{Router, scratch};
 
 const SESSIONS: usize = 2_000;
 const SOCKETS: usize = 2;
-/// Everybody is back within this time (issue 4, f).
+/// Everybody is back within this time.
 const BACK: Duration = Duration::from_secs(30);
 /// What steady calls may take meanwhile (p99), with tests beside this one and everybody on two processors. The drill compares
 /// with the time before.

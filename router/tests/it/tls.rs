@@ -1,4 +1,4 @@
-//! Members behind TLS: trusted by the operator's store, or not at all (S rows, C07).
+//! Members behind TLS: trusted by the operator's store, or not at all (S01, S02, C07).
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Two generals: a change is in flight when its peer dies, at each point of the call's life (A3 row 1; FoundationDB's
-//! `commit_unknown_result`, A1). It runs at most once, and its caller is never left without an answer or with a wrong one.
+//! Two generals: a change is in flight when its peer dies, at each point of the call's life (FoundationDB's
+//! `commit_unknown_result`). It runs at most once, and its caller is never left without an answer or with a wrong one.
 
 use std::time::{Duration, Instant};
 

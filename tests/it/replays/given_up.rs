@@ -14,7 +14,7 @@ use crate::answers::{row, search_request};
 use crate::fleet::Fleet;
 
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// A cancel that is due is at the member within this (issue 4, g).
+/// A cancel that is due is at the member within this.
 const CANCELLED_WITHIN: Duration = Duration::from_secs(2);
 
 #[test]

@@ -14,7 +14,7 @@ const MEMBERS: usize = 5;
 /// The budget for repetitions (limits.rs of rcs-core): its share, and its floor for a window or two.
 const SHARE_PERCENT: usize = 20;
 const REPEATED_ANYWAY: usize = 250;
-/// Members that are left (A3).
+/// Members that are left.
 const STAY_UP: usize = 3;
 
 /// Both a read, which moves to another member, and a search are stopped after two.

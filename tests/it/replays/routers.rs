@@ -1,4 +1,4 @@
-//! Sockets of one RCS on different routers, as behind a Kubernetes Service (A3): it files sockets by sessionId, so routers that
+//! Sockets of one RCS on different routers, as behind a Kubernetes Service: it files sockets by sessionId, so routers that
 //! shared one would get each other's answers (WIRE 8).
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -18,7 +18,7 @@ const MEMBERS: usize = 8;
 const CALLERS: usize = 200;
 /// Threads that dial for them.
 const DIALLERS: usize = 8;
-/// All are back within this (A3 has 30 s for thousands).
+/// All are back within this (the drill `storm` has 30 s for thousands).
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 const SEED: u64 = 1706;
 

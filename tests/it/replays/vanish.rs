@@ -1,4 +1,4 @@
-//! Peers that vanish or stand still without a word: half-open TCP (A3), a paused process (etcd #20418 and others, A1).
+//! Peers that vanish or stand still without a word: half-open TCP, a paused process (etcd #20418 and others).
 
 use std::time::{Duration, Instant};
 

@@ -22,7 +22,7 @@ use super::Scope;
 const TRAP_BOUND: Duration = Duration::from_millis(1500);
 /// Time between two kills, if the members are back that soon.
 const KILL_EVERY: Duration = Duration::from_millis(800);
-/// Within this time a killed member must be out of use (issue 4, c).
+/// Within this time a killed member must be out of use (P6).
 const DETECTED_WITHIN: Duration = Duration::from_millis(100);
 /// Longest wait for the router to see a killed member.
 const SEEN_BOUND: Duration = Duration::from_secs(15);

@@ -20,7 +20,7 @@ use super::Scope;
 
 /// What the router may hold in memory for slow callers, and what else it needs (limits.rs: `PROCESS_BACKLOG_MAX`).
 const MEMORY_MAX: u64 = (256 + 128) << 20;
-/// How much the 99th percentile of the others may grow, and below which growth there is nothing to see (issue 4, e).
+/// How much the 99th percentile of the others may grow, and below which growth there is nothing to see (P15).
 const GROWTH: (f64, f64) = (1.1, 1.0);
 /// Bytes of an object on the wire.
 const OBJECT_BYTES: u64 = 1_200;

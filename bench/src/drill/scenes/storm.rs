@@ -21,7 +21,7 @@ use super::super::site::{Site, SitePlan};
 use super::super::tally::{Ask, Told};
 use super::Scope;
 
-/// Issue 4, f.
+/// Within this time every caller is served again.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// Between two attempts of a caller to be served.
 const ASK_EVERY: Duration = Duration::from_millis(100);

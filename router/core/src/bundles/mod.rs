@@ -1,4 +1,4 @@
-//! Bundle sets: what a member offers, whether that is what its group accepted, and who may serve (DESIGN 6, P5, G11-G13).
+//! Bundle sets: what a member offers, whether that is what its group accepted, and who may serve (P5, G11-G13).
 //!
 //! [`wire`] reads a [`wire::WireManifest`] from a member's list of connectors; [`diff`] compares two manifests; [`range`] reads
 //! version ranges; [`infos`] is the list that callers are shown. Pure like all of this crate: the engine passes in what it saw and

@@ -7,6 +7,7 @@ use rcs_proto::time::Moment;
 
 use super::Reports;
 use super::set::{Basis, SetDigest};
+use crate::agreed::sets::Content;
 use crate::bundles::diff::{Difference, Manifest};
 use crate::limits::{BUNDLES_FLIPS_FREE, BUNDLES_HOLD_BASE, BUNDLES_HOLD_CAP, BUNDLES_STABLE_AFTER};
 
@@ -161,6 +162,12 @@ impl Record {
                 Some(SetDigest { wire, files: Some(files) })
             }
         }
+    }
+
+    /// Whether its set has connectors, if that is known.
+    pub(super) fn content(&self) -> Option<Content> {
+        let wire = self.manifest.wire.as_ref()?;
+        Some(if wire.is_empty() { Content::Empty } else { Content::Some })
     }
 
     /// Notes what the member has now and whether that is right. One that comes to a right set from another one again and again
