@@ -8,23 +8,23 @@ use clap::{Args, ValueEnum};
 /// `rcs-bench load`
 #[derive(Args)]
 pub(crate) struct LoadArgs {
-    /// Where to connect, e.g. `ws://127.0.0.1:8759/openicf`.
+    /// Address of the target, for example `ws://127.0.0.1:8759/openicf`.
     #[arg(long, value_name = "URL")]
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) caller: CallerArgs,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
-    /// Open loop: start so many calls a second, whatever the target does.
+    /// Open loop: start this many calls per second, however fast the target responds.
     #[arg(long, value_name = "CALLS_PER_SECOND", conflicts_with = "concurrency", value_parser = positive)]
     pub(crate) rate: Option<f64>,
-    /// Closed loop: so many callers, each with one call at a time.
+    /// Closed loop: this many callers, each with one call at a time.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) concurrency: u32,
-    /// How long to measure, e.g. `10s`, `500ms`, `2m`.
+    /// How long to measure, for example `10s`, `500ms`, `2m`.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub(crate) duration: Duration,
-    /// Load before that, which is not measured.
+    /// How long to run load before the measurement begins.
     #[arg(long, default_value = "2s", value_parser = duration)]
     pub(crate) warmup: Duration,
     /// Print JSON on standard output, and the table on standard error.
@@ -41,7 +41,7 @@ pub(crate) struct CompareArgs {
     /// The same target through a router.
     #[arg(long, value_name = "URL")]
     pub(crate) via: String,
-    /// Key of `--via`, if it is another one.
+    /// File with the key of `--via`, if it differs from the key of `--direct`.
     #[arg(long, value_name = "FILE")]
     pub(crate) via_key_file: Option<PathBuf>,
     #[command(flatten)]
@@ -51,19 +51,19 @@ pub(crate) struct CompareArgs {
     /// Callers of the closed loop that measures throughput.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) concurrency: u32,
-    /// Rounds, in each of which both targets have their turn.
+    /// Rounds; in each round both targets are measured once.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// How long a turn is measured.
+    /// How long each target is measured in a round.
     #[arg(long, default_value = "3s", value_parser = duration)]
     pub(crate) turn: Duration,
-    /// Load before each turn, which is not measured.
+    /// How long to run load before each measurement.
     #[arg(long, default_value = "500ms", value_parser = duration)]
     pub(crate) warmup: Duration,
-    /// Rate of the open loop that measures latency; without it, half of the lower throughput.
+    /// Rate of the open loop that measures latency. Default: half of the lower of the two throughputs.
     #[arg(long, value_name = "CALLS_PER_SECOND", value_parser = positive)]
     pub(crate) rate: Option<f64>,
-    /// Fail (69) if the throughput through the router is less than this part of the direct one.
+    /// Fail (exit code 69) if the throughput through the router, divided by the direct throughput, is below this ratio.
     #[arg(long, value_name = "RATIO", value_parser = positive)]
     pub(crate) require_ratio: Option<f64>,
     /// Print JSON on standard output, and the table on standard error.
@@ -77,22 +77,22 @@ pub(crate) struct CallerArgs {
     /// Basic principal.
     #[arg(long, default_value = "anonymous")]
     pub(crate) principal: String,
-    /// The shared key. Others can see it in the process list: better `--key-file`, or the variable.
+    /// The shared key. Other users can see it in the process list: prefer `--key-file`, or the variable.
     #[arg(long, env = "RCS_BENCH_KEY", hide_env_values = true, conflicts_with = "key_file")]
     pub(crate) key: Option<String>,
-    /// A file with the shared key; a line end behind it does not count.
+    /// File with the shared key; a line end after the key is ignored.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// WebSockets to keep open; IDM has two.
+    /// WebSocket connections to keep open; IDM has two.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) sockets: u32,
     /// PEM file with the certificates to trust; needed for `wss`.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Give a call up after so long.
+    /// Timeout of a call.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Calls under way at a time in an open loop; over it calls start late, and their latency says so.
+    /// Limit of calls in flight in an open loop. At the limit calls start late, which their latency includes.
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_outstanding: u32,
 }
@@ -103,23 +103,23 @@ pub(crate) struct WorkArgs {
     /// The operation.
     #[arg(long, value_enum, default_value_t = Op::Test)]
     pub(crate) op: Op,
-    /// Name of the connector, or the end of it; not needed if the target has only one.
+    /// Name of the connector, or the end of its name; not needed if the target has only one connector.
     #[arg(long, value_name = "NAME")]
     pub(crate) connector: Option<String>,
-    /// A configuration property. Arrays are separated by commas. Names of files are those of the target's host.
+    /// A configuration property; separate the values of an array by commas. File names refer to the target's host.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) properties: Vec<(String, String)>,
     /// Object class of the calls.
     #[arg(long, default_value = "__ACCOUNT__")]
     pub(crate) object_class: String,
-    /// Uid for get, update and delete, name for resolve and authenticate; several take turns. Without it, `get` takes what a
-    /// first search finds.
+    /// Uid for get and update, name for resolve and authenticate. May be repeated: the values are used in turn. Without this option,
+    /// `get` reads the objects that a first search finds.
     #[arg(long = "uid", value_name = "UID")]
     pub(crate) uids: Vec<String>,
     /// An attribute for create and update.
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) attributes: Vec<(String, String)>,
-    /// A file with the password for authenticate and create.
+    /// File with the password for authenticate and create.
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 }

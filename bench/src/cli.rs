@@ -32,7 +32,7 @@ fn run_command(command: Command) -> Result<(), Failure> {
     })
 }
 
-/// Load for connector servers and routers, and what a router costs.
+/// Load generator and fault drills for connector servers and routers.
 #[derive(Parser)]
 #[command(name = "rcs-bench", version, after_help = rcs_cli::EXIT_CODES)]
 struct Cli {
@@ -44,9 +44,9 @@ struct Cli {
 enum Command {
     /// Put one target under load.
     Load(LoadArgs),
-    /// Measure two targets in turns: what the way through a router costs.
+    /// Measure a target directly and through a router, in turns, and compare the two.
     Compare(CompareArgs),
-    /// Let things go wrong on purpose, and check that no call is lost, doubled or left hanging.
+    /// Cause faults on purpose under load, and check that no call is lost, run twice or left hanging.
     Drill(drill::DrillArgs),
     /// One member of a drill.
     #[command(hide = true)]

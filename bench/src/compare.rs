@@ -17,7 +17,7 @@ pub(crate) async fn run(arguments: CompareArgs) -> Result<(), Failure> {
         let side = if throughput.direct == 0.0 { "--direct" } else { "--via" };
         let errors =
             if throughput.direct == 0.0 { &throughput.direct_figures } else { &throughput.via_figures };
-        return Err(Exit::Unavailable.with(format!("{side} answers nothing but errors: {:?}", errors.errors)));
+        return Err(Exit::Unavailable.with(format!("every call to {side} failed: {:?}", errors.errors)));
     }
     let rate = arguments.rate.unwrap_or(throughput.direct.min(throughput.via) / 2.0);
     let latency = latency(&arguments, &direct, &via, rate).await?;

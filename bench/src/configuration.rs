@@ -50,10 +50,10 @@ fn names(infos: &[ConnectorInfo]) -> String {
 
 /// The connector's default configuration with these properties set.
 pub(crate) fn configure(info: &ConnectorInfo, set: &[(String, String)]) -> Result<ApiConfiguration, Failure> {
-    let mut configuration = info
-        .configuration
-        .clone()
-        .ok_or_else(|| Exit::BadData.with("the target does not say how the connector is configured"))?;
+    let mut configuration = info.configuration.clone().ok_or_else(|| {
+        Exit::BadData
+            .with("the target sends no default configuration of the connector; use another connector")
+    })?;
     for (name, text) in set {
         let Some(property) = configuration.properties.iter_mut().find(|property| property.name == *name)
         else {
@@ -63,7 +63,7 @@ pub(crate) fn configure(info: &ConnectorInfo, set: &[(String, String)]) -> Resul
         };
         // The value itself may be a secret.
         property.value = value(&property.class, text).ok_or_else(|| {
-            Exit::BadData.with(format!("the value of {name} is no {}", property.class.name))
+            Exit::BadData.with(format!("the value of {name} is not a {}", property.class.name))
         })?;
     }
     let missing = configuration

@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: LoadArgs) -> Result<(), Failure> {
     report::load(&arguments, &figures)?;
     side.close().await;
     match figures.ok {
-        0 => Err(Exit::Unavailable.with("no call was answered without an error")),
+        0 => Err(Exit::Unavailable.with("every call failed; see the errors in the table")),
         _ => Ok(()),
     }
 }
@@ -58,8 +58,9 @@ impl Side {
     ) -> Result<Self, Failure> {
         let caller = connect(url, arguments, key_file).await?;
         let prepared = tokio::time::timeout(arguments.timeout * 3, Workload::prepare(&caller, work)).await;
-        let workload = prepared
-            .map_err(|_| Exit::Unavailable.with(format!("{url}: no answer to the first questions")))??;
+        let workload = prepared.map_err(|_| {
+            Exit::Unavailable.with(format!("{url}: timeout, no response to the first requests"))
+        })??;
         Ok(Self {
             caller: Arc::new(caller),
             workload: Arc::new(workload),

@@ -34,7 +34,7 @@ pub(crate) async fn connect(
 
 fn dial_target(url: &str, arguments: &CallerArgs, key_file: Option<&Path>) -> Result<DialTarget, Failure> {
     let Address { tls, host, port, path } = parse(url)
-        .ok_or_else(|| Exit::Usage.with(format!("{url}: a URL like ws://HOST:PORT/openicf is needed")))?;
+        .ok_or_else(|| Exit::Usage.with(format!("{url}: expected a URL such as ws://HOST:PORT/openicf")))?;
     let secret = key(arguments, key_file)?;
     let tls = if tls { Some(trust(arguments.ca_file.as_deref())?) } else { None };
     Ok(DialTarget {

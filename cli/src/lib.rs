@@ -13,23 +13,24 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// The line for the end of a program's help.
-pub const EXIT_CODES: &str = "Exit codes: 0 ok, 64 usage, 65 bad data, 69 unavailable, 70 internal.";
+pub const EXIT_CODES: &str = "Exit codes: 0 success, 64 wrong usage, 65 invalid file or request, 69 a resource is unavailable, \
+     70 internal error.";
 
 /// Why a command failed, as a class that scripts can tell apart. The numbers are those of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 64: the command line makes no sense.
+    /// 64: the command line is wrong, or a token is missing or wrong.
     Usage,
-    /// 65: a file or a value in it makes no sense, or must not be used.
+    /// 65: a file is invalid or insecure, or the router refuses the request for what it asks.
     BadData,
-    /// 69: something outside the program is missing: an address, a port, a peer.
+    /// 69: a resource is unavailable: an address, a port, a directory, a peer.
     Unavailable,
-    /// 70: a fault of the program itself, or a promise that it broke.
+    /// 70: internal error, or a drill or demo that failed.
     Internal,
 }
 
 impl Exit {
-    /// This end, with a sentence for the terminal that says what to do.
+    /// A failure with this exit code, and a text for the terminal that says what to do.
     pub fn with(self, sentence: impl Into<String>) -> Failure {
         Failure { exit: self, sentence: sentence.into() }
     }
@@ -62,11 +63,11 @@ impl fmt::Display for Failure {
 /// Reads a program's arguments, the program's name first.
 ///
 /// # Errors
-/// How the process ends if there is no command to run. Help and version are results, on standard output, and end with 0;
-/// arguments that make no sense are explained on standard error, and end with [`Exit::Usage`].
+/// The exit code if there is no command to run. Help and version go to standard output and end with 0; wrong arguments are
+/// explained on standard error and end with [`Exit::Usage`].
 pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<C, ExitCode> {
     C::try_parse_from(arguments).map_err(|message| {
-        // A closed stream is nobody's loss here.
+        // A closed stream is no fault.
         let _ = message.print();
         if message.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
     })
@@ -117,10 +118,10 @@ mod tests {
     #[test]
     fn the_codes_are_those_that_the_help_lists() {
         for (exit, number, word) in [
-            (Exit::Usage, 64, "usage"),
-            (Exit::BadData, 65, "bad data"),
-            (Exit::Unavailable, 69, "unavailable"),
-            (Exit::Internal, 70, "internal"),
+            (Exit::Usage, 64, "wrong usage"),
+            (Exit::BadData, 65, "invalid file or request"),
+            (Exit::Unavailable, 69, "a resource is unavailable"),
+            (Exit::Internal, 70, "internal error"),
         ] {
             assert_eq!(shown(exit), shown(number));
             assert!(EXIT_CODES.contains(&format!("{number} {word}")), "{exit:?}");

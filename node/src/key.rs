@@ -57,7 +57,9 @@ impl fmt::Debug for SharedKey {
 
 /// The value of `connectorserver.key` is no key hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no base64 of 20 bytes; `rcs-node set-key FILE` writes it (P36), do not type it in")]
+#[error(
+    "is not a key hash (base64 of 20 bytes): do not type the key in, set it with `rcs-node set-key FILE`"
+)]
 pub struct NoKeyHash;
 
 #[cfg(test)]

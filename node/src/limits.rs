@@ -69,8 +69,8 @@ pub const AGENT_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// See [`AGENT_INTERVAL_MIN`].
 pub const AGENT_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Every so many periodic scans all files are read again, unchanged or not by what the file system says of them: every 10
-/// minutes by default.
+/// Every `AGENT_THOROUGH_EVERY`-th periodic scan reads all files again, even if the file system says that they did not change: every
+/// 10 minutes by default.
 pub const AGENT_THOROUGH_EVERY: u32 = 20;
 
 /// A file system's clock may stand still for some milliseconds, so a file that changed this shortly before it was read may change
@@ -86,8 +86,8 @@ pub const AGENT_QUIET_MAX: Duration = Duration::from_secs(1);
 /// How often a file that changes while it is read is begun again within one scan.
 pub const AGENT_READ_ATTEMPTS: u32 = 3;
 
-/// A scan that takes longer tells nobody that all is as before: nothing is reported until it ends. Reads some 50 GB meanwhile, unless
-/// the file system hangs.
+/// Reporting is paused if a scan takes longer, until the scan ends. A scan reads some 50 GB in this time, unless the file system
+/// hangs.
 pub const AGENT_SCAN_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 /// Largest file that is read, in bytes.

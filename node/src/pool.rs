@@ -1,4 +1,4 @@
-//! Puts blocking calls on threads: so many at a time, so many waiting, and results no faster than the caller takes them.
+//! Runs blocking calls on threads, with a limit of running and of waiting calls, and passes results on as fast as the caller reads.
 
 #[cfg(test)]
 mod tests;
@@ -99,8 +99,10 @@ async fn unary(call: Call, permit: OwnedSemaphorePermit) -> Result<OperationResp
     let finished = match limit {
         None => thread.await,
         Some(limit) => timeout(limit, thread).await.map_err(|_| {
-            let message =
-                format!("{operation} took longer than the {} ms of its configuration", limit.as_millis());
+            let message = format!(
+                "timeout: {operation} took longer than the {} ms that the connector's configuration allows",
+                limit.as_millis()
+            );
             Failure::new(ErrorClass::OperationTimeout, message)
         })?,
     };
@@ -137,7 +139,7 @@ fn panicked(error: JoinError) -> Failure {
     tracing::error!(%error, "a connector panicked");
     Failure::new(
         ErrorClass::Connector,
-        "the connector failed in an unforeseen way; see the log of its server",
+        "internal error of the connector; look at the log of the connector server",
     )
 }
 
@@ -194,7 +196,8 @@ impl Lane {
             return Ok(permit);
         }
         let _waiting = self.waiting.try_acquire().map_err(|_| {
-            let message = "too many calls are waiting at this server; the call was not run, try again";
+            let message =
+                "overload: too many calls are waiting at this server; the call was not run, repeat it later";
             Failure::new(ErrorClass::Retryable, message)
         })?;
         Ok(self.running.clone().acquire_owned().await.expect("the semaphore is never closed"))

@@ -111,7 +111,7 @@ impl Door {
     fn decide(&self, request: &UpgradeRequest) -> Result<OwnedSemaphorePermit, Refusal> {
         let below = request.path.strip_prefix(PATH);
         if !below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            let sentence = format!("there is nothing here; the connector server is at {PATH}");
+            let sentence = format!("there is nothing at this path; connect to {PATH}");
             return Err(Refusal::new(RefusalStatus::NotFound, sentence));
         }
         let Authorization::Basic(credentials) = &request.authorization else {
@@ -120,11 +120,11 @@ impl Door {
             return Err(Refusal::new(RefusalStatus::Unauthorized, sentence));
         };
         if !self.key.admits(credentials.secret.expose()) {
-            let sentence = "the key is wrong: it must be the one that set-key was given at this server";
+            let sentence = "the key is wrong: use the key that was set at this server with set-key";
             return Err(Refusal::new(RefusalStatus::Forbidden, sentence));
         }
         self.places.clone().try_acquire_owned().map_err(|_| {
-            let sentence = format!("this server has {SOCKETS_MAX} sockets open, and takes no more");
+            let sentence = format!("overload: this server has {SOCKETS_MAX} open connections and accepts no more; try again later");
             Refusal::new(RefusalStatus::Unavailable, sentence)
         })
     }
@@ -135,19 +135,19 @@ async fn adopt(mut arrivals: mpsc::Receiver<Arrival<OwnedSemaphorePermit>>, endp
     while let Some(Arrival { peer, outcome, .. }) = arrivals.recv().await {
         match outcome {
             Ok((socket, _, place)) => {
-                tracing::info!(%peer, "a caller's socket is open");
+                tracing::info!(%peer, "a caller connected");
                 let ended = endpoint.adopt(socket);
                 tokio::spawn(async move {
                     let _place = place;
                     match ended.await {
-                        Ok(reason) => tracing::info!(%peer, %reason, "a caller's socket has ended"),
-                        Err(_) => tracing::info!(%peer, "a caller's socket has ended"),
+                        Ok(reason) => tracing::info!(%peer, %reason, "a caller's connection has closed"),
+                        Err(_) => tracing::info!(%peer, "a caller's connection has closed"),
                     }
                 });
             }
             // Health checks of load balancers come and go like this every few seconds.
-            Err(AcceptError::Closed) => tracing::debug!(%peer, "a connection without a request"),
-            Err(error) => tracing::warn!(%peer, %error, "a connection was turned away"),
+            Err(AcceptError::Closed) => tracing::debug!(%peer, "a connection closed without a request"),
+            Err(error) => tracing::warn!(%peer, %error, "a connection was refused"),
         }
     }
 }

@@ -58,13 +58,13 @@ pub enum TlsError {
         source: std::io::Error,
     },
     /// The store's seal does not fit the password.
-    #[error("connectorserver.keyStorePass does not open the key store {}", path.display())]
+    #[error("connectorserver.keyStorePass does not open the key store {}: correct the password", path.display())]
     Password {
         /// The store.
         path: PathBuf,
     },
     /// It is no PKCS12 store, or one with means that are not supported.
-    #[error("the key store {} is no usable PKCS12 store: {reason}", path.display())]
+    #[error("the key store {} is not a usable PKCS12 store: {reason}", path.display())]
     Format {
         /// The store.
         path: PathBuf,
@@ -72,7 +72,7 @@ pub enum TlsError {
         reason: String,
     },
     /// It holds certificates only.
-    #[error("the key store {} holds no private key with its certificate; a trust store is something else", path.display())]
+    #[error("the key store {} has no private key with its certificate; a trust store has none: name the server's key store", path.display())]
     NoKey {
         /// The store.
         path: PathBuf,

@@ -1,5 +1,5 @@
-//! Who may call: one shared key, as with a stock connector server, where any user name with the right key is let in (WIRE 1.1).
-//! Nobody gets in by default (P12, A09).
+//! Who may call: one shared key, as with a stock connector server, which accepts any user name with the right key (WIRE 1.1).
+//! By default nobody may call (P12, A09).
 
 use std::fmt;
 use std::fs::File;
@@ -15,15 +15,15 @@ use crate::limits::KEY_FILE_BYTES_MAX;
 
 /// The key that every connector server is delivered with.
 const DEFAULT_KEY: &str = "changeit";
-/// Keys that everybody knows; taken only in development.
+/// Keys that everybody knows; accepted only in development.
 const KNOWN_KEYS: [&str; 2] = [DEFAULT_KEY, "openidm-admin"];
 
-/// Whether well-known keys are taken.
+/// Whether well-known keys are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// They are not.
+    /// Well-known keys are refused.
     Production,
-    /// `--dev`: they are.
+    /// `--dev`: well-known keys are accepted.
     Development,
 }
 
@@ -44,7 +44,7 @@ pub enum AccessError {
     /// None was given.
     #[error(
         "no key for callers: write one into a file and name it with --caller-key-file (or RCS_ROUTER_CALLER_KEY_FILE), \
-         or start with --dev to take the well-known \"{DEFAULT_KEY}\""
+         or start with --dev, which accepts the well-known key \"{DEFAULT_KEY}\""
     )]
     NoKey,
     /// The file cannot be read.
@@ -55,12 +55,12 @@ pub enum AccessError {
         /// Why.
         source: io::Error,
     },
-    /// Its first line is no key.
+    /// The first line of the file is not a usable key.
     #[error("the key file {path} cannot be used: {reason}")]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and what to do; without the key.
+        /// What is wrong and what to do; never contains the key.
         reason: &'static str,
     },
 }
@@ -112,16 +112,17 @@ fn read_key(path: &Path, mode: Mode) -> Result<String, AccessError> {
     let unusable = |reason| AccessError::Unusable { path: path.to_owned(), reason };
     let text =
         read_bounded(path).map_err(|source| AccessError::Unreadable { path: path.to_owned(), source })?;
-    let text = String::from_utf8(text).map_err(|_| unusable("it is not UTF-8"))?;
+    let text =
+        String::from_utf8(text).map_err(|_| unusable("the file is not UTF-8 text: save it as UTF-8"))?;
     let key = text.lines().next().unwrap_or_default();
     if key.is_empty() {
-        return Err(unusable("its first line is empty: write the key there"));
+        return Err(unusable("its first line is empty: write the key on the first line"));
     }
     if key.chars().any(|c| u32::from(c) > 0xFF || c.is_control()) {
         return Err(unusable("the key has characters that Basic credentials cannot carry: use ISO-8859-1"));
     }
     if mode == Mode::Production && is_known_key(key) {
-        return Err(unusable("everybody knows this key: choose another, or start with --dev"));
+        return Err(unusable("everybody knows this default key: choose another key, or start with --dev"));
     }
     Ok(key.to_owned())
 }

@@ -45,25 +45,25 @@ pub struct Options {
     pub provider: PathBuf,
     /// The configuration file.
     pub config: Option<PathBuf>,
-    /// Where callers connect; port 0 for a free one.
+    /// The address to which callers connect; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Where probes, metrics and the API are; port 0 for a free one.
+    /// The address of health probes, metrics and the API; port 0 picks a free port.
     pub admin: SocketAddr,
     /// File with the callers' key.
     pub caller_key_file: Option<PathBuf>,
-    /// File with the token of operators; without one it is the variable `RCS_ROUTER_TOKEN`, if that is set.
+    /// File with the operators' token; if none is given, the token is read from the variable `RCS_ROUTER_TOKEN`, if that is set.
     pub admin_token_file: Option<PathBuf>,
-    /// Certificates that members may show.
+    /// Certificates of the authorities that sign members' certificates.
     pub trust_store: Option<PathBuf>,
-    /// Where what slow callers have not taken goes.
+    /// Where answers that slow callers have not read yet are stored.
     pub spill: SpillTo,
-    /// Whether well-known keys are taken.
+    /// Whether well-known keys are accepted.
     pub mode: Mode,
     /// Threads that move frames, at least 1; [`default_threads`] unless said otherwise.
     pub threads: u16,
 }
 
-/// Where what slow callers have not taken goes once memory is not to keep it.
+/// Where answers that slow callers have not read yet are stored, beyond what is kept in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpillTo {
     /// Files in the system's directory for temporary files; if none can be made there, memory only.
@@ -81,7 +81,7 @@ impl SpillTo {
             Self::Directory(directory) => Spill::into(directory, SPILL_BYTES_MAX),
             Self::System => Ok(Spill::into(&std::env::temp_dir(), SPILL_BYTES_MAX).unwrap_or_else(|error| {
                 tracing::warn!(
-                    "{error}. What slow callers have not taken stays in memory; --spill-dir names another directory"
+                    "{error}. Answers for slow callers stay in memory only; choose another directory with --spill-dir"
                 );
                 Spill::nowhere()
             })),
@@ -115,11 +115,13 @@ pub enum AppError {
     /// No usable trust store.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// No usable directory for what slow callers have not taken.
-    #[error("{0}. Name another directory with --spill-dir, or \"none\" for memory only")]
+    /// No usable directory for answers to slow callers.
+    #[error("{0}. Choose another directory with --spill-dir, or \"none\" for memory only")]
     Spill(#[from] SpillError),
     /// An address that cannot be listened on.
-    #[error("cannot listen on {address} for {what}: {source}. Choose another address, or end who uses it")]
+    #[error(
+        "cannot listen on {address} for {what}: {source}. Choose another address, or stop the process that uses it"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -147,7 +149,7 @@ impl From<SourceError> for AppError {
     }
 }
 
-/// Everything that was checked, and nothing that was started.
+/// Everything that was checked before anything is started.
 struct Checked {
     access: Access,
     gate: Gate,
@@ -157,10 +159,10 @@ struct Checked {
     spill: Arc<Spill>,
 }
 
-/// Runs a router until it is told to end, and has drained.
+/// Runs a router until a signal ends it and it has drained.
 ///
 /// # Errors
-/// [`AppError`]; nothing was routed then.
+/// [`AppError`], before anything was routed.
 pub fn serve(options: &Options) -> Result<(), AppError> {
     let checked = validate(options)?;
     let callers = bind(options.listen, "callers")?;
@@ -172,7 +174,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .build()
         .map_err(system("start the runtime"))?;
     let outcome = runtime.block_on(run(checked, callers, admin));
-    // Tasks that are left only wait: for dials, for the next look at the file.
+    // The tasks that are left only wait: for dials, or to check the files again.
     runtime.shutdown_background();
     outcome
 }
@@ -278,7 +280,9 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
         ended = &mut owner => return owner_ended(ended),
         () = signals.next() => {}
     }
-    tracing::info!("draining: no new calls, those in flight go on; another signal ends at once");
+    tracing::info!(
+        "draining: new calls are refused, calls in flight may finish; another signal ends the router at once"
+    );
     listener.abort();
     follower.abort();
     control.send(Request::Drain).await;
@@ -291,9 +295,12 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
     }
 }
 
-/// It ends by itself only when it has drained.
+/// The owner ends by itself only when it has drained.
 fn owner_ended(ended: Result<(), JoinError>) -> Result<(), AppError> {
-    ended.map_err(|error| AppError::System { what: "keep the routing loop", source: io::Error::other(error) })
+    ended.map_err(|error| AppError::System {
+        what: "keep the routing loop running",
+        source: io::Error::other(error),
+    })
 }
 
 fn listen_on(
@@ -306,7 +313,7 @@ fn listen_on(
     Ok(tokio::spawn(downstream::serve(callers, access, view, control)))
 }
 
-/// The one line on standard output; whoever started the router may have closed it.
+/// Prints the one line on standard output. The stream may be closed already.
 fn announce(listen: SocketAddr, admin: SocketAddr) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "ready listen={listen} admin={admin}").and_then(|()| out.flush());

@@ -89,9 +89,11 @@ pub(crate) struct Status {
 #[derive(Clone, Debug)]
 pub(crate) struct Control(mpsc::Sender<Request>);
 
-/// The owner did not answer in time, or has ended.
+/// The owner did not respond in time, or has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the routing loop does not answer")]
+#[error(
+    "the routing loop did not respond in time: the router is overloaded or shutting down. Repeat the request later"
+)]
 pub(crate) struct NoAnswer;
 
 /// A channel to an owner.

@@ -17,7 +17,7 @@ use crate::file::Content;
 pub(crate) enum Tls {
     /// The operator gave a trust store.
     Trusting,
-    /// There is none, so nothing could be trusted.
+    /// There is no trust store, so no certificate can be verified.
     Unavailable,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Document {
     reading: Option<Reading>,
 }
 
-/// Why a document cannot be used. Its text names every fault, with what to do; keys are never shown.
+/// Why a document cannot be used. The text names every fault and what to do; keys are never shown.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// The file cannot be read.
@@ -96,7 +96,7 @@ impl Document {
         }
     }
 
-    /// Reads the file; `None` if it is what it was.
+    /// Reads the file; `None` if the file did not change.
     pub(crate) fn reload(&mut self) -> Option<Result<Arc<agreed::Document>, DocumentError>> {
         let content = Content::read(&self.path, PROVIDER_DOCUMENT_BYTES_MAX);
         (self.seen.as_ref() != Some(&content)).then(|| self.take_in(content))

@@ -1,4 +1,4 @@
-//! The callers' way in: credentials first, then the group, then the owner.
+//! New connections of callers: credentials are checked first, then the group; then the owner gets the connection.
 
 use std::sync::Arc;
 
@@ -45,14 +45,14 @@ async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Caller>>, control: Contro
     while let Some(Arrival { peer, outcome, unproven }) = arrived.recv().await {
         match outcome {
             Ok((socket, _, Caller { selector, principal })) => {
-                tracing::debug!(%peer, %principal, ?selector, "a caller's socket was accepted");
+                tracing::debug!(%peer, %principal, ?selector, "a caller's connection was accepted");
                 control.send(Request::Accepted { socket, unproven, selector, principal }).await;
             }
             // Port scanners and TCP health checks do this all day.
             Err(AcceptError::Closed | AcceptError::Io(_)) => {
-                tracing::trace!(%peer, "a connection asked for nothing")
+                tracing::trace!(%peer, "a connection closed without a request")
             }
-            Err(error) => tracing::warn!(%peer, "a connection was not accepted: {error}"),
+            Err(error) => tracing::warn!(%peer, "a connection was refused: {error}"),
         }
     }
 }

@@ -102,7 +102,7 @@ impl Effects {
         self.unproven.remove(&id);
         if let Some(open) = self.sockets.remove(&id) {
             self.recorder.socket_closed(open.side);
-            tracing::debug!(socket = %id, side = ?open.side, %reason, "a socket closed");
+            tracing::debug!(socket = %id, side = ?open.side, %reason, "a connection closed");
         }
     }
 
@@ -130,7 +130,7 @@ impl Effects {
         let Some(open) = self.sockets.get(&id) else { return };
         // A closed socket has its end reported. A full one must not lose a frame in silence, so it ends.
         if what(&open.handle) == Err(SendError::Full) {
-            tracing::warn!(socket = %id, side = ?open.side, "a socket is ended: its peer has not read for too long");
+            tracing::warn!(socket = %id, side = ?open.side, "a connection is closed: its peer has not read for too long, and its backlog is full");
             open.handle.abort();
         }
     }

@@ -1,4 +1,4 @@
-//! Files that are looked at again and again.
+//! Files that are read again and again, to follow their changes.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,7 +14,8 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// Reads a file of so many bytes. Of a longer one a byte more is read, so that its reader sees that it is too long.
+    /// Reads a file of at most `bytes_max` bytes. Of a longer file one byte more is read, so that the caller sees that the file is
+    /// too long.
     pub(crate) fn read(path: &Path, bytes_max: usize) -> Self {
         bounded(path, bytes_max).map_or_else(|error| Self::Unreadable(error.to_string()), Self::Text)
     }

@@ -74,7 +74,7 @@ impl Sources {
         {
             tracing::warn!(
                 group = name,
-                "configuration file: the provider file has no group of this name; its settings wait for one"
+                "configuration file: the provider file has no group of this name; the settings of this group are not used yet"
             );
         }
     }
@@ -106,13 +106,13 @@ pub(crate) async fn follow(mut sources: Sources, mut current: Configuration, con
         };
         let configuration = sources.configuration();
         if configuration == current {
-            tracing::info!("the {file} file was written, and says the same as before");
+            tracing::info!("the {file} file was written, but says the same as before");
             continue;
         }
         sources.log_warnings();
         current = configuration;
         let (members, groups) = (current.document.members.len(), current.document.groups.len());
-        tracing::info!(members, groups, "the {file} file changed, and is in force now");
+        tracing::info!(members, groups, "the {file} file changed and is in force now");
         control.send(Request::Configure(current.clone())).await;
     }
 }
@@ -122,7 +122,7 @@ fn tell<E: std::fmt::Display>(file: &'static str, look: Option<Result<(), E>>) -
     match look? {
         Ok(()) => Some(file),
         Err(error) => {
-            tracing::error!("{error}\nnothing was changed");
+            tracing::error!("{error}\nnothing was changed: the last good version stays in force");
             None
         }
     }

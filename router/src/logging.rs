@@ -1,4 +1,4 @@
-//! The log: to stderr, each state flip once, each call once (at debug). Standard output is for results.
+//! The log, on stderr: each change of a state once, each call once (at level debug). Standard output is for results.
 
 use clap::ValueEnum;
 use rcs_core::bundles::group::{Standing, Told};
@@ -41,7 +41,7 @@ pub(crate) fn start(format: Format) {
 /// Logs what the engine noted.
 pub(crate) fn log(note: &Note<'_>, names: &Names) {
     match *note {
-        // Names are looked up only if somebody reads them.
+        // Names are looked up only if this level is logged.
         Note::CallEnded { call, group, member, operation, outcome, took } => debug!(
             group = group.map(|id| names.group(id)).as_deref(),
             member = member.map(|id| names.member(id)).as_deref(),
@@ -57,16 +57,16 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                 op = operation.label(),
                 from = &*names.member(from),
                 ?fault,
-                "call is sent again"
+                "call is retried"
             );
         }
-        // Counted, and answered: a line for each would be a flood of its own.
+        // Refusals are counted, and each caller gets an error: a line for each refusal would flood the log.
         Note::CallRefused { call, group, operation, reason } => debug!(
             group = group.map(|id| names.group(id)).as_deref(),
             op = operation.label(),
             reason = reason.label(),
             %call,
-            "call is refused"
+            "overload: call is refused"
         ),
         Note::StreamCut { group, member, operation, reason } => {
             let (group, member) = (names.group(group), member.map(|id| names.member(id)));
@@ -77,9 +77,17 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                     member,
                     op,
                     reason = label,
-                    "an answer looks cut, and is not passed on as whole; if its connector may end so, set the group's stream_end"
+                    "a search or sync ended without its usual result or token; it is treated as incomplete: retried if possible, \
+                     otherwise an error to the caller. If this connector may leave the result or token out, set \
+                     stream_end = \"as_it_came\" for the group"
                 ),
-                _ => debug!(group = &*group, member, op, reason = label, "an answer is not whole"),
+                _ => debug!(
+                    group = &*group,
+                    member,
+                    op,
+                    reason = label,
+                    "the answer of a search or sync is incomplete"
+                ),
             }
         }
         Note::MemberUp { member, connectors } => {
@@ -92,46 +100,62 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
             warn!(member = &*names.member(member), reason = reason.label(), "member gets no calls");
         }
         Note::MemberMarked { member, mark, calls } => {
-            info!(member = &*names.member(member), ?mark, calls, "an operator marked the member");
+            info!(
+                member = &*names.member(member),
+                ?mark,
+                calls,
+                "an operator enabled, drained or disabled the member"
+            );
         }
         Note::MemberDrained { member } => {
-            info!(member = &*names.member(member), "member is drained: it has no call and no socket");
+            info!(member = &*names.member(member), "member is drained: no calls and no connections are left");
         }
         Note::SocketRotated { member } => {
-            debug!(member = member.map(|id| names.member(id)).as_deref(), "an old socket is replaced");
+            debug!(
+                member = member.map(|id| names.member(id)).as_deref(),
+                "an old connection is replaced by a new one"
+            );
         }
         Note::DialFailed { member, reason } => {
-            warn!(member = &*names.member(member), reason, "member cannot be reached; trying on");
+            warn!(member = &*names.member(member), reason, "member cannot be reached; retrying");
         }
         Note::MemberDisconnected { member, reason } => {
-            warn!(member = &*names.member(member), reason, "a socket of a member is closed");
+            warn!(member = &*names.member(member), reason, "the router closes a connection to a member");
         }
         Note::MemberChangedIdentity { member } => {
             warn!(
                 member = &*names.member(member),
-                "another server answers at the member's address; the newest one gets the calls"
+                "a different server process responds at the member's address (a restart, or two servers at one address); the \
+                 newest one gets the calls"
             );
         }
         Note::ConnectorInfosUnreadable { member } => {
-            warn!(member = &*names.member(member), "the member's list of connectors cannot be read");
+            warn!(
+                member = &*names.member(member),
+                "the member's list of connectors cannot be read; check the member's version and its log"
+            );
         }
         Note::Bundles { group, told } => log_bundles(&names.group(group), told, names),
         Note::CallersBehind { group, callers } => warn!(
             group = group.map(|id| names.group(id)).as_deref(),
             callers,
-            "the list of connectors changed, and callers know an older one: they learn the new one with a new session"
+            "the list of connectors changed, and some callers still use the old list: they get the new list with their next \
+             session, for example after a restart of IDM"
         ),
-        Note::CallerJoined { callers } => info!(callers, "a caller joined"),
-        Note::CallerLeft { calls } => info!(calls, "a caller's last socket closed"),
+        Note::CallerJoined { callers } => info!(callers, "a caller connected"),
+        Note::CallerLeft { calls } => info!(calls, "a caller's last connection closed"),
         Note::CallerDisconnected { reason } => warn!(reason, "a socket of a caller is closed"),
         Note::ViewNotFollowed { reason } => {
-            tracing::error!(reason, "a change cannot be followed; what was in force stays in force");
+            tracing::error!(
+                reason,
+                "a change cannot be carried out; what was in force stays in force"
+            );
         }
         Note::FrameIgnored { socket } => debug!(%socket, "a frame that is no message was ignored"),
     }
 }
 
-/// Each line names what differs; names that members told are escaped in it.
+/// Each line names what differs; names that members reported are escaped.
 fn log_bundles(group: &str, told: &Told, names: &Names) {
     match told {
         Told::Member { member, standing } => {

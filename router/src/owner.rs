@@ -89,7 +89,10 @@ impl Owner {
         }
         let open = self.engine.report().calls;
         if open > 0 {
-            tracing::warn!(calls = open, "the time to drain is over with calls open");
+            tracing::warn!(
+                calls = open,
+                "the time to drain is over; calls that are still open are ended with an error"
+            );
         }
         self.apply(Event::DrainOver);
         self.let_callers_go(&mut batch).await;
@@ -256,7 +259,7 @@ impl Owner {
             }
         };
         if timeout_at(until, all_closed).await.is_err() {
-            tracing::warn!("some sockets did not close in time");
+            tracing::warn!("some connections did not close in time; they are cut");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The operators' token: what a change over the admin API must show.
+//! The operators' token, which API requests must carry to change anything.
 
 use std::fmt;
 use std::io;
@@ -27,8 +27,10 @@ pub enum TokenError {
         /// Why.
         source: io::Error,
     },
-    /// What is there is no token.
-    #[error("{place} holds no token: write 1 to 4,096 visible ASCII characters without spaces, on one line")]
+    /// The file or the variable has no valid token.
+    #[error(
+        "{place} has no valid token: write 1 to 4,096 visible ASCII characters without spaces, on one line"
+    )]
     Unusable {
         /// The file or the variable.
         place: String,
@@ -36,8 +38,8 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// Reads the token from the first line of the file, or from [`TOKEN_VARIABLE`] if no file is named; none if that is empty
-    /// or not set.
+    /// Reads the token from the first line of the file, or from [`TOKEN_VARIABLE`] if no file is named; none if the variable is
+    /// empty or not set.
     ///
     /// # Errors
     /// [`TokenError`]
@@ -62,7 +64,7 @@ impl Token {
         is_usable.then(|| Self(Secret::new(line.to_owned())))
     }
 
-    /// Whether this is it; takes as long for a wrong one as for the right one.
+    /// Whether `given` is this token. The comparison takes equally long for wrong and right tokens.
     pub(crate) fn is(&self, given: &str) -> bool {
         self.0.expose().as_bytes().ct_eq(given.as_bytes()).into()
     }

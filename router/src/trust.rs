@@ -1,4 +1,4 @@
-//! The trust store: whose certificates members may show. Only what the operator names is trusted.
+//! The trust store: the authorities that may have signed members' certificates. No other authority is trusted.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,9 +22,9 @@ pub enum TrustError {
         /// Why.
         source: io::Error,
     },
-    /// It holds no certificates, or bad ones.
+    /// The file has no certificates, or bad ones.
     #[error(
-        "the trust store {path} cannot be used: {reason}. Write PEM certificates of the authorities that signed the members' certificates"
+        "the trust store {path} cannot be used: {reason}. Write PEM certificates of the authorities that signed the members' certificates into it"
     )]
     Unusable {
         /// The file.
@@ -34,7 +34,7 @@ pub enum TrustError {
     },
 }
 
-/// Reads a PEM file of certificates into what members are dialled with.
+/// Reads a PEM file of certificates into the TLS configuration with which members are dialled.
 pub(crate) fn client_config(path: &Path) -> Result<Arc<ClientConfig>, TrustError> {
     let unusable = |reason: String| TrustError::Unusable { path: path.to_owned(), reason };
     let mut pem = Vec::new();

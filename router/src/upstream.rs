@@ -51,7 +51,11 @@ impl Dialler {
         let tls = match (endpoint.transport, &self.tls) {
             (Transport::Plain, _) => None,
             (Transport::Tls, Some(config)) => Some(DialTls { config: Arc::clone(config), server_name: None }),
-            (Transport::Tls, None) => return Err("useSSL is set, and the router has no --trust-store"),
+            (Transport::Tls, None) => {
+                return Err(
+                    "the member has useSSL, but the router has no trust store: start the router with --trust-store",
+                );
+            }
         };
         Ok(DialTarget {
             host: endpoint.host.clone(),

@@ -1,4 +1,4 @@
-//! `rcs-bench drill`: which drills, how long, and what is printed of them.
+//! `rcs-bench drill`: chooses the drills, runs them, and prints their results.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -16,22 +16,22 @@ use super::scenes::{Scene, Scope};
 /// `rcs-bench drill`
 #[derive(Args)]
 pub(crate) struct DrillArgs {
-    /// Which one, or `all`.
+    /// Name of the drill, or `all`.
     #[arg(value_parser = scenes)]
     name: Scenes,
-    /// Real Java connector servers as members, and a Java IDM as caller beside those of the drill.
+    /// Use real Java connector servers as members, and add a Java IDM to the callers.
     #[arg(long)]
     java: bool,
-    /// How long each is to take.
+    /// Duration of each drill in minutes.
     #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "short"], value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: Option<u64>,
-    /// The same in seconds.
+    /// Duration of each drill in seconds.
     #[arg(long, value_name = "N", conflicts_with = "short", value_parser = clap::value_parser!(u64).range(5..=86_400))]
     seconds: Option<u64>,
-    /// A few seconds each: what a check of every change can afford.
+    /// Run each drill for a few seconds only, short enough to check every change.
     #[arg(long)]
     short: bool,
-    /// Repeat what was left to chance in an earlier run.
+    /// Seed of the random choices, to repeat an earlier run; each run prints its seed.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 }
@@ -46,7 +46,7 @@ fn scenes(name: &str) -> Result<Scenes, String> {
     }
     let known = || {
         let names: Vec<&str> = Scene::value_variants().iter().map(|scene| scene.label()).collect();
-        format!("there is no such drill; there are all, {}", names.join(", "))
+        format!("there is no such drill; use all, {}", names.join(", "))
     };
     Scene::from_str(name, false).map(|scene| Scenes(vec![scene])).map_err(|_| known())
 }

@@ -147,7 +147,7 @@ async fn dial(port: u16, ping_every: Option<Duration>) -> Result<Caller, Failure
     config.ping_every = ping_every;
     Caller::connect(target, 2, config)
         .await
-        .map_err(|error| Exit::Unavailable.with(format!("the router lets no caller in: {error}")))
+        .map_err(|error| Exit::Unavailable.with(format!("the router accepts no caller: {error}")))
 }
 
 /// One call at a time.

@@ -115,7 +115,8 @@ impl Member {
             (process, ready)
         });
         let port = ready.rsplit([' ', ':']).next().and_then(|port| port.parse().ok());
-        let port = port.ok_or_else(|| Exit::Internal.with(format!("{name} says no port: {ready}")))?;
+        let port =
+            port.ok_or_else(|| Exit::Internal.with(format!("{name} did not print its port: {ready}")))?;
         self.proxy.lead_to(port);
         self.process = Some(process);
         Ok(())
@@ -178,7 +179,7 @@ impl Member {
             Resource::Slow(time) => fs::write(&slow, time.as_millis().to_string()),
             Resource::Well => remove(&down).and_then(|()| remove(&slow)),
         };
-        written.map_err(|error| Exit::Internal.with(format!("{} cannot be told: {error}", self.name)))
+        written.map_err(|error| Exit::Internal.with(format!("{} cannot be controlled: {error}", self.name)))
     }
 
     fn signal(&self, signal: Signal) {

@@ -1,12 +1,12 @@
 //! What a drill promises its callers.
 
-/// Which of the zeros a drill promises beside those that every drill does.
+/// What a drill promises in addition to what every drill promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Promise {
-    /// No read fails, and no change is refused: there was always a member for them.
+    /// No read fails, and no change is refused: there was always a member to run them.
     EveryCallServed,
-    /// No read fails; changes may be refused, if nothing of them ran.
+    /// No read fails; changes may be refused if they were not run.
     ReadsServed,
-    /// Calls may fail, with clear errors: there was nobody to run them.
+    /// Calls may fail, with clear errors: there was no member to run them.
     ClearErrors,
 }

@@ -34,9 +34,9 @@ impl Findings {
         for (what, count) in [
             ("calls without an end", calls.hung),
             ("changes or logins that ran twice", calls.doubled),
-            ("changes answered well that did not run", calls.lost),
-            ("changes that ran though their callers were told otherwise", calls.denied),
-            ("answers that look well and are wrong", calls.wrong),
+            ("changes that were reported as done but did not run", calls.lost),
+            ("changes that ran although their callers got an error that says otherwise", calls.denied),
+            ("wrong answers that look right", calls.wrong),
         ] {
             findings.require(count == 0, format!("{count} {what}"));
         }
@@ -45,13 +45,13 @@ impl Findings {
             findings.require(lost == 0, format!("{lost} calls lost their connection to the router"));
             findings.require(calls.reads_failed == 0, format!("{} reads failed", calls.reads_failed));
             let suspected = calls.suspected;
-            findings.require(suspected == 0, format!("{suspected} reads were taken for poison"));
+            findings.require(suspected == 0, format!("{suspected} reads were treated as poison"));
         }
         if promise == Promise::EveryCallServed {
             let failed = calls.changes_failed;
             findings.require(failed == 0, format!("{failed} changes or logins were refused"));
         }
-        findings.require(calls.ok > 0, "no call was answered well".to_owned());
+        findings.require(calls.ok > 0, "no call succeeded".to_owned());
         if let Some(idm) = idm {
             idm.complaints(promise).into_iter().for_each(|complaint| findings.require(false, complaint));
             findings.figure("java_idm", idm);
@@ -83,7 +83,9 @@ impl Findings {
                 _ => ("p99", quantiles.p99_ms),
             };
             let samples = quantiles.samples;
-            let reason = format!("{name}: {which} {judged:?} ms of {samples} samples, not within {bound} ms");
+            let reason = format!(
+                "{name}: {which} {judged:?} ms of {samples} samples, more than the allowed {bound} ms"
+            );
             self.require(judged.is_some_and(|judged| judged <= bound), reason);
         }
         self.figure(name, quantiles);

@@ -61,7 +61,7 @@ impl Router {
         let address = |key: &str| {
             let word = ready.split(' ').find_map(|word| word.strip_prefix(key));
             word.and_then(|address| address.parse().ok())
-                .ok_or_else(|| Exit::Internal.with(format!("the router says no {key}ADDR: {ready}")))
+                .ok_or_else(|| Exit::Internal.with(format!("the router did not print {key}ADDR: {ready}")))
         };
         let (listen, admin) = (address("listen=")?, address("admin=")?);
         let (seen, sights) =
@@ -108,7 +108,9 @@ impl Router {
         let path = format!("/v1/groups/{GROUP}/members/{member}/{change}");
         match http(self.admin, "POST", &path).await {
             Some((200, _)) => Ok(()),
-            answer => Err(Exit::Unavailable.with(format!("{member} cannot be told to {change}: {answer:?}"))),
+            answer => {
+                Err(Exit::Unavailable.with(format!("the router refuses to {change} {member}: {answer:?}")))
+            }
         }
     }
 

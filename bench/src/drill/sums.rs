@@ -135,13 +135,13 @@ impl Sums {
             (true, self.broken, "ended before its time"),
             (true, self.hung, "had calls without an end"),
             (true, self.doubled, "had creates that ran twice"),
-            (true, self.lost, "had creates answered well that did not run"),
-            (true, self.denied, "had creates that ran though it was told otherwise"),
+            (true, self.lost, "had creates that were reported as done but did not run"),
+            (true, self.denied, "had creates that ran although it got an error that says otherwise"),
             (served, self.disconnected, "had calls that lost their connection to the router"),
             (served, self.reads_failed, "had reads that failed"),
-            (served, self.suspected, "had reads that were taken for poison"),
+            (served, self.suspected, "had reads that were treated as poison"),
             (all, self.changes_failed, "had creates that were refused"),
-            (served, u64::from(self.gets == 0 || self.creates == 0), "was not served"),
+            (served, u64::from(self.gets == 0 || self.creates == 0), "had no successful call"),
         ];
         let broken = counts.into_iter().filter(|(promised, count, _)| *promised && *count > 0);
         broken.map(|(_, count, what)| format!("the Java IDM {what}: {count}; {:?}", self.errors)).collect()

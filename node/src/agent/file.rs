@@ -71,11 +71,13 @@ impl Identity {
 pub(super) enum NoReading {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    #[error("is no file any more")]
+    #[error("is not a file any more")]
     NoFile,
-    #[error("changes while it is read; what is written to all the time does not belong there")]
+    #[error(
+        "changes while it is read; move files that are written to all the time, such as logs, out of this folder"
+    )]
     Restless,
-    #[error("has {0} bytes; at most {AGENT_FILE_BYTES} are read")]
+    #[error("has {0} bytes, but a file may have at most {AGENT_FILE_BYTES}; move it out of this folder")]
     TooLarge(u64),
 }
 

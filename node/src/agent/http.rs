@@ -65,10 +65,10 @@ impl fmt::Display for RouterUrl {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoUrl {
     /// TLS is asked for.
-    #[error("a router's admin address has no TLS yet; write http://HOST:PORT")]
+    #[error("the admin address of a router has no TLS in this version; write http://HOST:PORT")]
     Tls,
     /// Anything else.
-    #[error("expected http://HOST:PORT of a router's admin address")]
+    #[error("expected http://HOST:PORT, the admin address of a router")]
     Form,
 }
 
@@ -94,9 +94,9 @@ pub(super) struct Answer {
 pub(super) enum HttpError {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("no answer within {} s", AGENT_HTTP_DEADLINE.as_secs())]
+    #[error("timeout: no response within {} s", AGENT_HTTP_DEADLINE.as_secs())]
     Late,
-    #[error("what answers is no router: {0}")]
+    #[error("this is not the admin address of a router: {0}")]
     NoHttp(&'static str),
 }
 
@@ -137,7 +137,7 @@ async fn read_answer(stream: &mut TcpStream) -> Result<Answer, HttpError> {
         }
         let room = AGENT_ANSWER_BYTES - bytes.len();
         if room == 0 {
-            return Err(HttpError::NoHttp("its answer is too long"));
+            return Err(HttpError::NoHttp("the response is too long"));
         }
         if stream.take(room as u64).read_buf(&mut bytes).await? == 0 {
             return match parse(&bytes)? {
@@ -153,16 +153,16 @@ async fn read_answer(stream: &mut TcpStream) -> Result<Answer, HttpError> {
 fn parse(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>, HttpError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
-    let start = match response.parse(bytes).map_err(|_| HttpError::NoHttp("its answer is no HTTP"))? {
+    let start = match response.parse(bytes).map_err(|_| HttpError::NoHttp("the response is not HTTP"))? {
         httparse::Status::Partial => return Ok(None),
         httparse::Status::Complete(start) => start,
     };
-    let status = response.code.ok_or(HttpError::NoHttp("its answer has no status"))?;
+    let status = response.code.ok_or(HttpError::NoHttp("the response has no status"))?;
     let value =
         |name: &str| response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value);
     if value("Transfer-Encoding").is_some() {
         return Err(HttpError::NoHttp(
-            "its answer comes in chunks, which a router's do not; is there a proxy?",
+            "the response is in chunks, unlike a router's; is there a proxy in between?",
         ));
     }
     let end = match value("Content-Length") {
@@ -171,7 +171,7 @@ fn parse(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>, HttpError> {
             .ok()
             .and_then(|length| start.checked_add(length.trim().parse().ok()?))
             .filter(|end| *end <= AGENT_ANSWER_BYTES)
-            .ok_or(HttpError::NoHttp("its answer is too long"))?,
+            .ok_or(HttpError::NoHttp("the response is too long"))?,
     };
     Ok(Some((status, start, end)))
 }
@@ -242,7 +242,7 @@ mod tests {
             assert_eq!((answer.status, answer.body.as_slice()), (status, body));
         }
         for (answer, sentence) in [
-            (&b"SSH-2.0-OpenSSH\r\n"[..], "no HTTP"),
+            (&b"SSH-2.0-OpenSSH\r\n"[..], "not HTTP"),
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "chunks"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "too long"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", "too long"),

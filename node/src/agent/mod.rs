@@ -1,7 +1,7 @@
-//! The agent beside an RCS, ours or the Java one: tells routers which files its connectors are made of (B06, P27, P28, W05, W06).
+//! The agent beside an RCS, ours or the Java one: reports the files of its connectors to routers (B06, P27, P28, W05, W06).
 //!
-//! [`Scanner`] looks at the files, on a thread that may block; `watch` says when to look again; for each router a `Reporter` keeps it told.
-//! The RCS itself is never asked: the agent reads its properties and its folders.
+//! [`Scanner`] reads the files, on a thread that may block; `watch` says when to scan again; for each router a `Reporter` sends the
+//! reports. The agent sends no request to the RCS: it reads the RCS's properties file and folders.
 
 mod file;
 mod http;
@@ -32,23 +32,23 @@ use crate::limits::{
 use report::{Latest, Reporter};
 use watch::{Added, Watcher};
 
-/// What an agent is made of.
+/// What an agent needs.
 #[derive(Debug)]
 pub struct Setup {
-    /// What it looks at.
+    /// The folders that are scanned.
     pub roots: Roots,
-    /// Who it is.
+    /// The member in whose name the agent reports.
     pub identity: Identity,
-    /// Whom it tells.
+    /// The routers that get the reports.
     pub routers: Vec<RouterUrl>,
-    /// Rhythm of full scans and of heartbeats.
+    /// Interval of full scans and of heartbeats.
     pub interval: Duration,
 }
 
-/// Scans and reports until it is dropped.
+/// Scans and reports until the future is dropped.
 ///
 /// # Errors
-/// If the kernel gives no way to watch files, or a scan panics.
+/// If the kernel cannot watch files, or a scan panics.
 pub async fn run(setup: Setup) -> io::Result<()> {
     let Setup { roots, identity, routers, interval } = setup;
     let (told, latest) = latest::channel(None);
@@ -134,7 +134,7 @@ impl Agent {
         let told = &self.told;
         let stalled = || {
             tracing::error!(
-                "the files are still being read after {AGENT_SCAN_DEADLINE:?}; nothing is reported until they are"
+                "reading the files takes longer than {AGENT_SCAN_DEADLINE:?}; reporting is paused until every file is read"
             );
             told.send_replace(None);
         };
@@ -153,8 +153,8 @@ impl Agent {
         Ok(scan)
     }
 
-    /// Copying a file is many changes; a scan in the middle would tell of a file that nobody meant. And who writes all the time
-    /// shall not keep the agent reading all the time.
+    /// Copying a file causes many changes, and a scan in the middle would report a half-written file. And a process that writes
+    /// all the time must not keep the agent reading all the time.
     async fn wait_for_quiet(&mut self) -> io::Result<()> {
         let rested = Instant::now() + self.last_scan.min(self.interval);
         let end = rested.max(Instant::now() + AGENT_QUIET_MAX);
@@ -189,7 +189,7 @@ impl Agent {
     }
 }
 
-/// Waits for work however long it takes; says so once if that is longer than `limit`.
+/// Waits for the end of `work`, without a timeout; calls `stalled` once if it takes longer than `limit`.
 async fn patiently<T>(work: impl Future<Output = T>, limit: Duration, stalled: impl FnOnce()) -> T {
     let mut work = std::pin::pin!(work);
     match timeout(limit, &mut work).await {
@@ -214,7 +214,7 @@ impl Log {
     fn manifest(&mut self, manifest: &FileManifest) {
         if !self.troubles.is_empty() {
             self.troubles.clear();
-            tracing::info!("all files can be told again");
+            tracing::info!("every file can be read again; reporting resumes");
         }
         match &self.manifest {
             Some(before) if before.digest() == manifest.digest() => return,
@@ -230,7 +230,7 @@ impl Log {
             None => {}
         }
         let files = manifest.files().len();
-        tracing::info!(files, digest = %manifest.digest(), "these are the files");
+        tracing::info!(files, digest = %manifest.digest(), "new manifest of the files");
         for odd in manifest.files() {
             if let Content::Odd(oddity) = odd.content
                 && self.manifest.as_ref().and_then(|before| before.get(odd.root, &odd.path)) != Some(odd)
@@ -246,14 +246,14 @@ impl Log {
             for trouble in &troubles {
                 tracing::error!("{trouble}");
             }
-            tracing::error!("nothing is reported until all files can be told");
+            tracing::error!("reporting is paused until every file can be read");
             self.troubles = troubles;
         }
     }
 
     fn missing(&mut self, missing: Vec<Root>) {
         for root in missing.iter().filter(|root| !self.missing.contains(root)) {
-            tracing::warn!("{root}: there is no such folder, so it has no files");
+            tracing::warn!("{root}: the folder does not exist; it is reported as empty");
         }
         self.missing = missing;
     }
@@ -263,7 +263,7 @@ impl Log {
         if self.unwatched != kind {
             match fault {
                 Some(fault) => tracing::warn!(
-                    "not all folders are watched, changes in the rest are seen by full scans only: {fault}"
+                    "not all folders can be watched; changes in the others are found by the periodic scans only: {fault}"
                 ),
                 None => tracing::info!("all folders are watched again"),
             }

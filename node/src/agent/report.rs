@@ -1,4 +1,4 @@
-//! Tells one router what the files are: asks for a challenge, proves the member's key, and again before the router forgets.
+//! Reports the files to one router: requests a challenge, proves the member's key, and repeats the report before the router forgets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::limits::{AGENT_BACKOFF, AGENT_BACKOFF_MAX};
 /// What agents call themselves.
 pub const AGENT_NAME: &str = concat!("rcs-node ", env!("CARGO_PKG_VERSION"));
 
-/// The files as the last scan found them; `None` while they cannot be told.
+/// The files as the last scan found them; `None` while some file cannot be read.
 pub(super) type Latest = Option<Arc<FileManifest>>;
 
 /// Who reports.
@@ -28,16 +28,16 @@ pub struct Identity {
     pub key: ProofKey,
 }
 
-/// Why a report was not taken.
+/// Why a report was not accepted.
 #[derive(Debug)]
 pub enum ReportFault {
-    /// Nobody answered, or not a router.
+    /// No response, or not a router's.
     Unreachable(String),
     /// The router knows no such member.
     UnknownMember(Shown),
     /// The proof was refused.
     WrongKey(Shown),
-    /// The router does not know the digest: it wants the whole manifest.
+    /// The router does not know the digest: it needs the whole manifest.
     WholeWanted(Shown),
     /// Another refusal.
     Refused(u16, Shown),
@@ -46,7 +46,7 @@ pub enum ReportFault {
 }
 
 impl ReportFault {
-    /// What the operator has to do is the same for all of a kind, so each is told once.
+    /// The kind of the fault: the operator has to do the same for all faults of a kind, so each kind is logged once.
     fn kind(&self) -> u16 {
         match self {
             Self::Unreachable(_) => 0,
@@ -62,23 +62,26 @@ impl ReportFault {
 impl fmt::Display for ReportFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(why) => write!(f, "the router cannot be asked: {why}"),
+            Self::Unreachable(why) => write!(f, "no report to the router: {why}"),
             Self::UnknownMember(said) => {
                 write!(
                     f,
-                    "the router knows no such member (it says: {said}); --member gives the name in its document"
+                    "the router does not know this member (it says: {said}); set --member to the name in the router's provider file"
                 )
             }
             Self::WrongKey(said) => write!(
                 f,
-                "the router refuses the proof (it says: {said}); the key of this properties file and the one that the \
-                 router has for the member must be the same"
+                "the router refuses the proof (it says: {said}); the key of this server and the member's key in the \
+                 router's provider file must be the same"
             ),
             Self::WholeWanted(said) => {
-                write!(f, "the router does not keep what it was told (it says: {said})")
+                write!(
+                    f,
+                    "the router does not keep the reported manifest (it says: {said}); look at the router's log"
+                )
             }
             Self::Refused(status, said) => {
-                write!(f, "the router refuses the report with {status} (it says: {said})")
+                write!(f, "the router refuses the report with HTTP status {status} (it says: {said})")
             }
             Self::NoReport(error) => error.fmt(f),
         }
@@ -102,8 +105,9 @@ pub async fn report(url: &RouterUrl, identity: &Identity, set: ReportedSet) -> R
     let path = format!("/v1/members/{member}/challenge");
     let answer = http::exchange(url, Request { method: "GET", path: &path, headers: "", body: b"" }).await?;
     let body = accepted(answer)?;
-    let challenge = Challenge::decode(&body)
-        .map_err(|error| ReportFault::Unreachable(format!("what answers is no router: {error}")))?;
+    let challenge = Challenge::decode(&body).map_err(|error| {
+        ReportFault::Unreachable(format!("this is not the admin address of a router: {error}"))
+    })?;
     let report =
         Report { member: identity.member.clone(), nonce: challenge.nonce, agent: AGENT_NAME.to_owned(), set };
     let body = report.encode().map_err(ReportFault::NoReport)?;
@@ -139,7 +143,7 @@ fn in_path(name: &str) -> String {
     text
 }
 
-/// Keeps one router told, for good.
+/// Keeps reporting to one router.
 pub(super) struct Reporter {
     url: RouterUrl,
     identity: Identity,
@@ -147,7 +151,7 @@ pub(super) struct Reporter {
     latest: watch::Receiver<Latest>,
     /// What the router has, as far as we know.
     told: Option<Digest>,
-    /// What the log said last; `Ok` is the digest that was taken.
+    /// What the log said last; `Ok` is the digest that was accepted.
     logged: Option<Result<Digest, u16>>,
     failures: u32,
 }

@@ -130,7 +130,7 @@ impl Scanner {
             Err(error) => {
                 troubles.push(Trouble {
                     place: Shown::new("the files"),
-                    sentence: format!("make no manifest: {error}"),
+                    sentence: format!("cannot be reported: {error}"),
                 });
                 Err(troubles)
             }
@@ -179,7 +179,7 @@ impl Walk<'_> {
                 let chain = [number(&metadata)];
                 self.folder(&Folder { root, path, below: "", link: None, chain: &chain });
             }
-            Ok(_) => self.trouble(root, "", "is no folder"),
+            Ok(_) => self.trouble(root, "", "is not a folder"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.missing.push(root),
             Err(error) => self.trouble(root, "", format!("cannot be read: {error}")),
         }
@@ -188,7 +188,11 @@ impl Walk<'_> {
     fn folder(&mut self, folder: &Folder<'_>) {
         let Folder { root, path, below, .. } = *folder;
         if folder.chain.len() > AGENT_DEPTH_MAX {
-            return self.trouble(root, below, format!("is deeper than {AGENT_DEPTH_MAX} folders"));
+            return self.trouble(
+                root,
+                below,
+                format!("is deeper than {AGENT_DEPTH_MAX} folders; is this the right folder?"),
+            );
         }
         // Before the names are read: what is added after that is told by the watch of the scan before.
         self.watch(Watched::Folder(path.to_path_buf()));
@@ -205,7 +209,7 @@ impl Walk<'_> {
                 self.trouble(
                     root,
                     below,
-                    format!("has more than {AGENT_NAMES_MAX} names with all before it"),
+                    format!("brings the folders to more than {AGENT_NAMES_MAX} names in total; is this the right folder?"),
                 );
             }
             // The manifest fails then, or there is trouble enough.
@@ -225,14 +229,15 @@ impl Walk<'_> {
     fn name(&mut self, folder: &Folder<'_>, entry: &fs::DirEntry, projected: Projected) {
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
             let shown = format!("{}{}", folder.below, entry.file_name().to_string_lossy());
-            return self.trouble(folder.root, &shown, "has a name that is no UTF-8");
+            return self.trouble(folder.root, &shown, "has a name that is not UTF-8; rename it");
         };
         if projected == Projected::Yes && name.starts_with("..") {
             return;
         }
         let below = format!("{}{name}", folder.below);
         if below.len() > MANIFEST_PATH_BYTES_MAX || below.contains(char::is_control) {
-            let sentence = format!("has control characters, or more than {MANIFEST_PATH_BYTES_MAX} bytes");
+            let sentence =
+                format!("has control characters, or more than {MANIFEST_PATH_BYTES_MAX} bytes; rename it");
             return self.trouble(folder.root, &below, sentence);
         }
         let link = folder.link.map(|link| format!("{link}{name}"));
@@ -240,7 +245,7 @@ impl Walk<'_> {
         let metadata = match entry.metadata() {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => return self.trouble(folder.root, &below, format!("cannot be looked at: {error}")),
+            Err(error) => return self.trouble(folder.root, &below, format!("cannot be read: {error}")),
         };
         if metadata.is_symlink() {
             self.link(folder, &path, below);
@@ -281,7 +286,7 @@ impl Walk<'_> {
             return self.trouble(
                 root,
                 &below,
-                "is a link whose target cannot be told: no UTF-8, or too long",
+                "is a link whose target cannot be reported: its path is not UTF-8, or too long",
             );
         };
         let link = Some(target.to_owned());

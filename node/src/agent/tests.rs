@@ -192,12 +192,12 @@ type Case = (&'static str, fn(&Install));
 fn what_cannot_be_told_is_no_manifest() {
     let cases: [Case; 5] = [
         ("lib/unreadable cannot be read", |install| install.link("lib/unreadable", "/proc/self/mem")),
-        ("has a name that is no UTF-8", |install| {
+        ("has a name that is not UTF-8", |install| {
             fs::write(install.path("lib").join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
         }),
         ("lib/a\\nb has control characters", |install| install.file("lib/a\nb", "")),
         ("more than 512 bytes", |install| install.file(&format!("lib/{0}/{0}/{0}", "d".repeat(200)), "")),
-        ("bundles is no folder", |install| {
+        ("bundles is not a folder", |install| {
             fs::remove_dir(install.path("connectors")).unwrap();
             install.file("connectors", "");
         }),

@@ -23,23 +23,23 @@ pub(super) struct AgentArgs {
     /// The ConnectorServer.properties file of the connector server.
     #[arg(long, value_name = "FILE")]
     properties: PathBuf,
-    /// Set a property; wins over the file. Needed if the server itself was started with one.
+    /// Set a property; overrides the file. Give the same -D options as at the start of the server itself.
     #[arg(short = 'D', value_name = "NAME=VALUE")]
     overrides: Vec<Override>,
-    /// The admin address of a router, http://HOST:PORT; once for each router.
+    /// The admin address of a router, http://HOST:PORT. Repeat the option for each router.
     #[arg(long, value_name = "URL")]
     report: Vec<RouterUrl>,
-    /// The name of this server in the routers' document; by default the file's connectorServerName.
+    /// The name of this server in the routers' provider file. Default: connectorServerName of the properties file.
     #[arg(long, value_name = "NAME", env = "RCS_NODE_MEMBER")]
     member: Option<String>,
-    /// Rhythm of heartbeats and of full scans; changes are seen at once where the file system tells of them.
+    /// Interval of heartbeats and of full scans, 1s to 1h. Changes are reported at once where the file system supports inotify.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = interval)]
     interval: Duration,
-    /// Scan and report once; without --report, print the manifest.
+    /// Scan and report once, then exit. Without --report, print the manifest.
     #[arg(long)]
     once: bool,
-    /// Read the key that the server shares with its router from the first line of this file; by default its hash in the
-    /// properties file is used.
+    /// Read the key that the server shares with its router from the first line of this file. Default: use the key's hash in the
+    /// properties file.
     #[arg(long, value_name = "KEYFILE")]
     key_file: Option<PathBuf>,
 }
@@ -47,36 +47,38 @@ pub(super) struct AgentArgs {
 pub(super) fn run(arguments: &AgentArgs) -> Result<(), Failure> {
     if arguments.report.is_empty() && !arguments.once {
         return Err(Exit::Usage
-            .with("give the routers' admin addresses with --report URL, or --once to see the manifest"));
+            .with("give the routers' admin addresses with --report URL, or print the manifest with --once"));
     }
     if arguments.report.len() > AGENT_ROUTERS_MAX {
-        return Err(Exit::Usage.with(format!("--report can be given {AGENT_ROUTERS_MAX} times at most")));
+        return Err(Exit::Usage.with(format!("--report may be given at most {AGENT_ROUTERS_MAX} times")));
     }
     start_log();
     let beside = Beside::read(&read(&arguments.properties)?, &arguments.properties, &arguments.overrides)
         .map_err(|error| bad_file(&arguments.properties, error))?;
     let member = arguments.member.clone().or(beside.server_name);
-    tracing::info!(bundles = %beside.bundle_dir.display(), lib = %beside.lib_dir.display(), "looking at");
+    tracing::info!(bundles = %beside.bundle_dir.display(), lib = %beside.lib_dir.display(), "the agent watches these folders");
     let roots = Roots { bundles: beside.bundle_dir, lib: beside.lib_dir };
     if arguments.report.is_empty() {
         println!("{}", listing(&scan(roots)?, member.as_deref(), AGENT_NAME));
         return Ok(());
     }
     let member = member.ok_or_else(|| {
-        Exit::Usage.with("--member NAME is needed: the file has no connectorServerName, and a router must know whose files these are")
+        Exit::Usage.with("--member NAME is needed: the properties file has no connectorServerName, and a report must name its member")
     })?;
     let hash = match &arguments.key_file {
         Some(file) => key_hash(file)?,
         None => beside.key_hash.expose().clone(),
     };
     if hash == SharedKey::of_text(DEFAULT_KEY_TEXT).to_base64() {
-        tracing::warn!("the key is the default one, changeit: everybody could report in this server's name");
+        tracing::warn!(
+            "the key is the default key, changeit: anybody could report in this server's name; set another key"
+        );
     }
     let identity = Identity { member, key: ProofKey::of_stored_hash(&hash) };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Exit::Internal.with(format!("no runtime can be started: {error}")))?;
+        .map_err(|error| Exit::Internal.with(format!("the runtime cannot be started: {error}")))?;
     let done = runtime.block_on(async {
         if arguments.once {
             once(roots, &identity, &arguments.report).await
@@ -92,7 +94,7 @@ pub(super) fn run(arguments: &AgentArgs) -> Result<(), Failure> {
 fn scan(roots: Roots) -> Result<FileManifest, Failure> {
     let scan = Scanner::new(roots).scan(Depth::Everything);
     for root in scan.missing {
-        tracing::warn!("{root}: there is no such folder, so it has no files");
+        tracing::warn!("{root}: the folder does not exist; it is reported as empty");
     }
     scan.outcome.map_err(|troubles| {
         let lines: Vec<String> = troubles.iter().map(ToString::to_string).collect();
@@ -100,7 +102,7 @@ fn scan(roots: Roots) -> Result<FileManifest, Failure> {
     })
 }
 
-/// Every router hears of it, whatever another one says.
+/// Reports to every router, even if another router refused the report.
 async fn once(roots: Roots, identity: &Identity, routers: &[RouterUrl]) -> Result<(), Failure> {
     let manifest = scan(roots)?;
     let mut done = Ok(());
@@ -121,13 +123,13 @@ async fn once(roots: Roots, identity: &Identity, routers: &[RouterUrl]) -> Resul
 
 async fn keep(roots: Roots, identity: Identity, arguments: &AgentArgs) -> Result<(), Failure> {
     let mut stop = Stop::listen()
-        .map_err(|error| Exit::Internal.with(format!("signals cannot be listened to: {error}")))?;
+        .map_err(|error| Exit::Internal.with(format!("signal handlers cannot be installed: {error}")))?;
     let setup =
         agent::Setup { roots, identity, routers: arguments.report.clone(), interval: arguments.interval };
     tokio::select! {
         ended = agent::run(setup) => ended.map_err(|error| Exit::Internal.with(format!("files cannot be watched: {error}"))),
         why = stop.wait() => {
-            tracing::info!("{why}: no more reports");
+            tracing::info!("{why}: the agent stops");
             Ok(())
         }
     }
@@ -140,7 +142,8 @@ fn key_hash(path: &Path) -> Result<String, Failure> {
         Exit::BadData.with(format!("the key cannot be read from {}: {error}", path.display()))
     })?;
     if key.expose().is_empty() {
-        return Err(Exit::BadData.with(format!("{} has no key on its first line", path.display())));
+        return Err(Exit::BadData
+            .with(format!("{} has no key on its first line: write the key there", path.display())));
     }
     Ok(SharedKey::of_text(key.expose()).to_base64())
 }
@@ -159,7 +162,7 @@ fn interval(text: &str) -> Result<Duration, String> {
     time.filter(|time| (AGENT_INTERVAL_MIN..=AGENT_INTERVAL_MAX).contains(time)).ok_or_else(|| {
         let [min, max, usual] =
             [AGENT_INTERVAL_MIN, AGENT_INTERVAL_MAX, AGENT_INTERVAL].map(|time| time.as_secs());
-        format!("a time from {min}s to {max}s is needed, e.g. {usual}s or 5m")
+        format!("expected a time from {min}s to {max}s, for example {usual}s or 5m")
     })
 }
 

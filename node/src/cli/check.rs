@@ -34,16 +34,16 @@ fn describe(path: &Path, config: &NodeConfig) -> String {
     }
     line("ping", config.ping_interval.map_or("off".to_owned(), |time| format!("every {} s", time.as_secs())));
     for (name, folder) in [("bundleDir", &config.bundle_dir), ("libDir", &config.lib_dir)] {
-        let state = if folder.is_dir() { "" } else { " (no such folder)" };
+        let state = if folder.is_dir() { "" } else { " (does not exist)" };
         line(name, format!("{}{state}", folder.display()));
     }
     text
 }
 
 fn describe_listen(listen: &Listen, config: &NodeConfig, line: &mut impl FnMut(&str, String)) {
-    line("mode", "server: waits for callers".to_owned());
+    line("mode", "server: listens for callers".to_owned());
     line("listen", std::net::SocketAddr::new(listen.address, listen.port).to_string());
-    let key = if listen.key.is_default() { "the default one, changeit" } else { "set" };
+    let key = if listen.key.is_default() { "the default key, changeit" } else { "set" };
     line("key", key.to_owned());
     let transport = match (listen.transport, &config.key_store) {
         (Transport::Tls, Some(store)) => format!("TLS with {}", store.path.display()),
@@ -51,7 +51,7 @@ fn describe_listen(listen: &Listen, config: &NodeConfig, line: &mut impl FnMut(&
     };
     line("transport", transport);
     if config.trust_store.is_some() {
-        line("trust store", "not used: callers prove themselves by the key".to_owned());
+        line("trust store", "not used in server mode: callers authenticate with the key".to_owned());
     }
 }
 

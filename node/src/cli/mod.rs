@@ -29,7 +29,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     rcs_cli::end("rcs-node", done)
 }
 
-/// A remote connector server: holds connectors and runs them for identity managers.
+/// A remote connector server: runs connectors for identity management systems.
 #[derive(Debug, Parser)]
 #[command(name = "rcs-node", version, after_help = format!("{EXIT_CODES}\n{LOG}"))]
 struct Cli {
@@ -46,9 +46,9 @@ enum Command {
     Serve(ServeArgs),
     /// Set the shared key that callers must send, in the properties file.
     SetKey(SetKeyArgs),
-    /// Say what `serve` would do with a properties file.
+    /// Check a properties file: show what `serve` would do with it, and report its errors.
     Check(CheckArgs),
-    /// Beside any connector server, this one or the Java one: tell routers which files its connectors are made of.
+    /// Run beside a connector server (this one or the Java one) and report the files of its connectors to routers.
     Agent(agent::AgentArgs),
 }
 
@@ -59,17 +59,17 @@ struct ServeArgs {
     properties: PathBuf,
     #[command(flatten)]
     settings: SettingArgs,
-    /// A name for this server in its log.
+    /// Name of this server in its log.
     #[arg(long, value_name = "NAME", env = "RCS_NODE_MEMBER")]
     member: Option<String>,
 }
 
 #[derive(Debug, Args)]
 struct SettingArgs {
-    /// Set a property; wins over the file, e.g. `-D connectorserver.port=0`.
+    /// Set a property; overrides the file. Example: `-D connectorserver.port=0`.
     #[arg(short = 'D', value_name = "NAME=VALUE")]
     overrides: Vec<Override>,
-    /// Allow the default key `changeit`.
+    /// Development mode: allow the default key `changeit`.
     #[arg(long)]
     dev: bool,
 }
@@ -88,7 +88,7 @@ struct SetKeyArgs {
     /// The ConnectorServer.properties file.
     #[arg(value_name = "FILE")]
     properties: PathBuf,
-    /// Read the key from this file; without it, from the terminal or standard input.
+    /// Read the key from the first line of this file. Default: read the key from the terminal or standard input.
     #[arg(long, value_name = "KEYFILE")]
     key_file: Option<PathBuf>,
 }

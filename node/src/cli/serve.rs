@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Exit::Internal.with(format!("no threads can be started: {error}")))?;
+        .map_err(|error| Exit::Internal.with(format!("the runtime cannot be started: {error}")))?;
     let served = runtime.block_on(serve(plan, &config, arguments.member.as_deref()));
     // A connector's thread that does not come back must not keep the process.
     runtime.shutdown_timeout(THREADS_LINGER);
@@ -43,15 +43,15 @@ impl<'a> Plan<'a> {
             Mode::Server(listen) => listen,
             Mode::Client(_) => {
                 return Err(Exit::Unavailable.with(
-                    "connectorserver.url asks for client mode, which this version does not have yet; take the url \
-                     out to listen in server mode, or run the Java server with this file",
+                    "connectorserver.url asks for client mode, which this version does not have; remove connectorserver.url \
+                     to listen in server mode, or run the Java server with this file",
                 ));
             }
         };
         if listen.key.is_default() && !settings.dev {
             return Err(Exit::BadData.with(
-                "connectorserver.key is that of the default key `changeit`, which everybody knows; set another one \
-                 with `rcs-node set-key FILE`, or allow it for a trial with --dev",
+                "connectorserver.key is the hash of the default key `changeit`, which everybody knows; set another key \
+                 with `rcs-node set-key FILE`, or allow the default key for a trial with --dev",
             ));
         }
         let tls = match (listen.transport, &config.key_store) {
@@ -65,12 +65,14 @@ impl<'a> Plan<'a> {
 }
 
 async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Result<(), Failure> {
-    // Before anybody is told that the node is there: a signal must find a listener.
+    // Before the node is announced as ready: a signal must find its handler.
     let mut stop = Stop::listen()
-        .map_err(|error| Exit::Internal.with(format!("signals cannot be listened to: {error}")))?;
+        .map_err(|error| Exit::Internal.with(format!("signal handlers cannot be installed: {error}")))?;
     let wanted = SocketAddr::new(plan.listen.address, plan.listen.port);
     if plan.listen.key.is_default() {
-        tracing::warn!("the key is the default one, which everybody knows");
+        tracing::warn!(
+            "the key is the default key `changeit`, which everybody knows; set another one with `rcs-node set-key`"
+        );
     }
     let transport = plan.tls.as_ref().map_or("plain".to_owned(), |tls| format!("TLS as {}", tls.subject));
     let setup = Setup {
@@ -82,18 +84,26 @@ async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Res
     };
     let server = Server::start(setup)
         .await
-        .map_err(|error| Exit::Unavailable.with(format!("cannot listen on {wanted}: {error}")))?;
+        .map_err(|error| {
+            Exit::Unavailable.with(format!(
+                "cannot listen on {wanted}: {error}. Choose another port or address, or stop the process that uses it"
+            ))
+        })?;
     let address = server.address();
     tracing::info!(%address, transport, member, "listening");
     // Whoever started us may not care for the line and have closed the pipe.
     let _ = writeln!(io::stdout(), "ready {address}").and_then(|()| io::stdout().flush());
-    tracing::info!("{}: no new calls, open ones have {} s", stop.wait().await, DRAIN.as_secs());
+    tracing::info!(
+        "{}: draining: new calls are refused, open calls have {} s",
+        stop.wait().await,
+        DRAIN.as_secs()
+    );
     tokio::select! {
         left = server.drain(DRAIN) => match left.executing {
-            0 => tracing::info!("all calls are answered"),
-            calls => tracing::warn!(calls, "calls were broken off"),
+            0 => tracing::info!("drained: all calls have finished"),
+            calls => tracing::warn!(calls, "the time to drain is over; open calls were broken off"),
         },
-        again = stop.wait() => tracing::warn!("{again} once more: open calls are broken off"),
+        again = stop.wait() => tracing::warn!("{again} again: open calls are broken off"),
     }
     Ok(())
 }

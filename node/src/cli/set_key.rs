@@ -35,13 +35,13 @@ pub(super) fn run(arguments: &SetKeyArgs) -> Result<(), Failure> {
         Change::Added => "a new line at the end of".to_owned(),
     };
     println!(
-        "The key has been set in {place} {}; a running server takes it at its next start.",
+        "The key has been set in {place} {}; restart a running server to use the new key.",
         path.display()
     );
     Ok(())
 }
 
-/// The key, checked: something that a caller can send and that not everybody knows.
+/// The new key, checked: callers can send it, and it is not the default key.
 fn new_key(file: Option<&Path>) -> Result<Secret<String>, Failure> {
     let stdin = io::stdin();
     let text = match file {
@@ -55,9 +55,9 @@ fn new_key(file: Option<&Path>) -> Result<Secret<String>, Failure> {
         Exit::BadData.with(format!("the key cannot be read from {source}: {error}"))
     })?;
     let fault = if key.expose().is_empty() {
-        "the key is empty"
+        "the key is empty; write a key"
     } else if key.expose() == DEFAULT_KEY_TEXT {
-        "the key must not be the default one, which everybody knows"
+        "the key must not be the default key, which everybody knows; choose another one"
     } else if key.expose().chars().any(|character| character.is_control() || u32::from(character) > 0xff) {
         "the key has a character that callers cannot send; use ISO-8859-1 characters"
     } else {
@@ -70,9 +70,9 @@ pub(super) fn first_line(source: impl io::Read) -> io::Result<Secret<String>> {
     let mut bytes = Vec::new();
     io::BufReader::new(source.take(KEY_BYTES + 1)).read_until(b'\n', &mut bytes)?;
     if bytes.len() as u64 > KEY_BYTES {
-        return Err(io::Error::other(format!("it is longer than {KEY_BYTES} bytes")));
+        return Err(io::Error::other(format!("the key is longer than {KEY_BYTES} bytes")));
     }
-    let text = String::from_utf8(bytes).map_err(|_| io::Error::other("it is no UTF-8 text"))?;
+    let text = String::from_utf8(bytes).map_err(|_| io::Error::other("the key is not UTF-8 text"))?;
     Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
@@ -87,7 +87,7 @@ fn prompt_twice() -> io::Result<Secret<String>> {
     eprintln!();
     match <[Secret<String>; 2]>::try_from(answers) {
         Ok([one, other]) if one == other => Ok(one),
-        _ => Err(io::Error::other("the two are not the same")),
+        _ => Err(io::Error::other("the two keys differ; run the command again")),
     }
 }
 

@@ -118,15 +118,14 @@ impl<'a> Reader<'a> {
         match (address, ifaddress) {
             (None, None) => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             (Some((_, Ok(one))), Some((second, Ok(other)))) if one != other => {
-                let problem =
-                    second.problem("names another address than connectorserver.address; keep one of the two");
+                let problem = second.problem("differs from connectorserver.address; keep one of the two");
                 self.problems.push(problem);
                 None
             }
             (Some((_, Ok(one))), None | Some((_, Ok(_)))) | (None, Some((_, Ok(one)))) => Some(one),
             (Some((setting, Err(_))), _) | (_, Some((setting, Err(_)))) => {
                 self.problems
-                    .push(setting.problem("is no IP address; 0.0.0.0 or :: stand for all interfaces"));
+                    .push(setting.problem("is not an IP address; use 0.0.0.0 or :: for all interfaces"));
                 None
             }
         }
@@ -152,7 +151,7 @@ impl<'a> Reader<'a> {
             "true" => Some(Transport::Tls),
             "false" => Some(Transport::Plain),
             _ => {
-                self.problems.push(setting.problem("is neither true nor false"));
+                self.problems.push(setting.problem("is neither true nor false; write one of them"));
                 None
             }
         }
@@ -203,15 +202,15 @@ impl<'a> Reader<'a> {
 
     fn server_name(&mut self) -> Option<String> {
         let Some(setting) = self.settings.get("connectorServerName") else {
-            let what = "is needed with url: the name that the IDM knows this server by".to_owned();
+            let what = "is needed with url: add the name of this server in the IDM".to_owned();
             self.problems.push(Problem { origin: Origin::Missing, key: "connectorServerName", what });
             return None;
         };
         let name = setting.trimmed();
         // The sample file itself breaks the rule, so it is a notice, and the name stays (P01, P39, W01).
         if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-            let notice =
-                setting.notice("should have lower-case letters and digits only; an IDM may not find it");
+            let notice = setting
+                .notice("should have lower-case letters and digits only; an IDM may not find another name");
             self.settings.notice(notice);
         }
         Some(name.to_owned())

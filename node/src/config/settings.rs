@@ -95,8 +95,7 @@ impl<'a> Settings<'a> {
                 } else {
                     ""
                 };
-                setting
-                    .notice(&format!("is a property of {there} mode and means nothing in {here} mode{why}"))
+                setting.notice(&format!("is a property of {there} mode and is ignored in {here} mode{why}"))
             })
             .collect();
         self.notices.extend(notices);
@@ -119,11 +118,12 @@ impl<'a> Settings<'a> {
         match (Key::find(bare), Key::similar(bare)) {
             (Some(key), _) => self.settings.push(Setting { key: key.name, value, origin }),
             (None, Some(key)) => self.notices.push(format!(
-                "{origin}: {PREFIX}{bare} is no known property and is ignored; {PREFIX}{} is one, and case counts",
+                "{origin}: {PREFIX}{bare} is unknown and is ignored; did you mean {PREFIX}{}? Case counts",
                 key.name
             )),
             (None, None) => {
-                self.notices.push(format!("{origin}: {PREFIX}{bare} is no known property and is ignored"));
+                self.notices
+                    .push(format!("{origin}: {PREFIX}{bare} is unknown and is ignored; check its spelling"));
             }
         }
     }

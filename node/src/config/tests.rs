@@ -137,12 +137,12 @@ fn problems_are_told_with_their_lines() {
         ),
         (
             "connectorserver.key=Passw0rd",
-            "line 1: connectorserver.key is no base64 of 20 bytes; `rcs-node set-key",
+            "line 1: connectorserver.key is not a key hash (base64 of 20 bytes): do not type the key in, set it with `rcs-node set-key",
         ),
-        ("connectorserver.address=localhost", "line 1: connectorserver.address is no IP address"),
+        ("connectorserver.address=localhost", "line 1: connectorserver.address is not an IP address"),
         (
             "connectorserver.address=::1\nconnectorserver.ifaddress=::2",
-            "line 2: connectorserver.ifaddress names another address",
+            "line 2: connectorserver.ifaddress differs from connectorserver.address",
         ),
         ("connectorserver.keyStoreType=JKS", "line 1: connectorserver.keyStoreType must be PKCS12"),
         ("connectorserver.url=wss://a", "missing: connectorserver.connectorServerName is needed with url"),
@@ -173,8 +173,8 @@ fn misplaced_and_unknown_properties_are_named() {
             "line 3: connectorserver.port is a property of server mode",
         ),
         (format!("{client}connectorserver.useSSL=true"), "ws or wss in the url decides"),
-        ("connectorserver.Port=1".to_owned(), "connectorserver.port is one, and case counts"),
-        ("connectorserver.nonsense=1".to_owned(), "line 1: connectorserver.nonsense is no known property"),
+        ("connectorserver.Port=1".to_owned(), "did you mean connectorserver.port? Case counts"),
+        ("connectorserver.nonsense=1".to_owned(), "line 1: connectorserver.nonsense is unknown"),
         ("secret word".to_owned(), "line 1: the name does not begin with `connectorserver.`"),
         (
             "connectorserver.keyStorePass=a\nconnectorserver.keyPass=b".to_owned(),

@@ -94,7 +94,7 @@ fn decode_cookie(cookie: &str) -> Result<usize, IcfError> {
     text.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
         IcfError::new(
             ErrorClass::Connector,
-            "the paged results cookie is none of this connector's; begin the search again without a cookie",
+            "the paged results cookie is not from this connector; begin the search again without a cookie",
         )
     })
 }

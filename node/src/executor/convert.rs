@@ -88,7 +88,7 @@ pub(super) fn password(field: &[u8]) -> Result<Secret<String>, Failure> {
         Some(Value::GuardedString(secret)) => Ok(secret),
         Some(Value::Null) | None => Err(Failure::missing("password")),
         Some(_) => {
-            Err(Failure::new(ErrorClass::IllegalArgument, "the request's password is no guarded string"))
+            Err(Failure::new(ErrorClass::IllegalArgument, "the request's password is not a guarded string"))
         }
     }
 }

@@ -149,7 +149,7 @@ impl fmt::Display for Notice {
 pub enum NoticeKind {
     /// The file begins with a UTF-8 byte order mark.
     #[error(
-        "the file begins with a byte order mark, so it is read as UTF-8; the Java server reads it wrongly"
+        "the file begins with a byte order mark, so it is read as UTF-8; the Java server would misread it"
     )]
     ByteOrderMark,
     /// A key is given again.
@@ -201,7 +201,7 @@ pub enum SyntaxError {
         line: usize,
     },
     /// A byte that no text file holds.
-    #[error("line {line}: byte {byte:#04x} is no text; save the file as plain ISO-8859-1 or UTF-8 text")]
+    #[error("line {line}: byte {byte:#04x} is not text; save the file as plain ISO-8859-1 or UTF-8 text")]
     NoText {
         /// The line, from 1.
         line: usize,
@@ -209,13 +209,17 @@ pub enum SyntaxError {
         byte: u8,
     },
     /// A byte order mark promised UTF-8, and it is not.
-    #[error("line {line}: the file begins with a UTF-8 byte order mark and this line is no UTF-8")]
+    #[error(
+        "line {line}: the file begins with a UTF-8 byte order mark, but this line is not UTF-8; save the file as UTF-8"
+    )]
     NoUtf8 {
         /// The line, from 1.
         line: usize,
     },
     /// More than [`PROPERTIES_BYTES`].
-    #[error("the file has {bytes} bytes; a properties file has at most {PROPERTIES_BYTES}")]
+    #[error(
+        "the file has {bytes} bytes, but a properties file may have at most {PROPERTIES_BYTES}; is this the right file?"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,

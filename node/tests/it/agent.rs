@@ -95,7 +95,7 @@ fn folders_come_and_go() {
     let agent = start(&scratch, &router, &["--member", "n1", "--interval", NEVER]);
     let manifest = router.whole("the first report", PATIENCE);
     assert_eq!(manifest.files().len(), 1);
-    says(&agent, "bundles: there is no such folder");
+    says(&agent, "bundles: the folder does not exist");
     scratch.file("connectors/new/deep/a.jar", "a");
     until(&router, "a folder that was missing", |m| {
         content(m, Root::Bundles, "new/deep/a.jar") == file(b"a")
@@ -165,9 +165,9 @@ fn nothing_is_told_while_a_file_cannot_be_read() {
     // Its reading fails, whoever reads.
     symlink("/proc/self/mem", scratch.path("lib/broken")).unwrap();
     says(&agent, "lib/broken cannot be read");
-    says(&agent, "nothing is reported until");
+    says(&agent, "reporting is paused until");
     fs::remove_file(scratch.path("lib/broken")).unwrap();
-    says(&agent, "all files can be told again");
+    says(&agent, "every file can be read again");
     // A heartbeat may have been on its way before.
     assert_eq!(router.next("reports go on", PATIENCE), Seen::Heartbeat(manifest.digest()));
 }
@@ -181,7 +181,7 @@ fn wrong_keys_and_names_are_told() {
     for (member, more, expected, sentence) in [
         ("n1", &[][..], None, "the router has the manifest"),
         ("n1", &["--key-file", text(&other)], Some(Seen::WrongProof), "the router refuses the proof"),
-        ("n2", &[], Some(Seen::UnknownMember), "the router knows no such member"),
+        ("n2", &[], Some(Seen::UnknownMember), "the router does not know this member"),
     ] {
         let router = AgentRouter::start("n1", KEY);
         let file = scratch.path("conf/ConnectorServer.properties");
@@ -206,7 +206,7 @@ fn wrong_keys_and_names_are_told() {
 fn a_router_that_comes_back_is_told() {
     let (scratch, router) = (install(), AgentRouter::with_rudeness("n1", KEY, 2));
     let agent = start(&scratch, &router, &["--member", "n1", "--interval", NEVER]);
-    says(&agent, "the router cannot be asked");
+    says(&agent, "no report to the router");
     scratch.file("lib/scripts/deep/b.groovy", "b2");
     until(&router, "after two pauses", |m| content(m, Root::Lib, "scripts/deep/b.groovy") == file(b"b2"));
     says(&agent, "the router has the manifest");
@@ -226,9 +226,9 @@ fn once_prints_or_reports_and_ends() {
     let ran = run(&[&report[..], &["--member", "n1"]].concat(), b"");
     assert!(ran.code == 0 && ran.stdout.contains("has the manifest"), "{ran:?}");
     let ran = run(&[&report[..], &["--member", "n2"]].concat(), b"");
-    assert!(ran.code == 65 && ran.stderr.contains("no such member"), "{ran:?}");
+    assert!(ran.code == 65 && ran.stderr.contains("does not know this member"), "{ran:?}");
     let ran = run(&[&once[..], &["--member", "n1", "--report", "http://127.0.0.1:1"]].concat(), b"");
-    assert!(ran.code == 69 && ran.stderr.contains("cannot be asked"), "{ran:?}");
+    assert!(ran.code == 69 && ran.stderr.contains("no report to the router"), "{ran:?}");
     let named = ["-D", "connectorserver.connectorServerName=n1"];
     assert_eq!(run(&[&report[..], &named].concat(), b"").code, 0, "the file's own name is the member");
     symlink("/proc/self/mem", scratch.path("lib/broken")).unwrap();
@@ -244,10 +244,10 @@ fn usage() {
     for (more, code, sentence) in [
         (&[][..], 64, "give the routers' admin addresses with --report"),
         (&["--report", "http://127.0.0.1:1"], 64, "--member NAME is needed"),
-        (&["--report", "https://127.0.0.1:1"], 64, "no TLS yet"),
+        (&["--report", "https://127.0.0.1:1"], 64, "no TLS in this version"),
         (&["--report", "router"], 64, "expected http://HOST:PORT"),
-        (&["--once", "--interval", "1h"], 64, "a time from 1s to 3600s"),
-        (&["--once", "-D", "connectorserver.key=clear"], 65, "connectorserver.key is no base64"),
+        (&["--once", "--interval", "1h"], 64, "expected a time from 1s to 3600s"),
+        (&["--once", "-D", "connectorserver.key=clear"], 65, "connectorserver.key is not a key hash"),
         (
             &["--once", "--member", "a", "--report", "http://127.0.0.1:1", "--key-file", "none"],
             65,

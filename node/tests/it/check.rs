@@ -11,7 +11,7 @@ fn the_server_sample_is_read_and_its_default_key_refused() {
     assert_eq!(ran.code, 65, "{ran:?}");
     assert!(ran.stdout.contains("listen           0.0.0.0:8759"), "{}", ran.stdout);
     assert!(ran.stdout.contains("every 60 s"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("set another one with `rcs-node set-key FILE`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("set another key with `rcs-node set-key FILE`"), "{}", ran.stderr);
     let plain = ["check", text(&file), "--dev", "-D", "connectorserver.useSSL=false"];
     let ran = run(&plain, b"");
     assert_eq!((ran.code, ran.stdout.lines().last()), (0, Some("ok")), "{ran:?}");

@@ -49,7 +49,7 @@ fn refuses_keys_that_make_no_sense() {
     for (key, expected) in [
         ("", "the key is empty"),
         ("\n", "the key is empty"),
-        ("changeit\n", "the default one"),
+        ("changeit\n", "the default key"),
         ("a\tb\n", "a character that callers cannot send"),
         ("\u{20ac}\n", "a character that callers cannot send"),
         (long.as_str(), "longer than 1024 bytes"),

@@ -45,7 +45,7 @@ fn a_store_without_a_key_is_refused() {
     let file = scratch.file("ConnectorServer.properties", SERVER_SAMPLE);
     let store = format!("connectorserver.keyStoreFile={trust}");
     let ran = run(&["check", text(&file), "--dev", "-D", &store], b"");
-    assert!(ran.code == 65 && ran.stderr.contains("holds no private key"), "{ran:?}");
+    assert!(ran.code == 65 && ran.stderr.contains("has no private key"), "{ran:?}");
 }
 
 #[test]
@@ -54,5 +54,5 @@ fn nonsense_is_no_store() {
     scratch.file("security/keyStore.pkcs12", b"nonsense");
     let file = scratch.file("conf/ConnectorServer.properties", SERVER_SAMPLE);
     let ran = run(&["check", text(&file), "--dev"], b"");
-    assert!(ran.code == 65 && ran.stderr.contains("is no usable PKCS12 store"), "{ran:?}");
+    assert!(ran.code == 65 && ran.stderr.contains("is not a usable PKCS12 store"), "{ran:?}");
 }

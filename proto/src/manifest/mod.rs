@@ -218,7 +218,9 @@ pub struct Bundle {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// More than [`MANIFEST_FILES_MAX`].
-    #[error("there are more than {MANIFEST_FILES_MAX} files; a bundle set has at most so many")]
+    #[error(
+        "there are more than {MANIFEST_FILES_MAX} files; move files that are not part of the bundles elsewhere"
+    )]
     TooManyFiles,
     /// An entry that cannot be.
     #[error("{place}: {fault}")]

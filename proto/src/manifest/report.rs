@@ -151,25 +151,25 @@ pub fn listing(manifest: &FileManifest, member: Option<&str>, agent: &str) -> St
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
     /// More than [`MANIFEST_BODY_BYTES_MAX`].
-    #[error("the report has {bytes} bytes; at most {MANIFEST_BODY_BYTES_MAX} are taken")]
+    #[error("the report has {bytes} bytes, but at most {MANIFEST_BODY_BYTES_MAX} are accepted")]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
     /// It is no JSON, or has other fields.
-    #[error("the report is not the JSON that it should be: {0}")]
+    #[error("the report is not JSON of the expected form: {0}")]
     Json(Shown),
     /// `digest` is none.
     #[error("`digest` must be a SHA-256 in 64 digits of 0-9 and a-f")]
     Digest,
     /// `digest` is not that of the files.
-    #[error("`digest` is not that of the files listed, which is {computed}")]
+    #[error("`digest` does not match the listed files, whose digest is {computed}")]
     OtherDigest {
         /// The right one.
         computed: Digest,
     },
     /// `nonce` is none.
-    #[error("`nonce` must be that of the challenge, 32 digits of 0-9 and a-f")]
+    #[error("`nonce` must be the nonce of the challenge, 32 digits of 0-9 and a-f")]
     Nonce,
     /// A name that cannot be.
     #[error("`{field}` {fault}")]

@@ -25,9 +25,8 @@ impl fmt::Display for MemberId {
     }
 }
 
-/// Hands out ids by name. Whoever builds views keeps one book for the life of the process, so that a member
-/// that stays over a change of the document keeps its id, and with it its sockets, its health and its turn in
-/// the rotation.
+/// Assigns ids to names. The process keeps one book for all its views, so that a member that stays over a change of the
+/// document keeps its id, and with the id its sockets, its health and its turn in the rotation.
 #[derive(Debug, Default)]
 pub struct NameBook {
     members: Names,
@@ -72,7 +71,9 @@ impl NameBook {
 /// More names were used since the start of the process than [`NAMES_EVER_MAX`]. Ids are never given to
 /// another name, so the way out is a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {NAMES_EVER_MAX} different names were used since the router started: restart it")]
+#[error(
+    "more than {NAMES_EVER_MAX} different names of members or groups were used since the router started: restart the router"
+)]
 pub struct BookFull;
 
 impl Names {

@@ -31,12 +31,12 @@ pub const NAMES_EVER_MAX: u32 = 65_536;
 
 /// Bytes of a configuration file; a thousand groups with every key spelled out stay below it.
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
-/// Faults told of one configuration file.
+/// Faults that are reported of one configuration file.
 pub const CONFIG_FAULTS_MAX: usize = 200;
-/// Deadlines that may be set. Calls are looked at once a [`TICK`], so less than a second would be luck; and nothing waits
+/// Deadlines that may be set. Deadlines are checked once a [`TICK`], so less than a second would be inexact; and no call waits
 /// for more than a day.
 pub const DEADLINE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
-/// Time in the queue that may be set: longer, and every caller has given up.
+/// Time in the queue that may be set: after a longer time every caller has given up.
 pub const QUEUE_WAIT_RANGE: RangeInclusive<Duration> = TICK..=Duration::from_mins(10);
 /// Time between two probes or pings that may be set. More often would be load; an hour later is no probe any more.
 pub const PROBE_EVERY_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
@@ -45,11 +45,11 @@ pub const EJECTION_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Du
 /// Age of sockets that may be set: a member's sockets are replaced one at a time, which takes a second or two each. A second is
 /// for drills.
 pub const SOCKET_TTL_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(30 * 24);
-/// Failures in a row that may be set: more is never.
+/// Failures in a row that may be set: a higher number would never be reached.
 pub const EJECTION_FAILURES_RANGE: RangeInclusive<u32> = 1..=10_000;
 /// Slowness that may be set, in percent of the median: members of a group differ by less than half without being ill.
 pub const EJECTION_LATENCY_RANGE: RangeInclusive<u32> = 150..=100_000;
-/// New connections a second that may be set; with none nobody could call.
+/// New connections per second that may be set; with 0 no caller could connect.
 pub const ACCEPTS_RANGE: RangeInclusive<u32> = 1..=100_000;
 
 // --- frames and calls ---
@@ -64,7 +64,8 @@ pub const CALLS_PER_SESSION_MAX: usize = 16_384;
 pub const CALLS_MAX: usize = 65_536;
 /// Bytes of the requests that are kept for a repetition, in the process. A request is dropped with the first part of its answer.
 pub const REQUEST_BYTES_MAX: usize = 512 << 20;
-/// Bytes of them that one caller may have when the process holds half of what it can: two callers cannot take all of it.
+/// Bytes of kept requests that one caller may have when the process has reached half of [`REQUEST_BYTES_MAX`]: two callers cannot
+/// use up all of it.
 pub const REQUEST_BYTES_PER_SESSION_MAX: usize = 128 << 20;
 /// Event subscriptions open at once of one downstream session. They stay open for good, so they have a bound
 /// of their own.
@@ -97,7 +98,7 @@ pub const QUEUE_WAIT: Duration = Duration::from_secs(10);
 pub const RETRY_PERCENT: u32 = 20;
 /// Seconds of which retries are a share.
 pub const RETRY_WINDOW_SECONDS: usize = 10;
-/// Retries in that time that are always allowed: a share of few calls is nothing.
+/// Retries in that time that are always allowed: a share of few calls would be less than one.
 pub const RETRY_FLOOR: u64 = 100;
 /// New connections of callers a second unless it is set: a storm of 2,000 sessions with two sockets each is in within 15 s, and
 /// callers that were not in it notice little. Their p99 was 2 to 4 times as long meanwhile at 1,000 a second, 1.7 to 2.1 times at 400
@@ -140,7 +141,7 @@ pub const RECONNECT_BASE: Duration = Duration::from_millis(50);
 pub const RECONNECT_CAP: Duration = Duration::from_millis(1_000);
 /// A member that listens again is in use within this time.
 pub const RETURN_TO_SERVICE_MAX: Duration = Duration::from_secs(2);
-/// Pause after a member refused our credentials: more attempts would only fill its log.
+/// Pause after a member refused the router's credentials: more attempts would only fill the member's log.
 pub const REFUSED_CREDENTIALS_WAIT: Duration = Duration::from_secs(10);
 
 // --- health ---
@@ -150,7 +151,7 @@ pub const REFUSED_CREDENTIALS_WAIT: Duration = Duration::from_secs(10);
 pub const PING_INTERVAL: Duration = Duration::from_millis(2_500);
 /// Shortest time between two pings a document may ask for.
 pub const PING_INTERVAL_MIN: Duration = Duration::from_millis(1_000);
-/// How often sockets, members and deadlines are looked at; what is due is late by so much at most.
+/// How often sockets, members and deadlines are checked, and so the most by which an action is late.
 pub const TICK: Duration = Duration::from_millis(250);
 /// Time between two pings of a caller's socket: they only keep middle boxes from closing it (P18). nginx closes after
 /// 60 s without data.
@@ -170,13 +171,13 @@ pub const CHECK_PROBE_EVERY: Duration = Duration::from_secs(3);
 pub const TEST_PROBE_EVERY: Duration = Duration::from_secs(5);
 /// Time a `test` probe may take.
 pub const TEST_PROBE_DEADLINE: Duration = Duration::from_secs(5);
-/// A connector's configuration is probed for so long after its last call.
+/// How long a connector's configuration is tested after its last call.
 pub const FACADE_IN_USE: Duration = Duration::from_secs(600);
 /// Configurations that are probed and warmed up, the latest of a group.
 pub const PROBED_FACADES_MAX: usize = 4;
 /// Time a member may take to warm up; then it is served with as it is.
 pub const WARM_UP_MAX: Duration = Duration::from_secs(5);
-/// Link up for so long beyond its hold-down, a member counts as stable: its next return is served at once.
+/// A member that is linked for this time beyond its hold-down counts as stable: after its next loss it serves again at once.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// The hold-down of a member that was lost before it was stable; doubles with each time.
 pub const HOLD_DOWN_BASE: Duration = Duration::from_secs(1);
@@ -206,35 +207,36 @@ pub const PANIC_PERCENT: usize = 50;
 
 // --- bundle sets ---
 
-/// Every so many-th session check asks a member for its connectors as well; one that tells the same bytes costs a comparison.
+/// Every `DRIFT_CHECKS`-th session check also requests a member's connectors; an unchanged list costs one comparison.
 pub const DRIFT_CHECKS: u32 = 3;
-/// A member whose connectors changed while it runs is out of rotation within this time (G12), if it answers at once.
+/// A member whose connectors change while it runs is out of rotation within this time (G12), if it responds at once.
 pub const DRIFT_SEEN_MAX: Duration = Duration::from_secs(10);
-/// A longer key of a connector is no reason to look for members that have it.
+/// Bytes of a connector key; the router does not look for members that have a connector with a longer key.
 pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
-/// Connectors for which is kept who takes their calls, for each group while its members differ; with more, all are worked out anew.
+/// Connectors of a group for which the router remembers which members run their calls, while the members differ; beyond it, all
+/// are computed again.
 pub const CONNECTOR_KEYS_WORKED_OUT_MAX: usize = 256;
 
-/// Connectors that one member may tell; installations have some tens.
+/// Connectors that one member may list; installations have some tens.
 pub const MANIFEST_CONNECTORS_MAX: usize = 1_024;
 /// Properties of all connectors of one member; a large connector has about a hundred.
 pub const MANIFEST_PROPERTIES_MAX: usize = 32_768;
 /// Items of a difference between two bundle sets that are kept and shown; the others are counted.
 pub const DIFFERENCE_ITEMS_MAX: usize = 100;
-/// Properties named in one item of it; the others are counted.
+/// Properties named in one item of a difference; the others are counted.
 pub const DIFFERENCE_PROPERTIES_MAX: usize = 8;
-/// Changes of a member's bundle set in a row, without [`BUNDLES_STABLE_AFTER`] between them, that are taken as they come: an
-/// upgrade and its way back. The next one is held.
+/// Changes of a member's bundle set in a row, without [`BUNDLES_STABLE_AFTER`] between them, that have no consequence: an
+/// upgrade and its way back. From the next change on the member is held.
 pub const BUNDLES_FLIPS_FREE: u32 = 2;
-/// How long the first one too many is held; doubles with each further one.
+/// How long a member is held at first; doubles with each further change.
 pub const BUNDLES_HOLD_BASE: Duration = Duration::from_secs(15);
 /// The longest hold.
 pub const BUNDLES_HOLD_CAP: Duration = Duration::from_secs(600);
-/// A member whose set stays for so long, holds included, may change it again at once.
+/// A member whose set stays unchanged for this time, holds included, may change the set again at once.
 pub const BUNDLES_STABLE_AFTER: Duration = Duration::from_secs(300);
-/// How long a member's agent may be silent; it says something every few seconds.
+/// How long a member's agent may be silent before its report no longer counts; agents report every few seconds.
 pub const AGENT_SILENCE_MAX: Duration = Duration::from_secs(60);
-/// Members of a group that must be left to serve while one is away for its upgrade, unless the operator sets it.
+/// Members of a group that must keep serving during a rolling upgrade, unless the operator sets another number.
 pub const UPGRADE_SERVING_MIN: usize = 1;
 
 // --- deadlines, where the caller says none in its configuration ---
@@ -252,7 +254,7 @@ pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(300);
 
 // --- buffers ---
 
-/// Room for what callers have not taken, bytes.
+/// Room for answers that callers have not read yet, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// In memory.
@@ -282,7 +284,7 @@ pub const EVENT_QUEUE_MAX: usize = 1_024;
 pub const CALLER_KEPT: Duration = Duration::from_secs(75);
 /// Ends of answers kept for a caller without sockets: of all its open calls, and of those that were on their way.
 pub const KEPT_ANSWERS_MAX: usize = CALLS_PER_SESSION_MAX + rcs_proto::limits::RECENT_ANSWERS_MAX;
-/// Bytes of them; what is over becomes an error.
+/// Bytes of kept answers; an answer beyond it becomes an error.
 pub const KEPT_ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Time the answer of a call may take whose socket died while others of the member's session live: the member sends it on
 /// any of them (WIRE 4.2), but may never have got the request. Ping's own default for an operation (OPENICF-2939).
@@ -291,17 +293,17 @@ pub const ORPHAN_WAIT: Duration = Duration::from_secs(15);
 /// Time open calls have to finish after SIGTERM; Kubernetes kills after 30 s.
 pub const DRAIN_TIME: Duration = Duration::from_secs(25);
 
-/// A member that is drained waits so long for the next page of a paged search: the state behind its cookie may live there
-/// only. A caller that works on a page for longer gets the restartable error of a lost page.
+/// How long a drain waits for the next page of a paged search: only the drained member may have the state behind the cookie. A
+/// caller that works on a page for longer gets the error of a lost page, and can start the search again.
 pub const PAGE_GAP: Duration = Duration::from_secs(30);
 /// Sockets of a drained member that are closed per [`TICK`].
 pub const DRAIN_CLOSES: usize = 2;
-/// Time between the first attempts to reach the slots of a member that is taken back.
+/// Time between the first dials for the slots of a member that is taken back into service.
 pub const DIAL_STAGGER: Duration = Duration::from_millis(50);
 
 // --- explanations ---
 
-/// Refused, repeated and failed calls of which it is remembered why, the latest.
+/// The latest refused, retried and failed calls whose explanations are kept.
 pub const EXPLAINED_CALLS_MAX: usize = 4_096;
 /// Faults remembered of one call. With [`MEMBERS_PER_GROUP_MAX`] members noted at each, 8 bytes a member, all of them have some 16
 /// MiB at most.

@@ -1,5 +1,5 @@
-//! What an operator may set beside IDM's document: for the whole router, and for each group. Every value has a default from
-//! [`crate::limits`] and never leaves the bounds that are stated there.
+//! What an operator may set in addition to IDM's document: for the whole router, and for each group. Every value has a default
+//! from [`crate::limits`] and stays within the bounds that are stated there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,44 +23,44 @@ pub struct Settings {
 /// For the whole router.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouterSettings {
-    /// Calls in flight of one caller; subscriptions are not among them.
+    /// Calls in flight of one caller, subscriptions not counted; more are refused.
     pub caller_in_flight_max: usize,
-    /// New connections of callers that are taken in a second; those beyond wait in the kernel's queue.
+    /// New connections of callers accepted per second; more wait in the kernel's accept queue.
     pub accepts_per_second: u32,
-    /// Time between two pings of a caller's socket, which only keep middle boxes from closing it (P18); none: no pings.
+    /// Time between two pings to a caller, which keep proxies and firewalls from closing an idle connection (P18); none: no pings.
     pub caller_ping_every: Option<Duration>,
-    /// Age at which a socket towards a member is replaced by a fresh one (M07); none: never.
+    /// Age at which a connection to a member is replaced by a new one (M07); none: never.
     pub socket_ttl: Option<Duration>,
 }
 
 /// For the calls of one group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupSettings {
-    /// How long calls may take whose caller says nothing of it.
+    /// Timeouts of calls whose caller sets none.
     pub deadlines: Deadlines,
-    /// Calls in flight in the group; subscriptions are not among them.
+    /// Calls in flight in the group, subscriptions not counted.
     pub in_flight_max: usize,
-    /// Calls in flight at one of its members, those of its other groups included.
+    /// Calls in flight at one member, of all its groups together.
     pub member_in_flight_max: usize,
-    /// Calls that may wait for a free place.
+    /// Length of the queue, for logins and for other calls separately.
     pub queue_max: usize,
-    /// How long one may wait for it.
+    /// How long a call may wait in the queue.
     pub queue_wait: Duration,
-    /// Share of retries among the group's calls, in percent; beyond it a failed call is answered and not repeated.
+    /// Retry limit: share of retries among the group's calls, in percent; at the limit a failed call is not retried.
     pub retry_percent: u32,
-    /// Time between two `test` probes of a member; none: members are not tested, neither before they serve.
+    /// Time between two `test` probes of a member; none: members, new ones included, are not tested.
     pub test_every: Option<Duration>,
-    /// Whether the end of a stream must look whole.
+    /// Whether the end of a stream must look complete.
     pub stream_end: StreamEnd,
-    /// When calls put a member out.
+    /// Outlier ejection: when the results of its calls eject a member.
     pub ejection: Ejection,
-    /// How its members' bundle sets are compared, and what follows.
+    /// How the members' bundle sets are compared, and what follows.
     pub bundles: Policy,
-    /// The set that its members must have, whatever the first of them tells; none: that of the first one.
+    /// The set that the members must have; none: the set of the first member that connects.
     pub pinned: Option<SetDigest>,
-    /// The connectors that callers may see and use.
+    /// The connectors that callers see and may use.
     pub visible: Visible,
-    /// Connectors of which the versions may stand for each other; none unless the operator says so.
+    /// Connectors whose versions within a range may run each other's calls; none by default.
     pub stand_ins: StandIns,
 }
 
@@ -79,7 +79,7 @@ pub struct Deadlines {
     pub stream_idle: Duration,
 }
 
-/// What is asked of the end of a stream (P13, WIRE 5.3).
+/// What the end of a stream must have (P13, WIRE 5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEnd {
     /// An end without `result` (search) or token (sync) is an error if this connector has sent one before for the same operation.
@@ -88,16 +88,16 @@ pub enum StreamEnd {
     AsItCame,
 }
 
-/// When the calls of a group put one of its members out of rotation for a while.
+/// When the calls of a group eject one of its members for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ejection {
-    /// Calls in a row that failed with an error of the resource or of the connection; 0: never.
+    /// Failed calls in a row (resource unreachable, timeout, out of memory) that eject a member; 0: never.
     pub failures: u32,
     /// How many times slower than the median of its group's members a member's calls must be, in percent; 0: never.
     pub latency_percent: u32,
-    /// Time out first; doubles with each time.
+    /// Duration of the first ejection; doubles with each further one.
     pub base: Duration,
-    /// The longest time out.
+    /// The longest ejection.
     pub cap: Duration,
 }
 

@@ -6,8 +6,8 @@
 //! - a call that changes nothing goes to another member as long as nothing of its answer was passed on (P3);
 //! - a stream that delivered something is never replayed: its caller would see objects twice (P13);
 //! - a member's own error is passed on, unless it says that its resource cannot be reached and the call only reads;
-//! - what certainly did not run (never left, or was refused before it ran) may be repeated, whatever it is;
-//! - a call that took two members with it takes no third (poison), but the loss of a network is not its fault.
+//! - a call that certainly did not run (never left, or was refused before it ran) may be repeated, whatever its class;
+//! - a call that was lost with two members is not sent to a third (poison), unless the network lost them.
 
 use rcs_proto::operation::Operation;
 
@@ -54,48 +54,48 @@ pub enum Fault {
     MemberLost,
     /// The socket that carried the request is gone; the member's session lives on others.
     SocketLost,
-    /// The member refused the request because it had not stored the handshake yet: it was not run (WIRE 7.1).
+    /// The member refused the request because it had not stored the handshake yet: the call was not run (WIRE 7.1).
     /// The same refusal of a *response* is another thing and must not be reported as this.
     RefusedBeforeHandshake,
-    /// The member does not know the connector: it was not run.
+    /// The member does not know the connector: the call was not run.
     ConnectorNotFound,
-    /// The member still runs another call under this id: it was not run (WIRE 4.3).
+    /// The member still runs another call under this id: the call was not run (WIRE 4.3).
     IdInUse,
-    /// The member shuts down and takes no calls any more: it was not run.
+    /// The member shuts down and accepts no more calls: the call was not run.
     MemberShutsDown,
     /// The member answered that it cannot reach the resource behind it (G17).
     ResourceFailing,
-    /// The caller does not take its answer, and what waits for it reached the bound.
+    /// The caller reads its answer too slowly: the bytes that wait for it reached the backlog limit.
     CallerTooSlow,
-    /// A frame of this call is over the size limit: its request if unsent, its answer otherwise.
+    /// A frame of this call exceeds the size limit: its request if unsent, its answer otherwise.
     TooLarge,
     /// The member ended a stream, and the end looks cut: items are missing, or it lacks the `result` this
     /// connector sends (P13).
     EndLooksCut,
     /// The picker found no member to (re)send the call to.
     NoMember,
-    /// No member had a free place for it, and as many calls wait for one as may.
+    /// No member had a free place for the call, and the group's queue is full.
     QueueFull,
-    /// It waited for a free place, and none came in time.
+    /// The call waited in the queue until its timeout.
     QueueTimeout,
-    /// The caller's deadline, or ours, passed.
+    /// The timeout that the caller set, or else the configured deadline, has passed.
     DeadlinePassed,
-    /// The router is shutting down and waits no longer.
+    /// The router is shutting down, and the time to drain is over.
     Draining,
 }
 
-/// Why the answer of a search or a sync is not taken for whole (P13).
+/// Why the answer of a search or a sync is treated as incomplete (P13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cut {
     /// The end of a search lacks the `result` that all before it had.
     NoResult,
     /// The end of a sync lacks the token that all before it had.
     NoToken,
-    /// Its end came, and not all that it counts.
+    /// The end arrived, but fewer items than it counts.
     MissingItems,
-    /// Its numbers contradict each other, or it has a part that no such answer has.
+    /// The numbers of its items contradict each other, or it has a part that no such answer has.
     Nonsense,
-    /// Its member was lost before its end.
+    /// The member was lost before the end arrived.
     MemberLost,
     /// Parts of it were lost on the way to the caller.
     LostOnTheWay,
@@ -134,7 +134,7 @@ pub enum Budget {
     /// The call may be sent again.
     #[default]
     Left,
-    /// Retries are more than their share of the group's calls: nothing is sent again.
+    /// The retries of the group have reached their limit: nothing is retried.
     Spent,
 }
 
@@ -149,8 +149,8 @@ pub enum Verdict {
     /// Leave it where it is: the member keeps the call and may answer on any other socket of its session
     /// (WIRE 4.2). Its deadline and the session checks still bound it.
     Wait,
-    /// It lost as many members as a call may. Whoever is gone now was ended by it, or by the network: hold it back until that is
-    /// known, and end it with [`ErrorKind::Poison`] or send it elsewhere.
+    /// The call lost as many members as a call may lose. The call ended them, or the network did: hold the call back until that
+    /// is known, then end it with [`ErrorKind::Poison`] or send it elsewhere.
     HoldBack,
     /// The member's own error is the answer: pass it on as it came.
     PassOn,
@@ -191,7 +191,7 @@ impl Class {
         }
     }
 
-    /// Whether nothing anywhere changes by it, not even a count of failed logins.
+    /// Whether the operation changes nothing at all; a login may change a count of failed logins.
     pub const fn is_read(self) -> bool {
         matches!(self, Self::PureRead | Self::Stream | Self::Page)
     }
@@ -288,7 +288,7 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
         (F::NoMember, MaybeSent, PureRead | Stream) => Verdict::Answer(ErrorKind::NoMember),
         (F::NoMember, _, _) => give_up,
 
-        // They wait for a place, so no member has them.
+        // A queued call waits for a place, so no member has it.
         (F::QueueFull, Unsent, _) => Verdict::Answer(ErrorKind::QueueFull),
         (F::QueueTimeout, Unsent, _) => Verdict::Answer(ErrorKind::QueueTimeout),
         (F::QueueFull | F::QueueTimeout, _, _) => give_up,

@@ -165,21 +165,23 @@ pub enum PathTarget {
 pub enum ViewError {
     /// A name is empty, too long, or holds a character that cannot stand in a path or a principal.
     #[error(
-        "the name {0:?} cannot be used: 1 to {NAME_BYTES_MAX} bytes, without '/', ':', '?', '#', '%', \
+        "the name {0:?} cannot be used: use 1 to {NAME_BYTES_MAX} bytes, without '/', ':', '?', '#', '%', \
         control characters, and spaces at its ends"
     )]
     BadName(String),
     /// Two members of one name.
-    #[error("two members are named {0:?}")]
+    #[error("two members are named {0:?}: rename one of them")]
     TwoMembers(String),
     /// Two groups of one name.
-    #[error("two groups are named {0:?}")]
+    #[error("two groups are named {0:?}: rename one of them")]
     TwoGroups(String),
     /// A group and a member of one name: a connectorHostRef could mean either.
-    #[error("a group and a member are both named {0:?}")]
+    #[error("a group and a member are both named {0:?}: rename one of them")]
     GroupAndMember(String),
     /// A group lists a name no member has.
-    #[error("group {group:?} lists {member:?}, and no member has this name")]
+    #[error(
+        "group {group:?} lists {member:?}, but no member has this name: add the member, or remove it from the group"
+    )]
     UnknownMember {
         /// The group.
         group: String,
@@ -187,7 +189,7 @@ pub enum ViewError {
         member: String,
     },
     /// A group lists a member twice.
-    #[error("group {group:?} lists {member:?} twice")]
+    #[error("group {group:?} lists {member:?} twice: remove one of the two")]
     ListedTwice {
         /// The group.
         group: String,
@@ -195,7 +197,7 @@ pub enum ViewError {
         member: String,
     },
     /// A number of sockets out of range.
-    #[error("member {member:?}: {sockets} sockets, and it must be 1 to {SOCKETS_PER_SESSION_MAX}")]
+    #[error("member {member:?} has {sockets} sockets: use 1 to {SOCKETS_PER_SESSION_MAX}")]
     Sockets {
         /// The member.
         member: String,
@@ -203,7 +205,7 @@ pub enum ViewError {
         sockets: u8,
     },
     /// More than a bound of [`crate::limits`] allows.
-    #[error("{found} {what}, and at most {max} are allowed")]
+    #[error("{found} {what}, but at most {max} are allowed: split the document over several routers")]
     TooMany {
         /// Of what.
         what: &'static str,

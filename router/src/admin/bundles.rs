@@ -1,4 +1,4 @@
-//! `GET /v1/groups/GROUP/bundles` and `POST /v1/groups/GROUP/bundles/propose` and its like: the bundle sets of a group.
+//! `GET /v1/groups/GROUP/bundles` and `POST /v1/groups/GROUP/bundles/propose` (commit, abort, pin): the bundle sets of a group.
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -21,49 +21,49 @@ use crate::limits::CONNECTOR_REFERENCES_MAX;
 #[derive(Debug, Serialize)]
 struct Row<'a> {
     group: &'a str,
-    /// The accepted set; null before the first member told one.
+    /// The accepted set; null until the first member has reported its set.
     accepted: Option<String>,
-    /// How it came to be accepted.
+    /// How the accepted set came to be accepted.
     origin: Option<&'static str>,
-    /// The next one, during a rolling upgrade.
+    /// The next set, during a rolling upgrade.
     next: Option<String>,
-    /// What the configuration file pins.
+    /// The set pinned in the configuration file.
     pinned_by_settings: Option<String>,
     reports: &'static str,
     none_left: &'static str,
     serving_min: usize,
-    /// Connectors of which the versions may stand for each other.
+    /// Connectors whose versions within a range may run each other's calls.
     stand_ins: Vec<String>,
-    /// Members that may serve, as far as their sets go.
+    /// Members whose sets allow them to serve.
     serving: usize,
-    /// How many of them may be taken down now.
+    /// How many of these may be taken down now for an upgrade.
     spare: usize,
-    /// Why the operator is needed.
+    /// Why the operator must act.
     alarm: Option<&'static str>,
-    /// The servers' products and versions; more than one is skew.
+    /// The products and versions of the members' servers; more than one is skew.
     servers: Vec<String>,
-    /// Callers that know an older list of connectors, until they come with a new session.
+    /// Callers that use an older list of connectors, until their next session.
     callers_behind: usize,
     members: Vec<Member<'a>>,
 }
 
-/// One member of it.
+/// One member of the group.
 #[derive(Debug, Serialize)]
 struct Member<'a> {
     name: &'a str,
     standing: &'static str,
-    /// Whether it may get calls, as far as its set goes.
+    /// Whether the member's set allows it to get calls.
     serves: bool,
-    /// Why it should not.
+    /// Why the member should not serve.
     cause: Option<&'static str>,
-    /// The same as a sentence behind its name.
+    /// Standing and cause as the predicate of a sentence about the member.
     text: String,
-    /// What it has, as far as that is known.
+    /// The member's set, as far as it is known.
     found: Option<String>,
     server: Option<String>,
-    /// Which set its own is compared with.
+    /// The set of the group with which the member's set is compared.
     against: Option<&'static str>,
-    /// What it has other than that.
+    /// How the member's set differs from that set.
     difference: Vec<Differs<'a>>,
     /// Differences that are left out of the list.
     difference_more: usize,
@@ -77,7 +77,7 @@ struct Differs<'a> {
     subject: Of<'a>,
     old: Option<Has<'a>>,
     new: Option<Has<'a>>,
-    /// The same as a line.
+    /// The difference as one line of text.
     text: String,
 }
 
@@ -92,9 +92,9 @@ enum Of<'a> {
 struct Has<'a> {
     version: Option<&'a str>,
     digest: Option<String>,
-    /// What is there in place of bytes.
+    /// What is there in place of a regular file.
     odd: Option<&'static str>,
-    /// Where it is, if that is not the path above.
+    /// The path, if it differs from the path above.
     path: Option<&'a str>,
 }
 
@@ -120,7 +120,7 @@ pub(super) async fn change(
         Ok(change) => change,
         Err(NoChange::Unknown) => {
             let sentence =
-                format!("{change:?} is nothing that can be done: use propose, commit, abort or pin");
+                format!("{change:?} is not a change of bundle sets: use propose, commit, abort or pin");
             return refusal(StatusCode::NOT_FOUND, sentence);
         }
         Err(NoChange::Options(sentence)) => return refusal(StatusCode::BAD_REQUEST, sentence),
@@ -140,7 +140,7 @@ fn refused(why: &BundleRefusal) -> Response {
     refusal(status, why)
 }
 
-/// Why a path and what follows it are no change.
+/// Why a path and its query parameters are not a change of bundle sets.
 #[derive(Debug, PartialEq, Eq)]
 enum NoChange {
     Unknown,
@@ -175,12 +175,12 @@ fn which_set(options: &[(String, String)]) -> Result<ProposedSet, NoChange> {
         ([set], []) => {
             // A + that was not escaped arrives as a blank.
             let set = set.replace(' ', "+").parse().map(ProposedSet::Digest);
-            set.map_err(|error| NoChange::Options(format!("set: {error}, or two of them with a + between")))
+            set.map_err(|error| NoChange::Options(format!("set: {error}, or as two of them with a + between")))
         }
         ([], [member]) => Ok(ProposedSet::Of((*member).to_owned())),
         _ => Err(NoChange::Options(
-            "say which set is meant: set=DIGEST as GET /v1/groups/GROUP/bundles shows it, or member=NAME for the one \
-             that this member has"
+            "say which set is meant, with one query parameter: set=DIGEST (as GET /v1/groups/GROUP/bundles shows it), or \
+             member=NAME for the set that this member has now"
                 .to_owned(),
         )),
     }
@@ -189,7 +189,9 @@ fn which_set(options: &[(String, String)]) -> Result<ProposedSet, NoChange> {
 fn stand_ins(options: &[(String, String)]) -> Result<Option<StandIns>, NoChange> {
     let texts = values(options, "stand_in");
     if texts.len() > CONNECTOR_REFERENCES_MAX {
-        return Err(NoChange::Options(format!("at most {CONNECTOR_REFERENCES_MAX} stand_in are taken")));
+        return Err(NoChange::Options(format!(
+            "at most {CONNECTOR_REFERENCES_MAX} stand_in parameters are allowed"
+        )));
     }
     let references: Result<Vec<ConnectorRef>, _> = texts.into_iter().map(str::parse).collect();
     let references = references.map_err(|error| NoChange::Options(format!("stand_in: {error}")))?;
@@ -199,8 +201,12 @@ fn stand_ins(options: &[(String, String)]) -> Result<Option<StandIns>, NoChange>
 fn only(options: &[(String, String)], known: &[&str]) -> Result<(), NoChange> {
     match options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
         None => Ok(()),
-        Some(_) if known.is_empty() => Err(NoChange::Options("nothing may follow the path".to_owned())),
-        Some(_) => Err(NoChange::Options(format!("only {} may follow the path", known.join(", ")))),
+        Some(_) if known.is_empty() => {
+            Err(NoChange::Options("unknown query parameter: this change has none".to_owned()))
+        }
+        Some(_) => {
+            Err(NoChange::Options(format!("unknown query parameter: only {} are allowed", known.join(", "))))
+        }
     }
 }
 
@@ -307,7 +313,7 @@ mod tests {
             ("pin", &[("member", "n1"), ("stand_in", "a")], "only set, member"),
             ("propose", &[("member", "n1"), ("stand_in", "a/[1")], "range"),
             ("propose", &[[("member", "n1")].as_slice(), &too_many].concat(), "at most"),
-            ("commit", &[("force", "true")], "nothing may follow"),
+            ("commit", &[("force", "true")], "this change has none"),
         ] {
             let Err(NoChange::Options(sentence)) = parsed(word, options) else {
                 panic!("{word} {options:?} is no change")

@@ -1,4 +1,4 @@
-//! `GET /v1/callers`: who calls, over how many sockets, and whether it opens them again (WIRE 7.5).
+//! `GET /v1/callers`: the callers, their connections, and whether they reopen closed ones (WIRE 7.5).
 
 use axum::Json;
 use axum::extract::State;
@@ -12,13 +12,13 @@ use super::{Admin, no_answer};
 #[derive(Debug, Serialize)]
 struct Row {
     principal: String,
-    /// The group of its way in; null where the connector decides.
+    /// The group that the caller chose when it connected; null if the connector of each call decides.
     group: Option<String>,
     sockets: usize,
-    /// Calls that it has open, subscriptions included.
+    /// Open calls of the caller, subscriptions included.
     in_flight: usize,
     subscriptions: usize,
-    /// Whether it opens a socket in place of one that closed: yes, no, unknown.
+    /// Whether the caller opens a new connection in place of one that closed: yes, no, unknown.
     redials: &'static str,
 }
 

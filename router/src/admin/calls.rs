@@ -1,4 +1,4 @@
-//! `GET /v1/calls/ID`: why a call was refused, repeated or answered by the router itself.
+//! `GET /v1/calls/ID`: why a call was refused, retried, or answered by the router itself with an error.
 
 use std::time::Duration;
 
@@ -32,11 +32,11 @@ struct Step {
     after_ms: f64,
     /// The member that had the call.
     member: Option<String>,
-    /// How far it had got there.
+    /// How far the call had got at that member.
     stage: Option<String>,
     fault: String,
     verdict: String,
-    /// The members of the group in their order, and why each could not have it next.
+    /// The members of the group in their order, and why each could not run the call next.
     members: Vec<Chance>,
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn explain(State(admin): State<Admin>, Path(id): Path<String>) 
     let Ok(id) = id.parse::<CallId>() else {
         return refusal(
             StatusCode::BAD_REQUEST,
-            "a call's id is a hexadecimal number, as in \"(call 1f3a)\" of an error, or in the log",
+            "the id of a call is a hexadecimal number, as in \"(call 1f3a)\" at the end of an error text, or in the log",
         );
     };
     match admin.control.explain(id).await {
@@ -58,8 +58,8 @@ pub(super) async fn explain(State(admin): State<Admin>, Path(id): Path<String>) 
         Ok(Some(call)) => Json(row(call)).into_response(),
         Ok(None) => {
             let sentence = format!(
-                "nothing is kept of call {id}: it succeeded at once, is of another router or start, or is not among \
-                 the latest {EXPLAINED_CALLS_MAX} that met a fault"
+                "nothing is kept of call {id}. Either it succeeded at once, or another router (or this router before its last \
+                 restart) had the call, or it is not among the latest {EXPLAINED_CALLS_MAX} calls with a fault"
             );
             refusal(StatusCode::NOT_FOUND, sentence)
         }

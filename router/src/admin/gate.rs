@@ -1,5 +1,5 @@
-//! Who may change something over the admin API: whoever shows the token. In development, on a loopback address, everybody.
-//! What only shows the state is open, as `/metrics` is: the address is to be kept private.
+//! Who may change something over the admin API: every request with the token; in development, on a loopback address, every
+//! request. Requests that only read the state need no token, like `/metrics`: keep the address private.
 
 use std::net::SocketAddr;
 
@@ -12,20 +12,22 @@ use crate::token::{TOKEN_VARIABLE, Token};
 #[derive(Debug)]
 pub(crate) struct Gate {
     token: Option<Token>,
-    /// Whether requests without a token are let in.
+    /// Whether changes need no token.
     open: bool,
 }
 
-/// Why a request is not let in.
+/// Why a change is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
     #[error(
-        "this needs the router's token: send Authorization: Bearer TOKEN (rcs-router reads {TOKEN_VARIABLE})"
+        "this change needs the router's API token: send Authorization: Bearer TOKEN (rcs-router: --token-file, or {TOKEN_VARIABLE})"
     )]
     NoToken,
-    #[error("wrong token: compare it with the one that the router was started with")]
+    #[error("wrong token: use the token with which the router was started")]
     WrongToken,
-    #[error("this router takes no changes: start it with {TOKEN_VARIABLE} or --admin-token-file")]
+    #[error(
+        "this router accepts no changes, as it has no API token: start it with {TOKEN_VARIABLE} or --admin-token-file"
+    )]
     NoChanges,
 }
 
@@ -39,12 +41,12 @@ impl Denied {
 }
 
 impl Gate {
-    /// The gate of a router that is started like this.
+    /// The gate of a router with this token, mode and admin address.
     pub(crate) fn new(token: Option<Token>, mode: Mode, address: SocketAddr) -> Self {
         Self { token, open: mode == Mode::Development && address.ip().is_loopback() }
     }
 
-    /// Whether a request with these headers is let in.
+    /// Whether a request with these headers may change something.
     pub(super) fn judge(&self, headers: &HeaderMap) -> Result<(), Denied> {
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
         match (&self.token, shown) {

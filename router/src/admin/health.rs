@@ -1,4 +1,4 @@
-//! Probes: alive means that the routing loop turns; ready means that calls can be answered.
+//! Health probes: live means that the routing loop runs; ready means that calls can be routed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Admin, no_answer};
 use crate::control::Status;
 
-/// Whether new calls should come here, and why not.
+/// Whether new calls should be sent to this router, and why not.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Readiness {
     ready: bool,
@@ -52,7 +52,7 @@ fn judge(status: &Status) -> Readiness {
         Phase::Draining | Phase::Leaving => Some("draining"),
         Phase::Serving if !members.values().any(|m| is_reached(m)) => Some("no member is up"),
         Phase::Serving if !all().any(is_let) => {
-            Some("no member has the bundle set of its group: see rcs-router bundles status")
+            Some("every member that is up is quarantined for its bundle set: see rcs-router bundles status")
         }
         Phase::Serving => None,
     };

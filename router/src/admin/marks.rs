@@ -1,4 +1,4 @@
-//! `POST /v1/groups/GROUP/members/MEMBER/drain` and its like: what operators want of a member.
+//! `POST /v1/groups/GROUP/members/MEMBER/drain` (undrain, enable, disable): takes a member out of service and back.
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::members::{Row, find};
 use super::{Admin, no_answer, refusal};
 
-/// What may follow the path.
+/// The query parameters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Options {
-    /// Whether the last member that serves may be taken.
+    /// Whether the last member that can serve may be taken out of service.
     #[serde(default)]
     force: bool,
 }
@@ -25,7 +25,7 @@ pub(super) struct Options {
 struct Marked<'a> {
     #[serde(flatten)]
     member: Row<'a>,
-    /// For how long the mark is there.
+    /// How long the mark is kept.
     mark_kept: &'static str,
 }
 
@@ -40,14 +40,17 @@ pub(super) async fn change(
     }
     let Some(change) = parse(&change) else {
         let sentence =
-            format!("{change:?} is nothing that can be done: use drain, undrain, enable or disable");
+            format!("{change:?} is not a change of a member: use drain, undrain, enable or disable");
         return refusal(StatusCode::NOT_FOUND, sentence);
     };
     let last = match options {
         Ok(Query(Options { force: true })) => LastMember::Released,
         Ok(Query(Options { force: false })) => LastMember::Kept,
         Err(_) => {
-            return refusal(StatusCode::BAD_REQUEST, "only force=true or force=false may follow the path");
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                "unknown query parameter: only force=true or force=false is allowed",
+            );
         }
     };
     match admin.control.mark(group.clone(), member.clone(), change, last).await {

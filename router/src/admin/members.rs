@@ -1,4 +1,4 @@
-//! `GET /v1/members`: who is in which group, and how it fares.
+//! `GET /v1/members`: the members of all groups with their state.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,18 +14,18 @@ pub(super) struct Row<'a> {
     name: &'a str,
     group: &'a str,
     algorithm: &'a str,
-    /// What is observed.
+    /// What is observed: up, down, or the reason why the member gets no calls.
     health: &'static str,
-    /// Why it gets no calls although it can be reached.
+    /// Why the member gets no calls although it can be reached.
     unfit: Option<&'static str>,
-    /// What is wanted of it, and how far that is: enabled, draining, drained, disabled.
+    /// What the operator wants: enabled, draining, drained, disabled.
     admin_state: &'static str,
-    /// Who wants that, if it is not enabled: `operator` or `document`.
+    /// Who took the member out of service, if it is not enabled: `operator` or `document`.
     admin_by: Option<&'static str>,
-    /// Why its bundle set keeps it out.
+    /// Why the member is quarantined, if it is.
     quarantine: Option<&'a str>,
     sockets: usize,
-    /// Calls that it holds, of all its groups.
+    /// Open calls at the member, of all its groups.
     in_flight: usize,
     connectors: &'a [String],
 }

@@ -1,5 +1,5 @@
-//! The admin address: probes, metrics and state over HTTP, on a thread and runtime of its own, so that a busy data plane cannot
-//! starve them, nor they it.
+//! The admin address: health probes, metrics and the API over HTTP, on a thread and runtime of its own, so that a busy data plane
+//! cannot starve them, and they cannot starve the data plane.
 
 mod agents;
 mod bounded;
@@ -32,11 +32,11 @@ use tower::{BoxError, ServiceBuilder};
 pub(crate) use self::agents::Agents;
 use self::bounded::Bounded;
 pub(crate) use self::gate::Gate;
-use crate::control::Control;
+use crate::control::{Control, NoAnswer};
 use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
 use crate::metrics::Scraper;
 
-/// What requests are answered from.
+/// What the handlers of requests need.
 #[derive(Clone)]
 struct Admin {
     control: Control,
@@ -53,7 +53,7 @@ pub(crate) struct Server {
 /// Serves on a bound listener until the [`Server`] is dropped.
 ///
 /// # Errors
-/// If thread or runtime cannot be made.
+/// If the thread or the runtime cannot be started.
 pub(crate) fn start(
     listener: TcpListener,
     control: Control,
@@ -75,7 +75,7 @@ pub(crate) fn start(
     };
     thread::Builder::new().name("admin".to_owned()).spawn(move || {
         if let Err(error) = runtime.block_on(serve) {
-            tracing::error!(%error, "the admin address is gone");
+            tracing::error!(%error, "the admin address has stopped: health probes, metrics and the API are gone; restart the router");
         }
     })?;
     Ok(Server { _stop: stop })
@@ -102,7 +102,7 @@ fn routes(admin: Admin) -> Router {
     protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
 }
 
-/// So many requests at a time, each within a deadline; those that are too many are answered at once.
+/// Limits the router to `requests` at a time, each with a timeout; requests over the limit are refused at once (load shedding).
 fn protected(router: Router, requests: usize, deadline: Duration) -> Router {
     let protect = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(overload))
@@ -120,19 +120,22 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     }
 }
 
-/// Why a request under `/v1` was not done: a sentence that says what to do.
+/// The refusal of a request under `/v1`: the text says what to do.
 fn refusal(status: StatusCode, error: impl std::fmt::Display) -> Response {
     (status, axum::Json(serde_json::json!({ "error": error.to_string() }))).into_response()
 }
 
 fn no_answer() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, "the routing loop does not answer\n").into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{NoAnswer}\n")).into_response()
 }
 
 async fn overload(error: BoxError) -> (StatusCode, &'static str) {
     if error.is::<tower::timeout::error::Elapsed>() {
-        (StatusCode::GATEWAY_TIMEOUT, "not answered in time\n")
+        (StatusCode::GATEWAY_TIMEOUT, "timeout: the router did not finish this request in time; repeat it\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overload: too many requests to the admin address at a time; repeat it later\n",
+        )
     }
 }

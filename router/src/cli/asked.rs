@@ -1,4 +1,4 @@
-//! What commands have in common that ask a running router something.
+//! What commands that send requests to a running router have in common.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,18 +10,18 @@ use serde_json::Value;
 use super::client::{ClientError, Method, Server, ask};
 use crate::token::{Token, TokenError};
 
-/// The router that is asked.
+/// The router to which requests are sent.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// The router's admin address.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", global = true)]
     server: Server,
-    /// File whose first line is the router's token; RCS_ROUTER_TOKEN may hold it instead.
+    /// File whose first line is the router's API token. Without this option the token is read from the variable RCS_ROUTER_TOKEN.
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
 }
 
-/// How a result looks.
+/// Output format of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
     /// For people.
@@ -31,14 +31,16 @@ pub(super) enum Output {
     Json,
 }
 
-/// Why nothing was told or done.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
     Token(#[from] TokenError),
-    #[error("the router's answer is not understood: is it of another version?")]
+    #[error(
+        "the router's response is not understood: check that rcs-router and the router have the same version"
+    )]
     NotUnderstood,
 }
 
@@ -54,17 +56,17 @@ impl AskError {
 }
 
 impl Asked {
-    /// What a path shows, as it comes.
+    /// The response to a GET of this path, unchanged.
     pub(super) fn text(&self, path: &str) -> Result<String, AskError> {
         Ok(ask(&self.server, Method::Get, path, None)?.trim_end().to_owned())
     }
 
-    /// What a path shows.
+    /// The response to a GET of this path.
     pub(super) fn look(&self, path: &str) -> Result<Value, AskError> {
         parsed(&self.text(path)?)
     }
 
-    /// Has something changed, with the token if there is one; answers how it is after that.
+    /// Sends a change, with the token if there is one; returns the state after the change.
     pub(super) fn change(&self, path: &str) -> Result<Value, AskError> {
         let token = Token::load(self.token_file.as_deref())?;
         parsed(&ask(&self.server, Method::Post, path, token.as_ref())?)

@@ -1,4 +1,4 @@
-//! `rcs-router bundles`: the bundle sets of a group, what differs from them, and how they are changed.
+//! `rcs-router bundles`: shows and changes the bundle sets of a group, and shows which members differ.
 
 use clap::{Args, Subcommand};
 use rcs_cli::Failure;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::asked::{AskError, Asked, Output, table, tell, text};
 use super::client::segment;
 
-/// See and change the bundle sets of groups: which connectors and files their members must have.
+/// Show and change the bundle sets of groups: the connectors and files that their members must have.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -18,43 +18,43 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the sets of a group, and how each member stands.
+    /// Show the sets of a group and the state of each member.
     Status(Look),
-    /// Show what members have other than their group's set, a line for each connector or file.
+    /// Show how members differ from their group's set, a line for each connector or file.
     Diff(Look),
-    /// Begin a rolling upgrade: members with this set serve as well.
+    /// Begin a rolling upgrade: members with the proposed set serve too.
     Propose(Propose),
-    /// End a rolling upgrade: members must have the proposed set from now on.
+    /// End a rolling upgrade: members must have the proposed set from now on; the others are quarantined.
     Commit(Group),
-    /// Take a proposal back: members must have the accepted set again.
+    /// Undo a proposal: members must have the accepted set; the others are quarantined.
     Abort(Group),
-    /// Say which set members must have, whoever has it now.
+    /// Set the accepted set at once, even if no member has it now.
     Pin(Pin),
 }
 
 #[derive(Debug, Args)]
 struct Look {
-    /// The group, or a server that is in none.
+    /// The group, or a server that belongs to no group.
     group: String,
-    /// How it looks.
+    /// Output format.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
 }
 
 #[derive(Debug, Args)]
 struct Group {
-    /// The group, or a server that is in none.
+    /// The group, or a server that belongs to no group.
     group: String,
 }
 
 #[derive(Debug, Args)]
 struct Propose {
-    /// The group, or a server that is in none.
+    /// The group, or a server that belongs to no group.
     group: String,
     #[command(flatten)]
     set: WhichSet,
-    /// Connectors of which any version in the range may take calls for another one in it, as BUNDLE/[1.0.0.0,1.1.0.0) or
-    /// BUNDLE/[1.0.0.0,1.1.0.0)/CONNECTOR; once for each. In place of the configuration file's.
+    /// Connectors whose versions within the range may run each other's calls: BUNDLE/[1.0.0.0,1.1.0.0) or
+    /// BUNDLE/[1.0.0.0,1.1.0.0)/CONNECTOR. May be repeated. Replaces bundles.stand_ins of the configuration file.
     #[arg(long = "stand-ins", value_name = "CONNECTORS")]
     stand_ins: Vec<String>,
 }
@@ -62,7 +62,7 @@ struct Propose {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct WhichSet {
-    /// The set with this digest, as status shows it.
+    /// The set with this digest, as `bundles status` shows it.
     #[arg(long, value_name = "DIGEST")]
     set: Option<String>,
     /// The set that this member has now.
@@ -72,9 +72,9 @@ struct WhichSet {
 
 #[derive(Debug, Args)]
 struct Pin {
-    /// The group, or a server that is in none.
+    /// The group, or a server that belongs to no group.
     group: String,
-    /// The set with this digest, as status shows it.
+    /// The set with this digest, as `bundles status` shows it.
     #[arg(required_unless_present = "member", conflicts_with = "member")]
     digest: Option<String>,
     /// The set that this member has now.
@@ -125,10 +125,10 @@ fn change<'a>(
     Ok(status(&asked.change(&path)?))
 }
 
-/// The sets, a table of the members, and a line for each that is not as it should be.
+/// The sets, a table of the members, and a line for each member that does not match.
 fn status(row: &Value) -> String {
     let mut lines = vec![format!(
-        "{}: {} of {} members may serve, {} of them may be taken down now",
+        "{}: {} of {} members may serve, {} of them may be taken down now for an upgrade",
         text(row, "group"),
         text(row, "serving"),
         members(row).len(),
@@ -137,7 +137,10 @@ fn status(row: &Value) -> String {
     let mut fact = |name: &str, value: String| lines.push(format!("  {name:10}{value}"));
     match row["origin"].as_str() {
         Some(origin) => fact("accepted", format!("{} ({origin})", text(row, "accepted"))),
-        None => fact("accepted", "none yet: that of the first member that connects".to_owned()),
+        None => fact(
+            "accepted",
+            "none yet: the set of the first member that connects will be accepted".to_owned(),
+        ),
     }
     for name in ["next", "alarm"] {
         if row[name].is_string() {
@@ -146,9 +149,10 @@ fn status(row: &Value) -> String {
     }
     if row["pinned_by_settings"].is_string() {
         let word = match row["pinned_by_settings"] == row["accepted"] {
-            true => "that one",
+            true => "the accepted set",
             false => {
-                "another one, which a router enforces when it starts; bring the configuration file up to date"
+                "differs from the accepted set; the next restart would enforce it again: update bundles.pinned in the \
+                 configuration file"
             }
         };
         fact("settings", format!("{} ({word})", text(row, "pinned_by_settings")));
@@ -164,10 +168,7 @@ fn status(row: &Value) -> String {
         }
     }
     if let Some(behind) = row["callers_behind"].as_u64().filter(|behind| *behind > 0) {
-        fact(
-            "callers",
-            format!("{behind} know an older list of connectors, until they come with a new session"),
-        );
+        fact("callers", format!("{behind} still use an older list of connectors, until their next session"));
     }
     let cells = members(row).iter().map(|member| {
         let serves = if member["serves"] == true { "yes" } else { "no" };
@@ -185,7 +186,7 @@ fn status(row: &Value) -> String {
     lines.join("\n")
 }
 
-/// What each member has other than the set that it is compared with.
+/// How each member differs from the set with which it is compared.
 fn differences(row: &Value) -> String {
     let mut lines = Vec::new();
     for member in members(row).iter().filter(|member| !member["cause"].is_null()) {
@@ -195,7 +196,7 @@ fn differences(row: &Value) -> String {
             lines.push(format!("{name} {}", text(member, "text")));
             continue;
         }
-        lines.push(format!("{name} ({standing}), beside the {} set:", text(member, "against")));
+        lines.push(format!("{name} ({standing}), compared with the {} set:", text(member, "against")));
         lines.extend(items.iter().map(|item| format!("  {}", text(item, "text"))));
         if let Some(more) = member["difference_more"].as_u64().filter(|more| *more > 0) {
             lines.push(format!("  and {more} more"));
@@ -205,7 +206,10 @@ fn differences(row: &Value) -> String {
         let unknown = members(row).iter().filter(|member| member["standing"] == "unknown").count();
         lines.push(match unknown {
             0 => format!("no member of {} differs", text(row, "group")),
-            _ => format!("no member of {} differs; {unknown} have not told their set", text(row, "group")),
+            _ => format!(
+                "no member of {} differs; the sets of {unknown} members are not known yet",
+                text(row, "group")
+            ),
         });
     }
     lines.join("\n")
@@ -240,7 +244,7 @@ mod tests {
                  "difference": [{"text": "changed file lib/a.groovy (1 -> 2)"}, {"text": "added file lib/b (3)"}],
                  "difference_more": 7},
                 {"name": "n3", "standing": "unknown", "serves": false, "cause": null,
-                 "text": "has not told its bundle set", "found": null, "server": null, "against": null,
+                 "text": "has not reported its bundle set yet", "found": null, "server": null, "against": null,
                  "difference": [], "difference_more": 0},
             ],
         })
@@ -252,17 +256,17 @@ mod tests {
         assert_eq!(
             status(&group()),
             format!(
-                "hr: 1 of 3 members may serve, 0 of them may be taken down now\n  \
+                "hr: 1 of 3 members may serve, 0 of them may be taken down now for an upgrade\n  \
                  accepted  {accepted} (first_use)\n  \
                  policy    reports wire_only, none_left keep_last, serving_min 1\n  \
                  servers   java\n  \
-                 callers   2 know an older list of connectors, until they come with a new session\n\
+                 callers   2 still use an older list of connectors, until their next session\n\
                  MEMBER   STANDING     SERVES  SERVER  SET\n\
                  n1       matching     yes     java    aaaaaaaaaaaa\n\
                  n2-long  quarantined  no      -       bbbbbbbbbbbb+cccccccccccc\n\
                  n3       unknown      no      -       -\n\
                  n2-long is quarantined: it differs\n\
-                 n3 has not told its bundle set"
+                 n3 has not reported its bundle set yet"
             )
         );
     }
@@ -271,18 +275,16 @@ mod tests {
     fn a_set_that_the_settings_pin_is_told_beside_another_one() {
         let mut row = group();
         row["pinned_by_settings"] = json!("d".repeat(64));
-        assert!(
-            status(&row).contains("  settings  ddd") && status(&row).contains("bring the configuration file")
-        );
+        assert!(status(&row).contains("  settings  ddd") && status(&row).contains("update bundles.pinned"));
         row["pinned_by_settings"] = row["accepted"].clone();
-        assert!(status(&row).contains("(that one)"), "{}", status(&row));
+        assert!(status(&row).contains("(the accepted set)"), "{}", status(&row));
     }
 
     #[test]
     fn a_difference_has_a_line_for_each_item() {
         assert_eq!(
             differences(&group()),
-            "n2-long (quarantined), beside the accepted set:\n  changed file lib/a.groovy (1 -> 2)\n  \
+            "n2-long (quarantined), compared with the accepted set:\n  changed file lib/a.groovy (1 -> 2)\n  \
              added file lib/b (3)\n  and 7 more"
         );
         let mut silent = group();
@@ -290,6 +292,6 @@ mod tests {
         silent["members"][1]["text"] = json!("is quarantined: there is no report");
         assert_eq!(differences(&silent), "n2-long is quarantined: there is no report");
         silent["members"][1]["cause"] = json!(null);
-        assert_eq!(differences(&silent), "no member of hr differs; 1 have not told their set");
+        assert_eq!(differences(&silent), "no member of hr differs; the sets of 1 members are not known yet");
     }
 }

@@ -1,4 +1,4 @@
-//! `rcs-router call`: why calls were refused, repeated or failed.
+//! `rcs-router call`: explains why calls were refused, retried or failed.
 
 use clap::{Args, Subcommand};
 use rcs_cli::{Exit, Failure};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::asked::AskError;
 use super::client::{ClientError, Method, Server, ask, segment};
 
-/// Ask why a call was refused, repeated or failed.
+/// Explain why a call was refused, retried or failed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The router's admin address.
@@ -19,12 +19,12 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Tell of one call what went wrong, which members there were, and what was decided.
+    /// Show what went wrong with one call, the state of each member at that time, and what the router decided.
     Explain {
-        /// Its id, as in "(call 1f3a)" of an error, or in the log.
+        /// The id of the call, as in "(call 1f3a)" at the end of an error text, or in the log.
         id: String,
     },
-    /// Show the latest such calls.
+    /// List the latest calls that were refused, retried or failed.
     List,
 }
 
@@ -38,7 +38,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::List => ask(&arguments.server, Method::Get, "/v1/calls", None).map(|body| {
             let calls = parsed(&body)?;
             let lines: Vec<String> = calls.as_array()?.iter().map(headline).collect();
-            Some(if lines.is_empty() { "no call met a fault".to_owned() } else { lines.join("\n") })
+            Some(if lines.is_empty() {
+                "no call was refused, retried or failed".to_owned()
+            } else {
+                lines.join("\n")
+            })
         }),
     };
     match told {
@@ -51,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// An id that is none is wrong data, unlike a command that is none.
+/// A malformed id is invalid data, whereas a malformed command is wrong usage.
 fn exit(error: &ClientError) -> Exit {
     match error {
         ClientError::Refused { status: 400, .. } => Exit::BadData,
@@ -99,7 +103,7 @@ fn story(call: &Value) -> String {
         }
     }
     if let Some(more) = call["steps_left_out"].as_u64().filter(|more| *more > 0) {
-        lines.push(format!("  and {more} more"));
+        lines.push(format!("  and {more} more faults"));
     }
     lines.join("\n")
 }
@@ -130,7 +134,7 @@ mod tests {
             story(&call),
             "call 1f: get in group g, 3.0 s ago: ok after 12.5 ms\n  \
              +2.0 ms at n1 (maybe_sent): member_lost -> retry_elsewhere\n      \
-             members: n1 has_it, n2 free\n  and 1 more"
+             members: n1 has_it, n2 free\n  and 1 more faults"
         );
     }
 }

@@ -9,22 +9,22 @@ use rcs_core::provider::report::Report;
 
 use crate::app::{self, AppError, Effective, Files, Mode};
 
-/// Say what a provider document means here, and everything that is wrong with it; nothing is bound or dialled.
+/// Check the files: show what the provider document means to the router, and every error in it. Nothing is bound or dialled.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// IDM's provisioner.openicf.connectorinfoprovider document.
     #[arg(long, value_name = "FILE")]
     provider: PathBuf,
-    /// The configuration file; what is in force with it is shown.
+    /// Configuration file; the settings in force with it are shown.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// File whose first line is the key that callers must have; checked too if it is given.
+    /// File whose first line is the key that callers must send; checked if it is given.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
-    /// PEM certificates of the authorities behind members with useSSL.
+    /// File with PEM certificates of the authorities that signed the certificates of members with useSSL.
     #[arg(long, value_name = "FILE")]
     trust_store: Option<PathBuf>,
-    /// Take well-known keys, as serve --dev does.
+    /// Accept well-known keys, as serve --dev does.
     #[arg(long)]
     dev: bool,
 }

@@ -1,4 +1,4 @@
-//! As much HTTP as it takes to ask a router something from the command line.
+//! A minimal HTTP client, with which the command line sends requests to a router.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -24,16 +24,20 @@ pub(super) enum Method {
     Post,
 }
 
-/// Why a request brought nothing.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    /// No connection, or none that lasted.
-    #[error("no router answers at http://{server}: {source}. Is --server its admin address?")]
+    /// No connection, or the connection broke.
+    #[error(
+        "no response from http://{server}: {source}. Check that the router runs, and that --server is its admin address"
+    )]
     Unreachable { server: String, source: io::Error },
-    /// It is no router.
-    #[error("what answers at http://{server} is no router: its answer is not understood")]
+    /// The response is not HTTP.
+    #[error(
+        "the response of http://{server} is not HTTP. Check that --server is the admin address of a router"
+    )]
     NotHttp { server: String },
-    /// The router says no.
+    /// The router refused the request.
     #[error("{sentence}")]
     Refused { status: u16, sentence: String },
 }
@@ -43,7 +47,7 @@ impl ClientError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Unreachable { .. } | Self::NotHttp { .. } => Exit::Unavailable,
-            // No token, a wrong one, or nonsense.
+            // The token is missing or wrong, or the request is malformed.
             Self::Refused { status: 400 | 401 | 403, .. } => Exit::Usage,
             Self::Refused { status: 404 | 409, .. } => Exit::BadData,
             Self::Refused { .. } => Exit::Unavailable,
@@ -56,7 +60,9 @@ impl FromStr for Server {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with("https://") {
-            return Err("https is not in this version: use the admin address from the router's own host");
+            return Err(
+                "https is not supported in this version: run the command on the router's own host, with http://HOST:PORT",
+            );
         }
         let authority = text.strip_prefix("http://").ok_or("write it as http://HOST:PORT")?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
@@ -76,7 +82,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Asks for a path; answers the body of a 2xx answer.
+/// Requests a path; returns the body of a 2xx response.
 pub(super) fn ask(
     server: &Server,
     method: Method,
@@ -138,12 +144,12 @@ fn connect(server: &Server) -> io::Result<TcpStream> {
     Err(failure)
 }
 
-/// What the router says of a request that it did not do.
+/// The text with which the router refused a request.
 fn sentence(status: u16, body: &str) -> String {
     let told = serde_json::from_str::<serde_json::Value>(body).ok();
     let told = told.as_ref().and_then(|told| told.get("error")?.as_str());
     match told.unwrap_or(body.trim()) {
-        "" => format!("the router answered with status {status}"),
+        "" => format!("the router responded with HTTP status {status}"),
         told => told.to_owned(),
     }
 }
@@ -175,6 +181,6 @@ mod tests {
     fn a_refusal_is_told_in_the_routers_words() {
         assert_eq!(sentence(409, r#"{"error": "enable it first"}"#), "enable it first");
         assert_eq!(sentence(503, "too many requests at a time\n"), "too many requests at a time");
-        assert_eq!(sentence(405, ""), "the router answered with status 405");
+        assert_eq!(sentence(405, ""), "the router responded with HTTP status 405");
     }
 }

@@ -5,10 +5,10 @@ use rcs_cli::{Exit, Failure};
 
 use crate::demo::{self, After, DemoError};
 
-/// Show it: a router and three nodes are started here, users are read through them, and one node is killed meanwhile.
+/// Run a demo: start a router and three nodes on this machine, read users through them, and kill one node meanwhile.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Keep everything up afterwards, with the killed node started again, and print how to connect.
+    /// Restart the killed node, keep everything running until Ctrl-C, and print how to connect an IDM.
     #[arg(long)]
     stay: bool,
 }

@@ -1,4 +1,4 @@
-//! `rcs-router member`: what operators want of members, and how those are.
+//! `rcs-router member`: takes members out of service and back, and lists them.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::asked::{AskError, Asked, Output, table, tell, text};
 use super::client::segment;
 use crate::limits::CLIENT_LOOK_EVERY;
 
-/// Drain members, take them back, and see how they are.
+/// Drain members, take them back into service, and list them.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -22,47 +22,51 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Give a member no new calls, let those that it has end, then close its sockets.
+    /// Send no new calls to a member, let its open calls finish, then close its connections.
     Drain(Change),
-    /// Take a drained member back.
+    /// Take a drained member back into service.
     Undrain(Change),
-    /// Take any mark off a member.
+    /// Take a drained or disabled member back into service.
     Enable(Change),
-    /// The same as drain, but calls that have not ended in 25 s are ended.
+    /// Like drain, but calls that are still open after 25 s are ended.
     Disable(Change),
-    /// Show the members of all groups.
+    /// List the members of all groups with their state.
     List(List),
 }
 
 #[derive(Debug, Args)]
 struct Change {
-    /// A group of the member. The mark is the member's, in all its groups.
+    /// A group of the member. The change applies to the member in all its groups.
     group: String,
     /// The member.
     member: String,
-    /// Do it even if the group has nobody else that serves.
+    /// Make the change even if no other member of the group can serve.
     #[arg(long)]
     force: bool,
-    /// Wait until it is done, for so many seconds at most.
+    /// Wait until the change is complete, for SECONDS at most (900 without a number).
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "900")]
     wait: Option<u64>,
 }
 
 #[derive(Debug, Args)]
 struct List {
-    /// How it looks.
+    /// Output format.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
 }
 
-/// Why a command did not do what it should.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum MemberError {
     #[error(transparent)]
     Ask(#[from] AskError),
-    #[error("{0} is not done yet: it goes on, and `rcs-router member list` shows it")]
+    #[error(
+        "{0} is still in progress after the wait; it continues in the background. See `rcs-router member list`"
+    )]
     NotYet(String),
-    #[error("{0} was undone meanwhile: its state is {1:?}")]
+    #[error(
+        "{0} was undone by another change in the meantime: the member's state is {1:?}. See `rcs-router member list`"
+    )]
     Undone(String, String),
 }
 

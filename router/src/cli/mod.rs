@@ -1,4 +1,4 @@
-//! The command line: what is asked for, and the exit code that tells how it went.
+//! The command line: parses the arguments, runs the command, and returns the exit code.
 
 mod asked;
 mod bundles;
@@ -30,7 +30,7 @@ use crate::logging;
     after_help = rcs_cli::EXIT_CODES
 )]
 struct Cli {
-    /// How the log on stderr looks; its filter is the variable RCS_LOG (default: info).
+    /// Format of the log on stderr. The variable RCS_LOG sets the level (default: info).
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: logging::Format,
     #[command(subcommand)]

@@ -12,42 +12,43 @@ use crate::limits::THREADS_MAX;
 
 const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
 
-/// Route calls: take OpenICF connections, and spread their calls over the members of the provider document.
+/// Run the router: accept OpenICF connections and distribute their calls over the members of the provider document.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// IDM's provisioner.openicf.connectorinfoprovider document; changes of the file are followed.
+    /// IDM's provisioner.openicf.connectorinfoprovider document; the router follows changes of the file.
     #[arg(long, value_name = "FILE")]
     provider: PathBuf,
-    /// Where IDMs connect (ws://ADDR/openicf/GROUP, or ws://ADDR/openicf where the connector decides).
+    /// Address to which IDMs connect: ws://ADDR/openicf/GROUP, or ws://ADDR/openicf to choose the group by the connector of each call.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8759")]
     listen: SocketAddr,
-    /// Where /livez, /readyz, /metrics and the API are. Whoever reaches it may look; changes need the token.
+    /// Address of /livez, /readyz, /metrics and the API. Everybody who reaches this address may read; changes need the token.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760")]
     admin: SocketAddr,
-    /// File whose first line is the key that callers must have.
+    /// File whose first line is the key that callers must send.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
-    /// File whose first line is the token that changes over the API must have; RCS_ROUTER_TOKEN may hold it instead. Without
-    /// either, changes are possible only with --dev on a loopback address.
+    /// File whose first line is the token that API requests must carry to change anything. Without this option the token is read
+    /// from the variable RCS_ROUTER_TOKEN. If no token is set, changes are refused (except with --dev on a loopback address).
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
-    /// PEM certificates of the authorities behind members with useSSL; needed if there are any.
+    /// File with PEM certificates of the authorities that signed the certificates of members with useSSL; needed if there are such
+    /// members.
     #[arg(long, value_name = "FILE")]
     trust_store: Option<PathBuf>,
-    /// Where what slow callers have not taken goes beyond what memory keeps, in files without names, encrypted; "none" for
-    /// memory only. The system's directory for temporary files unless given.
+    /// Directory for answers that slow callers have not read yet and that exceed the memory for them (encrypted, in files without
+    /// names); "none" for memory only. Default: the system's directory for temporary files.
     #[arg(long, value_name = "DIR")]
     spill_dir: Option<PathBuf>,
-    /// Threads that move frames, half of the processors unless given.
+    /// Worker threads; the default is half of the processors.
     #[arg(long, value_name = "N", default_value_t = app::default_threads(), value_parser = clap::value_parser!(u16).range(THREADS))]
     threads: u16,
-    /// Keep the state here. Not in this version.
+    /// Directory for stored state. Not available in this version.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Settings of the router and its groups (TOML, see router.toml.example); changes of the file are followed.
+    /// Settings of the router and its groups (TOML, see router.toml.example); the router follows changes of the file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Take well-known keys: callers get in with "changeit". Never in production.
+    /// Development mode: accept well-known keys; without a key file callers use "changeit". Never in production.
     #[arg(long)]
     dev: bool,
 }
@@ -55,7 +56,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.data_dir.is_some() {
         return Err(Exit::Usage.with(
-            "--data-dir is not in this version. Leave it out: the state is in memory, and the provider file is followed.",
+            "--data-dir is not in this version. Leave it out: the state is kept in memory, and the provider file is followed.",
         ));
     }
     let options = Options {
@@ -75,10 +76,11 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         threads: arguments.threads,
     };
     tracing::info!(
-        "no --data-dir: the state is in memory, operators' marks included, and the provider file is followed"
+        "the state is kept in memory: a restart forgets which members were drained or disabled, and which bundle sets were \
+         committed or pinned by command"
     );
     if options.mode == Mode::Development && options.caller_key_file.is_none() {
-        tracing::warn!("--dev: callers get in with the well-known key");
+        tracing::warn!("--dev: callers are accepted with the well-known key");
     }
     app::serve(&options).map_err(|error| Exit::from(&error).with(error.to_string()))
 }

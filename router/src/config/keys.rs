@@ -1,5 +1,5 @@
 //! Every key of the configuration file, once: where its value is, what it may be, and what it means. Reading, showing and the
-//! documentation's tests all go by these tables.
+//! tests of the documentation all use these tables.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -53,11 +53,11 @@ pub(super) trait OneOf<S> {
     fn words(&self) -> Vec<&'static str>;
     /// The word of its value now.
     fn shown(&self, settings: &mut S) -> &'static str;
-    /// Puts the value that a word means; answers false if it means none.
+    /// Puts the value that a word means; returns false for an unknown word.
     fn put(&self, settings: &mut S, word: &str) -> bool;
 }
 
-/// Where such a value is, and what its words are.
+/// Where a value that is written as a word is, and what its words are.
 struct Words<S, T: 'static> {
     at: fn(&mut S) -> &mut T,
     of: &'static [(&'static str, T)],
@@ -101,22 +101,22 @@ const REFERENCE: &str = "BUNDLE, BUNDLE/VERSIONS or BUNDLE/VERSIONS/CONNECTOR, w
 pub(super) const ROUTER: &[Key<RouterSettings>] = &[
     Key {
         name: "caller_in_flight_max",
-        about: "calls in flight of one caller, subscriptions apart; the next one is refused",
+        about: "calls that one caller may have in flight, subscriptions not counted; more are refused",
         place: Place::Count(|s| &mut s.caller_in_flight_max, 1..=limits::CALLS_PER_SESSION_MAX),
     },
     Key {
         name: "accepts_per_second",
-        about: "new connections of callers that are taken in a second; others wait",
+        about: "new connections of callers accepted per second; more wait in the kernel's accept queue",
         place: Place::Number(|s| &mut s.accepts_per_second, limits::ACCEPTS_RANGE),
     },
     Key {
         name: "caller_ping_every",
-        about: "time between two pings of a caller's socket, which keep middle boxes from closing it",
+        about: "time between two pings to a caller, which keep proxies and firewalls from closing an idle connection",
         place: Place::TimeOrOff(|s| &mut s.caller_ping_every, limits::PROBE_EVERY_RANGE),
     },
     Key {
         name: "socket_ttl",
-        about: "age at which a socket towards a member is replaced by a fresh one",
+        about: "age at which a connection to a member is replaced by a new one",
         place: Place::TimeOrOff(|s| &mut s.socket_ttl, limits::SOCKET_TTL_RANGE),
     },
 ];
@@ -125,114 +125,117 @@ pub(super) const ROUTER: &[Key<RouterSettings>] = &[
 pub(super) const GROUP: &[Key<GroupSettings>] = &[
     Key {
         name: "deadlines.login",
-        about: "authenticate, where the caller's own configuration has no timeout for the operation",
+        about: "timeout of authenticate, if IDM's connector configuration sets none for the operation",
         place: Place::Time(|s| &mut s.deadlines.login, limits::DEADLINE_RANGE),
     },
     Key {
         name: "deadlines.read",
-        about: "reads with one answer, where it has none",
+        about: "timeout of reads with one result, such as get, schema and test, if IDM sets none",
         place: Place::Time(|s| &mut s.deadlines.read, limits::DEADLINE_RANGE),
     },
     Key {
         name: "deadlines.change",
-        about: "create, update and delete, where it has none",
+        about: "timeout of create, update and delete, if IDM sets none",
         place: Place::Time(|s| &mut s.deadlines.change, limits::DEADLINE_RANGE),
     },
     Key {
         name: "deadlines.script",
-        about: "scripts, where it has none",
+        about: "timeout of scripts, if IDM sets none",
         place: Place::Time(|s| &mut s.deadlines.script, limits::DEADLINE_RANGE),
     },
     Key {
         name: "deadlines.stream_idle",
-        about: "searches, syncs and batches, where it has none: between two frames of the answer",
+        about: "timeout between two results of a search, a sync or a batch, if IDM sets none",
         place: Place::Time(|s| &mut s.deadlines.stream_idle, limits::DEADLINE_RANGE),
     },
     Key {
         name: "in_flight_max",
-        about: "calls in flight in the group, subscriptions apart",
+        about: "calls in flight in the group, subscriptions not counted; more wait in the group's queue",
         place: Place::Count(|s| &mut s.in_flight_max, 1..=limits::CALLS_MAX),
     },
     Key {
         name: "member_in_flight_max",
-        about: "calls in flight at one member, those of its other groups included",
+        about: "calls in flight at one member, of all its groups together; more wait in the group's queue",
         place: Place::Count(|s| &mut s.member_in_flight_max, 1..=limits::CALLS_MAX),
     },
     Key {
         name: "queue_max",
-        about: "calls that may wait for a free place; 0: none waits",
+        about: "length of the group's queue, for logins and for other calls separately; more are refused; 0: no queue",
         place: Place::Count(|s| &mut s.queue_max, 0..=limits::CALLS_MAX),
     },
     Key {
         name: "queue_wait",
-        about: "how long a call may wait for a free place",
+        about: "how long a call may wait in the queue before it is refused",
         place: Place::Time(|s| &mut s.queue_wait, limits::QUEUE_WAIT_RANGE),
     },
     Key {
         name: "retry_percent",
-        about: "share of retries among the group's calls, in percent; beyond it a failed call is answered",
+        about: "retry limit, in percent of the group's calls of the last 10 s, plus 100 retries (0: none); the first retry \
+                after the loss of a member is always allowed",
         place: Place::Number(|s| &mut s.retry_percent, 0..=100),
     },
     Key {
         name: "test_every",
-        about: "time between two tests of a member's connectors; off: no tests, not before it serves either",
+        about: "health check: time between two runs of the connectors' test operation at a member; off: members, new ones \
+                included, are not tested",
         place: Place::TimeOrOff(|s| &mut s.test_every, limits::PROBE_EVERY_RANGE),
     },
     Key {
         name: "stream_end",
-        about: "as_learned: a search or sync that lacks the result or token its connector always sent is an error; \
-                as_it_came: it is passed on",
+        about: "as_learned: a search or sync that ends without the result or token that its connector has always sent is \
+                an error, as it may be incomplete; as_it_came: it is passed on",
         place: Place::Word(&Words { at: |s: &mut GroupSettings| &mut s.stream_end, of: STREAM_ENDS }),
     },
     Key {
         name: "ejection.failures",
-        about: "calls in a row that fail with an error of the resource or the connection, and put a member out",
+        about: "outlier ejection: failed calls in a row (resource unreachable, timeout, out of memory) that eject a member",
         place: Place::NumberOrOff(|s| &mut s.ejection.failures, limits::EJECTION_FAILURES_RANGE),
     },
     Key {
         name: "ejection.latency_percent",
-        about: "slowness of a member's calls that puts it out, in percent of the median of its group",
+        about: "outlier ejection: a member is ejected if its reads take longer than this, in percent of the other members' median",
         place: Place::NumberOrOff(|s| &mut s.ejection.latency_percent, limits::EJECTION_LATENCY_RANGE),
     },
     Key {
         name: "ejection.base",
-        about: "time out at first; doubles with each time",
+        about: "duration of a member's first ejection; doubles with each further one",
         place: Place::Time(|s| &mut s.ejection.base, limits::EJECTION_RANGE),
     },
     Key {
         name: "ejection.cap",
-        about: "longest time out",
+        about: "longest ejection",
         place: Place::Time(|s| &mut s.ejection.cap, limits::EJECTION_RANGE),
     },
     Key {
         name: "bundles.reports",
-        about: "wire_only: of members' bundle sets the connectors are compared that they tell; require_agent: their files \
-                too, and a member whose agent does not report gets no calls",
+        about: "what is compared of members' bundle sets: wire_only: the connectors that each member lists; require_agent: \
+                their files too, and a member whose agent does not report gets no calls",
         place: Place::Word(&Words { at: |s: &mut GroupSettings| &mut s.bundles.reports, of: REPORTS }),
     },
     Key {
         name: "bundles.none_left",
-        about: "when no member has the group's bundle set: keep_last: those that served last go on; fail_closed: none serves",
+        about: "if no member has the group's bundle set: keep_last: the members that served last keep serving; fail_closed: \
+                no member serves",
         place: Place::Word(&Words { at: |s: &mut GroupSettings| &mut s.bundles.none_left, of: NONE_LEFT }),
     },
     Key {
         name: "bundles.serving_min",
-        about: "members that must be left to serve while one is away for its upgrade",
+        about: "members that must keep serving during a rolling upgrade; a step that would leave fewer is refused",
         place: Place::Count(|s| &mut s.bundles.serving_min, 0..=limits::MEMBERS_PER_GROUP_MAX),
     },
     Key {
         name: "bundles.pinned",
-        about: "the bundle set that members must have; off: that of the first member",
+        about: "the bundle set that members must have; off: the set of the first member that connects",
         place: Place::SetOrOff(|s| &mut s.pinned),
     },
     Key {
         name: "bundles.visible",
-        about: "connectors that callers may see and use",
+        about: "connectors that callers see and may use",
         place: Place::Visible(|s| &mut s.visible),
     },
     Key {
         name: "bundles.stand_ins",
-        about: "connectors whose versions within the range may take each other's calls, such as BUNDLE/[1.0.0.0,1.1.0.0)",
+        about: "connectors whose versions within the range may run each other's calls, such as BUNDLE/[1.0.0.0,1.1.0.0)",
         place: Place::StandIns(|s| &mut s.stand_ins),
     },
 ];
@@ -250,14 +253,14 @@ pub(super) enum Value<'a> {
     Other,
 }
 
-/// Why a value is none that its key may have, where there is more to say than which ones it may have.
+/// Why a value is invalid, if there is more to say than which values are valid.
 pub(super) type Why = Option<String>;
 
 impl<S: Clone> Key<S> {
     /// Puts a value in its place.
     ///
     /// # Errors
-    /// If it is none that the key may have.
+    /// If the key may not have this value.
     pub(super) fn set(&self, settings: &mut S, value: Value<'_>) -> Result<(), Why> {
         let is_put = match (&self.place, value) {
             (Place::Time(at, range), Value::Text(text)) => {
@@ -330,7 +333,7 @@ impl<S: Clone> Key<S> {
                 let words: Vec<String> = place.words().iter().map(|word| format!("\"{word}\"")).collect();
                 words.join(" or ")
             }
-            Place::SetOrOff(_) => format!("the digest that `bundles status` shows, or \"{OFF}\""),
+            Place::SetOrOff(_) => format!("a digest as `bundles status` shows it, or \"{OFF}\""),
             Place::Visible(_) => format!("a list of {REFERENCE}"),
             Place::StandIns(_) => format!("a list of {REFERENCE}; it may be empty"),
         }
@@ -339,7 +342,7 @@ impl<S: Clone> Key<S> {
 
 fn references(texts: &[&str]) -> Result<Vec<ConnectorRef>, Why> {
     if texts.len() > CONNECTOR_REFERENCES_MAX {
-        return Err(Some(format!("at most {CONNECTOR_REFERENCES_MAX} are taken")));
+        return Err(Some(format!("at most {CONNECTOR_REFERENCES_MAX} references are allowed")));
     }
     texts.iter().map(|text| text.parse().map_err(|error: RangeError| Some(error.to_string()))).collect()
 }

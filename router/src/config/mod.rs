@@ -1,5 +1,5 @@
-//! The configuration file (TOML): what an operator may set beside IDM's document. Read as a whole, every fault told at once
-//! with its line; nothing of a file with a fault is used.
+//! The configuration file (TOML): what an operator may set in addition to IDM's document. The file is read as a whole, and
+//! every fault is reported at once with its line; nothing of a file with a fault is used.
 
 mod keys;
 mod report;
@@ -63,7 +63,7 @@ impl ConfigFile {
         &self.settings
     }
 
-    /// Reads the file; `None` if it is what it was. A bad file leaves the settings as they are.
+    /// Reads the file; `None` if the file did not change. A bad file leaves the settings as they are.
     ///
     /// # Errors
     /// [`ConfigError`]
@@ -89,7 +89,7 @@ impl ConfigFile {
     }
 }
 
-/// Tables for groups that the document does not have: a slip of the pen, or a group to come.
+/// Tables for groups that the document does not have: a typing error, or a group that is added later.
 pub(crate) fn unknown_groups<'a>(settings: &'a Settings, document: &Document) -> Vec<&'a str> {
     let is_known = |wanted: &String| document.group_names().any(|name| name == wanted);
     settings.groups.keys().filter(|name| !is_known(name)).map(String::as_str).collect()
@@ -99,17 +99,17 @@ pub(crate) fn unknown_groups<'a>(settings: &'a Settings, document: &Document) ->
 fn parse(text: &[u8]) -> Result<Settings, Vec<String>> {
     if text.len() > CONFIG_BYTES_MAX {
         return Err(vec![format!(
-            "it is longer than {CONFIG_BYTES_MAX} bytes. Give it fewer groups or comments"
+            "the file is longer than {CONFIG_BYTES_MAX} bytes. Use fewer groups or comments"
         )]);
     }
     let Ok(text) = str::from_utf8(text) else {
-        return Err(vec!["it is not UTF-8 text. Save it as such".to_owned()]);
+        return Err(vec!["the file is not UTF-8 text. Save it as UTF-8".to_owned()]);
     };
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { text, faults: Vec::new() };
     for error in errors {
         let at = error.span().map_or(0, |span| span.start);
-        reader.fault(at, format!("not TOML: {}", error.message()));
+        reader.fault(at, format!("not valid TOML: {}", error.message()));
     }
     // What is said of the rest of a file that is no TOML would be guesses.
     let settings =
@@ -147,7 +147,7 @@ impl Reader<'_> {
                 "group" => self.groups(value, &mut settings),
                 other => self.fault(
                     key.span().start,
-                    format!("{other}: there is no such table. Use [router], [defaults] or [group.NAME]"),
+                    format!("{other}: unknown table. Use [router], [defaults] or [group.NAME]"),
                 ),
             }
         }
@@ -161,7 +161,10 @@ impl Reader<'_> {
         for (name, value) in groups {
             let path = format!("group.{}", name.get_ref());
             if !is_usable_name(name.get_ref()) {
-                self.fault(name.span().start, format!("{path}: no group can have this name. Correct it"));
+                self.fault(
+                    name.span().start,
+                    format!("{path}: not a valid group name. Use the name of a group in the provider file"),
+                );
             }
             let mut group: GroupSettings = settings.defaults.clone();
             self.table(&path, value, GROUP, &mut group);
@@ -208,7 +211,7 @@ impl Reader<'_> {
             let like: Vec<&str> = keys.iter().map(|key| key.name).collect();
             return self.fault(
                 key.span().start,
-                format!("{path}.{name}: there is no such key. It may have: {}", like.join(", ")),
+                format!("{path}.{name}: unknown key. {path} may have: {}", like.join(", ")),
             );
         };
         if let Err(why) = known.set(into, plain(value.get_ref())) {
@@ -222,8 +225,8 @@ impl Reader<'_> {
             self.fault(
                 at.start,
                 match why {
-                    Some(why) => format!("{path}.{name}: {given} will not do: {why}"),
-                    None => format!("{path}.{name}: {given} will not do. Give it {}{form}", known.choice()),
+                    Some(why) => format!("{path}.{name}: {given} is not valid: {why}"),
+                    None => format!("{path}.{name}: {given} is not valid. Use {}{form}", known.choice()),
                 },
             );
         }
@@ -233,7 +236,7 @@ impl Reader<'_> {
         if group.ejection.base > group.ejection.cap {
             self.fault(
                 value.span().start,
-                format!("{path}.ejection: base is more than cap. Lower base or raise cap"),
+                format!("{path}.ejection: base is longer than cap. Lower base or raise cap"),
             );
         }
         let has_files = group.pinned.is_some_and(|set| set.files.is_some());
@@ -241,8 +244,8 @@ impl Reader<'_> {
             self.fault(
                 value.span().start,
                 format!(
-                    "{path}.bundles: pinned names files (behind the +), and reports is wire_only, which compares none. \
-                     Leave the + and what follows away, or set reports to require_agent"
+                    "{path}.bundles: pinned has a digest of files (after the +), but reports is wire_only, which ignores \
+                     files. Remove the + and what follows, or set reports to require_agent"
                 ),
             );
         }

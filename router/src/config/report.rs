@@ -1,4 +1,4 @@
-//! Shows what is in force, for `rcs-router check`.
+//! Shows the settings in force, for `rcs-router check`.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -8,7 +8,8 @@ use rcs_core::settings::{GroupSettings, RouterSettings, Settings};
 use super::keys::{GROUP, Key, ROUTER};
 use super::unknown_groups;
 
-/// The settings in force: each group's, groups with the same ones together. What differs from the default has a star.
+/// The settings in force, per group; groups with equal settings are shown together. A setting that differs from its default has
+/// a star.
 pub struct Effective<'a> {
     /// The settings.
     pub settings: &'a Settings,
@@ -28,7 +29,7 @@ impl Display for Effective<'_> {
         for name in unknown_groups(settings, document) {
             writeln!(
                 f,
-                "Warning: there are settings for the group {name:?}, and the provider document has none of this name."
+                "Warning: there are settings for the group {name:?}, but the provider file has no group of this name."
             )?;
         }
         Ok(())

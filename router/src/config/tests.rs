@@ -112,7 +112,7 @@ ejection = { base = "2m", cap = "1m" }
     )
     .unwrap_err();
     assert!(
-        faults[0].contains("line 6") && faults[0].contains("not TOML"),
+        faults[0].contains("line 6") && faults[0].contains("not valid TOML"),
         "a table twice is no TOML: {faults:?}"
     );
 
@@ -139,19 +139,19 @@ ejection = 5
     )
     .unwrap_err();
     let expected = [
-        "line 3: router.accepts_per_second: 0 will not do. Give it 1 to 100000.",
-        "line 5: defaults.deadlines.read: \"5 minutes\" will not do. Give it \"1s\" to \"1d\"; a time is a whole number",
-        "line 6: group.hr.ejection: base is more than cap",
-        "line 7: group.hr.deadlines.read: 5 will not do",
-        "line 8: group.hr.deadlines.reed: there is no such key. It may have: deadlines.login, deadlines.read",
-        "line 9: group.hr.queue_max: -1 will not do. Give it 0 to 65536.",
-        "line 10: group.hr.in_flight_max: 0x10 will not do",
-        "line 11: group.hr.retry_percent: 101 will not do. Give it 0 to 100.",
-        "line 12: group.hr.stream_end: \"as_it_was\" will not do. Give it \"as_learned\" or \"as_it_came\".",
-        "line 13: group.hr.test_every: \"0s\" will not do. Give it \"1s\" to \"1h\", or \"off\"",
-        "line 15: group.a/b: no group can have this name",
+        "line 3: router.accepts_per_second: 0 is not valid. Use 1 to 100000.",
+        "line 5: defaults.deadlines.read: \"5 minutes\" is not valid. Use \"1s\" to \"1d\"; a time is a whole number",
+        "line 6: group.hr.ejection: base is longer than cap",
+        "line 7: group.hr.deadlines.read: 5 is not valid",
+        "line 8: group.hr.deadlines.reed: unknown key. group.hr may have: deadlines.login, deadlines.read",
+        "line 9: group.hr.queue_max: -1 is not valid. Use 0 to 65536.",
+        "line 10: group.hr.in_flight_max: 0x10 is not valid",
+        "line 11: group.hr.retry_percent: 101 is not valid. Use 0 to 100.",
+        "line 12: group.hr.stream_end: \"as_it_was\" is not valid. Use \"as_learned\" or \"as_it_came\".",
+        "line 13: group.hr.test_every: \"0s\" is not valid. Use \"1s\" to \"1h\", or \"off\"",
+        "line 15: group.a/b: not a valid group name",
         "line 17: group.csv.ejection: it must be a table",
-        "line 18: groups: there is no such table. Use [router], [defaults] or [group.NAME].",
+        "line 18: groups: unknown table. Use [router], [defaults] or [group.NAME].",
     ];
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");
     for (fault, expected) in faults.iter().zip(expected) {
@@ -163,7 +163,7 @@ ejection = 5
 fn files_that_are_no_text_are_told_so() {
     for (bytes, reason) in [
         (b"a = \xFF".to_vec(), "not UTF-8"),
-        (b"[router".to_vec(), "line 1: not TOML"),
+        (b"[router".to_vec(), "line 1: not valid TOML"),
         (vec![b'#'; CONFIG_BYTES_MAX + 1], "longer than"),
     ] {
         let faults = parse(&bytes).unwrap_err();
@@ -231,7 +231,8 @@ fn the_example_file_says_the_defaults_of_every_key() {
 
 fn rows<S: Clone>(text: &mut String, keys: &[Key<S>], default: &S) {
     for key in keys {
-        writeln!(text, "# {}: {}\n{} = {}\n", key.about, key.choice(), key.name, key.shown(default)).unwrap();
+        let (about, choice) = (key.about, key.choice());
+        writeln!(text, "# {about}. Values: {choice}\n{} = {}\n", key.name, key.shown(default)).unwrap();
     }
 }
 

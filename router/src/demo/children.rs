@@ -102,13 +102,13 @@ impl Children {
             Ok(Ok(Some(line))) if line.starts_with("ready ") => Ok(line),
             Ok(Ok(Some(line))) => Err(unclear(name, &line)),
             Ok(_) => Err(not_started(name, "it ended at once")),
-            Err(_) => Err(not_started(name, "it says nothing")),
+            Err(_) => Err(not_started(name, "it printed nothing in time")),
         }
     }
 }
 
 fn unclear(name: &str, line: &str) -> DemoError {
-    not_started(name, &format!("it said {line:?}"))
+    not_started(name, &format!("it printed {line:?}"))
 }
 
 fn not_started(name: &str, reason: &str) -> DemoError {

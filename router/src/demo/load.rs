@@ -22,7 +22,7 @@ const RUN: Duration = Duration::from_secs(4);
 const RUN_MAX: Duration = Duration::from_secs(15);
 /// When the node is killed.
 const KILL_AFTER: Duration = Duration::from_millis(1_500);
-/// A read without an answer for so long hangs.
+/// A read without an answer for this time counts as hung.
 const HUNG_AFTER: Duration = Duration::from_secs(5);
 /// Different failures that are remembered.
 const FAILURES_KEPT: usize = 10;

@@ -34,7 +34,7 @@ pub(crate) enum After {
     Stay,
 }
 
-/// Why a demo did not show what it should.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DemoError {
     /// Files or processes could not be made.
@@ -56,8 +56,8 @@ pub(crate) enum DemoError {
     /// The users could not be read.
     #[error("the users of hr.csv could not be read through the group: {0}")]
     NotRead(String),
-    /// Something was promised and not kept.
-    #[error("broken: {}", .0.join("; "))]
+    /// The run did not meet its expectations.
+    #[error("the demo did not meet its expectations: {}", .0.join("; "))]
     Broken(Vec<String>),
     /// A signal came before the end.
     #[error("interrupted")]
@@ -126,7 +126,7 @@ async fn show(files: &Files, children: &mut Children) -> Result<Cluster, DemoErr
         println!("  {:10}{:20}{}", user.uid, user.name, user.department);
     }
 
-    println!("\nreading on, and killing one of the three nodes (SIGKILL) meanwhile:");
+    println!("\nreading on while one of the three nodes is killed (SIGKILL):");
     let victim = nodes.get(1).map(|node| node.name).expect("there are three nodes");
     let tally = load::run(&idm, &users, || children.kill(victim)).await?;
     if let Some(idm) = Arc::into_inner(idm) {
@@ -143,7 +143,7 @@ async fn stay(files: &Files, children: &mut Children, cluster: Cluster) -> Resul
     if let Some(killed) = nodes.iter().find(|node| !children.is_running(node.name)) {
         children.start_node(files, killed.name, killed.address.port()).await?;
         await_members_up(router.admin, nodes.len()).await?;
-        println!("\n{} was started again, and is in use after {:.1?}", killed.name, started.elapsed());
+        println!("\n{} was restarted and is in use again after {:.1?}", killed.name, started.elapsed());
     }
     println!("\nThe router stays up; Ctrl-C ends it. In IDM's provider document:");
     println!(
@@ -171,7 +171,7 @@ async fn await_members_up(admin: SocketAddr, wanted: usize) -> Result<(), DemoEr
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let reason = format!("its members are not up; /readyz says {}", last.trim());
+    let reason = format!("its members are not up; /readyz returns {}", last.trim());
     Err(DemoError::NotStarted { name: "the router".to_owned(), reason })
 }
 

@@ -1,4 +1,4 @@
-//! What is counted. Counters are kept by the owner's [`Recorder`]; gauges are read from the engine's report at each scrape, so
+//! The metrics. Counters are kept by the owner's [`Recorder`]; gauges are read from the engine's report at each scrape, so
 //! that they cannot drift from the state.
 
 mod names;
@@ -24,7 +24,7 @@ const DURATION_BUCKETS: [f64; 19] = [
     60.0, 300.0, 900.0,
 ];
 
-/// Labels of a finished call. The group or member is empty if the call got no further.
+/// Labels of a finished call. The group or the member is empty if the call was refused before one was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     group: Arc<str>,
@@ -55,7 +55,7 @@ struct GroupLabel {
     group: Arc<str>,
 }
 
-/// Labels of a call that was turned away.
+/// Labels of a call that was refused because of overload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusedLabels {
     group: Arc<str>,
@@ -83,7 +83,7 @@ struct SideLabel {
     side: &'static str,
 }
 
-/// The metrics that are counted as things happen. Clones share their values.
+/// The metrics that are counted as events happen. Clones share their values.
 #[derive(Clone, Debug)]
 struct Counted {
     calls: Family<CallLabels, Counter>,
@@ -113,38 +113,46 @@ pub(crate) fn new(spill: Arc<Spill>) -> (Recorder, Scraper) {
         frames_ignored: Counter::default(),
     };
     let mut registry = Registry::default();
-    registry.register(names::CALLS, "Finished calls", counted.calls.clone());
+    registry.register(names::CALLS, "Finished calls, by outcome", counted.calls.clone());
     registry.register(
         names::CALL_DURATION,
-        "From a call's request to its last frame",
+        "Duration of calls, from the request to the last frame of the answer",
         counted.durations.clone(),
     );
-    registry.register(names::CALLS_REFUSED, "Calls that were turned away for load", counted.refused.clone());
-    registry.register(names::RETRIES, "Calls that were sent again", counted.retries.clone());
+    registry.register(
+        names::CALLS_REFUSED,
+        "Calls refused because of overload (load shedding), by reason",
+        counted.refused.clone(),
+    );
+    registry.register(names::RETRIES, "Retries of calls", counted.retries.clone());
     registry.register(
         names::STREAMS_CUT,
-        "Answers of searches and syncs that were not taken for whole",
+        "Answers of searches and syncs that were treated as incomplete, by reason",
         counted.streams_cut.clone(),
     );
     registry.register(
         names::BUNDLE_DRIFTS,
-        "Times the member was found with another bundle set than its group's",
+        "Times that the member was found with a bundle set other than its group's",
         counted.drifts.clone(),
     );
-    registry.register(names::SOCKETS, "Open sockets", counted.sockets.clone());
+    registry.register(
+        names::SOCKETS,
+        "Open connections, of callers (downstream) and to members (upstream)",
+        counted.sockets.clone(),
+    );
     registry.register(
         names::SOCKETS_ROTATED,
-        "Old sockets that were replaced by fresh ones",
+        "Connections that were replaced by new ones because of their age",
         counted.rotated.clone(),
     );
     registry.register(
         names::DIAL_FAILURES,
-        "Failed attempts to reach a member",
+        "Failed attempts to connect to a member",
         counted.dial_failures.clone(),
     );
     registry.register(
         names::FRAMES_IGNORED,
-        "Frames that are no messages of the protocol",
+        "Frames that were ignored because they are not messages of the protocol",
         counted.frames_ignored.clone(),
     );
     (Recorder::new(counted), Scraper::new(registry, spill))

@@ -2,35 +2,35 @@
 
 /// `rcs_calls_total{group,member,op,outcome}`: finished calls.
 pub(crate) const CALLS: &str = "rcs_calls";
-/// `rcs_call_duration_seconds{group,op}`: from a call's request to its last frame.
+/// `rcs_call_duration_seconds{group,op}`: duration of calls, from the request to the last frame of the answer.
 pub(crate) const CALL_DURATION: &str = "rcs_call_duration_seconds";
-/// `rcs_member_up{group,member}`: 1 if the member takes calls.
+/// `rcs_member_up{group,member}`: 1 if the member gets calls.
 pub(crate) const MEMBER_UP: &str = "rcs_member_up";
-/// `rcs_member_quarantined{group,member}`: 1 if the member is kept out for its bundles.
+/// `rcs_member_quarantined{group,member}`: 1 if the member is quarantined for its bundle set.
 pub(crate) const MEMBER_QUARANTINED: &str = "rcs_member_quarantined";
-/// `rcs_bundle_drifts_total{group,member}`: times the member was found with another bundle set than its group's.
+/// `rcs_bundle_drifts_total{group,member}`: times that the member was found with a bundle set other than its group's.
 pub(crate) const BUNDLE_DRIFTS: &str = "rcs_bundle_drifts";
 /// `rcs_bundle_alarm{group}`: 1 while no member has the group's bundle set.
 pub(crate) const BUNDLE_ALARM: &str = "rcs_bundle_alarm";
-/// `rcs_calls_in_flight{group,member}`: calls that the member holds, of all its groups.
+/// `rcs_calls_in_flight{group,member}`: open calls at the member, of all its groups.
 pub(crate) const CALLS_IN_FLIGHT: &str = "rcs_calls_in_flight";
-/// `rcs_calls_queued{group}`: calls that wait for a free place.
+/// `rcs_calls_queued{group}`: calls that wait in the group's queue.
 pub(crate) const CALLS_QUEUED: &str = "rcs_calls_queued";
-/// `rcs_calls_refused_total{group,reason}`: calls that were turned away for load.
+/// `rcs_calls_refused_total{group,reason}`: calls refused because of overload (load shedding).
 pub(crate) const CALLS_REFUSED: &str = "rcs_calls_refused";
-/// `rcs_retries_total{op}`: calls that were sent again.
+/// `rcs_retries_total{op}`: retries of calls.
 pub(crate) const RETRIES: &str = "rcs_retries";
-/// `rcs_streams_cut_total{group,reason}`: answers of searches and syncs that were not taken for whole.
+/// `rcs_streams_cut_total{group,reason}`: answers of searches and syncs that were treated as incomplete.
 pub(crate) const STREAMS_CUT: &str = "rcs_streams_cut";
-/// `rcs_callers`: callers that are known.
+/// `rcs_callers`: known callers.
 pub(crate) const CALLERS: &str = "rcs_callers";
-/// `rcs_backlog_bytes{where}`: what peers have not taken yet, `memory` or `disk`.
+/// `rcs_backlog_bytes{where}`: bytes that peers have not read yet, in `memory` or on `disk`.
 pub(crate) const BACKLOG: &str = "rcs_backlog_bytes";
-/// `rcs_sockets{side}`: open sockets.
+/// `rcs_sockets{side}`: open connections.
 pub(crate) const SOCKETS: &str = "rcs_sockets";
-/// `rcs_sockets_rotated_total{side}`: old sockets that were replaced by fresh ones.
+/// `rcs_sockets_rotated_total{side}`: connections that were replaced by new ones because of their age.
 pub(crate) const SOCKETS_ROTATED: &str = "rcs_sockets_rotated";
-/// `rcs_dial_failures_total{member}`: attempts to reach a member that failed.
+/// `rcs_dial_failures_total{member}`: failed attempts to connect to a member.
 pub(crate) const DIAL_FAILURES: &str = "rcs_dial_failures";
-/// `rcs_frames_ignored_total`: frames that are no messages of the protocol.
+/// `rcs_frames_ignored_total`: frames that were ignored because they are not messages of the protocol.
 pub(crate) const FRAMES_IGNORED: &str = "rcs_frames_ignored";

@@ -62,17 +62,17 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
         }
     }
     let mut registry = Registry::default();
-    registry.register(names::MEMBER_UP, "Whether the member takes calls", up);
+    registry.register(names::MEMBER_UP, "1 if the member gets calls", up);
     registry.register(
         names::MEMBER_QUARANTINED,
-        "Whether the member is kept out for its bundles",
+        "1 if the member is quarantined for its bundle set",
         quarantined,
     );
-    registry.register(names::BUNDLE_ALARM, "Whether no member has the group's bundle set", alarm);
-    registry.register(names::CALLS_IN_FLIGHT, "Calls that the member holds, of all its groups", in_flight);
-    registry.register(names::CALLS_QUEUED, "Calls that wait for a free place", queued);
-    registry.register(names::CALLERS, "Callers that are known", callers);
-    registry.register(names::BACKLOG, "What peers have not taken yet", backlog);
+    registry.register(names::BUNDLE_ALARM, "1 while no member has the group's bundle set", alarm);
+    registry.register(names::CALLS_IN_FLIGHT, "Open calls at the member, of all its groups", in_flight);
+    registry.register(names::CALLS_QUEUED, "Calls that wait in the group's queue", queued);
+    registry.register(names::CALLERS, "Known callers: connected, or connected until a moment ago", callers);
+    registry.register(names::BACKLOG, "Bytes that peers have not read yet, in memory or on disk", backlog);
     registry
 }
 

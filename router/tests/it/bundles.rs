@@ -70,7 +70,7 @@ fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     let ran = site.bundles(&["diff", "g"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert_eq!(lines[0], "n2 (quarantined), beside the accepted set:");
+    assert_eq!(lines[0], "n2 (quarantined), compared with the accepted set:");
     assert!(
         lines[1].starts_with("  changed connector") && lines[1].contains("1.0.0.0 -> 1.0.0.1"),
         "{ran:?}"
@@ -104,7 +104,7 @@ fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     ] {
         assert!(ran.stdout.contains(part), "no {part:?} in {ran:?}");
     }
-    assert!(ran.stdout.contains("  callers   1 know an older list"), "{ran:?}");
+    assert!(ran.stdout.contains("  callers   1 still use an older list"), "{ran:?}");
     let ran = site.bundles(&["diff", "g"]);
     assert_eq!(ran.stdout, "no member of g differs\n");
     let ran = site.bundles(&["propose", "g", "--member", "n2"]);
@@ -134,7 +134,7 @@ fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     assert!(ran.code == Some(0) && ran.stdout.contains("  alarm     keeps_last\n"), "{ran:?}");
     assert_eq!((site.member("n1")["standing"].clone(), alarm()), (json!("kept"), 1.0));
     let ran = site.bundles(&["diff", "g"]);
-    assert!(ran.stdout.starts_with("n1 serves although it should not"), "{ran:?}");
+    assert!(ran.stdout.starts_with("n1 serves with a wrong bundle set"), "{ran:?}");
     assert_eq!(site.bundles(&["pin", "g", "--member", "n1"]).code, Some(0));
     assert_eq!((site.member("n1")["standing"].clone(), alarm()), (json!("matching"), 0.0));
 }
@@ -205,10 +205,10 @@ fn the_configuration_file_says_which_set_it_is() {
     let ran = run(&["check", "--provider", document.to_str().unwrap(), "--config", &wrong]);
     assert_eq!(ran.code, Some(65), "{ran:?}");
     for part in [
-        "line 2: defaults.bundles.reports: \"sometimes\" will not do. Give it \"wire_only\" or \"require_agent\".",
-        "group.g.bundles: pinned names files",
-        "line 5: group.g.bundles.visible: [] will not do. Give it a list of BUNDLE",
-        "line 6: group.g.bundles.stand_ins: [\"a/[2,1]\"] will not do: no version can be in \"[2,1]\"",
+        "line 2: defaults.bundles.reports: \"sometimes\" is not valid. Use \"wire_only\" or \"require_agent\".",
+        "group.g.bundles: pinned has a digest of files",
+        "line 5: group.g.bundles.visible: [] is not valid. Use a list of BUNDLE",
+        "line 6: group.g.bundles.stand_ins: [\"a/[2,1]\"] is not valid: no version can be in \"[2,1]\"",
     ] {
         assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
     }

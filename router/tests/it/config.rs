@@ -59,7 +59,7 @@ fn a_change_is_in_force_for_the_next_call_and_a_bad_one_changes_nothing() {
     let socket = member.await_sockets(1).remove(0);
 
     fs::write(&config, "[group.g]\ndeadlines.read = \"1s\"\n[group.other]\n").unwrap();
-    router.await_log("the configuration file changed, and is in force now");
+    router.await_log("the configuration file changed and is in force now");
     router.await_log("no group of this name");
     fs::write(&config, "[group.g]\ndeadlines.read = 1\n").unwrap();
     router.await_log("line 2: group.g.deadlines.read");

@@ -80,7 +80,7 @@ fn a_member_is_drained_and_taken_back_by_the_command_line() {
         (Some(0), "n1 of g: draining, up, 1 calls in flight, 1 sockets\n")
     );
     let ran = site.member(&["drain", "g", "n1", "--wait=1"]);
-    assert!(ran.code == Some(69) && ran.stderr.contains("not done yet"), "{ran:?}");
+    assert!(ran.code == Some(69) && ran.stderr.contains("still in progress"), "{ran:?}");
     assert!(!socket.is_closed(), "its call is not done");
     let answer = OperationResponse { validate: Some(Default::default()), ..Default::default() };
     call.socket.send(&frames::answer(call.id(), &answer));

@@ -40,12 +40,12 @@ pub(super) async fn perform(members: &Members, _scope: Scope, seed: u64) -> Resu
     let mut findings = Findings::of(tally, Promise::ClearErrors);
     findings.fault("sigterm", 1);
     findings.figure("ended_after_ms", took.as_millis() as u64);
-    findings.require(ended, "the router did not end by itself in its time");
-    findings.require(findings.calls.unknown == 0, "changes under way were not waited for");
+    findings.require(ended, "the router did not end by itself in time");
+    findings.require(findings.calls.unknown == 0, "the router did not wait for changes in flight");
     // A call that crosses the end of its connection is nobody's fault; one that was there before is.
     let cut_off = disconnects.iter().filter(|call| **call < began).count();
     findings.require(cut_off == 0, format!("{cut_off} calls from before SIGTERM lost their connection"));
-    findings.require(findings.calls.streams_cut == 0, "searches under way were broken off");
+    findings.require(findings.calls.streams_cut == 0, "searches in flight were broken off");
     site.end(&mut findings);
     Ok(findings)
 }

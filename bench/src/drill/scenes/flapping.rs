@@ -50,8 +50,11 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     findings.fault("flap", flaps);
     findings.figure("state_changes_logged", count);
     findings.figure("hold_downs", allowed - 1);
-    findings.require(count > 0, "the log says nothing of the member");
-    findings.require(count <= allowed, format!("{count} changes of state in the log, not at most {allowed}"));
+    findings.require(count > 0, "the log says nothing about the member");
+    findings.require(
+        count <= allowed,
+        format!("{count} changes of state in the log, but at most {allowed} are allowed"),
+    );
     site.end(&mut findings);
     Ok(findings)
 }

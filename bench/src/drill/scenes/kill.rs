@@ -62,8 +62,11 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     findings.figure("retried", retried);
     findings.figure("kills_by_point", &kills.by_point);
     findings.times("detection", &kills.detection, Some(DETECTED_WITHIN));
-    findings.require(kills.unseen == 0, format!("{} killed members stayed in use", kills.unseen));
-    findings.require(kills.at_calls() * 2 > kills.done, "most kills met no call");
+    findings.require(kills.unseen == 0, format!("{} killed members stayed in rotation", kills.unseen));
+    findings.require(
+        kills.at_calls() * 2 > kills.done,
+        "most members were killed while they had no call, so the drill proves little",
+    );
     site.end(&mut findings);
     Ok(findings)
 }

@@ -50,7 +50,10 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     findings.fault("restart", trials.count());
     findings.fault("restart_when_drained", quiet.count());
     findings.figure("unknown_when_drained", unknown);
-    findings.require(unknown == 0, format!("{unknown} calls ended as unknown at members that were drained"));
+    findings.require(
+        unknown == 0,
+        format!("{unknown} calls ended as \"outcome unknown\" although their members were drained"),
+    );
     trials.report(&mut findings, OUT_WITHIN, BACK_WITHIN);
     site.end(&mut findings);
     Ok(findings)

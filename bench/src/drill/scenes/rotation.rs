@@ -47,8 +47,8 @@ async fn by_the_router(members: &Members, scope: Scope, seed: u64) -> Result<Fin
     site.compare(&mut tally).await;
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
     findings.fault("socket_replaced", replaced as u64);
-    findings.require(replaced >= 1.0, "no socket was replaced though all were too old");
-    findings.require(outages == 0, "a member was out although it always had sockets");
+    findings.require(replaced >= 1.0, "no connection was replaced although all were older than socket_ttl");
+    findings.require(outages == 0, "a member was out of rotation although it always had connections");
     findings
         .require(findings.calls.unknown == 0, "calls ended as unknown though the router chose the moment");
     findings
@@ -78,7 +78,7 @@ async fn by_others(members: &Members, scope: Scope, seed: u64) -> Result<Finding
     site.compare(&mut tally).await;
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
     findings.fault("socket_closed", closed);
-    findings.require(outages == 0, "a member was out although it always had sockets");
+    findings.require(outages == 0, "a member was out of rotation although it always had connections");
     site.end(&mut findings);
     Ok(findings)
 }

@@ -80,7 +80,10 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     findings.fault("stalled_reader", ends.len() as u64);
     findings.figure("router_rss_bytes", now);
     findings.figure("router_rss_most_bytes", most);
-    findings.require(most <= MEMORY_MAX, format!("the router had {} MiB", most >> 20));
+    findings.require(
+        most <= MEMORY_MAX,
+        format!("the router used {} MiB of memory, more than {} MiB", most >> 20, MEMORY_MAX >> 20),
+    );
     findings.figure("others_p99_ms_before", p99_before);
     findings.figure("others_p99_ms", p99);
     if scope != Scope::Short {

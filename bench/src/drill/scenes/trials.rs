@@ -102,6 +102,9 @@ impl Trials {
     pub(super) fn report(&self, findings: &mut Findings, out_within: Duration, back_within: Duration) {
         findings.times("detection", &self.out, Some(out_within));
         findings.times("return", &self.back, Some(back_within));
-        findings.require(self.unseen == 0, format!("{} changes of a member were never seen", self.unseen));
+        findings.require(
+            self.unseen == 0,
+            format!("the router did not notice {} changes of a member", self.unseen),
+        );
     }
 }

@@ -72,7 +72,7 @@ impl Connector for CsvConnector {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(wrong("does not exist on this host; create it with a header line"))
             }
-            Err(error) => Err(wrong(&format!("cannot be looked at: {error}"))),
+            Err(error) => Err(wrong(&format!("cannot be read: {error}"))),
         }
     }
 
@@ -256,7 +256,10 @@ impl Connector for CsvConnector {
     ) -> Result<Value, IcfError> {
         Err(IcfError::new(
             ErrorClass::IllegalArgument,
-            format!("this node runs no scripts, so none in the language {:?}", script.language),
+            format!(
+                "this connector runs no scripts; it cannot run one in the language {:?}",
+                script.language
+            ),
         ))
     }
 }

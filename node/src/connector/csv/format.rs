@@ -70,7 +70,9 @@ pub(super) struct Cell {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TextError {
     /// A quote opened on this line has no end.
-    #[error("a quote opened on line {0} is never closed")]
+    #[error(
+        "the quote opened on line {0} is never closed; close it, or double a quote that belongs to the value"
+    )]
     UnclosedQuote(u64),
     /// Something stands behind a closing quote.
     #[error("line {0} has text behind a closing quote; double a quote that belongs to the value")]
@@ -79,7 +81,9 @@ pub(super) enum TextError {
     #[error("line {0} has a quote inside a cell that is not quoted; quote the cell and double the quote")]
     QuoteInside(u64),
     /// A common line end stands outside quotes where another one is set: the file has other line ends than it says.
-    #[error("line {0} has a line feed or carriage return outside quotes, and newlineString is another one")]
+    #[error(
+        "line {0} has a line feed or carriage return outside quotes, but newlineString is set to another text; correct newlineString"
+    )]
     OtherLineEnd(u64),
 }
 

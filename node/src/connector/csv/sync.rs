@@ -102,7 +102,7 @@ fn keep_now(locked: &Locked<'_>) -> Result<Now, IcfError> {
     Ok(Now { token, table, kept, first })
 }
 
-/// The content to compare with: that of the token, else the newest one before it (which tells too much rather than too little).
+/// The content to compare with: that of the token, else the newest one before it (which reports too many changes rather than too few).
 /// `None` means everything is news.
 fn base_of(
     store: &Store,

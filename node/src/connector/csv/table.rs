@@ -51,19 +51,21 @@ pub(super) enum TableError {
     Text(#[from] TextError),
     #[error("it is empty; its first line must name the columns")]
     Empty,
-    #[error("column {0} of its header has no name")]
+    #[error("column {0} of its header has no name; name it")]
     UnnamedColumn(usize),
-    #[error("its header names the column {0:?} twice (names fold their case)")]
+    #[error(
+        "its header names the column {0:?} twice (upper and lower case are the same); rename one of the two"
+    )]
     DuplicateColumn(String),
-    #[error("its header names a column {0:?}, which is reserved")]
+    #[error("its header names a column {0:?}, which is a reserved name; rename it")]
     ReservedColumn(String),
     #[error("its header has no column {0:?}; set headerUid to the column of the identifier")]
     NoUidColumn(String),
-    #[error("line {line} has {found} cells where the header has {expected}")]
+    #[error("line {line} has {found} cells, but the header has {expected}; correct the line")]
     Ragged { line: u64, found: usize, expected: usize },
-    #[error("line {0} has no identifier")]
+    #[error("line {0} has no identifier; give it one")]
     NoUid(u64),
-    #[error("lines {0} and {1} have the same identifier")]
+    #[error("lines {0} and {1} have the same identifier; change one of the two")]
     DuplicateUid(u64, u64),
 }
 

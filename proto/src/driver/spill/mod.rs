@@ -123,7 +123,8 @@ impl Spill {
         match outcome {
             Err(error) if !was_failing => tracing::warn!(
                 %error,
-                "what slow callers have not taken cannot be written to the spill directory: it stays in memory, and calls fail sooner"
+                "answers for slow callers cannot be written to the spill directory: they stay in memory, and calls of slow callers \
+                 fail sooner; free space there, or choose another directory with --spill-dir"
             ),
             Ok(()) if was_failing => tracing::info!("the spill directory can be written again"),
             _ => {}

@@ -77,10 +77,10 @@ pub enum Change {
     },
 }
 
-/// How one set has it.
+/// The connector or the file as one of the two sets has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Side {
-    /// Its version: of a connector its bundle's, of a file the one that its manifest or its name tells.
+    /// The version: of a connector, its bundle's version; of a file, the version in its manifest or its name.
     pub version: Option<String>,
     /// Its digest; none for what has no bytes, such as a link to nothing.
     pub digest: Option<Digest>,

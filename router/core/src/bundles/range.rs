@@ -14,28 +14,28 @@ use rcs_proto::icf::ConnectorKey;
 use super::printable::Printable;
 use crate::ids::MemberId;
 
-/// Why a text is no version, range or reference. The sentence says what to write instead.
+/// Why a text is not a version, a range or a reference. The error says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
     /// No version.
-    #[error("{:?} is no version: write one to four numbers with dots between them, such as 1.5.20.0", .0)]
+    #[error("{:?} is not a version: write one to four numbers with dots between them, such as 1.5.20.0", .0)]
     Version(String),
     /// A bracket without its partner.
-    #[error("{:?} begins or ends a range and does not do both: write such as [1.5.0.0,1.6.0.0)", .0)]
+    #[error("{:?} is a range without both brackets: write for example [1.5.0.0,1.6.0.0)", .0)]
     Brackets(String),
     /// Not two bounds.
-    #[error("{:?} needs a lower and an upper bound, with one comma between them: write such as [1.5.0.0,1.6.0.0)", .0)]
+    #[error("{:?} needs a lower and an upper bound, with one comma between them: write for example [1.5.0.0,1.6.0.0)", .0)]
     Bounds(String),
     /// No version is in it.
     #[error("no version can be in {:?}: its lower bound must lie below its upper bound", .0)]
     Empty(String),
     /// No reference.
     #[error(
-        "{:?} is no connector: write BUNDLE, BUNDLE/VERSION or BUNDLE/VERSION/CONNECTOR, with * for any", .0
+        "{:?} is not a reference to connectors: write BUNDLE, BUNDLE/VERSION or BUNDLE/VERSION/CONNECTOR, with * for any", .0
     )]
     Reference(String),
     /// A part of IDM's connectorRef that is missing or no text.
-    #[error("connectorRef has no text {0:?}")]
+    #[error("connectorRef lacks the text {0:?}: add it")]
     Part(&'static str),
 }
 
@@ -166,7 +166,7 @@ impl Versions {
         above && below
     }
 
-    /// The same for a version as a member tells it; one that cannot be read is only among all versions.
+    /// The same for a version as a member lists it. A version that cannot be read matches [`Versions::Any`] only.
     pub fn contains_text(&self, version: &str) -> bool {
         matches!(self, Self::Any) || version.parse().is_ok_and(|version| self.contains(&version))
     }

@@ -1,4 +1,4 @@
-//! The manifest that every member tells by itself: its connectors, and of each the property schema with defaults, as digests.
+//! The manifest made of a member's own list of connectors: of each connector the property schema with defaults, as digests.
 //!
 //! Equal content has an equal digest whatever order the server wrote it in (LEGACY 11); the default values, which may be secrets,
 //! are digested and not kept.
@@ -33,17 +33,21 @@ pub struct ConnectorDigest {
 /// Why a list of connectors makes no manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// It breaks a rule of the format.
+    /// The list breaks a rule of the format.
     #[error("the list of connectors cannot be read: {0}")]
     Unreadable(#[from] LegacyError),
-    /// Nobody installs so many.
-    #[error("the member tells {found} connectors, at most {MANIFEST_CONNECTORS_MAX} are taken")]
+    /// More connectors than any installation has.
+    #[error(
+        "the member lists {found} connectors, but at most {MANIFEST_CONNECTORS_MAX} are accepted: remove bundles from it"
+    )]
     TooManyConnectors {
         /// How many there are.
         found: usize,
     },
-    /// Nor connectors with so many properties.
-    #[error("the member's connectors have {found} properties, at most {MANIFEST_PROPERTIES_MAX} are taken")]
+    /// More properties than any installation has.
+    #[error(
+        "the member's connectors have {found} properties, but at most {MANIFEST_PROPERTIES_MAX} are accepted: remove bundles from it"
+    )]
     TooManyProperties {
         /// How many there are, of all connectors.
         found: usize,
@@ -54,7 +58,7 @@ impl WireManifest {
     /// Reads the blob that answers CONNECTOR_INFO.
     ///
     /// # Errors
-    /// If it cannot be read, or tells more than the bounds of [`crate::limits`].
+    /// If the list cannot be read, or exceeds the bounds of [`crate::limits`].
     pub fn read(blob: &[u8]) -> Result<Self, WireError> {
         Self::of(&Vec::<ConnectorInfo>::decode(blob)?)
     }
@@ -62,7 +66,7 @@ impl WireManifest {
     /// The manifest of a list that was read already.
     ///
     /// # Errors
-    /// If it tells more than the bounds of [`crate::limits`].
+    /// If the list exceeds the bounds of [`crate::limits`].
     pub fn of(infos: &[ConnectorInfo]) -> Result<Self, WireError> {
         if infos.len() > MANIFEST_CONNECTORS_MAX {
             return Err(WireError::TooManyConnectors { found: infos.len() });
@@ -123,7 +127,7 @@ impl ConnectorDigest {
     }
 }
 
-/// A server that tells one connector several times is odd, but its digest does not depend on their order either.
+/// A server that lists one connector several times is odd, but the digest does not depend on their order either.
 fn one_of(mut told: Vec<ConnectorDigest>) -> ConnectorDigest {
     told.sort_by_key(|connector| connector.whole);
     told.dedup_by_key(|connector| connector.whole);

@@ -1,31 +1,31 @@
-//! Everything that can be said about a document: what is the matter, and what to do.
+//! Every finding about a document: what is wrong, and what to do.
 
 use std::fmt;
 
 use crate::balance::Policy;
 use crate::limits::{NAME_BYTES_MAX, PROVIDER_DOCUMENT_BYTES_MAX};
 
-/// One thing to say, and where.
+/// One finding, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Path in the document (`remoteConnectorServers[1].port`), empty for the document itself.
     pub path: String,
-    /// What.
+    /// What is wrong.
     pub problem: Problem,
 }
 
-/// How bad it is.
+/// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The document cannot be used.
     Error,
-    /// It can be used and means something else here, or probably not what was wanted.
+    /// The document can be used, but means something else to the router than to IDM, or probably not what was intended.
     Warning,
     /// Good to know.
     Note,
 }
 
-/// What is the matter. No variant ever holds a key or a password.
+/// What is wrong. No variant ever holds a key or a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "`what` below says of each what it is")]
 pub enum Problem {
@@ -74,7 +74,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// How bad it is.
+    /// How bad a finding is.
     pub fn severity(&self) -> Severity {
         match self {
             Self::DocumentTooLong { .. }
@@ -123,21 +123,21 @@ impl Problem {
         }
     }
 
-    /// What is the matter, without full stop.
+    /// What is wrong, without full stop.
     pub fn what(&self) -> String {
         match self {
             Self::DocumentTooLong { bytes } => {
                 format!("the document has {bytes} bytes, more than {PROVIDER_DOCUMENT_BYTES_MAX}")
             }
             Self::Syntax(text) => format!("not JSON: {text}"),
-            Self::WrongType { expected, found } => format!("must be {expected}, and is {found}"),
+            Self::WrongType { expected, found } => format!("must be {expected}, but is {found}"),
             Self::Missing(key) => format!("{key} is missing or empty"),
             Self::NotInRange { found, min, max } => {
-                format!("must be a whole number from {min} to {max}, and is {found}")
+                format!("must be a whole number from {min} to {max}, but is {found}")
             }
-            Self::Unresolved(name) => format!("nothing is known for the placeholder &{{{name}}}"),
+            Self::Unresolved(name) => format!("the placeholder &{{{name}}} has no value"),
             Self::OpenPlaceholder => "a placeholder &{ has no closing brace".to_owned(),
-            Self::UnknownWrapper(wrap) => format!("{wrap} is not understood"),
+            Self::UnknownWrapper(wrap) => format!("the wrapper {wrap} is not supported"),
             Self::Encrypted => {
                 "the value is encrypted with IDM's own key, which the router does not have".to_owned()
             }
@@ -148,13 +148,13 @@ impl Problem {
             Self::PrincipalWithColon => "a principal cannot hold a colon".to_owned(),
             Self::TwoMembers { name, first } => format!("{name:?} is already the name of {first}"),
             Self::TwoGroups { name, first } => {
-                format!("{first} is a group of the same name {name:?}, and differs")
+                format!("{first} is a group of the same name {name:?}, with other contents")
             }
             Self::GroupAndMember { name, first } => {
                 format!("the group has the name {name:?}, and so has the member {first}")
             }
             Self::UnknownType(found) => format!("unknown type {found:?}"),
-            Self::WrongPlace { found, belongs } => format!("a {found} does not belong here but in {belongs}"),
+            Self::WrongPlace { found, belongs } => format!("a {found} belongs in {belongs}"),
             Self::UnknownAlgorithm(found) => format!("unknown algorithm {found:?}"),
             Self::EmptyGroup => "the group lists no servers".to_owned(),
             Self::ListedTwice(name) => format!("{name:?} is listed twice in this group"),
@@ -163,22 +163,22 @@ impl Problem {
                     "none of the servers that group {group:?} lists is in this document: its calls will be refused"
                 )
             }
-            Self::TooMany { what, found, max } => format!("{found} {what}, and at most {max} are allowed"),
+            Self::TooMany { what, found, max } => format!("{found} {what}, but at most {max} are allowed"),
             Self::NothingToRoute => "the document has no servers, clients or groups".to_owned(),
             Self::OtherDocument(id) => format!("this is the document {id:?}"),
             Self::UnknownField => "the router does not know this field and ignores it".to_owned(),
             Self::FieldTwice => "given twice; the last one counts".to_owned(),
             Self::Dangling { group, name } => {
                 format!(
-                    "group {group:?} lists {name:?}, which is not in this document; the others serve \
-                    without it"
+                    "group {group:?} lists {name:?}, which is not in this document; the group's other members \
+                    serve without it"
                 )
             }
             Self::OddName { name, pattern } => format!("the name {name:?} does not match {pattern}"),
             Self::ClientMode(name) => {
                 format!(
-                    "{name:?} is a client-mode server; this version does not take its connections, so \
-                    it gets no calls"
+                    "{name:?} is a client-mode server; this version does not accept its connections, so \
+                    {name:?} gets no calls"
                 )
             }
             Self::ClientUseSsl => "useSSL has no meaning in client mode and is ignored".to_owned(),
@@ -186,21 +186,23 @@ impl Problem {
                 format!("used as a group here; IDM 8.1.1 reads groups only from the top-level {belongs}")
             }
             Self::OtherProtocol(found) => {
-                format!("protocol {found:?} is not spoken; the router uses WebSockets")
+                format!("protocol {found:?} is not supported; the router uses WebSockets")
             }
             Self::ProxyIgnored => {
                 "this version does not dial through HTTP proxies; the server is dialled directly".to_owned()
             }
-            Self::UsesAgent => "useAgent: the address is taken for that of a server".to_owned(),
+            Self::UsesAgent => {
+                "useAgent: the router treats this address as the address of a server".to_owned()
+            }
             Self::DefaultKey => "the key is the well-known default of connector servers".to_owned(),
             Self::TemplateKey => "the key is that of IDM's template, which matches no server".to_owned(),
             Self::NoUsableMember(group) => {
-                format!("no server of group {group:?} can take calls: all are disabled or in client mode")
+                format!("no server of group {group:?} can get calls: all are disabled or in client mode")
             }
             Self::ProviderDisabled => "enabled is false: no server of this document is used".to_owned(),
             Self::MoreFindings(n) => format!("{n} more findings are not shown"),
             Self::IntervalNotUsed => {
-                "the router has its own, shorter interval; this one is not used".to_owned()
+                "the router has its own, shorter interval and does not use this one".to_owned()
             }
         }
     }
@@ -208,9 +210,11 @@ impl Problem {
     /// What to do, a sentence.
     pub fn fix(&self) -> String {
         match self {
-            Self::DocumentTooLong { .. } => "Check that it is the provider document; split it over \
-            several routers if it is."
-                .to_owned(),
+            Self::DocumentTooLong { .. } => {
+                "Check that this is the provider document; if it is, split it over \
+            several routers."
+                    .to_owned()
+            }
             Self::Syntax(_) => "Correct the document at the line and column given.".to_owned(),
             Self::WrongType { expected, .. } => format!("Write {expected}."),
             Self::Missing(key) => format!("Add {key}."),
@@ -251,7 +255,9 @@ impl Problem {
             Self::UnknownAlgorithm(_) => {
                 format!("Use {}.", Policy::ALL.map(|p| format!("{:?}", p.name())).join(" or "))
             }
-            Self::EmptyGroup => "List at least one, as {\"name\": \"...\"}, or remove the group.".to_owned(),
+            Self::EmptyGroup => {
+                "List at least one server, as {\"name\": \"...\"}, or remove the group.".to_owned()
+            }
             Self::ListedTwice(_) => "Remove one of the two.".to_owned(),
             Self::NoMemberLeft { .. } => "Add the servers to this document, or remove the group.".to_owned(),
             Self::TooMany { .. } => "Split the document over several routers.".to_owned(),
@@ -259,25 +265,31 @@ impl Problem {
             Self::OtherDocument(_) => format!("Check that it is IDM's {}.", super::DOCUMENT_ID),
             Self::UnknownField => "Check its spelling.".to_owned(),
             Self::FieldTwice => "Remove one of the two.".to_owned(),
-            Self::Dangling { .. } => "Add the server, or take it off the list.".to_owned(),
+            Self::Dangling { .. } => "Add the server, or remove it from the list.".to_owned(),
             Self::OddName { .. } => "IDM may refuse such a name; the router uses it as it is.".to_owned(),
             Self::ClientMode(_) => "Run the server in server mode and list it in \
             remoteConnectorServers."
                 .to_owned(),
-            Self::ClientUseSsl => "Remove it; the server decides by the ws or wss of its URL.".to_owned(),
+            Self::ClientUseSsl => {
+                "Remove useSSL; ws or wss in the server's URL decides about TLS.".to_owned()
+            }
             Self::GroupInMemberArray { belongs } => format!("List it in {belongs}, or in both places."),
             Self::OtherProtocol(_) => "The server must be of version 1.5 or later; write \
             \"websocket\"."
                 .to_owned(),
-            Self::ProxyIgnored => "See that the router can reach the server without a proxy.".to_owned(),
-            Self::UsesAgent => "The router takes the agent's place: write the server's own host and \
+            Self::ProxyIgnored => {
+                "Make sure that the router can reach the server without a proxy.".to_owned()
+            }
+            Self::UsesAgent => "The router replaces the agent: write the server's own host and \
             port."
                 .to_owned(),
-            Self::DefaultKey => "Set another with the server's setKey.".to_owned(),
-            Self::TemplateKey => "Write the key set with the server's setKey.".to_owned(),
-            Self::NoUsableMember(_) => "Enable one, or remove the group.".to_owned(),
-            Self::ProviderDisabled => "Set enabled to true to use them.".to_owned(),
-            Self::MoreFindings(_) => "Repair the ones shown first.".to_owned(),
+            Self::DefaultKey => "Set another key with the server's setKey, and write it here.".to_owned(),
+            Self::TemplateKey => "Write the key that was set with the server's setKey.".to_owned(),
+            Self::NoUsableMember(_) => {
+                "Enable a server, run one in server mode, or remove the group.".to_owned()
+            }
+            Self::ProviderDisabled => "Set enabled to true to use its servers.".to_owned(),
+            Self::MoreFindings(_) => "Correct the findings that are shown first.".to_owned(),
             Self::IntervalNotUsed => "Nothing needs to be done.".to_owned(),
         }
     }

@@ -1,26 +1,26 @@
-//! The errors the router answers with in its own name, and how each looks to the caller, to the log and to
+//! The errors that the router itself returns to callers, and how each looks to the caller, to the log and to
 //! the metrics.
 //!
 //! The exception class is what IDM acts on (WIRE 5.1). OpenIDM turns ConnectionFailed, ConnectionBroken,
-//! ConnectorIO, OperationTimeout and Retryable into HTTP 503, which callers and its own (opt-in) retries take
-//! as "try again"; a plain ConnectorException becomes 500, which nobody repeats by themselves. So the first
-//! family stands for calls that may be repeated, and ConnectorException for all that must not be.
+//! ConnectorIO, OperationTimeout and Retryable into HTTP 503: callers, and OpenIDM's own (opt-in) retries, read that
+//! as "try again". A plain ConnectorException becomes 500, which is not retried automatically. So the first
+//! family is for calls that may be repeated, and ConnectorException for all others.
 
 use rcs_proto::icf::exceptions;
 use rcs_proto::operation::Operation;
 
 use crate::limits::{CALL_BACKLOG_MAX, FRAME_BYTES_MAX};
 
-/// Why the router answers a call by itself.
+/// Why the router itself answers a call with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// No member could take the call; it was not run (G15).
+    /// No member could run the call, and nothing was changed (G15). A read may have reached a member that was lost.
     NoMember,
-    /// A read's member was lost and no more attempts are allowed.
+    /// The member of a read was lost and no more retries are allowed.
     AnswerLost,
-    /// An authenticate's member was lost: it may have been counted as an attempt.
+    /// The member of an authenticate was lost: the attempt may have been counted as a failed login.
     LoginUnknown,
-    /// A stream broke off after objects were delivered, or its end looks cut and no other member gave it whole.
+    /// A stream broke off after objects were delivered, or its end looks cut and no other member returned it whole.
     StreamCut,
     /// The member that holds the state of a paged search is gone.
     PageLost,
@@ -30,7 +30,7 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// The call was lost with several members in a row.
     Poison,
-    /// The caller did not take its answer.
+    /// The caller read its answer too slowly.
     CallerTooSlow,
     /// The request is over the frame limit; it was not run.
     RequestTooLarge,
@@ -42,19 +42,19 @@ pub enum ErrorKind {
     Deadline,
     /// A call that may change something, or count as a failed login, passed its deadline while a member had it.
     DeadlineUnknown,
-    /// The caller has as many calls open as it may; it was not run.
+    /// The caller has reached its limit of open calls; the call was not run.
     TooManyCalls,
-    /// The router has as many calls open as it may; it was not run.
+    /// The router has reached its limit of open calls; the call was not run.
     RouterFull,
-    /// No member of the group has a free place, and as many calls wait for one as may; it was not run.
+    /// No member of the group has a free place, and the group's queue is full; the call was not run.
     QueueFull,
-    /// It waited for a free place in vain; it was not run.
+    /// The call waited in the queue until its timeout; it was not run.
     QueueTimeout,
-    /// It was refused or lost, and its group may repeat no more calls at present; it changed nothing.
+    /// The call certainly was not run, and the retry limit of its group is used up.
     RetriesSpent,
-    /// No group has the connector; it was not run.
+    /// No group has the connector; the call was not run.
     UnknownConnector,
-    /// Several groups have the connector and nothing says which is meant; it was not run.
+    /// Several groups have the connector and nothing says which is meant; the call was not run.
     AmbiguousConnector,
 }
 
@@ -69,7 +69,7 @@ pub enum Outcome {
     Unavailable,
     /// Something may have been changed, or not.
     Unknown,
-    /// Ended by its caller, or because its caller did not take the answer.
+    /// Ended by its caller, or because its caller read the answer too slowly.
     Cancelled,
     /// Ran out of time.
     Deadline,
@@ -193,7 +193,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the call was turned away for load, and not for what it asks or for what broke: counted apart.
+    /// Whether the call was refused because of overload (load shedding); such refusals are counted apart.
     pub const fn is_refusal(self) -> bool {
         matches!(
             self,
@@ -201,7 +201,7 @@ impl ErrorKind {
         )
     }
 
-    /// Whether somebody may send the call again without looking first.
+    /// Whether the caller may repeat the call without checking first what happened.
     pub const fn repeatable(self) -> Repeatable {
         match self {
             Self::NoMember
@@ -268,7 +268,7 @@ impl ErrorKind {
         let message = match self.outcome() {
             Outcome::Unknown => format!(
                 "Outcome unknown: the {op} was run, and its answer was lost with the connection to you. \
-                Read the object before you repeat it."
+                Read the object before you repeat the {op}."
             ),
             _ => format!(
                 "The answer to this {op} was lost with the connection to you. What was delivered is \
@@ -280,51 +280,51 @@ impl ErrorKind {
 
     fn message(self, call: &Circumstances<'_>) -> String {
         let op = call.operation.label();
-        let group = call.group.map_or("no group".to_owned(), |g| format!("group {g}"));
+        let group = call.group.map_or("the group".to_owned(), |g| format!("group {g}"));
         let member = call.member.map_or("the member".to_owned(), |m| format!("member {m}"));
         match self {
             Self::NoMember => {
                 format!(
-                    "No member of {group} is available: {op} was not run. Repeat it; if this lasts, \
-                    look at the members' state."
+                    "No member of {group} is available for this {op}. Nothing was changed: repeat it. If \
+                    this lasts, check the members with `rcs-router member list`."
                 )
             }
             Self::AnswerLost => {
                 format!(
-                    "Lost {member} of {group} before it answered, and the retries are used up. {op} \
-                    changes nothing: repeat it."
+                    "The answer of {member} of {group} to this {op} was lost, and no retry is left. Nothing \
+                    was changed: repeat it."
                 )
             }
             Self::LoginUnknown => format!(
-                "Outcome unknown: lost {member} of {group} before it answered. {op} was not repeated, \
-                as it may count as a failed login."
+                "Outcome unknown: {member} of {group} may or may not have run this {op}, and the answer was \
+                lost. The {op} was not retried, as it may count as a failed login."
             ),
             Self::StreamCut => format!(
                 "The answer of {member} of {group} to this {op} was cut short. What was delivered is incomplete: \
                  discard it and start the {op} again."
             ),
             Self::PageLost => format!(
-                "Lost {member} of {group}, which holds the state of this paged {op}. Start again from \
-                the first page."
+                "The next page of this {op} is lost: {member} of {group}, which holds the state of the \
+                search, could not return it. Start again from the first page."
             ),
             Self::SubscriptionLost => {
                 format!(
-                    "Lost {member} of {group}, which delivered the events of this subscription. \
-                    Subscribe again; events in between are missing."
+                    "This subscription to events of {member} of {group} has ended, because the member or \
+                    the router is not available any more. Subscribe again; events in between are missing."
                 )
             }
             Self::OutcomeUnknown => format!(
-                "Outcome unknown: {member} of {group} may or may not have run this {op}, and its answer \
-                 cannot be had. It was not sent again. Read the object before you repeat it."
+                "Outcome unknown: {member} of {group} may or may not have run this {op}, and the answer \
+                 was lost. The {op} was not retried. Read the object before you repeat the {op}."
             ),
             Self::Poison => format!(
-                "Two members of {group} were lost while they ran this {op}, the last one {member}. It \
-                was not sent to another: look at their logs."
+                "Two members of {group} were lost while they ran this {op}, the last one {member}. The {op} \
+                may have ended both, so it was not sent to another: check the logs of both members."
             ),
             Self::CallerTooSlow => format!(
-                "The answer of this {op} was not taken fast enough: more waited for its caller than \
-                 may (for one call {} MiB in memory, {} MiB on disk; less while others wait too). It was \
-                 cancelled at {member} of {group}. Use smaller pages, or read faster.",
+                "The caller read the answer of this {op} too slowly: more than {} MiB in memory or {} MiB on \
+                 disk were waiting (less when other callers are slow too). The {op} was cancelled at {member} of \
+                 {group}. Use smaller pages, or read faster.",
                 CALL_BACKLOG_MAX.memory >> 20,
                 CALL_BACKLOG_MAX.disk >> 20
             ),
@@ -340,18 +340,23 @@ impl ErrorKind {
                 FRAME_BYTES_MAX >> 20
             ),
             Self::Draining => {
-                format!("The router is shutting down: {op} has no answer and changed nothing. Repeat it.")
+                format!(
+                    "The router is shutting down and returns no result of this {op}. Nothing was changed: repeat it."
+                )
             }
             Self::Deadline => {
-                format!("The {op} was not finished in time by {group} and was given up. It changed nothing.")
+                format!(
+                    "Timeout: {group} did not finish this {op} in time. It changed nothing: repeat it. If this \
+                     lasts, check the resource or raise the timeout."
+                )
             }
             Self::DeadlineUnknown if call.operation == Operation::Authenticate => format!(
-                "Outcome unknown: {member} of {group} did not answer this {op} in time. It was not repeated, as it may \
-                 count as a failed login."
+                "Outcome unknown: timeout, {member} of {group} did not answer this {op} in time. The {op} was not \
+                 retried, as it may count as a failed login."
             ),
             Self::DeadlineUnknown => format!(
-                "Outcome unknown: {member} of {group} did not finish this {op} in time and may still run it. \
-                 Read the object before you repeat it."
+                "Outcome unknown: timeout, {member} of {group} did not finish this {op} in time and may still run it. \
+                 Read the object before you repeat the {op}."
             ),
             Self::TooManyCalls => {
                 format!(
@@ -374,8 +379,8 @@ impl ErrorKind {
                  Repeat it later."
             ),
             Self::RetriesSpent => format!(
-                "Overload: {member} of {group} did not run this {op}, or lost a read, and too many calls are \
-                 being repeated already. It changed nothing. Repeat it later."
+                "Overload: {member} of {group} did not run this {op}, and the group's retry limit is used up, \
+                 so it was not retried. Nothing was changed. Repeat it later."
             ),
             Self::UnknownConnector => {
                 format!(

@@ -1,15 +1,17 @@
-//! What operators mean by a group's name and a member's in it.
+//! Finds the group and the member that operators name.
 
 use super::{Group, Member, View};
 
-/// Nothing is meant by it. The text says where to look.
+/// No group or member has the name. The text says where to find the names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotListed {
     /// No such group.
-    #[error("there is no group or server named {0:?}: see GET /v1/members")]
+    #[error("there is no group or server named {0:?}: see `rcs-router member list` or GET /v1/members")]
     NoGroup(String),
     /// The group does not list it.
-    #[error("group {group:?} has no member named {member:?}: see GET /v1/members")]
+    #[error(
+        "group {group:?} has no member named {member:?}: see `rcs-router member list` or GET /v1/members"
+    )]
     NoMember {
         /// The group.
         group: String,

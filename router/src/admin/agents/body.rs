@@ -11,14 +11,16 @@ use crate::limits::AGENT_BODY_DEADLINE;
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyFault {
-    /// It is longer than it may be.
-    #[error("the report is longer than {0} bytes")]
+    /// The report is longer than the limit.
+    #[error(
+        "the report is longer than {0} bytes: remove files that are not part of the bundles from the reported folders"
+    )]
     TooLarge(usize),
-    /// It does not come to its end.
-    #[error("the report did not come within {} s", AGENT_BODY_DEADLINE.as_secs())]
+    /// The report did not end in time.
+    #[error("timeout: the report did not come within {} s; send it again", AGENT_BODY_DEADLINE.as_secs())]
     Late,
-    /// The connection broke, or its chunks are none.
-    #[error("the report broke off")]
+    /// The connection broke, or its chunks are malformed.
+    #[error("the connection broke off before the end of the report; send it again")]
     Broken,
 }
 

@@ -1,9 +1,9 @@
-//! What agents beside members tell: `GET /v1/members/MEMBER/challenge`, then `POST /v1/members/MEMBER/manifest` with the proof of
-//! the member's key over that challenge.
+//! Reports of agents that run beside members: `GET /v1/members/MEMBER/challenge`, then `POST /v1/members/MEMBER/manifest` with the
+//! proof of the member's key over that challenge.
 //!
-//! Whoever reaches the admin address may try, so nothing is believed and little is spent before the proof is right: no report
-//! is parsed but for its nonce, nothing is remembered, and long ones are judged a few at a time. These requests have places
-//! of their own, apart from those of probes.
+//! Everybody who reaches the admin address may send a report, so little is spent on a report before its proof is verified: only
+//! its nonce is parsed, nothing is remembered, and long reports are judged a few at a time. These requests have a limit of
+//! their own, so that they cannot delay health probes.
 
 mod body;
 mod nonces;
@@ -34,12 +34,12 @@ use self::body::BodyFault;
 use self::nonces::{NonceFault, Nonces};
 use super::{protected, refusal};
 use crate::access::{Mode, is_known_key};
-use crate::control::Control;
+use crate::control::{Control, NoAnswer};
 use crate::limits::{
     AGENT_HEARTBEAT_BYTES_MAX, AGENT_REQUEST_DEADLINE, AGENT_REQUESTS_MAX, AGENT_WHOLE_REPORTS_MAX,
 };
 
-/// Judges what agents say.
+/// Judges the reports of agents.
 #[derive(Clone)]
 pub(crate) struct Agents {
     control: Control,
@@ -50,26 +50,28 @@ pub(crate) struct Agents {
     nonces: Arc<Mutex<Nonces>>,
     /// Places for long reports.
     room: Arc<Semaphore>,
-    /// Which kinds of refusals the log tells of, by member, since a report of it was taken.
+    /// The kinds of refusals already logged, by member, since the member's last accepted report.
     told: Arc<Mutex<HashMap<MemberId, BTreeSet<StatusCode>>>>,
 }
 
-/// Why a request of an agent is refused. The sentence goes to whoever asked, and says what to do.
+/// Why a request of an agent is refused. The text is sent to the agent, and says what to do.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("no member is named {0:?}: give the name that it has in the router's provider file")]
+    #[error("no member is named {0:?}: use the member's name in the router's provider file")]
     NoMember(Shown),
-    #[error("the router has no key of this member, as it does not dial it")]
+    #[error(
+        "this member is in client mode, so the router has no key to check its reports with: run it in server mode"
+    )]
     NoKey,
     #[error(
-        "everybody knows this member's key, so its reports prove nothing: give the server and the provider file another one"
+        "everybody knows this member's default key, so a report proves nothing: set another key at the server and in the provider file"
     )]
     KnownKey,
     #[error("the report has no proof: send it in the header {PROOF_HEADER}")]
     NoProof,
     #[error(transparent)]
     Body(#[from] BodyFault),
-    #[error("the report has no nonce that can be read: {0}")]
+    #[error("the report has no nonce, or is not valid JSON: {0}")]
     NoNonce(Shown),
     #[error(transparent)]
     Nonce(#[from] NonceFault),
@@ -77,15 +79,17 @@ enum Refused {
     Proof(#[from] WrongProof),
     #[error(transparent)]
     Report(#[from] ReportError),
-    #[error("the report is of the member {0:?}: post it under that name")]
+    #[error("the report is about the member {0:?}: post it under that name")]
     OtherMember(Shown),
     #[error("the router does not know this digest: send the whole manifest")]
     UnknownDigest,
-    // It left the document while its report was judged.
+    // The member left the provider file while its report was judged.
     #[error(transparent)]
     Gone(#[from] UnknownMember),
-    #[error("the routing loop does not answer")]
-    NoAnswer,
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    #[error("the router failed to judge the report: see its log")]
+    NotJudged,
 }
 
 impl Refused {
@@ -105,7 +109,7 @@ impl Refused {
             | Self::Report(_)
             | Self::OtherMember(_) => StatusCode::BAD_REQUEST,
             Self::UnknownDigest => StatusCode::CONFLICT,
-            Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoAnswer(_) | Self::NotJudged => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -175,21 +179,14 @@ impl Agents {
             drop(place);
             report
         });
-        match judged.await.map_err(|_| Refused::NoAnswer)??.set {
+        match judged.await.map_err(|_| Refused::NotJudged)??.set {
             ReportedSet::Whole(files) => {
                 let digest = files.digest();
-                self.control
-                    .agent_says(name, AgentSays::Files(Arc::new(files)))
-                    .await
-                    .map_err(|_| Refused::NoAnswer)??;
+                self.control.agent_says(name, AgentSays::Files(Arc::new(files))).await??;
                 Ok(digest)
             }
             ReportedSet::Unchanged(digest) => {
-                let is_known = self
-                    .control
-                    .agent_says(name, AgentSays::StillThere(digest))
-                    .await
-                    .map_err(|_| Refused::NoAnswer)??;
+                let is_known = self.control.agent_says(name, AgentSays::StillThere(digest)).await??;
                 if is_known { Ok(digest) } else { Err(Refused::UnknownDigest) }
             }
         }
@@ -228,7 +225,7 @@ impl Agents {
         self.nonces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each kind of refusal once for a member, until one of its reports is taken: strangers must not fill the log.
+    /// Logs each kind of refusal once per member, until a report of the member is accepted: strangers must not fill the log.
     fn log(&self, member: MemberId, name: &str, outcome: &Result<Digest, Refused>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {

@@ -1,8 +1,8 @@
 //! Challenges: each is good for one report of one member, for a short time.
 //!
-//! A challenge that was given out is not remembered: it carries when and for whom it was made, under a key of this process. So
-//! strangers, who may ask for as many as they like, cost no memory and take nothing from the members' agents. Remembered is what
-//! was used, and only a proof of the member's key uses one.
+//! The router does not remember the challenges that it issued: each carries its time and its member, authenticated with a key of
+//! this process. So strangers, who may request any number of challenges, cost no memory and cannot exhaust those of the members'
+//! agents. Only used nonces are remembered, and only a proof of the member's key uses one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,17 +27,17 @@ pub(super) struct Nonces {
     used: HashMap<MemberId, Vec<Nonce>>,
 }
 
-/// Why a nonce is good for nothing.
+/// Why a nonce is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NonceFault {
     /// Not from here, for another member, or too old.
     #[error(
-        "the nonce is not of this router and this member, or is older than {} s: ask for a new challenge",
+        "the nonce was not issued by this router for this member, or is older than {} s: request a new challenge",
         AGENT_NONCE_LIFE.as_secs()
     )]
     Stale,
-    /// It was good once.
-    #[error("the nonce was used before: ask for a new challenge for each report")]
+    /// The nonce was used by an earlier report.
+    #[error("the nonce was used before: request a new challenge for each report")]
     Used,
     /// Reports come too fast.
     #[error("more than {AGENT_REPORTS_MAX} reports of this member in {} s: report less often", AGENT_NONCE_LIFE.as_secs())]

@@ -27,7 +27,7 @@ const BROKEN: [Odd; 18] = [
         "a short row",
         b"uid,email,x\nd,e,f\na,b\n",
         ErrorClass::ConnectorIo,
-        "line 3 has 2 cells where the header has 3",
+        "line 3 has 2 cells, but the header has 3",
     ),
     odd("a long row", b"uid,email\na,b,c\n", ErrorClass::ConnectorIo, "line 2 has 3 cells"),
     odd("one uid twice", b"uid,email\na,b\nc,d\n a ,e\n", ErrorClass::ConnectorIo, "lines 2 and 4"),

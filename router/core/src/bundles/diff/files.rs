@@ -27,7 +27,7 @@ pub(super) fn compare(old: &FileManifest, new: &FileManifest, items: &mut Vec<It
 /// What makes two files of different names one file in two versions.
 type Identity = (Root, String);
 
-/// Takes out of both lists what one identity tells to be one file. Lists and identities are in order, so is the outcome.
+/// Removes the pairs of files with equal identities from both lists. Lists and identities are in order, and so is the result.
 fn pair(
     missing: &mut Vec<&FileEntry>,
     added: &mut Vec<&FileEntry>,

@@ -11,34 +11,34 @@ use crate::agreed::sets::Content;
 use crate::bundles::diff::{Difference, Manifest};
 use crate::limits::{BUNDLES_FLIPS_FREE, BUNDLES_HOLD_BASE, BUNDLES_HOLD_CAP, BUNDLES_STABLE_AFTER};
 
-/// How a member stands as far as its bundle set goes.
+/// The standing of a member as far as its bundle set goes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Standing {
-    /// It has not told its set since it joined: no calls.
+    /// The member has not reported its set since it joined: no calls.
     #[default]
     Unknown,
-    /// It has the accepted set and serves.
+    /// The member has the accepted set and serves.
     Matching,
-    /// It has the next set and serves.
+    /// The member has the next set and serves.
     MatchingNext,
-    /// It changed its set to and fro; it has a right one and waits.
+    /// The member has a right set, but changed its set too often: no calls for some time.
     Held {
-        /// Until then.
+        /// When the member may serve again.
         until: Moment,
     },
-    /// It should not serve and does, because nobody else is left ([`super::NoneLeft::KeepLast`]).
+    /// The member has a wrong set, and serves because no member has the right one ([`super::NoneLeft::KeepLast`]).
     Kept(Cause),
-    /// It does not serve.
+    /// The member does not serve.
     Quarantined(Cause),
 }
 
 impl Standing {
-    /// Whether it may get calls.
+    /// Whether the member may get calls.
     pub const fn serves(&self) -> bool {
         matches!(self, Self::Matching | Self::MatchingNext | Self::Kept(_))
     }
 
-    /// Whether it told a set, and gets no calls for it.
+    /// Whether the member reported a set and gets no calls because of the set.
     pub const fn keeps_out(&self) -> bool {
         matches!(self, Self::Held { .. } | Self::Quarantined(_))
     }
@@ -55,7 +55,7 @@ impl Standing {
         }
     }
 
-    /// Why it should not serve, if there is a reason.
+    /// Why the member should not serve, if there is a reason.
     pub const fn cause(&self) -> Option<&Cause> {
         match self {
             Self::Kept(cause) | Self::Quarantined(cause) => Some(cause),
@@ -69,16 +69,16 @@ impl Standing {
 pub enum Cause {
     /// Its set is not the group's.
     Differs {
-        /// What it has.
+        /// The member's set.
         found: SetDigest,
-        /// Which of the group's sets it was compared with: the one that it is closer to.
+        /// The set of the group with which the member's set was compared: the closer one.
         against: Against,
-        /// What differs; empty if nobody ever had the group's set, so that only its digest is known.
+        /// What differs; empty if no member ever had the group's set, so that only its digest is known.
         difference: Arc<Difference>,
     },
-    /// The group requires reports of agents, and its agent has been silent.
+    /// The group requires reports of agents, and the member's agent has not reported.
     MissingAgentReport,
-    /// What it told cannot be read.
+    /// The member's list of connectors cannot be read.
     Unreadable(String),
 }
 

@@ -1,7 +1,7 @@
 //! The bundle sets of one group: which one is accepted, which one is next, and which of its members may serve (P5, G11, G12).
 //!
-//! Events go in with the moment at which they happened; what is worth telling an operator comes out, each fact once. Nothing
-//! is told, and nothing is worked out, when a member tells again what it told before.
+//! Events go in with the moment at which they happened; facts for operators come out, each fact once. Nothing comes out, and
+//! nothing is computed, when a member reports the same set again.
 //!
 //! Which sets are accepted is decided elsewhere ([`crate::agreed`]): what is seen here may call for a decision
 //! ([`GroupSets::wish`]), and what is decided is followed ([`GroupSets::follow`]). While a decision is called for, nobody is
@@ -36,7 +36,7 @@ pub struct Policy {
     pub reports: Reports,
     /// What happens when no member has the accepted set.
     pub none_left: NoneLeft,
-    /// Members that must be left to serve while one is away for its upgrade.
+    /// Members that must keep serving during a rolling upgrade.
     pub serving_min: usize,
 }
 
@@ -49,9 +49,9 @@ impl Default for Policy {
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reports {
-    /// What members tell of their connectors. The only way for a group of Java servers and rcs-nodes.
+    /// The connectors that members list. A group with both Java servers and rcs-nodes needs this choice.
     WireOnly,
-    /// That, and the files: a member without an agent that reports does not serve.
+    /// The connectors and the files: a member whose agent does not report gets no calls.
     RequireAgent,
 }
 
@@ -60,17 +60,17 @@ pub enum Reports {
 pub enum NoneLeft {
     /// No member serves, and there is an alarm.
     FailClosed,
-    /// Those that served last go on, and there is an alarm. So do members whose lists cannot be read, until one tells a
-    /// set, where only lists are compared.
+    /// The members that served last keep serving, and there is an alarm. If only lists of connectors are compared, members with
+    /// unreadable lists serve too, until a member reports a readable one.
     KeepLast,
 }
 
-/// Why a group needs its operator now.
+/// Why the operator must act on a group now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Alarm {
     /// No member that can be reached may serve.
     NoneServes,
-    /// Members serve that should not, because nobody else is left.
+    /// Members with a wrong set serve, because no member has the right one.
     KeepsLast,
 }
 
@@ -84,7 +84,7 @@ impl Alarm {
     }
 }
 
-/// What is told: each fact once.
+/// Facts for operators: each comes out once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     /// The group has another accepted set, or learnt the files of the one it has.
@@ -98,18 +98,18 @@ pub enum Told {
     },
     /// The group has a next set.
     Proposed(SetDigest),
-    /// It has none any more, and nothing else changed.
+    /// The rolling upgrade was aborted: the group has no next set any more.
     Aborted(SetDigest),
-    /// A member stands otherwise than was told before. One that joins and matches is not told.
+    /// The standing of a member changed. A member that joins and matches is not reported.
     Member {
         /// The member.
         member: MemberId,
-        /// How it stands now.
+        /// The member's standing now.
         standing: Standing,
     },
-    /// The operator is needed.
+    /// The operator must act.
     Alarm(Alarm),
-    /// He is needed no more.
+    /// The operator need not act any more.
     AlarmOver(Alarm),
     /// The servers of the group are of several products or versions (B09). Products that differ have different files, so such a
     /// group is possible with [`Reports::WireOnly`] alone.
@@ -124,38 +124,40 @@ pub enum Told {
 /// What the operator proposes as the next set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proposal {
-    /// The one with this digest.
+    /// The set with this digest.
     Set(SetDigest),
-    /// The one that this member has now.
+    /// The set that this member has now.
     Of(MemberId),
 }
 
-/// Why a wish of the operator is refused. The sentence says what to do.
+/// Why a change of the operator is refused. The text says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// One upgrade after the other.
-    #[error("the group already moves to another set: commit or abort it first")]
+    /// Another rolling upgrade is in progress.
+    #[error("a rolling upgrade to another set is in progress: commit or abort it first")]
     AlreadyProposed,
-    /// There is no upgrade.
-    #[error("no set is proposed")]
+    /// No rolling upgrade is in progress.
+    #[error("no set is proposed: begin a rolling upgrade with `rcs-router bundles propose`")]
     NothingProposed,
     /// There is nothing to upgrade.
     #[error("the group has no accepted set yet: wait for its first member, or pin a set by its digest")]
     NothingAccepted,
-    /// It is the accepted one.
-    #[error("this is the accepted set")]
+    /// The proposed set is the accepted set.
+    #[error("this is the accepted set already: propose a different set")]
     SameSet,
-    /// Another set was accepted meanwhile.
-    #[error("the group has accepted another set meanwhile")]
-    AlreadyAccepted,
-    /// The member told nothing yet.
+    /// Another set was accepted in the meantime.
     #[error(
-        "the member has told no set: it must be connected, and its agent must have reported if the group requires it"
+        "the group has accepted another set in the meantime: see `rcs-router bundles status`, then repeat the command"
+    )]
+    AlreadyAccepted,
+    /// The member has not reported its set yet.
+    #[error(
+        "the member's set is not known yet: connect the member, and if the group requires reports of agents, start its agent"
     )]
     NoManifest,
     /// Too few members could serve.
     #[error(
-        "{left} members would be left to serve, and the group wants {wanted}: add members, move more of them, or lower the number"
+        "only {left} members would keep serving, but the group needs {wanted}: add or upgrade members, or lower bundles.serving_min"
     )]
     TooFew {
         /// How many there would be.
@@ -169,7 +171,7 @@ pub enum Refused {
 #[derive(Clone, Debug)]
 pub struct GroupSets {
     policy: Policy,
-    /// In list order, which decides whose set is taken on first use if several are known.
+    /// In list order, which decides whose set is accepted on first use if several are known.
     order: Vec<MemberId>,
     members: BTreeMap<MemberId, Record>,
     /// The sets that are decided, with what is known of their content.
@@ -228,7 +230,7 @@ impl GroupSets {
         self.review(now)
     }
 
-    /// A member told its connectors: at join, on reconnect, at each drift check.
+    /// A member listed its connectors: at join, on reconnect, at each drift check.
     pub fn wire_seen(&mut self, member: MemberId, wire: Arc<WireManifest>, now: Moment) -> Vec<Told> {
         let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
         if record.manifest.wire.as_ref().is_some_and(|known| known.digest() == wire.digest()) {
@@ -239,7 +241,7 @@ impl GroupSets {
         self.review(now)
     }
 
-    /// A member told its connectors in a way that cannot be read; `why` is a sentence.
+    /// A member's list of connectors cannot be read; `why` is a sentence.
     pub fn wire_unreadable(&mut self, member: MemberId, why: String, now: Moment) -> Vec<Told> {
         let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
         if record.unreadable.as_ref() == Some(&why) {
@@ -261,7 +263,8 @@ impl GroupSets {
         self.review(now)
     }
 
-    /// The agent beside a member says that nothing changed. Answers whether its report is known; if not, it must be sent whole.
+    /// The agent beside a member reports that nothing changed. Returns whether its last report is known; if not, the agent must
+    /// send the whole report.
     pub fn agent_heard(&mut self, member: MemberId, files: &super::digest::Digest, now: Moment) -> bool {
         let Some(record) = self.members.get_mut(&member) else { return false };
         let is_known = record.manifest.files.as_ref().is_some_and(|known| known.digest() == *files);
@@ -278,7 +281,8 @@ impl GroupSets {
         self.review(now)
     }
 
-    /// A member can no longer be reached: what it told does not count until it tells it again. What its agent says does.
+    /// A member can no longer be reached: its list of connectors does not count until the member lists them again. The reports of
+    /// its agent still count.
     pub fn gone(&mut self, member: MemberId, now: Moment) -> Vec<Told> {
         let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
         let (wire, unreadable) = (record.manifest.wire.take(), record.unreadable.take());
@@ -362,8 +366,8 @@ impl GroupSets {
     /// Judges by what is seen here whether a set can be proposed; returns which one is meant.
     ///
     /// # Errors
-    /// If there is one already, if the set is unknown or the accepted one, or if fewer members than the operator wants could
-    /// serve while one of them is away.
+    /// If a rolling upgrade is in progress, if the set is unknown or the accepted set, or if too few members could serve while one
+    /// of them is down.
     pub fn judge_proposal(&self, proposal: Proposal, now: Moment) -> Result<SetDigest, Refused> {
         let accepted = self.accepted.as_ref().ok_or(Refused::NothingAccepted)?.digest;
         if self.next.is_some() {
@@ -438,12 +442,12 @@ impl GroupSets {
         &self.serving
     }
 
-    /// Whether this one may.
+    /// Whether this member may serve, as far as its bundle set goes.
     pub fn may_serve(&self, member: MemberId) -> bool {
         self.serving.contains(member)
     }
 
-    /// How a member of the group stands.
+    /// The standing of a member of the group.
     pub fn standing(&self, member: MemberId) -> Option<&Standing> {
         self.members.get(&member).map(|record| &record.standing)
     }
@@ -453,7 +457,7 @@ impl GroupSets {
         self.members.get(&member)?.manifest.files.clone()
     }
 
-    /// Why the operator is needed, if he is.
+    /// Why the operator must act, if that is so.
     pub fn alarm(&self) -> Option<Alarm> {
         self.alarm
     }

@@ -14,7 +14,7 @@ use crate::ids::MemberId;
 pub struct Status {
     /// What the operator wants.
     pub policy: Policy,
-    /// The accepted set and how it came to be that; none before the first member told one.
+    /// The accepted set, and how it came to be accepted; none until the first member has reported its set.
     pub accepted: Option<(SetDigest, Origin)>,
     /// The next set during a rolling upgrade.
     pub next: Option<SetDigest>,
@@ -22,9 +22,9 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// How many of them may serve.
     pub serving: usize,
-    /// How many of these may be taken away, say for their upgrade, so that enough are left.
+    /// How many of these may be taken down, for example for an upgrade, so that enough members are left.
     pub spare: usize,
-    /// Why the operator is needed.
+    /// Why the operator must act.
     pub alarm: Option<Alarm>,
     /// The different servers that are known, in order; more than one is version skew, or a mixed group (B09).
     pub servers: Vec<Server>,
@@ -33,18 +33,18 @@ pub struct Status {
 /// One member.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberStatus {
-    /// Its id.
+    /// The member's id.
     pub member: MemberId,
-    /// How it stands.
+    /// The member's standing.
     pub standing: Standing,
-    /// What it has, as far as it is known.
+    /// The member's set, as far as it is known.
     pub found: Option<SetDigest>,
-    /// What its server is.
+    /// The product and version of the member's server.
     pub server: Option<Server>,
 }
 
 impl MemberStatus {
-    /// What differs, if it does.
+    /// How the member's set differs from the group's, if it differs.
     pub fn difference(&self) -> Option<&Difference> {
         match self.standing.cause()? {
             Cause::Differs { difference, .. } => Some(difference),
@@ -89,16 +89,18 @@ impl fmt::Display for Cause {
                     Against::Accepted => "accepted",
                     Against::Next => "next",
                 };
-                write!(f, "its bundle set {} is not the group's; beside the {set} one: ", found.short())?;
+                write!(f, "its bundle set {} differs from the group's {set} set: ", found.short())?;
                 if difference.is_empty() {
-                    return f.write_str("unknown, as no member ever had that set");
+                    return f.write_str("how is unknown, as no member ever had the group's set");
                 }
                 write!(f, "{}", Line(difference))
             }
             Self::MissingAgentReport => {
-                f.write_str("the group requires the report of an agent, and there is none: is rcs-node agent running beside it?")
+                f.write_str(
+                    "the group requires an agent's report, but none came: check that rcs-node agent runs beside this member",
+                )
             }
-            Self::Unreadable(why) => write!(f, "what it tells of its connectors cannot be used: {}", Printable(why)),
+            Self::Unreadable(why) => write!(f, "its list of connectors cannot be used: {}", Printable(why)),
         }
     }
 }
@@ -106,13 +108,18 @@ impl fmt::Display for Cause {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("has not told its bundle set"),
+            Self::Unknown => f.write_str("has not reported its bundle set yet"),
             Self::Matching => f.write_str("has the group's bundle set and may serve"),
             Self::MatchingNext => f.write_str("has the group's next bundle set and may serve"),
             Self::Held { until } => {
-                write!(f, "changed its bundle set to and fro and is held until {until} after the start")
+                write!(
+                    f,
+                    "changed its bundle set too often and gets no calls until {until} after the router's start"
+                )
             }
-            Self::Kept(cause) => write!(f, "serves although it should not, as nobody else is left: {cause}"),
+            Self::Kept(cause) => {
+                write!(f, "serves with a wrong bundle set, because no member has the right one: {cause}")
+            }
             Self::Quarantined(cause) => write!(f, "is quarantined: {cause}"),
         }
     }
@@ -125,25 +132,31 @@ impl fmt::Display for Server {
     }
 }
 
-/// One line for the log. Members are named by whoever knows their names: this begins behind the name.
+/// One line for the log. The name of the member comes before this text.
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted { set, origin, .. } => {
                 let how = match origin {
-                    Origin::FirstUse => "taken from the first member that told one; pin it to be sure",
-                    Origin::Followed => "that of the only member, which changed it",
+                    Origin::FirstUse => "the set of the first member that reported one; pin it to be sure",
+                    Origin::Followed => "the new set of the group's only member",
                     Origin::Pinned => "pinned by the operator",
                     Origin::Committed => "committed by the operator",
                 };
                 write!(f, "the accepted bundle set is now {set} ({how})")
             }
-            Self::Proposed(set) => write!(f, "members may move to the bundle set {set}"),
-            Self::Aborted(set) => write!(f, "members may no longer move to the bundle set {set}"),
+            Self::Proposed(set) => write!(f, "rolling upgrade: members with the bundle set {set} may serve too"),
+            Self::Aborted(set) => {
+                write!(f, "the rolling upgrade is aborted: members with the bundle set {set} may no longer serve")
+            }
             Self::Member { standing, .. } => write!(f, "{standing}"),
-            Self::Alarm(Alarm::NoneServes) => f.write_str("no member of the group may serve: none has its bundle set"),
+            Self::Alarm(Alarm::NoneServes) => f.write_str(
+                "no member has the group's bundle set, so the group serves no calls: correct the members' bundles, or accept \
+                 their set with `rcs-router bundles pin`",
+            ),
             Self::Alarm(Alarm::KeepsLast) => f.write_str(
-                "no member has the group's bundle set, so those that served last go on: put them right, or accept what they have",
+                "no member has the group's bundle set, so the members that served last keep serving: correct their bundles, or \
+                 accept their set with `rcs-router bundles pin`",
             ),
             Self::AlarmOver(_) => f.write_str("members with the group's bundle set serve again"),
             Self::Servers { servers, reports } => {
@@ -155,7 +168,7 @@ impl fmt::Display for Told {
                     _ if products.all(|product| Some(product) == first) => Ok(()),
                     Reports::WireOnly => f.write_str("; only their connectors are compared, not their files"),
                     Reports::RequireAgent => f.write_str(
-                        "; files of different products differ, so this needs the policy wire-only",
+                        "; the files of different products differ, so set bundles.reports = \"wire_only\" for this group",
                     ),
                 }
             }

@@ -80,7 +80,7 @@ fn the_first_set_is_taken_and_said_so_and_equal_ones_are_not_told_g11() {
     let mut group = group(&[A, B], Policy::default());
     let told = group.wire_seen(A, wire("1.0.0.0"), at(1));
     assert_eq!(told, [Told::Accepted { set: set("1.0.0.0"), origin: Origin::FirstUse, from: Some(A) }]);
-    assert!(told[0].to_string().contains("taken from the first member"));
+    assert!(told[0].to_string().contains("the set of the first member"));
     assert_eq!(group.wire_seen(B, wire("1.0.0.0"), at(2)), []);
     assert_eq!(group.wire_seen(B, wire("1.0.0.0"), at(3)), []);
     assert_eq!(labels(&group), ["matching", "matching"]);
@@ -153,7 +153,7 @@ fn a_changed_script_is_seen_where_agents_are_required_and_only_there_w06() {
 fn a_member_without_a_report_does_not_serve_where_one_is_required() {
     let mut group = group(&[A, B, C], require_agent());
     let said = lines(&group.wire_seen(A, wire("1.0.0.0"), at(1)));
-    assert!(said[0].contains("requires the report of an agent"), "{said:?}");
+    assert!(said[0].contains("requires an agent's report"), "{said:?}");
     assert_eq!((group.alarm(), group.serving().len()), (Some(Alarm::NoneServes), 0));
     group.files_seen(A, files("one"), at(2));
     assert_eq!((group.alarm(), labels(&group)[0]), (None, "matching"));
@@ -194,7 +194,7 @@ fn a_pinned_digest_decides_before_any_member_is_known() {
     let mut group = group(&[A, B], Policy::default());
     group.pin(set("1.0.0.1"), at(0));
     group.wire_seen(A, wire("1.0.0.0"), at(1));
-    assert!(group.standing(A).unwrap().to_string().contains("no member ever had that set"));
+    assert!(group.standing(A).unwrap().to_string().contains("no member ever had the group's set"));
     assert_eq!((group.alarm(), group.serving().len()), (Some(Alarm::NoneServes), 0));
     // As soon as one has it, the other's difference can be read.
     group.wire_seen(B, wire("1.0.0.1"), at(2));
@@ -455,7 +455,7 @@ fn what_cannot_be_read_is_quarantined_with_its_reason() {
     let mut group = group(&[A, B], Policy::default());
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     let said = lines(&group.wire_unreadable(B, "a \u{1b}[31mlist".to_owned(), at(2)));
-    assert_eq!(said, ["2 is quarantined: what it tells of its connectors cannot be used: a \\u{1b}[31mlist"]);
+    assert_eq!(said, ["2 is quarantined: its list of connectors cannot be used: a \\u{1b}[31mlist"]);
     assert_eq!(group.wire_unreadable(B, "a \u{1b}[31mlist".to_owned(), at(3)), []);
     group.wire_seen(B, wire("1.0.0.0"), at(4));
     assert_eq!(labels(&group), ["matching", "matching"]);
@@ -476,7 +476,7 @@ fn servers_of_other_products_or_versions_are_shown_b09() {
     assert!(said[0].ends_with("; only their connectors are compared, not their files"), "{said:?}");
     group.policy_is(require_agent(), at(4));
     let said = lines(&group.server_is(B, server("rcs-node", "0.2.0"), at(5)));
-    assert!(said[0].ends_with("so this needs the policy wire-only"), "{said:?}");
+    assert!(said[0].ends_with("so set bundles.reports = \"wire_only\" for this group"), "{said:?}");
     assert_eq!(group.status().servers.len(), 2);
 }
 
