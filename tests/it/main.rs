@@ -11,6 +11,7 @@ mod cancel;
 mod defects;
 mod demo;
 mod direct;
+mod docs;
 mod drain;
 mod events;
 mod fleet;

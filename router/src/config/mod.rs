@@ -2,6 +2,8 @@
 //! with its line; nothing of a file with a fault is used.
 
 mod keys;
+#[cfg(test)]
+mod manual;
 mod report;
 mod time;
 
