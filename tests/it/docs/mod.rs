@@ -69,6 +69,24 @@ fn settings_do_what_they_say() {
     after_quick_start("docs::settings_do_what_they_say", MANUAL[4]);
 }
 
+/// A document that says what is not so fails, whatever way it is wrong.
+#[test]
+fn a_document_that_is_wrong_fails() {
+    for (document, fails) in [
+        ("```sh\nrcs-router --version\n```", false),
+        ("```sh\nrcs-router explode\n```", true),
+        ("```sh\nrcs-router-of-old --version\n```", true),
+        ("```console\n$ rcs-router --version\nrcs-router …\n```", false),
+        ("```console\n$ rcs-router --version\nrcs-router 99\n```", true),
+        ("```console exit=65\n$ rcs-router --version\nrcs-router …\n```", true),
+        ("```toml file=x.toml\na = 1\n```\n```console\n$ cat x.toml\na = 1\n```", false),
+        ("```toml file=x.toml\na = 1\n```\n```console\n$ cat x.toml\na = 2\n```", true),
+    ] {
+        let run = || run::run(&mut Shell::start(), &blocks(Path::new("wrong.md"), document));
+        assert_eq!(std::panic::catch_unwind(run).is_err(), fails, "{document}");
+    }
+}
+
 #[test]
 fn readme_is_short() {
     let lines = read(README).lines().count();

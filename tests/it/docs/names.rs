@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::blocks::{Kind, prose};
@@ -126,6 +127,34 @@ fn the_manual_has_every_route_and_no_other() {
     let in_manual: BTreeSet<String> = heads.map(str::to_uppercase).collect();
     assert!(in_source.len() > 10, "{in_source:?}");
     assert_eq!(in_manual, in_source, "the headings of docs/api.md, and the routes of router/src/admin");
+}
+
+#[test]
+fn every_link_to_a_heading_leads_to_one() {
+    let mut links = 0;
+    let mut broken = Vec::new();
+    for document in all_documents() {
+        let text = read(document);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for (file, heading) in targets.filter_map(|target| target.split_once('#')) {
+            links += 1;
+            let folder = Path::new(document).parent().unwrap_or(Path::new(""));
+            let file = if file.is_empty() { PathBuf::from(document) } else { folder.join(file) };
+            let found = read(&file.to_string_lossy());
+            if !found.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading) {
+                broken.push(format!("{document}: {}#{heading}", file.display()));
+            }
+        }
+    }
+    assert!(links > 10, "only {links} links found");
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+/// The name that Markdown gives a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().replace(' ', "-")
 }
 
 #[test]
