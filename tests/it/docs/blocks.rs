@@ -3,6 +3,7 @@
 //! | the fence begins with | the block is |
 //! |---|---|
 //! | `sh` | commands, run one after the other; each must end with 0 |
+//! | `sh eventually` | the same for commands that may be repeated: until they end with 0, within a bound |
 //! | `console` | lines `$ COMMAND`, each followed by what it prints: run, and compared (see `compare`) |
 //! | `console eventually` | the same for commands that only look: repeated until they print that, within a bound |
 //! | `console numbers` | the same, where any number may stand for a number |
@@ -40,6 +41,8 @@ pub(super) struct Step {
     pub(super) command: String,
     /// The exit code that is expected.
     pub(super) exit: i32,
+    /// Whether the command is repeated until it ends and prints as expected.
+    pub(super) eventually: bool,
     /// What it prints, if that is compared.
     pub(super) prints: Option<Prints>,
 }
@@ -50,8 +53,6 @@ pub(super) struct Prints {
     pub(super) lines: Vec<String>,
     /// Whether any number may stand for a number.
     pub(super) any_number: bool,
-    /// Whether the command is repeated until it prints this.
-    pub(super) eventually: bool,
 }
 
 /// All blocks of a document in their order.
@@ -98,8 +99,9 @@ fn kind(info: &str, lines: &[&str], line: usize) -> Result<Kind, String> {
         return Ok(Kind::File { name: name.to_owned(), text: text() });
     }
     match language {
-        "sh" if marks.is_empty() => {
-            let step = |(at, command)| Step { line: line + at, command, exit: 0, prints: None };
+        "sh" if ["", "eventually"].contains(&marks) => {
+            let eventually = !marks.is_empty();
+            let step = |(at, command)| Step { line: line + at, command, exit: 0, eventually, prints: None };
             Ok(Kind::Run(commands(lines).into_iter().map(step).collect()))
         }
         "console" => console(marks, lines, line).map(Kind::Run),
@@ -120,9 +122,9 @@ fn console(marks: &str, lines: &[&str], line: usize) -> Result<Vec<Step>, String
     let mut steps: Vec<Step> = Vec::new();
     for (at, text) in lines.iter().enumerate() {
         if let Some(command) = text.strip_prefix("$ ") {
-            let prints = Prints { lines: Vec::new(), any_number, eventually };
+            let prints = Prints { lines: Vec::new(), any_number };
             let command = command.to_owned();
-            steps.push(Step { line: line + at, command, exit, prints: Some(prints) });
+            steps.push(Step { line: line + at, command, exit, eventually, prints: Some(prints) });
             continue;
         }
         let last = steps.last_mut().ok_or("it begins with no `$ COMMAND`")?;

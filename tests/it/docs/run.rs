@@ -24,7 +24,7 @@ pub(super) fn run(shell: &mut Shell, blocks: &[Block]) {
 
 fn run_step(shell: &mut Shell, step: &Step, place: &str) {
     let mut outcome = shell.run(&step.command, place);
-    if step.prints.as_ref().is_some_and(|prints| prints.eventually) {
+    if step.eventually {
         wait_until(&format!("{place}: {}", step.command), EVENTUALLY_BOUND, || {
             let is_there = is_as_said(shell, step, &outcome);
             if !is_there {
