@@ -1,10 +1,9 @@
 //! The configuration that every call carries: a connector's defaults with the properties of the command line (WIRE section 6).
 
+use rcs_cli::{Exit, Failure};
 use rcs_proto::icf::{ApiConfiguration, ClassName, ConnectorInfo, Secret, Value};
 use rcs_proto::legacy::facade_key;
 use rcs_proto::messages::{ConnectorKey, Locale, OperationRequest};
-
-use crate::exit::{Exit, Failure};
 
 /// The connector of that name, or of that ending, or the only one.
 pub(crate) fn choose<'i>(

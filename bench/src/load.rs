@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::endpoint::Caller;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::cli::{CallerArgs, LoadArgs};
-use crate::exit::{Exit, Failure};
+use crate::arguments::{CallerArgs, LoadArgs, WorkArgs};
 use crate::record::{Record, Sample};
 use crate::report;
 use crate::target::connect;
@@ -54,7 +54,7 @@ impl Side {
         url: &str,
         arguments: &CallerArgs,
         key_file: Option<&std::path::Path>,
-        work: &crate::cli::WorkArgs,
+        work: &WorkArgs,
     ) -> Result<Self, Failure> {
         let caller = connect(url, arguments, key_file).await?;
         let prepared = tokio::time::timeout(arguments.timeout * 3, Workload::prepare(&caller, work)).await;

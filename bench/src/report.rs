@@ -3,14 +3,52 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use rcs_cli::{Exit, Failure};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{CallerArgs, CompareArgs, LoadArgs, WorkArgs};
-use crate::compare::Comparison;
-use crate::exit::{Exit, Failure};
+use crate::arguments::{CallerArgs, CompareArgs, LoadArgs, WorkArgs};
 use crate::machine::Machine;
 use crate::record::{Figures, Quantiles};
+
+/// What `compare` measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Comparison {
+    pub(crate) throughput: Throughput,
+    pub(crate) latency: Latency,
+}
+
+/// Closed loop: calls a second, by round.
+#[derive(Debug, Serialize)]
+pub(crate) struct Throughput {
+    pub(crate) direct_rounds: Vec<f64>,
+    pub(crate) via_rounds: Vec<f64>,
+    /// Medians of the rounds.
+    pub(crate) direct: f64,
+    pub(crate) via: f64,
+    /// `via / direct`
+    pub(crate) ratio: f64,
+    pub(crate) direct_figures: Figures,
+    pub(crate) via_figures: Figures,
+}
+
+/// Open loop at one rate for both.
+#[derive(Debug, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) rate: f64,
+    pub(crate) direct: Figures,
+    pub(crate) via: Figures,
+    pub(crate) added_us: Added,
+}
+
+/// What the way through the router adds to each quantile, microseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Added {
+    pub(crate) p50: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    #[serde(rename = "p99.9")]
+    pub(crate) p999: Option<f64>,
+}
 
 /// Prints what `load` measured.
 pub(crate) fn load(arguments: &LoadArgs, figures: &Figures) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialTarget, DialTls};
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
@@ -11,8 +12,7 @@ use rcs_proto::icf::Secret;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::cli::CallerArgs;
-use crate::exit::{Exit, Failure};
+use crate::arguments::CallerArgs;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rhythm of pings: a frozen target is noticed within three of them.

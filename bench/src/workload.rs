@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::endpoint::{Caller, RemoteError};
 use rcs_proto::icf::{Attribute, ConnectorInfo, NAME, OperationOptions, PASSWORD, Secret, UID, Value};
 use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::*;
 
-use crate::cli::{Op, WorkArgs};
+use crate::arguments::{Op, WorkArgs};
 use crate::configuration::{base_request, choose, configure};
-use crate::exit::{Exit, Failure};
 use crate::target::secret_in;
 
 /// Uids that a first search collects for `get`.

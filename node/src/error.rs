@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use rcs_proto::icf::exceptions;
+
 /// The Java exception classes that an identity manager looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
@@ -56,53 +58,27 @@ impl ErrorClass {
     /// The full Java class name, as it stands in `exceptionClass`.
     pub const fn java_name(self) -> &'static str {
         match self {
-            Self::AlreadyExists => {
-                "org.identityconnectors.framework.common.exceptions.AlreadyExistsException"
-            }
-            Self::UnknownUid => "org.identityconnectors.framework.common.exceptions.UnknownUidException",
-            Self::InvalidPassword => {
-                "org.identityconnectors.framework.common.exceptions.InvalidPasswordException"
-            }
-            Self::InvalidCredential => {
-                "org.identityconnectors.framework.common.exceptions.InvalidCredentialException"
-            }
-            Self::PasswordExpired => {
-                "org.identityconnectors.framework.common.exceptions.PasswordExpiredException"
-            }
-            Self::InvalidAttributeValue => {
-                "org.identityconnectors.framework.common.exceptions.InvalidAttributeValueException"
-            }
-            Self::PreconditionFailed => {
-                "org.identityconnectors.framework.common.exceptions.PreconditionFailedException"
-            }
-            Self::PreconditionRequired => {
-                "org.identityconnectors.framework.common.exceptions.PreconditionRequiredException"
-            }
-            Self::Configuration => {
-                "org.identityconnectors.framework.common.exceptions.ConfigurationException"
-            }
-            Self::ConnectorIo => "org.identityconnectors.framework.common.exceptions.ConnectorIOException",
-            Self::ConnectorSecurity => {
-                "org.identityconnectors.framework.common.exceptions.ConnectorSecurityException"
-            }
-            Self::ConnectionFailed => {
-                "org.identityconnectors.framework.common.exceptions.ConnectionFailedException"
-            }
-            Self::ConnectionBroken => {
-                "org.identityconnectors.framework.common.exceptions.ConnectionBrokenException"
-            }
-            Self::PermissionDenied => {
-                "org.identityconnectors.framework.common.exceptions.PermissionDeniedException"
-            }
-            Self::Retryable => "org.identityconnectors.framework.common.exceptions.RetryableException",
-            Self::OperationTimeout => {
-                "org.identityconnectors.framework.common.exceptions.OperationTimeoutException"
-            }
-            Self::UnsupportedOperation => "java.lang.UnsupportedOperationException",
-            Self::IllegalArgument => "java.lang.IllegalArgumentException",
-            Self::NullPointer => "java.lang.NullPointerException",
-            Self::ClassCast => "java.lang.ClassCastException",
-            Self::Connector => "org.identityconnectors.framework.common.exceptions.ConnectorException",
+            Self::AlreadyExists => exceptions::ALREADY_EXISTS,
+            Self::UnknownUid => exceptions::UNKNOWN_UID,
+            Self::InvalidPassword => exceptions::INVALID_PASSWORD,
+            Self::InvalidCredential => exceptions::INVALID_CREDENTIAL,
+            Self::PasswordExpired => exceptions::PASSWORD_EXPIRED,
+            Self::InvalidAttributeValue => exceptions::INVALID_ATTRIBUTE_VALUE,
+            Self::PreconditionFailed => exceptions::PRECONDITION_FAILED,
+            Self::PreconditionRequired => exceptions::PRECONDITION_REQUIRED,
+            Self::Configuration => exceptions::CONFIGURATION,
+            Self::ConnectorIo => exceptions::CONNECTOR_IO,
+            Self::ConnectorSecurity => exceptions::CONNECTOR_SECURITY,
+            Self::ConnectionFailed => exceptions::CONNECTION_FAILED,
+            Self::ConnectionBroken => exceptions::CONNECTION_BROKEN,
+            Self::PermissionDenied => exceptions::PERMISSION_DENIED,
+            Self::Retryable => exceptions::RETRYABLE,
+            Self::OperationTimeout => exceptions::OPERATION_TIMEOUT,
+            Self::UnsupportedOperation => exceptions::UNSUPPORTED_OPERATION,
+            Self::IllegalArgument => exceptions::ILLEGAL_ARGUMENT,
+            Self::NullPointer => exceptions::NULL_POINTER,
+            Self::ClassCast => exceptions::CLASS_CAST,
+            Self::Connector => exceptions::CONNECTOR,
         }
     }
 }

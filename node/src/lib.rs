@@ -1,9 +1,29 @@
-//! An RCS of our own: reads the vendor's properties file, listens, and runs connectors for whoever calls.
+//! A remote connector server (RCS) of our own: it reads the vendor's properties file, listens, and runs connectors for
+//! whoever calls.
 //!
-//! Way of a call: the endpoint of `rcs_proto::driver` hands an operation to [`executor`], which finds or opens the configured connector, runs
-//! it on a blocking thread and sends its answer as frames. This crate must not know groups, routers or balancing.
+//! # The way of a call
+//! 1. [`server`] accepts callers that show the shared key ([`key`]), with TLS if the file asks for it ([`tls`]).
+//! 2. The endpoint of `rcs_proto::driver` (a whole end of the protocol) hands the operation to [`executor`], on a thread
+//!    of [`pool`] that may block.
+//! 3. [`executor`] finds or opens the facade (one configured connector) and runs the operation on it.
+//! 4. The answer goes back as frames, no faster than the caller takes them.
 //!
-//! Apart from all that, [`agent`] tells routers what files an RCS has, this one or Java's: of them it knows an address and three answers.
+//! # Code map
+//! - [`connector`]: the trait that a connector implements, and the registry. A new connector is one module and one line
+//!   there. [`connector::filter`], [`connector::sort`] and [`connector::paging`] are what every connector needs of the
+//!   framework. [`connector::csv`] is the one there is (`node/CSV.md`).
+//! - [`executor`]: operations on facades; its callers' frames go out through a sink, so it knows no socket.
+//! - [`error`](mod@error): what a failure is called: the Java class names by which an IDM decides.
+//! - [`config`]: what a properties file says, typed. [`properties`]: the syntax of such files.
+//! - [`pool`]: threads that may block, with bounds for what runs and what waits.
+//! - [`agent`]: apart from all that, the process beside any RCS (this one or the Java one) that reports to routers which
+//!   files its connectors are made of. Inside: one look at all files, one file and how to know that it did not change
+//!   meanwhile, what a jar calls itself, when to look again, and one reporter for each router.
+//! - [`cli`]: `serve`, `set-key`, `check`, `agent`. [`limits`]: every bound of the node.
+//!
+//! # This crate must not know
+//! Groups, balancing. Of routers the agent alone knows something: an address and three answers. Connectors know no byte
+//! format and no tokio.
 
 pub mod agent;
 pub mod cli;

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
+use crate::icf::exceptions;
 use crate::messages::{
     CancelOpRequest, ControlRequest, ControlResponse, ExceptionMessage, HandshakeMessage, OperationRequest,
     OperationResponse, control_request::InfoLevel, handshake_message::ServerType,
@@ -83,20 +84,16 @@ pub fn error(id: i64, class: &str, message: &str) -> Bytes {
     frame(id, RESPONSE, 4, &body)
 }
 
-/// The class of [`shutting_down`].
-const SHUTTING_DOWN_CLASS: &str =
-    "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
-
 /// What one of our servers answers to a call that comes while it shuts down. No member of the published kind says such a thing;
 /// to an IDM that calls directly it is an error that may be repeated.
 pub fn shutting_down(id: i64) -> Bytes {
-    error(id, SHUTTING_DOWN_CLASS, &shutting_down_text(id))
+    error(id, exceptions::CONNECTION_FAILED, &shutting_down_text(id))
 }
 
 /// Whether the error to the call with this id is [`shutting_down`]. The id is a part of the text, so that no text of a script or of a
 /// resource is taken for it.
 pub fn is_shutting_down(class: &str, message: &str, id: i64) -> bool {
-    class == SHUTTING_DOWN_CLASS && message == shutting_down_text(id)
+    class == exceptions::CONNECTION_FAILED && message == shutting_down_text(id)
 }
 
 fn shutting_down_text(id: i64) -> String {

@@ -1,8 +1,10 @@
 //! The ICF object model: what connectors talk about, free of any byte format.
 //!
 //! These types are what a connector (in `node`) receives and returns, what the bench sends, and what the router reads when
-//! it has to look into a payload. [`crate::legacy`] turns them into the bytes of LEGACY.md and back. Values keep the order in
+//! it has to look into a payload. [`crate::legacy`] turns them into the bytes of docs/protocol/legacy.md and back. Values keep the order in
 //! which they were read, so that re-encoding gives the same bytes; *comparing* sets must ignore order (LEGACY section 11).
+
+pub mod exceptions;
 
 use std::fmt;
 

@@ -134,6 +134,11 @@ impl Operation {
         }
     }
 
+    /// Whether it stays open until somebody ends it.
+    pub const fn is_subscription(self) -> bool {
+        matches!(self, Self::ConnectorEventSubscription | Self::SyncEventSubscription)
+    }
+
     /// Metric label and log word.
     pub fn label(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rcs_core::agreed::Document;
 use rcs_core::limits::EVENT_QUEUE_MAX;
 use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
@@ -24,7 +25,8 @@ use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
 use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
-use crate::document::{Document, Tls};
+use crate::document::{self, Tls};
+use crate::effects::Effects;
 use crate::follow::{self, SourceError, Sources};
 use crate::limits::{SPILL_BYTES_MAX, THREADS_MAX};
 use crate::owner::Owner;
@@ -34,7 +36,6 @@ pub use crate::token::TokenError;
 use crate::trust;
 pub use crate::trust::TrustError;
 use crate::upstream::Dialler;
-use crate::world::World;
 use crate::{admin, downstream, metrics};
 
 /// What a router is started with.
@@ -195,7 +196,7 @@ pub struct Checkup {
     /// All there is to say about the provider file, if it could be read.
     pub reading: Option<Reading>,
     /// What is set for whom, if both files are good and there is a configuration file.
-    pub effective: Option<(Settings, Arc<View>)>,
+    pub effective: Option<(Settings, Arc<Document>)>,
     /// What would keep [`serve`] from running.
     pub problems: Vec<AppError>,
 }
@@ -210,8 +211,8 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
             let loaded = document.load();
             checkup.reading = document.reading().cloned();
             match (loaded, &settings) {
-                (Ok(view), Ok(_)) => {
-                    checkup.effective = config.map(|config| (config.settings().clone(), view))
+                (Ok(document), Ok(_)) => {
+                    checkup.effective = config.map(|config| (config.settings().clone(), document))
                 }
                 (Ok(_), Err(_)) => {}
                 (Err(error), _) => checkup.problems.push(error.into()),
@@ -238,10 +239,10 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
 fn open_document(
     provider: &Path,
     trust_store: Option<&Path>,
-) -> Result<(Document, Option<Arc<ClientConfig>>), AppError> {
+) -> Result<(document::Document, Option<Arc<ClientConfig>>), AppError> {
     let config = trust_store.map(trust::client_config).transpose()?;
     let tls = if config.is_some() { Tls::Trusting } else { Tls::Unavailable };
-    Ok((Document::new(provider, tls), config))
+    Ok((document::Document::new(provider, tls), config))
 }
 
 fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError> {
@@ -250,25 +251,26 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
 
 async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
     let Checked { access, gate, mode, sources, dialler_tls, spill } = checked;
-    let first_view = sources.view();
+    let first = sources.configuration();
     let listen = callers.local_addr().map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
 
     let (control, requests) = control::channel();
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
-    // The owner hears of it before of anything that callers or agents say.
-    let (published, view) = watch::channel(Arc::clone(&first_view));
+    let (published, view) = watch::channel(Arc::default());
     let (recorder, scraper) = metrics::new(Arc::clone(&spill));
-    let world = World::new(socket_events, spill, Dialler::new(dialler_tls, control.clone()), recorder);
-    let mut owner = tokio::spawn(Owner::new(world, Clock::start(), events, requests, published).run());
-
+    let dialler = Dialler::new(dialler_tls, control.clone());
+    let effects = Effects::new(socket_events, spill, dialler, recorder, published);
+    let mut owner = Owner::new(effects, Clock::start(), events, requests);
     sources.log_warnings();
-    control.send(Request::View(Arc::clone(&first_view))).await;
+    // In force before anything of callers or agents is heard.
+    owner.configure(first.clone());
+    let mut owner = tokio::spawn(owner.run());
     let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
     let _admin =
         admin::start(admin, control.clone(), scraper, gate, agents).map_err(system("start the admin API"))?;
-    let follower = tokio::spawn(follow::follow(sources, first_view, control.clone()));
+    let follower = tokio::spawn(follow::follow(sources, first, control.clone()));
     let listener = listen_on(callers, access, view, control.clone()).map_err(system("listen for callers"))?;
     announce(listen, admin_address);
 

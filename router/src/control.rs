@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
+use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
 use rcs_core::engine::{
-    BundleChange, BundleRefusal, BundlesReport, CallId, CallReport, CallerReport, DialFailure, LastMember,
-    MarkChange, MarkRefusal, Phase, Report, Selector, Slot, UnknownMember,
+    AgentSays, Answer, BundlesReport, CallId, CallReport, CallerReport, DialFailure, Phase, Report, Selector,
+    Slot, UnknownMember, Wish,
 };
 use rcs_core::ids::MemberId;
-use rcs_core::view::View;
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::listen::Unproven;
-use rcs_proto::manifest::{Digest, FileManifest};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::follow::Configuration;
 use crate::limits::{OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
 
 /// One request.
@@ -39,8 +40,8 @@ pub(crate) enum Request {
         /// The socket, or why there is none.
         outcome: Result<WebSocket, NotDialled>,
     },
-    /// The provider file changed.
-    View(Arc<View>),
+    /// The operator's files changed.
+    Configure(Configuration),
     /// Take no new calls; end once those in flight have their answers.
     Drain,
     /// Tell the state.
@@ -51,29 +52,19 @@ pub(crate) enum Request {
     Explain(CallId, oneshot::Sender<Option<CallReport>>),
     /// Tell of the latest calls that there is something to tell of.
     Explained(oneshot::Sender<Vec<CallReport>>),
-    /// Mark a member; tell the state after that, or why it was not done.
-    Mark(MarkRequest, oneshot::Sender<Result<Status, MarkRefusal>>),
     /// Tell of the bundle sets of the group of this name.
     Bundles(String, oneshot::Sender<Option<BundlesReport>>),
-    /// Change them; tell of them after that, or why it was not done.
-    ChangeBundles(String, BundleChange, oneshot::Sender<Result<BundlesReport, BundleRefusal>>),
-    /// The agent of the member of this name proved who it is, and reported these files.
-    AgentReported(String, Arc<FileManifest>, oneshot::Sender<Result<(), UnknownMember>>),
-    /// It says that they are those of this digest still; tell whether they are known.
-    AgentHeard(String, Digest, oneshot::Sender<Result<bool, UnknownMember>>),
+    /// An operator asks for a change, or an agent says something.
+    Ask(Ask, oneshot::Sender<Answer>),
 }
 
-/// What an operator asks for one member.
-#[derive(Clone, Debug)]
-pub(crate) struct MarkRequest {
-    /// The group that it is named by; the mark is the member's, in all its groups.
-    pub(crate) group: String,
-    /// Its name.
-    pub(crate) member: String,
-    /// What is to be done.
-    pub(crate) change: MarkChange,
-    /// Whether a group may be left without a member that serves.
-    pub(crate) last: LastMember,
+/// What has an answer of the engine's own.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// An operator asks for this.
+    Operator(Wish),
+    /// The agent of the member of this name proved who it is, and says this.
+    Agent(String, AgentSays),
 }
 
 /// Why a member could not be reached.
@@ -147,12 +138,23 @@ impl Control {
         self.ask(Request::Explained).await
     }
 
-    /// Marks a member.
+    /// Marks a member; returns the state after that.
     ///
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the mark may be set all the same.
-    pub(crate) async fn mark(&self, request: MarkRequest) -> Result<Result<Status, MarkRefusal>, NoAnswer> {
-        self.ask(|answer| Request::Mark(request, answer)).await
+    pub(crate) async fn mark(
+        &self,
+        group: String,
+        member: String,
+        change: MarkChange,
+        last: LastMember,
+    ) -> Result<Result<Status, MarkRefusal>, NoAnswer> {
+        let wish = Wish::Mark { group, member, change, last };
+        match self.ask(|answer| Request::Ask(Ask::Operator(wish), answer)).await? {
+            Answer::Marked(Ok(())) => self.status().await.map(Ok),
+            Answer::Marked(Err(refused)) => Ok(Err(refused)),
+            Answer::Bundles(_) | Answer::Agent(_) => Err(NoAnswer),
+        }
     }
 
     /// The bundle sets of a group, if there is one of this name.
@@ -163,7 +165,7 @@ impl Control {
         self.ask(|answer| Request::Bundles(group.to_owned(), answer)).await
     }
 
-    /// Changes them.
+    /// Changes them; returns how they are after that.
     ///
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; they may be changed all the same.
@@ -172,31 +174,27 @@ impl Control {
         group: &str,
         change: BundleChange,
     ) -> Result<Result<BundlesReport, BundleRefusal>, NoAnswer> {
-        self.ask(|answer| Request::ChangeBundles(group.to_owned(), change, answer)).await
+        let wish = Wish::Bundles { group: group.to_owned(), change };
+        match self.ask(|answer| Request::Ask(Ask::Operator(wish), answer)).await? {
+            Answer::Bundles(Ok(())) => self.bundles(group).await?.map(Ok).ok_or(NoAnswer),
+            Answer::Bundles(Err(refused)) => Ok(Err(refused)),
+            Answer::Marked(_) | Answer::Agent(_) => Err(NoAnswer),
+        }
     }
 
-    /// Hands over the files of a member.
+    /// Hands over what an agent says; returns whether the files that the agent speaks of are known.
     ///
     /// # Errors
-    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; they may be taken all the same.
-    pub(crate) async fn agent_reported(
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the engine may know of it all the same.
+    pub(crate) async fn agent_says(
         &self,
         member: &str,
-        files: Arc<FileManifest>,
-    ) -> Result<Result<(), UnknownMember>, NoAnswer> {
-        self.ask(|answer| Request::AgentReported(member.to_owned(), files, answer)).await
-    }
-
-    /// Hands over a heartbeat; answers whether the files of this digest are known.
-    ///
-    /// # Errors
-    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
-    pub(crate) async fn agent_heard(
-        &self,
-        member: &str,
-        files: Digest,
+        says: AgentSays,
     ) -> Result<Result<bool, UnknownMember>, NoAnswer> {
-        self.ask(|answer| Request::AgentHeard(member.to_owned(), files, answer)).await
+        match self.ask(|answer| Request::Ask(Ask::Agent(member.to_owned(), says), answer)).await? {
+            Answer::Agent(known) => Ok(known),
+            Answer::Marked(_) | Answer::Bundles(_) => Err(NoAnswer),
+        }
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, NoAnswer> {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcs_core::ids::NameBook;
+use rcs_core::agreed;
 use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
 use rcs_core::provider::{self, Properties, Reading, Severity};
 use rcs_core::view::{AdminState, Link, Transport, View, ViewError};
@@ -28,8 +28,6 @@ pub(crate) struct Document {
     tls: Tls,
     /// What `&{NAME}` stands for: the environment as it was at the start.
     properties: Properties,
-    /// Ids by name, over all versions of the file.
-    book: NameBook,
     /// What was there when it was last looked at, good or bad.
     seen: Option<Content>,
     /// All there is to say about that.
@@ -74,15 +72,14 @@ impl Display for Faults {
 impl Document {
     /// Names a file; nothing is read yet.
     pub(crate) fn new(path: &Path, tls: Tls) -> Self {
-        let (path, book) = (path.to_owned(), NameBook::new());
-        Self { path, tls, properties: environment(), book, seen: None, reading: None }
+        Self { path: path.to_owned(), tls, properties: environment(), seen: None, reading: None }
     }
 
     /// Reads the file.
     ///
     /// # Errors
     /// [`DocumentError`]
-    pub(crate) fn load(&mut self) -> Result<Arc<View>, DocumentError> {
+    pub(crate) fn load(&mut self) -> Result<Arc<agreed::Document>, DocumentError> {
         let content = Content::read(&self.path, PROVIDER_DOCUMENT_BYTES_MAX);
         self.take_in(content)
     }
@@ -100,12 +97,12 @@ impl Document {
     }
 
     /// Reads the file; `None` if it is what it was.
-    pub(crate) fn reload(&mut self) -> Option<Result<Arc<View>, DocumentError>> {
+    pub(crate) fn reload(&mut self) -> Option<Result<Arc<agreed::Document>, DocumentError>> {
         let content = Content::read(&self.path, PROVIDER_DOCUMENT_BYTES_MAX);
         (self.seen.as_ref() != Some(&content)).then(|| self.take_in(content))
     }
 
-    fn take_in(&mut self, content: Content) -> Result<Arc<View>, DocumentError> {
+    fn take_in(&mut self, content: Content) -> Result<Arc<agreed::Document>, DocumentError> {
         let outcome = match &content {
             Content::Text(text) => {
                 let reading = provider::read(text, &self.properties);
@@ -122,7 +119,7 @@ impl Document {
         outcome
     }
 
-    fn judge(&mut self, reading: &Reading) -> Result<Arc<View>, DocumentError> {
+    fn judge(&mut self, reading: &Reading) -> Result<Arc<agreed::Document>, DocumentError> {
         let path = self.path.clone();
         let faulty = |faults: Vec<String>| DocumentError::Faulty { path, faults: Faults(faults) };
         let Some(provider) = &reading.provider else {
@@ -132,8 +129,10 @@ impl Document {
         if !untrusted.is_empty() {
             return Err(faulty(untrusted));
         }
-        let view = provider.view(&mut self.book);
-        view.map(Arc::new).map_err(|errors| faulty(errors.iter().map(ViewError::to_string).collect()))
+        let document = provider.document();
+        View::check(&document.members, &document.groups)
+            .map_err(|errors| faulty(errors.iter().map(ViewError::to_string).collect()))?;
+        Ok(Arc::new(document))
     }
 
     /// Members that want TLS although nobody is trusted.
@@ -205,7 +204,7 @@ mod tests {
         f.write(&provider(2, "false"));
         let second = f.document.reload().unwrap().unwrap();
         assert_ne!(first, second);
-        assert_eq!(first.members()[0].id, second.members()[0].id, "the same name, the same id");
+        assert_eq!(first.members[0].name, second.members[0].name);
     }
 
     #[test]

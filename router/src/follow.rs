@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use rcs_core::agreed;
 use rcs_core::settings::Settings;
-use rcs_core::view::View;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{ConfigError, ConfigFile, unknown_groups};
@@ -17,7 +17,16 @@ pub(crate) struct Sources {
     document: Document,
     config: Option<ConfigFile>,
     /// What the last good provider file says.
-    provided: Arc<View>,
+    provided: Arc<agreed::Document>,
+}
+
+/// What the operator's files say.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Configuration {
+    /// Members and groups.
+    pub(crate) document: Arc<agreed::Document>,
+    /// The settings, if there is a file with them.
+    pub(crate) settings: Option<Settings>,
 }
 
 /// What a look at the files found: nothing where a file is as it was.
@@ -49,11 +58,8 @@ impl Sources {
     }
 
     /// What both say together.
-    pub(crate) fn view(&self) -> Arc<View> {
-        match &self.config {
-            Some(config) => Arc::new(self.provided.as_ref().clone().with_settings(config.settings())),
-            None => Arc::clone(&self.provided),
-        }
+    pub(crate) fn configuration(&self) -> Configuration {
+        Configuration { document: Arc::clone(&self.provided), settings: self.settings().cloned() }
     }
 
     /// The settings in force, if there is a file with them.
@@ -75,14 +81,14 @@ impl Sources {
 
     /// Looks at both files. Of a bad one the last good version stays in force.
     fn look(&mut self) -> Look {
-        let document = self.document.reload().map(|read| read.map(|view| self.provided = view));
+        let document = self.document.reload().map(|read| read.map(|document| self.provided = document));
         Look { document, config: self.config.as_mut().and_then(ConfigFile::reload) }
     }
 }
 
-/// Looks at the files for ever, and hands each good change to the owner as one view. A bad one changes nothing, and is told
+/// Looks at the files for ever, and hands each good change to the owner as a whole. A bad one changes nothing, and is told
 /// once.
-pub(crate) async fn follow(mut sources: Sources, mut current: Arc<View>, control: Control) {
+pub(crate) async fn follow(mut sources: Sources, mut current: Configuration, control: Control) {
     let mut ticks = interval(FOLLOW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -98,16 +104,16 @@ pub(crate) async fn follow(mut sources: Sources, mut current: Arc<View>, control
         let Some(file) = written.into_iter().flatten().reduce(|_, _| "provider and the configuration") else {
             continue;
         };
-        let view = sources.view();
-        if view == current {
+        let configuration = sources.configuration();
+        if configuration == current {
             tracing::info!("the {file} file was written, and says the same as before");
             continue;
         }
         sources.log_warnings();
-        current = view;
-        let (members, groups) = (current.members().len(), current.groups().len());
+        current = configuration;
+        let (members, groups) = (current.document.members.len(), current.document.groups.len());
         tracing::info!(members, groups, "the {file} file changed, and is in force now");
-        control.send(Request::View(Arc::clone(&current))).await;
+        control.send(Request::Configure(current.clone())).await;
     }
 }
 

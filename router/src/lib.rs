@@ -1,12 +1,53 @@
 //! The router: what [`rcs_core`] decides, done with real sockets, files and clocks.
 //!
-//! Way of a call: `downstream` (an IDM's upgrade is judged) ▸ `owner` (the one task that holds the engine) ▸ `world` (the
-//! engine's effects) ▸ `upstream` (members are dialled) and back. [`app`] puts the parts together. Beside the way: `follow`
-//! follows the provider file (`document`) and the configuration file (`config`), `admin` answers probes and scrapes from a runtime of its own, `metrics` counts, [`cli`] is the
-//! command line, `demo` shows the whole with processes of its own.
+//! # The way of a call
+//! 1. [`downstream`] judges a caller's HTTP upgrade: credentials ([`access`]), then the group.
+//! 2. The socket's reading task ([`rcs_proto::driver`]) turns bytes into envelopes and queues them for the owner.
+//! 3. [`owner`] is the one task that holds the engine ([`rcs_core::engine`]). It selects what happened next and
+//!    applies it. Nothing is awaited while the state changes.
+//! 4. [`effects`] carries the engine's effects out: frames into socket queues, dials, closes, notes for the log and the
+//!    counters. [`upstream`] dials members.
+//! 5. The member's answer takes the same way back.
 //!
-//! This crate must NOT know: how a call is balanced or what happens after a failure (`rcs_core`), or how bytes are laid out
-//! (`rcs_proto`).
+//! # Code map
+//! From outside:
+//! - [`app`]: puts the parts together. It checks everything before it binds anything, and takes the parts down in order
+//!   ([`shutdown`]: the signals that end the process).
+//! - [`cli`]: the command line: `serve`, `check`, and the operators' commands, which talk to the admin address of a
+//!   running router.
+//!
+//! What operators say:
+//! - [`follow`]: follows the provider file ([`document`]) and the configuration file ([`config`]), as one change.
+//! - [`config`]: the configuration file. `config::keys` lists every key once: reading, `check`, the example file and
+//!   the manual's tables go by that list.
+//! - [`trust`]: the certificates of the authorities behind members that use TLS.
+//!
+//! What is asked while the router runs:
+//! - [`control`]: what the rest of the process may ask of the owner.
+//! - [`admin`]: the admin address: probes, metrics, state, changes. It runs on a thread and runtime of its own, so that
+//!   calls and scrapes cannot starve each other. `admin::gate` decides who may change something ([`token`]: the
+//!   operators' token); `admin::agents` accepts the reports of agents: cheap questions first, bodies within a bound,
+//!   challenges that cost no memory until they are used, and nothing kept before the proof is right.
+//! - [`metrics`]: what is counted. Gauges are read from the engine's report at each scrape, so they cannot drift from
+//!   the state. `metrics::names` has every metric's name.
+//! - [`logging`]: the log on standard error, each change of state once.
+//!
+//! Small parts: [`names`] (names for the engine's numbers), [`clock`] (the engine's time), [`file`](mod@file) (files that are looked at again and again), [`limits`] (bounds
+//! of this shell).
+//!
+//! # Features
+//! `demo` (on by default): `rcs-router demo` starts this program again as a router, and three nodes. It is the only
+//! part that knows rcs-node; a build without the feature does not contain the node.
+//!
+//! # This crate must not know
+//! How a call is balanced or what happens after a failure ([`rcs_core`]), or how bytes are laid out ([`rcs_proto`]).
+//!
+//! The tests in `router/tests/it/` look at this crate from outside. Most of the modules named here are private:
+//! `cargo doc --document-private-items` shows them.
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the code map names private modules, so that the compiler checks that they exist"
+)]
 
 mod access;
 mod admin;
@@ -15,17 +56,19 @@ pub mod cli;
 mod clock;
 mod config;
 mod control;
+#[cfg(feature = "demo")]
 mod demo;
 mod document;
 mod downstream;
+mod effects;
 mod file;
 mod follow;
 mod limits;
 mod logging;
 mod metrics;
+mod names;
 mod owner;
 mod shutdown;
 mod token;
 mod trust;
 mod upstream;
-mod world;

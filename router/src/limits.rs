@@ -70,10 +70,13 @@ pub(crate) const AGENT_NONCE_LIFE: Duration = Duration::from_secs(60);
 /// Reports of one member that are taken in that time; an agent's fastest rhythm is one a second.
 pub(crate) const AGENT_REPORTS_MAX: usize = 128;
 /// Time a process of the demo has to come up, and the router to have all its members.
+#[cfg(feature = "demo")]
 pub(crate) const DEMO_START_MAX: Duration = Duration::from_secs(5);
 /// Time a process of the demo has to go by itself.
+#[cfg(feature = "demo")]
 pub(crate) const DEMO_END_MAX: Duration = Duration::from_secs(2);
 /// Bytes of an answer of the admin address that the demo reads.
+#[cfg(feature = "demo")]
 pub(crate) const DEMO_ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = {

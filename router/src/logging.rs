@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::world::Names;
+use crate::names::Names;
 
 /// The variable that holds the filter, e.g. `debug` or `rcs_router=debug,rcs_proto=info`.
 pub(crate) const FILTER_VARIABLE: &str = "RCS_LOG";
@@ -124,6 +124,9 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::CallerJoined { callers } => info!(callers, "a caller joined"),
         Note::CallerLeft { calls } => info!(calls, "a caller's last socket closed"),
         Note::CallerDisconnected { reason } => warn!(reason, "a socket of a caller is closed"),
+        Note::ViewNotFollowed { reason } => {
+            tracing::error!(reason, "a change cannot be followed; what was in force stays in force");
+        }
         Note::FrameIgnored { socket } => debug!(%socket, "a frame that is no message was ignored"),
     }
 }

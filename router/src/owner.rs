@@ -1,54 +1,65 @@
 //! The one task that owns the engine: it selects what happened next and applies it. Nothing is awaited while the state changes,
 //! so no lock exists and no change is ever seen half done.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::time::SystemTime;
 
-use rcs_core::engine::{
-    BundleChange, BundleRefusal, BundlesReport, Engine, Event, Io as _, MarkRefusal, OversizeFrame, Phase,
-};
+use rcs_core::agreed::{At, Author, Change};
+use rcs_core::engine::{Answer, Engine, Event, Io as _, OversizeFrame, Peer, Phase, Start, Ticket};
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
-use rcs_core::view::{Marks, View};
 use rcs_proto::driver::oversize::Side as OversizeSide;
 use rcs_proto::driver::socket::SocketEvent;
-use rcs_proto::session::SocketId;
-use tokio::sync::{mpsc, watch};
+use rcs_proto::session::{Side, SocketId};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::control::{MarkRequest, Request, Status};
+use crate::control::{Ask, Request, Status};
+use crate::effects::Effects;
+use crate::follow::Configuration;
 use crate::limits::{
     CALLS_LISTED_MAX, CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT,
 };
-use crate::world::{Side, World};
+use crate::names;
 
 /// The owner and all it holds.
 pub(crate) struct Owner {
     engine: Engine,
-    world: World,
+    effects: Effects,
     clock: Clock,
     /// What sockets report.
     events: mpsc::Receiver<(SocketId, SocketEvent)>,
     /// What the rest of the process asks.
     requests: mpsc::Receiver<Request>,
-    /// The view in force, for those who judge upgrades.
-    published: watch::Sender<Arc<View>>,
-    /// What operators marked; it is in every view.
-    marks: Marks,
+    /// Those who wait for what the engine answers.
+    asking: HashMap<Ticket, oneshot::Sender<Answer>>,
+    last_ticket: u64,
     /// Set while draining: when to end at the latest.
     drain_until: Option<Instant>,
 }
 
 impl Owner {
-    /// An owner with an empty view; the first one comes as a request.
+    /// An owner of an empty engine.
     pub(crate) fn new(
-        world: World,
+        effects: Effects,
         clock: Clock,
         events: mpsc::Receiver<(SocketId, SocketEvent)>,
         requests: mpsc::Receiver<Request>,
-        published: watch::Sender<Arc<View>>,
     ) -> Self {
-        let engine = Engine::new([fastrand::u64(..), fastrand::u64(..)], clock.now());
-        Self { engine, world, clock, events, requests, published, marks: Marks::default(), drain_until: None }
+        let seed = [fastrand::u64(..), fastrand::u64(..)];
+        let engine = Engine::new(Start { seed, router: 0, now: clock.now(), epoch: epoch(clock) });
+        let (asking, last_ticket) = (HashMap::new(), 0);
+        Self { engine, effects, clock, events, requests, asking, last_ticket, drain_until: None }
+    }
+
+    /// Puts what the operator's files say in force.
+    pub(crate) fn configure(&mut self, configuration: Configuration) {
+        let Configuration { document, settings } = configuration;
+        let document = Some(document.as_ref().clone());
+        self.apply(Event::Agreed {
+            change: Change::Configured { document, settings },
+            author: Author::Files,
+        });
     }
 
     /// Runs until it has drained.
@@ -104,28 +115,51 @@ impl Owner {
     }
 
     fn apply(&mut self, event: Event) {
-        self.engine.apply(event, self.clock.now(), &mut self.world);
+        self.engine.apply(event, self.clock.now(), &mut self.effects);
+        for (ticket, answer) in self.effects.take_answers() {
+            // The change is made all the same if nobody waits for its answer any more.
+            if let Some(asking) = self.asking.remove(&ticket) {
+                drop(asking.send(answer));
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: Ask, answer: oneshot::Sender<Answer>) {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.asking.insert(ticket, answer);
+        let before = self.engine.agreed().revision();
+        let what = match &ask {
+            Ask::Operator(wish) => Some(format!("{wish:?}")),
+            Ask::Agent(..) => None,
+        };
+        self.apply(match ask {
+            Ask::Operator(wish) => Event::Operator { ticket, wish },
+            Ask::Agent(member, says) => Event::Agent { ticket, member, says },
+        });
+        if let Some(wish) = what.filter(|_| self.engine.agreed().revision() != before) {
+            tracing::info!(%wish, "an operator's change; it is kept in memory");
+        }
     }
 
     fn handle(&mut self, request: Request) {
         match request {
             Request::Accepted { socket, unproven, selector, principal } => {
-                let socket = self.world.admit(socket, unproven);
-                self.apply(Event::Accepted { socket, selector, principal });
+                let socket = self.effects.admit(socket, unproven);
+                let peer = Peer::Caller { selector, principal };
+                self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
             Request::Dialled { member, slot, outcome: Ok(socket) } => {
-                let socket = self.world.open(socket, Side::Upstream);
-                self.apply(Event::Dialled { member, slot, socket });
+                let socket = self.effects.open(socket, names::Side::Upstream);
+                let peer = Peer::Member { member, slot: Some(slot) };
+                self.apply(Event::Opened { socket, side: Side::Dialled, peer });
             }
             Request::Dialled { member, slot, outcome: Err(error) } => {
-                self.world.count_dial_failure(member);
+                self.effects.count_dial_failure(member);
                 let (failure, reason) = (error.failure, error.reason);
                 self.apply(Event::DialFailed { member, slot, failure, reason });
             }
-            Request::View(view) => {
-                self.marks.retain_members_of(&view);
-                self.put_in_force(Arc::unwrap_or_clone(view).with_marks(&self.marks));
-            }
+            Request::Configure(configuration) => self.configure(configuration),
             Request::Explain(id, answer) => {
                 drop(answer.send(self.engine.explanation(id, self.clock.now())));
             }
@@ -136,19 +170,8 @@ impl Owner {
                 drop(answer.send(calls.collect()));
             }
             Request::Callers(answer) => drop(answer.send(self.engine.callers())),
-            // The change is made all the same if nobody waits for its answer any more.
-            Request::Mark(request, answer) => drop(answer.send(self.mark(&request))),
             Request::Bundles(group, answer) => drop(answer.send(self.engine.bundles(&group))),
-            Request::ChangeBundles(group, change, answer) => {
-                drop(answer.send(self.change_bundles(&group, change)));
-            }
-            Request::AgentReported(member, files, answer) => {
-                let now = self.clock.now();
-                drop(answer.send(self.engine.agent_reported(&member, &files, now, &mut self.world)));
-            }
-            Request::AgentHeard(member, files, answer) => {
-                drop(answer.send(self.engine.agent_heard(&member, &files, self.clock.now())));
-            }
+            Request::Ask(ask, answer) => self.ask(ask, answer),
             Request::Drain => {
                 self.drain_until.get_or_insert_with(|| Instant::now() + DRAIN_TIME);
                 self.apply(Event::Drain);
@@ -158,35 +181,10 @@ impl Owner {
         }
     }
 
-    fn put_in_force(&mut self, view: View) {
-        let view = Arc::new(view);
-        self.world.learn_names(&view);
-        self.apply(Event::View(Arc::clone(&view)));
-        self.published.send_replace(view);
-    }
-
-    fn mark(&mut self, request: &MarkRequest) -> Result<Status, MarkRefusal> {
-        let MarkRequest { group, member, change, last } = request;
-        let mark = self.engine.judge_mark(group, member, *change, *last)?;
-        if self.marks.of(member) != mark {
-            self.marks.set(member, mark);
-            tracing::info!(%group, %member, change = change.label(), "an operator's mark; it is kept in memory");
-            self.put_in_force(self.engine.view().as_ref().clone().with_marks(&self.marks));
-        }
-        Ok(self.status())
-    }
-
-    fn change_bundles(&mut self, group: &str, change: BundleChange) -> Result<BundlesReport, BundleRefusal> {
-        let word = change.label();
-        let after = self.engine.change_bundles(group, change, self.clock.now(), &mut self.world)?;
-        tracing::info!(%group, change = word, "an operator's change of bundle sets; it is kept in memory");
-        Ok(after)
-    }
-
     fn on_socket_event(&mut self, socket: SocketId, event: SocketEvent) {
         let event = match event {
             SocketEvent::Frame(envelope) => {
-                self.world.prove(socket);
+                self.effects.prove(socket);
                 Event::Frame { socket, envelope }
             }
             SocketEvent::Pong => Event::Pong { socket },
@@ -206,7 +204,7 @@ impl Owner {
                 }
             }
             SocketEvent::Closed(closed) => {
-                self.world.forget(socket, closed.reason);
+                self.effects.forget(socket, closed.reason);
                 Event::Closed { socket, unsent: closed.unsent }
             }
         };
@@ -227,7 +225,7 @@ impl Owner {
 
     fn is_drained(&self) -> bool {
         self.drain_until.is_some_and(|until| {
-            let waiting = self.world.backlog_total();
+            let waiting = self.effects.backlog_total();
             // The rows of an answer may wait for a slow caller when its end has been sent.
             let is_delivered = waiting.memory + waiting.disk <= SOCKET_BACKLOG_LOW;
             self.engine.is_idle() && is_delivered || until <= Instant::now()
@@ -240,17 +238,17 @@ impl Owner {
     async fn close_sockets(&mut self) {
         let at_least = Instant::now() + CLOSE_WAIT;
         let until = self.drain_until.map_or(at_least, |until| until.max(at_least));
-        let mut open = self.world.open_sockets();
+        let mut open = self.effects.open_sockets();
         let batch = open.len().div_ceil(CLOSE_BATCHES).max(1);
         let mut ticks = interval(CLOSE_EVERY);
         let all_closed = async {
-            while !self.world.is_empty() {
+            while !self.effects.is_empty() {
                 tokio::select! {
                     _ = ticks.tick(), if !open.is_empty() => {
-                        open.drain(..batch.min(open.len())).for_each(|socket| self.world.close(socket));
+                        open.drain(..batch.min(open.len())).for_each(|socket| self.effects.close(socket));
                     }
                     event = self.events.recv() => match event {
-                        Some((socket, SocketEvent::Closed(closed))) => self.world.forget(socket, closed.reason),
+                        Some((socket, SocketEvent::Closed(closed))) => self.effects.forget(socket, closed.reason),
                         Some(_) => {}
                         None => return,
                     },
@@ -261,4 +259,11 @@ impl Owner {
             tracing::warn!("some sockets did not close in time");
         }
     }
+}
+
+/// What the operators' clock showed when this process's clock began.
+fn epoch(clock: Clock) -> At {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let began = since_1970.saturating_sub(clock.now().since_start());
+    At(u64::try_from(began.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,5 +1,5 @@
 //! What holds state at its member stays there, and ends with an error that says so, at once, when the member dies: pages of a
-//! search with real peers, subscriptions with scripted ones (issue 4, h; WIRE 5.5, 11.9).
+//! search with real peers, subscriptions with scripted ones (X01; WIRE 5.5, 11.9).
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use rcs_proto::messages::{
     OperationRequest, OperationResponse, SyncDelta, SyncEventSubscriptionOpRequest,
     SyncEventSubscriptionOpResponse, Uid,
 };
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::scripted::{FakeMember, Frame, request};
-use rcs_tests::wait::wait_until;
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::scripted::{FakeMember, Frame, request};
+use rcs_rig::wait::wait_until;
 
 use crate::fleet::Fleet;
 use crate::site::{GROUP, JavaSite, MEMBERS};

@@ -5,7 +5,7 @@ use rcs_proto::messages::{
     ConnectorObject, CreateOpRequest, CreateOpResponse, OperationRequest, OperationResponse, SearchOpRequest,
     SearchOpResponse, Uid, ValidateOpResponse,
 };
-use rcs_tests::scripted::request;
+use rcs_rig::scripted::request;
 
 const ACCOUNT: &str = "__ACCOUNT__";
 

@@ -1,10 +1,10 @@
-//! Who gets the calls (P4; issue 3, e).
+//! Who gets the calls (P4).
 
 use std::time::Duration;
 
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::wait::wait_until;
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::wait::wait_until;
 
 use crate::site::{GROUP, JavaSite, MEMBERS};
 

@@ -1,5 +1,5 @@
 //! Files that only the agents beside the members can see: a member whose script differs gets no call until it is put right, and no
-//! caller notices (issue 5, b; P5). Here with nodes, so that it needs no Java.
+//! caller notices (P5). Here with nodes, so that it needs no Java.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use std::time::Duration;
 use rcs_proto::icf::{OperationOptions, Value};
 use rcs_proto::legacy::Wire;
 use rcs_proto::messages::{GetOpRequest, OperationRequest, Uid};
-use rcs_tests::configured::Configured;
-use rcs_tests::metrics::http_get;
-use rcs_tests::node::Node;
-use rcs_tests::process::Process;
-use rcs_tests::provider::Provider;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::FakeIdm;
-use rcs_tests::{hr, workspace};
+use rcs_rig::configured::Configured;
+use rcs_rig::metrics::http_get;
+use rcs_rig::node::Node;
+use rcs_rig::process::Process;
+use rcs_rig::provider::Provider;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::FakeIdm;
+use rcs_rig::{hr, workspace};
 
 use crate::fleet::path;
 use crate::site::{GROUP, MEMBERS};
@@ -111,7 +111,7 @@ fn a_script_that_only_the_agent_sees_keeps_its_member_out_until_it_is_put_right(
         format!("[group.{GROUP}.bundles]\nreports = \"require_agent\"\nnone_left = \"fail_closed\"\n");
     fs::write(&config, settings).expect("the scratch folder takes a file");
     let router = Router::start_with(&provider, &["--config", config.to_str().expect("UTF-8")]);
-    rcs_tests::wait::wait_until("nobody serves without a report", SEEN_WITHIN, || {
+    rcs_rig::wait::wait_until("nobody serves without a report", SEEN_WITHIN, || {
         MEMBERS.iter().all(|name| row(&router, name)["cause"] == "missing_agent_report")
     });
     assert!(!router.is_ready());

@@ -1,4 +1,4 @@
-//! One bundle set per group (P5; issue 5): real Java RCS that are started with other bundles, under the load of a real Java IDM.
+//! One bundle set per group (P5): real Java RCS that are started with other bundles, under the load of a real Java IDM.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rcs_tests::agent::Agent;
-use rcs_tests::bundles::{Bundles, RIG_VERSION};
-use rcs_tests::idm::{Idm, Load};
-use rcs_tests::java::Java;
-use rcs_tests::journal::Journal;
-use rcs_tests::metrics::{http_get, http_post};
-use rcs_tests::provider::Provider;
-use rcs_tests::rcs::Rcs;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::FakeIdm;
-use rcs_tests::wait::{hold, wait_for, wait_until};
-use rcs_tests::workspace;
+use rcs_rig::agent::Agent;
+use rcs_rig::bundles::{Bundles, RIG_VERSION};
+use rcs_rig::idm::{Idm, Load};
+use rcs_rig::java::Java;
+use rcs_rig::journal::Journal;
+use rcs_rig::metrics::{http_get, http_post};
+use rcs_rig::provider::Provider;
+use rcs_rig::rcs::Rcs;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::FakeIdm;
+use rcs_rig::wait::{hold, wait_for, wait_until};
+use rcs_rig::workspace;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -204,7 +204,7 @@ fn list_of(rcs: &Rcs) -> Vec<u8> {
     idm.ask_for_connectors(Duration::from_secs(5)).to_vec()
 }
 
-/// Must-show d.
+/// Lists differ in their order from run to run of one server (LEGACY 11).
 #[test]
 fn the_order_in_which_a_server_loads_its_bundles_is_not_seen_in_its_digest() {
     let test = "bundles::the_order_in_which_a_server_loads_its_bundles_is_not_seen_in_its_digest";
@@ -239,7 +239,7 @@ fn the_order_in_which_a_server_loads_its_bundles_is_not_seen_in_its_digest() {
     assert_eq!(look(&site).0, 2, "other bundles, another digest");
 }
 
-/// Must-show a.
+/// G11: seen in the list of connectors, so no agent is needed.
 #[test]
 fn a_member_with_another_version_of_a_bundle_serves_nothing_until_it_has_the_right_one_again() {
     let test =
@@ -273,7 +273,7 @@ fn a_member_with_another_version_of_a_bundle_serves_nothing_until_it_has_the_rig
     assert_eq!(seen.bad, 0, "{seen:?}");
 }
 
-/// Must-show e: a rolling upgrade under load. The member that is upgraded is drained first, as an operator does; the callers go on
+/// A rolling upgrade under load. The member that is upgraded is drained first, as an operator does; the callers go on
 /// to ask for the version that they found when they came.
 #[test]
 fn a_rolling_upgrade_is_not_noticed_by_callers_whose_reference_is_a_range() {
@@ -341,7 +341,7 @@ const LIB: [(&str, &str); 3] = [
 ];
 const REQUIRE_AGENT: &str = "[defaults]\nbundles.reports = \"require_agent\"\n";
 
-/// Must-show b.
+/// G12: only an agent can see a script.
 #[test]
 fn a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back() {
     let test = "bundles::a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back";
@@ -380,7 +380,7 @@ fn a_member_with_a_changed_script_serves_nothing_until_it_is_changed_back() {
     assert_eq!(seen.bad, 0, "{seen:?}");
 }
 
-/// Must-show c with real servers and agents; a hundred joins are played in `router/core`, where they take no time.
+/// P5 with real servers and agents; a hundred joins are played in `router/core`, where they take no time.
 #[test]
 fn a_member_that_joins_with_other_files_is_quarantined_before_its_first_call() {
     let test = "bundles::a_member_that_joins_with_other_files_is_quarantined_before_its_first_call";

@@ -1,6 +1,6 @@
 //! P9: secrets and payloads appear nowhere but on the wire. Canaries stand in for keys, passwords, facade keys, attributes, filters,
 //! uids, scripts, cookies, and the texts of connectors' errors; the router logs all that it can, and every way of failing is
-//! provoked (issue 4, j). The dump of its state is looked at in rcs-core (`engine/tests/secrets.rs`).
+//! provoked. The dump of its state is looked at in rcs-core (`engine/tests/secrets.rs`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,21 @@ use rcs_proto::messages::{
     ScriptOnConnectorOpRequest, SearchOpRequest, SyncOpRequest, SyncToken, Uid, UpdateOpRequest,
     sync_op_request,
 };
-use rcs_tests::canary::{canary, finds};
-use rcs_tests::configured::Configured;
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::journal::Journal;
-use rcs_tests::metrics::http_get;
-use rcs_tests::ports::free_port;
-use rcs_tests::process::Process;
-use rcs_tests::provider::Provider;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{
+use rcs_rig::canary::{canary, finds};
+use rcs_rig::configured::Configured;
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::journal::Journal;
+use rcs_rig::metrics::http_get;
+use rcs_rig::ports::free_port;
+use rcs_rig::process::Process;
+use rcs_rig::provider::Provider;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{
     CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, raw_exchange, upgrade_request,
 };
-use rcs_tests::wait::wait_until;
-use rcs_tests::workspace;
+use rcs_rig::wait::wait_until;
+use rcs_rig::workspace;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -282,7 +282,7 @@ fn talk_nonsense(router: &Router, idm: &FakeIdm) {
     idm.socket(0).send_text(&canary("text"));
     let mut other = FakeIdm::new(router.listen(), &path(), Manners::None).with_key(&canary("caller-key"));
     let socket = other.dial();
-    socket.send(&frames::handshake_request(&rcs_tests::scripted::identity(&canary("session").repeat(20))));
+    socket.send(&frames::handshake_request(&rcs_rig::scripted::identity(&canary("session").repeat(20))));
     wait_until("an impossible handshake is refused", BOUND, || socket.is_closed());
     let socket = other.dial();
     socket.send_raw(canary("no-frame").as_bytes());

@@ -1,5 +1,5 @@
 //! A thousand searches that nobody waits for any more: their callers cancel, leave, or let a deadline pass. Within two seconds no
-//! member runs any of them (issue 4, g; OPENICF-3543).
+//! member runs any of them (known of the Java server as OPENICF-3543).
 
 use std::fs;
 use std::path::Path;
@@ -12,15 +12,15 @@ use rcs_proto::legacy::Wire;
 use rcs_proto::messages::{
     OperationRequest, Script, ScriptContext, ScriptOnConnectorOpRequest, SearchOpRequest,
 };
-use rcs_tests::configured::Configured;
-use rcs_tests::java::Java;
-use rcs_tests::node::Node;
-use rcs_tests::provider::Provider;
-use rcs_tests::rcs::Rcs;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{FakeIdm, Manners};
-use rcs_tests::wait::{hold, wait_until};
-use rcs_tests::workspace;
+use rcs_rig::configured::Configured;
+use rcs_rig::java::Java;
+use rcs_rig::node::Node;
+use rcs_rig::provider::Provider;
+use rcs_rig::rcs::Rcs;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{FakeIdm, Manners};
+use rcs_rig::wait::{hold, wait_until};
+use rcs_rig::workspace;
 
 use crate::fleet::path;
 use crate::site::{GROUP, JavaSite, MEMBERS};

@@ -1,15 +1,15 @@
-//! The defects of 1.8.0 that concern a proxy, each replayed by a scripted peer (WIRE 7; issue 3, j).
+//! The defects of 1.8.0 that concern a proxy, each replayed by a scripted peer (WIRE 7).
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rcs_proto::frames::{self, Ask};
-use rcs_tests::ports::free_port;
-use rcs_tests::provider::Provider;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, identity, validate_request};
-use rcs_tests::wait::{hold, wait_until};
-use rcs_tests::workspace;
+use rcs_rig::ports::free_port;
+use rcs_rig::provider::Provider;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, identity, validate_request};
+use rcs_rig::wait::{hold, wait_until};
+use rcs_rig::workspace;
 
 use crate::answers::{create_request, created, end_of_rows, row, row_of, search_request, validated};
 use crate::site::{GROUP, MEMBERS, ScriptedSite, scripted_provider};

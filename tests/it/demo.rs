@@ -1,12 +1,12 @@
-//! A demo that ends by itself cleans up (issue 3, a); what it shows, and how it ends otherwise, the router's own tests check.
+//! A demo that ends by itself cleans up; what it shows, and how it ends otherwise, the router's own tests check.
 
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use rcs_tests::process::Process;
-use rcs_tests::wait::wait_until;
-use rcs_tests::workspace;
+use rcs_rig::process::Process;
+use rcs_rig::wait::wait_until;
+use rcs_rig::workspace;
 
 const BOUND: Duration = Duration::from_secs(60);
 /// The demo itself, its router and three nodes.

@@ -1,10 +1,10 @@
 //! The baseline: real Java IDM, real Java RCS, nothing between them. Everything else is compared with these lines.
 
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::journal::Journal;
-use rcs_tests::rcs::Rcs;
-use rcs_tests::{hr, transcript, workspace};
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::journal::Journal;
+use rcs_rig::rcs::Rcs;
+use rcs_rig::{hr, transcript, workspace};
 
 const NOTHING: &[String] = &[];
 

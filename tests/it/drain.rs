@@ -1,14 +1,14 @@
 //! Nobody notices what operators do: a member is drained and taken back, sockets are replaced, the router ends, all under the
-//! load of a real Java IDM (P11; M05, M07; issue 4, items 5 and 7).
+//! load of a real Java IDM (P11, M07).
 
 use std::fs;
 use std::time::Duration;
 
-use rcs_tests::idm::{Idm, Load};
-use rcs_tests::java::Java;
-use rcs_tests::metrics::{http_get, http_post};
-use rcs_tests::router::Router;
-use rcs_tests::wait::wait_until;
+use rcs_rig::idm::{Idm, Load};
+use rcs_rig::java::Java;
+use rcs_rig::metrics::{http_get, http_post};
+use rcs_rig::router::Router;
+use rcs_rig::wait::wait_until;
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ use rcs_proto::messages::{
     ConnectorEventSubscriptionOpResponse, ConnectorObject, OperationRequest, OperationResponse,
     RemoteMessage, RpcRequest,
 };
-use rcs_tests::scripted::{FakeIdm, Frame, request, validate_request};
+use rcs_rig::scripted::{FakeIdm, Frame, request, validate_request};
 
 use crate::answers::validated;
 use crate::site::ScriptedSite;

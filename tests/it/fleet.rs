@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rcs_tests::provider::Provider;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{FakeIdm, FakeMember, Frame, Manners};
-use rcs_tests::wait::wait_for;
-use rcs_tests::workspace;
+use rcs_rig::provider::Provider;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{FakeIdm, FakeMember, Frame, Manners};
+use rcs_rig::wait::wait_for;
+use rcs_rig::workspace;
 use tempfile::TempDir;
 
 use crate::site::GROUP;
@@ -35,7 +35,7 @@ impl Fleet {
 
     /// Waits until so many members are up.
     pub(crate) fn await_up(&self, members: usize) {
-        rcs_tests::wait::wait_until(&format!("{members} members up"), Duration::from_secs(15), || {
+        rcs_rig::wait::wait_until(&format!("{members} members up"), Duration::from_secs(15), || {
             self.up() >= members
         });
     }

@@ -1,4 +1,4 @@
-//! What a router costs that has nothing to do: 100 members, each with its probes in every layer (issue 4, k; DESIGN 5).
+//! What a router costs that has nothing to do: 100 members, each with its probes in every layer: ping, session check, the connector's `test`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use rcs_proto::frames;
 use rcs_proto::icf::Value;
 use rcs_proto::messages::{OperationRequest, TestOpRequest};
-use rcs_tests::configured::Configured;
-use rcs_tests::metrics::Metrics;
-use rcs_tests::provider::Provider;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Manners};
-use rcs_tests::wait::{hold, wait_until};
-use rcs_tests::workspace;
+use rcs_rig::configured::Configured;
+use rcs_rig::metrics::Metrics;
+use rcs_rig::provider::Provider;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Manners};
+use rcs_rig::wait::{hold, wait_until};
+use rcs_rig::workspace;
 use tempfile::TempDir;
 
 const MEMBERS: usize = 100;

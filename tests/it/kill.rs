@@ -1,12 +1,12 @@
-//! A member is killed with SIGKILL under load and started again (P1, P2, P3; issue 3, f).
+//! A member is killed with SIGKILL under load and started again (P1, P2, P3).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rcs_tests::idm::{Idm, Load};
-use rcs_tests::java::Java;
-use rcs_tests::router::Router;
-use rcs_tests::wait::wait_until;
+use rcs_rig::idm::{Idm, Load};
+use rcs_rig::java::Java;
+use rcs_rig::router::Router;
+use rcs_rig::wait::wait_until;
 
 use crate::site::{GROUP, JavaSite};
 

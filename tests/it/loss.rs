@@ -10,8 +10,8 @@ use rcs_proto::legacy::Wire;
 use rcs_proto::messages::{
     OperationRequest, OperationResponse, SearchOpRequest, SearchOpResponse, SearchResult,
 };
-use rcs_tests::scripted::{FakeIdm, Frame, request, validate_request};
-use rcs_tests::wait::{wait_for, wait_until};
+use rcs_rig::scripted::{FakeIdm, Frame, request, validate_request};
+use rcs_rig::wait::{wait_for, wait_until};
 use rustix::process::Signal;
 
 use crate::answers::{create_request, row, search_request, validated};

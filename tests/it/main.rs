@@ -8,6 +8,7 @@ mod bundle_files;
 mod bundles;
 mod canary;
 mod cancel;
+mod crates;
 mod defects;
 mod demo;
 mod direct;

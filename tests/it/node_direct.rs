@@ -1,16 +1,16 @@
 //! Our node against the published CSV connector: a real IDM asks both the same, and the answers are the same but for the rows of
-//! a table, each with its reason (issue 3, d).
+//! a table, each with its reason.
 
 use std::fs;
 use std::path::Path;
 
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::node::Node;
-use rcs_tests::provider::Provider;
-use rcs_tests::rcs::Rcs;
-use rcs_tests::router::Router;
-use rcs_tests::{hr, transcript, workspace};
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::node::Node;
+use rcs_rig::provider::Provider;
+use rcs_rig::rcs::Rcs;
+use rcs_rig::router::Router;
+use rcs_rig::{hr, transcript, workspace};
 
 /// What is expected of our answer to a command.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use rcs_proto::frames;
-use rcs_tests::provider::Provider;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{FakeIdm, FakeMember, Frame, Manners, validate_request};
-use rcs_tests::wait::wait_until;
-use rcs_tests::workspace;
+use rcs_rig::provider::Provider;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{FakeIdm, FakeMember, Frame, Manners, validate_request};
+use rcs_rig::wait::wait_until;
+use rcs_rig::workspace;
 use tempfile::TempDir;
 
 use crate::answers::{create_request, validated};

@@ -1,4 +1,4 @@
-//! What the router does not understand passes byte for byte (P9; issue 3, h).
+//! What the router does not understand passes byte for byte (P9).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rcs_proto::messages::{
     OperationRequest, OperationResponse, ScriptContext, ScriptOnConnectorOpRequest,
     ScriptOnConnectorOpResponse, ValidateOpRequest,
 };
-use rcs_tests::scripted::{Frame, request, validate_request};
+use rcs_rig::scripted::{Frame, request, validate_request};
 
 use crate::answers::validated;
 use crate::site::ScriptedSite;
@@ -114,7 +114,7 @@ fn an_answer_over_the_limit_is_an_error_and_both_sessions_live() {
     assert!(!call.socket.is_closed(), "the member's socket was closed for one answer");
 }
 
-fn next_call_works(site: &mut ScriptedSite, idm: &mut rcs_tests::scripted::FakeIdm) {
+fn next_call_works(site: &mut ScriptedSite, idm: &mut rcs_rig::scripted::FakeIdm) {
     assert!(!idm.socket(0).is_closed(), "the caller's socket was closed for one call");
     let id = idm.call(&validate_request());
     let call = site.members[0].inbox.operation("the next call");

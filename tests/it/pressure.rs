@@ -1,4 +1,4 @@
-//! One caller of a hundred stalls in a search of rows of 1 KB from a real Java RCS, and then reads slowly (P10, P13; issue 4, e): 20,000
+//! One caller of a hundred stalls in a search of rows of 1 KB from a real Java RCS, and then reads slowly (P10, P13): 20,000
 //! rows; with `RCS_PRESSURE_LONG=1` 100,000, a stall of 30 s as well, and then all rows at 100 a second.
 
 use std::collections::HashSet;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rcs_proto::icf::{ConnectorInfo, Value};
 use rcs_proto::legacy::{Wire as _, facade_key};
 use rcs_proto::messages::{ConnectorKey, OperationRequest, ValidateOpRequest};
-use rcs_tests::java::Java;
-use rcs_tests::journal::Journal;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{FakeIdm, Frame, Manners, Socket};
-use rcs_tests::wait::{hold, wait_until};
+use rcs_rig::java::Java;
+use rcs_rig::journal::Journal;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{FakeIdm, Frame, Manners, Socket};
+use rcs_rig::wait::{hold, wait_until};
 
 use crate::answers::search_request;
 use crate::site::{GROUP, JavaSite, MEMBERS};

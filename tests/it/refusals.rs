@@ -1,10 +1,10 @@
-//! Bad input: who is refused hears why, is let go, and nobody else notices (issue 3, "Bad input"; WIRE 1.1).
+//! Bad input: who is refused hears why, is let go, and nobody else notices (P15, WIRE 1.1).
 
 use std::time::Duration;
 
 use rcs_proto::frames;
-use rcs_tests::scripted::{Answer, Socket, raw_exchange, upgrade_request, validate_request};
-use rcs_tests::wait::wait_until;
+use rcs_rig::scripted::{Answer, Socket, raw_exchange, upgrade_request, validate_request};
+use rcs_rig::wait::wait_until;
 
 use crate::answers::validated;
 use crate::site::ScriptedSite;

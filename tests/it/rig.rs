@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use rcs_proto::frames;
 use rcs_proto::messages::ScriptOnConnectorOpResponse;
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::rcs::Rcs;
-use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, validate_request};
-use rcs_tests::wait::{hold, wait_until};
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::rcs::Rcs;
+use rcs_rig::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, validate_request};
+use rcs_rig::wait::{hold, wait_until};
 
 use crate::answers::validated;
 

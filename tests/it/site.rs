@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use rcs_tests::java::Java;
-use rcs_tests::journal::Journal;
-use rcs_tests::provider::Provider;
-use rcs_tests::rcs::Rcs;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{FakeIdm, FakeMember, Manners};
-use rcs_tests::workspace;
+use rcs_rig::java::Java;
+use rcs_rig::journal::Journal;
+use rcs_rig::provider::Provider;
+use rcs_rig::rcs::Rcs;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{FakeIdm, FakeMember, Manners};
+use rcs_rig::workspace;
 use tempfile::TempDir;
 
 /// The group of every site.

@@ -1,4 +1,4 @@
-//! Searches of 20,000 rows of 1 KB, and callers that do not read (P13; issue 3, i).
+//! Searches of 20,000 rows of 1 KB, and callers that do not read (P13).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationResponse, SearchOpResponse, SearchResult};
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::scripted::{FakeIdm, Frame, Manners, Socket, validate_request};
-use rcs_tests::wait::{hold, wait_until};
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::scripted::{FakeIdm, Frame, Manners, Socket, validate_request};
+use rcs_rig::wait::{hold, wait_until};
 
 use crate::answers::{row_of, search_request, validated};
 use crate::site::{GROUP, JavaSite, ScriptedSite};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationResponse, SearchOpResponse, SearchResult};
-use rcs_tests::scripted::{FakeIdm, Frame};
-use rcs_tests::wait::wait_until;
-use rcs_tests::workspace;
+use rcs_rig::scripted::{FakeIdm, Frame};
+use rcs_rig::wait::wait_until;
+use rcs_rig::workspace;
 
 use crate::answers::{end_of_rows, row, search_request};
 use crate::site::{GROUP, ScriptedSite};

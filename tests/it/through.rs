@@ -1,8 +1,8 @@
-//! The same commands through the router, line for line as without it (issue 3, c).
+//! The same commands through the router, line for line as without it.
 
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::{hr, transcript};
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::{hr, transcript};
 
 use crate::site::{GROUP, JavaSite, MEMBERS};
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::endpoint::{Caller, RemoteError};
 use rcs_proto::icf::{
     Attribute, ClassName, ConnectorInfo, ConnectorObject, NAME, ObjectClass, OperationOptions, Secret, UID,
@@ -16,7 +17,6 @@ use super::members::Members;
 use super::site::{LOGIN_PASSWORD, Site};
 use super::tally::{Ask, Told};
 use crate::configuration::{base_request, choose, configure};
-use crate::exit::{Exit, Failure};
 
 /// How long a call may take, as its configuration says.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);

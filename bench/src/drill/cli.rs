@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum as _};
-use rcs_tests::java::Java;
+use rcs_cli::{Exit, Failure};
+use rcs_rig::java::Java;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::members::Members;
 use super::report::Done;
 use super::scenes::{Scene, Scope};
-use crate::exit::{Exit, Failure};
 
 /// `rcs-bench drill`
 #[derive(Args)]

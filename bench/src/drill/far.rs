@@ -1,10 +1,9 @@
 //! A runtime for what stands for many other machines. On the drill's own machine it would take the processors from those whose
 //! answers are timed: its threads step back for them.
 
+use rcs_cli::{Exit, Failure};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinError;
-
-use crate::exit::{Exit, Failure};
 
 /// How far its threads step back: under load they get about a tenth of what the others get.
 const NICE: i32 = 10;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::DialTarget;
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
@@ -11,12 +12,13 @@ use rcs_proto::icf::Secret;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::GROUP;
 use super::calls::Calls;
-use super::idm::{Calling, Sums};
+use super::idm::Calling;
 use super::members::KEY;
-use super::site::{GROUP, Site};
+use super::site::Site;
+use super::sums::Sums;
 use super::tally::{Ask, Tally, Told};
-use crate::exit::{Exit, Failure};
 
 /// How long a call may take beyond its own deadline before it counts as hung.
 const MARGIN: Duration = Duration::from_secs(8);

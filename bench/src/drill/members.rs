@@ -6,14 +6,14 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rcs_tests::java::Java;
-use rcs_tests::process::Process;
+use rcs_cli::{Exit, Failure};
+use rcs_rig::java::Java;
+use rcs_rig::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::block_in_place;
 
 use super::connector::{DOWN, JOURNAL, SLOW};
 use super::proxy::Proxy;
-use crate::exit::{Exit, Failure};
 
 /// What members and router let callers in with: a drill is no production.
 pub(crate) const KEY: &str = "changeit";

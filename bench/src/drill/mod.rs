@@ -14,12 +14,18 @@ mod idm;
 mod load;
 mod members;
 mod node;
+mod promise;
 mod proxy;
 mod report;
 mod router;
 mod scenes;
 mod site;
+mod sums;
 mod tally;
+mod times;
 
 pub(crate) use cli::{DrillArgs, run};
 pub(crate) use node::{NodeArgs, run as run_node};
+
+/// The group of all drills.
+const GROUP: &str = "g";

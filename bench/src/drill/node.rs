@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rcs_cli::{Exit, Failure};
 use rcs_node::connector::Registry;
 use rcs_node::key::SharedKey;
 use rcs_node::server::{Server, Setup};
@@ -15,7 +16,6 @@ use tokio::sync::oneshot;
 
 use super::connector::DrillFactory;
 use super::members::KEY;
-use crate::exit::{Exit, Failure};
 
 /// How long open calls may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);

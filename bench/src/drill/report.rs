@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::promise::Promise;
 use super::tally::{Figures, Tally};
+use super::times::Times;
 
-/// Samples from which on a 99th percentile is judged (issue 4, c).
+/// Samples from which on a 99th percentile is judged; of fewer, the worst one would decide.
 const JUDGED_BY_P99: usize = 30;
 
 /// The findings of one drill.
@@ -21,40 +23,6 @@ pub(crate) struct Findings {
     /// Figures of this drill alone.
     pub(crate) figures: Map<String, Value>,
     reasons: Vec<String>,
-}
-
-/// Quantiles of a few dozen times, in milliseconds. With so few a quantile is the nearest sample at or above it.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Times {
-    pub(crate) samples: usize,
-    pub(crate) p50_ms: Option<f64>,
-    pub(crate) p99_ms: Option<f64>,
-    pub(crate) max_ms: Option<f64>,
-}
-
-impl Times {
-    /// The quantiles of these.
-    pub(crate) fn of(times: &[Duration]) -> Self {
-        let mut ms: Vec<f64> =
-            times.iter().map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0).collect();
-        ms.sort_by(f64::total_cmp);
-        let at = |quantile: f64| {
-            let rank = (quantile * ms.len() as f64).ceil().max(1.0) as usize;
-            ms.get(rank - 1).copied()
-        };
-        Self { samples: ms.len(), p50_ms: at(0.5), p99_ms: at(0.99), max_ms: ms.last().copied() }
-    }
-}
-
-/// Which of the zeros a drill promises beside those that every drill does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Promise {
-    /// No read fails, and no change is refused: there was always a member for them.
-    EveryCallServed,
-    /// No read fails; changes may be refused, if nothing of them ran.
-    ReadsServed,
-    /// Calls may fail, with clear errors: there was nobody to run them.
-    ClearErrors,
 }
 
 impl Findings {
@@ -245,16 +213,6 @@ fn merge(into: &mut Value, from: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn few_times_have_the_nearest_sample_as_quantile() {
-        let times = |count: u64| Times::of(&(1..=count).map(Duration::from_millis).collect::<Vec<_>>());
-        for (count, p50, p99) in [(1, 1.0, 1.0), (2, 1.0, 2.0), (30, 15.0, 30.0), (200, 100.0, 198.0)] {
-            let times = times(count);
-            assert_eq!((times.p50_ms, times.p99_ms), (Some(p50), Some(p99)), "{count}");
-        }
-        assert_eq!(times(0).p99_ms, None);
-    }
 
     #[test]
     fn one_thing_wrong_fails_a_drill_and_says_why() {

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use rcs_tests::process::Process;
+use rcs_cli::{Exit, Failure};
+use rcs_rig::process::Process;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,8 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, block_in_place};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::site::GROUP;
-use crate::exit::{Exit, Failure};
+use super::GROUP;
 
 const START_BOUND: Duration = Duration::from_secs(10);
 const HTTP_BOUND: Duration = Duration::from_secs(5);

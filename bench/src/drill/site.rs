@@ -5,19 +5,18 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rcs_tests::provider::Provider;
+use rcs_cli::{Exit, Failure};
+use rcs_rig::provider::Provider;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use super::GROUP;
 use super::idm::{self, SharedIdm};
 use super::members::{Member, Members};
 use super::report::Findings;
 use super::router::Router;
 use super::tally::Tally;
-use crate::exit::{Exit, Failure};
 
-/// The group of all drills.
-pub(crate) const GROUP: &str = "g";
 /// The password of the accounts of a Java journal.
 pub(crate) const LOGIN_PASSWORD: &str = "drill";
 /// For callers that say nothing of it, as the Java IDM: what the others give their calls.

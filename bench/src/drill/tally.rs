@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::idm::Sums;
-use super::report::Times;
+use super::sums::{SUSPECTED, Sums};
+use super::times::Times;
 
 /// What a call asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,8 +106,6 @@ pub(crate) struct Figures {
     pub(crate) examples: Vec<String>,
 }
 
-/// What the router says of a call that it takes for poison (router/core/src/verdict/error.rs).
-pub(crate) const SUSPECTED: &str = "were lost while they ran this";
 const EXAMPLES_MAX: usize = 8;
 
 impl Tally {

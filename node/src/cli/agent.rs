@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use rcs_cli::{Exit, Failure};
 use rcs_proto::manifest::{FileManifest, ProofKey, ReportedSet, listing};
 
-use super::exit::{Exit, Failure};
 use super::serve::{Stop, start_log};
 use super::set_key::first_line;
 use super::{bad_file, read};

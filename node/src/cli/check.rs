@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::exit::Failure;
+use rcs_cli::Failure;
+
 use super::{CheckArgs, load, serve};
 use crate::config::{Dial, Listen, Mode, NodeConfig, Transport};
 

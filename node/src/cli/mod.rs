@@ -2,7 +2,6 @@
 
 mod agent;
 mod check;
-mod exit;
 mod serve;
 mod set_key;
 
@@ -11,19 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rcs_cli::{EXIT_CODES, Exit, Failure};
 
 use crate::config::{ConfigError, NodeConfig, Override};
-use exit::Exit;
 
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match rcs_cli::parse::<Cli>(arguments) {
         Ok(cli) => cli,
-        Err(message) => {
-            // Help and version are no errors. A closed standard output is nobody's loss here.
-            let _ = message.print();
-            return if message.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
-        }
+        Err(code) => return code,
     };
     let done = match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
@@ -31,25 +26,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("rcs-node: {failure}");
-            failure.exit.into()
-        }
-    }
+    rcs_cli::end("rcs-node", done)
 }
 
 /// A remote connector server: holds connectors and runs them for identity managers.
 #[derive(Debug, Parser)]
-#[command(name = "rcs-node", version, after_help = EXIT_CODES)]
+#[command(name = "rcs-node", version, after_help = format!("{EXIT_CODES}\n{LOG}"))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 64 usage, 65 bad data, 69 unavailable, 70 internal.
-The log goes to standard error; RCS_LOG sets its level (error, warn, info, debug, trace).";
+/// The line below the exit codes in the help.
+const LOG: &str = "The log goes to standard error; RCS_LOG sets its level (error, warn, info, debug, trace).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -105,12 +94,12 @@ struct SetKeyArgs {
 }
 
 /// Reads a configuration and its file.
-fn load(path: &Path, overrides: &[Override]) -> Result<NodeConfig, exit::Failure> {
+fn load(path: &Path, overrides: &[Override]) -> Result<NodeConfig, Failure> {
     let bytes = read(path)?;
     NodeConfig::read(&bytes, path, overrides).map_err(|error| bad_file(path, error))
 }
 
-fn bad_file(path: &Path, error: ConfigError) -> exit::Failure {
+fn bad_file(path: &Path, error: ConfigError) -> Failure {
     match error {
         ConfigError::Syntax(error) => Exit::BadData.with(format!("{}: {error}", path.display())),
         ConfigError::Problems(problems) => {
@@ -121,7 +110,7 @@ fn bad_file(path: &Path, error: ConfigError) -> exit::Failure {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, exit::Failure> {
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path)
         .map_err(|error| Exit::BadData.with(format!("{} cannot be read: {error}", path.display())))
 }

@@ -3,10 +3,10 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 
+use rcs_cli::{Exit, Failure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::exit::{Exit, Failure};
 use super::{ServeArgs, SettingArgs, load};
 use crate::config::{Listen, Mode, NodeConfig, Transport};
 use crate::connector::Registry;

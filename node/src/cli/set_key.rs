@@ -5,11 +5,11 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rcs_cli::{Exit, Failure};
 use rcs_proto::icf::Secret;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tempfile::NamedTempFile;
 
-use super::exit::{Exit, Failure};
 use super::{SetKeyArgs, read};
 use crate::config::PREFIX;
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};

@@ -1,4 +1,4 @@
-//! The properties that a ConnectorServer.properties file may hold (P01-P40): name, and the mode in which it means something.
+//! The properties that a ConnectorServer.properties file may hold (docs/promises.md, section P): name, and the mode in which it means something.
 
 /// What every name begins with in the file.
 pub const PREFIX: &str = "connectorserver.";

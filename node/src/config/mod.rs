@@ -1,4 +1,4 @@
-//! What a ConnectorServer.properties file says, typed (requirements P01-P40).
+//! What a ConnectorServer.properties file says, typed (docs/promises.md, section P).
 //!
 //! [`NodeConfig::read`] is pure: it looks at bytes, a path and the command line's `-D` values, never at the environment or the
 //! disk. It reports every problem at once, each with its line.
@@ -105,15 +105,15 @@ pub struct Dial {
     pub housekeeping_interval: Option<Duration>,
     /// `groupCheckInterval` (P09).
     pub group_check_interval: Option<Duration>,
-    /// `webSocketConnections` to each URL (P10).
+    /// `webSocketConnections` to each URL.
     pub sockets: Option<u16>,
-    /// `maxWebSocketConnections` (P11).
+    /// `maxWebSocketConnections`.
     pub max_sockets: Option<u16>,
-    /// `connectionTtl` (P12).
+    /// `connectionTtl`.
     pub connection_ttl: Option<Duration>,
-    /// `newConnectionsInterval` (P13).
+    /// `newConnectionsInterval`.
     pub new_connections_interval: Option<Duration>,
-    /// `tokenEndpoint` and what belongs to it (P14-P17).
+    /// `tokenEndpoint` with `scope`, `clientId` and `clientSecret` (P17).
     pub token: Option<TokenClient>,
 }
 

@@ -47,7 +47,7 @@ fn server_sample_loads_unchanged() {
     assert!(config.notices[0].contains("loggerClass is ignored"), "{:?}", config.notices);
 }
 
-/// P39, P01-P17; its server name breaks P01's own rule, W01.
+/// P39, P01-P09, P17; its server name breaks P01's own rule, W01.
 #[test]
 fn client_sample_loads_unchanged() {
     let config = read(CLIENT_SAMPLE).unwrap();

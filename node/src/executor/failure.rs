@@ -1,6 +1,6 @@
 //! What ends a call without an answer, as Java's executor words it (WIRE 5.1).
 
-use rcs_proto::icf::ConnectorKey;
+use rcs_proto::icf::{ConnectorKey, exceptions};
 use rcs_proto::legacy::LegacyError;
 use rcs_proto::operation::Operation;
 
@@ -48,7 +48,7 @@ impl Failure {
     pub(super) fn facade_key(error: LegacyError) -> Self {
         let message = format!("the connector's configuration cannot be read: {error}");
         match error {
-            LegacyError::Base64 => Self { class: "java.lang.RuntimeException", message },
+            LegacyError::Base64 => Self { class: exceptions::RUNTIME, message },
             _ => Self::new(ErrorClass::Connector, message),
         }
     }

@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use rcs_proto::manifest::{Content, Digest, FileManifest, Root};
-use rcs_tests::process::Process;
-use rcs_tests::wait::wait_until;
+use rcs_rig::process::Process;
+use rcs_rig::wait::wait_until;
 use rustix::process::Signal;
 
 use crate::agent_router::{AgentRouter, Seen};

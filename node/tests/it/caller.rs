@@ -7,7 +7,7 @@ use std::time::Duration;
 use rcs_proto::icf::{ApiConfiguration, ConnectorInfo, Value};
 use rcs_proto::legacy::{Wire as _, facade_key};
 use rcs_proto::messages::{self as m, OperationRequest, OperationResponse};
-use rcs_tests::scripted::FakeIdm;
+use rcs_rig::scripted::FakeIdm;
 
 /// No connector list takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use crate::support::{CLIENT_SAMPLE, SERVER_SAMPLE, Scratch, run, text};
 
-/// P39, P12 promise, A09: the server sample loads, and is refused for its default key.
+/// P39, P12, A09: the server sample loads, and is refused for its default key.
 #[test]
 fn the_server_sample_is_read_and_its_default_key_refused() {
     let scratch = Scratch::new();

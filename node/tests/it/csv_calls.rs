@@ -12,7 +12,7 @@ use rcs_proto::icf::{
 use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::{self as m, OperationRequest, OperationResponse};
 
-use rcs_tests::wait::{hold, wait_until};
+use rcs_rig::wait::{hold, wait_until};
 use rustix::process::Signal;
 
 use crate::caller::{Answer, Caller};

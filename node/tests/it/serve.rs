@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationRequest, TestOpRequest, ValidateOpRequest};
-use rcs_tests::scripted::{FakeIdm, Manners, raw_exchange, upgrade_request};
+use rcs_rig::scripted::{FakeIdm, Manners, raw_exchange, upgrade_request};
 use rustix::process::Signal;
 
 use crate::caller::Caller;
@@ -67,7 +67,7 @@ fn first_line(node: SocketAddr, request: &str) -> String {
     line.trim_end().to_owned()
 }
 
-/// P12 promise, A09: nothing listens with the default key unless asked to.
+/// P12, A09: nothing listens with the default key unless asked to.
 #[test]
 fn the_default_key_is_refused_without_dev() {
     let scratch = Scratch::new();

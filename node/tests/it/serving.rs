@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rcs_tests::process::Process;
+use rcs_rig::process::Process;
 use rustix::process::Signal;
 
 use crate::support::{Scratch, rcs_node, text};

@@ -9,7 +9,7 @@ use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialError, DialTarget, DialTls};
 use rcs_proto::driver::endpoint::{Caller, ConnectError, EndpointConfig};
 use rcs_proto::icf::Secret;
-use rcs_tests::wait::wait_until;
+use rcs_rig::wait::wait_until;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};

@@ -19,16 +19,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::command::Command;
+use super::counts::SocketCounts;
 use super::limits;
-use super::socket::Shared;
 use super::spill::{Chunk, Job, Spill, SpillFile, discard};
-use super::writer::Command;
 use crate::envelope::{Envelope, Kind, Part};
 use crate::frames;
+use crate::icf::exceptions;
 
 /// What waits for one socket.
 pub(super) struct Backlog {
-    shared: Arc<Shared>,
+    counts: Arc<SocketCounts>,
     spill: Arc<Spill>,
     file: SpillFile,
     /// Frames that overtake rows.
@@ -94,9 +95,9 @@ enum Way {
 }
 
 impl Backlog {
-    pub(super) fn new(shared: Arc<Shared>, spill: Arc<Spill>) -> Self {
+    pub(super) fn new(counts: Arc<SocketCounts>, spill: Arc<Spill>) -> Self {
         Self {
-            shared,
+            counts,
             file: SpillFile::new(Arc::clone(&spill)),
             spill,
             urgent: VecDeque::new(),
@@ -202,7 +203,7 @@ impl Backlog {
         for piece in std::mem::take(&mut self.middle) {
             match piece {
                 Piece::Kept(command) => left.push(command),
-                Piece::Cut { rows, .. } => self.shared.release(rows.cost),
+                Piece::Cut { rows, .. } => self.counts.release(rows.cost),
                 Piece::Stored { rows, chunk } => {
                     self.release_stored(rows.cost);
                     chunks.push(chunk);
@@ -333,7 +334,7 @@ impl Backlog {
             Some(piece) => {
                 let Piece::Cut { rows, .. } = piece else { unreachable!("such a piece was looked for") };
                 let rows = std::mem::take(rows);
-                self.shared.spill(rows.cost);
+                self.counts.spill(rows.cost);
                 *piece = Piece::Stored { rows, chunk };
             }
             // It was written to the peer, or dropped, meanwhile.
@@ -343,7 +344,7 @@ impl Backlog {
 
     fn loaded(&mut self, outcome: io::Result<Vec<Bytes>>) {
         let Some((rows, _)) = self.loading.take() else { return };
-        self.shared.unspill(rows.cost);
+        self.counts.unspill(rows.cost);
         match outcome {
             Ok(frames) => {
                 frames.into_iter().for_each(|frame| self.push_head(Command::Frame(frame)));
@@ -351,7 +352,7 @@ impl Backlog {
             }
             Err(error) => {
                 tracing::error!(%error, "a spill file cannot be read: the calls whose rows it held are failed");
-                self.shared.release(rows.cost);
+                self.counts.release(rows.cost);
                 rows.calls.into_iter().for_each(|call| self.fail(call));
             }
         }
@@ -359,8 +360,8 @@ impl Backlog {
 
     /// Rows are missing for good: the caller hears so, and gets none of those that wait. What comes later it ignores.
     fn fail(&mut self, call: i64) {
-        let error = Command::Frame(frames::error(call, CONNECTOR_EXCEPTION, ROWS_LOST));
-        self.shared.charge(error.cost());
+        let error = Command::Frame(frames::error(call, exceptions::CONNECTOR, ROWS_LOST));
+        self.counts.charge(error.cost());
         self.urgent.push_back(error);
         self.drop_rows(call);
     }
@@ -375,7 +376,7 @@ impl Backlog {
         let mut chunks = Vec::new();
         for piece in std::mem::take(&mut self.middle) {
             match piece {
-                Piece::Cut { rows, .. } if rows.calls == [call] => self.shared.release(rows.cost),
+                Piece::Cut { rows, .. } if rows.calls == [call] => self.counts.release(rows.cost),
                 Piece::Stored { rows, chunk } if rows.calls == [call] => {
                     self.release_stored(rows.cost);
                     chunks.push(chunk);
@@ -392,7 +393,7 @@ impl Backlog {
             match waiting.row_of == Some(call) {
                 true => {
                     self.tail_bytes -= waiting.command.cost();
-                    self.shared.release(waiting.command.cost());
+                    self.counts.release(waiting.command.cost());
                 }
                 false => self.tail.push_back(waiting),
             }
@@ -404,7 +405,7 @@ impl Backlog {
             match way(&command) {
                 Way::Row { call: of } if of == call => {
                     self.head_bytes -= command.cost();
-                    self.shared.release(command.cost());
+                    self.counts.release(command.cost());
                 }
                 _ => self.head.push_back(command),
             }
@@ -412,14 +413,13 @@ impl Backlog {
     }
 
     fn release_stored(&self, cost: usize) {
-        self.shared.unspill(cost);
-        self.shared.release(cost);
+        self.counts.unspill(cost);
+        self.counts.release(cost);
     }
 }
 
 const ROWS_LOST: &str =
     "rcs-router lost a part of the answer that waited in its spill directory. The search may be repeated.";
-const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
 
 fn way(command: &Command) -> Way {
     let frame = match command {

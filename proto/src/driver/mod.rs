@@ -5,6 +5,8 @@
 
 pub mod accept;
 mod backlog;
+mod command;
+mod counts;
 pub mod dial;
 pub mod endpoint;
 pub mod framing;

@@ -9,58 +9,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::backlog::{Backlog, Next};
+use super::command::Command;
+use super::counts::SocketCounts;
 use super::framing::{Opcode, Role, apply_mask, close_payload, frame_into, header_into};
-use super::socket::Shared;
 use super::spill::{Share, Spill};
 use super::{WriteHalf, limits};
 
 /// Payloads up to this size are copied next to each other; larger ones are written from where they are.
 const COPY_BYTES: usize = limits::WRITE_BATCH_BYTES / 4;
-
-/// What the writer is asked for, in order.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// A message.
-    Frame(Bytes),
-    /// Nothing behind this is written before that moment.
-    Hold(Instant),
-    /// An empty ping: Java logs a line for any other (WIRE 1.2).
-    Ping,
-    /// The answer to a ping.
-    Pong(Bytes),
-    /// Close frame, then FIN.
-    Close,
-}
-
-impl Command {
-    /// What it counts for in the backlog, bytes.
-    pub(super) fn cost(&self) -> usize {
-        self.payload().len() + limits::FRAME_OVERHEAD_BYTES
-    }
-
-    /// Whether it is copied into the buffer with others.
-    fn is_small(&self) -> bool {
-        match self {
-            Self::Frame(payload) => payload.len() <= COPY_BYTES,
-            Self::Ping | Self::Pong(_) => true,
-            Self::Hold(_) | Self::Close => false,
-        }
-    }
-
-    fn payload(&self) -> &[u8] {
-        match self {
-            Self::Frame(payload) | Self::Pong(payload) => payload,
-            Self::Close => &NORMAL_CLOSE,
-            Self::Hold(_) | Self::Ping => &[],
-        }
-    }
-}
-
-/// The payload of a Close frame that has no complaint: code 1000.
-const NORMAL_CLOSE: [u8; 2] = 1000u16.to_be_bytes();
 
 /// How writing ended.
 pub(super) struct WriterEnd {
@@ -86,21 +45,21 @@ pub(super) async fn run(
     io: WriteHalf,
     role: Role,
     queue: mpsc::UnboundedReceiver<Command>,
-    shared: Arc<Shared>,
+    counts: Arc<SocketCounts>,
     spill: Arc<Spill>,
     halt: oneshot::Receiver<()>,
 ) -> WriterEnd {
     let ledger =
-        Ledger { written: 0, boundary: 0, encoded: 0, sending: VecDeque::new(), shared: Arc::clone(&shared) };
+        Ledger { written: 0, boundary: 0, encoded: 0, sending: VecDeque::new(), counts: Arc::clone(&counts) };
     let mut writer = Writer {
         out: Out { io, role, buffer: Vec::new(), ledger },
         inbox: Inbox {
             queue,
             is_abandoned: false,
             batch: Vec::new(),
-            backlog: Backlog::new(Arc::clone(&shared), Arc::clone(&spill)),
+            backlog: Backlog::new(Arc::clone(&counts), Arc::clone(&spill)),
             share: Share::new(spill),
-            shared,
+            counts,
         },
     };
     let cause = tokio::select! {
@@ -137,7 +96,7 @@ struct Inbox {
     batch: Vec<Command>,
     backlog: Backlog,
     share: Share,
-    shared: Arc<Shared>,
+    counts: Arc<SocketCounts>,
 }
 
 /// Which commands the stream has taken wholly. Cancelling a write between two of its polls leaves it exact.
@@ -150,7 +109,7 @@ struct Ledger {
     encoded: u64,
     /// Commands encoded and not wholly written, each with its end in the stream.
     sending: VecDeque<(Command, u64)>,
-    shared: Arc<Shared>,
+    counts: Arc<SocketCounts>,
 }
 
 impl Ledger {
@@ -162,13 +121,13 @@ impl Ledger {
 
     fn advance(&mut self, bytes: usize) {
         self.written += bytes as u64;
-        self.shared.wrote(bytes);
+        self.counts.wrote(bytes);
         let mut released = 0;
         while let Some((command, end)) = self.sending.pop_front_if(|(_, end)| *end <= self.written) {
             released += command.cost();
             self.boundary = end;
         }
-        self.shared.release(released);
+        self.counts.release(released);
     }
 }
 
@@ -178,7 +137,7 @@ impl Writer {
         let Self { out, inbox } = self;
         loop {
             match inbox.backlog.pop() {
-                Next::Command(command) if command.is_small() => {
+                Next::Command(command) if is_small(&command) => {
                     out.put(command);
                     if out.buffer.len() >= limits::WRITE_BATCH_BYTES {
                         inbox.open_during(out.write_buffer()).await?;
@@ -193,7 +152,7 @@ impl Writer {
                 Next::Nothing => {
                     inbox.open_during(out.flush()).await?;
                     out.shrink();
-                    inbox.share.report(inbox.shared.memory());
+                    inbox.share.report(inbox.counts.memory());
                     // The flush may have waited, and something may have come meanwhile.
                     if inbox.backlog.is_empty() {
                         inbox.receive().await;
@@ -211,7 +170,7 @@ impl Writer {
         left.extend(inbox.drain());
         let mut unsent = Vec::new();
         for command in left {
-            out.ledger.shared.release(command.cost());
+            out.ledger.counts.release(command.cost());
             if let Command::Frame(payload) = command {
                 unsent.push(payload);
             }
@@ -225,7 +184,7 @@ impl Inbox {
     async fn receive(&mut self) {
         if self.is_abandoned || self.queue.recv_many(&mut self.batch, limits::WRITE_BATCH_FRAMES).await == 0 {
             let close = Command::Close;
-            self.shared.charge(close.cost());
+            self.counts.charge(close.cost());
             self.batch.push(close);
         }
         self.sort();
@@ -270,7 +229,7 @@ impl Inbox {
         for command in self.batch.drain(..) {
             self.backlog.push(command);
         }
-        self.share.report(self.shared.memory());
+        self.share.report(self.counts.memory());
     }
 
     /// All that is left and may be owed to somebody. What comes later is refused.
@@ -303,7 +262,7 @@ impl Out {
     async fn write_alone(&mut self, command: Command) -> io::Result<()> {
         match command {
             Command::Hold(until) => {
-                self.ledger.shared.release(command.cost());
+                self.ledger.counts.release(command.cost());
                 self.flush().await?;
                 sleep_until(until).await;
                 Ok(())
@@ -352,6 +311,15 @@ impl Out {
         if self.buffer.capacity() > 2 * COPY_BYTES {
             self.buffer = Vec::new();
         }
+    }
+}
+
+/// Whether a command is copied into the buffer with others.
+fn is_small(command: &Command) -> bool {
+    match command {
+        Command::Frame(payload) => payload.len() <= COPY_BYTES,
+        Command::Ping | Command::Pong(_) => true,
+        Command::Hold(_) | Command::Close => false,
     }
 }
 

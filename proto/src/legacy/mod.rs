@@ -1,4 +1,4 @@
-//! The legacy object serialisation, in which most payloads of the protocol are wrapped (LEGACY.md).
+//! The legacy object serialisation, in which most payloads of the protocol are wrapped (docs/protocol/legacy.md).
 //!
 //! Two layers. The generic one reads a blob into a [`Node`], a tree that knows every type of the format by its table, and
 //! writes it back: bytes written by Java come out as they went in. The typed one, [`Wire`], turns the model of [`crate::icf`]

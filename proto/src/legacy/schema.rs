@@ -478,3 +478,6 @@ const fn needed(name: &'static str, kind: Kind) -> FieldRow {
 const fn filled(name: &'static str) -> FieldRow {
     FieldRow { name, kind: TEXT, need: Need::NotBlank }
 }
+
+#[cfg(test)]
+mod tests;

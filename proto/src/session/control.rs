@@ -1,9 +1,9 @@
 //! Session checks: the ControlRequest each end sends now and then, and what the lists in it say about calls (WIRE 4.4).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::Tracked;
+use super::{Tracked, keys_by_id};
 use crate::frames::Ask;
 use crate::limits;
 use crate::messages::{ControlRequest, control_request::InfoLevel};
@@ -103,9 +103,9 @@ impl Control {
     }
 }
 
-/// Counts each call that the peer did not list; gives the keys of those that it did not list too often.
+/// Counts each call that the peer did not list; gives the keys of those that it left out too often, in the order of their ids.
 fn misses<K: Copy>(calls: &mut HashMap<i64, Tracked<K>>, listed: &[i64], now: Moment) -> Vec<K> {
-    let listed: std::collections::HashSet<i64> = listed.iter().copied().collect();
+    let listed: HashSet<i64> = listed.iter().copied().collect();
     let mut gone = Vec::new();
     for (id, call) in calls {
         // A frame that crosses the check on its way is not missed yet.
@@ -114,8 +114,8 @@ fn misses<K: Copy>(calls: &mut HashMap<i64, Tracked<K>>, listed: &[i64], now: Mo
         }
         call.misses += 1;
         if call.misses >= limits::CHECK_MISSES_MAX {
-            gone.push(call.key);
+            gone.push((*id, call.key));
         }
     }
-    gone
+    keys_by_id(gone.into_iter())
 }

@@ -8,6 +8,7 @@
 mod control;
 mod early;
 mod handshake;
+mod ids;
 mod recent;
 mod stream;
 
@@ -21,11 +22,13 @@ pub use self::control::Checked;
 use self::control::Control;
 use self::early::EarlyCancels;
 pub use self::handshake::{Handshake, HandshakeError, HandshakeStep, Remote, Side};
+pub use self::ids::Ids;
 pub use self::recent::Last;
 use self::recent::{RecentAnswers, Sent};
 pub use self::stream::{Reorder, StreamError, StreamOrder};
 use crate::envelope::{Envelope, ErrorHead, Kind, UnknownKind};
 use crate::frames;
+use crate::icf::exceptions;
 use crate::limits;
 use crate::operation::Operation;
 use crate::time::Moment;
@@ -49,8 +52,8 @@ pub struct Session<K> {
     retired: Vec<SocketId>,
     /// Where the next frame without a socket of its own goes (WIRE 4.2: round robin).
     turn: usize,
-    /// The last id that we gave to a request of ours (WIRE 4.3: one counter for calls and control).
-    last_id: i64,
+    /// The ids of our requests.
+    ids: Ids,
     /// Our calls that the peer executes, by our id.
     open: HashMap<i64, Tracked<K>>,
     /// The peer's calls that we execute, by its id.
@@ -128,7 +131,7 @@ impl<K: Copy> Session<K> {
             sockets: Vec::new(),
             retired: Vec::new(),
             turn: 0,
-            last_id: 0,
+            ids: Ids::EVERY,
             open: HashMap::new(),
             executing: HashMap::new(),
             control: Control::every(rhythm),
@@ -138,15 +141,23 @@ impl<K: Copy> Session<K> {
         }
     }
 
+    /// The session with ids of this class only, for routers that show the peer the same sessionId. Ids that the session has given
+    /// already are not given again.
+    pub fn with_ids(mut self, mut ids: Ids) -> Self {
+        ids.go_on_after(self.ids.last());
+        self.ids = ids;
+        self
+    }
+
     /// Has ids go on after those of an earlier session that showed the peer the same identity: it may still run calls of
     /// that one, and sends their answers on whatever socket joins later (WIRE 4.2).
     pub fn go_on_after(&mut self, last_id: i64) {
-        self.last_id = self.last_id.max(last_id);
+        self.ids.go_on_after(last_id);
     }
 
-    /// The last id that a request of ours got.
+    /// The last id that a request of ours got, here or in an earlier session that this one goes on after.
     pub fn last_id(&self) -> i64 {
-        self.last_id
+        self.ids.last()
     }
 
     /// Adds a socket whose handshake is done. The peer may take [`limits::HOLD_OFF`] to know it: the caller holds the
@@ -209,7 +220,7 @@ impl<K: Copy> Session<K> {
 
     /// Opens a call of ours and gives its id.
     pub fn open(&mut self, key: K, now: Moment) -> i64 {
-        let id = self.next_id();
+        let id = self.ids.next();
         self.open.insert(id, Tracked { key, since: now, misses: 0 });
         id
     }
@@ -236,9 +247,9 @@ impl<K: Copy> Session<K> {
         self.open.get(&id).map(|call| call.key)
     }
 
-    /// Keys of all calls that we have open at the peer.
+    /// Keys of all calls that we have open at the peer, in the order of their ids.
     pub fn open_keys(&self) -> Vec<K> {
-        self.open.values().map(|call| call.key).collect()
+        keys_by_id(self.open.iter().map(|(id, call)| (*id, call.key)))
     }
 
     /// The key of a call that the peer has open here.
@@ -246,9 +257,9 @@ impl<K: Copy> Session<K> {
         self.executing.get(&id).map(|call| call.key)
     }
 
-    /// Keys of all calls that the peer has open here.
+    /// Keys of all calls that the peer has open here, in the order of their ids.
     pub fn executing_keys(&self) -> Vec<K> {
-        self.executing.values().map(|call| call.key).collect()
+        keys_by_id(self.executing.iter().map(|(id, call)| (*id, call.key)))
     }
 
     /// Calls of the peer that we hold.
@@ -325,20 +336,26 @@ impl<K: Copy> Session<K> {
             }
             Kind::HandshakeRequest(_) => Event::HandshakeAgain,
             Kind::HandshakeResponse(_) => Event::Ignored(Ignored::LateHandshake),
-            Kind::Unknown(kind) => Event::Reply(frames::error(id, CONNECTOR_EXCEPTION, unknown_text(*kind))),
+            Kind::Unknown(kind) => {
+                Event::Reply(frames::error(id, exceptions::CONNECTOR, unknown_text(*kind)))
+            }
         }
     }
 
     /// The session check or the question for connectors that is due now, with the socket it belongs on.
-    pub fn due_check(&mut self, now: Moment) -> Option<(SocketId, Bytes)> {
+    ///
+    /// `elsewhere` are the ids of calls of the peer that another router executes under the same sessionId. A peer fails a call of
+    /// its own that several checks left out, whoever sent them (WIRE 4.4, and section 8 for two routers).
+    pub fn due_check(&mut self, now: Moment, elsewhere: &[i64]) -> Option<(SocketId, Bytes)> {
         let ask = self.control.due(now).filter(|_| self.is_ready(now))?;
         let socket = self.socket_for(None, now)?;
-        let id = self.next_id();
+        let id = self.ids.next();
         self.control.asked(id, now);
         let lingering = self.lingering.iter().map(|(id, _)| *id);
-        let local: Vec<i64> = self.executing.keys().copied().chain(lingering).collect();
+        let local = self.executing.keys().copied().chain(lingering).chain(elsewhere.iter().copied());
         // The peer's own frame lists the check itself among the open requests (WIRE 3.1).
-        let remote: Vec<i64> = self.open.keys().copied().chain([id]).collect();
+        let remote = self.open.keys().copied().chain([id]);
+        let (local, remote) = (in_order(local), in_order(remote));
         Some((socket, frames::control_request(id, ask, &local, &remote)))
     }
 
@@ -358,23 +375,22 @@ impl<K: Copy> Session<K> {
         self.control.recheck_infos();
     }
 
-    fn next_id(&mut self) -> i64 {
-        self.last_id += 1;
-        self.last_id
-    }
-
     fn receive_call(&mut self, id: i64, operation: Operation, now: Moment) -> Event<K> {
         if self.executing.contains_key(&id) {
             // The first holder of the id runs on, this copy does not (WIRE 4.3).
             let text = format!("Request has been registered with id: {id}");
-            return Event::Reply(frames::error(id, ILLEGAL_STATE, &text));
+            return Event::Reply(frames::error(id, exceptions::ILLEGAL_STATE, &text));
         }
         if operation == Operation::Unknown {
-            return Event::Reply(frames::error(id, CONNECTOR_EXCEPTION, "Unknown OperationRequest"));
+            return Event::Reply(frames::error(id, exceptions::CONNECTOR, "Unknown OperationRequest"));
         }
         if self.early.take(id, now) {
             // Not run. Its caller may wait for it all the same, so it is answered.
-            return Event::Reply(frames::error(id, CANCELLATION, "The call was cancelled before it was run"));
+            return Event::Reply(frames::error(
+                id,
+                exceptions::CANCELLATION,
+                "The call was cancelled before it was run",
+            ));
         }
         Event::Call
     }
@@ -393,16 +409,27 @@ impl<K: Copy> Session<K> {
     }
 }
 
+/// The ids in their order, each once: the order of a hash table differs from process to process, and the frame goes to others.
+fn in_order(ids: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// The keys of calls, in the order of the calls' ids: what is done with them must not depend on the order of a hash table.
+fn keys_by_id<K>(calls: impl Iterator<Item = (i64, K)>) -> Vec<K> {
+    let mut calls: Vec<(i64, K)> = calls.collect();
+    calls.sort_unstable_by_key(|(id, _)| *id);
+    calls.into_iter().map(|(_, key)| key).collect()
+}
+
 /// What a peer refused because our handshake was not stored yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     Request,
     Response,
 }
-
-const CONNECTOR_EXCEPTION: &str = "org.identityconnectors.framework.common.exceptions.ConnectorException";
-const CANCELLATION: &str = "java.util.concurrent.CancellationException";
-const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
 
 fn refused_before_handshake(error: &ErrorHead) -> Option<Refused> {
     // Class and text: a script may fail with any text after it has changed something.

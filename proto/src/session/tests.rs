@@ -38,6 +38,11 @@ fn joined(sockets: &[u64]) -> Session<u32> {
     session
 }
 
+fn joined_as(mut session: Session<u32>) -> Session<u32> {
+    session.join(SocketId(1), at(0));
+    session
+}
+
 #[test]
 fn both_ends_shake_hands_and_keep_what_came_before() {
     let (mut dialler, first) = Handshake::start(Side::Dialled, &identity(), at(0));
@@ -132,13 +137,13 @@ fn a_refused_answer_never_ends_our_own_call_of_the_same_id() {
     let answer = test_answer(id).frame().clone();
     session.sent_last(SocketId(1), last(id, 300), at(300));
     let text = "Connection received response before handshake";
-    let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+    let refusal = parsed(frames::error(id, exceptions::CONNECTOR, text));
     let Event::AnswerRefused(Some(again)) = session.receive(&refusal, at(310)) else {
         panic!("the answer is to be sent again")
     };
     assert_eq!(again.frame, Some(answer));
     let text = "Connection received request before handshake";
-    let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+    let refusal = parsed(frames::error(id, exceptions::CONNECTOR, text));
     assert!(matches!(session.receive(&refusal, at(310)), Event::NotRun(3)));
 }
 
@@ -146,16 +151,16 @@ fn a_refused_answer_never_ends_our_own_call_of_the_same_id() {
 fn connectors_are_asked_for_until_they_are_known() {
     let mut session = joined(&[1]);
     session.want_connector_infos(at(0));
-    assert!(session.due_check(at(10)).is_none(), "the socket is still held back");
-    let (_, frame) = session.due_check(at(300)).unwrap();
+    assert!(session.due_check(at(10), &[]).is_none(), "the socket is still held back");
+    let (_, frame) = session.due_check(at(300), &[]).unwrap();
     assert_eq!(frame, frames::control_request(1, Ask::ConnectorInfo, &[], &[1]));
-    assert!(session.due_check(at(310)).is_none());
+    assert!(session.due_check(at(310), &[]).is_none());
     let again = at(300) + limits::INFOS_AGAIN;
-    let (_, frame) = session.due_check(again).unwrap();
+    let (_, frame) = session.due_check(again, &[]).unwrap();
     assert_eq!(frame, frames::control_request(2, Ask::ConnectorInfo, &[], &[2]));
     let infos = parsed(frames::control_response(2, Some(Bytes::from_static(b"list"))));
     assert!(matches!(session.receive(&infos, again), Event::ConnectorInfos(_)));
-    let (_, frame) = session.due_check(again + limits::CHECK_EVERY).unwrap();
+    let (_, frame) = session.due_check(again + limits::CHECK_EVERY, &[]).unwrap();
     assert_eq!(frame, frames::control_request(3, Ask::Check, &[], &[3]));
 }
 
@@ -163,21 +168,111 @@ fn connectors_are_asked_for_until_they_are_known() {
 fn connectors_that_are_known_are_asked_for_with_the_next_check_and_at_its_rhythm() {
     let mut session = joined(&[1]);
     session.want_connector_infos(at(0));
-    session.due_check(at(300)).unwrap();
+    session.due_check(at(300), &[]).unwrap();
     let infos = |id| parsed(frames::control_response(id, Some(Bytes::from_static(b"list"))));
     session.receive(&infos(1), at(310));
     let first = at(300) + limits::INFOS_AGAIN;
-    let (_, frame) = session.due_check(first).unwrap();
+    let (_, frame) = session.due_check(first, &[]).unwrap();
     assert_eq!(frame, frames::control_request(2, Ask::Check, &[], &[2]));
     session.recheck_connector_infos();
-    assert!(session.due_check(first + limits::INFOS_AGAIN).is_none(), "no sooner than a check");
+    assert!(session.due_check(first + limits::INFOS_AGAIN, &[]).is_none(), "no sooner than a check");
     let second = first + limits::CHECK_EVERY;
-    let (_, frame) = session.due_check(second).unwrap();
+    let (_, frame) = session.due_check(second, &[]).unwrap();
     assert_eq!(frame, frames::control_request(3, Ask::ConnectorInfo, &[], &[3]));
-    assert!(session.due_check(second + limits::INFOS_AGAIN).is_none(), "its answer has a check's time");
+    assert!(session.due_check(second + limits::INFOS_AGAIN, &[]).is_none(), "its answer has a check's time");
     session.receive(&infos(3), second);
-    let (_, frame) = session.due_check(second + limits::CHECK_EVERY).unwrap();
+    let (_, frame) = session.due_check(second + limits::CHECK_EVERY, &[]).unwrap();
     assert_eq!(frame, frames::control_request(4, Ask::Check, &[], &[4]));
+}
+
+/// The lists of the session check that is due.
+fn lists_of(session: &mut Session<u32>, now: Moment, elsewhere: &[i64]) -> (Vec<i64>, Vec<i64>) {
+    let (_, frame) = session.due_check(now, elsewhere).expect("a check is due");
+    let Kind::ControlRequest(request) = parsed(frame).kind else { panic!("a check") };
+    (request.local_request_id.clone(), request.remote_request_id.clone())
+}
+
+/// WIRE 4.4, and section 8: checks that leave out a call that another router executes make the peer fail it.
+#[test]
+fn a_check_lists_the_calls_that_are_executed_here_and_elsewhere() {
+    let mut session = joined(&[1]);
+    let due = |checks: u32| at(1_000) + limits::CHECK_EVERY * checks;
+    assert_eq!(lists_of(&mut session, due(1), &[]), (vec![], vec![1]));
+    let open = session.open(1, due(1));
+    for id in [90, 7, 30] {
+        session.accept(id, 2, due(1));
+    }
+    session.finish(7);
+    session.linger(7, SocketId(1));
+    // 30 moves from one router to the other, and both list it for a while.
+    let (local, remote) = lists_of(&mut session, due(2), &[-5, 60, 30]);
+    assert_eq!((local, remote), (vec![-5, 7, 30, 60, 90], vec![open, open + 1]));
+    assert_eq!(lists_of(&mut session, due(3), &[]), (vec![7, 30, 90], vec![open, open + 2]));
+}
+
+/// What is sent must not depend on the order of a hash table, which differs from process to process.
+#[test]
+fn calls_are_listed_and_given_in_the_order_of_their_ids() {
+    let mut session = joined(&[1]);
+    let ids: Vec<i64> = (0..200).map(|_| session.open(0, at(0))).collect();
+    let keys: Vec<u32> = (1..=200).collect();
+    let mut session = joined(&[1]);
+    for key in &keys {
+        session.open(*key, at(0));
+        session.accept(i64::from(*key) * 3, *key, at(0));
+    }
+    assert_eq!((session.open_keys(), session.executing_keys()), (keys.clone(), keys.clone()));
+    let (local, remote) = lists_of(&mut session, at(1_000) + limits::CHECK_EVERY, &[]);
+    assert_eq!(local, ids.iter().map(|id| id * 3).collect::<Vec<_>>());
+    assert_eq!(remote, (1..=201).collect::<Vec<_>>());
+    let check = parsed(frames::control_request(90, Ask::Check, &[], &[]));
+    for minute in 1..=limits::CHECK_MISSES_MAX {
+        let Event::Control(checked) = session.receive(&check, at(u64::from(minute) * 60_000)) else {
+            panic!("control")
+        };
+        let expected = if minute < limits::CHECK_MISSES_MAX { vec![] } else { keys.clone() };
+        assert_eq!((&checked.vanished, &checked.abandoned), (&expected, &expected), "check {minute}");
+    }
+}
+
+/// WIRE 4.3: a peer refuses an id that is in use, whichever router sent it.
+#[test]
+fn two_routers_of_one_session_id_never_give_a_peer_the_same_id() {
+    let mut given = std::collections::HashSet::new();
+    let router = |n| joined_as(Session::new().with_ids(Ids::class(n, 2)));
+    let (mut first, mut second) = (router(1), router(2));
+    let mut last = (0, 0);
+    for round in 1..=50 {
+        let now = at(1_000) + limits::CHECK_EVERY * round;
+        // Calls, and the checks in between: they share one counter.
+        let check = lists_of(&mut first, now, &[]).1;
+        let ids = (first.open(1, now), second.open(2, now));
+        assert!(ids.0 > last.0 && ids.1 > last.1, "ids rise: {last:?} {ids:?}");
+        assert_eq!((ids.0 % 2, ids.1 % 2), (1, 0));
+        last = ids;
+        for id in [*check.last().unwrap(), ids.0, ids.1] {
+            assert!(given.insert(id), "{id} was given twice");
+        }
+        assert_eq!((first.last_id(), second.last_id()), ids);
+        if round % 10 == 0 {
+            // The second one begins a new session behind whatever either gave so far.
+            let behind = first.last_id().max(second.last_id());
+            second = router(2);
+            second.go_on_after(behind);
+            assert_eq!(second.last_id(), behind);
+        }
+    }
+}
+
+#[test]
+fn a_session_that_changes_its_class_never_goes_back() {
+    let mut session = joined(&[1]);
+    let ids: Vec<i64> = (0..5).map(|_| session.open(1, at(0))).collect();
+    assert_eq!(ids, [1, 2, 3, 4, 5]);
+    let mut session = session.with_ids(Ids::class(2, 4));
+    assert_eq!((session.last_id(), session.open(1, at(0)), session.open(1, at(0))), (5, 6, 10));
+    session.go_on_after(3);
+    assert_eq!(session.open(1, at(0)), 14, "an earlier session's ids are behind already");
 }
 
 #[test]
@@ -242,7 +337,7 @@ fn ends_without_room_for_their_frames_are_still_known() {
     }
     let text = "Connection received response before handshake";
     for id in [2, 9] {
-        let refusal = parsed(frames::error(id, CONNECTOR_EXCEPTION, text));
+        let refusal = parsed(frames::error(id, exceptions::CONNECTOR, text));
         let Event::AnswerRefused(Some(last)) = session.receive(&refusal, at(1)) else { panic!("known") };
         assert_eq!(last.frame.is_some(), id == 9);
     }
@@ -258,7 +353,7 @@ fn an_answer_that_is_refused_again_and_again_is_given_up() {
     let mut session = joined(&[1]);
     session.sent_last(SocketId(1), last(1, 0), at(0));
     let text = "Connection received response before handshake";
-    let refusal = parsed(frames::error(1, CONNECTOR_EXCEPTION, text));
+    let refusal = parsed(frames::error(1, exceptions::CONNECTOR, text));
     let mut resent = 0;
     for ms in (0..60_000).step_by(200) {
         if let Event::AnswerRefused(Some(last)) = session.receive(&refusal, at(ms)) {

@@ -1,5 +1,5 @@
 //! Whether a member is fit for calls, as far as can be observed: hysteresis over probe results, hold-down after flapping, and
-//! ejection for what its calls report (DESIGN section 5). What the operator wants is another fact and not in here.
+//! ejection for what its calls report. What the operator wants is another fact and not in here.
 
 use std::time::Duration;
 
@@ -62,13 +62,13 @@ pub enum Finding {
 
 /// Results in a row, and what they amount to: only so many equal ones in a row change it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Standing {
+struct Streak {
     failing: bool,
     /// Results in a row that contradict `failing`.
     against: u32,
 }
 
-impl Standing {
+impl Streak {
     fn note(&mut self, finding: Finding) {
         if (finding == Finding::Bad) == self.failing {
             self.against = 0;
@@ -92,8 +92,8 @@ pub struct Health {
     flaps: u32,
     warming: bool,
     shutting_down: bool,
-    check: Standing,
-    test: Standing,
+    check: Streak,
+    test: Streak,
     /// Failed calls in a row.
     failures: u32,
     ejected_until: Moment,
@@ -109,8 +109,8 @@ impl Default for Health {
             flaps: 0,
             warming: false,
             shutting_down: false,
-            check: Standing::default(),
-            test: Standing::default(),
+            check: Streak::default(),
+            test: Streak::default(),
             failures: 0,
             ejected_until: Moment::START,
             ejected_for: Unfit::Ejected,
@@ -126,8 +126,8 @@ impl Health {
         self.linked_at = Some(now);
         self.shutting_down = false;
         self.held_until = now + hold_down(self.flaps);
-        self.check = Standing::default();
-        self.test = Standing::default();
+        self.check = Streak::default();
+        self.test = Streak::default();
         self.failures = 0;
     }
 
@@ -151,7 +151,7 @@ impl Health {
 
     /// One of them was tested: nothing is known of a fresh member but this, so one result counts.
     pub fn warm_up_probed(&mut self, finding: Finding) {
-        self.test = Standing { failing: self.test.failing || finding == Finding::Bad, against: 0 };
+        self.test = Streak { failing: self.test.failing || finding == Finding::Bad, against: 0 };
     }
 
     /// They were tested, or took too long.
@@ -169,10 +169,10 @@ impl Health {
 
     /// Nothing is known of its resource any more: nobody uses a connector that could be tested.
     pub fn test_unknown(&mut self) {
-        self.test = Standing::default();
+        self.test = Streak::default();
     }
 
-    /// Notes how a call went. A connector's own business error is a good call (DESIGN section 5). `bounds` are those of the
+    /// Notes how a call went. A connector's own business error is a good call: the member has done its work. `bounds` are those of the
     /// call's group.
     pub fn called(&mut self, finding: Finding, bounds: &Ejection, now: Moment) {
         if finding == Finding::Good {
@@ -217,6 +217,15 @@ impl Health {
             Some(Unfit::TestFailing)
         } else {
             (self.ejected_until > now).then_some(self.ejected_for)
+        }
+    }
+
+    /// When this reason ends by itself; none if only an observation ends it.
+    pub fn ends_at(&self, reason: Unfit) -> Option<Moment> {
+        match reason {
+            Unfit::HeldDown => Some(self.held_until),
+            Unfit::Ejected | Unfit::Slow => Some(self.ejected_until),
+            Unfit::WarmingUp | Unfit::ChecksUnanswered | Unfit::TestFailing | Unfit::ShuttingDown => None,
         }
     }
 }

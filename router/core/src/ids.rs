@@ -30,8 +30,16 @@ impl fmt::Display for MemberId {
 /// the rotation.
 #[derive(Debug, Default)]
 pub struct NameBook {
-    members: HashMap<String, u32>,
-    groups: HashMap<String, u32>,
+    members: Names,
+    groups: Names,
+}
+
+/// Names of one kind, each with its number.
+#[derive(Debug, Default)]
+struct Names {
+    numbers: HashMap<String, u32>,
+    /// By number.
+    names: Vec<String>,
 }
 
 impl NameBook {
@@ -42,12 +50,22 @@ impl NameBook {
 
     /// The id of the member of this name, new when the name was never seen.
     pub fn member(&mut self, name: &str) -> Result<MemberId, BookFull> {
-        number(&mut self.members, name).map(MemberId)
+        self.members.number(name).map(MemberId)
+    }
+
+    /// The name behind an id of this book; empty for an id of another book.
+    pub fn member_name(&self, id: MemberId) -> &str {
+        self.members.name(id.0)
+    }
+
+    /// The name behind an id of this book; empty for an id of another book.
+    pub fn group_name(&self, id: GroupId) -> &str {
+        self.groups.name(id.0)
     }
 
     /// The id of the group of this name, new when the name was never seen.
     pub fn group(&mut self, name: &str) -> Result<GroupId, BookFull> {
-        number(&mut self.groups, name).map(GroupId)
+        self.groups.number(name).map(GroupId)
     }
 }
 
@@ -57,16 +75,23 @@ impl NameBook {
 #[error("more than {NAMES_EVER_MAX} different names were used since the router started: restart it")]
 pub struct BookFull;
 
-fn number(book: &mut HashMap<String, u32>, name: &str) -> Result<u32, BookFull> {
-    if let Some(id) = book.get(name) {
-        return Ok(*id);
+impl Names {
+    fn number(&mut self, name: &str) -> Result<u32, BookFull> {
+        if let Some(id) = self.numbers.get(name) {
+            return Ok(*id);
+        }
+        let next = u32::try_from(self.names.len()).map_err(|_| BookFull)?;
+        if next >= NAMES_EVER_MAX {
+            return Err(BookFull);
+        }
+        self.numbers.insert(name.to_owned(), next);
+        self.names.push(name.to_owned());
+        Ok(next)
     }
-    let next = u32::try_from(book.len()).map_err(|_| BookFull)?;
-    if next >= NAMES_EVER_MAX {
-        return Err(BookFull);
+
+    fn name(&self, number: u32) -> &str {
+        self.names.get(number as usize).map_or("", String::as_str)
     }
-    book.insert(name.to_owned(), next);
-    Ok(next)
 }
 
 /// A set of members, one bit each. Small because ids are dense; the empty set allocates nothing.
@@ -144,6 +169,7 @@ mod tests {
         let second = book.member("n2").unwrap();
         assert_ne!(first, second);
         assert_eq!(book.member("n1").unwrap(), first);
+        assert_eq!((book.member_name(second), book.member_name(MemberId(7))), ("n2", ""));
     }
 
     #[test]

@@ -110,8 +110,8 @@ pub const ACCEPTS_PER_SECOND: u32 = 300;
 pub const RETRIES_ELSEWHERE_MAX: u8 = 3;
 /// Times a call may be sent again to the same member (refused before the handshake was stored, id in use).
 pub const RETRIES_SAME_MAX: u8 = 3;
-/// Members one call may lose before it counts as poison and is failed: it takes no third member with it
-/// (DESIGN 4).
+/// Members one call may lose before it counts as poison and is failed: it takes no third member
+/// with it.
 pub const POISON_LOSSES_MAX: u8 = 2;
 /// How long a call that looks like poison waits for a sign that a member that was lost with it lives: a router dials again within
 /// 200 ms, and a Java server takes its connection in some 100 ms more.
@@ -319,6 +319,8 @@ pub const ROTATION_REST: Duration = Duration::from_millis(250);
 pub const ROTATION_CLOSE: Duration = Duration::from_secs(1);
 /// Time between two attempts.
 pub const ROTATION_AGAIN: Duration = Duration::from_secs(5);
+/// Time until a socket that is old enough, and cannot be replaced now, is asked about again.
+pub const ROTATION_LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Time a caller's old socket waits for the answers that go out on it; then it stays for another TTL, for a stream keeps its
 /// order on one socket only.
 pub const ROTATION_MAX: Duration = Duration::from_secs(30);

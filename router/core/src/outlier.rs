@@ -1,5 +1,4 @@
-//! Members that answer far slower than the others of their group: an illness that no probe of one member alone can see
-//! (DESIGN section 5).
+//! Members that answer far slower than the others of their group: an illness that no probe of one member alone can see.
 //!
 //! Compared are reads with one answer, by the median of a window: a few calls that are slow for what they ask, or that a
 //! deadline ends, do not move it. What a search or a script takes says more of the search than of the member, so those are left
@@ -99,6 +98,11 @@ impl Outliers {
                 self.members.push(Compared { member, latencies, slow: 0 });
             }
         }
+    }
+
+    /// When the window ends; none while there is nothing to compare.
+    pub fn due(&self) -> Option<Moment> {
+        (!self.members.is_empty()).then(|| self.since + OUTLIER_WINDOW)
     }
 
     /// Ends the window if it is over: answers the members whose median was over `percent` of the median of the others' for

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::agreed::Document;
 use crate::ids::NameBook;
 use crate::limits::{MEMBERS_MAX, PROVIDER_DOCUMENT_BYTES_MAX};
 use crate::view::{AdminState, GroupSpec, MemberSpec, View, ViewError};
@@ -94,11 +95,18 @@ impl Reading {
 }
 
 impl Provider {
-    /// The view this document asks for. What can still fail is what depends on the views before: the book of
-    /// names.
+    /// The members and groups that it asks for.
+    pub fn document(&self) -> Document {
+        Document {
+            members: self.members.iter().map(|m| m.spec.clone()).collect(),
+            groups: self.groups.iter().map(|g| g.spec.clone()).collect(),
+        }
+    }
+
+    /// The view that it asks for, without settings and marks. What can still fail is what depends on the views before: the book
+    /// of names.
     pub fn view(&self, book: &mut NameBook) -> Result<View, Vec<ViewError>> {
-        let members = self.members.iter().map(|m| m.spec.clone()).collect();
-        let groups = self.groups.iter().map(|g| g.spec.clone()).collect();
+        let Document { members, groups } = self.document();
         View::build(book, members, groups)
     }
 }

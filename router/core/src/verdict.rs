@@ -1,5 +1,5 @@
 //! What happens after a failure, decided in one place from the kind of call, how far it got, and what went
-//! wrong (DESIGN 4, WIRE 5.7).
+//! wrong (WIRE 5.7).
 //!
 //! The rules behind the table:
 //! - a call that may have changed something is never sent again once it may have left the router (P2);

@@ -1,5 +1,4 @@
-//! The view: one immutable snapshot of everything routing needs to know about members and groups (DESIGN 2,
-//! P7).
+//! The view: one immutable snapshot of everything routing needs to know about members and groups (P7).
 //!
 //! A change builds a new view and swaps it in as a whole, so related facts are never seen half changed. What
 //! a member is doing at the moment (connected, healthy) is not in here: that is the engine's.
@@ -22,7 +21,7 @@ mod marks;
 pub use self::listed::NotListed;
 pub use self::marks::{Mark, Marks};
 
-/// The path below which the router takes OpenICF connections (DESIGN 9, WIRE 1.1).
+/// The path below which the router takes OpenICF connections (WIRE 1.1).
 pub const OPENICF_PATH: &str = "/openicf";
 
 /// The snapshot. Built by [`View::build`], never changed.
@@ -34,6 +33,8 @@ pub struct View {
     group_index: HashMap<GroupId, usize>,
     member_names: HashMap<String, MemberId>,
     group_names: HashMap<String, GroupId>,
+    /// The places of each member's groups.
+    groups_of: HashMap<MemberId, Vec<usize>>,
     router: RouterSettings,
 }
 
@@ -222,16 +223,33 @@ impl View {
     pub fn build(
         book: &mut NameBook,
         members: Vec<MemberSpec>,
-        mut groups: Vec<GroupSpec>,
+        groups: Vec<GroupSpec>,
     ) -> Result<Self, Vec<ViewError>> {
+        Self::check(&members, &groups)?;
+        Self::assemble_all(book, members, groups).map_err(|full| vec![full.into()])
+    }
+
+    /// The same for members and groups that were checked before.
+    pub(crate) fn assemble_all(
+        book: &mut NameBook,
+        members: Vec<MemberSpec>,
+        mut groups: Vec<GroupSpec>,
+    ) -> Result<Self, BookFull> {
         let listed = groups.len();
         let standalone = standalone_groups(&members, &groups);
         groups.extend(standalone);
-        let offences = offences(&members, &groups, listed);
-        if !offences.is_empty() {
-            return Err(offences);
-        }
-        Self::assemble(book, members, groups, listed).map_err(|full| vec![full.into()])
+        Self::assemble(book, members, groups, listed)
+    }
+
+    /// Whether members and groups make a view. Says the same in every process.
+    ///
+    /// # Errors
+    /// Every offence, not the first alone.
+    pub fn check(members: &[MemberSpec], groups: &[GroupSpec]) -> Result<(), Vec<ViewError>> {
+        let mut all = groups.to_vec();
+        all.extend(standalone_groups(members, groups));
+        let offences = offences(members, &all, groups.len());
+        if offences.is_empty() { Ok(()) } else { Err(offences) }
     }
 
     fn assemble(
@@ -249,7 +267,11 @@ impl View {
         }
         for (place, spec) in groups.into_iter().enumerate() {
             let id = book.group(&spec.name)?;
-            let members = spec.members.iter().filter_map(|m| view.member_names.get(m).copied()).collect();
+            let members: Vec<MemberId> =
+                spec.members.iter().filter_map(|m| view.member_names.get(m).copied()).collect();
+            for member in &members {
+                view.groups_of.entry(*member).or_default().push(view.groups.len());
+            }
             let origin = if place < listed { GroupOrigin::Listed } else { GroupOrigin::Standalone };
             view.group_index.insert(id, view.groups.len());
             view.group_names.insert(spec.name.clone(), id);
@@ -306,7 +328,7 @@ impl View {
 
     /// The groups that list the member; it may be several (C12).
     pub fn groups_of(&self, member: MemberId) -> impl Iterator<Item = &Group> {
-        self.groups.iter().filter(move |g| g.members.contains(&member))
+        self.groups_of.get(&member).into_iter().flatten().filter_map(|at| self.groups.get(*at))
     }
 
     /// The group a downstream principal selects: the one of its name.

@@ -5,10 +5,11 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use rcs_core::agreed::sets::{BundleChange, BundleRefusal, ProposedSet};
 use rcs_core::bundles::diff::{Change, Item, Side, Subject};
 use rcs_core::bundles::group::{Against, Alarm, Cause, SetDigest};
 use rcs_core::bundles::range::{ConnectorRef, StandIns};
-use rcs_core::engine::{BundleChange, BundleRefusal, BundlesReport, MemberBundles, ProposedSet};
+use rcs_core::engine::{BundlesReport, MemberBundles};
 use rcs_core::view::NotListed;
 use serde::Serialize;
 

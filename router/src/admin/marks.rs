@@ -5,12 +5,11 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use rcs_core::engine::{LastMember, MarkChange, MarkRefusal};
+use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use serde::{Deserialize, Serialize};
 
 use super::members::{Row, find};
 use super::{Admin, no_answer, refusal};
-use crate::control::MarkRequest;
 
 /// What may follow the path.
 #[derive(Debug, Deserialize)]
@@ -51,8 +50,7 @@ pub(super) async fn change(
             return refusal(StatusCode::BAD_REQUEST, "only force=true or force=false may follow the path");
         }
     };
-    let request = MarkRequest { group: group.clone(), member: member.clone(), change, last };
-    match admin.control.mark(request).await {
+    match admin.control.mark(group.clone(), member.clone(), change, last).await {
         Err(_) => no_answer(),
         Ok(Err(refused)) => refusal(status(&refused), refused),
         Ok(Ok(status)) => match find(&status.report, &group, &member) {
@@ -72,8 +70,9 @@ fn parse(word: &str) -> Option<MarkChange> {
 fn status(refused: &MarkRefusal) -> StatusCode {
     match refused {
         MarkRefusal::NotListed(_) => StatusCode::NOT_FOUND,
-        MarkRefusal::DisabledInDocument(_) | MarkRefusal::Disabled(_) | MarkRefusal::LastOne { .. } => {
-            StatusCode::CONFLICT
-        }
+        MarkRefusal::DisabledInDocument(_)
+        | MarkRefusal::Disabled(_)
+        | MarkRefusal::Refused(_)
+        | MarkRefusal::LastOne { .. } => StatusCode::CONFLICT,
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
 use super::client::{ClientError, Method, Server, ask};
-use super::exit::Exit;
 use crate::token::{Token, TokenError};
 
 /// The router that is asked.
@@ -75,18 +75,14 @@ fn parsed(body: &str) -> Result<Value, AskError> {
     serde_json::from_str(body).map_err(|_| AskError::NotUnderstood)
 }
 
-/// Prints the outcome where it belongs.
-pub(super) fn tell<E: fmt::Display>(outcome: Result<String, E>, exit: impl FnOnce(&E) -> Exit) -> Exit {
-    match outcome {
-        Ok(text) => {
-            println!("{text}");
-            Exit::Ok
-        }
-        Err(error) => {
-            eprintln!("rcs-router: {error}");
-            exit(&error)
-        }
-    }
+/// Prints what was asked for; an error becomes a failure of the class that `exit` names.
+pub(super) fn tell<E: fmt::Display>(
+    outcome: Result<String, E>,
+    exit: impl FnOnce(&E) -> Exit,
+) -> Result<(), Failure> {
+    let text = outcome.map_err(|error| exit(&error).with(error.to_string()))?;
+    println!("{text}");
+    Ok(())
 }
 
 /// Lines of cells as columns of one width each.

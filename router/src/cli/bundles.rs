@@ -1,11 +1,11 @@
 //! `rcs-router bundles`: the bundle sets of a group, what differs from them, and how they are changed.
 
 use clap::{Args, Subcommand};
+use rcs_cli::Failure;
 use serde_json::Value;
 
 use super::asked::{AskError, Asked, Output, table, tell, text};
 use super::client::segment;
-use super::exit::Exit;
 
 /// See and change the bundle sets of groups: which connectors and files their members must have.
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ struct Pin {
     member: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Exit {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = &arguments.asked;
     let outcome = match &arguments.command {
         Command::Status(look) => show(asked, look, status),

@@ -1,10 +1,11 @@
 //! `rcs-router call`: why calls were refused, repeated or failed.
 
 use clap::{Args, Subcommand};
+use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
+use super::asked::AskError;
 use super::client::{ClientError, Method, Server, ask, segment};
-use super::exit::Exit;
 
 /// Ask why a call was refused, repeated or failed.
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ enum Command {
     List,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Exit {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let told = match &arguments.command {
         Command::Explain { id } => {
             let path = format!("/v1/calls/{}", segment(id));
@@ -43,16 +44,10 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     match told {
         Ok(Some(text)) => {
             println!("{text}");
-            Exit::Ok
+            Ok(())
         }
-        Ok(None) => {
-            eprintln!("rcs-router: the router's answer is not understood: is it of another version?");
-            Exit::Unavailable
-        }
-        Err(error) => {
-            eprintln!("rcs-router: {error}");
-            exit(&error)
-        }
+        Ok(None) => Err(Exit::Unavailable.with(AskError::NotUnderstood.to_string())),
+        Err(error) => Err(exit(&error).with(error.to_string())),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rcs_cli::{Exit, Failure};
 use rcs_core::provider::Severity;
 use rcs_core::provider::report::Report;
 
-use super::exit::Exit;
 use crate::app::{self, AppError, Effective, Files, Mode};
 
 /// Say what a provider document means here, and everything that is wrong with it; nothing is bound or dialled.
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     dev: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Exit {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mode = if arguments.dev { Mode::Development } else { Mode::Production };
     let files = Files {
         provider: &arguments.provider,
@@ -41,20 +41,19 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     if let Some(reading) = &checkup.reading {
         print!("{}", Report(reading));
     }
-    if let Some((settings, view)) = &checkup.effective {
-        print!("{}", Effective { settings, view });
+    if let Some((settings, document)) = &checkup.effective {
+        print!("{}", Effective { settings, document });
     }
-    for error in &checkup.problems {
-        let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
-        match error {
-            AppError::Document(_) if shown > 0 => {
-                eprintln!(
-                    "rcs-router: {} cannot be used: see the errors above",
-                    arguments.provider.display()
-                );
-            }
-            _ => eprintln!("rcs-router: {error}"),
+    let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
+    let sentence = |error: &AppError| match error {
+        AppError::Document(_) if shown > 0 => {
+            format!("{} cannot be used: see the errors above", arguments.provider.display())
         }
+        _ => error.to_string(),
+    };
+    let sentences: Vec<String> = checkup.problems.iter().map(sentence).collect();
+    match checkup.problems.first() {
+        None => Ok(()),
+        Some(first) => Err(Exit::from(first).with(sentences.join("\nrcs-router: "))),
     }
-    checkup.problems.first().map_or(Exit::Ok, Exit::from)
 }

@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::str::FromStr;
 
-use super::exit::Exit;
+use rcs_cli::Exit;
+
 use crate::limits::{CLIENT_ANSWER_BYTES_MAX, CLIENT_DEADLINE};
 use crate::token::Token;
 

@@ -1,8 +1,8 @@
 //! `rcs-router demo`
 
 use clap::Args;
+use rcs_cli::{Exit, Failure};
 
-use super::exit::Exit;
 use crate::demo::{self, After, DemoError};
 
 /// Show it: a router and three nodes are started here, users are read through them, and one node is killed meanwhile.
@@ -13,23 +13,13 @@ pub(super) struct Arguments {
     stay: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Exit {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let after = if arguments.stay { After::Stay } else { After::End };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("rcs-router: cannot start the runtime: {error}");
-            return Exit::Internal;
-        }
-    };
-    match runtime.block_on(demo::run(after)) {
-        Ok(()) => Exit::Ok,
-        Err(error) => {
-            eprintln!("rcs-router: demo: {error}");
-            match error {
-                DemoError::Interrupted => Exit::Unavailable,
-                _ => Exit::Internal,
-            }
-        }
-    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Exit::Internal.with(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(demo::run(after)).map_err(|error| {
+        let exit = if matches!(error, DemoError::Interrupted) { Exit::Unavailable } else { Exit::Internal };
+        exit.with(format!("demo: {error}"))
+    })
 }

@@ -1,29 +1,8 @@
-//! Exit codes (DESIGN 9), and which error has which.
+//! Which class of failure each error of the router's start is.
 
-use std::process::ExitCode;
+use rcs_cli::Exit;
 
 use crate::app::{AccessError, AppError};
-
-/// How the program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// As asked.
-    Ok = 0,
-    /// The command line is wrong.
-    Usage = 64,
-    /// A file is wrong.
-    BadData = 65,
-    /// Something needed is not there: an address, a peer.
-    Unavailable = 69,
-    /// A promise was broken.
-    Internal = 70,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
-    }
-}
 
 impl From<&AppError> for Exit {
     fn from(error: &AppError) -> Self {

@@ -4,11 +4,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
 use super::asked::{AskError, Asked, Output, table, tell, text};
 use super::client::segment;
-use super::exit::Exit;
 use crate::limits::CLIENT_LOOK_EVERY;
 
 /// Drain members, take them back, and see how they are.
@@ -76,7 +76,7 @@ impl MemberError {
     }
 }
 
-pub(super) fn run(arguments: &Arguments) -> Exit {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = &arguments.asked;
     let outcome = match &arguments.command {
         Command::Drain(change) => mark("drain", change, asked),

@@ -5,17 +5,20 @@ mod bundles;
 mod call;
 mod check;
 mod client;
+#[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod member;
+#[cfg(not(feature = "demo"))]
+mod no_demo;
 mod serve;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use exit::Exit;
 
+#[cfg(feature = "demo")]
 use crate::demo::{ChildArguments, run_child};
 use crate::logging;
 
@@ -24,7 +27,7 @@ use crate::logging;
 #[command(
     name = "rcs-router",
     version,
-    after_help = "Exit codes: 0 ok, 64 usage, 65 bad data, 69 unavailable, 70 internal."
+    after_help = rcs_cli::EXIT_CODES
 )]
 struct Cli {
     /// How the log on stderr looks; its filter is the variable RCS_LOG (default: info).
@@ -41,34 +44,40 @@ enum Command {
     Member(member::Arguments),
     Bundles(bundles::Arguments),
     Call(call::Arguments),
+    #[cfg(feature = "demo")]
     Demo(demo::Arguments),
     /// A process of the demo.
+    #[cfg(feature = "demo")]
     #[command(hide = true)]
     DemoChild(ChildArguments),
+    #[cfg(not(feature = "demo"))]
+    #[command(hide = true)]
+    Demo(no_demo::Arguments),
 }
 
 /// The whole program, with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match rcs_cli::parse::<Cli>(arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are answers, on standard output; the rest is usage. A closed stream is nobody's concern.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
-        }
+        Err(code) => return code,
     };
-    match cli.command {
+    let done = match cli.command {
         Command::Serve(arguments) => {
             logging::start(cli.log_format);
-            serve::run(arguments).into()
+            serve::run(arguments)
         }
-        Command::Check(arguments) => check::run(&arguments).into(),
-        Command::Member(arguments) => member::run(&arguments).into(),
-        Command::Bundles(arguments) => bundles::run(&arguments).into(),
-        Command::Call(arguments) => call::run(&arguments).into(),
-        Command::Demo(arguments) => demo::run(&arguments).into(),
-        Command::DemoChild(arguments) => run_child(arguments, run),
-    }
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Member(arguments) => member::run(&arguments),
+        Command::Bundles(arguments) => bundles::run(&arguments),
+        Command::Call(arguments) => call::run(&arguments),
+        #[cfg(feature = "demo")]
+        Command::Demo(arguments) => demo::run(&arguments),
+        #[cfg(feature = "demo")]
+        Command::DemoChild(arguments) => return run_child(arguments, run),
+        #[cfg(not(feature = "demo"))]
+        Command::Demo(_) => no_demo::run(),
+    };
+    rcs_cli::end("rcs-router", done)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
+use rcs_cli::{Exit, Failure};
 
-use super::exit::Exit;
 use crate::app::{self, Mode, Options, SpillTo};
 use crate::limits::THREADS_MAX;
 
@@ -52,12 +52,11 @@ pub(super) struct Arguments {
     dev: bool,
 }
 
-pub(super) fn run(arguments: Arguments) -> Exit {
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.data_dir.is_some() {
-        eprintln!(
-            "rcs-router: --data-dir is not in this version. Leave it out: the state is in memory, and the provider file is followed."
-        );
-        return Exit::Usage;
+        return Err(Exit::Usage.with(
+            "--data-dir is not in this version. Leave it out: the state is in memory, and the provider file is followed.",
+        ));
     }
     let options = Options {
         provider: arguments.provider,
@@ -81,11 +80,5 @@ pub(super) fn run(arguments: Arguments) -> Exit {
     if options.mode == Mode::Development && options.caller_key_file.is_none() {
         tracing::warn!("--dev: callers get in with the well-known key");
     }
-    match app::serve(&options) {
-        Ok(()) => Exit::Ok,
-        Err(error) => {
-            eprintln!("rcs-router: {error}");
-            Exit::from(&error)
-        }
-    }
+    app::serve(&options).map_err(|error| Exit::from(&error).with(error.to_string()))
 }

@@ -9,10 +9,11 @@ mod time;
 
 use std::path::{Path, PathBuf};
 
+use rcs_core::agreed::Document;
 use rcs_core::bundles::group::Reports;
 use rcs_core::limits::{CONFIG_BYTES_MAX, CONFIG_FAULTS_MAX};
 use rcs_core::settings::{GroupSettings, Settings};
-use rcs_core::view::{View, is_usable_name};
+use rcs_core::view::is_usable_name;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -90,9 +91,10 @@ impl ConfigFile {
     }
 }
 
-/// Tables for groups that the view does not have: a slip of the pen, or a group to come.
-pub(crate) fn unknown_groups<'a>(settings: &'a Settings, view: &View) -> Vec<&'a str> {
-    settings.groups.keys().filter(|name| view.group_named(name).is_none()).map(String::as_str).collect()
+/// Tables for groups that the document does not have: a slip of the pen, or a group to come.
+pub(crate) fn unknown_groups<'a>(settings: &'a Settings, document: &Document) -> Vec<&'a str> {
+    let is_known = |wanted: &String| document.group_names().any(|name| name == wanted);
+    settings.groups.keys().filter(|name| !is_known(name)).map(String::as_str).collect()
 }
 
 /// Reads a text. Faults are in the order of their lines.

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use rcs_core::agreed::Document;
 use rcs_core::settings::{GroupSettings, RouterSettings, Settings};
-use rcs_core::view::View;
 
 use super::keys::{GROUP, Key, ROUTER};
 use super::unknown_groups;
@@ -13,19 +13,19 @@ pub struct Effective<'a> {
     /// The settings.
     pub settings: &'a Settings,
     /// The groups.
-    pub view: &'a View,
+    pub document: &'a Document,
 }
 
 impl Display for Effective<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { settings, view } = self;
+        let Self { settings, document } = self;
         writeln!(f, "Settings of the router (* differs from the default)")?;
         show(f, ROUTER, &settings.router, &RouterSettings::default())?;
         for (group, names) in self.alike() {
             writeln!(f, "Settings of {}", names.join(", "))?;
             show(f, GROUP, group, &GroupSettings::default())?;
         }
-        for name in unknown_groups(settings, view) {
+        for name in unknown_groups(settings, document) {
             writeln!(
                 f,
                 "Warning: there are settings for the group {name:?}, and the provider document has none of this name."
@@ -38,11 +38,11 @@ impl Display for Effective<'_> {
 impl<'a> Effective<'a> {
     fn alike(&self) -> Vec<(&'a GroupSettings, Vec<&'a str>)> {
         let mut kinds: Vec<(&GroupSettings, Vec<&str>)> = Vec::new();
-        for group in self.view.groups() {
-            let settings = self.settings.group(&group.name);
+        for name in self.document.group_names() {
+            let settings = self.settings.group(name);
             match kinds.iter_mut().find(|(of, _)| *of == settings) {
-                Some((_, names)) => names.push(&group.name),
-                None => kinds.push((settings, vec![&group.name])),
+                Some((_, names)) => names.push(name),
+                None => kinds.push((settings, vec![name])),
             }
         }
         kinds

@@ -10,19 +10,12 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::files::{Files, text};
-use super::{DemoError, system};
+use super::{DemoError, Node, system};
 use crate::limits::{DEMO_END_MAX, DEMO_START_MAX};
 
 /// The running processes by name. Dropping it kills them.
 #[derive(Default)]
 pub(super) struct Children(BTreeMap<&'static str, Child>);
-
-/// A node that listens.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) name: &'static str,
-    pub(super) address: SocketAddr,
-}
 
 /// A router that listens.
 #[derive(Clone, Copy, Debug)]

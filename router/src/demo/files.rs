@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::children::Node;
+use super::Node;
 
 /// The nodes' names.
 pub(super) const NODES: [&str; 3] = ["n1", "n2", "n3"];

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use child::{ChildArguments, run_child};
 
-use self::children::{Children, Node, Router};
+use self::children::{Children, Router};
 use self::files::{Files, GROUP};
 use self::idm::{Idm, User};
 use crate::limits::DEMO_START_MAX;
@@ -90,6 +90,13 @@ pub(crate) async fn run(after: After) -> Result<(), DemoError> {
     };
     children.end().await;
     outcome
+}
+
+/// A node that listens.
+#[derive(Clone, Debug)]
+struct Node {
+    name: &'static str,
+    address: SocketAddr,
 }
 
 /// Addresses of what runs.

@@ -1,4 +1,4 @@
-//! Every metric name (DESIGN 9 fixes the first five). The text format adds `_total` to counters, which is why they lack it here.
+//! Every metric name; dashboards rely on them, so a name is never changed. The text format adds `_total` to counters, which is why they lack it here.
 
 /// `rcs_calls_total{group,member,op,outcome}`: finished calls.
 pub(crate) const CALLS: &str = "rcs_calls";

@@ -16,7 +16,7 @@ use super::{
     CallLabels, Counted, CutLabels, DurationLabels, MemberLabel, MemberLabels, OpLabel, RefusedLabels,
     SideLabel,
 };
-use crate::world::{Names, Side};
+use crate::names::{Names, Side};
 
 /// Counts.
 pub(crate) struct Recorder {

@@ -5,9 +5,9 @@ use std::net::TcpStream;
 
 use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
-use rcs_tests::metrics::Metrics;
-use rcs_tests::scripted::validate_request;
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::Metrics;
+use rcs_rig::scripted::validate_request;
+use rcs_rig::wait::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::{Router, SOON, member, provider, scratch};

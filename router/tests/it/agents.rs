@@ -1,4 +1,4 @@
-//! What agents tell over the admin address, and what strangers try there (issue 5, f).
+//! What agents tell over the admin address, and what strangers try there (P10, P12).
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,9 +10,9 @@ use rcs_proto::manifest::{
     Challenge, Content, Digest, FileEntry, FileManifest, Nonce, PROOF_HEADER, ProofKey, Report, ReportedSet,
     Root,
 };
-use rcs_tests::metrics::http_send;
-use rcs_tests::scripted::FakeMember;
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::http_send;
+use rcs_rig::scripted::FakeMember;
+use rcs_rig::wait::wait_until;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -1,8 +1,8 @@
 //! Bundle sets from outside: the API, the command line, the configuration file, and what members' calls see of it.
 
-use rcs_tests::metrics::{Metrics, http_post};
-use rcs_tests::scripted::{FakeMember, connector_infos_at};
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::{Metrics, http_post};
+use rcs_rig::scripted::{FakeMember, connector_infos_at};
+use rcs_rig::wait::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -63,7 +63,7 @@ impl Site {
     }
 }
 
-/// Issue 5, items 3 and 4, by the command line.
+/// A rolling upgrade by the command line: `bundles diff`, the next set, the members in turn (P5).
 #[test]
 fn a_group_is_moved_to_another_set_and_its_members_stand_accordingly() {
     let site = Site::start("", &["--dev"]);

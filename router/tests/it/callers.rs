@@ -1,6 +1,6 @@
 //! Who may call (P12, A09), and that no key is ever told (P9).
 
-use rcs_tests::scripted::{raw_exchange, upgrade_request};
+use rcs_rig::scripted::{raw_exchange, upgrade_request};
 
 use crate::support::{Router, file, member, provider, router, scratch};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rcs_tests::scripted::validate_request;
+use rcs_rig::scripted::validate_request;
 
 use crate::support::{Router, file, member, provider, run, scratch};
 

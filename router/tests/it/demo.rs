@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rcs_tests::process::Process;
-use rcs_tests::wait::wait_until;
+use rcs_rig::process::Process;
+use rcs_rig::wait::wait_until;
 use rustix::process::{Pid, Signal, test_kill_process};
 
 use crate::support::{SOON, router, run, scratch};

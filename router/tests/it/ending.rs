@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
-use rcs_tests::scripted::validate_request;
-use rcs_tests::wait::wait_until;
+use rcs_rig::scripted::validate_request;
+use rcs_rig::wait::wait_until;
 use rustix::process::Signal;
 use serde_json::Value;
 

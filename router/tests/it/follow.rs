@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use rcs_tests::metrics::Metrics;
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::Metrics;
+use rcs_rig::wait::wait_until;
 use tempfile::TempDir;
 
 use crate::support::{Router, SOON, member, provider, scratch};

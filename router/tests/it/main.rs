@@ -7,6 +7,7 @@ mod agents;
 mod bundles;
 mod callers;
 mod config;
+#[cfg(feature = "demo")]
 mod demo;
 mod ending;
 mod follow;

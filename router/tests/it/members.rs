@@ -1,10 +1,10 @@
-//! Operators' marks from outside: the API, the command line, the token, and what the members' sockets see of it (M05).
+//! Operators' marks from outside: the API, the command line, the token, and what the members' sockets see of it (P11).
 
 use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
-use rcs_tests::metrics::{Metrics, http_post};
-use rcs_tests::scripted::{FakeMember, validate_request};
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::{Metrics, http_post};
+use rcs_rig::scripted::{FakeMember, validate_request};
+use rcs_rig::wait::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -212,7 +212,7 @@ fn the_command_line_has_the_exit_codes_of_the_contract() {
     }
 }
 
-/// Issue 4, item 9.
+/// `call explain` names the fault, the verdict, and why no other member took the call.
 #[test]
 fn a_call_that_failed_can_be_asked_about() {
     let mut site = Site::dev();

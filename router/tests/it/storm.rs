@@ -12,9 +12,9 @@ use rcs_proto::driver::endpoint::{Caller, Endpoint, EndpointConfig, Executor, In
 use rcs_proto::driver::listen::{self, Arrival};
 use rcs_proto::icf::Secret;
 use rcs_proto::messages::{GetOpRequest, GetOpResponse, OperationRequest, OperationResponse, TestOpResponse};
-use rcs_tests::metrics::Metrics;
-use rcs_tests::provider::Provider;
-use rcs_tests::scripted::CONNECTOR_INFOS;
+use rcs_rig::metrics::Metrics;
+use rcs_rig::provider::Provider;
+use rcs_rig::scripted::CONNECTOR_INFOS;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ use crate::support::{Router, scratch};
 
 const SESSIONS: usize = 2_000;
 const SOCKETS: usize = 2;
-/// Everybody is back within this time (issue 4, f).
+/// Everybody is back within this time.
 const BACK: Duration = Duration::from_secs(30);
 /// What steady calls may take meanwhile (p99), with tests beside this one and everybody on two processors. The drill compares
 /// with the time before.
@@ -140,7 +140,7 @@ fn two_thousand_sessions_that_come_at_once_are_all_let_in_and_steady_ones_go_on(
     let storm = runtime();
     storm.block_on(async { is_ready.recv().await.expect("the steady caller is there") });
     let quiet = Instant::now();
-    rcs_tests::wait::wait_until("some calls before the storm", BACK, || {
+    rcs_rig::wait::wait_until("some calls before the storm", BACK, || {
         quiet.elapsed() > Duration::from_secs(2)
     });
 
@@ -154,7 +154,7 @@ fn two_thousand_sessions_that_come_at_once_are_all_let_in_and_steady_ones_go_on(
     });
     let sockets = || Metrics::scrape(router.admin).sum("rcs_sockets", &[("side", "downstream")]);
     let all = ((SESSIONS + 1) * SOCKETS) as f64;
-    rcs_tests::wait::wait_until("every socket is in", BACK, || sockets() == all);
+    rcs_rig::wait::wait_until("every socket is in", BACK, || sockets() == all);
     let back = start.elapsed();
     stop.store(true, Ordering::Relaxed);
     let took = steady.join().unwrap();

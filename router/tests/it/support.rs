@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use rcs_tests::metrics::http_get;
-use rcs_tests::process::Process;
-use rcs_tests::provider::Provider;
-use rcs_tests::scripted::{FakeIdm, FakeMember, Manners};
-use rcs_tests::wait::wait_until;
+use rcs_rig::metrics::http_get;
+use rcs_rig::process::Process;
+use rcs_rig::provider::Provider;
+use rcs_rig::scripted::{FakeIdm, FakeMember, Manners};
+use rcs_rig::wait::wait_until;
 use tempfile::TempDir;
 
 /// Bound for what takes a moment.
@@ -96,7 +96,7 @@ impl Router {
 
 /// A folder for one test's files.
 pub(crate) fn scratch() -> TempDir {
-    rcs_tests::workspace::scratch()
+    rcs_rig::workspace::scratch()
 }
 
 /// A polite member.

@@ -1,11 +1,11 @@
-//! Members behind TLS: trusted by the operator's store, or not at all (S rows, C07).
+//! Members behind TLS: trusted by the operator's store, or not at all (S01, S02, C07).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rcs_tests::scripted::FakeMember;
+use rcs_rig::scripted::FakeMember;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};

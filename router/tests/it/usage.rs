@@ -18,6 +18,17 @@ fn help_and_version_are_answers() {
     }
 }
 
+/// Installed routers are built without the demo, and with it without the node.
+#[cfg(not(feature = "demo"))]
+#[test]
+fn a_build_without_the_demo_says_where_the_demo_is_to_be_had() {
+    assert!(!run(&["--help"]).stdout.contains("demo"), "help names only what there is");
+    for arguments in [&["demo"][..], &["demo", "--stay"], &["demo", "--help"]] {
+        let ran = run(arguments);
+        assert!(ran.code == Some(64) && ran.stderr.contains("its feature `demo`"), "{arguments:?}: {ran:?}");
+    }
+}
+
 #[test]
 fn bad_usage_is_64() {
     let folder = scratch();

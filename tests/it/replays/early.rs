@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::frames::{self, Ask};
-use rcs_tests::ports::free_port;
-use rcs_tests::provider::Provider;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, identity, validate_request};
-use rcs_tests::wait::wait_until;
-use rcs_tests::workspace;
+use rcs_rig::ports::free_port;
+use rcs_rig::provider::Provider;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{CONNECTOR_INFOS, FakeIdm, FakeMember, Frame, Manners, identity, validate_request};
+use rcs_rig::wait::wait_until;
+use rcs_rig::workspace;
 
 use crate::answers::validated;
 use crate::fleet::{Fleet, document, path};

@@ -1,5 +1,5 @@
-//! Two generals: a change is in flight when its peer dies, at each point of the call's life (A3 row 1; FoundationDB's
-//! `commit_unknown_result`, A1). It runs at most once, and its caller is never left without an answer or with a wrong one.
+//! Two generals: a change is in flight when its peer dies, at each point of the call's life (FoundationDB's
+//! `commit_unknown_result`). It runs at most once, and its caller is never left without an answer or with a wrong one.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use rcs_proto::messages::{
     OperationResponse, ScriptOnConnectorOpRequest, ScriptOnConnectorOpResponse, ScriptOnResourceOpRequest,
     ScriptOnResourceOpResponse, UpdateOpRequest, UpdateOpResponse,
 };
-use rcs_tests::scripted::{FakeIdm, Frame, request, validate_request};
-use rcs_tests::wait::{wait_for, wait_until};
+use rcs_rig::scripted::{FakeIdm, Frame, request, validate_request};
+use rcs_rig::wait::{wait_for, wait_until};
 
 use crate::answers::{create_request, created, validated};
 use crate::fleet::Fleet;

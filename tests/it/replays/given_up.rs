@@ -8,13 +8,13 @@ use rcs_proto::frames;
 use rcs_proto::icf::{ApiConfiguration, ClassName};
 use rcs_proto::legacy::facade_key;
 use rcs_proto::messages::{OperationRequest, SyncOpRequest, sync_op_request};
-use rcs_tests::scripted::{FakeIdm, Frame, request};
+use rcs_rig::scripted::{FakeIdm, Frame, request};
 
 use crate::answers::{row, search_request};
 use crate::fleet::Fleet;
 
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// A cancel that is due is at the member within this (issue 4, g).
+/// A cancel that is due is at the member within this.
 const CANCELLED_WITHIN: Duration = Duration::from_secs(2);
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rcs_proto::frames;
 use rcs_proto::messages::{GetOpRequest, GetOpResponse, OperationRequest, OperationResponse};
-use rcs_tests::scripted::{FakeIdm, Manners, request, validate_request};
-use rcs_tests::wait::wait_until;
+use rcs_rig::scripted::{FakeIdm, Manners, request, validate_request};
+use rcs_rig::wait::wait_until;
 
 use crate::answers::validated;
 use crate::fleet::{Fleet, path};

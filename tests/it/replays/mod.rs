@@ -1,5 +1,5 @@
-//! Each real bug that the research names (reliability-performance-ecosystem, A3, and the incidents of A1), replayed by a scripted
-//! peer (issue 4, i). A row without a file here is replayed where the last column says.
+//! Each real bug that is known of software like this, replayed by a scripted peer. A row without a file here is replayed where the
+//! last column says. Numbers are those of the public trackers: OPENICF-n of the vendor, the rest of GitHub.
 //!
 //! | danger | known as | replayed by |
 //! |---|---|---|
@@ -13,14 +13,15 @@
 //! | a very large Get result | OPENICF-3538 | `large`; sizes up to and over the limit in `passthrough` |
 //! | a slow consumer | WIRE 5.3 | `stream` |
 //! | reconnection storm; "socket closing soon" | OPENICF-1706; -1685, -1700 | `storm`, in small; in large the drill `storm` of rcs-bench |
-//! | half-open TCP | A3 | `vanish`, with segments that are dropped; a mere stall in `loss` |
-//! | a paused process | etcd #20418, A1 | `vanish` for the router; members in `loss` |
-//! | poison request | HAProxy's list, A1 | `poison`, both forms |
+//! | half-open TCP | a machine or a firewall that goes without a FIN | `vanish`, with segments that are dropped; a mere stall in `loss` |
+//! | a paused process | etcd #20418 | `vanish` for the router; members in `loss` |
+//! | poison request | HAProxy's mailing list: one request ejects every server | `poison`, both forms |
 //! | sockets of one RCS on different routers | WIRE 8 | `routers`, with a scripted and with a Java RCS |
-//! | secrets in logs | A3 | `canary` |
+//! | secrets in logs | CWE-532 | `canary` |
 //! | hostile bytes | `BinaryObjectDecoder` | the targets of `fuzz/`, and the vectors of rcs-proto |
 //! | header bomb, slowloris, default key | CVE-2023-43669 | `refusals`; `a_peer_that_dribbles_its_request_is_cut_off_at_the_deadline` of rcs-proto; `well_known_keys_are_refused_outside_development` of rcs-router |
-//! | bundle drift; lost or split membership; token expiry | A3 | not here: bundle sets, clusters and OAuth are not in this version |
+//! | bundle drift | a JAR or a script that one member lacks | `bundles`, `bundle_files` |
+//! | lost or split membership; token expiry | - | not here: clusters and OAuth are not in this version |
 
 mod early;
 mod generals;

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use fastrand::Rng;
 use rcs_proto::frames;
 use rcs_proto::messages::OperationRequest;
-use rcs_tests::scripted::{FakeMember, Socket};
+use rcs_rig::scripted::{FakeMember, Socket};
 
 use crate::answers::{end_of_rows, row_of, search_request};
 use crate::fleet::Fleet;
 
-/// Streams of a usual run; with `RCS_LONG=1` as many as A3 asks for.
+/// Streams of a usual run; with `RCS_LONG=1` ten times as many.
 const STREAMS: usize = 10_000;
 const STREAMS_LONG: usize = 100_000;
 /// Streams that are open at once: the more, the longer a frame may be overtaken.

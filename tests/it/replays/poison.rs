@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use rcs_proto::frames;
-use rcs_tests::scripted::validate_request;
-use rcs_tests::wait::{hold, wait_for};
+use rcs_rig::scripted::validate_request;
+use rcs_rig::wait::{hold, wait_for};
 
 use crate::answers::{search_request, validated};
 use crate::fleet::Fleet;
@@ -14,7 +14,7 @@ const MEMBERS: usize = 5;
 /// The budget for repetitions (limits.rs of rcs-core): its share, and its floor for a window or two.
 const SHARE_PERCENT: usize = 20;
 const REPEATED_ANYWAY: usize = 250;
-/// Members that are left (A3).
+/// Members that are left.
 const STAY_UP: usize = 3;
 
 /// Both a read, which moves to another member, and a search are stopped after two.

@@ -1,4 +1,4 @@
-//! Sockets of one RCS on different routers, as behind a Kubernetes Service (A3): it files sockets by sessionId, so routers that
+//! Sockets of one RCS on different routers, as behind a Kubernetes Service: it files sockets by sessionId, so routers that
 //! shared one would get each other's answers (WIRE 8).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,11 +9,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use rcs_proto::frames;
 use rcs_proto::messages::{GetOpRequest, GetOpResponse, OperationRequest, OperationResponse, Uid};
-use rcs_tests::idm::Idm;
-use rcs_tests::java::Java;
-use rcs_tests::router::Router;
-use rcs_tests::scripted::{FakeIdm, FakeMember, Manners, Socket, request};
-use rcs_tests::workspace;
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{FakeIdm, FakeMember, Manners, Socket, request};
+use rcs_rig::workspace;
 
 use crate::fleet::{document, path};
 use crate::site::{GROUP, JavaSite};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationRequest, TestOpRequest};
-use rcs_tests::scripted::{FakeIdm, FakeMember, Manners, Socket, request, validate_request};
+use rcs_rig::scripted::{FakeIdm, FakeMember, Manners, Socket, request, validate_request};
 
 use crate::answers::{create_request, created, validated};
 use crate::fleet::{Fleet, name, path};
@@ -18,7 +18,7 @@ const MEMBERS: usize = 8;
 const CALLERS: usize = 200;
 /// Threads that dial for them.
 const DIALLERS: usize = 8;
-/// All are back within this (A3 has 30 s for thousands).
+/// All are back within this (the drill `storm` has 30 s for thousands).
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 const SEED: u64 = 1706;
 

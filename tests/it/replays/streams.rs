@@ -9,7 +9,7 @@ use rcs_proto::messages::{
     OperationRequest, OperationResponse, SyncDelta, SyncOpRequest, SyncOpResponse, SyncToken,
     sync_op_request, sync_op_response,
 };
-use rcs_tests::scripted::{FakeIdm, Frame, Socket, request};
+use rcs_rig::scripted::{FakeIdm, Frame, Socket, request};
 
 use crate::answers::{end_of_rows, row, search_request};
 use crate::fleet::Fleet;

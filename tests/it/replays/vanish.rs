@@ -1,10 +1,10 @@
-//! Peers that vanish or stand still without a word: half-open TCP (A3), a paused process (etcd #20418 and others, A1).
+//! Peers that vanish or stand still without a word: half-open TCP, a paused process (etcd #20418 and others).
 
 use std::time::{Duration, Instant};
 
 use rcs_proto::frames;
-use rcs_tests::scripted::{FakeIdm, Frame, validate_request};
-use rcs_tests::wait::{hold, wait_for, wait_until};
+use rcs_rig::scripted::{FakeIdm, Frame, validate_request};
+use rcs_rig::wait::{hold, wait_for, wait_until};
 
 use crate::answers::{create_request, row, search_request, validated};
 use crate::fleet::Fleet;

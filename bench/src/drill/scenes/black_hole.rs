@@ -2,13 +2,14 @@
 //!
 //! Promised: as for a frozen member. When the hole closes, what was on its way arrives late, and must do no harm.
 
+use rcs_cli::Failure;
+
 use super::super::members::Members;
 use super::super::proxy::{Sky, Weather};
 use super::super::report::Findings;
 use super::super::site::Site;
 use super::Scope;
 use super::trials::{Silence, silence_each};
-use crate::exit::Failure;
 
 /// Every way of being cut off.
 const HOLES: [Weather; 3] = [

@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use tokio::time::{Instant, sleep};
 
 use super::super::load::{Load, Plan};
 use super::super::members::Members;
-use super::super::report::{Findings, Promise};
+use super::super::promise::Promise;
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
-use crate::exit::Failure;
 
 /// How long a change takes: long enough that some are always under way.
 const CHANGE_TAKES: Duration = Duration::from_millis(400);

@@ -4,14 +4,15 @@
 
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use tokio::time::{Instant, sleep};
 
 use super::super::load::{Load, Plan};
 use super::super::members::Members;
-use super::super::report::{Findings, Promise};
+use super::super::promise::Promise;
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
-use crate::exit::Failure;
 
 const UP_FOR: Duration = Duration::from_secs(1);
 const DOWN_FOR: Duration = Duration::from_secs(1);

@@ -3,12 +3,13 @@
 //! Promised: within 10 s a frozen member gets no calls, reads that it had are answered by others, and a change that it had ends
 //! as "outcome unknown", whether or not it runs when the member thaws.
 
+use rcs_cli::Failure;
+
 use super::super::members::Members;
 use super::super::report::Findings;
 use super::super::site::Site;
 use super::Scope;
 use super::trials::{Silence, silence_each};
-use crate::exit::Failure;
 
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
     silence_each(Frozen, members, scope, seed).await

@@ -7,21 +7,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::load::{Load, Plan};
 use super::super::members::Members;
+use super::super::promise::Promise;
 use super::super::proxy::{Point, Trap};
-use super::super::report::{Findings, Promise};
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
-use crate::exit::Failure;
 
 /// Longest wait for a call of the right kind at the chosen member; then it is killed without one.
 const TRAP_BOUND: Duration = Duration::from_millis(1500);
 /// Time between two kills, if the members are back that soon.
 const KILL_EVERY: Duration = Duration::from_millis(800);
-/// Within this time a killed member must be out of use (issue 4, c).
+/// Within this time a killed member must be out of use (P6).
 const DETECTED_WITHIN: Duration = Duration::from_millis(100);
 /// Longest wait for the router to see a killed member.
 const SEEN_BOUND: Duration = Duration::from_secs(15);

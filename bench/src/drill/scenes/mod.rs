@@ -19,10 +19,10 @@ mod trials;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use rcs_cli::Failure;
 
 use super::members::Members;
 use super::report::Findings;
-use crate::exit::Failure;
 
 /// A drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

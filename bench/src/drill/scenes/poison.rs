@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use rcs_proto::driver::endpoint::RemoteError;
 use tokio::time::{sleep, timeout};
 
 use super::super::calls::Calls;
 use super::super::load::{Load, Plan, connect};
 use super::super::members::Members;
-use super::super::report::{Findings, Promise};
+use super::super::promise::Promise;
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
-use crate::exit::Failure;
 
 /// Members that a poisonous call may take (limits.rs: `POISON_LOSSES_MAX`).
 const LOSSES: usize = 2;

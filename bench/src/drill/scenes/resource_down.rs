@@ -5,15 +5,16 @@
 
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use tokio::time::sleep;
 
 use super::super::load::{Load, Plan};
 use super::super::members::{Members, Resource};
-use super::super::report::{Findings, Promise};
+use super::super::promise::Promise;
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
 use super::trials::Trials;
-use crate::exit::Failure;
 
 /// Two probes in a row of a connector that has one configuration for reads and one for changes (limits.rs: `TEST_PROBE_EVERY`,
 /// `PROBE_FALL`), and a moment for the look.

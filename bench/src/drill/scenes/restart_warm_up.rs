@@ -4,15 +4,16 @@
 
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use tokio::time::{Instant, sleep};
 
 use super::super::load::{Load, Plan};
 use super::super::members::{Members, Resource};
-use super::super::report::{Findings, Promise};
+use super::super::promise::Promise;
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
 use super::trials::Trials;
-use crate::exit::Failure;
 
 const OUT_WITHIN: Duration = Duration::from_millis(100);
 /// Probes every 5 s, two good ones in a row, over two configurations.

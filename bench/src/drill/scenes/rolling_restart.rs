@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
+use rcs_cli::{Exit, Failure};
 use tokio::time::Instant;
 
 use super::super::load::{Load, Plan};
 use super::super::members::Members;
-use super::super::report::{Findings, Promise};
+use super::super::promise::Promise;
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::super::tally::Tally;
 use super::Scope;
 use super::trials::Trials;
-use crate::exit::{Exit, Failure};
 
 /// A member's own time to end.
 const END_BOUND: Duration = Duration::from_secs(15);

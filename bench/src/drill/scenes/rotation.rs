@@ -6,15 +6,16 @@
 
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use tokio::time::{Instant, sleep};
 
 use super::super::load::{Load, Plan};
 use super::super::members::Members;
+use super::super::promise::Promise;
 use super::super::proxy::Order;
-use super::super::report::{Findings, Promise};
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
-use crate::exit::Failure;
 
 /// Sockets towards each member.
 const SOCKETS: u32 = 3;

@@ -5,15 +5,16 @@
 
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use tokio::time::sleep;
 
 use super::super::load::{Load, Plan};
 use super::super::members::{Members, Resource};
+use super::super::promise::Promise;
 use super::super::proxy::{Sky, Weather};
-use super::super::report::{Findings, Promise};
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
-use crate::exit::Failure;
 
 /// What a call takes at a slow resource.
 const SLOW_RESOURCE: Duration = Duration::from_millis(300);

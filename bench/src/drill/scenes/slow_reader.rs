@@ -5,21 +5,22 @@
 
 use std::time::Duration;
 
+use rcs_cli::{Exit, Failure};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::calls::Calls;
 use super::super::load::{Load, Plan, connect_patiently_to};
 use super::super::members::Members;
+use super::super::promise::Promise;
 use super::super::proxy::{Proxy, Sky, Weather};
-use super::super::report::{Findings, Promise};
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::super::tally::{Ask, Told};
 use super::Scope;
-use crate::exit::{Exit, Failure};
 
 /// What the router may hold in memory for slow callers, and what else it needs (limits.rs: `PROCESS_BACKLOG_MAX`).
 const MEMORY_MAX: u64 = (256 + 128) << 20;
-/// How much the 99th percentile of the others may grow, and below which growth there is nothing to see (issue 4, e).
+/// How much the 99th percentile of the others may grow, and below which growth there is nothing to see (P15).
 const GROWTH: (f64, f64) = (1.1, 1.0);
 /// Bytes of an object on the wire.
 const OBJECT_BYTES: u64 = 1_200;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::endpoint::Caller;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -13,14 +14,14 @@ use super::super::calls::Calls;
 use super::super::far::Far;
 use super::super::load::{Load, Plan, connect_to};
 use super::super::members::Members;
+use super::super::promise::Promise;
 use super::super::proxy::{Order, Proxy};
-use super::super::report::{Findings, Promise};
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::super::tally::{Ask, Told};
 use super::Scope;
-use crate::exit::{Exit, Failure};
 
-/// Issue 4, f.
+/// Within this time every caller is served again.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// Between two attempts of a caller to be served.
 const ASK_EVERY: Duration = Duration::from_millis(100);

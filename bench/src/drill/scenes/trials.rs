@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use rcs_cli::Failure;
 use tokio::time::Instant;
 
 use super::super::load::{Load, Plan};
 use super::super::members::Members;
-use super::super::report::{Findings, Promise};
+use super::super::promise::Promise;
+use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
-use crate::exit::Failure;
 
 /// Longest wait for the router to see something.
 const SEEN_BOUND: Duration = Duration::from_secs(45);

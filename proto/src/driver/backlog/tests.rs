@@ -28,7 +28,7 @@ pub(in crate::driver) fn unary(call: i64) -> Bytes {
 
 struct Rig {
     backlog: Backlog,
-    shared: Arc<Shared>,
+    counts: Arc<SocketCounts>,
     spill: Arc<Spill>,
     /// Has the process count as full, so that little is much.
     _share: Share,
@@ -42,13 +42,13 @@ impl Rig {
         let spill = Spill::into(directory.path(), disk_max).unwrap();
         let mut share = Share::new(Arc::clone(&spill));
         share.report(limits::SPILL_TIGHT_BYTES + 1);
-        let shared = Arc::new(Shared::default());
-        let backlog = Backlog::new(Arc::clone(&shared), Arc::clone(&spill));
-        Self { backlog, shared, spill, _share: share, _directory: directory }
+        let counts = Arc::new(SocketCounts::default());
+        let backlog = Backlog::new(Arc::clone(&counts), Arc::clone(&spill));
+        Self { backlog, counts, spill, _share: share, _directory: directory }
     }
 
     fn push(&mut self, command: Command) {
-        self.shared.charge(command.cost());
+        self.counts.charge(command.cost());
         self.backlog.push(command);
         self.backlog.spill();
     }
@@ -70,7 +70,7 @@ impl Rig {
         loop {
             match self.backlog.pop() {
                 Next::Command(command) => {
-                    self.shared.release(command.cost());
+                    self.counts.release(command.cost());
                     return Some(command);
                 }
                 Next::OnDisk => self.backlog.moved().await,
@@ -88,7 +88,7 @@ impl Rig {
 
     /// Nothing is counted any more; space on disk goes back on another thread.
     async fn assert_nothing_is_left(&self) {
-        assert_eq!((self.shared.memory(), self.shared.spilled_bytes()), (0, 0));
+        assert_eq!((self.counts.memory(), self.counts.spilled_bytes()), (0, 0));
         let gone = async {
             while self.spill.waiting().disk > 0 {
                 tokio::task::yield_now().await;
@@ -106,13 +106,13 @@ async fn rows_come_back_from_disk_in_order_and_memory_stays_small_p10() {
     for row in &rows {
         rig.push_frame(row.clone());
         rig.settle().await;
-        most = most.max(rig.shared.memory());
+        most = most.max(rig.counts.memory());
     }
     assert!(most <= limits::SPILL_FROM_TIGHT_BYTES + 2 * limits::SPILL_CHUNK_TIGHT_BYTES, "{most}");
     assert!(rig.spill.waiting().disk > 19 << 20);
     for row in &rows {
         assert_eq!(rig.pop_frame().await.as_ref(), Some(row));
-        assert!(rig.shared.memory() <= most + limits::SPILL_CHUNK_TIGHT_BYTES);
+        assert!(rig.counts.memory() <= most + limits::SPILL_CHUNK_TIGHT_BYTES);
     }
     assert!(rig.pop().await.is_none());
     rig.assert_nothing_is_left().await;
@@ -165,7 +165,7 @@ async fn an_error_drops_the_rows_of_its_call_and_of_no_other() {
     }
     rig.settle().await;
     let before = rig.spill.waiting().disk;
-    let error = frames::error(7, CONNECTOR_EXCEPTION, "too slow");
+    let error = frames::error(7, exceptions::CONNECTOR, "too slow");
     rig.push_frame(error.clone());
     assert_eq!(rig.pop_frame().await, Some(error));
     for sequence in 1..=1000 {
@@ -195,7 +195,7 @@ async fn a_dying_socket_gives_back_all_but_rows_and_leaves_nothing() {
         })
         .collect();
     assert_eq!(owed, [&end(7, 2000)], "the unary answer was taken out before");
-    rig.shared.release(rig.shared.memory());
+    rig.counts.release(rig.counts.memory());
     rig.assert_nothing_is_left().await;
 }
 
@@ -209,7 +209,7 @@ async fn a_full_disk_keeps_rows_in_memory_and_loses_none() {
         rig.settle().await;
         assert!(rig.spill.waiting().disk <= DISK);
     }
-    assert!(rig.shared.memory() > 1 << 20);
+    assert!(rig.counts.memory() > 1 << 20);
     for row in rows {
         assert_eq!(rig.pop_frame().await, Some(row));
     }
@@ -237,7 +237,7 @@ async fn rows_that_cannot_be_read_back_fail_their_calls_and_no_other() {
             break;
         }
     }
-    assert_eq!(last, Some(frames::error(7, CONNECTOR_EXCEPTION, ROWS_LOST)));
+    assert_eq!(last, Some(frames::error(7, exceptions::CONNECTOR, ROWS_LOST)));
     assert_eq!(rig.pop_frame().await, Some(end(7, 500)), "the caller ignores it");
     assert!(rig.pop().await.is_none());
     rig.assert_nothing_is_left().await;
@@ -293,7 +293,7 @@ async fn any_weather(steps: Vec<Step>) {
             }
             Step::Error { call } => {
                 number += 1;
-                let error = frames::error(call, CONNECTOR_EXCEPTION, &number.to_string());
+                let error = frames::error(call, exceptions::CONNECTOR, &number.to_string());
                 urgent.insert(error.clone());
                 ended.insert(call);
                 rig.push_frame(error);

@@ -1,4 +1,4 @@
-//! One call of a peer, from the executor's side.
+//! One call of a peer, from the executor's side, and who executes.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -7,10 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use super::hub::Command;
+use super::to_hub::ToHub;
 use crate::driver::socket::SocketHandle;
 use crate::frames;
+use crate::icf::exceptions;
 use crate::messages::{OperationRequest, OperationResponse};
+
+/// Runs the calls of peers.
+pub trait Executor: Send + Sync + 'static {
+    /// The answer to CONNECTOR_INFO: a legacy `List` of `ConnectorInfo` (WIRE 4.4).
+    fn connector_infos(&self) -> Bytes;
+
+    /// Takes a call. It is called on the endpoint's own task, so it must not block, and hands the work to somebody else.
+    fn execute(&self, call: IncomingCall);
+}
 
 /// A call to run.
 #[derive(Debug)]
@@ -34,8 +44,8 @@ pub struct Responder {
     key: u64,
     /// The caller's id of the call.
     id: i64,
-    shared: Arc<Shared>,
-    hub: mpsc::UnboundedSender<Command>,
+    state: Arc<CallState>,
+    hub: mpsc::UnboundedSender<ToHub>,
     transit: Arc<Semaphore>,
     pause_backlog: usize,
     finished: bool,
@@ -44,12 +54,12 @@ pub struct Responder {
 /// Whether the caller still waits.
 #[derive(Clone)]
 pub struct Watch {
-    shared: Arc<Shared>,
+    state: Arc<CallState>,
 }
 
 /// What a call's executor and the hub both know.
-pub(super) struct Shared {
-    state: AtomicU8,
+pub(super) struct CallState {
+    interest: AtomicU8,
     /// Rings when the state or the socket changes.
     changed: Notify,
     /// Where the frames of the answer go.
@@ -60,9 +70,9 @@ const WANTED: u8 = 0;
 const CANCELLED: u8 = 1;
 const OVER: u8 = 2;
 
-impl Shared {
+impl CallState {
     pub(super) fn new(pin: SocketHandle) -> Arc<Self> {
-        Arc::new(Self { state: AtomicU8::new(WANTED), changed: Notify::new(), pin: Mutex::new(pin) })
+        Arc::new(Self { interest: AtomicU8::new(WANTED), changed: Notify::new(), pin: Mutex::new(pin) })
     }
 
     /// Moves the answer to another socket.
@@ -73,18 +83,18 @@ impl Shared {
 
     /// The caller has cancelled.
     pub(super) fn cancel(&self) {
-        let _ = self.state.compare_exchange(WANTED, CANCELLED, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.interest.compare_exchange(WANTED, CANCELLED, Ordering::AcqRel, Ordering::Acquire);
         self.changed.notify_waiters();
     }
 
     /// The call has been answered by the hub, or its peer is forgotten.
     pub(super) fn end(&self) {
-        self.state.store(OVER, Ordering::Release);
+        self.interest.store(OVER, Ordering::Release);
         self.changed.notify_waiters();
     }
 
     fn is_wanted(&self) -> bool {
-        self.state.load(Ordering::Acquire) == WANTED
+        self.interest.load(Ordering::Acquire) == WANTED
     }
 
     fn pin(&self) -> SocketHandle {
@@ -96,12 +106,12 @@ impl Responder {
     pub(super) fn new(
         key: u64,
         id: i64,
-        shared: Arc<Shared>,
-        hub: mpsc::UnboundedSender<Command>,
+        state: Arc<CallState>,
+        hub: mpsc::UnboundedSender<ToHub>,
         transit: Arc<Semaphore>,
         pause_backlog: usize,
     ) -> Self {
-        Self { key, id, shared, hub, transit, pause_backlog, finished: false }
+        Self { key, id, state, hub, transit, pause_backlog, finished: false }
     }
 
     /// Sends a frame that is not the last one; waits while too much is queued towards the caller.
@@ -116,7 +126,7 @@ impl Responder {
             Err(_) => return Err(Gone),
         }
         let frame = frames::answer(self.id, &response);
-        self.hub.send(Command::Item { call: self.key, frame }).map_err(|_| Gone)
+        self.hub.send(ToHub::Item { call: self.key, frame }).map_err(|_| Gone)
     }
 
     /// Sends the last frame.
@@ -132,19 +142,19 @@ impl Responder {
     fn last(&mut self, frame: Bytes) {
         self.finished = true;
         // A hub that has ended has closed the caller's sockets.
-        let _ = self.hub.send(Command::Final { call: self.key, frame });
+        let _ = self.hub.send(ToHub::Final { call: self.key, frame });
     }
 
     /// Waits until the socket of the answer has room, or there is a socket again.
     async fn room(&self) -> Result<(), Gone> {
         loop {
-            let changed = self.shared.changed.notified();
+            let changed = self.state.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if !self.shared.is_wanted() {
+            if !self.state.is_wanted() {
                 return Err(Gone);
             }
-            let pin = self.shared.pin();
+            let pin = self.state.pin();
             if !pin.is_closed() && pin.backlog_bytes() < self.pause_backlog {
                 return Ok(());
             }
@@ -163,10 +173,9 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         if !self.finished {
-            let class = "org.identityconnectors.framework.common.exceptions.ConnectorException";
             self.last(frames::error(
                 self.id,
-                class,
+                exceptions::CONNECTOR,
                 "The connector server gave the call up without an answer",
             ));
         }
@@ -182,13 +191,13 @@ impl fmt::Debug for Responder {
 impl Watch {
     /// Whether the caller has cancelled or is gone.
     pub fn is_gone(&self) -> bool {
-        !self.shared.is_wanted()
+        !self.state.is_wanted()
     }
 
     /// Waits until it has, or is.
     pub async fn gone(&self) {
         loop {
-            let changed = self.shared.changed.notified();
+            let changed = self.state.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             if self.is_gone() {
@@ -198,8 +207,8 @@ impl Watch {
         }
     }
 
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(super) fn new(state: Arc<CallState>) -> Self {
+        Self { state }
     }
 }
 

@@ -10,17 +10,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::hub::Command;
-use super::incoming::CONNECTOR_EXCEPTION;
-use super::{Endpoint, EndpointConfig, Executor, IncomingCall};
+use super::answer::{self, RemoteError, Source};
+use super::call::{Executor, IncomingCall};
+use super::config::EndpointConfig;
+use super::handle::Endpoint;
+use super::to_hub::ToHub;
 use crate::driver::dial::{DialError, DialTarget, dial};
 use crate::envelope::Envelope;
+use crate::icf::exceptions;
 use crate::legacy::Wire as _;
 use crate::limits;
 use crate::messages::{OperationRequest, OperationResponse, RemoteMessage};
 
-/// Frames of one answer that may wait for their reader; over it the call fails, since its member must not be stalled (P13).
-const FRAMES_WAITING: usize = 65_536;
 /// Shortest and longest pause before a lost socket is dialled again.
 const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -33,81 +34,6 @@ pub enum ConnectError {
     /// The WebSocket opened, and no handshake followed.
     #[error("the peer opened the WebSocket but did not introduce itself within {} s", limits::HANDSHAKE_DEADLINE.as_secs())]
     NoHandshake,
-}
-
-/// Why a call has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RemoteError {
-    /// The peer's error. The text may hold what a connector put there, so only the class is displayed (P9).
-    #[error("{class}")]
-    Peer {
-        /// Java class name.
-        class: String,
-        /// The text.
-        message: String,
-    },
-    /// It was not run: there is no connection, or it broke before the request was out.
-    #[error("the call was not sent: there is no connection")]
-    NotSent,
-    /// It may have been run: the connection broke, or the peer forgot it.
-    #[error("the connection was lost while the call was running")]
-    ConnectionLost,
-    /// The answer makes no sense.
-    #[error("the peer's answer does not fit the call")]
-    Garbled,
-    /// The answer's reader fell too far behind.
-    #[error("more than {FRAMES_WAITING} frames of the answer were waiting to be read")]
-    TooSlow,
-    /// The answer was larger than a message may be.
-    #[error("the answer of {bytes} bytes is over the limit for one message")]
-    Oversize {
-        /// Its size.
-        bytes: u64,
-    },
-}
-
-/// Where the hub puts an answer.
-pub(super) enum Sink {
-    One(Option<oneshot::Sender<Answer>>),
-    Many(mpsc::Sender<Answer>),
-}
-
-type Answer = Result<Box<Envelope>, RemoteError>;
-
-impl Sink {
-    pub(super) fn push(&mut self, envelope: Envelope) -> Result<(), RemoteError> {
-        let answer = Ok(Box::new(envelope));
-        match self {
-            Self::One(one) => {
-                if let Some(one) = one.take() {
-                    // Who asked may have lost interest.
-                    let _ = one.send(answer);
-                }
-                Ok(())
-            }
-            Self::Many(many) => match many.try_send(answer) {
-                Err(mpsc::error::TrySendError::Full(_)) => Err(RemoteError::TooSlow),
-                // A stream without its reader is cancelled by its drop.
-                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
-            },
-        }
-    }
-
-    pub(super) fn fail(self, error: RemoteError) {
-        match self {
-            Self::One(Some(one)) => {
-                // Who asked may have lost interest.
-                let _ = one.send(Err(error));
-            }
-            Self::One(None) => {}
-            Self::Many(many) => {
-                if let Err(mpsc::error::TrySendError::Full(error)) = many.try_send(Err(error)) {
-                    // The reader gets the error behind everything that waits for it.
-                    tokio::spawn(async move { many.send(error).await });
-                }
-            }
-        }
-    }
 }
 
 /// The calling end of one address. Dropping it closes the sockets.
@@ -137,7 +63,7 @@ impl Caller {
         }
         drop(failed);
         let (reply, joined) = oneshot::channel();
-        endpoint.ask(Command::AwaitPeer { reply });
+        endpoint.ask(ToHub::AwaitPeer { reply });
         let deadline = target.connect_timeout * 2 + limits::HANDSHAKE_DEADLINE;
         let outcome = async {
             tokio::select! {
@@ -152,7 +78,7 @@ impl Caller {
     /// The peer's connectors, as the legacy `List` of `ConnectorInfo` that it sends; waits until it does.
     pub async fn connector_infos(&self) -> Result<Bytes, RemoteError> {
         let (reply, infos) = oneshot::channel();
-        self.endpoint.ask(Command::Infos { reply });
+        self.endpoint.ask(ToHub::Infos { reply });
         infos.await.map_err(|_| RemoteError::NotSent)
     }
 
@@ -164,14 +90,8 @@ impl Caller {
             || request.batch.is_some()
             || request.connector_event_subscription.is_some()
             || request.sync_event_subscription.is_some();
-        let (sink, source) = if many {
-            let (sink, source) = mpsc::channel(FRAMES_WAITING);
-            (Sink::Many(sink), Source::Many(source))
-        } else {
-            let (sink, source) = oneshot::channel();
-            (Sink::One(Some(sink)), Source::One(source))
-        };
-        self.endpoint.ask(Command::Call { key, request: Box::new(request), sink });
+        let (sink, source) = if many { answer::many() } else { answer::one() };
+        self.endpoint.ask(ToHub::Call { key, request: Box::new(request), sink });
         CallStream { key, source, endpoint: self.endpoint.clone() }
     }
 
@@ -198,26 +118,10 @@ pub struct CallStream {
     endpoint: Endpoint,
 }
 
-#[derive(Debug)]
-enum Source {
-    One(oneshot::Receiver<Answer>),
-    Many(mpsc::Receiver<Answer>),
-    Over,
-}
-
 impl CallStream {
     /// The next frame of the answer, in order; the last one of a stream is its end. `None` behind it, and behind an error.
     pub async fn next(&mut self) -> Option<Result<OperationResponse, RemoteError>> {
-        let answer = match &mut self.source {
-            Source::One(one) => {
-                let answer = one.await.unwrap_or(Err(RemoteError::ConnectionLost));
-                self.source = Source::Over;
-                Some(answer)
-            }
-            Source::Many(many) => many.recv().await,
-            Source::Over => None,
-        };
-        let answer = answer.map(|answer| answer.and_then(|envelope| decode(&envelope)));
+        let answer = self.source.next().await.map(|answer| answer.and_then(|envelope| decode(&envelope)));
         if !matches!(answer, Some(Ok(_))) {
             self.source = Source::Over;
         }
@@ -227,14 +131,8 @@ impl CallStream {
 
 impl Drop for CallStream {
     fn drop(&mut self) {
-        let waits = match &self.source {
-            Source::One(_) => true,
-            // The hub drops its end behind the last frame.
-            Source::Many(many) => !many.is_closed(),
-            Source::Over => false,
-        };
-        if waits {
-            self.endpoint.ask(Command::Cancel { call: self.key });
+        if self.source.is_open() {
+            self.endpoint.ask(ToHub::Cancel { call: self.key });
         }
     }
 }
@@ -266,7 +164,7 @@ async fn keep(target: DialTarget, endpoint: Endpoint, failed: mpsc::Sender<DialE
     }
 }
 
-/// A caller has no connectors of its own (WIRE 4.4: "answer an empty List").
+/// A caller has no connectors of its own (WIRE 4.4: an empty List).
 struct NoConnectors;
 
 impl Executor for NoConnectors {
@@ -275,6 +173,6 @@ impl Executor for NoConnectors {
     }
 
     fn execute(&self, call: IncomingCall) {
-        call.responder.fail(CONNECTOR_EXCEPTION, "Connector not found: this end has none");
+        call.responder.fail(exceptions::CONNECTOR, "Connector not found: this end has none");
     }
 }

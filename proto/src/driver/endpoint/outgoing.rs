@@ -1,11 +1,11 @@
-//! The calling side of the hub: our calls at peers.
+//! Our calls that peers execute, and how far their answers are.
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
-use super::caller::{RemoteError, Sink};
-use super::hub::Hub;
-use super::peer::PeerNo;
+use super::answer::{RemoteError, Sink};
+use super::net::{Net, PeerNo};
 use crate::envelope::{BatchPart, Envelope, Kind, Part};
 use crate::frames;
 use crate::messages::OperationRequest;
@@ -14,8 +14,16 @@ use crate::session::{Reorder, SocketId};
 /// How often a call is sent again that a peer refused because it did not know us yet: at one a tick, for a second.
 const REFUSALS_MAX: u32 = 20;
 
-/// A call of ours that a peer executes.
+/// Our calls at all peers, by the numbers that their callers gave them.
+#[derive(Default)]
 pub(super) struct Outgoing {
+    calls: HashMap<u64, Call>,
+    /// Calls that a peer refused before it had stored our handshake; to be sent again at the next tick.
+    refused: Vec<u64>,
+}
+
+/// A call of ours that a peer executes.
+struct Call {
     peer: PeerNo,
     /// Our id of it at the peer.
     id: i64,
@@ -45,158 +53,119 @@ enum Step {
     Fail(RemoteError),
 }
 
-impl Hub {
+impl Outgoing {
     /// Sends a call to the peer that joined last.
-    pub(super) fn open_call(&mut self, key: u64, request: &OperationRequest, sink: Sink) {
-        let now = self.now();
-        let connected = self.peers.iter_mut().filter(|(_, peer)| peer.session.is_connected());
-        let Some((no, peer)) = connected.max_by_key(|(no, _)| **no) else {
-            return sink.fail(RemoteError::NotSent);
-        };
-        let (no, id) = (*no, peer.session.open(key, now));
+    pub(super) fn open(&mut self, key: u64, request: &OperationRequest, sink: Sink, net: &mut Net) {
+        let opened = net.latest_peer().and_then(|no| Some((no, net.open_call(no, key)?)));
+        let Some((no, id)) = opened else { return sink.fail(RemoteError::NotSent) };
         let frame = frames::operation(id, request);
-        let Some(socket) = self.deliver(no, None, &frame) else {
-            self.close_id(no, id);
+        let Some(socket) = net.deliver(no, None, &frame) else {
+            net.close_call(no, id);
             return sink.fail(RemoteError::NotSent);
         };
-        let progress =
-            if request.search.is_some() || request.sync.as_ref().is_some_and(|sync| sync.sync.is_some()) {
-                Progress::Stream(Box::default(), None)
-            } else if request.batch.is_some() {
-                Progress::Batch { token: None, complete: false, last_result: false }
-            } else {
-                Progress::Plain
-            };
-        let call = Outgoing { peer: no, id, sink, frame, socket: Some(socket), progress, refusals: 0 };
-        self.outgoing.insert(key, call);
+        let progress = Progress::of(request);
+        let call = Call { peer: no, id, sink, frame, socket: Some(socket), progress, refusals: 0 };
+        self.calls.insert(key, call);
     }
 
     /// A frame of an answer.
-    pub(super) fn answered(&mut self, key: u64, envelope: Envelope) {
-        let Some(call) = self.outgoing.get_mut(&key) else { return };
+    pub(super) fn answered(&mut self, key: u64, envelope: Envelope, net: &mut Net) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
         match call.step(envelope) {
             Step::GoOn => {}
-            Step::Over => self.end_outgoing(key, None),
+            Step::Over => self.end(key, None, net),
             Step::Fail(error @ (RemoteError::TooSlow | RemoteError::Garbled)) => {
-                self.cancel_at_peer(key);
-                self.end_outgoing(key, Some(error));
+                self.cancel_at_peer(key, net);
+                self.end(key, Some(error), net);
             }
-            Step::Fail(error) => self.end_outgoing(key, Some(error)),
+            Step::Fail(error) => self.end(key, Some(error), net),
         }
     }
 
     /// The caller has lost interest.
-    pub(super) fn cancel_call(&mut self, key: u64) {
-        self.cancel_at_peer(key);
-        self.end_outgoing(key, None);
+    pub(super) fn cancel(&mut self, key: u64, net: &mut Net) {
+        self.cancel_at_peer(key, net);
+        self.end(key, None, net);
     }
 
     /// The peer has said three times that it does not know this call (WIRE 4.4).
-    pub(super) fn vanished(&mut self, key: u64) {
-        self.end_outgoing(key, Some(RemoteError::ConnectionLost));
+    pub(super) fn vanished(&mut self, key: u64, net: &mut Net) {
+        self.end(key, Some(RemoteError::ConnectionLost), net);
     }
 
     /// An answer was over the size limit.
-    pub(super) fn fail_outgoing_id(&mut self, no: PeerNo, id: i64, bytes: u64) {
-        if let Some(key) = self.close_id(no, id) {
-            self.end_outgoing(key, Some(RemoteError::Oversize { bytes }));
+    pub(super) fn oversize(&mut self, no: PeerNo, id: i64, bytes: u64, net: &mut Net) {
+        if let Some(key) = net.open_key(no, id) {
+            self.end(key, Some(RemoteError::Oversize { bytes }), net);
         }
     }
 
-    /// The peer has no socket any more.
-    pub(super) fn fail_outgoing_of(&mut self, no: PeerNo, error: RemoteError) {
-        let keys: Vec<u64> =
-            self.outgoing.iter().filter(|(_, call)| call.peer == no).map(|(key, _)| *key).collect();
-        for key in keys {
-            let unsent = self.outgoing.get(&key).is_some_and(|call| call.socket.is_none());
-            self.end_outgoing(key, Some(if unsent { RemoteError::NotSent } else { error.clone() }));
+    /// The peer has no socket any more: its calls fail. Those that certainly were not run are told apart.
+    pub(super) fn lose(&mut self, no: PeerNo, net: &mut Net) {
+        let of_peer = self.calls.iter().filter(|(_, call)| call.peer == no);
+        let lost: Vec<(u64, bool)> = of_peer.map(|(key, call)| (*key, call.socket.is_none())).collect();
+        for (key, is_unsent) in lost {
+            let error = if is_unsent { RemoteError::NotSent } else { RemoteError::ConnectionLost };
+            self.end(key, Some(error), net);
         }
     }
 
     /// A request that certainly did not arrive goes out on another socket, if there is one.
-    pub(super) fn resend_call(&mut self, no: PeerNo, id: i64) {
-        let found = self.outgoing.iter().find(|(_, call)| call.peer == no && call.id == id);
-        let Some((key, frame)) = found.map(|(key, call)| (*key, call.frame.clone())) else { return };
-        let socket = self.deliver(no, None, &frame);
-        if let Some(call) = self.outgoing.get_mut(&key) {
-            call.socket = socket;
+    pub(super) fn resend(&mut self, no: PeerNo, id: i64, net: &mut Net) {
+        let call = net.open_key(no, id).and_then(|key| self.calls.get_mut(&key));
+        if let Some(call) = call {
+            call.socket = net.deliver(no, None, &call.frame);
         }
     }
 
-    /// Sends calls again that were refused before the peer knew us (WIRE 7.1).
-    pub(super) fn repeat_refused(&mut self) {
-        let refused: Vec<u64> =
-            self.peers.values_mut().flat_map(|peer| std::mem::take(&mut peer.refused)).collect();
-        for key in refused {
-            let Some(call) = self.outgoing.get_mut(&key) else { continue };
+    /// A peer refused a call because it did not know us yet (WIRE 7.1): the next tick sends it again.
+    pub(super) fn refused(&mut self, key: u64) {
+        self.refused.push(key);
+    }
+
+    /// Sends the refused calls again, each a limited number of times.
+    pub(super) fn repeat_refused(&mut self, net: &mut Net) {
+        for key in std::mem::take(&mut self.refused) {
+            let Some(call) = self.calls.get_mut(&key) else { continue };
             call.refusals += 1;
-            let (no, id, hopeless) = (call.peer, call.id, call.refusals > REFUSALS_MAX);
-            if hopeless {
-                self.end_outgoing(key, Some(RemoteError::NotSent));
+            if call.refusals > REFUSALS_MAX {
+                self.end(key, Some(RemoteError::NotSent), net);
             } else {
-                self.resend_call(no, id);
+                call.socket = net.deliver(call.peer, None, &call.frame);
             }
         }
     }
 
-    /// Tells the connectors of the peer that joined last, now or once they are known.
-    pub(super) fn want_infos(&mut self, reply: oneshot::Sender<Bytes>) {
-        let known =
-            self.peers.iter().filter(|(_, peer)| peer.session.is_connected()).max_by_key(|(no, _)| **no);
-        match known.map(|(no, peer)| (*no, peer.infos.clone())) {
-            Some((_, Some(infos))) => {
-                // Who asked may have lost interest.
-                let _ = reply.send(infos);
-            }
-            Some((no, None)) => {
-                self.infos_wanted.push(reply);
-                self.ask_infos_of(no);
-            }
-            None => self.infos_wanted.push(reply),
-        }
-    }
-
-    /// Has the peer asked for its connectors, if anybody wants to know.
-    pub(super) fn ask_infos_of(&mut self, no: PeerNo) {
-        let now = self.now();
-        self.infos_wanted.retain(|reply| !reply.is_closed());
-        if let (false, Some(peer)) = (self.infos_wanted.is_empty(), self.peers.get_mut(&no)) {
-            peer.session.want_connector_infos(now);
-        }
-    }
-
-    pub(super) fn infos_arrived(&mut self, no: PeerNo, infos: Bytes) {
-        for reply in self.infos_wanted.drain(..) {
-            // Who asked may have lost interest.
-            let _ = reply.send(infos.clone());
-        }
-        if let Some(peer) = self.peers.get_mut(&no) {
-            peer.infos = Some(infos);
-        }
-    }
-
-    fn cancel_at_peer(&mut self, key: u64) {
-        let Some(call) = self.outgoing.get(&key) else { return };
-        let (no, socket, frame) = (call.peer, call.socket, frames::cancel(call.id));
+    fn cancel_at_peer(&mut self, key: u64, net: &mut Net) {
+        let Some(call) = self.calls.get(&key) else { return };
         // A peer without sockets has nothing to cancel.
-        self.deliver(no, socket, &frame);
+        net.deliver(call.peer, call.socket, &frames::cancel(call.id));
     }
 
     /// Forgets a call, with an error for its caller if it failed.
-    fn end_outgoing(&mut self, key: u64, error: Option<RemoteError>) {
-        let Some(call) = self.outgoing.remove(&key) else { return };
-        self.close_id(call.peer, call.id);
+    fn end(&mut self, key: u64, error: Option<RemoteError>, net: &mut Net) {
+        let Some(call) = self.calls.remove(&key) else { return };
+        net.close_call(call.peer, call.id);
         if let Some(error) = error {
             call.sink.fail(error);
         }
     }
+}
 
-    fn close_id(&mut self, no: PeerNo, id: i64) -> Option<u64> {
-        self.peers.get_mut(&no)?.session.close(id)
+impl Progress {
+    /// What the answer to this request is made of.
+    fn of(request: &OperationRequest) -> Self {
+        if request.search.is_some() || request.sync.as_ref().is_some_and(|sync| sync.sync.is_some()) {
+            Self::Stream(Box::default(), None)
+        } else if request.batch.is_some() {
+            Self::Batch { token: None, complete: false, last_result: false }
+        } else {
+            Self::Plain
+        }
     }
 }
 
-impl Outgoing {
+impl Call {
     fn step(&mut self, envelope: Envelope) -> Step {
         let part = match &envelope.kind {
             Kind::Error(error) => {
@@ -257,3 +226,6 @@ impl Outgoing {
         self.sink.push(envelope).map_or_else(Step::Fail, |()| Step::Over)
     }
 }
+
+#[cfg(test)]
+mod tests;

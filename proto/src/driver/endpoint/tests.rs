@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::*;
@@ -14,7 +16,7 @@ use crate::driver::dial::{DialTarget, dial};
 use crate::driver::listen::{Arrival, serve};
 use crate::driver::socket::{self, SocketEvent, SocketHandle};
 use crate::envelope::{Envelope, Kind, Part};
-use crate::frames;
+use crate::frames::{self, Identity};
 use crate::icf::Secret;
 use crate::messages::*;
 use crate::session::SocketId;

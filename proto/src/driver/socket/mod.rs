@@ -10,18 +10,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::command::Command;
+pub use super::counts::Moved;
+use super::counts::SocketCounts;
 use super::framing::{Decoder, Inbound, Limits, Role, Violation};
 use super::oversize::OversizeHead;
 use super::spill::Spill;
-use super::writer::{self, Command, EndCause, WriterEnd};
+use super::writer::{self, EndCause, WriterEnd};
 use super::{ReadHalf, WebSocket, limits};
 use crate::envelope::{Envelope, FrameError};
 use crate::session::SocketId;
@@ -121,15 +123,6 @@ pub enum SendError {
     Closed,
 }
 
-/// What a socket moved since it was opened, bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
-    /// From the peer.
-    pub received: u64,
-    /// Into the kernel, towards the peer.
-    pub written: u64,
-}
-
 /// The owner's end of a socket. Dropping the last clone closes the socket.
 #[derive(Clone)]
 pub struct SocketHandle {
@@ -140,7 +133,7 @@ struct Inner {
     id: SocketId,
     queue: mpsc::UnboundedSender<Command>,
     stop: watch::Sender<Stop>,
-    shared: Arc<Shared>,
+    counts: Arc<SocketCounts>,
     backlog_limit: usize,
 }
 
@@ -150,63 +143,6 @@ enum Stop {
     No,
     Close,
     Abort,
-}
-
-/// What owner, reader and writer count together.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    backlog: AtomicUsize,
-    /// The part of the backlog that is on disk.
-    spilled: AtomicUsize,
-    text_frames: AtomicU64,
-    received: AtomicU64,
-    written: AtomicU64,
-    /// Rings whenever the backlog shrinks, and at the end.
-    drained: Notify,
-}
-
-impl Shared {
-    pub(super) fn charge(&self, bytes: usize) -> usize {
-        self.backlog.fetch_add(bytes, Ordering::Relaxed)
-    }
-
-    /// What waits in memory. The two counters change one after the other, so it may be off by a chunk for a moment.
-    pub(super) fn memory(&self) -> usize {
-        let spilled = self.spilled.load(Ordering::Relaxed);
-        self.backlog.load(Ordering::Relaxed).saturating_sub(spilled)
-    }
-
-    /// Whether so large a backlog keeps more than the limit in memory.
-    fn is_over(&self, backlog: usize, limit: usize) -> bool {
-        backlog > limit && backlog.saturating_sub(self.spilled.load(Ordering::Relaxed)) > limit
-    }
-
-    /// Waiting bytes went to disk.
-    pub(super) fn spill(&self, bytes: usize) {
-        self.spilled.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// What waits on disk.
-    pub(super) fn spilled_bytes(&self) -> usize {
-        self.spilled.load(Ordering::Relaxed)
-    }
-
-    /// Waiting bytes came back from disk, or are not wanted any more.
-    pub(super) fn unspill(&self, bytes: usize) {
-        self.spilled.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Notes bytes that the kernel took.
-    pub(super) fn wrote(&self, bytes: usize) {
-        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn release(&self, bytes: usize) {
-        if bytes > 0 {
-            self.backlog.fetch_sub(bytes, Ordering::Relaxed);
-            self.drained.notify_waiters();
-        }
-    }
 }
 
 impl SocketHandle {
@@ -260,18 +196,17 @@ impl SocketHandle {
 
     /// Bytes queued and not taken by the kernel, in memory and on disk.
     pub fn backlog_bytes(&self) -> usize {
-        self.inner.shared.backlog.load(Ordering::Relaxed)
+        self.inner.counts.backlog()
     }
 
     /// Those of the queued bytes that are on disk.
     pub fn spilled_bytes(&self) -> usize {
-        self.inner.shared.spilled_bytes()
+        self.inner.counts.spilled_bytes()
     }
 
     /// Bytes that came, and bytes that the kernel took: a long message shows that its peer lives before it is there.
     pub fn moved(&self) -> Moved {
-        let Shared { received, written, .. } = &*self.inner.shared;
-        Moved { received: received.load(Ordering::Relaxed), written: written.load(Ordering::Relaxed) }
+        self.inner.counts.moved()
     }
 
     /// Whether nothing can be queued any more.
@@ -282,7 +217,7 @@ impl SocketHandle {
     /// Waits until fewer than `bytes` are queued, or the socket has ended.
     pub async fn drained_below(&self, bytes: usize) {
         loop {
-            let drained = self.inner.shared.drained.notified();
+            let drained = self.inner.counts.drained();
             tokio::pin!(drained);
             drained.as_mut().enable();
             if self.backlog_bytes() < bytes || self.is_closed() {
@@ -294,23 +229,21 @@ impl SocketHandle {
 
     /// Text messages received and ignored (WIRE 1.2).
     pub fn text_frames(&self) -> u64 {
-        self.inner.shared.text_frames.load(Ordering::Relaxed)
+        self.inner.counts.text_frames()
     }
 
     fn charged(&self, command: Command) -> Command {
-        self.inner.shared.charge(command.cost());
+        self.inner.counts.charge(command.cost());
         command
     }
 
     fn queue(&self, command: Command) -> Result<(), SendError> {
         let cost = command.cost();
-        let before = self.inner.shared.charge(cost);
-        if before > 0 && self.inner.shared.is_over(before.saturating_add(cost), self.inner.backlog_limit) {
-            self.inner.shared.release(cost);
+        if !self.inner.counts.charge_within(cost, self.inner.backlog_limit, true) {
             return Err(SendError::Full);
         }
         self.inner.queue.send(command).map_err(|_| {
-            self.inner.shared.release(cost);
+            self.inner.counts.release(cost);
             SendError::Closed
         })
     }
@@ -328,12 +261,12 @@ impl fmt::Debug for SocketHandle {
 /// Starts the two tasks of a socket.
 pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Events) -> SocketHandle {
     let WebSocket { read, write, leftover, role } = socket;
-    let shared = Arc::new(Shared::default());
+    let counts = Arc::new(SocketCounts::default());
     let (queue, commands) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(Stop::No);
     let (halt, halted) = oneshot::channel();
     let writer =
-        tokio::spawn(writer::run(write, role, commands, shared.clone(), config.spill.clone(), halted));
+        tokio::spawn(writer::run(write, role, commands, counts.clone(), config.spill.clone(), halted));
     let reader = Reader {
         id,
         role,
@@ -342,12 +275,12 @@ pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Eve
         events,
         pongs: queue.downgrade(),
         backlog_limit: config.backlog_bytes,
-        shared: shared.clone(),
+        counts: counts.clone(),
         garbage: 0,
     };
     tokio::spawn(reader.run(writer, halt, stopped));
     let backlog_limit = config.backlog_bytes;
-    SocketHandle { inner: Arc::new(Inner { id, queue, stop, shared, backlog_limit }) }
+    SocketHandle { inner: Arc::new(Inner { id, queue, stop, counts, backlog_limit }) }
 }
 
 struct Reader {
@@ -359,7 +292,7 @@ struct Reader {
     /// Weak, so that the writer notices when the owner's last handle is gone.
     pongs: mpsc::WeakUnboundedSender<Command>,
     backlog_limit: usize,
-    shared: Arc<Shared>,
+    counts: Arc<SocketCounts>,
     garbage: u64,
 }
 
@@ -386,7 +319,7 @@ impl Reader {
         };
         // An owner that is gone needs no report.
         let _ = self.events.send((self.id, SocketEvent::Closed(closed))).await;
-        self.shared.drained.notify_waiters();
+        self.counts.ring();
         if let (Some(code), Some(io)) = (goodbye, end.clean) {
             // The peer is not owed more than the attempt.
             let _ = timeout(limits::LAST_WORDS, writer::say_goodbye(io, self.role, code)).await;
@@ -408,7 +341,7 @@ impl Reader {
                 read = self.io.read_buf(self.decoder.space()) => match read {
                     Ok(0) => return outlook.reason_or(CloseReason::Eof),
                     Ok(count) => {
-                        self.shared.received.fetch_add(count as u64, Ordering::Relaxed);
+                        self.counts.received(count);
                         self.decoder.note_read(count);
                     }
                     Err(_) => return outlook.reason_or(CloseReason::Reset),
@@ -438,7 +371,7 @@ impl Reader {
                 Inbound::Oversize { head, total } => SocketEvent::Oversize(OversizeHead::read(&head, total)),
                 Inbound::Pong => SocketEvent::Pong,
                 Inbound::Text => {
-                    self.shared.text_frames.fetch_add(1, Ordering::Relaxed);
+                    self.counts.text_frame();
                     continue;
                 }
                 Inbound::Ping(payload) => {
@@ -456,9 +389,8 @@ impl Reader {
         let Some(queue) = self.pongs.upgrade() else { return };
         let pong = Command::Pong(payload);
         let cost = pong.cost();
-        let before = self.shared.charge(cost);
-        if self.shared.is_over(before + cost, self.backlog_limit) || queue.send(pong).is_err() {
-            self.shared.release(cost);
+        if self.counts.charge_within(cost, self.backlog_limit, false) && queue.send(pong).is_err() {
+            self.counts.release(cost);
         }
     }
 }

@@ -68,7 +68,7 @@ impl Rig {
     }
 
     fn memory(&self) -> usize {
-        self.handle.inner.shared.memory()
+        self.handle.inner.counts.memory()
     }
 }
 

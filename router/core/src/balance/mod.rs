@@ -1,5 +1,5 @@
 //! Which member a call goes to. A policy builds an immutable picker whenever the view or a member's
-//! availability changes; the way of a call only picks (DESIGN 4).
+//! availability changes; the way of a call only picks.
 
 mod picker;
 mod policy;

@@ -57,6 +57,11 @@ impl Picker {
         Self { order, candidates }
     }
 
+    /// Whether candidates are taken in list order, so that a full one is waited for.
+    pub fn is_in_list_order(&self) -> bool {
+        self.order == Order::List
+    }
+
     /// Chooses the member of the next call, passing over those in `exclude` (the members this call was tried
     /// at).
     pub fn pick(&self, cursor: &mut Cursor, exclude: &MemberSet) -> Pick {

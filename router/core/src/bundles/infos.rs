@@ -63,6 +63,16 @@ pub struct Edition {
 }
 
 impl Edition {
+    /// The same for whoever makes it, in any process.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = self.visibility.to_le_bytes().to_vec();
+        for set in self.sets {
+            bytes.push(u8::from(set.is_some()));
+            bytes.extend(set.iter().flat_map(|digest| digest.to_string().into_bytes()));
+        }
+        bytes
+    }
+
     /// Whether a caller that was shown this knows all that is in the other one. One that knows more does: an IDM forgets nothing.
     pub fn covers(&self, now: &Self) -> bool {
         let knows = |digest: &Digest| self.sets.contains(&Some(*digest));

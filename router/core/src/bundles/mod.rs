@@ -1,4 +1,4 @@
-//! Bundle sets: what a member offers, whether that is what its group accepted, and who may serve (DESIGN 6, P5, G11-G13).
+//! Bundle sets: what a member offers, whether that is what its group accepted, and who may serve (P5, G11-G13).
 //!
 //! [`wire`] reads a [`wire::WireManifest`] from what a member told of its connectors;
 //! [`diff`] says what two manifests do not have in common; [`range`] reads version ranges; [`infos`] is what callers are shown. Pure like all of this crate: the

@@ -1,15 +1,25 @@
-//! Which group the calls of a connection are for (DESIGN section 4): its path, else its principal, else the connector key.
+//! Which group the calls of a connection are for: its path, else its principal, else the connector key.
 
-use crate::ids::GroupId;
+use crate::ids::{GroupId, NameBook};
 use crate::view::{PathTarget, View};
 
 /// What a connection chose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selector {
     /// All its calls are for one group.
     Group(GroupId),
     /// The connector key of each call decides.
     ByConnectorKey,
+}
+
+impl Selector {
+    /// The name of the group, if it is one.
+    pub(super) fn group_name(self, book: &NameBook) -> Option<&str> {
+        match self {
+            Self::Group(group) => Some(book.group_name(group)),
+            Self::ByConnectorKey => None,
+        }
+    }
 }
 
 /// Why an upgrade request gets no session, with the HTTP status to answer.

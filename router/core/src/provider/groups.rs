@@ -71,7 +71,7 @@ impl Groups {
         groups
     }
 
-    /// IDM 8.1.1 reads only the top-level arrays, the seed's documents have only the others: both are taken,
+    /// IDM 8.1.1 reads only the top-level arrays, the examples of the vendor's pages have only the others: both are taken,
     /// and a group that is not in the top-level one is pointed out (C16).
     fn report_places(&self, reader: &mut Reader<'_>) {
         for group in &self.found {

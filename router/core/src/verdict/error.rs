@@ -6,6 +6,7 @@
 //! as "try again"; a plain ConnectorException becomes 500, which nobody repeats by themselves. So the first
 //! family stands for calls that may be repeated, and ConnectorException for all that must not be.
 
+use rcs_proto::icf::exceptions;
 use rcs_proto::operation::Operation;
 
 use crate::limits::{CALL_BACKLOG_MAX, FRAME_BYTES_MAX};
@@ -57,7 +58,7 @@ pub enum ErrorKind {
     AmbiguousConnector,
 }
 
-/// The label of a finished call in metrics and logs (DESIGN 9).
+/// The label of a finished call in metrics and logs: operators' queries rely on these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Answered by a member.
@@ -233,10 +234,8 @@ impl ErrorKind {
     pub const fn exception_class(self) -> &'static str {
         match self {
             // What a Java caller sees without a router when no server is there (WIRE 4.5).
-            Self::NoMember => "org.identityconnectors.framework.common.exceptions.ConnectionFailedException",
-            Self::AnswerLost | Self::SubscriptionLost => {
-                "org.identityconnectors.framework.common.exceptions.ConnectionBrokenException"
-            }
+            Self::NoMember => exceptions::CONNECTION_FAILED,
+            Self::AnswerLost | Self::SubscriptionLost => exceptions::CONNECTION_BROKEN,
             Self::StreamCut
             | Self::PageLost
             | Self::Draining
@@ -244,8 +243,8 @@ impl ErrorKind {
             | Self::RouterFull
             | Self::QueueFull
             | Self::QueueTimeout
-            | Self::RetriesSpent => "org.identityconnectors.framework.common.exceptions.RetryableException",
-            Self::Deadline => "org.identityconnectors.framework.common.exceptions.OperationTimeoutException",
+            | Self::RetriesSpent => exceptions::RETRYABLE,
+            Self::Deadline => exceptions::OPERATION_TIMEOUT,
             Self::LoginUnknown
             | Self::OutcomeUnknown
             | Self::DeadlineUnknown
@@ -254,9 +253,7 @@ impl ErrorKind {
             | Self::RequestTooLarge
             | Self::AnswerTooLarge
             | Self::UnknownConnector
-            | Self::AmbiguousConnector => {
-                "org.identityconnectors.framework.common.exceptions.ConnectorException"
-            }
+            | Self::AmbiguousConnector => exceptions::CONNECTOR,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Operators' marks: what they want of single members at run time (M05). A fact apart from health, and from what the document
+//! Operators' marks: what they want of single members at run time (P11). A fact apart from health, and from what the document
 //! says: a mark outlives every change of the document but the one that takes its member away.
 
 use std::collections::BTreeMap;
@@ -40,9 +40,9 @@ impl Marks {
         self.0.is_empty()
     }
 
-    /// Drops the marks of members that the view does not have: one that comes back later is another member.
-    pub fn retain_members_of(&mut self, view: &View) {
-        self.0.retain(|name, _| view.member_named(name).is_some());
+    /// Drops the marks of members that are not there any more: one that comes back later is another member.
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.0.retain(|name, _| is_there(name));
     }
 }
 

@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use rcs_core::engine::UnknownMember;
+use rcs_core::engine::{AgentSays, UnknownMember};
 use rcs_core::ids::MemberId;
 use rcs_core::view::{Link, View};
 use rcs_proto::limits::MANIFEST_BODY_BYTES_MAX;
@@ -178,12 +178,18 @@ impl Agents {
         match judged.await.map_err(|_| Refused::NoAnswer)??.set {
             ReportedSet::Whole(files) => {
                 let digest = files.digest();
-                self.control.agent_reported(name, Arc::new(files)).await.map_err(|_| Refused::NoAnswer)??;
+                self.control
+                    .agent_says(name, AgentSays::Files(Arc::new(files)))
+                    .await
+                    .map_err(|_| Refused::NoAnswer)??;
                 Ok(digest)
             }
             ReportedSet::Unchanged(digest) => {
-                let is_known =
-                    self.control.agent_heard(name, digest).await.map_err(|_| Refused::NoAnswer)??;
+                let is_known = self
+                    .control
+                    .agent_says(name, AgentSays::StillThere(digest))
+                    .await
+                    .map_err(|_| Refused::NoAnswer)??;
                 if is_known { Ok(digest) } else { Err(Refused::UnknownDigest) }
             }
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use rcs_proto::time::Moment;
 
 use super::Reports;
-use super::set::SetDigest;
+use super::set::{Basis, SetDigest};
+use crate::agreed::sets::Content;
 use crate::bundles::diff::{Difference, Manifest};
 use crate::limits::{BUNDLES_FLIPS_FREE, BUNDLES_HOLD_BASE, BUNDLES_HOLD_CAP, BUNDLES_STABLE_AFTER};
 
@@ -141,9 +142,6 @@ pub(super) struct Record {
     pub(super) compared: Option<Compared>,
 }
 
-/// A set, and whether its connectors and its files were known.
-pub(super) type Basis = (SetDigest, [bool; 2]);
-
 #[derive(Clone, Debug)]
 pub(super) struct Compared {
     /// The group's sets, and how much of their content was known.
@@ -164,6 +162,12 @@ impl Record {
                 Some(SetDigest { wire, files: Some(files) })
             }
         }
+    }
+
+    /// Whether its set has connectors, if that is known.
+    pub(super) fn content(&self) -> Option<Content> {
+        let wire = self.manifest.wire.as_ref()?;
+        Some(if wire.is_empty() { Content::Empty } else { Content::Some })
     }
 
     /// Notes what the member has now and whether that is right. One that comes to a right set from another one again and again

@@ -2,6 +2,10 @@
 //!
 //! Events go in with the moment at which they happened; what is worth telling an operator comes out, each fact once. Nothing
 //! is told, and nothing is worked out, when a member tells again what it told before.
+//!
+//! Which sets are accepted is decided elsewhere ([`crate::agreed`]): what is seen here may call for a decision
+//! ([`GroupSets::wish`]), and what is decided is followed ([`GroupSets::follow`]). While a decision is called for, nobody is
+//! judged by what may be about to change.
 
 mod member;
 mod review;
@@ -21,6 +25,7 @@ pub use status::{MemberStatus, Status};
 use self::member::Record;
 use self::set::Set;
 use super::wire::WireManifest;
+use crate::agreed::sets::{Accepted, GroupDecision};
 use crate::ids::{MemberId, MemberSet};
 use crate::limits::{AGENT_SILENCE_MAX, UPGRADE_SERVING_MIN};
 
@@ -140,6 +145,9 @@ pub enum Refused {
     /// It is the accepted one.
     #[error("this is the accepted set")]
     SameSet,
+    /// Another set was accepted meanwhile.
+    #[error("the group has accepted another set meanwhile")]
+    AlreadyAccepted,
     /// The member told nothing yet.
     #[error(
         "the member has told no set: it must be connected, and its agent must have reported if the group requires it"
@@ -164,8 +172,11 @@ pub struct GroupSets {
     /// In list order, which decides whose set is taken on first use if several are known.
     order: Vec<MemberId>,
     members: BTreeMap<MemberId, Record>,
+    /// The sets that are decided, with what is known of their content.
     accepted: Option<Set>,
     next: Option<Set>,
+    /// Whether the first set with connectors replaces the accepted one.
+    provisional: bool,
     /// Who served last because its set was right. Those that are away stay in here.
     last_right: MemberSet,
     serving: MemberSet,
@@ -183,6 +194,7 @@ impl GroupSets {
             members: BTreeMap::new(),
             accepted: None,
             next: None,
+            provisional: false,
             last_right: MemberSet::new(),
             serving: MemberSet::new(),
             alarm: None,
@@ -297,32 +309,62 @@ impl GroupSets {
         holds.chain(silences.map(|record| record.heard + AGENT_SILENCE_MAX)).min()
     }
 
-    // --- what the operator does ---
+    // --- what is decided ---
 
-    /// Makes the set of this digest the accepted one, whoever has it.
-    pub fn pin(&mut self, set: SetDigest, now: Moment) -> Vec<Told> {
-        if self.accepted.as_ref().is_some_and(|known| known.digest == set && known.origin == Origin::Pinned) {
-            return Vec::new();
+    /// Follows what is decided for the group's sets.
+    pub fn follow(&mut self, decision: &GroupDecision, now: Moment) -> Vec<Told> {
+        let (accepted, next) = (decision.accepted(), decision.next());
+        let before = (
+            self.accepted.as_ref().map(|set| (set.digest, set.origin)),
+            self.next.as_ref().map(|set| set.digest),
+        );
+        let mut told = Vec::new();
+        let known = [self.accepted.take(), self.next.take()];
+        // What is known of a set's content stays known, whatever it is called now.
+        let named = |digest: SetDigest, origin: Origin| {
+            let is_it = |known: &&Set| {
+                known.digest == digest || known.digest.wire == digest.wire && known.digest.files.is_none()
+            };
+            let content = known.iter().flatten().find(is_it).map(|known| known.content.clone());
+            Set { digest, origin, content: content.unwrap_or_default() }
+        };
+        self.provisional = accepted.is_some_and(Accepted::is_provisional);
+        self.accepted = accepted.map(|accepted| named(accepted.set, accepted.origin));
+        self.next = next.map(|next| named(next, Origin::Committed));
+        if let Some(accepted) = accepted.filter(|accepted| before.0 != Some((accepted.set, accepted.origin)))
+        {
+            let Accepted { set, origin, .. } = *accepted;
+            told.push(Told::Accepted { set, origin, from: self.whose(set, before.0, origin) });
         }
-        let is_it = |known: &Set| known.digest == set;
-        let known = self.accepted.as_ref().filter(|known| is_it(known));
-        let content =
-            known.or(self.next.as_ref().filter(|next| is_it(next))).map(|known| known.content.clone());
-        // An upgrade that was under way goes on, unless it led here.
-        self.next = self.next.take().filter(|next| !is_it(next));
-        self.accepted =
-            Some(Set { digest: set, origin: Origin::Pinned, content: content.unwrap_or_default() });
-        let mut told = vec![Told::Accepted { set, origin: Origin::Pinned, from: None }];
-        told.extend(self.review(now));
+        match (before.1, next) {
+            (before, Some(next)) if before != Some(next) => told.push(Told::Proposed(next)),
+            (Some(before), None) if accepted.is_none_or(|accepted| accepted.set != before) => {
+                told.push(Told::Aborted(before));
+            }
+            _ => {}
+        }
+        told.extend(self.review_as_decided(now));
         told
     }
 
-    /// Begins a rolling upgrade: members with the next set serve as well.
+    /// The member that a set was taken from, if it was.
+    fn whose(&self, set: SetDigest, before: Option<(SetDigest, Origin)>, origin: Origin) -> Option<MemberId> {
+        let learnt_files = before.is_some_and(|(before, of)| of == origin && before.wire == set.wire);
+        if !learnt_files && !matches!(origin, Origin::FirstUse | Origin::Followed) {
+            return None;
+        }
+        let has_it = |member: &&MemberId| {
+            self.members.get(member).and_then(|record| record.shown(self.policy.reports)) == Some(set)
+        };
+        self.order.iter().find(has_it).copied()
+    }
+
+    /// Judges by what is seen here whether a set can be proposed; returns which one is meant.
     ///
     /// # Errors
     /// If there is one already, if the set is unknown or the accepted one, or if fewer members than the operator wants could
     /// serve while one of them is away.
-    pub fn propose(&mut self, proposal: Proposal, now: Moment) -> Result<Vec<Told>, Refused> {
+    pub fn judge_proposal(&self, proposal: Proposal, now: Moment) -> Result<SetDigest, Refused> {
         let accepted = self.accepted.as_ref().ok_or(Refused::NothingAccepted)?.digest;
         if self.next.is_some() {
             return Err(Refused::AlreadyProposed);
@@ -339,45 +381,39 @@ impl GroupSets {
         }
         let mut then = self.clone();
         then.next = Some(Set::named(set, Origin::Committed));
-        let mut told = vec![Told::Proposed(set)];
-        told.extend(then.review(now));
+        then.review_as_decided(now);
         // One at a time is away.
         let left = then.serving.len().saturating_sub(1);
         if left < self.policy.serving_min {
             return Err(Refused::TooFew { left, wanted: self.policy.serving_min });
         }
-        *self = then;
-        Ok(told)
+        Ok(set)
     }
 
-    /// Ends a rolling upgrade: the next set is the accepted one, and whoever has the old one is quarantined.
+    /// Judges by what is seen here whether a rolling upgrade can end. Whoever has the old set is quarantined then.
     ///
     /// # Errors
     /// If there is none, or too few members serve the next set.
-    pub fn commit(&mut self, now: Moment) -> Result<Vec<Told>, Refused> {
-        if self.next.is_some() {
-            self.enough(self.serving_as(&Standing::MatchingNext))?;
-        }
-        let next = self.next.take().ok_or(Refused::NothingProposed)?;
-        let mut told = vec![Told::Accepted { set: next.digest, origin: Origin::Committed, from: None }];
-        self.accepted = Some(next);
-        told.extend(self.review(now));
-        Ok(told)
+    pub fn judge_commit(&self) -> Result<(), Refused> {
+        self.next.as_ref().ok_or(Refused::NothingProposed)?;
+        self.enough(self.serving_as(&Standing::MatchingNext))
     }
 
-    /// Takes a rolling upgrade back: whoever has the next set is quarantined.
+    /// Judges by what is seen here whether a rolling upgrade can be taken back. Whoever has the next set is quarantined then.
     ///
     /// # Errors
     /// If there is none, or members have moved and too few serve the accepted set: bring them back first, or commit.
-    pub fn abort(&mut self, now: Moment) -> Result<Vec<Told>, Refused> {
-        let moved = self.serving_as(&Standing::MatchingNext);
-        if moved > 0 {
-            self.enough(self.serving_as(&Standing::Matching))?;
+    pub fn judge_abort(&self) -> Result<(), Refused> {
+        self.next.as_ref().ok_or(Refused::NothingProposed)?;
+        match self.serving_as(&Standing::MatchingNext) {
+            0 => Ok(()),
+            _ => self.enough(self.serving_as(&Standing::Matching)),
         }
-        let next = self.next.take().ok_or(Refused::NothingProposed)?;
-        let mut told = vec![Told::Aborted(next.digest)];
-        told.extend(self.review(now));
-        Ok(told)
+    }
+
+    /// What a member has, to the depth that its group compares; none if that is not known.
+    pub fn found(&self, member: MemberId) -> Option<SetDigest> {
+        self.members.get(&member)?.shown(self.policy.reports)
     }
 
     fn serving_as(&self, standing: &Standing) -> usize {

@@ -8,15 +8,19 @@ use rcs_proto::time::Moment;
 use super::member::{Against, Cause, Compared, Record, Server, Standing, Verdict};
 use super::set::{Origin, Set, SetDigest};
 use super::{Alarm, GroupSets, NoneLeft, Reports, Told};
+use crate::agreed::sets::{Content, SetsChange};
 use crate::bundles::diff::Difference;
 use crate::ids::{MemberId, MemberSet};
 
 impl GroupSets {
+    /// Works out what follows; not while a decision is called for, which another review follows.
     pub(super) fn review(&mut self, now: Moment) -> Vec<Told> {
+        if self.wish().is_some() { Vec::new() } else { self.review_as_decided(now) }
+    }
+
+    /// Works out what follows from what is decided now.
+    pub(super) fn review_as_decided(&mut self, now: Moment) -> Vec<Told> {
         let mut told = Vec::new();
-        self.take_on_first_use(&mut told);
-        self.follow_the_only_one(&mut told);
-        self.learn_files(&mut told);
         // First what the sets hold, then who differs from them in what.
         for record in self.members.values_mut() {
             for set in [&mut self.accepted, &mut self.next].into_iter().flatten() {
@@ -44,76 +48,55 @@ impl GroupSets {
         told
     }
 
+    /// What is seen here calls for this decision.
+    pub fn wish(&self) -> Option<SetsChange> {
+        self.first_use().or_else(|| self.the_only_one()).or_else(|| self.files_to_learn())
+    }
+
     /// The first set that a member tells is the group's. One without connectors gives way to the first one with some: a server
     /// that is only half installed must not decide what the others need.
-    fn take_on_first_use(&mut self, told: &mut Vec<Told>) {
-        if self.accepted.as_ref().is_some_and(|set| !set.is_provisional()) {
-            return;
+    fn first_use(&self) -> Option<SetsChange> {
+        if self.accepted.is_some() && !self.provisional {
+            return None;
         }
         let offers = || {
             self.order.iter().filter_map(|member| {
                 let record = self.members.get(member)?;
-                let wire = record.manifest.wire.as_ref()?;
-                Some((*member, record.shown(self.policy.reports)?, wire.is_empty()))
+                Some((record.shown(self.policy.reports)?, record.content()?))
             })
         };
-        let full = offers().find(|(_, _, is_empty)| !is_empty);
-        let offer = full.or_else(|| offers().next().filter(|_| self.accepted.is_none()));
-        if let Some((member, digest, _)) = offer {
-            self.accept_of(member, digest, Origin::FirstUse, told);
-        }
+        let full = offers().find(|(_, content)| *content == Content::Some);
+        let (set, content) = full.or_else(|| offers().next().filter(|_| self.accepted.is_none()))?;
+        Some(SetsChange::AcceptFirst { set, content })
     }
 
     /// A group of one has nobody to differ from: it follows its member, unless the operator pinned a set or moves to one, or wants
     /// it closed.
-    fn follow_the_only_one(&mut self, told: &mut Vec<Told>) {
+    fn the_only_one(&self) -> Option<SetsChange> {
         let ([only], Some(accepted), None) = (self.order.as_slice(), &self.accepted, &self.next) else {
-            return;
+            return None;
         };
         let is_loose = matches!(accepted.origin, Origin::FirstUse | Origin::Followed);
-        let member = *only;
-        let shown = self.members.get(&member).and_then(|record| record.shown(self.policy.reports));
-        let Some(shown) = shown.filter(|shown| !shown.agrees(&accepted.digest)) else { return };
-        if is_loose && self.policy.none_left == NoneLeft::KeepLast {
-            self.accept_of(member, shown, Origin::Followed, told);
-        }
-    }
-
-    fn accept_of(&mut self, member: MemberId, set: SetDigest, origin: Origin, told: &mut Vec<Told>) {
-        let mut accepted = Set::named(set, origin);
-        if let Some(record) = self.members.get_mut(&member) {
-            accepted.share(&mut record.manifest);
-        }
-        self.accepted = Some(accepted);
-        told.push(Told::Accepted { set, origin, from: Some(member) });
+        let record = self.members.get(only)?;
+        let (set, content) = (record.shown(self.policy.reports)?, record.content()?);
+        let follows =
+            is_loose && self.policy.none_left == NoneLeft::KeepLast && !set.agrees(&accepted.digest);
+        follows.then_some(SetsChange::Follow { set, content })
     }
 
     /// A set that is known by its connectors alone takes the files of the first member that has these.
-    fn learn_files(&mut self, told: &mut Vec<Told>) {
+    fn files_to_learn(&self) -> Option<SetsChange> {
         if self.policy.reports == Reports::WireOnly {
-            return;
+            return None;
         }
-        let next_files = self.next.as_ref().and_then(|next| Some((next.digest.wire, next.digest.files?)));
-        let accepted_files =
-            self.accepted.as_ref().and_then(|set| Some((set.digest.wire, set.digest.files?)));
-        for (which, other) in [(Against::Accepted, next_files), (Against::Next, accepted_files)] {
-            let set = match which {
-                Against::Accepted => self.accepted.as_mut(),
-                Against::Next => self.next.as_mut(),
-            };
-            let Some(set) = set.filter(|set| set.digest.files.is_none()) else { continue };
-            let found = self.order.iter().find_map(|member| {
+        [(&self.accepted, &self.next), (&self.next, &self.accepted)].into_iter().find_map(|(set, other)| {
+            let set = set.as_ref().filter(|set| set.digest.files.is_none())?;
+            self.order.iter().find_map(|member| {
                 let shown = self.members.get(member)?.shown(Reports::RequireAgent)?;
-                let is_other = shown.files.is_some_and(|files| other == Some((shown.wire, files)));
-                (shown.wire == set.digest.wire && !is_other).then_some((*member, shown))
-            });
-            let Some((member, shown)) = found else { continue };
-            set.digest = shown;
-            told.push(match which {
-                Against::Accepted => Told::Accepted { set: shown, origin: set.origin, from: Some(member) },
-                Against::Next => Told::Proposed(shown),
-            });
-        }
+                let is_other = other.as_ref().is_some_and(|other| other.digest == shown);
+                (shown.wire == set.digest.wire && !is_other).then_some(SetsChange::LearnFiles { set: shown })
+            })
+        })
     }
 
     fn judge(&mut self, member: MemberId, now: Moment) -> Verdict {

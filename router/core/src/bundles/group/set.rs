@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::member::Basis;
 use crate::bundles::diff::Manifest;
 use crate::bundles::digest::{Digest, NoDigest, Short};
 
@@ -45,7 +44,7 @@ impl SetDigest {
     }
 
     /// Whether both are the same as far as both are known.
-    pub(super) fn agrees(&self, other: &Self) -> bool {
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
         self.wire == other.wire && !matches!((self.files, other.files), (Some(one), Some(two)) if one != two)
     }
 }
@@ -75,6 +74,9 @@ impl Origin {
     }
 }
 
+/// A set, and whether its connectors and its files were known.
+pub(super) type Basis = (SetDigest, [bool; 2]);
+
 /// A set with what is known of its content.
 #[derive(Clone, Debug)]
 pub(super) struct Set {
@@ -86,11 +88,6 @@ pub(super) struct Set {
 impl Set {
     pub(super) fn named(digest: SetDigest, origin: Origin) -> Self {
         Self { digest, content: Manifest::default(), origin }
-    }
-
-    /// Whether it was taken from a member that had nothing: the first one that has something replaces it.
-    pub(super) fn is_provisional(&self) -> bool {
-        self.origin == Origin::FirstUse && self.content.wire.as_ref().is_some_and(|wire| wire.is_empty())
     }
 
     /// What differences to it depend on.

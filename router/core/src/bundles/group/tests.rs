@@ -1,5 +1,6 @@
 //! The group's decisions, case by case; `random` tries to break its invariants.
 
+mod alone;
 mod random;
 
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use rcs_proto::icf::ConnectorInfo;
 use rcs_proto::manifest::{Content, FileEntry, Root};
 
+use self::alone::Alone;
 use super::*;
 use crate::bundles::digest::Digest;
 use crate::bundles::samples::{info, rig_at};
@@ -46,8 +48,8 @@ fn set(version: &str) -> SetDigest {
     SetDigest { wire: *wire(version).digest(), files: None }
 }
 
-fn group(members: &[MemberId], policy: Policy) -> GroupSets {
-    let mut group = GroupSets::new(policy);
+fn group(members: &[MemberId], policy: Policy) -> Alone {
+    let mut group = Alone::new(policy);
     assert_eq!(group.members_are(members, at(0)), []);
     group
 }

@@ -190,7 +190,7 @@ fn shuffled<T>(items: &mut [T], rng: &mut TestRng) {
 }
 
 proptest! {
-    /// d of issue 5: any order, one digest; on the model and over the bytes of the format.
+    /// Any order, one digest (LEGACY 11); on the model and over the bytes of the format.
     #[test]
     fn any_order_has_the_same_digest(infos in any_infos(), mut rng in any::<[u8; 32]>().prop_map(rng)) {
         let mut other = infos.clone();

@@ -8,6 +8,7 @@ use rcs_proto::frames;
 use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Root};
 
 use super::world::*;
+use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet};
 use crate::balance::Policy;
 use crate::bundles::group::{self, Origin, Refused, Reports, SetDigest, Standing};
 use crate::bundles::wire::WireManifest;
@@ -39,9 +40,28 @@ impl World {
     }
 
     pub(super) fn change(&mut self, change: BundleChange) -> Result<BundlesReport, BundleRefusal> {
-        let changed = self.engine.change_bundles("g", change, self.now, &mut self.io);
-        self.watch_sets();
-        changed
+        self.change_in("g", change)
+    }
+
+    pub(super) fn change_in(
+        &mut self,
+        group: &str,
+        change: BundleChange,
+    ) -> Result<BundlesReport, BundleRefusal> {
+        let wish = Wish::Bundles { group: group.to_owned(), change };
+        match self.ask(|ticket| Event::Operator { ticket, wish }) {
+            Answer::Bundles(outcome) => outcome.map(|()| self.engine.bundles(group).unwrap()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// An agent says that a member's files are still these; whether they are known.
+    pub(super) fn heard(&mut self, member: &str, bytes: &[u8]) -> Result<bool, UnknownMember> {
+        let says = AgentSays::StillThere(files(bytes).digest());
+        match self.ask(|ticket| Event::Agent { ticket, member: member.into(), says }) {
+            Answer::Agent(known) => known,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// A member tells its connectors at this very moment, as if the answer had been under way.
@@ -58,18 +78,19 @@ impl World {
         if !self.watches_sets {
             return;
         }
-        for (_, call) in self.engine.calls.iter() {
-            let Some(route) = call.route.filter(|route| self.begun.insert((route.member, route.id))) else {
+        for (_, call) in self.engine.tables.calls.iter() {
+            let Some(route) = call.route.filter(|route| self.begun.insert((route.member(), route.id())))
+            else {
                 continue;
             };
-            let sets = &self.engine.groups[&call.group].sets;
-            let standing = sets.standing(route.member).unwrap();
-            assert!(standing.serves(), "a call began at {}: it {standing}", route.member);
-            let index = self.members_index(route.member);
+            let sets = self.engine.tables.groups.sets(call.group).unwrap();
+            let standing = sets.standing(route.member()).unwrap();
+            assert!(standing.serves(), "a call began at {}: it {standing}", route.member());
+            let index = self.members_index(route.member());
             let told = *WireManifest::read(&self.last_told[index]).unwrap().digest();
             let (accepted, next) = (sets.status().accepted.unwrap().0.wire, sets.status().next);
             let is_right = told == accepted || next.is_some_and(|next| next.wire == told);
-            assert!(is_right || standing.label() == "kept", "a call began at {}: {standing}", route.member);
+            assert!(is_right || standing.label() == "kept", "a call began at {}: {standing}", route.member());
             self.watch_version(call, route);
         }
     }
@@ -80,7 +101,9 @@ impl World {
     }
 
     pub(super) fn reported(&mut self, member: &str, bytes: &[u8]) {
-        self.engine.agent_reported(member, &files(bytes), self.now, &mut self.io).unwrap();
+        let says = AgentSays::Files(files(bytes));
+        let answer = self.ask(|ticket| Event::Agent { ticket, member: member.into(), says });
+        assert_eq!(answer, Answer::Agent(Ok(true)));
     }
 }
 
@@ -201,7 +224,7 @@ fn an_upgrade_is_proposed_and_committed_by_names() {
     let report = world.change(BundleChange::Commit).unwrap();
     assert_eq!((report.accepted, report.next), (Some((set("1.1"), Origin::Committed)), None));
     assert_eq!(world.standings(), ["matching"; 3]);
-    let nowhere = world.engine.change_bundles("h", BundleChange::Commit, world.now, &mut world.io);
+    let nowhere = world.change_in("h", BundleChange::Commit);
     assert_eq!(nowhere, Err(NotListed::NoGroup("h".into()).into()));
 }
 
@@ -239,12 +262,9 @@ fn reports_of_agents_count_where_they_are_required_w06() {
     world.kill(1);
     world.start(1);
     assert_eq!(world.standings(), ["matching", "matching"]);
-    assert_eq!(world.engine.agent_heard("n1", &files(b"one").digest(), world.now), Ok(true));
-    assert_eq!(world.engine.agent_heard("n1", &files(b"two").digest(), world.now), Ok(false));
-    assert_eq!(
-        world.engine.agent_heard("n7", &files(b"one").digest(), world.now),
-        Err(UnknownMember("n7".into()))
-    );
+    assert_eq!(world.heard("n1", b"one"), Ok(true));
+    assert_eq!(world.heard("n1", b"two"), Ok(false));
+    assert_eq!(world.heard("n7", b"one"), Err(UnknownMember("n7".into())));
 }
 
 #[test]
@@ -261,7 +281,7 @@ fn a_group_that_is_new_knows_what_its_members_have_told() {
     assert_eq!(report.serving, 2);
     assert!(report.members[0].found.unwrap().files.is_some());
     // A heartbeat is known if every group of the member knows it.
-    assert_eq!(world.engine.agent_heard("n0", &files(b"one").digest(), world.now), Ok(true));
+    assert_eq!(world.heard("n0", b"one"), Ok(true));
 }
 
 #[test]

@@ -9,9 +9,10 @@ use rcs_proto::messages::{ConfigurationChangeEvent, OperationRequest};
 use rcs_proto::session::SocketId;
 
 use super::world::*;
+use crate::agreed::sets::{BundleChange, ProposedSet};
 use crate::balance::Policy;
 use crate::bundles::infos::Visible;
-use crate::engine::{BundleChange, ProposedSet, Selector};
+use crate::engine::Selector;
 use crate::settings::Settings;
 
 fn infos(envelope: &rcs_proto::envelope::Envelope) -> Bytes {
@@ -56,13 +57,13 @@ fn callers_see_the_accepted_set_and_during_an_upgrade_the_next_one_beside_it() {
     world.start_with(0, infos_at(CONNECTOR, "1.1"));
     assert_eq!(shown(&mut world, caller, 2), ["b/1.0/Rig"], "what a quarantined member has is not shown");
     let next = BundleChange::Propose { what: ProposedSet::Of("n0".into()), stand_ins: None };
-    world.engine.change_bundles("g", next, world.now, &mut world.io).unwrap();
+    world.change(next).unwrap();
     let behind = |world: &World| world.engine.bundles("g").unwrap().callers_behind;
     assert_eq!(behind(&world), 1);
     assert!(world.io.notes.iter().any(|note| note.starts_with("CallersBehind")), "{:?}", world.io.notes);
     assert_eq!(shown(&mut world, caller, 3), ["b/1.0/Rig", "b/1.1/Rig"]);
     assert_eq!(behind(&world), 0);
-    world.engine.change_bundles("g", BundleChange::Commit, world.now, &mut world.io).unwrap();
+    world.change(BundleChange::Commit).unwrap();
     assert_eq!(behind(&world), 0, "who knows both versions knows the one that is left");
     assert_eq!(shown(&mut world, caller, 4), ["b/1.1/Rig"]);
     // It stays when nobody is there to tell it.

@@ -1,8 +1,9 @@
-//! Operators' marks (M05, P11): who gets calls, when sockets are closed and opened, and what may not be marked.
+//! Operators' marks (P11): who gets calls, when sockets are closed and opened, and what may not be marked.
 
 use std::time::Duration;
 
 use super::world::*;
+use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::balance::Policy;
 use crate::engine::*;
 use crate::limits;
@@ -164,7 +165,7 @@ fn the_last_member_that_serves_is_drained_only_by_force() {
     use LastMember::{Kept, Released};
     use MarkChange::{Disable, Drain};
     let mut world = World::with_members_down(2, Policy::Failover);
-    let judge = |world: &World, member: &str, last| world.engine.judge_mark("g", member, Drain, last);
+    let judge = |world: &World, member: &str, last| world.engine.tables.judge_mark("g", member, Drain, last);
     assert_eq!(judge(&world, "n0", Kept), Ok(Mark::Draining), "it takes no calls anyhow");
     world.start(0);
     let last = MarkRefusal::LastOne { group: "g".into(), member: "n0".into() };
@@ -173,7 +174,11 @@ fn the_last_member_that_serves_is_drained_only_by_force() {
     world.start(1);
     assert_eq!(judge(&world, "n0", Kept), Ok(Mark::Draining));
     world.mark(&[(1, Mark::Draining)]);
-    assert_eq!(world.engine.judge_mark("g", "n0", Disable, Kept), Err(last), "the other one is leaving");
+    assert_eq!(
+        world.engine.tables.judge_mark("g", "n0", Disable, Kept),
+        Err(last),
+        "the other one is leaving"
+    );
 }
 
 #[test]
@@ -187,10 +192,10 @@ fn what_cannot_be_marked_says_why() {
         ("g", "n1", Drain, "enable it first"),
         ("g", "n1", Undrain, "enable it first"),
     ] {
-        let refusal = world.engine.judge_mark(group, member, change, LastMember::Kept).unwrap_err();
+        let refusal = world.engine.tables.judge_mark(group, member, change, LastMember::Kept).unwrap_err();
         assert!(refusal.to_string().contains(part), "{refusal}");
     }
-    assert_eq!(world.engine.judge_mark("g", "n1", Enable, LastMember::Kept), Ok(Mark::Enabled));
+    assert_eq!(world.engine.tables.judge_mark("g", "n1", Enable, LastMember::Kept), Ok(Mark::Enabled));
 }
 
 #[test]
@@ -203,7 +208,7 @@ fn a_dial_under_way_when_a_member_is_drained_does_not_become_its_socket() {
     world.mark(&[(0, Mark::Draining)]);
     world.pass(A_WHILE);
     let late = rcs_proto::session::SocketId(4711);
-    world.apply(Event::Dialled { member, slot, socket: late });
+    world.apply(dialled(member, slot, late));
     assert!(world.io.closed.contains(&late));
     assert_eq!(world.report_of(0).admin, Administration::Drained);
 }

@@ -14,9 +14,10 @@ use rcs_proto::session::SocketId;
 
 use super::bundles::{files, require_agent};
 use super::world::*;
+use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::balance::Policy;
 use crate::bundles::group::NoneLeft;
-use crate::engine::{Event, LastMember, MarkChange, MarkRefusal, Selector};
+use crate::engine::{Event, Selector};
 use crate::limits;
 use crate::settings::Settings;
 use crate::view::Mark;
@@ -200,7 +201,7 @@ fn the_last_member_with_the_right_set_is_not_drained_by_mistake_p11() {
     world.lists[1] = infos_at(CONNECTOR, "1.1");
     world.tell_unasked(1);
     let judge = |world: &World, member: &str| {
-        world.engine.judge_mark("g", member, MarkChange::Drain, LastMember::Kept)
+        world.engine.tables.judge_mark("g", member, MarkChange::Drain, LastMember::Kept)
     };
     assert!(matches!(judge(&world, "n0"), Err(MarkRefusal::LastOne { .. })));
     assert_eq!(judge(&world, "n1"), Ok(Mark::Draining), "it takes no calls anyway");
@@ -262,7 +263,7 @@ fn an_agent_that_falls_silent_is_noticed_by_time() {
     assert_eq!(world.standings(), ["matching", "matching"]);
     for _ in 0..10 {
         world.pass(limits::AGENT_SILENCE_MAX / 6);
-        assert_eq!(world.engine.agent_heard("n0", &files(b"one").digest(), world.now), Ok(true));
+        assert_eq!(world.heard("n0", b"one"), Ok(true));
     }
     assert_eq!(world.standings(), ["matching", "quarantined"]);
     let caller = world.caller("idm", 1)[0];

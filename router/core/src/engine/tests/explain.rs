@@ -1,4 +1,4 @@
-//! What can be asked about calls that were refused, repeated or failed (issue 4, item 9).
+//! What can be asked about calls that were refused, repeated or failed (P16).
 
 use std::time::Duration;
 

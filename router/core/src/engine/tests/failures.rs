@@ -174,7 +174,7 @@ fn a_call_is_watched_once_however_many_sockets_die_beside_it() {
         world.pass(Duration::from_millis(500));
         world.answer_probes();
         world.feed(socket, search_item(id, sequence));
-        assert!(world.engine.timers.of_orphans() <= 1, "after {sequence} losses");
+        assert!(world.engine.tables.clock.of_orphans() <= 1, "after {sequence} losses");
     }
     world.feed(socket, search_end(id, 100, ""));
     assert_eq!(world.at_caller(&caller).len(), 101);

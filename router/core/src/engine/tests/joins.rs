@@ -8,6 +8,7 @@ use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Root};
 use super::world::*;
 use crate::balance::Policy;
 use crate::bundles::group::Reports;
+use crate::engine::{AgentSays, Answer, Event};
 use crate::settings::Settings;
 
 /// Members of the group before the one that joins.
@@ -58,7 +59,9 @@ fn wrong(join: usize) -> (Arc<FileManifest>, &'static str) {
 impl World {
     fn report(&mut self, member: usize, files: &Arc<FileManifest>) {
         let name = format!("n{member}");
-        self.engine.agent_reported(&name, files, self.now, &mut self.io).unwrap();
+        let says = AgentSays::Files(std::sync::Arc::clone(files));
+        let answer = self.ask(|ticket| Event::Agent { ticket, member: name, says });
+        assert_eq!(answer, Answer::Agent(Ok(true)));
     }
 
     /// Has each member called once, and answers; how many calls the newcomer got.

@@ -17,6 +17,7 @@ mod routing;
 mod secrets;
 mod sessions;
 mod settings;
+mod settled;
 mod stream_ends;
 mod streams;
 mod suspects;

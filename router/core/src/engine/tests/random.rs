@@ -14,9 +14,12 @@ use rcs_proto::session::SocketId;
 
 use super::versions::of;
 use super::world::*;
+use crate::agreed::sets::{BundleChange, ProposedSet};
 use crate::balance::Policy;
 use crate::bundles::group::NoneLeft;
 use crate::bundles::range::StandIns;
+use crate::engine::calls::Call;
+use crate::engine::steps::Found;
 use crate::engine::*;
 use crate::settings::Settings;
 
@@ -347,33 +350,24 @@ impl Play {
         self.count();
     }
 
-    /// What is counted is what is there, within the limits, and nobody waits for a place that is free.
-    fn count(&self) {
-        let engine = &self.world.engine;
-        let takes_place = |call: &&Call| call.operation != Operation::ConnectorEventSubscription;
-        let calls = || engine.calls.iter().map(|(_, call)| call).filter(takes_place);
-        for (id, state) in &engine.members {
-            let there = calls().filter(|call| call.route.is_some_and(|route| route.member == *id)).count();
-            assert_eq!(state.busy, there, "calls at {id}");
-            assert!(there <= self.settings.defaults.member_in_flight_max, "{there} calls at {id}");
+    /// What is in flight is within the limits, and nobody waits for a place that is free.
+    fn count(&mut self) {
+        let tables = &mut self.world.engine.tables;
+        let waiting: Vec<_> =
+            tables.calls.iter().filter(|(_, call)| call.is_waiting()).map(|(key, _)| key).collect();
+        let takes_place = |call: &&Call| call.route.is_some() && !call.operation.is_subscription();
+        let there: Vec<&Call> = tables.calls.iter().map(|(_, call)| call).filter(takes_place).collect();
+        assert!(there.len() <= self.settings.defaults.in_flight_max, "{} calls at members", there.len());
+        for (id, member) in tables.members.iter() {
+            assert!(member.busy() <= self.settings.defaults.member_in_flight_max, "calls at {id}");
         }
-        for (id, state) in &engine.groups {
-            let there = calls().filter(|call| call.group == *id && call.route.is_some()).count();
-            let queued = calls().filter(|call| call.group == *id && call.waiting.is_some()).count();
-            assert_eq!((state.places.in_flight, state.places.queue.len()), (there, queued), "{id}");
-            assert!(there <= self.settings.defaults.in_flight_max, "{there} calls in {id}");
-            assert!(queued == 0 || engine.waiting_groups.contains(id));
-            let candidates = state.picker.candidates();
-            let is_full =
-                |id: &MemberId| engine.members[id].busy >= self.settings.defaults.member_in_flight_max;
+        for key in waiting {
+            let found = tables.find_place(key, None);
             assert!(
-                queued == 0
-                    || there == self.settings.defaults.in_flight_max
-                    || candidates.iter().any(is_full),
-                "{queued} calls wait for places that are free"
+                !matches!(found, Some(Found::Place(_))),
+                "a call waits for a place that is free: {found:?}"
             );
         }
-        assert!(calls().all(|call| call.route.is_none() || call.waiting.is_none()));
     }
 
     /// One of a member's requests, and a socket for its answer.
@@ -403,7 +397,7 @@ impl Play {
         }
         self.run(Step::Pass(20_000));
         assert!(self.world.engine.is_idle(), "calls are left");
-        assert_eq!(self.world.engine.request_bytes, 0, "requests are kept for nobody");
+        assert_eq!(self.world.engine.tables.calls.request_bytes(), 0, "requests are kept for nobody");
         let report = self.world.engine.report();
         let members = report.groups.iter().flat_map(|group| &group.members);
         assert_eq!(members.map(|member| member.in_flight).sum::<usize>(), 0, "calls in flight");
@@ -429,9 +423,10 @@ impl Play {
             }
         }
         self.world.pass(crate::limits::CALLER_KEPT + Duration::from_secs(1));
-        let engine = &self.world.engine;
-        assert!(engine.downstreams.is_empty() && engine.callers.is_empty(), "callers are left");
-        assert!(engine.upstreams.is_empty() && engine.sockets.is_empty(), "sockets are left");
+        let tables = &self.world.engine.tables;
+        assert!(tables.callers.is_empty(), "callers are left");
+        assert!(tables.members.has_no_sessions() && tables.sockets.is_empty(), "sockets are left");
+        self.world.assert_replays();
     }
 }
 

@@ -180,7 +180,7 @@ fn a_dial_that_was_under_way_when_a_member_moved_does_not_become_its_socket() {
     world.set_view_at(9000, &["n0".into()], vec![("g", Policy::Failover, vec!["n0".into()])]);
     world.pass(Duration::from_secs(1));
     let socket = rcs_proto::session::SocketId(4711);
-    world.apply(Event::Dialled { member, slot, socket });
+    world.apply(dialled(member, slot, socket));
     assert!(world.io.closed.contains(&socket), "it leads to the old address");
     assert!(world.io.dials.contains(&(member, slot)));
 }

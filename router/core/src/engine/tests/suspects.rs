@@ -1,4 +1,4 @@
-//! Calls that two members were lost with (DESIGN 4, P3).
+//! Calls that two members were lost with (P3).
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn a_poison_call_takes_two_members_with_it_and_no_third() {
     assert!(world.engine.is_idle());
 }
 
-/// G04: a switch that fails takes connections, and no processes.
+/// A switch that fails takes connections, and no processes.
 #[test]
 fn a_read_that_a_network_lost_with_two_members_goes_to_a_third() {
     let (mut world, caller, lost) = suspect(3);

@@ -7,10 +7,13 @@ use rcs_proto::messages::*;
 use rcs_proto::session::SocketId;
 
 use super::world::*;
+use crate::agreed::sets::{BundleChange, ProposedSet};
 use crate::balance::Policy;
 use crate::bundles::group::SetDigest;
 use crate::bundles::range::StandIns;
 use crate::bundles::wire::WireManifest;
+use crate::engine::calls::Call;
+use crate::engine::members::Route;
 use crate::engine::*;
 use crate::settings::Settings;
 
@@ -52,12 +55,13 @@ impl World {
             let member = (0..self.members.len()).find(|member| names(*member) == name).unwrap();
             report.stand_ins.satisfying(&wanted, &connectors_in(&self.last_told[member])).cloned()
         };
-        let used = used_at(&self.engine.view().member(route.member).unwrap().spec.name);
+        let used = used_at(&self.engine.view().member(route.member()).unwrap().spec.name);
         let has_taker =
             || report.members.iter().any(|row| row.standing.serves() && used_at(&row.name).is_some());
-        assert!(used.is_some() || !has_taker(), "a call for {wanted} began at {}", route.member);
-        let frames = self.io.sent[&route.socket].iter().map(|frame| Envelope::parse(frame.clone()).unwrap());
-        let sent = frames.filter(|frame| frame.message_id == route.id).find_map(|frame| match frame.kind {
+        assert!(used.is_some() || !has_taker(), "a call for {wanted} began at {}", route.member());
+        let (_, sent) = self.io.sent.iter().find(|(socket, _)| route.is_on(**socket)).unwrap();
+        let frames = sent.iter().map(|frame| Envelope::parse(frame.clone()).unwrap());
+        let sent = frames.filter(|frame| frame.message_id == route.id()).find_map(|frame| match frame.kind {
             Kind::Operation(head) => head.connector(),
             _ => None,
         });
@@ -74,7 +78,7 @@ impl World {
     }
 
     fn order(&mut self, change: BundleChange) {
-        self.engine.change_bundles("g", change, self.now, &mut self.io).unwrap();
+        self.change(change).unwrap();
     }
 
     fn move_on(&mut self, member: usize) {
@@ -116,7 +120,7 @@ impl World {
     }
 
     fn differ(&self) -> bool {
-        self.engine.groups.values().any(|group| group.versions.is_some())
+        self.engine.tables.groups.versions().next().is_some()
     }
 }
 
@@ -311,6 +315,6 @@ fn a_flood_of_connector_keys_costs_bounded_memory_p10() {
     }
     world.calls(&caller, &long, 1);
     assert_eq!(world.calls(&caller, "1.0", 3).0, [0, 3]);
-    let kept = world.engine.groups.values().map(|group| group.versions.as_ref().unwrap().worked_out());
+    let kept = world.engine.tables.groups.versions().map(|versions| versions.worked_out());
     assert!(kept.max().unwrap() <= crate::limits::CONNECTOR_KEYS_WORKED_OUT_MAX);
 }

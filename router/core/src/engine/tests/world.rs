@@ -11,12 +11,13 @@ use rcs_proto::icf::{ConnectorInfo, ConnectorKey, OperationOptions, Secret, Valu
 use rcs_proto::legacy::Wire;
 use rcs_proto::messages::*;
 use rcs_proto::operation::Operation;
-use rcs_proto::session::SocketId;
+use rcs_proto::session::{Side, SocketId};
 use rcs_proto::time::Moment;
 
+use crate::agreed::{At, Author, Change, Document};
 use crate::balance::Policy;
 use crate::engine::*;
-use crate::ids::{MemberId, NameBook};
+use crate::ids::MemberId;
 use crate::settings::Settings;
 use crate::view::*;
 
@@ -29,22 +30,30 @@ pub(super) struct Recorder {
     pub(super) closed: Vec<SocketId>,
     pub(super) pinged: Vec<SocketId>,
     pub(super) notes: Vec<String>,
+    pub(super) answers: Vec<(Ticket, Answer)>,
     pub(super) backlog: HashMap<SocketId, usize>,
     /// What of it is on disk is in `spilled` instead.
     pub(super) spilled: HashMap<SocketId, usize>,
     pub(super) moved: HashMap<SocketId, Moved>,
+    /// Everything that was asked for, in order.
+    pub(super) effects: Vec<String>,
     random: u64,
 }
 
 impl Io for Recorder {
     fn send(&mut self, socket: SocketId, frame: Bytes) {
+        self.effects.push(format!("send {socket} {frame:?}"));
         self.sent.entry(socket).or_default().push_back(frame);
     }
-    fn hold(&mut self, _: SocketId, _: Duration) {}
+    fn hold(&mut self, socket: SocketId, pause: Duration) {
+        self.effects.push(format!("hold {socket} {pause:?}"));
+    }
     fn ping(&mut self, socket: SocketId) {
+        self.effects.push(format!("ping {socket}"));
         self.pinged.push(socket);
     }
     fn close(&mut self, socket: SocketId) {
+        self.effects.push(format!("close {socket}"));
         self.closed.push(socket);
     }
     fn backlog(&self, socket: SocketId) -> Backlog {
@@ -57,7 +66,8 @@ impl Io for Recorder {
     fn backlog_total(&self) -> Backlog {
         Backlog { memory: self.backlog.values().sum(), disk: self.spilled.values().sum() }
     }
-    fn dial(&mut self, member: MemberId, slot: Slot, _: &Endpoint) {
+    fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
+        self.effects.push(format!("dial {member} {slot:?} {endpoint:?}"));
         self.dials.push_back((member, slot));
     }
     fn random(&mut self) -> u64 {
@@ -66,6 +76,14 @@ impl Io for Recorder {
     }
     fn note(&mut self, note: Note<'_>) {
         self.notes.push(format!("{note:?}"));
+        self.effects.push(format!("note {note:?}"));
+    }
+    fn publish(&mut self, view: &Arc<View>) {
+        self.effects.push(format!("publish {} members", view.members().len()));
+    }
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.effects.push(format!("answer {ticket:?} {answer:?}"));
+        self.answers.push((ticket, answer));
     }
 }
 
@@ -73,7 +91,6 @@ pub(super) struct World {
     pub(super) engine: Engine,
     pub(super) io: Recorder,
     pub(super) now: Moment,
-    book: NameBook,
     next_socket: u64,
     /// Open sockets of each member, by its index.
     pub(super) members: Vec<Vec<SocketId>>,
@@ -97,6 +114,8 @@ pub(super) struct World {
     pub(super) begun: HashSet<(MemberId, i64)>,
     /// How many such questions were answered.
     pub(super) lists_told: usize,
+    /// Every event, with its moment.
+    pub(super) recorded: Vec<(Moment, Event)>,
 }
 
 pub(super) const CONNECTOR: &str = "Rig";
@@ -133,10 +152,9 @@ impl World {
     pub(super) fn with_members_down(count: usize, policy: Policy) -> Self {
         let now = Moment::after_start(Duration::from_secs(1_000));
         let mut world = Self {
-            engine: Engine::new([1, 2], now),
+            engine: Engine::new(start_at(now)),
             io: Recorder::default(),
             now,
-            book: NameBook::new(),
             next_socket: 0,
             members: vec![Vec::new(); count],
             frozen: Vec::new(),
@@ -150,6 +168,7 @@ impl World {
             watches_sets: false,
             begun: HashSet::new(),
             lists_told: 0,
+            recorded: Vec::new(),
         };
         let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
         world.set_view(&names, vec![("g", policy, names.clone())]);
@@ -186,22 +205,38 @@ impl World {
             policy,
             members,
         });
-        let view = View::build(&mut self.book, members.collect(), groups.collect()).unwrap();
-        self.apply(Event::View(Arc::new(view)));
+        let document = Some(Document { members: members.collect(), groups: groups.collect() });
+        self.agree(Change::Configured { document, settings: None });
     }
 
-    /// The view in force, with other settings.
+    /// Something is decided outside.
+    pub(super) fn agree(&mut self, change: Change) {
+        self.apply(Event::Agreed { change, author: Author::Files });
+    }
+
+    /// An operator, or an agent, asks.
+    pub(super) fn ask(&mut self, event: impl FnOnce(Ticket) -> Event) -> Answer {
+        let ticket = Ticket(self.io.answers.len() as u64 + 7);
+        self.apply(event(ticket));
+        let (of, answer) = self.io.answers.last().cloned().expect("an answer within the event");
+        assert_eq!(of, ticket);
+        answer
+    }
+
+    /// What is decided, with other settings.
     pub(super) fn set(&mut self, settings: &Settings) {
-        let view = self.engine.view().as_ref().clone().with_settings(settings);
-        self.apply(Event::View(Arc::new(view)));
+        self.agree(Change::Configured { document: None, settings: Some(settings.clone()) });
     }
 
-    /// The view in force, with these marks and no others.
+    /// These marks are set, and no others.
     pub(super) fn mark(&mut self, marked: &[(usize, Mark)]) {
-        let mut marks = Marks::default();
-        marked.iter().for_each(|(member, mark)| marks.set(&format!("n{member}"), *mark));
-        let view = self.engine.view().as_ref().clone().with_marks(&marks);
-        self.apply(Event::View(Arc::new(view)));
+        let names: Vec<String> =
+            self.engine.view().members().iter().map(|member| member.spec.name.clone()).collect();
+        for name in names {
+            let marked = marked.iter().find(|(member, _)| format!("n{member}") == name);
+            let mark = marked.map_or(Mark::Enabled, |(_, mark)| *mark);
+            self.agree(Change::Mark { member: name, mark });
+        }
     }
 
     /// What is reported of a member of the first group.
@@ -210,8 +245,10 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, event: Event) {
+        self.recorded.push((self.now, event.clone()));
         self.engine.apply(event, self.now, &mut self.io);
         self.watch_sets();
+        self.assert_settled();
     }
 
     /// Lets time pass, with every timer on its moment.
@@ -344,7 +381,7 @@ impl World {
         while let Some(at) = self.io.dials.iter().position(|(member, _)| *member == id) {
             let (member, slot) = self.io.dials.remove(at).expect("found just now");
             let socket = self.socket();
-            self.apply(Event::Dialled { member, slot, socket });
+            self.apply(dialled(member, slot, socket));
             let Some(first) = self.taken(socket).pop() else { continue };
             assert!(matches!(first.kind, Kind::HandshakeRequest(_)));
             let identity = Identity { session_id: session_id.into(), public_key: Bytes::new() };
@@ -383,7 +420,8 @@ impl World {
 
     fn join_by(&mut self, name: &str, selector: Selector) -> SocketId {
         let socket = self.socket();
-        self.apply(Event::Accepted { socket, selector, principal: "anonymous".into() });
+        let peer = Peer::Caller { selector, principal: "anonymous".into() };
+        self.apply(Event::Opened { socket, side: Side::Accepted, peer });
         let identity = Identity { session_id: name.into(), public_key: Bytes::new() };
         self.feed(socket, frames::handshake_request(&identity));
         socket
@@ -432,6 +470,16 @@ impl World {
         let all = sockets.iter().flat_map(|socket| self.taken(*socket));
         all.filter(|envelope| !is_probe(envelope)).collect()
     }
+}
+
+/// What every engine of these tests begins with.
+pub(super) fn start_at(now: Moment) -> Start {
+    Start { seed: [1, 2], router: 0, now, epoch: At(1_700_000_000_000) }
+}
+
+/// A socket that we dialled for a member's slot.
+pub(super) fn dialled(member: MemberId, slot: Slot, socket: SocketId) -> Event {
+    Event::Opened { socket, side: Side::Dialled, peer: Peer::Member { member, slot: Some(slot) } }
 }
 
 /// A question for connectors.

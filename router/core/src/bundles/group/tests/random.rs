@@ -128,7 +128,7 @@ impl Model {
 }
 
 /// Applies a step; for what can be refused, whether it was not.
-fn apply(group: &mut GroupSets, step: &Step, now: Moment) -> Option<bool> {
+fn apply(group: &mut Alone, step: &Step, now: Moment) -> Option<bool> {
     match step {
         Step::Wire(member, set) => drop(group.wire_seen(MemberId(*member), wire_no(*set), now)),
         Step::Files(member, set) => drop(group.files_seen(MemberId(*member), files(&set.to_string()), now)),
@@ -190,7 +190,7 @@ fn check(group: &GroupSets, model: &Model, now: Moment) {
 proptest! {
     #[test]
     fn whatever_happens_no_quarantined_member_serves(policy in any_policy(), steps in proptest::collection::vec(any_step(), 1..60)) {
-        let mut group = GroupSets::new(policy);
+        let mut group = Alone::new(policy);
         let mut model = Model::default();
         let mut now = at(1);
         let start = Step::Members(vec![0, 1, 2]);

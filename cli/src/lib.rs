@@ -1,0 +1,131 @@
+//! How the project's programs begin and end on a command line: arguments are read one way, and one set of exit codes says how
+//! a command ended. Scripts of operators rely on the codes, so rcs-router, rcs-node and rcs-bench must not differ in them.
+//!
+//! Way: [`parse`] reads the arguments ▸ the program does its work ▸ [`Exit`], or a [`Failure`] with its sentence, becomes the
+//! process's [`ExitCode`].
+//!
+//! What this crate must not know: any command of any program.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The line for the end of a program's help.
+pub const EXIT_CODES: &str = "Exit codes: 0 ok, 64 usage, 65 bad data, 69 unavailable, 70 internal.";
+
+/// Why a command failed, as a class that scripts can tell apart. The numbers are those of `sysexits.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 64: the command line makes no sense.
+    Usage,
+    /// 65: a file or a value in it makes no sense, or must not be used.
+    BadData,
+    /// 69: something outside the program is missing: an address, a port, a peer.
+    Unavailable,
+    /// 70: a fault of the program itself, or a promise that it broke.
+    Internal,
+}
+
+impl Exit {
+    /// This end, with a sentence for the terminal that says what to do.
+    pub fn with(self, sentence: impl Into<String>) -> Failure {
+        Failure { exit: self, sentence: sentence.into() }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Usage => 64,
+            Exit::BadData => 65,
+            Exit::Unavailable => 69,
+            Exit::Internal => 70,
+        })
+    }
+}
+
+/// A command that failed, and the sentence for the terminal.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    sentence: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+/// Reads a program's arguments, the program's name first.
+///
+/// # Errors
+/// How the process ends if there is no command to run. Help and version are results, on standard output, and end with 0;
+/// arguments that make no sense are explained on standard error, and end with [`Exit::Usage`].
+pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<C, ExitCode> {
+    C::try_parse_from(arguments).map_err(|message| {
+        // A closed stream is nobody's loss here.
+        let _ = message.print();
+        if message.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
+    })
+}
+
+/// Ends a command: a failure's sentence goes to standard error, behind the program's name.
+pub fn end(program: &str, outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{program}: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    #[command(name = "example", version)]
+    struct Example {
+        #[arg(long)]
+        count: u8,
+    }
+
+    /// An `ExitCode` can be compared only by how it is shown.
+    fn shown(code: impl Into<ExitCode>) -> String {
+        format!("{:?}", code.into())
+    }
+
+    #[test]
+    fn arguments_are_read_or_the_end_is_known() {
+        for (arguments, expected) in [
+            (&["--count", "7"][..], Ok(7)),
+            (&["--help"], Err(shown(ExitCode::SUCCESS))),
+            (&["--version"], Err(shown(ExitCode::SUCCESS))),
+            (&[], Err(shown(64))),
+            (&["--count", "many"], Err(shown(64))),
+        ] {
+            let line = std::iter::once("example").chain(arguments.iter().copied()).map(OsString::from);
+            let read = parse::<Example>(line).map(|example| example.count).map_err(shown);
+            assert_eq!(read, expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_codes_are_those_that_the_help_lists() {
+        for (exit, number, word) in [
+            (Exit::Usage, 64, "usage"),
+            (Exit::BadData, 65, "bad data"),
+            (Exit::Unavailable, 69, "unavailable"),
+            (Exit::Internal, 70, "internal"),
+        ] {
+            assert_eq!(shown(exit), shown(number));
+            assert!(EXIT_CODES.contains(&format!("{number} {word}")), "{exit:?}");
+            assert_eq!(shown(end("example", Err(exit.with("why")))), shown(number));
+        }
+        assert_eq!(shown(end("example", Ok(()))), shown(ExitCode::SUCCESS));
+    }
+}

@@ -1,0 +1,85 @@
+//! What operators ask for one member, and why they may not have it.
+
+use super::Refusal;
+use crate::view::{AdminState, Mark, Member, NotListed};
+
+/// What an operator asks for one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkChange {
+    /// Mark it as draining.
+    Drain,
+    /// Take that mark off.
+    Undrain,
+    /// Take any mark off.
+    Enable,
+    /// Mark it as disabled.
+    Disable,
+}
+
+/// Whether a group may be left without a member that serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastMember {
+    /// It may not.
+    Kept,
+    /// The operator insists.
+    Released,
+}
+
+/// Why a mark is not set. Each text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MarkRefusal {
+    /// Nobody is meant by the names.
+    #[error(transparent)]
+    NotListed(#[from] NotListed),
+    /// The document says `enabled: false`.
+    #[error(
+        "{0:?} is disabled by the provider document (enabled: false), and a mark does not override that: change it there"
+    )]
+    DisabledInDocument(String),
+    /// An operator disabled it.
+    #[error("{0:?} is disabled, which is more than draining: enable it first")]
+    Disabled(String),
+    /// The change cannot be agreed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nobody else of one of its groups serves.
+    #[error(
+        "{member:?} is the last member of group {group:?} that can serve: every call would fail. \
+         Bring another one up, or insist (--force, or ?force=true)"
+    )]
+    LastOne {
+        /// The group.
+        group: String,
+        /// The member.
+        member: String,
+    },
+}
+
+impl MarkChange {
+    /// The word for logs, the API and the command line.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+        }
+    }
+
+    /// The mark that a member would have after this change, whatever it does.
+    ///
+    /// # Errors
+    /// [`MarkRefusal::DisabledInDocument`], [`MarkRefusal::Disabled`]
+    pub fn judge(self, member: &Member) -> Result<Mark, MarkRefusal> {
+        let name = || member.spec.name.clone();
+        if member.spec.admin == AdminState::Disabled {
+            return Err(MarkRefusal::DisabledInDocument(name()));
+        }
+        match (self, member.mark) {
+            (Self::Drain | Self::Undrain, Mark::Disabled) => Err(MarkRefusal::Disabled(name())),
+            (Self::Drain, _) => Ok(Mark::Draining),
+            (Self::Disable, _) => Ok(Mark::Disabled),
+            (Self::Undrain | Self::Enable, _) => Ok(Mark::Enabled),
+        }
+    }
+}

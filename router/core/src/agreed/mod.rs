@@ -1,0 +1,263 @@
+//! What operators decided: one pure value, changed by one function that gives the same outcome wherever it runs. It is what routers
+//! of a cluster will replicate; a router that stands alone applies each change at once.
+//!
+//! Nothing here reads a clock, rolls dice or looks at members: who wanted a change, and when, are arguments, and names stand for
+//! what each process numbers for itself. What a router merely sees can only be proposed ([`sets::SetsChange::AcceptFirst`]).
+
+pub mod marks;
+pub mod sets;
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use rcs_proto::time::Moment;
+
+use self::sets::{GroupDecision, SetsChange};
+use crate::bundles::group::{NoneLeft, Refused};
+use crate::bundles::range::StandIns;
+use crate::ids::{BookFull, NameBook};
+use crate::settings::Settings;
+use crate::view::{Group, GroupSpec, Mark, Marks, MemberSpec, View, ViewError};
+
+/// A moment by the operators' clock: milliseconds since 1970, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct At(pub u64);
+
+impl At {
+    /// The moment that a process's clock shows, if this is what the operators' clock showed at [`Moment::START`].
+    #[must_use]
+    pub fn after(self, now: Moment) -> Self {
+        let since: Duration = now.since(Moment::START);
+        Self(self.0.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Who wanted a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Author {
+    /// An operator, over the API.
+    Operator,
+    /// The files that the router was given.
+    Files,
+    /// A router, for what it saw of members.
+    Router,
+}
+
+/// What the provider document says: members and groups in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    /// Every RCS.
+    pub members: Vec<MemberSpec>,
+    /// The groups that it lists.
+    pub groups: Vec<GroupSpec>,
+}
+
+impl Document {
+    /// Names of all groups: those that it lists, and the servers that are groups of their own.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        let in_a_group: HashSet<&str> =
+            self.groups.iter().flat_map(|group| &group.members).map(String::as_str).collect();
+        let names = self.members.iter().map(|member| member.name.as_str());
+        let alone = names.filter(move |name| !in_a_group.contains(name));
+        self.groups.iter().map(|group| group.name.as_str()).chain(alone)
+    }
+
+    /// How many members a group has; none if there is no such group.
+    fn members_of(&self, group: &str) -> Option<usize> {
+        let listed = self.groups.iter().find(|listed| listed.name == group);
+        let alone = || self.group_names().any(|name| name == group).then_some(1);
+        listed.map(|listed| listed.members.len()).or_else(alone)
+    }
+}
+
+/// A change of what is decided.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Another document, other settings, or both: in one step, so that nobody sees the one without the other.
+    Configured {
+        /// The document; none: as it was.
+        document: Option<Document>,
+        /// The settings; none: as they were.
+        settings: Option<Settings>,
+    },
+    /// The member of this name is marked so.
+    Mark {
+        /// The member's name.
+        member: String,
+        /// The mark; [`Mark::Enabled`] takes any other off.
+        mark: Mark,
+    },
+    /// Something is decided for the bundle sets of the group of this name.
+    Sets {
+        /// The group's name.
+        group: String,
+        /// What.
+        change: SetsChange,
+    },
+}
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Something is another way now.
+    Changed,
+    /// All was so already.
+    Unchanged,
+}
+
+/// Why a change is refused. Each text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The document makes no view.
+    #[error("the document cannot be used: {}", list(.0))]
+    Document(Vec<ViewError>),
+    /// A mark for a member that is not there.
+    #[error("there is no server named {0:?}: see GET /v1/members")]
+    NoMember(String),
+    /// Sets of a group that is not there.
+    #[error("there is no group or server named {0:?}: see GET /v1/members")]
+    NoGroup(String),
+    /// The state of the group's sets forbids it.
+    #[error(transparent)]
+    Sets(#[from] Refused),
+}
+
+/// The last change that did something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Who wanted it.
+    pub author: Author,
+    /// When.
+    pub at: At,
+}
+
+/// Everything that is decided.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Agreed {
+    document: Document,
+    settings: Settings,
+    marks: Marks,
+    /// By the group's name; a group without an entry has nothing decided.
+    sets: BTreeMap<String, GroupDecision>,
+    /// Counts the changes that did something.
+    revision: u64,
+    last: Option<Stamp>,
+}
+
+impl Agreed {
+    /// Applies a change. The outcome follows from the value and the arguments alone.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing is changed then.
+    pub fn apply(&mut self, change: Change, author: Author, at: At) -> Result<Done, Refusal> {
+        let done = match change {
+            Change::Configured { document, settings } => self.configure(document, settings)?,
+            Change::Mark { member, mark } => self.mark(member, mark)?,
+            Change::Sets { group, change } => self.decide_sets(group, change)?,
+        };
+        if done == Done::Changed {
+            self.revision += 1;
+            self.last = Some(Stamp { author, at });
+        }
+        Ok(done)
+    }
+
+    fn configure(&mut self, document: Option<Document>, settings: Option<Settings>) -> Result<Done, Refusal> {
+        let document = document.filter(|document| *document != self.document);
+        let settings = settings.filter(|settings| *settings != self.settings);
+        if document.is_none() && settings.is_none() {
+            return Ok(Done::Unchanged);
+        }
+        if let Some(document) = document {
+            View::check(&document.members, &document.groups).map_err(Refusal::Document)?;
+            // A member or group that comes back later is another one.
+            self.marks.retain(|name| document.members.iter().any(|member| member.name == name));
+            self.document = document;
+            let names: HashSet<String> = self.document.group_names().map(str::to_owned).collect();
+            self.sets.retain(|name, _| names.contains(name));
+        }
+        if let Some(settings) = settings {
+            self.settings = settings;
+        }
+        let pins: Vec<_> = self
+            .document
+            .group_names()
+            .map(|name| (name.to_owned(), self.settings.group(name).pinned))
+            .collect();
+        for (group, pin) in pins {
+            if pin.is_some() || self.sets.contains_key(&group) {
+                self.sets.entry(group).or_default().pinned_by_settings(pin);
+            }
+        }
+        Ok(Done::Changed)
+    }
+
+    fn mark(&mut self, member: String, mark: Mark) -> Result<Done, Refusal> {
+        if !self.document.members.iter().any(|listed| listed.name == member) {
+            return Err(Refusal::NoMember(member));
+        }
+        if self.marks.of(&member) == mark {
+            return Ok(Done::Unchanged);
+        }
+        self.marks.set(&member, mark);
+        Ok(Done::Changed)
+    }
+
+    fn decide_sets(&mut self, group: String, change: SetsChange) -> Result<Done, Refusal> {
+        let Some(members) = self.document.members_of(&group) else { return Err(Refusal::NoGroup(group)) };
+        let follows_its_only =
+            members == 1 && self.settings.group(&group).bundles.none_left == NoneLeft::KeepLast;
+        let before = self.decision(&group).clone();
+        let mut after = before.clone();
+        after.apply(change, follows_its_only)?;
+        if after == before {
+            return Ok(Done::Unchanged);
+        }
+        self.sets.insert(group, after);
+        Ok(Done::Changed)
+    }
+
+    // --- what is decided ---
+
+    /// Everything that routing needs of it, with this process's ids.
+    ///
+    /// # Errors
+    /// [`BookFull`]
+    pub fn view(&self, book: &mut NameBook) -> Result<View, BookFull> {
+        let view = View::assemble_all(book, self.document.members.clone(), self.document.groups.clone())?;
+        Ok(view.with_settings(&self.settings).with_marks(&self.marks))
+    }
+
+    /// What is decided for the sets of the group of this name.
+    pub fn decision(&self, group: &str) -> &GroupDecision {
+        static NOTHING: GroupDecision = GroupDecision::nothing();
+        self.sets.get(group).unwrap_or(&NOTHING)
+    }
+
+    /// Which connectors' versions may stand for each other in a group: said with the last proposal, or else in the settings.
+    pub fn stand_ins<'a>(&'a self, group: &'a Group) -> &'a StandIns {
+        self.decision(&group.name).stand_ins().unwrap_or(&group.settings.stand_ins)
+    }
+
+    /// What operators marked.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// How many changes did something since the value was empty.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Who wanted the last change that did something, and when.
+    pub fn last(&self) -> Option<Stamp> {
+        self.last
+    }
+}
+
+fn list(errors: &[ViewError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests;

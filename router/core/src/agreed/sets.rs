@@ -1,0 +1,230 @@
+//! What is decided for the bundle sets of one group, and what operators ask for them.
+
+use crate::bundles::group::{Origin, Refused, SetDigest};
+use crate::bundles::range::StandIns;
+use crate::view::NotListed;
+
+/// What an operator wants of a group's sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BundleChange {
+    /// Begin a rolling upgrade: members with this set serve as well.
+    Propose {
+        /// The next set.
+        what: ProposedSet,
+        /// Connectors of which the versions may stand for each other from now on; none: those of the settings.
+        stand_ins: Option<StandIns>,
+    },
+    /// End it: the next set is the accepted one.
+    Commit,
+    /// Take it back.
+    Abort,
+    /// Accept this set, whoever has it; also the way out of an alarm. A pin ends with the next pin or commit.
+    Pin(ProposedSet),
+}
+
+impl BundleChange {
+    /// The word for logs, the API and the command line.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Propose { .. } => "propose",
+            Self::Commit => "commit",
+            Self::Abort => "abort",
+            Self::Pin(_) => "pin",
+        }
+    }
+}
+
+/// Which set is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProposedSet {
+    /// The one with this digest, whether a member has it or not.
+    Digest(SetDigest),
+    /// The one that the member of this name has now.
+    Of(String),
+}
+
+/// Why a change is refused. Each text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BundleRefusal {
+    /// Nobody is meant by the names.
+    #[error(transparent)]
+    NotListed(#[from] NotListed),
+    /// The state of the group forbids it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// A change of what is decided. Operators' changes are judged by what a router sees before they become one of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetsChange {
+    /// A router saw the first member that told a set: it is the group's. The first such change wins.
+    AcceptFirst {
+        /// The set.
+        set: SetDigest,
+        /// Whether it has connectors. A set without any gives way to the first one with some: a server that is only half
+        /// installed must not decide what the others need.
+        content: Content,
+    },
+    /// The only member of the group changed its own set, and there is nobody to differ from.
+    Follow {
+        /// The set.
+        set: SetDigest,
+        /// Whether it has connectors.
+        content: Content,
+    },
+    /// A set that is known by its connectors alone takes the files of the first member that has these.
+    LearnFiles {
+        /// The set, with its files.
+        set: SetDigest,
+    },
+    /// A rolling upgrade begins: members with this set serve as well.
+    Propose {
+        /// The next set.
+        set: SetDigest,
+        /// Connectors of which the versions may stand for each other from now on; none: those of the settings.
+        stand_ins: Option<StandIns>,
+    },
+    /// It ends: the next set is the accepted one.
+    Commit,
+    /// It is taken back.
+    Abort,
+    /// This set is the accepted one, whoever has it.
+    Pin {
+        /// The set.
+        set: SetDigest,
+    },
+}
+
+/// Whether a set has connectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// None.
+    Empty,
+    /// Some, or nobody knows.
+    Some,
+}
+
+/// The accepted set of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The set.
+    pub set: SetDigest,
+    /// How it came to be that.
+    pub origin: Origin,
+    /// Whether it has connectors.
+    pub content: Content,
+}
+
+impl Accepted {
+    /// Whether the first set with connectors replaces it.
+    pub fn is_provisional(&self) -> bool {
+        (self.origin, self.content) == (Origin::FirstUse, Content::Empty)
+    }
+
+    /// Whether the only member of a group may change it by changing its own.
+    pub fn is_loose(&self) -> bool {
+        matches!(self.origin, Origin::FirstUse | Origin::Followed)
+    }
+}
+
+/// What is decided for one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupDecision {
+    accepted: Option<Accepted>,
+    /// The next set during a rolling upgrade.
+    next: Option<SetDigest>,
+    /// Said with a proposal, in place of the settings'; they hold until the next proposal, as callers know old versions for long.
+    stand_ins: Option<StandIns>,
+    /// The pin of the settings that was carried out last: only another one is carried out.
+    pin_of_settings: Option<SetDigest>,
+}
+
+impl GroupDecision {
+    /// Nothing is decided.
+    pub const fn nothing() -> Self {
+        Self { accepted: None, next: None, stand_ins: None, pin_of_settings: None }
+    }
+
+    /// The accepted set; none before the first member told one.
+    pub fn accepted(&self) -> Option<&Accepted> {
+        self.accepted.as_ref()
+    }
+
+    /// The next set during a rolling upgrade.
+    pub fn next(&self) -> Option<SetDigest> {
+        self.next
+    }
+
+    /// What was said of stand-ins with the last proposal.
+    pub fn stand_ins(&self) -> Option<&StandIns> {
+        self.stand_ins.as_ref()
+    }
+
+    /// Applies a change. `follows_its_only`: whether the group has a single member, and its settings let it follow that.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing is changed then.
+    pub fn apply(&mut self, change: SetsChange, follows_its_only: bool) -> Result<(), Refused> {
+        match change {
+            SetsChange::AcceptFirst { set, content } => match &self.accepted {
+                Some(accepted) if !accepted.is_provisional() => return Err(Refused::AlreadyAccepted),
+                Some(_) if content == Content::Empty => return Err(Refused::AlreadyAccepted),
+                _ => self.accepted = Some(Accepted { set, origin: Origin::FirstUse, content }),
+            },
+            SetsChange::Follow { set, content } => {
+                let is_loose = self.accepted.is_some_and(|accepted| accepted.is_loose());
+                if !follows_its_only || !is_loose || self.next.is_some() {
+                    return Err(Refused::AlreadyAccepted);
+                }
+                self.accepted = Some(Accepted { set, origin: Origin::Followed, content });
+            }
+            SetsChange::LearnFiles { set } => self.learn_files(set)?,
+            SetsChange::Propose { set, stand_ins } => {
+                let accepted = self.accepted.ok_or(Refused::NothingAccepted)?;
+                if self.next.is_some() {
+                    return Err(Refused::AlreadyProposed);
+                }
+                if set.agrees(&accepted.set) {
+                    return Err(Refused::SameSet);
+                }
+                (self.next, self.stand_ins) = (Some(set), stand_ins);
+            }
+            SetsChange::Commit => {
+                let set = self.next.take().ok_or(Refused::NothingProposed)?;
+                self.accepted = Some(Accepted { set, origin: Origin::Committed, content: Content::Some });
+            }
+            SetsChange::Abort => drop(self.next.take().ok_or(Refused::NothingProposed)?),
+            SetsChange::Pin { set } => self.pin(set),
+        }
+        Ok(())
+    }
+
+    fn learn_files(&mut self, set: SetDigest) -> Result<(), Refused> {
+        let lacks_them = |known: &SetDigest| known.wire == set.wire && known.files.is_none();
+        if let Some(accepted) = self.accepted.as_mut().filter(|accepted| lacks_them(&accepted.set)) {
+            accepted.set = set;
+        } else if let Some(next) = self.next.as_mut().filter(|next| lacks_them(next)) {
+            *next = set;
+        } else {
+            return Err(Refused::AlreadyAccepted);
+        }
+        Ok(())
+    }
+
+    fn pin(&mut self, set: SetDigest) {
+        // An upgrade that was under way goes on, unless it led here.
+        self.next = self.next.filter(|next| *next != set);
+        self.accepted = Some(Accepted { set, origin: Origin::Pinned, content: Content::Some });
+    }
+
+    /// The settings pin this set, or none.
+    pub(super) fn pinned_by_settings(&mut self, pin: Option<SetDigest>) {
+        if self.pin_of_settings == pin {
+            return;
+        }
+        self.pin_of_settings = pin;
+        if let Some(set) = pin {
+            self.pin(set);
+        }
+    }
+}

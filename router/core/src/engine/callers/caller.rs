@@ -1,0 +1,156 @@
+//! One caller: an IDM process on one way in.
+
+use rcs_proto::envelope::OperationHead;
+use rcs_proto::legacy;
+use rcs_proto::operation::Operation;
+use rcs_proto::session::{Last, Session, SocketId};
+use rcs_proto::time::Moment;
+
+use super::pages::PageMemory;
+use super::remembered::Facades;
+use super::{CallerId, ShownEdition};
+use crate::engine::calls::Pages;
+use crate::engine::facade::{Facade, Paged, StreamKind, page};
+use crate::engine::keys::CallKey;
+use crate::limits;
+use crate::verdict::Paging;
+
+/// One caller. Others read it; only the table of callers changes it.
+#[derive(Debug)]
+pub(in crate::engine) struct Caller {
+    pub(in crate::engine) id: CallerId,
+    pub(super) session: Session<CallKey>,
+    /// Questions for connectors that no member could answer yet (WIRE 7.7: they are not asked twice).
+    pub(super) infos_wanted: Vec<(SocketId, i64)>,
+    /// The list that it was shown last.
+    pub(super) shown: Option<ShownEdition>,
+    pub(super) pages: PageMemory,
+    pub(super) facades: Facades,
+    /// Ends of answers that came while no socket was open; delivered if the caller comes back.
+    pub(super) kept: Vec<Last>,
+    /// When its last socket closed, if none is open.
+    pub(super) left_at: Option<Moment>,
+    /// Subscriptions among its open calls.
+    pub(super) subscriptions: usize,
+    /// Whether it opens a socket in place of one that closed.
+    pub(in crate::engine) redials: Redials,
+    /// When a socket closed that no other one has taken the place of.
+    pub(super) lost_at: Option<Moment>,
+    /// The moment in the table's agenda.
+    pub(super) planned: Option<Moment>,
+}
+
+/// Whether a peer opens a socket in place of one that closed, as far as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redials {
+    /// It did.
+    Yes,
+    /// It had the time to, and did not.
+    No,
+    /// It never lost one.
+    Unknown,
+}
+
+impl Redials {
+    /// The word for the API.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Caller {
+    pub(super) fn new(id: CallerId) -> Self {
+        Self {
+            id,
+            session: Session::new(),
+            infos_wanted: Vec::new(),
+            shown: None,
+            pages: PageMemory::default(),
+            facades: Facades::default(),
+            kept: Vec::new(),
+            left_at: None,
+            subscriptions: 0,
+            redials: Redials::Unknown,
+            lost_at: None,
+            planned: None,
+        }
+    }
+
+    /// Open sockets that are ready.
+    pub(in crate::engine) fn sockets(&self) -> impl Iterator<Item = SocketId> {
+        self.session.sockets()
+    }
+
+    /// Calls that it has open, subscriptions included.
+    pub(in crate::engine) fn open_calls(&self) -> usize {
+        self.session.executing_count()
+    }
+
+    /// Their keys.
+    pub(in crate::engine) fn open_keys(&self) -> Vec<CallKey> {
+        let mut calls = self.session.executing_keys();
+        // The same in every run.
+        calls.sort_unstable();
+        calls
+    }
+
+    /// The call that it has open under this id.
+    pub(in crate::engine) fn open_key(&self, id: i64) -> Option<CallKey> {
+        self.session.executing_key(id)
+    }
+
+    /// Subscriptions among its open calls.
+    pub(in crate::engine) fn subscriptions(&self) -> usize {
+        self.subscriptions
+    }
+
+    /// Whether it has as many calls of this kind open as it may. `calls_max` is the limit of calls that are no subscriptions.
+    pub(in crate::engine) fn is_at_its_limit(&self, operation: Operation, calls_max: usize) -> bool {
+        match operation.is_subscription() {
+            true => self.subscriptions >= limits::SUBSCRIPTIONS_PER_SESSION_MAX,
+            false => self.session.executing_count() - self.subscriptions >= calls_max,
+        }
+    }
+
+    /// Whether a question for connectors waits on this socket.
+    pub(in crate::engine) fn waits_for_infos_on(&self, socket: SocketId) -> bool {
+        self.infos_wanted.iter().any(|(of, _)| *of == socket)
+    }
+
+    /// Whether a search continues another, and which member gave its cookie; and what the end of a search or sync is judged by.
+    pub(in crate::engine) fn pages_of(
+        &self,
+        head: &OperationHead,
+        facade: &Facade,
+    ) -> (Option<Pages>, Option<StreamKind>) {
+        if head.operation != Operation::Search {
+            return (None, StreamKind::of(head, facade, Paged::No));
+        }
+        // Options that cannot be read pass through unread (LEGACY 12): the member may understand them.
+        let options = legacy::options_page(&head.search_options()).unwrap_or_default();
+        let cookie = options.cookie.filter(|cookie| !cookie.is_empty());
+        let paged = if options.has_size || cookie.is_some() { Paged::Yes } else { Paged::No };
+        let pages = match cookie {
+            None => Pages { facade: facade.digest, paging: Paging::Starts, member: None },
+            Some(cookie) => {
+                let member = self.pages.member(page(facade.digest, cookie.as_bytes()));
+                Pages { facade: facade.digest, paging: Paging::Continues, member }
+            }
+        };
+        (Some(pages), StreamKind::of(head, facade, paged))
+    }
+
+    /// Keeps the end of an answer; without its frame if that is too much, so that the caller hears of it at least.
+    pub(super) fn keep(&mut self, mut last: Last) {
+        let bytes: usize =
+            self.kept.iter().filter_map(|last| last.frame.as_ref()).map(bytes::Bytes::len).sum();
+        last.frame = last.frame.filter(|frame| bytes + frame.len() <= limits::KEPT_ANSWER_BYTES_MAX);
+        if self.kept.len() < limits::KEPT_ANSWERS_MAX {
+            self.kept.push(last);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Frames on their way to a caller: which socket takes them, what is kept while there is none, what is sent once more.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use rcs_proto::session::{Last, SocketId};
+use rcs_proto::time::Moment;
+
+use super::{CallerEnd, Callers, lost_on_the_way};
+use crate::engine::io::{Backlog, Io};
+use crate::engine::keys::CallerKey;
+use crate::limits::{self, Room};
+
+/// Where a frame waits for a caller that does not read (`rcs_proto::driver`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Waits {
+    /// A part of an answer of many frames: on disk, if there is room.
+    OnDisk,
+    /// The last frame of an answer: nothing that lies on disk is in its way.
+    InMemory,
+}
+
+impl Callers {
+    /// Whether queuing `more` bytes would exceed the backlog limit of the call's socket, its session, or the process. The last
+    /// two count only if the call's own socket is backlogged, so slow callers do not fail the calls of fast ones.
+    pub(in crate::engine) fn is_backlogged(
+        &self,
+        end: &CallerEnd,
+        more: usize,
+        waits: Waits,
+        io: &impl Io,
+    ) -> bool {
+        let total = io.backlog_total();
+        if total.bytes() + more <= limits::SOCKET_BACKLOG_LOW {
+            return false;
+        }
+        let Some(caller) = self.sessions.get(end.session) else { return false };
+        let sockets = || caller.session.sockets().map(|socket| io.backlog(socket));
+        let of_call = match end.socket {
+            Some(socket) => io.backlog(socket),
+            None => sockets().min_by_key(|backlog| backlog.bytes()).unwrap_or_default(),
+        };
+        let is_over = |backlog: Backlog, room: Room| {
+            backlog.memory + more > room.memory || waits == Waits::OnDisk && backlog.disk + more > room.disk
+        };
+        is_over(of_call, limits::CALL_BACKLOG_MAX)
+            || of_call.bytes() > limits::SOCKET_BACKLOG_LOW
+                && (is_over(sockets().sum(), limits::SESSION_BACKLOG_MAX)
+                    || is_over(total, limits::PROCESS_BACKLOG_MAX))
+    }
+
+    /// Hands a part of an answer to its caller; returns the end with the socket that the rest of the answer goes to.
+    pub(in crate::engine) fn deliver(
+        &mut self,
+        end: &CallerEnd,
+        frame: Bytes,
+        now: Moment,
+        io: &mut impl Io,
+    ) -> CallerEnd {
+        let socket = self.send(end.session, end.socket, frame, now, io);
+        CallerEnd { socket, ..*end }
+    }
+
+    /// Hands the end of an answer to its caller. `last` is what is sent if this may not have arrived, or could not be sent.
+    pub(in crate::engine) fn deliver_last(
+        &mut self,
+        end: &CallerEnd,
+        frame: Bytes,
+        last: Last,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        self.send_last(end.session, end.socket, frame, last, now, io);
+    }
+
+    /// Answers a frame that came on this socket, for a call that is in no table.
+    pub(in crate::engine) fn reply_last(
+        &mut self,
+        key: CallerKey,
+        socket: SocketId,
+        last: Last,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        self.send_again(key, last, Some(socket), now, io);
+    }
+
+    /// Tells a caller something that belongs to none of its calls.
+    pub(in crate::engine) fn tell(&mut self, key: CallerKey, frame: Bytes, now: Moment, io: &mut impl Io) {
+        self.send(key, None, frame, now, io);
+    }
+
+    /// Keeps the end of an answer until the caller comes back, or is let go.
+    pub(in crate::engine) fn keep(&mut self, key: CallerKey, last: Last) {
+        if let Some(caller) = self.sessions.get_mut(key) {
+            caller.keep(last);
+        }
+    }
+
+    /// A caller that comes back gets the answers that came meanwhile.
+    pub(in crate::engine) fn deliver_kept(&mut self, key: CallerKey, now: Moment, io: &mut impl Io) {
+        let Some(caller) = self.sessions.get_mut(key) else { return };
+        for last in std::mem::take(&mut caller.kept) {
+            self.send_again(key, Last { since: now, ..last }, None, now, io);
+        }
+    }
+
+    /// A socket died. What went out last may have died with it, and is sent once more: copies do no harm (WIRE 4.3). `owed` are
+    /// the ends of answers that certainly were not sent.
+    pub(in crate::engine) fn deliver_what_was_lost(
+        &mut self,
+        key: CallerKey,
+        dead: SocketId,
+        owed: Vec<Last>,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(caller) = self.sessions.get_mut(key) else { return };
+        let again = caller.session.unconfirmed(dead, now);
+        let delivered: HashSet<i64> = again.iter().map(|last| last.id).collect();
+        for last in again {
+            self.send_again(key, Last { since: now, ..last }, None, now, io);
+        }
+        for last in owed.into_iter().filter(|last| !delivered.contains(&last.id)) {
+            self.send_again(key, last, None, now, io);
+        }
+    }
+
+    /// Sends the end of an answer once more, or an error in its place.
+    fn send_again(
+        &mut self,
+        key: CallerKey,
+        last: Last,
+        pinned: Option<SocketId>,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let frame = last.frame.clone().unwrap_or_else(|| lost_on_the_way(&last));
+        self.send_last(key, pinned, frame, last, now, io);
+    }
+
+    fn send_last(
+        &mut self,
+        key: CallerKey,
+        pinned: Option<SocketId>,
+        frame: Bytes,
+        last: Last,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let sent = self.send(key, pinned, frame, now, io);
+        let Some(caller) = self.sessions.get_mut(key) else { return };
+        match sent {
+            Some(socket) => {
+                if io.backlog_bytes(socket) > limits::SOCKET_BACKLOG_LOW {
+                    caller.session.linger(last.id, socket);
+                }
+                caller.session.sent_last(socket, last, now);
+            }
+            None => caller.keep(last),
+        }
+    }
+
+    /// Hands a frame to a caller: on the given socket while it lives, else on the next one, or on the one with the least that
+    /// waits if that one is slow. Returns the socket that took it.
+    fn send(
+        &mut self,
+        key: CallerKey,
+        pinned: Option<SocketId>,
+        frame: Bytes,
+        now: Moment,
+        io: &mut impl Io,
+    ) -> Option<SocketId> {
+        let session = &mut self.sessions.get_mut(key)?.session;
+        let mut socket = session.socket_for(pinned, now)?;
+        if pinned != Some(socket) && io.backlog_bytes(socket) > limits::SOCKET_BACKLOG_LOW {
+            socket = session.sockets().min_by_key(|socket| io.backlog_bytes(*socket))?;
+        }
+        io.send(socket, frame);
+        Some(socket)
+    }
+}

@@ -1,0 +1,381 @@
+//! Who calls: sessions of IDMs, what was delivered to them and what is owed, and what is remembered of each.
+
+mod caller;
+mod deliver;
+mod pages;
+mod remembered;
+mod shown;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rcs_proto::envelope::{Envelope, OperationHead};
+use rcs_proto::session::{Event as SessionEvent, Last, SocketId};
+use rcs_proto::time::Moment;
+
+pub(super) use self::caller::Caller;
+pub use self::caller::Redials;
+pub(super) use self::deliver::Waits;
+pub(super) use self::shown::ShownEdition;
+use super::agenda::Agenda;
+use super::facade::Facade;
+use super::io::Io;
+use super::keys::{CallKey, CallerKey, CallerTag};
+use super::selector::Selector;
+use crate::arena::Arena;
+use crate::ids::MemberId;
+use crate::limits;
+
+/// Who a caller is: two connections with all three equal belong to one session. The principal is a part of it, so that
+/// nobody joins a session by knowing its id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CallerId {
+    /// Its way in.
+    pub(super) selector: Selector,
+    /// Who it proved to be.
+    pub(super) principal: Arc<str>,
+    /// The session id that it showed.
+    pub(super) remote: String,
+}
+
+/// The caller's end of a call. Opaque: only this table knows which session, and which socket, an answer goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CallerEnd {
+    session: CallerKey,
+    id: i64,
+    /// The socket that all frames of the answer go to, while it lives: order is kept per socket (WIRE 11.3).
+    socket: Option<SocketId>,
+}
+
+impl CallerEnd {
+    /// The end of a call that this session gave this id. No socket is chosen for the answer yet.
+    pub(super) fn new(session: CallerKey, id: i64) -> Self {
+        Self { session, id, socket: None }
+    }
+
+    /// The id that the caller gave to the call, which all frames of the answer carry.
+    pub(super) fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// The caller's session.
+    pub(super) fn session(&self) -> CallerKey {
+        self.session
+    }
+
+    /// Whether the frames of the answer go to this socket.
+    pub(super) fn is_pinned_to(&self, socket: SocketId) -> bool {
+        self.socket == Some(socket)
+    }
+}
+
+/// Why a socket does not join a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotJoined {
+    /// There are as many callers as may be, and none of them has left.
+    TooManyCallers,
+    /// The caller has as many sockets as it may.
+    TooManySockets,
+}
+
+/// What is left of a caller when a socket has left its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Its other sockets.
+    pub(super) sockets: usize,
+    /// Whether the caller has just become one without sockets.
+    pub(super) is_away: bool,
+    /// Whether it is to be seen from now on if the caller opens a socket in place of this one.
+    pub(super) may_redial: bool,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(super) struct Callers {
+    sessions: Arena<CallerTag, Caller>,
+    by_id: BTreeMap<CallerId, CallerKey>,
+    /// Callers that have one socket left, which is closed next.
+    going: Vec<CallerKey>,
+    /// When session checks are due.
+    agenda: Agenda<CallerKey>,
+}
+
+impl Callers {
+    // --- what is there ---
+
+    pub(super) fn get(&self, key: CallerKey) -> Option<&Caller> {
+        self.sessions.get(key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (CallerKey, &Caller)> {
+        self.sessions.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.by_id.is_empty()
+    }
+
+    /// The session of this caller.
+    pub(super) fn named(&self, id: &CallerId) -> Option<CallerKey> {
+        self.by_id.get(id).copied()
+    }
+
+    /// Whether no further caller finds a place.
+    pub(super) fn is_full(&self) -> bool {
+        self.sessions.len() >= limits::DOWNSTREAM_SESSIONS_MAX
+    }
+
+    /// The caller that left first, and has not come back.
+    pub(super) fn first_leaver(&self) -> Option<CallerKey> {
+        let left = self.sessions.iter().filter_map(|(key, caller)| Some((caller.left_at?, key)));
+        left.min_by_key(|(left_at, _)| *left_at).map(|(_, key)| key)
+    }
+
+    // --- sockets ---
+
+    /// Takes a new caller on.
+    pub(super) fn add(&mut self, id: CallerId) -> CallerKey {
+        let key = self.sessions.insert(Caller::new(id.clone()));
+        self.by_id.insert(id, key);
+        key
+    }
+
+    /// A socket joins a caller's session.
+    ///
+    /// # Errors
+    /// [`NotJoined::TooManySockets`]
+    pub(super) fn join(&mut self, key: CallerKey, socket: SocketId, now: Moment) -> Result<(), NotJoined> {
+        let caller = self.sessions.get_mut(key).expect("a session that was just found, or made");
+        if caller.session.sockets().count() >= limits::SOCKETS_PER_SESSION_MAX {
+            return Err(NotJoined::TooManySockets);
+        }
+        caller.session.join(socket, now);
+        caller.left_at = None;
+        if caller.lost_at.take().is_some() {
+            caller.redials = Redials::Yes;
+        }
+        self.plan(key);
+        Ok(())
+    }
+
+    /// A socket of a caller is gone.
+    pub(super) fn leave(&mut self, key: CallerKey, socket: SocketId, now: Moment) -> Option<Left> {
+        let caller = self.sessions.get_mut(key)?;
+        let sockets = caller.session.leave(socket);
+        let may_redial = caller.lost_at.is_none();
+        caller.lost_at.get_or_insert(now);
+        caller.infos_wanted.retain(|(asked_on, _)| *asked_on != socket);
+        let is_away = sockets == 0 && caller.left_at.is_none();
+        if is_away {
+            caller.left_at = Some(now);
+        }
+        self.plan(key);
+        Some(Left { sockets, is_away, may_redial })
+    }
+
+    /// Ends a caller's session.
+    pub(super) fn remove(&mut self, key: CallerKey) {
+        if let Some(mut caller) = self.sessions.remove(key) {
+            self.agenda.plan(key, &mut caller.planned, None);
+            self.by_id.remove(&caller.id);
+        }
+    }
+
+    /// Whether a caller has been away for as long as its session is kept.
+    pub(super) fn is_gone(&self, key: CallerKey, now: Moment) -> bool {
+        let left_at = self.sessions.get(key).and_then(|caller| caller.left_at);
+        left_at.is_some_and(|left_at| now.since(left_at) >= limits::CALLER_KEPT)
+    }
+
+    /// Learns that a caller had the time to replace a socket and did not.
+    pub(super) fn learn_redials(&mut self, key: CallerKey, now: Moment) {
+        let Some(caller) = self.sessions.get_mut(key) else { return };
+        if caller.lost_at.is_some_and(|at| now.since(at) >= limits::CALLER_KEPT) {
+            caller.redials = Redials::No;
+        }
+    }
+
+    /// Whether a caller may lose an old socket: it was seen to open a new one in place of one that it lost, and has another.
+    pub(super) fn may_lose_one(&self, key: CallerKey) -> bool {
+        self.sessions.get(key).is_some_and(|caller| {
+            caller.redials == Redials::Yes && caller.lost_at.is_none() && caller.session.sockets().count() > 1
+        })
+    }
+
+    /// Sends nothing new on this socket.
+    pub(super) fn retire(&mut self, key: CallerKey, socket: SocketId) {
+        if let Some(caller) = self.sessions.get_mut(key) {
+            caller.session.retire(socket);
+        }
+    }
+
+    /// Takes that back.
+    pub(super) fn reinstate(&mut self, key: CallerKey, socket: SocketId) {
+        if let Some(caller) = self.sessions.get_mut(key) {
+            caller.session.reinstate(socket);
+        }
+    }
+
+    /// A socket that is being closed by us belongs to the session no longer.
+    pub(super) fn let_go_of(&mut self, key: CallerKey, socket: SocketId) {
+        if let Some(caller) = self.sessions.get_mut(key) {
+            caller.session.leave(socket);
+            self.plan(key);
+        }
+    }
+
+    // --- frames and calls ---
+
+    /// What a frame of a caller means.
+    pub(super) fn receive(
+        &mut self,
+        key: CallerKey,
+        envelope: &Envelope,
+        now: Moment,
+    ) -> Option<SessionEvent<CallKey>> {
+        Some(self.sessions.get_mut(key)?.session.receive(envelope, now))
+    }
+
+    /// Notes the configuration that a call names.
+    pub(super) fn remember(&mut self, key: CallerKey, head: &OperationHead) -> Option<Arc<Facade>> {
+        Some(self.sessions.get_mut(key)?.facades.remember(head))
+    }
+
+    /// A call of this caller is executed under the id that the caller gave it.
+    pub(super) fn accept(&mut self, end: &CallerEnd, call: CallKey, is_subscription: bool, now: Moment) {
+        let Some(caller) = self.sessions.get_mut(end.session) else { return };
+        caller.session.accept(end.id, call, now);
+        caller.subscriptions += usize::from(is_subscription);
+    }
+
+    /// It is executed no longer.
+    pub(super) fn finish(&mut self, end: &CallerEnd, is_subscription: bool) {
+        let Some(caller) = self.sessions.get_mut(end.session) else { return };
+        caller.session.finish(end.id);
+        caller.subscriptions -= usize::from(is_subscription);
+    }
+
+    /// The next page of a search has its state at this member.
+    pub(super) fn remember_page(&mut self, end: &CallerEnd, page: u64, member: MemberId) {
+        if let Some(caller) = self.sessions.get_mut(end.session) {
+            caller.pages.remember(page, member);
+        }
+    }
+
+    // --- session checks ---
+
+    /// The callers whose session checks are due.
+    pub(super) fn due(&self, now: Moment) -> Vec<CallerKey> {
+        self.agenda.due(now)
+    }
+
+    /// Sends the session check that is due, if the peer knows a socket to answer it on.
+    pub(super) fn check(&mut self, key: CallerKey, now: Moment, io: &mut impl Io) {
+        let Some(caller) = self.sessions.get_mut(key) else { return };
+        caller.session.settle(|socket| io.backlog_bytes(socket) <= limits::SOCKET_BACKLOG_LOW);
+        if let Some((socket, frame)) = caller.session.due_check(now, &[]) {
+            io.send(socket, frame);
+        }
+        self.plan(key);
+    }
+
+    fn plan(&mut self, key: CallerKey) {
+        if let Some(caller) = self.sessions.get_mut(key) {
+            let at = caller.session.next_check().filter(|_| caller.session.is_connected());
+            self.agenda.plan(key, &mut caller.planned, at);
+        }
+    }
+
+    // --- connectors ---
+
+    /// A caller asked for connectors, and there is nothing to answer yet.
+    pub(super) fn wants_infos(&mut self, key: CallerKey, socket: SocketId, id: i64) {
+        let Some(caller) = self.sessions.get_mut(key) else { return };
+        if caller.infos_wanted.len() < limits::SOCKETS_PER_SESSION_MAX * 4 {
+            caller.infos_wanted.push((socket, id));
+        }
+    }
+
+    /// The callers that wait for that.
+    pub(super) fn waiting_for_infos(&self) -> Vec<(CallerKey, Selector)> {
+        let waiting = self.sessions.iter().filter(|(_, caller)| !caller.infos_wanted.is_empty());
+        waiting.map(|(key, caller)| (key, caller.id.selector)).collect()
+    }
+
+    /// The questions of one of them, taken out to be answered: socket and id.
+    pub(super) fn take_infos_wanted(&mut self, key: CallerKey) -> Vec<(SocketId, i64)> {
+        self.sessions.get_mut(key).map(|caller| std::mem::take(&mut caller.infos_wanted)).unwrap_or_default()
+    }
+
+    /// A caller was shown this list.
+    pub(super) fn was_shown(&mut self, key: CallerKey, edition: Option<ShownEdition>) {
+        if let Some(caller) = self.sessions.get_mut(key) {
+            caller.shown = edition;
+        }
+    }
+
+    /// Connected callers on this way in that were shown a list which lacks something of the present one.
+    pub(super) fn behind(&self, selector: Selector, now: &ShownEdition) -> usize {
+        let callers = self.sessions.iter().map(|(_, caller)| caller);
+        let of_it = callers.filter(|caller| caller.id.selector == selector && caller.session.is_connected());
+        of_it.filter(|caller| caller.shown.is_some_and(|shown| !shown.covers(now))).count()
+    }
+
+    /// The callers that used this exact facade key.
+    pub(super) fn users_of(&self, facade_key: &[u8]) -> Vec<CallerKey> {
+        let users = self.sessions.iter().filter(|(_, caller)| caller.facades.contains(facade_key));
+        users.map(|(key, _)| key).collect()
+    }
+
+    // --- the end of the router ---
+
+    /// Callers that have a socket which is not being closed.
+    pub(super) fn connected(&self) -> impl Iterator<Item = CallerKey> {
+        self.sessions.iter().filter(|(_, caller)| caller.session.is_connected()).map(|(key, _)| key)
+    }
+
+    /// The callers that have one socket left, taken out to be closed.
+    pub(super) fn take_going(&mut self) -> Vec<CallerKey> {
+        std::mem::take(&mut self.going)
+    }
+
+    /// Closes all but so many sockets of a caller.
+    pub(super) fn close_down_to(&mut self, key: CallerKey, left: usize, io: &mut impl Io) {
+        let Some(caller) = self.sessions.get_mut(key) else { return };
+        let sockets: Vec<SocketId> = caller.session.sockets().skip(left).collect();
+        for socket in sockets {
+            caller.session.leave(socket);
+            io.close(socket);
+        }
+        if left > 0 {
+            self.going.push(key);
+        }
+        self.plan(key);
+    }
+
+    /// What must be true between two events. `open` lists each open call's end, and whether it is a subscription.
+    #[cfg(test)]
+    pub(super) fn assert_settled(&self, open: &[(CallerEnd, bool)]) {
+        for (key, caller) in self.sessions.iter() {
+            let of_it = || open.iter().filter(|(end, _)| end.session == key);
+            assert_eq!(caller.session.executing_count(), of_it().count(), "calls of {key:?}");
+            assert_eq!(caller.subscriptions, of_it().filter(|(_, is_subscription)| *is_subscription).count());
+            let at = caller.session.next_check().filter(|_| caller.session.is_connected());
+            assert_eq!(caller.planned, at, "checks of {key:?}");
+            assert_eq!(self.by_id.get(&caller.id), Some(&key));
+        }
+        assert_eq!(self.by_id.len(), self.sessions.len());
+    }
+}
+
+/// What a caller is told whose answer came from the member and was lost after that.
+fn lost_on_the_way(last: &Last) -> Bytes {
+    let error = crate::verdict::ErrorKind::of_lost(last.operation).to_error_on_the_way(last.operation);
+    rcs_proto::frames::error(last.id, error.class, &error.message)
+}

@@ -1,0 +1,90 @@
+//! The configurations that a caller used.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rcs_proto::envelope::OperationHead;
+
+use crate::engine::facade::Facade;
+use crate::limits;
+
+/// The configurations that a caller used, the latest first: what is decoded of one is decoded once, and a configuration
+/// change goes to those that used its exact key (WIRE section 6).
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Facades {
+    used: VecDeque<Arc<Facade>>,
+    /// Bytes of them.
+    bytes: usize,
+}
+
+impl Facades {
+    pub(in crate::engine) fn remember(&mut self, head: &OperationHead) -> Arc<Facade> {
+        let facade = match self.used.iter().position(|known| known.is(head)) {
+            Some(0) => return Arc::clone(&self.used[0]),
+            Some(at) => self.used.remove(at).unwrap_or_else(|| Arc::new(Facade::new(head))),
+            None => {
+                let facade = Arc::new(Facade::new(head));
+                if facade.bytes() > limits::FACADE_KEY_BYTES_MAX {
+                    return facade;
+                }
+                self.make_room(facade.bytes());
+                self.bytes += facade.bytes();
+                facade
+            }
+        };
+        self.used.push_front(Arc::clone(&facade));
+        facade
+    }
+
+    /// Forgets the oldest until another one fits.
+    fn make_room(&mut self, bytes: usize) {
+        while self.used.len() >= limits::FACADE_KEYS_PER_SESSION_MAX
+            || self.bytes + bytes > limits::FACADE_KEY_BYTES_PER_SESSION_MAX
+        {
+            let Some(oldest) = self.used.pop_back() else { return };
+            self.bytes -= oldest.bytes();
+        }
+    }
+
+    pub(in crate::engine) fn contains(&self, key: &[u8]) -> bool {
+        self.used.iter().any(|known| known.key == key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use rcs_proto::operation::Operation;
+
+    use super::*;
+
+    fn head(key: Vec<u8>) -> OperationHead {
+        OperationHead {
+            operation: Operation::Get,
+            connector_key: Bytes::from_static(b"connector"),
+            facade_key: key.into(),
+            body: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn facade_keys_are_bounded_by_their_number_and_by_their_bytes_p10() {
+        let mut facades = Facades::default();
+        for number in 0..2 * limits::FACADE_KEYS_PER_SESSION_MAX as u32 {
+            facades.remember(&head(number.to_be_bytes().to_vec()));
+        }
+        assert_eq!(facades.used.len(), limits::FACADE_KEYS_PER_SESSION_MAX);
+        for number in 0..16u8 {
+            facades.remember(&head(vec![number; limits::FACADE_KEY_BYTES_MAX / 2]));
+            let bytes: usize = facades.used.iter().map(|facade| facade.bytes()).sum();
+            assert_eq!(facades.bytes, bytes);
+            assert!(bytes <= limits::FACADE_KEY_BYTES_PER_SESSION_MAX);
+        }
+        // The latest are kept, in any order of use, and one that is too long is passed over.
+        let long = vec![1; limits::FACADE_KEY_BYTES_MAX + 1];
+        facades.remember(&head(long.clone()));
+        assert!(facades.contains(&vec![15; limits::FACADE_KEY_BYTES_MAX / 2]));
+        assert!(!facades.contains(&vec![0; limits::FACADE_KEY_BYTES_MAX / 2]));
+        assert!(!facades.contains(&long));
+    }
+}

@@ -1,0 +1,160 @@
+//! One call, from its request to its single final answer. Others read it; only the table of calls changes it.
+
+use rcs_proto::envelope::{Envelope, Kind, OperationHead};
+use rcs_proto::operation::Operation;
+use rcs_proto::time::Moment;
+
+use super::deadline::Deadline;
+use super::step::Progress;
+use crate::engine::callers::CallerEnd;
+use crate::engine::facade::StreamKind;
+use crate::engine::keys::CallId;
+use crate::engine::members::Route;
+use crate::ids::{GroupId, MemberId, MemberSet};
+use crate::verdict::{Attempts, Class, Fault, Paging, Stage};
+
+/// One call.
+#[derive(Debug)]
+pub(in crate::engine) struct Call {
+    /// Its name for people.
+    pub(in crate::engine) number: CallId,
+    /// Whether it met a fault, so that something is kept of it.
+    pub(super) is_explained: bool,
+    /// The fault that waits to be judged.
+    pub(super) fault: Option<Fault>,
+    /// Where its answer goes; none once nobody waits for it.
+    pub(in crate::engine) caller: Option<CallerEnd>,
+    /// The group it is routed in.
+    pub(in crate::engine) group: GroupId,
+    /// What is asked.
+    pub(in crate::engine) operation: Operation,
+    /// The request as it came, kept until a part of its answer was delivered: it may have to be sent once more.
+    pub(in crate::engine) request: Option<Envelope>,
+    /// For searches: which configuration is searched, and where its pages are.
+    pub(in crate::engine) pages: Option<Pages>,
+    /// For searches and syncs: whose ends its own must look like.
+    pub(in crate::engine) stream: Option<StreamKind>,
+    /// Where it was sent last.
+    pub(in crate::engine) route: Option<Route>,
+    /// How often it was sent.
+    pub(in crate::engine) sends: u32,
+    /// Whether a timer runs for an answer that may have been lost with a socket.
+    pub(super) is_watched: bool,
+    /// Set while it waits for a free place, which it does until this moment at most; it has no route then.
+    pub(super) waiting_until: Option<Moment>,
+    /// Members that it was sent to.
+    pub(in crate::engine) tried: MemberSet,
+    /// The member that may have it from a socket that is gone, while it is sent there once more.
+    pub(in crate::engine) touched: Option<MemberId>,
+    /// When it is given up.
+    pub(super) deadline: Deadline,
+    /// The moment in the table's agenda.
+    pub(super) planned: Option<Moment>,
+    /// How often it was sent again, and why.
+    pub(in crate::engine) attempts: Attempts,
+    /// The sessions of members that were lost while they had it.
+    pub(in crate::engine) losses: Vec<Loss>,
+    /// What came of its answer.
+    pub(super) answer: Progress,
+    /// When the request arrived.
+    pub(in crate::engine) since: Moment,
+    /// When the last part of its answer came; when the request arrived if none did.
+    pub(in crate::engine) progressed_at: Moment,
+}
+
+/// What a search may have to do with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Pages {
+    /// Digest of the facade key.
+    pub(in crate::engine) facade: u64,
+    /// Whether the search continues another.
+    pub(in crate::engine) paging: Paging,
+    /// The member that gave its cookie, if we saw that.
+    pub(in crate::engine) member: Option<MemberId>,
+}
+
+/// A member's session that was lost while it had a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Loss {
+    /// The member.
+    pub(in crate::engine) member: MemberId,
+    /// Which of its processes: the id that its session showed.
+    pub(in crate::engine) remote: String,
+}
+
+impl Call {
+    /// The head of the request, while the request is kept.
+    pub(in crate::engine) fn head(&self) -> Option<&OperationHead> {
+        match &self.request.as_ref()?.kind {
+            Kind::Operation(head) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// The member that it was sent to last, while it is there.
+    pub(in crate::engine) fn member(&self) -> Option<MemberId> {
+        self.route.map(|route| route.member())
+    }
+
+    /// The member that holds the page that it continues, if it continues one that we saw.
+    pub(in crate::engine) fn page_at(&self) -> Option<MemberId> {
+        self.pages?.member
+    }
+
+    /// Whether it waits for a free place.
+    pub(in crate::engine) fn is_waiting(&self) -> bool {
+        self.waiting_until.is_some()
+    }
+
+    /// What may be done with it after a failure.
+    pub(in crate::engine) fn class(&self) -> Class {
+        Class::of(self.operation, self.pages.map_or(Paging::Starts, |pages| pages.paging))
+    }
+
+    /// How far it got.
+    pub(in crate::engine) fn stage(&self) -> Stage {
+        match (&self.request, self.route) {
+            // The request is dropped with the first part of the answer that is passed on.
+            (None, _) => Stage::PartlyAnswered,
+            (Some(_), None) => Stage::Unsent,
+            (Some(_), Some(_)) => Stage::MaybeSent,
+        }
+    }
+
+    /// How far it got, as this fault is to be judged.
+    pub(in crate::engine) fn stage_at(&self, fault: Fault) -> Stage {
+        match (self.stage(), fault, self.touched) {
+            // A dying process closes its sockets one by one. The request was not sent on the last one, but the member may have
+            // received the request on an earlier one.
+            (Stage::Unsent, Fault::MemberLost, Some(_)) => Stage::MaybeSent,
+            (stage, ..) => stage,
+        }
+    }
+
+    /// Whether the end of its stream has come, be it before some of its items.
+    pub(in crate::engine) fn has_end(&self) -> bool {
+        self.answer.has_end()
+    }
+
+    /// Whether nothing of an answer has come.
+    pub(in crate::engine) fn is_untouched(&self) -> bool {
+        matches!(self.answer, Progress::Nothing)
+    }
+
+    /// Whether a cancel reaches it at the member: calls with a single answer run on (WIRE 5.4).
+    pub(in crate::engine) fn is_cancellable(&self) -> bool {
+        matches!(
+            self.operation,
+            Operation::Search
+                | Operation::Sync
+                | Operation::Batch
+                | Operation::ConnectorEventSubscription
+                | Operation::SyncEventSubscription
+        )
+    }
+
+    /// The moment at which something is to be done with it if nothing happens to it until then.
+    pub(super) fn due_at(&self) -> Option<Moment> {
+        self.deadline.at().into_iter().chain(self.waiting_until).min()
+    }
+}

@@ -1,0 +1,452 @@
+//! What is in flight: every call, what its requests weigh, which faults wait to be judged, and when calls are given up.
+
+mod call;
+mod deadline;
+mod error;
+mod explained;
+mod step;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use rcs_proto::envelope::{Envelope, Part};
+use rcs_proto::operation::Operation;
+use rcs_proto::time::Moment;
+
+pub(super) use self::call::{Call, Loss, Pages};
+pub(super) use self::deadline::Deadline;
+pub(super) use self::error::{finding, is_out_of_reach, not_run};
+use self::explained::Explained;
+pub(super) use self::explained::{Story, StoryStep, What};
+use self::step::Progress;
+pub(super) use self::step::{Step, is_answer_to};
+use super::agenda::Agenda;
+use super::callers::CallerEnd;
+use super::facade::StreamKind;
+use super::keys::{CallId, CallKey, CallTag};
+use super::members::Route;
+use crate::arena::Arena;
+use crate::ids::{GroupId, MemberId, MemberSet};
+use crate::limits;
+use crate::verdict::{Fault, Outcome};
+
+/// A call that arrives.
+pub(super) struct NewCall {
+    /// Where its answer goes.
+    pub(super) caller: CallerEnd,
+    /// The group it is routed in.
+    pub(super) group: GroupId,
+    /// What is asked.
+    pub(super) operation: Operation,
+    /// The request as it came.
+    pub(super) request: Envelope,
+    /// For searches.
+    pub(super) pages: Option<Pages>,
+    /// For searches and syncs.
+    pub(super) stream: Option<StreamKind>,
+    /// When it is given up.
+    pub(super) deadline: Deadline,
+}
+
+/// A fault that waits to be judged.
+#[derive(Debug)]
+pub(super) struct OpenFault {
+    /// The call.
+    pub(super) call: CallKey,
+    /// What went wrong.
+    pub(super) fault: Fault,
+    /// The member's own error, if the fault came as one: it is passed on where nothing better can be done.
+    pub(super) error: Option<Envelope>,
+}
+
+/// A call that looks like poison, held back without a member until it is known whether the members that it lost live.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// The call.
+    pub(super) call: CallKey,
+    /// When nobody waits any longer for a sign of life.
+    pub(super) until: Moment,
+}
+
+/// A call whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Its deadline has passed.
+    Deadline,
+    /// It waited for a free place long enough.
+    Wait,
+}
+
+/// A call that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// The call as it was.
+    pub(super) call: Call,
+    /// How long it took.
+    pub(super) took: std::time::Duration,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    entries: Arena<CallTag, Call>,
+    /// Bytes of the requests that are kept.
+    request_bytes: usize,
+    /// Why calls were refused or repeated.
+    explained: Explained,
+    /// Calls with a fault that waits to be judged, each once, with the member's own error if the fault came as one.
+    faulty: VecDeque<(CallKey, Option<Envelope>)>,
+    /// Calls that are held back.
+    held: Vec<Held>,
+    /// Whether it is time to ask about them.
+    asks_about_held: bool,
+    /// When calls are given up.
+    agenda: Agenda<CallKey>,
+}
+
+impl Calls {
+    /// A table of calls that are numbered by this router.
+    pub(super) fn of_router(router: u16) -> Self {
+        Self { explained: Explained::of_router(router), ..Self::default() }
+    }
+
+    // --- what is there ---
+
+    pub(super) fn get(&self, key: CallKey) -> Option<&Call> {
+        self.entries.get(key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (CallKey, &Call)> {
+        self.entries.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of the requests that are kept.
+    pub(super) fn request_bytes(&self) -> usize {
+        self.request_bytes
+    }
+
+    /// Whether one more call with a request of so many bytes may come in.
+    pub(super) fn have_room_for(&self, bytes: usize) -> bool {
+        self.len() < limits::CALLS_MAX && self.request_bytes + bytes <= limits::REQUEST_BYTES_MAX
+    }
+
+    // --- how a call goes ---
+
+    /// Takes a call in.
+    pub(super) fn insert(&mut self, new: NewCall, now: Moment) -> CallKey {
+        self.request_bytes += new.request.frame_bytes();
+        let key = self.entries.insert(Call {
+            number: self.explained.next_id(),
+            is_explained: false,
+            fault: None,
+            caller: Some(new.caller),
+            group: new.group,
+            operation: new.operation,
+            request: Some(new.request),
+            pages: new.pages,
+            stream: new.stream,
+            route: None,
+            sends: 0,
+            is_watched: false,
+            waiting_until: None,
+            tried: MemberSet::new(),
+            touched: None,
+            deadline: new.deadline,
+            planned: None,
+            attempts: Default::default(),
+            losses: Vec::new(),
+            answer: Progress::Nothing,
+            since: now,
+            progressed_at: now,
+        });
+        self.plan(key);
+        key
+    }
+
+    /// The call was sent to this member; without a route the member could not take it.
+    pub(super) fn sent(&mut self, key: CallKey, member: MemberId, route: Option<Route>) {
+        let Some(call) = self.entries.get_mut(key) else { return };
+        call.tried.insert(member);
+        call.touched = call.touched.filter(|touched| *touched == member);
+        call.route = route;
+        call.sends += 1;
+        call.is_watched = false;
+    }
+
+    /// The route of a call, to be changed by its owner.
+    pub(super) fn route_mut(&mut self, key: CallKey) -> Option<&mut Route> {
+        self.entries.get_mut(key)?.route.as_mut()
+    }
+
+    /// Takes a call off its member, with what was held back of an answer.
+    pub(super) fn take_back(&mut self, key: CallKey) -> Option<Route> {
+        let call = self.entries.get_mut(key)?;
+        call.answer = Progress::Nothing;
+        call.is_watched = false;
+        call.route.take()
+    }
+
+    /// The call goes on as if it had not been sent to the member.
+    pub(super) fn was_not_sent(&mut self, key: CallKey) {
+        let Some(call) = self.entries.get_mut(key) else { return };
+        if let Some(route) = call.route.take() {
+            call.tried.remove(route.member());
+        }
+    }
+
+    /// The call will be sent to another member.
+    pub(super) fn goes_elsewhere(&mut self, key: CallKey) {
+        if let Some(call) = self.entries.get_mut(key) {
+            call.attempts.elsewhere = call.attempts.elsewhere.saturating_add(1);
+        }
+    }
+
+    /// The call will be sent to the same member again; `touched`: the member may have it already.
+    pub(super) fn goes_again(&mut self, key: CallKey, touched: Option<MemberId>) {
+        if let Some(call) = self.entries.get_mut(key) {
+            call.attempts.same = call.attempts.same.saturating_add(1);
+            call.touched = touched.or(call.touched);
+        }
+    }
+
+    /// The call waits for a free place until this moment at most.
+    pub(super) fn wait(&mut self, key: CallKey, until: Moment) {
+        if let Some(call) = self.entries.get_mut(key) {
+            call.waiting_until = Some(until);
+            self.plan(key);
+        }
+    }
+
+    /// The call waits no longer; returns whether it did.
+    pub(super) fn stop_waiting(&mut self, key: CallKey) -> bool {
+        let Some(call) = self.entries.get_mut(key) else { return false };
+        let waited = call.waiting_until.take().is_some();
+        if waited {
+            self.plan(key);
+        }
+        waited
+    }
+
+    /// Notes a part of the answer and says what to do with its frame. `frame` makes the frame as the caller gets it.
+    pub(super) fn step(
+        &mut self,
+        key: CallKey,
+        part: Part,
+        now: Moment,
+        frame: impl FnOnce() -> Bytes,
+    ) -> Option<Step> {
+        let call = self.entries.get_mut(key)?;
+        call.deadline.progressed(now);
+        call.progressed_at = now;
+        Some(match is_answer_to(call.operation, part) {
+            true => call.answer.step(part, frame),
+            false => Step::Broken,
+        })
+    }
+
+    /// A part of the answer was passed on; from here on the call is never sent again. `end` is where the next part goes.
+    pub(super) fn passed(&mut self, key: CallKey, end: CallerEnd) {
+        let Some(call) = self.entries.get_mut(key) else { return };
+        call.caller = call.caller.map(|_| end);
+        self.request_bytes -= drop_request(call);
+    }
+
+    /// Nobody waits for the answer any more; returns who did.
+    pub(super) fn forget_caller(&mut self, key: CallKey) -> Option<CallerEnd> {
+        self.entries.get_mut(key)?.caller.take()
+    }
+
+    /// Takes an ended call out.
+    pub(super) fn remove(&mut self, key: CallKey, outcome: Outcome, now: Moment) -> Option<Ended> {
+        let mut call = self.entries.remove(key)?;
+        self.agenda.plan(key, &mut call.planned, None);
+        self.request_bytes -= drop_request(&mut call);
+        let took = now.since(call.since);
+        if call.is_explained {
+            self.explained.end(call.number, outcome, took);
+        }
+        Some(Ended { call, took })
+    }
+
+    // --- what goes wrong ---
+
+    /// Leaves a fault of a call to be judged at the end of the event. The first one counts; but that the whole member is lost
+    /// says more than that one of its sockets is.
+    pub(super) fn fault(&mut self, call: CallKey, fault: Fault) {
+        self.leave(call, fault, None);
+    }
+
+    /// The same for a fault that came as a member's own error.
+    pub(super) fn fault_by(&mut self, call: CallKey, fault: Fault, error: Envelope) {
+        self.leave(call, fault, Some(error));
+    }
+
+    fn leave(&mut self, key: CallKey, fault: Fault, error: Option<Envelope>) {
+        let Some(call) = self.entries.get_mut(key) else { return };
+        match call.fault {
+            None => {
+                call.fault = Some(fault);
+                self.faulty.push_back((key, error));
+            }
+            Some(Fault::SocketLost) if fault == Fault::MemberLost => call.fault = Some(fault),
+            Some(_) => {}
+        }
+    }
+
+    /// The fault that is judged next. Those of calls that have ended meanwhile are dropped.
+    pub(super) fn next_fault(&mut self) -> Option<OpenFault> {
+        loop {
+            let (call, error) = self.faulty.pop_front()?;
+            if let Some(fault) = self.entries.get_mut(call).and_then(|entry| entry.fault.take()) {
+                return Some(OpenFault { call, fault, error });
+            }
+        }
+    }
+
+    /// A member was lost while it may have run the call: `loss` says which of its processes, if that is known.
+    pub(super) fn lost(&mut self, key: CallKey, loss: Option<Loss>) {
+        let Some(call) = self.entries.get_mut(key) else { return };
+        call.attempts.losses = call.attempts.losses.saturating_add(1);
+        call.losses.extend(loss);
+    }
+
+    /// Strikes off the losses of processes that live after all.
+    pub(super) fn strike_off(&mut self, key: CallKey, lives: impl Fn(&Loss) -> bool) {
+        let Some(call) = self.entries.get_mut(key) else { return };
+        let (tried, attempts) = (&mut call.tried, &mut call.attempts);
+        call.losses.retain(|loss| {
+            let lives = lives(loss);
+            if lives {
+                attempts.losses -= 1;
+                tried.remove(loss.member);
+            }
+            !lives
+        });
+    }
+
+    /// Begins to watch for the rest of an answer; returns false if that is done already, or the call is at no member.
+    pub(super) fn watch(&mut self, key: CallKey) -> bool {
+        let call = self.entries.get_mut(key).filter(|call| call.route.is_some());
+        call.is_some_and(|call| !std::mem::replace(&mut call.is_watched, true))
+    }
+
+    /// The watch over the call that was sent so many times ends; returns false if the call was sent again since.
+    pub(super) fn unwatch(&mut self, key: CallKey, sends: u32) -> bool {
+        let call = self.entries.get_mut(key).filter(|call| call.route.is_some() && call.sends == sends);
+        call.is_some_and(|call| std::mem::replace(&mut call.is_watched, false))
+    }
+
+    // --- calls that are held back ---
+
+    /// Holds a call back that is at no member.
+    pub(super) fn hold_back(&mut self, call: CallKey, until: Moment) {
+        self.held.push(Held { call, until });
+    }
+
+    /// It is time to ask about the calls that are held back.
+    pub(super) fn ask_about_held(&mut self) {
+        self.asks_about_held = !self.held.is_empty();
+    }
+
+    /// The calls that are held back, taken out if it is time to ask about them.
+    pub(super) fn held_to_ask_about(&mut self) -> Vec<Held> {
+        match std::mem::take(&mut self.asks_about_held) {
+            true => std::mem::take(&mut self.held),
+            false => Vec::new(),
+        }
+    }
+
+    // --- when calls are given up ---
+
+    /// The calls whose time is over. They stay in here until they end, or wait no longer.
+    pub(super) fn overdue(&mut self, now: Moment) -> Vec<(CallKey, Overdue)> {
+        let mut overdue = Vec::new();
+        for key in self.agenda.due(now) {
+            let Some(call) = self.entries.get(key) else { continue };
+            if call.deadline.is_past(now) {
+                overdue.push((key, Overdue::Deadline));
+            } else if call.waiting_until.is_some_and(|until| until <= now) {
+                overdue.push((key, Overdue::Wait));
+            } else {
+                // Its answer progressed meanwhile, which moved the deadline.
+                self.plan(key);
+            }
+        }
+        overdue
+    }
+
+    /// A deadline that moves away is planned anew only when its old moment comes: rows of a search cost nothing here.
+    fn plan(&mut self, key: CallKey) {
+        if let Some(call) = self.entries.get_mut(key) {
+            let at = call.due_at();
+            self.agenda.plan(key, &mut call.planned, at);
+        }
+    }
+
+    // --- what people are told ---
+
+    /// Notes a fault of a call, what was decided, and how its group's members stood.
+    pub(super) fn explain(&mut self, key: CallKey, step: StoryStep) {
+        let Some(call) = self.entries.get_mut(key) else { return };
+        call.is_explained = true;
+        let (operation, group, since) = (call.operation, Some(call.group), call.since);
+        self.explained.story(call.number, || Story::new(operation, group, since)).add(step);
+    }
+
+    /// Notes a call that was refused when it came; returns the id that it has for that.
+    pub(super) fn explain_refusal(
+        &mut self,
+        operation: Operation,
+        group: Option<GroupId>,
+        outcome: Outcome,
+        step: StoryStep,
+        now: Moment,
+    ) -> CallId {
+        let id = self.explained.next_id();
+        self.explained.story(id, || Story::new(operation, group, now)).add(step);
+        self.explained.end(id, outcome, std::time::Duration::ZERO);
+        id
+    }
+
+    /// What is remembered of a call that was refused, repeated or answered by the router.
+    pub(super) fn story(&self, id: CallId) -> Option<&Story> {
+        self.explained.get(id)
+    }
+
+    /// The ids of the latest such calls, the latest first, at most so many.
+    pub(super) fn latest_stories(&self, count: usize) -> Vec<CallId> {
+        self.explained.latest(count)
+    }
+
+    /// What must be true between two events.
+    #[cfg(test)]
+    pub(super) fn assert_settled(&self) {
+        assert!(self.faulty.is_empty() && !self.asks_about_held, "faults are open");
+        let bytes = |call: &Call| call.request.as_ref().map_or(0, Envelope::frame_bytes);
+        let kept: usize = self.iter().map(|(_, call)| bytes(call)).sum();
+        assert_eq!(self.request_bytes, kept, "bytes of requests");
+        assert_eq!(self.agenda.len(), self.iter().filter(|(_, call)| call.planned.is_some()).count());
+        for (key, call) in self.iter() {
+            assert!(call.fault.is_none(), "{key:?} has a fault that is not in the table");
+            assert!(call.planned <= call.due_at() || call.due_at().is_none(), "{key:?} is late");
+            assert_eq!(call.planned.is_some(), call.due_at().is_some(), "{key:?}");
+            assert!(call.route.is_none() || call.waiting_until.is_none(), "{key:?} waits at a member");
+        }
+    }
+}
+
+/// Lets go of a request; returns how many bytes it had.
+fn drop_request(call: &mut Call) -> usize {
+    call.request.take().map_or(0, |request| request.frame_bytes())
+}
+
+#[cfg(test)]
+mod tests;

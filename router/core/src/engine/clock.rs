@@ -1,0 +1,91 @@
+//! The clock: what is to be done at which moment, for what is not found by a tick.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rcs_proto::session::SocketId;
+use rcs_proto::time::Moment;
+
+use super::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
+use crate::ids::MemberId;
+
+/// Something to be done later. A timer whose object is gone by then does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// Close the socket if its handshake is not done.
+    Handshake(SocketId),
+    /// Dial the member again.
+    Redial(MemberId, Slot),
+    /// Send the session check that is due.
+    CheckMember(MemberSessionKey),
+    /// Send a call again that was not run.
+    Repeat(CallKey, MemberId),
+    /// Give up the answer of a call that was sent so many times, unless parts of the answer still come.
+    Orphan { call: CallKey, sends: u32 },
+    /// Forget a caller that did not come back.
+    Linger(CallerKey),
+    /// See whether a caller opened a socket in place of the one that it lost.
+    Redials(CallerKey),
+    /// Close what a member still has that left the document, or changed in it.
+    LetGo(MemberId),
+    /// A member that rests may have no call left.
+    Quiet(MemberId),
+    /// Give a member calls again that rests.
+    RestOver(MemberId),
+    /// Look after sockets, members and deadlines.
+    Tick,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    at: Moment,
+    /// Keeps timers of one moment in the order in which they were set.
+    number: u64,
+    timer: Timer,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Timers in the order of their moments.
+///
+/// A timer is never taken back: whoever handles one asks whether its object still wants it.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    heap: BinaryHeap<Reverse<Entry>>,
+    set: u64,
+}
+
+impl Clock {
+    pub(super) fn set(&mut self, at: Moment, timer: Timer) {
+        self.set += 1;
+        self.heap.push(Reverse(Entry { at, number: self.set, timer }));
+    }
+
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    /// How many wait for answers that may be lost.
+    #[cfg(test)]
+    pub(super) fn of_orphans(&self) -> usize {
+        let timers = self.heap.iter().map(|Reverse(entry)| entry.timer);
+        timers.filter(|timer| matches!(timer, Timer::Orphan { .. })).count()
+    }
+
+    pub(super) fn pop(&mut self, now: Moment) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| entry.timer)
+    }
+}

@@ -1,0 +1,100 @@
+//! What a call names: the configuration of a connector (its facade key), a page of a paged search, a kind of stream.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_proto::envelope::OperationHead;
+use rcs_proto::icf::ApiConfiguration;
+use rcs_proto::legacy::facade_key;
+use rcs_proto::operation::Operation;
+
+use crate::digest64::digest64;
+
+/// Names a page: a cookie means something only to the connector and configuration that gave it. Kept as a digest, because
+/// cookies are opaque and may hold data of the resource.
+pub(super) fn page(facade: u64, cookie: &[u8]) -> u64 {
+    digest64(&[&facade.to_le_bytes(), cookie])
+}
+
+/// One configuration of one connector, as calls name it. The key holds secrets and never leaves this type but in a frame.
+pub(super) struct Facade {
+    pub(super) connector_key: Bytes,
+    pub(super) key: Bytes,
+    /// Names the configuration by its exact text, as members do (LEGACY 8).
+    pub(super) digest: u64,
+    /// How long the caller waits for each operation; absent where it waits for ever.
+    timeouts: Vec<(Operation, Duration)>,
+}
+
+impl fmt::Debug for Facade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Facade({:x})", self.digest)
+    }
+}
+
+impl Facade {
+    pub(super) fn new(head: &OperationHead) -> Self {
+        Self {
+            // Copies: the slices would keep the whole frame alive.
+            connector_key: Bytes::copy_from_slice(&head.connector_key),
+            key: Bytes::copy_from_slice(&head.facade_key),
+            digest: digest64(&[&head.facade_key]),
+            // A key that cannot be read passes through unread (LEGACY 12): the member may understand it.
+            timeouts: facade_key::decode(&head.facade_key).map_or(Vec::new(), |facade| timeouts(&facade)),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.key.len() + self.connector_key.len()
+    }
+
+    pub(super) fn is(&self, head: &OperationHead) -> bool {
+        self.key == head.facade_key && self.connector_key == head.connector_key
+    }
+
+    /// How long the caller waits for this operation, if it says so (WIRE 5.1: the map travels in the key).
+    pub(super) fn timeout(&self, operation: Operation) -> Option<Duration> {
+        self.timeouts.iter().find(|(of, _)| *of == operation).map(|(_, timeout)| *timeout)
+    }
+}
+
+fn timeouts(configuration: &ApiConfiguration) -> Vec<(Operation, Duration)> {
+    let limited = configuration.timeouts_ms.iter().filter_map(|(class, ms)| {
+        let ms = u64::try_from(*ms).ok().filter(|ms| *ms > 0)?;
+        Some((Operation::of_api_class(&class.name)?, Duration::from_millis(ms)))
+    });
+    limited.collect()
+}
+
+/// Searches or syncs whose ends look alike: of one configuration of one connector, for one object class, paged or not. A
+/// digest; scripted connectors differ from class to class, and some send a result only for pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct StreamKind(u64);
+
+/// Whether a search asks for pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paged {
+    /// It does.
+    Yes,
+    /// It does not, or it is a sync.
+    No,
+}
+
+impl StreamKind {
+    /// The kind of a call; none of one that is no stream.
+    pub(super) fn of(head: &OperationHead, facade: &Facade, paged: Paged) -> Option<Self> {
+        if !matches!(head.operation, Operation::Search | Operation::Sync) {
+            return None;
+        }
+        let facade_digest = facade.digest.to_le_bytes();
+        let class = head.object_class();
+        let label = head.operation.label().as_bytes();
+        Some(Self(digest64(&[label, &facade_digest, &facade.connector_key, &class, &[paged as u8]])))
+    }
+
+    #[cfg(test)]
+    pub(super) const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}

@@ -1,0 +1,545 @@
+//! How calls are spread: each group's picker and places, who waits, which bundle sets its members have, how its streams end.
+
+mod budget;
+mod facades;
+mod habits;
+mod queue;
+mod versions;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_proto::envelope::Envelope;
+use rcs_proto::manifest::{Digest, FileManifest};
+use rcs_proto::time::Moment;
+
+use self::budget::RetryBudget;
+pub(super) use self::budget::is_free;
+use self::facades::ProbedFacades;
+use self::habits::StreamHabits;
+pub(super) use self::habits::Tail;
+use self::queue::Queue;
+pub(super) use self::queue::{Among, Lane};
+pub(super) use self::versions::connector_of;
+use self::versions::{Takers, Versions};
+use super::agenda::Agenda;
+use super::facade::{Facade, StreamKind};
+use super::keys::{CallKey, CallerKey};
+use super::out::Out;
+use crate::agreed::sets::{GroupDecision, SetsChange};
+use crate::balance::{Cursor, Pick, Picker};
+use crate::bundles::group::{GroupSets, Told};
+use crate::bundles::infos::{Review, Shown};
+use crate::bundles::range::StandIns;
+use crate::bundles::wire::WireManifest;
+use crate::ids::{GroupId, MemberId, MemberSet};
+use crate::outlier::Outliers;
+use crate::settings::GroupSettings;
+use crate::view;
+
+/// The bounds of a group, as its settings say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    in_flight: usize,
+    /// Calls that one of its members may hold.
+    pub(super) member_in_flight: usize,
+    queue: usize,
+    wait: Duration,
+    retry_percent: u32,
+}
+
+impl Bounds {
+    fn of(settings: &GroupSettings) -> Self {
+        Self {
+            in_flight: settings.in_flight_max,
+            member_in_flight: settings.member_in_flight_max,
+            queue: settings.queue_max,
+            wait: settings.queue_wait,
+            retry_percent: settings.retry_percent,
+        }
+    }
+}
+
+/// One group.
+#[derive(Debug)]
+struct Group {
+    picker: Picker,
+    cursor: Cursor,
+    bounds: Bounds,
+    /// Calls that are at a member, subscriptions apart.
+    in_flight: usize,
+    queue: Queue,
+    /// The connectors that callers of this group are shown.
+    shown: Shown,
+    /// How the ends of its streams look.
+    habits: StreamHabits,
+    /// The configurations that its calls use.
+    facades: ProbedFacades,
+    /// How its members compare.
+    outliers: Outliers,
+    /// What it has left for retries.
+    budget: RetryBudget,
+    /// Who takes calls for which connector; none while all members take the same ones.
+    versions: Option<Versions>,
+    /// The bundle sets of its members, and who may serve with them.
+    sets: GroupSets,
+    /// The moment in the table's agenda.
+    planned: Option<Moment>,
+}
+
+impl Group {
+    fn new(group: &view::Group, in_flight: usize) -> Self {
+        Self {
+            picker: group.policy.picker(&[], &MemberSet::new()),
+            cursor: Cursor::default(),
+            bounds: Bounds::of(&group.settings),
+            in_flight,
+            queue: Queue::default(),
+            shown: Shown::default(),
+            habits: StreamHabits::default(),
+            facades: ProbedFacades::default(),
+            outliers: Outliers::default(),
+            budget: RetryBudget::default(),
+            versions: None,
+            sets: GroupSets::new(group.settings.bundles),
+            planned: None,
+        }
+    }
+}
+
+/// The members that could have a call, with what decides among them.
+pub(super) struct Candidates<'a> {
+    picker: &'a Picker,
+    takers: Option<&'a Takers>,
+    cursor: &'a mut Cursor,
+    sets: &'a GroupSets,
+    bounds: Bounds,
+    in_flight: usize,
+}
+
+impl Candidates<'_> {
+    /// The members, in list order.
+    pub(super) fn members(&self) -> &[MemberId] {
+        self.picker.candidates()
+    }
+
+    /// Whether some member is among them that was not tried.
+    pub(super) fn has_other_than(&self, tried: &MemberSet) -> bool {
+        self.members().iter().any(|member| !tried.contains(*member))
+    }
+
+    /// Why the group does not let a member have the call, whatever the member could.
+    pub(super) fn why_not(&self, member: MemberId) -> Option<Out> {
+        if !self.sets.may_serve(member) {
+            Some(Out::Quarantined)
+        } else {
+            let takes = self.takers.is_none_or(|takers| takers.contains(member));
+            (!takes).then_some(Out::OtherVersion)
+        }
+    }
+
+    /// Whether the group holds as many calls as it may.
+    pub(super) fn is_full(&self) -> bool {
+        self.in_flight >= self.bounds.in_flight
+    }
+
+    /// Calls that one member may hold.
+    pub(super) fn member_in_flight_max(&self) -> usize {
+        self.bounds.member_in_flight
+    }
+
+    /// Which members any member stands for, for a call that waits.
+    pub(super) fn among(&self) -> Among {
+        self.takers.map_or(Among::All, |takers| Among::Takers(takers.digest))
+    }
+
+    /// Chooses one that was not tried and has a place.
+    pub(super) fn pick(&mut self, tried: &MemberSet, has_place: impl Fn(MemberId) -> bool) -> Pick {
+        self.picker.pick_free(self.cursor, tried, has_place)
+    }
+
+    /// Whether the group waits for the first member that was not tried, however full that is (failover).
+    pub(super) fn waits_for_another(&self, member: MemberId, tried: &MemberSet) -> bool {
+        let first = self.members().iter().find(|candidate| !tried.contains(**candidate));
+        self.picker.is_in_list_order() && first.is_some_and(|first| *first != member)
+    }
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    groups: BTreeMap<GroupId, Group>,
+    /// Calls at members of groups that have left the view.
+    left: BTreeMap<GroupId, usize>,
+    /// Groups in which calls wait for a place, each once.
+    waiting: Vec<GroupId>,
+    /// Whether a place may have become free since they were given away last.
+    places_freed: bool,
+    /// Groups whose pickers do not say what members can do now.
+    stale: BTreeSet<GroupId>,
+    /// Groups whose callers may have to be shown another list of connectors.
+    stale_lists: BTreeSet<GroupId>,
+    /// Groups that have something to propose for their bundle sets.
+    wishing: BTreeSet<GroupId>,
+    /// What operators are to be told of bundle sets.
+    told: Vec<(GroupId, Told)>,
+    /// When time changes something in a group.
+    agenda: Agenda<GroupId>,
+}
+
+impl Groups {
+    // --- the view ---
+
+    /// Follows the view. Returns the calls that waited in groups which have left it.
+    pub(super) fn follow(&mut self, view: &view::View) -> Vec<CallKey> {
+        let gone: Vec<GroupId> =
+            self.groups.keys().filter(|id| view.group(**id).is_none()).copied().collect();
+        let mut waited = Vec::new();
+        for id in gone {
+            let Some(mut group) = self.groups.remove(&id) else { continue };
+            self.agenda.plan(id, &mut group.planned, None);
+            if group.in_flight > 0 {
+                self.left.insert(id, group.in_flight);
+            }
+            waited.extend(group.queue.all());
+            self.stale.remove(&id);
+            self.stale_lists.remove(&id);
+            self.wishing.remove(&id);
+        }
+        self.waiting.retain(|id| self.groups.contains_key(id));
+        for listed in view.groups() {
+            let left = &mut self.left;
+            let new = || Group::new(listed, left.remove(&listed.id).unwrap_or(0));
+            self.groups.entry(listed.id).or_insert_with(new).bounds = Bounds::of(&listed.settings);
+            self.stale.insert(listed.id);
+            self.stale_lists.insert(listed.id);
+        }
+        waited
+    }
+
+    // --- who may have a call ---
+
+    /// The members that could have a call for this connector, as its key stands in the request. With [`Members::takes`] the only
+    /// answer to who may have a call.
+    ///
+    /// [`Members::takes`]: super::members::Members::takes
+    pub(super) fn candidates(&mut self, id: GroupId, connector: Option<&Bytes>) -> Option<Candidates<'_>> {
+        let Group { picker, cursor, bounds, in_flight, versions, sets, .. } = self.groups.get_mut(&id)?;
+        let takers = connector.and_then(|key| versions.as_mut()?.takers(key));
+        let picker = takers.map_or(&*picker, |takers| &takers.picker);
+        Some(Candidates { picker, takers, cursor, sets, bounds: *bounds, in_flight: *in_flight })
+    }
+
+    /// The next group whose picker is to be built anew.
+    pub(super) fn next_stale(&mut self) -> Option<GroupId> {
+        self.stale.pop_first()
+    }
+
+    /// What its members can do may have changed.
+    pub(super) fn is_stale(&mut self, id: GroupId) {
+        if self.groups.contains_key(&id) {
+            self.stale.insert(id);
+        }
+    }
+
+    /// Builds a group's picker anew. `told` are the connectors of the members that count, in list order.
+    pub(super) fn rebuild(
+        &mut self,
+        listed: &view::Group,
+        available: MemberSet,
+        told: Vec<(MemberId, Arc<WireManifest>)>,
+        stand_ins: &StandIns,
+    ) {
+        let Some(group) = self.groups.get_mut(&listed.id) else { return };
+        group.picker = listed.policy.picker(&listed.members, &available);
+        group.versions = Versions::of(listed.policy, told, stand_ins, available);
+        self.places_freed = true;
+    }
+
+    /// A request under the id, and for the connector, that a member takes it by.
+    pub(super) fn request_for(
+        &mut self,
+        id: GroupId,
+        member: MemberId,
+        request: &Envelope,
+        as_id: i64,
+    ) -> Bytes {
+        match self.groups.get_mut(&id).and_then(|group| group.versions.as_mut()) {
+            None => request.rewrite_id(as_id),
+            Some(versions) => versions.request_for(member, request, as_id),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Versions> {
+        self.groups.values().filter_map(|group| group.versions.as_ref())
+    }
+
+    // --- places ---
+
+    /// A call is at a member now.
+    pub(super) fn take_place(&mut self, id: GroupId) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.in_flight += 1;
+        }
+    }
+
+    /// It is there no longer.
+    pub(super) fn give_back(&mut self, id: GroupId) {
+        self.places_freed = true;
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.in_flight -= 1;
+        } else if let Some(left) = self.left.get_mut(&id) {
+            *left -= 1;
+            if *left == 0 {
+                self.left.remove(&id);
+            }
+        }
+    }
+
+    /// A member may have a free place that it had not before.
+    pub(super) fn places_freed(&mut self) {
+        self.places_freed = true;
+    }
+
+    /// A call waits for a place. Returns how long it may, or none if the queue is full.
+    pub(super) fn enqueue(
+        &mut self,
+        id: GroupId,
+        lane: Lane,
+        caller: CallerKey,
+        call: CallKey,
+    ) -> Option<Duration> {
+        let group = self.groups.get_mut(&id)?;
+        if group.queue.is_full(lane, group.bounds.queue) {
+            return None;
+        }
+        group.queue.push(lane, caller, call);
+        let wait = group.bounds.wait;
+        if !self.waiting.contains(&id) {
+            self.waiting.push(id);
+        }
+        Some(wait)
+    }
+
+    /// A call waits no longer, wherever it did.
+    pub(super) fn leave_queue(&mut self, id: GroupId, caller: CallerKey, call: CallKey) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.queue.remove(caller, call);
+            if group.queue.is_empty() {
+                self.waiting.retain(|waiting| *waiting != id);
+            }
+        }
+    }
+
+    /// The groups in which calls wait, if a place may have become free. A group that was served first is last the next time:
+    /// groups may share members (C12).
+    pub(super) fn take_turns(&mut self) -> Vec<GroupId> {
+        if !std::mem::take(&mut self.places_freed) || self.waiting.is_empty() {
+            return Vec::new();
+        }
+        self.waiting.rotate_left(1);
+        self.waiting.clone()
+    }
+
+    /// The call that is next in each lane of a group's queue, in the order in which they should get a place.
+    pub(super) fn heads(&self, id: GroupId) -> Vec<(Lane, CallKey)> {
+        self.groups.get(&id).map(|group| group.queue.heads().collect()).unwrap_or_default()
+    }
+
+    /// Takes the next call of this lane out.
+    pub(super) fn pop(&mut self, id: GroupId, lane: Lane) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.queue.pop(lane);
+        }
+    }
+
+    /// Forgets the groups in which nobody waits any more.
+    pub(super) fn forget_idle_queues(&mut self) {
+        let groups = &self.groups;
+        self.waiting.retain(|id| groups.get(id).is_some_and(|group| !group.queue.is_empty()));
+    }
+
+    /// Calls that wait in a group.
+    pub(super) fn queued(&self, id: GroupId) -> usize {
+        self.groups.get(&id).map_or(0, |group| group.queue.len())
+    }
+
+    // --- what calls leave behind ---
+
+    /// A call with this configuration came.
+    pub(super) fn called(&mut self, id: GroupId, facade: &Arc<Facade>, now: Moment) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.facades.note(facade, now);
+            group.budget.called(now);
+        }
+    }
+
+    /// Whether the group may spend a retry.
+    pub(super) fn affords_retry(&mut self, id: GroupId, now: Moment) -> bool {
+        let group = self.groups.get_mut(&id);
+        group.is_none_or(|group| group.budget.take(group.bounds.retry_percent, now))
+    }
+
+    /// How long a read took at a member.
+    pub(super) fn took(&mut self, id: GroupId, member: MemberId, took: Duration) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let is_first = group.outliers.due().is_none();
+        group.outliers.note(member, took);
+        if is_first {
+            self.plan(id);
+        }
+    }
+
+    /// The members that are far slower than the others of their group, if a window has ended by now.
+    pub(super) fn slow_ones(&mut self, listed: &view::Group, now: Moment) -> Vec<MemberId> {
+        let Some(group) = self.groups.get_mut(&listed.id) else { return Vec::new() };
+        let percent = listed.settings.ejection.latency_percent;
+        let slow = group.outliers.look(percent, &listed.members, now);
+        self.plan(listed.id);
+        slow
+    }
+
+    /// Whether the end of a stream of this kind looks cut.
+    pub(super) fn looks_cut(&mut self, id: GroupId, kind: StreamKind, tail: Tail, now: Moment) -> bool {
+        self.groups.get_mut(&id).is_some_and(|group| group.habits.looks_cut(kind, tail, now))
+    }
+
+    /// The configurations that calls of a group use.
+    pub(super) fn facades_in_use(&self, id: GroupId, now: Moment) -> impl Iterator<Item = &Arc<Facade>> {
+        self.groups.get(&id).into_iter().flat_map(move |group| group.facades.in_use(now))
+    }
+
+    // --- bundle sets ---
+
+    /// What is known of a group's sets.
+    pub(super) fn sets(&self, id: GroupId) -> Option<&GroupSets> {
+        self.groups.get(&id).map(|group| &group.sets)
+    }
+
+    /// Something happened to a group's sets; what follows is left to be settled.
+    pub(super) fn sets_change(&mut self, id: GroupId, change: impl FnOnce(&mut GroupSets) -> Vec<Told>) {
+        self.change_sets(id, change);
+        if self.sets(id).is_some_and(|sets| sets.wish().is_some()) {
+            self.wishing.insert(id);
+        }
+    }
+
+    fn change_sets(&mut self, id: GroupId, change: impl FnOnce(&mut GroupSets) -> Vec<Told>) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let (serving, shown) = (group.sets.serving().clone(), group.sets.shown());
+        let told = change(&mut group.sets);
+        // One that joins and matches is not told, and serves all the same.
+        if *group.sets.serving() != serving || !told.is_empty() {
+            self.stale.insert(id);
+        }
+        if group.sets.shown() != shown {
+            self.stale_lists.insert(id);
+        }
+        self.told.extend(told.into_iter().map(|told| (id, told)));
+        self.plan(id);
+    }
+
+    /// What the next group has to propose for its sets.
+    pub(super) fn next_wish(&mut self) -> Option<(GroupId, SetsChange)> {
+        loop {
+            let id = self.wishing.pop_first()?;
+            if let Some(wish) = self.sets(id).and_then(GroupSets::wish) {
+                return Some((id, wish));
+            }
+        }
+    }
+
+    /// What operators are to be told since the last time.
+    pub(super) fn take_told(&mut self) -> Vec<(GroupId, Told)> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// This was decided for the sets of a group.
+    pub(super) fn decided(&mut self, id: GroupId, decision: &GroupDecision, now: Moment) {
+        let wish_before = self.sets(id).and_then(GroupSets::wish);
+        self.change_sets(id, |sets| sets.follow(decision, now));
+        // A wish that was refused is not proposed again before something happens.
+        let wish = self.sets(id).and_then(GroupSets::wish);
+        if wish.is_some() && wish != wish_before {
+            self.wishing.insert(id);
+        }
+    }
+
+    /// An agent says that a member's files are those of this digest; returns whether the group knows these.
+    pub(super) fn agent_heard(&mut self, id: GroupId, member: MemberId, files: &Digest, now: Moment) -> bool {
+        let knows = self.groups.get_mut(&id).is_some_and(|group| group.sets.agent_heard(member, files, now));
+        self.plan(id);
+        knows
+    }
+
+    /// What the agent of a member reported last, if any group holds it.
+    pub(super) fn files_of(&self, member: MemberId) -> Option<Arc<FileManifest>> {
+        self.groups.values().find_map(|group| group.sets.files(member))
+    }
+
+    // --- the list that callers are shown ---
+
+    /// The next group whose list is to be looked at.
+    pub(super) fn next_stale_list(&mut self) -> Option<GroupId> {
+        self.stale_lists.pop_first()
+    }
+
+    /// What its members told may have changed.
+    pub(super) fn list_is_stale(&mut self, id: GroupId) {
+        if self.groups.contains_key(&id) {
+            self.stale_lists.insert(id);
+        }
+    }
+
+    /// Makes a group's list anew, from its sets and what its members told last.
+    pub(super) fn renew_list<'a>(
+        &mut self,
+        listed: &view::Group,
+        told: impl IntoIterator<Item = (&'a Arc<WireManifest>, &'a Bytes)> + Clone,
+    ) -> Review {
+        let Some(group) = self.groups.get_mut(&listed.id) else { return Review::Same };
+        group.shown.refresh(group.sets.shown(), told, &listed.settings.visible)
+    }
+
+    /// What callers of a group are shown.
+    pub(super) fn shown(&self, id: GroupId) -> Option<&Shown> {
+        self.groups.get(&id).map(|group| &group.shown)
+    }
+
+    // --- when something is due ---
+
+    /// The groups that time changes something in by now.
+    pub(super) fn due(&self, now: Moment) -> Vec<GroupId> {
+        self.agenda.due(now)
+    }
+
+    fn plan(&mut self, id: GroupId) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            let at = group.sets.due().into_iter().chain(group.outliers.due()).min();
+            self.agenda.plan(id, &mut group.planned, at);
+        }
+    }
+
+    /// What must be true between two events. `there` counts the calls of a group that are at a member, and those that wait.
+    #[cfg(test)]
+    pub(super) fn assert_settled(&self, there: impl Fn(GroupId) -> (usize, usize)) {
+        assert!(self.stale.is_empty() && self.stale_lists.is_empty(), "groups are stale");
+        assert!(self.wishing.is_empty() && self.told.is_empty(), "bundle sets are not settled");
+        assert!(!self.places_freed || self.waiting.is_empty(), "places are free");
+        for (id, group) in &self.groups {
+            assert_eq!((group.in_flight, group.queue.len()), there(*id), "{id}");
+            assert_eq!(group.queue.is_empty(), !self.waiting.contains(id), "{id}");
+            let at = group.sets.due().into_iter().chain(group.outliers.due()).min();
+            assert_eq!(group.planned, at, "the agenda of {id}");
+        }
+        for (id, left) in &self.left {
+            assert_eq!(*left, there(*id).0, "{id}, which left the view");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Which members take a call, by the version of the connector that it names, while the members of a group have different ones
+//! (B03 to B05): in the middle of a rolling upgrade, or behind it, for callers that know the old version.
+//!
+//! A range never arrives here: an IDM resolves its reference itself, once a session, and then names one version in each call. So
+//! a call goes to members that have that very version; where the operator's stand-ins allow it also to members with another one,
+//! whose name then takes the place of the other in the request that is sent (the request that is kept stays as it came). A
+//! call for a connector that no member has goes on as if all were alike: whoever gets it says that it has no such connector.
+//!
+//! Worked out when pickers are, for each connector key once; nothing of it exists while all members have the same connectors
+//! and nobody stands in for anybody.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+use rcs_proto::envelope::{Envelope, Kind};
+use rcs_proto::icf::ConnectorKey;
+use rcs_proto::messages;
+
+use crate::balance::{Picker, Policy};
+use crate::bundles::range::StandIns;
+use crate::bundles::wire::WireManifest;
+use crate::digest64::digest64;
+use crate::ids::{MemberId, MemberSet};
+use crate::limits::{CONNECTOR_KEY_BYTES_MAX, CONNECTOR_KEYS_WORKED_OUT_MAX};
+
+/// Who takes what in one group, for one state of its members.
+#[derive(Debug)]
+pub(in crate::engine) struct Versions {
+    policy: Policy,
+    stand_ins: StandIns,
+    /// Those that count, in list order, with what they told last.
+    members: Vec<(MemberId, Arc<WireManifest>)>,
+    available: MemberSet,
+    /// What was worked out so far, by the key's bytes in requests; none: no member takes it.
+    worked_out: BTreeMap<Bytes, Option<Takers>>,
+}
+
+/// Who takes calls for one connector.
+#[derive(Debug)]
+pub(super) struct Takers {
+    /// Chooses among those that are available.
+    pub(super) picker: Picker,
+    /// Names the connector among others.
+    pub(super) digest: u64,
+    /// All of them, each with what it must be called by there; none: as the request does.
+    members: Vec<(MemberId, Option<ConnectorKey>)>,
+}
+
+impl Takers {
+    /// Whether this member is one.
+    pub(super) fn contains(&self, member: MemberId) -> bool {
+        self.members.iter().any(|(of, _)| *of == member)
+    }
+}
+
+impl Versions {
+    /// What calls of a group depend on besides its picker; none if all members take the same connectors, and nobody stands in for
+    /// anybody. `members` are those that count, in list order, with what they told last.
+    pub(super) fn of(
+        policy: Policy,
+        members: Vec<(MemberId, Arc<WireManifest>)>,
+        stand_ins: &StandIns,
+        available: MemberSet,
+    ) -> Option<Self> {
+        let are_alike = members.windows(2).all(|pair| has_same_connectors(&pair[0].1, &pair[1].1));
+        let worked_out = BTreeMap::new();
+        (!are_alike || !stand_ins.0.is_empty()).then(|| Self {
+            policy,
+            stand_ins: stand_ins.clone(),
+            members,
+            available,
+            worked_out,
+        })
+    }
+
+    /// Who takes calls for the connector of this key, as it stands in a request. None: the call goes to any member.
+    pub(super) fn takers(&mut self, key: &Bytes) -> Option<&Takers> {
+        if key.len() > CONNECTOR_KEY_BYTES_MAX {
+            return None;
+        }
+        if !self.worked_out.contains_key(key) {
+            if self.worked_out.len() >= CONNECTOR_KEYS_WORKED_OUT_MAX {
+                self.worked_out.clear();
+            }
+            let takers = self.work_out(key);
+            // A copy: a slice would keep the whole frame alive.
+            self.worked_out.insert(Bytes::copy_from_slice(key), takers);
+        }
+        self.worked_out.get(key)?.as_ref()
+    }
+
+    /// Connectors for which it is kept.
+    #[cfg(test)]
+    pub(in crate::engine) fn worked_out(&self) -> usize {
+        self.worked_out.len()
+    }
+
+    /// The same, worked out anew.
+    fn work_out(&self, key: &Bytes) -> Option<Takers> {
+        let wanted = connector_of(key)?;
+        let taking = self.members.iter().filter_map(|(member, wire)| {
+            let used = self.stand_ins.satisfying(&wanted, wire.connectors().keys())?;
+            Some((*member, (*used != wanted).then(|| used.clone())))
+        });
+        let members: Vec<(MemberId, Option<ConnectorKey>)> = taking.collect();
+        let listed: Vec<MemberId> = members.iter().map(|(member, _)| *member).collect();
+        (!members.is_empty()).then(|| Takers {
+            picker: self.policy.picker(&listed, &self.available),
+            digest: digest64(&[key]),
+            members,
+        })
+    }
+
+    /// A request under the id, and for the connector, that a member takes it by.
+    pub(super) fn request_for(&mut self, member: MemberId, request: &Envelope, id: i64) -> Bytes {
+        let key = match &request.kind {
+            Kind::Operation(head) => self.takers(&head.connector_key),
+            _ => None,
+        };
+        let used = key.and_then(|takers| takers.members.iter().find(|(of, _)| *of == member)?.1.as_ref());
+        // Where nobody can tell which connector is asked for, the member says what it thinks of that.
+        let rewritten = used.and_then(|used| request.rewrite_id_and_connector(id, used));
+        rewritten.unwrap_or_else(|| request.rewrite_id(id))
+    }
+}
+
+fn has_same_connectors(one: &WireManifest, other: &WireManifest) -> bool {
+    one.digest() == other.digest() || one.connectors().keys().eq(other.connectors().keys())
+}
+
+/// The connector that a key in a request names.
+pub(in crate::engine) fn connector_of(key: &Bytes) -> Option<ConnectorKey> {
+    let key = messages::ConnectorKey::decode(key.clone()).ok()?;
+    Some(ConnectorKey {
+        bundle_name: key.bundle_name,
+        bundle_version: key.bundle_version,
+        connector_name: key.connector_name,
+    })
+}

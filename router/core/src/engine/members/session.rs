@@ -1,0 +1,39 @@
+//! One session of a member. It ends when its last socket closes.
+
+use rcs_proto::messages::handshake_message::ServerType;
+use rcs_proto::session::{Remote, Session, SocketId};
+
+use super::list::MemberList;
+use crate::bundles::group::Server;
+use crate::engine::keys::Work;
+use crate::ids::MemberId;
+
+/// One session of a member.
+#[derive(Debug)]
+pub(in crate::engine) struct MemberSession {
+    pub(super) member: MemberId,
+    /// The session id that its process showed.
+    pub(super) remote: String,
+    pub(super) session: Session<Work>,
+    /// The connectors that it told last.
+    pub(super) told: Option<MemberList>,
+    /// Session checks since then.
+    pub(super) checks_since_told: u32,
+}
+
+impl MemberSession {
+    /// Open sockets that are ready.
+    pub(in crate::engine) fn sockets(&self) -> impl Iterator<Item = SocketId> {
+        self.session.sockets()
+    }
+}
+
+/// What a server says that it is. rcs-node says what a Java server says, and none tells its version (B09).
+pub(super) fn server_of(remote: &Remote) -> Option<Server> {
+    let product = match remote.server_type {
+        ServerType::Java => "java",
+        ServerType::Dotnet => "dotnet",
+        ServerType::Unknown => return None,
+    };
+    Some(Server { product: product.to_owned(), version: None })
+}

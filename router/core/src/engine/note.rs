@@ -1,0 +1,169 @@
+//! What the engine tells logs and metrics.
+
+use std::time::Duration;
+
+use rcs_proto::operation::Operation;
+use rcs_proto::session::SocketId;
+
+use super::keys::CallId;
+use crate::bundles::group::Told;
+use crate::health::Unfit;
+use crate::ids::{GroupId, MemberId};
+use crate::verdict::{Cut, ErrorKind, Fault, Outcome};
+use crate::view::Mark;
+
+/// Something that happened, for logs and metrics. It carries no payload and no secret (promise P9).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note<'a> {
+    /// A call has its final answer.
+    CallEnded {
+        /// Its id.
+        call: CallId,
+        /// The group it was routed in, if one was found.
+        group: Option<GroupId>,
+        /// The member that it was sent to last.
+        member: Option<MemberId>,
+        /// The operation.
+        operation: Operation,
+        /// How it ended.
+        outcome: Outcome,
+        /// From its request to its last frame.
+        took: Duration,
+    },
+    /// A call goes to another member, or once more to the same one.
+    CallRetried {
+        /// Its id.
+        call: CallId,
+        /// The operation.
+        operation: Operation,
+        /// The member that it was sent to before.
+        from: MemberId,
+        /// What went wrong there.
+        fault: Fault,
+    },
+    /// A call was turned away for load.
+    CallRefused {
+        /// Its id.
+        call: CallId,
+        /// The group it was routed in, if one was found.
+        group: Option<GroupId>,
+        /// The operation.
+        operation: Operation,
+        /// What there was too much of.
+        reason: ErrorKind,
+    },
+    /// The answer of a search or a sync is not whole.
+    StreamCut {
+        /// The group.
+        group: GroupId,
+        /// The member that it came from.
+        member: Option<MemberId>,
+        /// The operation.
+        operation: Operation,
+        /// Why it is not taken for whole.
+        reason: Cut,
+    },
+    /// A member can take calls from now on.
+    MemberUp {
+        /// The member.
+        member: MemberId,
+        /// Its connectors.
+        connectors: usize,
+    },
+    /// A member can be reached and gets no calls, unless its whole group stands no better.
+    MemberUnfit {
+        /// The member.
+        member: MemberId,
+        /// Why.
+        reason: Unfit,
+    },
+    /// A member can take no calls any more.
+    MemberDown {
+        /// The member.
+        member: MemberId,
+        /// Calls that it held.
+        calls: usize,
+    },
+    /// An operator marked a member.
+    MemberMarked {
+        /// The member.
+        member: MemberId,
+        /// How.
+        mark: Mark,
+        /// Calls that it holds.
+        calls: usize,
+    },
+    /// A member that was marked has no call and no socket left.
+    MemberDrained {
+        /// The member.
+        member: MemberId,
+    },
+    /// A socket was old enough to be replaced, and is closed without a loss.
+    SocketRotated {
+        /// The member that it leads to; none for a caller's.
+        member: Option<MemberId>,
+    },
+    /// The first failed attempt to reach a member, or one that failed in another way than before.
+    DialFailed {
+        /// The member.
+        member: MemberId,
+        /// A sentence for the operator.
+        reason: &'a str,
+    },
+    /// A socket towards a member was closed because of what came from it.
+    MemberDisconnected {
+        /// The member.
+        member: MemberId,
+        /// A sentence for the operator.
+        reason: &'a str,
+    },
+    /// Two servers answer at one member's address.
+    MemberChangedIdentity {
+        /// The member.
+        member: MemberId,
+    },
+    /// A member's list of connectors cannot be read.
+    ConnectorInfosUnreadable {
+        /// The member.
+        member: MemberId,
+    },
+    /// The bundle sets of a group changed, or how a member stands with its own.
+    Bundles {
+        /// The group.
+        group: GroupId,
+        /// What happened; its text is a line for the operator, behind the name of the member or the group.
+        told: &'a Told,
+    },
+    /// The list of connectors changed, and callers know an older one that lacks something; they ask again with a new session only.
+    CallersBehind {
+        /// Their group; none for those whose calls are routed by connector.
+        group: Option<GroupId>,
+        /// How many they are.
+        callers: usize,
+    },
+    /// A caller's first socket joined.
+    CallerJoined {
+        /// Callers that are connected now.
+        callers: usize,
+    },
+    /// A caller's last socket closed.
+    CallerLeft {
+        /// Calls that it had open.
+        calls: usize,
+    },
+    /// A socket of a caller was closed because of what came from it.
+    CallerDisconnected {
+        /// A sentence for the operator.
+        reason: &'a str,
+    },
+    /// A change that was decided elsewhere cannot be followed; what was in force stays in force.
+    ViewNotFollowed {
+        /// A sentence for the operator.
+        reason: &'a str,
+    },
+    /// A frame that is no message of the protocol; ignored, as the Java peers do (WIRE 1.2).
+    FrameIgnored {
+        /// The socket that it came on.
+        socket: SocketId,
+    },
+}

@@ -1,0 +1,159 @@
+//! When something on the way of a call breaks: the verdict is asked, and carried out here.
+
+use rcs_proto::envelope::Envelope;
+use rcs_proto::frames;
+use rcs_proto::time::Moment;
+
+use crate::engine::calls::{Call, Loss, OpenFault};
+use crate::engine::clock::Timer;
+use crate::engine::groups::is_free;
+use crate::engine::io::Io;
+use crate::engine::keys::CallKey;
+use crate::engine::members::Members;
+use crate::engine::note::Note;
+use crate::engine::tables::Tables;
+use crate::limits;
+use crate::verdict::{
+    Attempts, Budget, Circumstances, Cut, ErrorKind, Fault, Outcome, Stage, Verdict, decide,
+};
+
+impl Tables {
+    /// Judges the fault that waits longest: repeats the call, leaves it, or answers it. Returns whether there was one.
+    pub(super) fn judge_next_fault(&mut self, now: Moment, io: &mut impl Io) -> bool {
+        let Some(OpenFault { call: key, fault, error }) = self.calls.next_fault() else { return false };
+        let verdict = self.judge(key, fault, error.is_some(), now);
+        self.explain(key, fault, verdict, now);
+        // The call ends here, or goes elsewhere: what still runs at the member runs for nobody.
+        let runs_on = matches!(fault, Fault::DeadlinePassed | Fault::Draining | Fault::MemberLost);
+        match (verdict, error) {
+            (Verdict::RetryElsewhere, _) => self.retry_elsewhere(key, fault, now, io),
+            (Verdict::RetrySame, _) => self.retry_same(key, fault, now, io),
+            // The member's own error says more than any of ours.
+            (_, Some(error)) => self.pass_error_on(key, &error, now, io),
+            (Verdict::Answer(kind), None) => {
+                if runs_on {
+                    self.cancel_at_member(key, now, io);
+                }
+                if (kind, fault) == (ErrorKind::StreamCut, Fault::MemberLost) {
+                    let has_end = self.calls.get(key).is_some_and(Call::has_end);
+                    self.note_cut(key, if has_end { Cut::MissingItems } else { Cut::MemberLost }, io);
+                }
+                self.answer_error(key, kind, now, io);
+            }
+            // Without a frame of the member's there is nothing to pass on.
+            (Verdict::PassOn, None) => self.answer_error(key, ErrorKind::NoMember, now, io),
+            (Verdict::Wait, None) => self.watch(key, now),
+            (Verdict::HoldBack, None) => {
+                self.cancel_at_member(key, now, io);
+                self.take_off(key);
+                self.calls.hold_back(key, now + limits::POISON_PROOF_WAIT);
+            }
+            (Verdict::Nothing, None) => {}
+        }
+        true
+    }
+
+    /// The verdict on a fault; `has_error`: whether it came as a member's own error.
+    fn judge(&mut self, key: CallKey, fault: Fault, has_error: bool, now: Moment) -> Verdict {
+        let Some(call) = self.calls.get(key) else { return Verdict::Nothing };
+        let stage = call.stage_at(fault);
+        if fault == Fault::MemberLost && stage != Stage::Unsent {
+            self.note_loss(key);
+        }
+        let Some(call) = self.calls.get(key) else { return Verdict::Nothing };
+        if call.caller.is_none() {
+            // Nobody waits: nothing is repeated.
+            return Verdict::Answer(ErrorKind::AnswerLost);
+        }
+        let (class, attempts, group) = (call.class(), call.attempts, call.group);
+        let verdict = decide(class, stage, fault, attempts);
+        let says_something = has_error || fault == Fault::EndLooksCut;
+        if verdict == Verdict::RetryElsewhere && says_something && !self.has_untried_member(key) {
+            // What its last member said is passed on, and not that there is no other.
+            return if has_error { Verdict::PassOn } else { Verdict::Answer(ErrorKind::StreamCut) };
+        }
+        // A verdict to repeat the call needs the group to have retries left.
+        let repeats = matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame);
+        if !repeats || is_free(fault, stage, attempts) || self.groups.affords_retry(group, now) {
+            return verdict;
+        }
+        decide(class, stage, fault, Attempts { budget: Budget::Spent, ..attempts })
+    }
+
+    /// Notes that the call's member was lost while it may have run the call.
+    fn note_loss(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(key) else { return };
+        let process = self.members.lost_process(call.route.as_ref(), call.touched);
+        let loss = process.map(Members::remote).map(|(member, remote)| Loss { member, remote });
+        self.calls.lost(key, loss);
+    }
+
+    /// Sends a call to another member.
+    pub(super) fn retry_elsewhere(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
+        // A member that answered has nothing left to stop.
+        if matches!(fault, Fault::MemberLost | Fault::SocketLost) {
+            self.cancel_at_member(key, now, io);
+        }
+        let route = self.take_off(key);
+        self.calls.goes_elsewhere(key);
+        if let (Some(route), Some(call)) = (route, self.calls.get(key)) {
+            let (call, operation, from) = (call.number, call.operation, route.member());
+            io.note(Note::CallRetried { call, operation, from, fault });
+        }
+        self.dispatch(key, now, io);
+    }
+
+    fn retry_same(&mut self, key: CallKey, fault: Fault, now: Moment, io: &mut impl Io) {
+        let lost_socket = fault == Fault::SocketLost;
+        if lost_socket {
+            self.cancel_at_member(key, now, io);
+        }
+        let route = self.take_off(key);
+        self.calls.goes_again(key, route.filter(|_| lost_socket).map(|route| route.member()));
+        let Some(route) = route else { return self.dispatch(key, now, io) };
+        let Some(call) = self.calls.get(key) else { return };
+        let (call, operation, from) = (call.number, call.operation, route.member());
+        io.note(Note::CallRetried { call, operation, from, fault });
+        if lost_socket {
+            self.dispatch_at(key, Some(from), now, io);
+        } else {
+            // It refused the call because it was not ready: it needs a moment (WIRE 7.1).
+            self.clock.set(now + limits::RETRY_SAME_WAIT, Timer::Repeat(key, from));
+        }
+    }
+
+    fn pass_error_on(&mut self, key: CallKey, error: &Envelope, now: Moment, io: &mut impl Io) {
+        match self.calls.get(key).and_then(|call| call.caller) {
+            None => self.end(key, Outcome::ConnectorError, now, io),
+            Some(caller) => {
+                let frame = error.rewrite_id(caller.id());
+                self.finish_with(key, frame, Outcome::ConnectorError, now, io);
+            }
+        }
+    }
+
+    /// Answers a call with an error of ours.
+    pub(super) fn answer_error(&mut self, key: CallKey, kind: ErrorKind, now: Moment, io: &mut impl Io) {
+        let Some(call) = self.calls.get(key) else { return };
+        let (number, caller, of, operation) = (call.number, call.caller, call.group, call.operation);
+        let group = self.view.group(call.group).map(|group| group.name.as_str());
+        let last = call.member().or(call.losses.last().map(|loss| loss.member));
+        let member = last.and_then(|member| self.members.get(member)).map(|member| member.name());
+        let error = kind.to_error(&Circumstances { operation, group, member });
+        // What still runs there runs for nobody.
+        if matches!(kind, ErrorKind::CallerTooSlow | ErrorKind::StreamCut | ErrorKind::AnswerTooLarge) {
+            self.cancel_at_member(key, now, io);
+        }
+        if kind.is_refusal() {
+            io.note(Note::CallRefused { call: number, group: Some(of), operation, reason: kind });
+        }
+        match caller {
+            Some(caller) => {
+                let text = format!("{} (call {number})", error.message);
+                let frame = frames::error(caller.id(), error.class, &text);
+                self.finish_with(key, frame, error.outcome, now, io);
+            }
+            None => self.end(key, error.outcome, now, io),
+        }
+    }
+}

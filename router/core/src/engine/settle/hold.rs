@@ -1,0 +1,48 @@
+//! Calls that two members were lost with: poison, or there when a network lost both. Whether the members' processes live tells
+//! the one from the other (P3).
+//!
+//! A process has one session id for as long as it lives (WIRE 4.1), so a member that comes back under the id that it had was not
+//! ended by anything that it ran. For a moment the call is held back, without a member, and asked about on each tick: the loss of
+//! a busy member may make thousands of them at once.
+
+use rcs_proto::time::Moment;
+
+use crate::engine::calls::Held;
+use crate::engine::io::Io;
+use crate::engine::tables::Tables;
+use crate::limits;
+use crate::verdict::{ErrorKind, Fault, Verdict};
+
+impl Tables {
+    /// Lets those go on whose members live, and fails those of whose members nothing was heard in time. Returns whether any call
+    /// went on or ended.
+    pub(super) fn ask_about_held(&mut self, now: Moment, io: &mut impl Io) -> bool {
+        let held = self.calls.held_to_ask_about();
+        if held.is_empty() {
+            return false;
+        }
+        let living = self.members.living();
+        for Held { call, .. } in &held {
+            self.calls.strike_off(*call, |loss| living.contains(&(loss.member, loss.remote.as_str())));
+        }
+        let mut has_moved = false;
+        for Held { call: key, until } in held {
+            // Its caller or its deadline may have ended it.
+            let Some(call) = self.calls.get(key) else { continue };
+            let is_cleared = call.attempts.losses < limits::POISON_LOSSES_MAX;
+            let is_over = now >= until;
+            if is_cleared && (is_over || self.has_untried_member(key)) {
+                self.explain(key, Fault::MemberLost, Verdict::RetryElsewhere, now);
+                self.retry_elsewhere(key, Fault::MemberLost, now, io);
+                has_moved = true;
+            } else if is_over {
+                self.explain(key, Fault::MemberLost, Verdict::Answer(ErrorKind::Poison), now);
+                self.answer_error(key, ErrorKind::Poison, now, io);
+                has_moved = true;
+            } else {
+                self.calls.hold_back(key, until);
+            }
+        }
+        has_moved
+    }
+}

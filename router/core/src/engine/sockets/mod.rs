@@ -1,0 +1,370 @@
+//! What is open: which session each socket belongs to, when it is pinged, how far its replacement by a fresh one is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rcs_proto::session::{Handshake, SocketId};
+use rcs_proto::time::Moment;
+
+use super::agenda::Agenda;
+use super::event::Peer;
+use super::io::{Io, Moved};
+use super::keys::{CallerKey, MemberSessionKey, Slot};
+use crate::ids::MemberId;
+use crate::limits;
+
+/// An open socket.
+#[derive(Debug)]
+struct Socket {
+    belongs: Belongs,
+    /// Time between two pings of a member's socket, none if they are off. For callers the table says it.
+    ping_every: Option<Duration>,
+    pinged_at: Moment,
+    /// Pings since the last sign of life.
+    unanswered: u32,
+    /// What it had moved when it was pinged last.
+    moved: Moved,
+    opened_at: Moment,
+    turn: Turn,
+    /// The earliest moment at which its replacement may begin, if it may.
+    turn_from: Moment,
+    /// The moments in the table's agendas.
+    ping_planned: Option<Moment>,
+    turn_planned: Option<Moment>,
+}
+
+/// Where an open socket belongs.
+#[derive(Debug)]
+pub(super) enum Belongs {
+    /// Its peer is not known yet.
+    Greeting(Box<Handshake>, Peer),
+    /// To a caller's session.
+    Caller(CallerKey),
+    /// To a member's session, for one of the member's slots if we dialled it.
+    Member { session: MemberSessionKey, member: MemberId, slot: Option<Slot> },
+}
+
+/// Whose socket it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A member's.
+    Member { session: MemberSessionKey, member: MemberId, slot: Option<Slot> },
+    /// A caller's.
+    Caller(CallerKey),
+}
+
+/// How far the replacement of a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is not under way.
+    InUse,
+    /// Another one is being dialled for its slot.
+    Awaiting,
+    /// That one joined at this moment.
+    Replaced(Moment),
+    /// Nothing new is sent on it since this moment.
+    Retired(Moment),
+    /// Its close is written; what the peer had sent by then is still read.
+    Closing,
+}
+
+impl Turn {
+    /// Whether another socket has, or had, the place of this one.
+    fn is_replaced(self) -> bool {
+        !matches!(self, Self::InUse | Self::Awaiting)
+    }
+}
+
+impl Belongs {
+    fn owner(&self) -> Option<Owner> {
+        match self {
+            Self::Member { session, member, slot } => {
+                Some(Owner::Member { session: *session, member: *member, slot: *slot })
+            }
+            Self::Caller(key) => Some(Owner::Caller(*key)),
+            Self::Greeting(..) => None,
+        }
+    }
+
+    /// The member at the other end, whether it shook hands or not.
+    pub(super) fn member(&self) -> Option<MemberId> {
+        match self {
+            Self::Member { member, .. } | Self::Greeting(_, Peer::Member { member, .. }) => Some(*member),
+            Self::Caller(_) | Self::Greeting(_, Peer::Caller { .. }) => None,
+        }
+    }
+}
+
+impl Socket {
+    /// A new socket. Its ping interval starts now.
+    fn new(belongs: Belongs, ping_every: Option<Duration>, now: Moment) -> Self {
+        Self {
+            belongs,
+            ping_every,
+            pinged_at: now,
+            unanswered: 0,
+            moved: Moved::default(),
+            opened_at: now,
+            turn: Turn::InUse,
+            turn_from: now,
+            ping_planned: None,
+            turn_planned: None,
+        }
+    }
+
+    /// Whether bytes moved since the last look that only a living peer can have moved: a long message may take longer than
+    /// a pong behind it. What the kernel takes into an empty queue says nothing of the peer.
+    fn is_moving(&mut self, moved: Moved, backlog: usize) -> bool {
+        let before = std::mem::replace(&mut self.moved, moved);
+        moved.received != before.received || backlog > 0 && moved.written != before.written
+    }
+}
+
+/// What the view says of all sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SocketSettings {
+    /// Time between two pings of a caller's socket; none: no pings.
+    pub(super) caller_ping_every: Option<Duration>,
+    /// Age at which a socket is replaced by a fresh one; none: never.
+    pub(super) ttl: Option<Duration>,
+}
+
+/// A socket that is gone.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) belongs: Belongs,
+    /// Whether another socket has its place.
+    pub(super) is_replaced: bool,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    open: BTreeMap<SocketId, Socket>,
+    /// The sockets towards each member, those whose handshake is under way included.
+    of_member: BTreeMap<MemberId, BTreeSet<SocketId>>,
+    /// Sockets whose replacement was begun.
+    turning: BTreeSet<SocketId>,
+    pings: Agenda<SocketId>,
+    turns: Agenda<SocketId>,
+    settings: SocketSettings,
+}
+
+impl Sockets {
+    // --- what is there ---
+
+    /// Takes in a socket whose peer is to shake hands.
+    pub(super) fn greet(&mut self, id: SocketId, handshake: Handshake, peer: Peer, now: Moment) {
+        let is_new = !self.open.contains_key(&id);
+        assert!(is_new, "{id} was opened twice");
+        self.insert(id, Socket::new(Belongs::Greeting(Box::new(handshake), peer), None, now));
+    }
+
+    /// The peer of a socket that has shaken hands; the socket belongs nowhere until [`Sockets::open`] says where.
+    pub(super) fn take_greeting(&mut self, id: SocketId) -> Option<Peer> {
+        match self.remove(id)?.belongs {
+            Belongs::Greeting(_, peer) => Some(peer),
+            Belongs::Caller(_) | Belongs::Member { .. } => unreachable!("{id} shook hands twice"),
+        }
+    }
+
+    /// A socket has joined a session. `ping_every` is for members' sockets.
+    pub(super) fn open(&mut self, id: SocketId, belongs: Belongs, ping_every: Option<Duration>, now: Moment) {
+        self.insert(id, Socket::new(belongs, ping_every, now));
+    }
+
+    fn insert(&mut self, id: SocketId, socket: Socket) {
+        if let Some(member) = socket.belongs.member() {
+            self.of_member.entry(member).or_default().insert(id);
+        }
+        self.open.insert(id, socket);
+        self.plan(id);
+    }
+
+    /// A socket is gone.
+    pub(super) fn remove(&mut self, id: SocketId) -> Option<Gone> {
+        let mut socket = self.open.remove(&id)?;
+        self.pings.plan(id, &mut socket.ping_planned, None);
+        self.turns.plan(id, &mut socket.turn_planned, None);
+        self.turning.remove(&id);
+        if let Some(member) = socket.belongs.member()
+            && let Some(of_it) = self.of_member.get_mut(&member)
+        {
+            of_it.remove(&id);
+            if of_it.is_empty() {
+                self.of_member.remove(&member);
+            }
+        }
+        Some(Gone { is_replaced: socket.turn.is_replaced(), belongs: socket.belongs })
+    }
+
+    /// Where a socket belongs.
+    pub(super) fn belongs(&self, id: SocketId) -> Option<&Belongs> {
+        self.open.get(&id).map(|socket| &socket.belongs)
+    }
+
+    /// Where a socket belongs that a frame came from, which is a sign of life.
+    pub(super) fn heard(&mut self, id: SocketId) -> Option<&mut Belongs> {
+        let socket = self.open.get_mut(&id)?;
+        socket.unanswered = 0;
+        Some(&mut socket.belongs)
+    }
+
+    /// Every socket towards a member, in the order in which they were opened.
+    pub(super) fn of(&self, member: MemberId) -> Vec<SocketId> {
+        self.of_member.get(&member).map(|of_it| of_it.iter().copied().collect()).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The view says something else of all sockets, or may.
+    pub(super) fn set(&mut self, settings: SocketSettings) {
+        if std::mem::replace(&mut self.settings, settings) != settings {
+            let all: Vec<SocketId> = self.open.keys().copied().collect();
+            all.into_iter().for_each(|id| self.plan(id));
+        }
+    }
+
+    // --- pings ---
+
+    /// Pings the sockets whose turn it is; returns those of members that have answered none of the last pings. Towards callers
+    /// the ping only keeps middle boxes from closing an idle socket, for a 1.8.0 dialler would not come back (WIRE 7.5).
+    pub(super) fn ping(&mut self, now: Moment, io: &mut impl Io) -> Vec<SocketId> {
+        let mut silent = Vec::new();
+        for id in self.pings.due(now) {
+            let Some(socket) = self.open.get_mut(&id) else { continue };
+            if socket.is_moving(io.moved(id), io.backlog_bytes(id)) {
+                socket.unanswered = 0;
+            }
+            let is_member = matches!(socket.belongs, Belongs::Member { .. });
+            if is_member && socket.unanswered >= limits::PING_MISSES_MAX {
+                silent.push(id);
+                continue;
+            }
+            socket.unanswered = socket.unanswered.saturating_add(1);
+            socket.pinged_at = now;
+            io.ping(id);
+            self.plan(id);
+        }
+        silent
+    }
+
+    /// Whether bytes moved on a socket since the last look that only a living peer can have moved.
+    pub(super) fn is_moving(&mut self, id: SocketId, io: &impl Io) -> bool {
+        let socket = self.open.get_mut(&id);
+        socket.is_some_and(|socket| socket.is_moving(io.moved(id), io.backlog_bytes(id)))
+    }
+
+    fn plan(&mut self, id: SocketId) {
+        let Some(socket) = self.open.get_mut(&id) else { return };
+        let every = match socket.belongs {
+            Belongs::Caller(_) => self.settings.caller_ping_every,
+            Belongs::Member { .. } => socket.ping_every,
+            Belongs::Greeting(..) => None,
+        };
+        // Nothing is written behind a close.
+        let ping_at = every.filter(|_| socket.turn != Turn::Closing).map(|every| socket.pinged_at + every);
+        self.pings.plan(id, &mut socket.ping_planned, ping_at);
+        let may_turn = socket.turn == Turn::InUse && socket.belongs.owner().is_some();
+        let ttl = self.settings.ttl.filter(|_| may_turn);
+        let turn_at = ttl.map(|ttl| (socket.opened_at + share_of(ttl, id)).max(socket.turn_from));
+        self.turns.plan(id, &mut socket.turn_planned, turn_at);
+    }
+
+    // --- replacement ---
+
+    /// How far the replacement of a socket is.
+    pub(super) fn turn(&self, id: SocketId) -> Option<(Owner, Turn)> {
+        let socket = self.open.get(&id)?;
+        Some((socket.belongs.owner()?, socket.turn))
+    }
+
+    /// The replacement of a socket goes on.
+    pub(super) fn set_turn(&mut self, id: SocketId, turn: Turn) {
+        let Some(socket) = self.open.get_mut(&id) else { return };
+        socket.turn = turn;
+        match turn {
+            Turn::InUse => self.turning.remove(&id),
+            _ => self.turning.insert(id),
+        };
+        self.plan(id);
+    }
+
+    /// A socket stays in use after all, as if it were new.
+    pub(super) fn reinstate(&mut self, id: SocketId, now: Moment) {
+        if let Some(socket) = self.open.get_mut(&id) {
+            socket.opened_at = now;
+        }
+        self.set_turn(id, Turn::InUse);
+    }
+
+    /// A new socket joined for this slot: those that were there before are replaced.
+    pub(super) fn replace_by(&mut self, new: SocketId, member: MemberId, slot: Slot, now: Moment) {
+        for id in self.of(member) {
+            let Some(socket) = self.open.get(&id) else { continue };
+            let is_there = matches!(socket.belongs, Belongs::Member { slot: Some(at), .. } if at == slot);
+            if id != new && is_there && !socket.turn.is_replaced() {
+                self.set_turn(id, Turn::Replaced(now));
+            }
+        }
+    }
+
+    /// The sockets whose replacement is under way and is up to us.
+    pub(super) fn under_way(&self) -> Vec<SocketId> {
+        let is_ours = |id: &&SocketId| {
+            let turn = self.open.get(*id).map(|socket| socket.turn);
+            matches!(turn, Some(Turn::Replaced(_) | Turn::Retired(_)))
+        };
+        self.turning.iter().filter(is_ours).copied().collect()
+    }
+
+    /// The sockets whose replacement was begun, with their owners.
+    pub(super) fn turning(&self) -> impl Iterator<Item = Owner> {
+        self.turning.iter().filter_map(|id| self.open.get(id)?.belongs.owner())
+    }
+
+    /// The sockets that are old enough to be replaced, the first opened first.
+    pub(super) fn old_ones(&self, now: Moment) -> Vec<(SocketId, Owner)> {
+        let mut due = self.turns.due(now);
+        due.sort_unstable();
+        due.into_iter().filter_map(|id| Some((id, self.open.get(&id)?.belongs.owner()?))).collect()
+    }
+
+    /// A socket that is old enough cannot be replaced now: it is asked about again at this moment.
+    pub(super) fn turn_not_before(&mut self, id: SocketId, at: Moment) {
+        if let Some(socket) = self.open.get_mut(&id) {
+            socket.turn_from = at;
+            self.plan(id);
+        }
+    }
+
+    /// The socket of a member that only waits for a moment in which it can be closed.
+    pub(super) fn retired_of(&self, member: MemberId) -> Option<SocketId> {
+        let is_retired = |id: &SocketId| matches!(self.open.get(id).map(|s| s.turn), Some(Turn::Retired(_)));
+        self.of_member.get(&member)?.iter().copied().find(is_retired)
+    }
+
+    /// What must be true between two events.
+    #[cfg(test)]
+    pub(super) fn assert_settled(&self) {
+        let of_member: usize = self.of_member.values().map(BTreeSet::len).sum();
+        assert_eq!(of_member, self.open.values().filter(|socket| socket.belongs.member().is_some()).count());
+        let is_turning = |socket: &&Socket| socket.turn != Turn::InUse;
+        assert_eq!(self.turning.len(), self.open.values().filter(is_turning).count());
+        let planned = |of: fn(&Socket) -> Option<Moment>| self.open.values().filter_map(of).count();
+        assert_eq!(self.pings.len(), planned(|socket| socket.ping_planned));
+        assert_eq!(self.turns.len(), planned(|socket| socket.turn_planned));
+    }
+}
+
+/// Between three quarters of the TTL and all of it, so that sockets of one age do not turn at once.
+fn share_of(ttl: Duration, id: SocketId) -> Duration {
+    let mixed = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
+    ttl / 256 * (192 + mixed as u32)
+}
+
+#[cfg(test)]
+mod tests;

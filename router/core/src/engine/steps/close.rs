@@ -1,0 +1,173 @@
+//! A socket is gone, or is ended by us: what its session and its calls lose with it.
+
+use rcs_proto::session::{Last, SocketId};
+use rcs_proto::time::Moment;
+
+use crate::engine::clock::Timer;
+use crate::engine::event::Peer;
+use crate::engine::io::Io;
+use crate::engine::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
+use crate::engine::members::Left;
+use crate::engine::note::Note;
+use crate::engine::sockets::Belongs;
+use crate::engine::tables::Tables;
+use crate::ids::MemberId;
+use crate::limits;
+use crate::verdict::{Cut, Fault, Stage};
+
+/// What a dying socket gave back unsent: its peer certainly does not have it.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Unsent {
+    /// Calls whose requests were among it; they have been taken off their member.
+    pub(in crate::engine) calls: Vec<CallKey>,
+    /// Ends of answers that the caller is still owed.
+    pub(in crate::engine) ends: Vec<Last>,
+}
+
+impl Tables {
+    /// Closes a socket because of what came, or did not come, from it. It is out of use at once: nothing that is queued behind
+    /// the close is written, and its peer may be frozen and take long to close.
+    pub(in crate::engine) fn disconnect(
+        &mut self,
+        socket: SocketId,
+        reason: &str,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        match self.sockets.belongs(socket).map(Belongs::member) {
+            Some(Some(member)) => io.note(Note::MemberDisconnected { member, reason }),
+            Some(None) => io.note(Note::CallerDisconnected { reason }),
+            None => return,
+        }
+        io.close(socket);
+        self.closed(socket, Unsent::default(), now, io);
+    }
+
+    /// A socket is gone.
+    pub(in crate::engine) fn closed(
+        &mut self,
+        socket: SocketId,
+        unsent: Unsent,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(gone) = self.sockets.remove(socket) else { return };
+        match gone.belongs {
+            Belongs::Caller(session) => self.caller_lost_socket(session, socket, unsent.ends, now, io),
+            Belongs::Member { session, member, slot } => {
+                self.member_lost_socket(session, socket, unsent.calls, now);
+                match slot {
+                    _ if gone.is_replaced => self.end_rest(member),
+                    Some(slot) => self.redial_later(member, slot, now, io),
+                    None => {}
+                }
+            }
+            Belongs::Greeting(_, Peer::Member { member, slot: Some(slot) }) => {
+                self.redial_later(member, slot, now, io);
+            }
+            Belongs::Greeting(_, Peer::Member { slot: None, .. } | Peer::Caller { .. }) => {}
+        }
+    }
+
+    fn member_lost_socket(
+        &mut self,
+        session: MemberSessionKey,
+        socket: SocketId,
+        unsent: Vec<CallKey>,
+        now: Moment,
+    ) {
+        match self.members.leave(session, socket, now) {
+            None => {}
+            Some(Left::Sockets(calls)) => {
+                unsent.into_iter().for_each(|call| self.calls.fault(call, Fault::SocketLost));
+                for call in calls {
+                    self.call_lost_socket(call, socket, now);
+                }
+            }
+            Some(Left::Nothing(calls)) => {
+                for call in unsent.into_iter().chain(calls) {
+                    self.calls.fault(call, Fault::MemberLost);
+                }
+            }
+        }
+    }
+
+    /// A socket of a member is gone while others of its session live: calls that it carried may be lost, and so may answers to
+    /// others, which come on any socket (WIRE 4.2).
+    fn call_lost_socket(&mut self, key: CallKey, socket: SocketId, now: Moment) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(route) = call.route else { return };
+        if route.is_on(socket) {
+            return self.calls.fault(key, Fault::SocketLost);
+        }
+        // Writes and logins wait for their deadline. A lost answer cannot be told from a slow one, and failing early would answer
+        // "outcome unknown" to calls that would have succeeded.
+        if call.class().is_read() {
+            self.watch(key, now);
+        }
+    }
+
+    fn caller_lost_socket(
+        &mut self,
+        key: CallerKey,
+        socket: SocketId,
+        owed: Vec<Last>,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(left) = self.callers.leave(key, socket, now) else { return };
+        self.callers.deliver_what_was_lost(key, socket, owed, now, io);
+        let calls = self.callers.get(key).map(|caller| caller.open_keys()).unwrap_or_default();
+        if left.may_redial {
+            self.clock.set(now + limits::CALLER_KEPT, Timer::Redials(key));
+        }
+        if left.is_away {
+            io.note(Note::CallerLeft { calls: calls.len() });
+            self.clock.set(now + limits::CALLER_KEPT, Timer::Linger(key));
+        }
+        for call in calls {
+            self.call_lost_callers_socket(call, socket, left.sockets, now, io);
+        }
+    }
+
+    /// A socket of a call's caller is gone; `left` others of its session live.
+    fn call_lost_callers_socket(
+        &mut self,
+        key: CallKey,
+        socket: SocketId,
+        left: usize,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(call) = self.calls.get(key) else { return };
+        if left == 0 && call.is_cancellable() {
+            return self.abandon(key, now, io);
+        }
+        let is_pinned = call.caller.is_some_and(|caller| caller.is_pinned_to(socket));
+        if is_pinned && call.stage() == Stage::PartlyAnswered {
+            // Items that were on the dead socket are missing for good: an end would be a lie (P13).
+            self.cut(key, Cut::LostOnTheWay, io);
+        }
+    }
+
+    /// Has a member dialled again for this slot, after a pause.
+    pub(in crate::engine) fn redial_later(
+        &mut self,
+        member: MemberId,
+        slot: Slot,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let random = io.random();
+        if let Some(wait) = self.members.slot_closed(member, slot, random) {
+            self.clock.set(now + wait, Timer::Redial(member, slot));
+        }
+    }
+
+    /// Gives a member calls again that rested while a socket was replaced.
+    pub(in crate::engine) fn end_rest(&mut self, member: MemberId) {
+        if self.members.end_rest(member) {
+            self.groups.places_freed();
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A call leaves its member, its queue and its caller: the other half of what `begin`, `place` and `send` do.
+
+use bytes::Bytes;
+use rcs_proto::session::Last;
+use rcs_proto::time::Moment;
+
+use crate::engine::calls::Call;
+use crate::engine::clock::Timer;
+use crate::engine::io::Io;
+use crate::engine::keys::CallKey;
+use crate::engine::members::Route;
+use crate::engine::note::Note;
+use crate::engine::tables::Tables;
+use crate::ids::GroupId;
+use crate::limits;
+use crate::verdict::{Cut, Fault, Outcome, Stage};
+
+impl Tables {
+    /// Gives the caller the final frame and forgets the call.
+    pub(in crate::engine) fn finish_with(
+        &mut self,
+        key: CallKey,
+        frame: Bytes,
+        outcome: Outcome,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        if let Some(call) = self.calls.get(key)
+            && let Some(caller) = call.caller
+        {
+            // An error says all there is to say; the end of a stream says nothing without its items.
+            let is_whole = outcome != Outcome::Ok || call.stage() != Stage::PartlyAnswered;
+            let again = is_whole.then(|| frame.clone());
+            let last = Last { id: caller.id(), operation: call.operation, frame: again, since: now };
+            self.callers.deliver_last(&caller, frame, last, now, io);
+        }
+        self.end(key, outcome, now, io);
+    }
+
+    /// Forgets a call at both ends.
+    pub(in crate::engine) fn end(&mut self, key: CallKey, outcome: Outcome, now: Moment, io: &mut impl Io) {
+        self.leave_queue(key);
+        let Some(ended) = self.calls.remove(key, outcome, now) else { return };
+        let call = &ended.call;
+        let is_subscription = call.operation.is_subscription();
+        if let Some(route) = &call.route {
+            self.close_route(route, call.group, is_subscription);
+        }
+        if let Some(caller) = &call.caller {
+            self.callers.finish(caller, is_subscription);
+        }
+        io.note(Note::CallEnded {
+            call: call.number,
+            group: Some(call.group),
+            member: call.member(),
+            operation: call.operation,
+            outcome,
+            took: ended.took,
+        });
+    }
+
+    /// Takes a call off its member, with what was held back of an answer: late frames for it are ignored from now on.
+    pub(in crate::engine) fn take_off(&mut self, key: CallKey) -> Option<Route> {
+        let call = self.calls.get(key)?;
+        let (group, is_subscription) = (call.group, call.operation.is_subscription());
+        let route = self.calls.take_back(key)?;
+        self.close_route(&route, group, is_subscription);
+        Some(route)
+    }
+
+    /// The same for a call that certainly did not reach the member: it goes on as if it had not been sent there.
+    pub(in crate::engine) fn take_off_unsent(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(key) else { return };
+        let (group, is_subscription) = (call.group, call.operation.is_subscription());
+        if let Some(route) = call.route {
+            self.close_route(&route, group, is_subscription);
+            self.calls.was_not_sent(key);
+        }
+    }
+
+    fn close_route(&mut self, route: &Route, group: GroupId, is_subscription: bool) {
+        let freed = self.members.close(route, is_subscription);
+        if !is_subscription {
+            self.groups.give_back(group);
+        }
+        if freed.may_be_quiet {
+            self.clock.set(Moment::START, Timer::Quiet(route.member()));
+        }
+        if freed.is_done {
+            self.clock.set(Moment::START, Timer::LetGo(route.member()));
+        }
+    }
+
+    /// A call waits for no place any more.
+    pub(in crate::engine) fn leave_queue(&mut self, key: CallKey) {
+        if self.calls.stop_waiting(key)
+            && let Some(call) = self.calls.get(key)
+            && let Some(caller) = call.caller
+        {
+            self.groups.leave_queue(call.group, caller.session(), key);
+        }
+    }
+
+    /// Tells the member that nobody waits for a call any more, if a cancel stops it there.
+    pub(in crate::engine) fn cancel_at_member(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+        let call = self.calls.get(key).filter(|call| call.is_cancellable());
+        if let Some(route) = call.and_then(|call| call.route) {
+            self.members.cancel(&route, now, io);
+        }
+    }
+
+    /// Begins to watch for the rest of an answer: a socket died that carried the call's request, or may have carried its answer,
+    /// or the end of the answer came before some of its items.
+    pub(in crate::engine) fn watch(&mut self, key: CallKey, now: Moment) {
+        if self.calls.watch(key) {
+            let sends = self.calls.get(key).map_or(0, |call| call.sends);
+            self.clock.set(now + limits::ORPHAN_WAIT, Timer::Orphan { call: key, sends });
+        }
+    }
+
+    /// The answer of a stream is cut: its caller must not take it for whole.
+    pub(in crate::engine) fn cut(&mut self, key: CallKey, reason: Cut, io: &mut impl Io) {
+        self.note_cut(key, reason, io);
+        self.calls.fault(key, Fault::EndLooksCut);
+    }
+
+    /// Tells that the answer of a stream is not whole.
+    pub(in crate::engine) fn note_cut(&self, key: CallKey, reason: Cut, io: &mut impl Io) {
+        let Some(call) = self.calls.get(key).filter(|call: &&Call| call.stream.is_some()) else { return };
+        let (group, member, operation) = (call.group, call.member(), call.operation);
+        io.note(Note::StreamCut { group, member, operation, reason });
+    }
+}

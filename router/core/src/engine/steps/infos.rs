@@ -1,0 +1,84 @@
+//! What callers are shown in answer to CONNECTOR_INFO: the connectors of the set that their group accepted, during an upgrade those
+//! of the next one as well (WIRE 11.7), and never those that they may not see.
+//!
+//! An IDM asks once in the life of a session (WIRE 4.4). One that was shown an older list cannot be told: a new list needs a new
+//! sessionId of ours on new sockets, and a 1.8.0 IDM opens none (WIRE 7.5). So such callers are counted and shown to the operator,
+//! and members of a group under upgrade serve the old version as long as they have it.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use rcs_proto::icf::ConnectorInfo;
+use rcs_proto::legacy::Wire;
+
+use crate::bundles::infos::Visible;
+use crate::digest64::digest64;
+use crate::engine::callers::ShownEdition;
+use crate::engine::selector::Selector;
+use crate::engine::tables::Tables;
+use crate::ids::GroupId;
+
+/// One list of several, the first of equal keys wins. A single list, or several with the same keys, stays as its server
+/// wrote it: entries can be copied only by encoding them again (LEGACY 2).
+fn merged(lists: &[Bytes]) -> Option<Bytes> {
+    let first = lists.first()?;
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    let mut of_first = 0;
+    for (at, list) in lists.iter().enumerate() {
+        // A list that cannot be read is shown only if it stands alone.
+        let Ok(infos) = Vec::<ConnectorInfo>::decode(list) else { continue };
+        all.extend(infos.into_iter().filter(|info| seen.insert(info.key.clone())));
+        if at == 0 {
+            of_first = all.len();
+        }
+    }
+    Some(if all.len() == of_first { first.clone() } else { all.encode() })
+}
+
+impl Tables {
+    /// What a caller is shown; none while no member ever told its group's set.
+    pub(in crate::engine) fn connector_infos(&self, selector: Selector) -> Option<Bytes> {
+        match selector {
+            Selector::Group(group) => self.list_of(group),
+            Selector::ByConnectorKey => {
+                let groups = self.view.groups().iter();
+                let lists: Vec<Bytes> = groups.filter_map(|group| self.list_of(group.id)).collect();
+                merged(&lists)
+            }
+        }
+    }
+
+    /// That of its set; or, while there is none, what a member that serves all the same told, which nobody here can read.
+    fn list_of(&self, group: GroupId) -> Option<Bytes> {
+        let shown = self.groups.shown(group)?;
+        let listed = self.view.group(group)?;
+        let unread = || {
+            let sets = self.groups.sets(group)?;
+            let mut serving = listed.members.iter().filter(|member| sets.may_serve(**member));
+            let list = serving.find_map(|member| self.members.get(*member)?.list.as_ref());
+            list.filter(|_| listed.settings.visible == Visible::All).map(|list| list.infos.clone())
+        };
+        shown.list().cloned().or_else(unread)
+    }
+
+    /// Which list that is.
+    pub(in crate::engine) fn edition(&self, selector: Selector) -> Option<ShownEdition> {
+        match selector {
+            Selector::Group(group) => Some(ShownEdition::OfGroup(self.groups.shown(group)?.edition())),
+            Selector::ByConnectorKey => {
+                let editions = self.view.groups().iter().map(|group| {
+                    let edition = self.groups.shown(group.id)?.edition();
+                    Some(digest64(&[group.name.as_bytes(), &edition.to_bytes()]).to_le_bytes())
+                });
+                let all: Vec<[u8; 8]> = editions.collect::<Option<_>>()?;
+                Some(ShownEdition::OfAll(digest64(&[all.as_flattened()])))
+            }
+        }
+    }
+
+    /// Callers of a group, or of all groups, that were shown a list which lacks something of the present one.
+    pub(in crate::engine) fn callers_behind(&self, selector: Selector) -> usize {
+        self.edition(selector).map_or(0, |now| self.callers.behind(selector, &now))
+    }
+}

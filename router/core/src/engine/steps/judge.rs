@@ -1,0 +1,52 @@
+//! A member's groups learn what it told of its connectors, and judge its bundle set by that.
+
+use std::sync::Arc;
+
+use rcs_proto::time::Moment;
+
+use crate::engine::tables::Tables;
+use crate::ids::{GroupId, MemberId};
+
+impl Tables {
+    /// Has all groups of a member judge it by what it told.
+    pub(in crate::engine) fn judge_member(&mut self, member: MemberId, now: Moment) {
+        let groups: Vec<GroupId> = self.view.groups_of(member).map(|group| group.id).collect();
+        self.tell_set(member, &groups, now);
+        for group in groups {
+            // Other versions may take other calls, whoever may serve.
+            self.groups.is_stale(group);
+            self.groups.list_is_stale(group);
+        }
+    }
+
+    /// What a member told counts no more: it has no session, or another one that has not told anything.
+    pub(in crate::engine) fn forget_judgement(&mut self, member: MemberId, now: Moment) {
+        if self.members.forget_judgement(member) {
+            let groups: Vec<GroupId> = self.view.groups_of(member).map(|group| group.id).collect();
+            for group in groups {
+                self.groups.sets_change(group, |sets| sets.gone(member, now));
+                self.groups.is_stale(group);
+            }
+        }
+    }
+
+    /// Tells groups what a member has, if its session told that.
+    pub(in crate::engine) fn tell_set(&mut self, member: MemberId, groups: &[GroupId], now: Moment) {
+        let server = self.members.get(member).and_then(|member| member.server.clone());
+        let wire = self.members.judged_list(member).map(|list| list.wire.clone());
+        for group in groups {
+            self.groups.sets_change(*group, |sets| {
+                let mut told = Vec::new();
+                if let Some(server) = &server {
+                    told.extend(sets.server_is(member, server.clone(), now));
+                }
+                told.extend(match &wire {
+                    Some(Ok(wire)) => sets.wire_seen(member, Arc::clone(wire), now),
+                    Some(Err(why)) => sets.wire_unreadable(member, why.to_string(), now),
+                    None => Vec::new(),
+                });
+                told
+            });
+        }
+    }
+}

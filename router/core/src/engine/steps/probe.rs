@@ -1,0 +1,78 @@
+//! A connector's own `test`, which proves that its resource lives (G17): sent with what calls use, also as the warm-up of a fresh
+//! member (X02).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+use rcs_proto::frames;
+use rcs_proto::icf;
+use rcs_proto::messages::{ConnectorKey, OperationRequest, TestOpRequest};
+use rcs_proto::time::Moment;
+
+use crate::engine::facade::Facade;
+use crate::engine::groups::connector_of;
+use crate::engine::io::Io;
+use crate::engine::tables::Tables;
+use crate::ids::MemberId;
+
+impl Tables {
+    /// A member's fresh session: it is tested with what its groups use before it gets traffic.
+    pub(in crate::engine) fn warm_up(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        let facades = self.facades_in_use(member, now);
+        let is_needed = !facades.is_empty();
+        self.members.warm_up(member, facades, now);
+        if is_needed {
+            self.send_probe(member, now, io);
+        }
+    }
+
+    /// Sends the `test` that is due, if one is.
+    pub(in crate::engine) fn send_probe(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        if !self.members.is_probe_due(member, now) {
+            return;
+        }
+        let facades = self.facades_in_use(member, now);
+        let Some(facade) = self.members.choose_probe(member, &facades, now) else { return };
+        let connector = self.connector_at(member, &facade);
+        self.members.send_probe(member, |id| test_frame(id, connector, &facade), now, io);
+    }
+
+    fn facades_in_use(&self, member: MemberId, now: Moment) -> Vec<Arc<Facade>> {
+        let tested = self.view.groups_of(member).filter(|group| group.settings.test_every.is_some());
+        let mut facades: Vec<Arc<Facade>> = Vec::new();
+        for facade in tested.flat_map(|group| self.groups.facades_in_use(group.id, now)) {
+            if !facades.iter().any(|known| known.digest == facade.digest) {
+                facades.push(Arc::clone(facade));
+            }
+        }
+        facades
+    }
+
+    /// By which name a configuration's connector is tested at a member: another one may stand in for it there.
+    fn connector_at(&self, member: MemberId, facade: &Facade) -> Option<ConnectorKey> {
+        let used = self.stand_in_at(member, &facade.connector_key).map(|used| ConnectorKey {
+            bundle_name: used.bundle_name,
+            bundle_version: used.bundle_version,
+            connector_name: used.connector_name,
+        });
+        used.or_else(|| ConnectorKey::decode(facade.connector_key.clone()).ok())
+    }
+
+    fn stand_in_at(&self, member: MemberId, key: &Bytes) -> Option<icf::ConnectorKey> {
+        let (wanted, told) = (connector_of(key)?, self.members.told_by(member)?);
+        self.view.groups_of(member).find_map(|group| {
+            self.agreed.stand_ins(group).satisfying(&wanted, told.connectors().keys()).cloned()
+        })
+    }
+}
+
+fn test_frame(id: i64, connector: Option<ConnectorKey>, facade: &Facade) -> Bytes {
+    let request = OperationRequest {
+        connector_key: connector,
+        connector_facade_key: facade.key.clone(),
+        test: Some(TestOpRequest {}),
+        ..Default::default()
+    };
+    frames::operation(id, &request)
+}

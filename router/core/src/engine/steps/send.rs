@@ -1,0 +1,37 @@
+//! A call's request goes to a member.
+
+use rcs_proto::time::Moment;
+
+use crate::engine::io::Io;
+use crate::engine::keys::CallKey;
+use crate::engine::tables::Tables;
+use crate::ids::MemberId;
+use crate::verdict::Fault;
+
+impl Tables {
+    /// Sends a call's request to this member, under an id of ours.
+    pub(in crate::engine) fn send_to(
+        &mut self,
+        key: CallKey,
+        member: MemberId,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(call) = self.calls.get(key) else { return };
+        let (group, is_subscription) = (call.group, call.operation.is_subscription());
+        let route = self.members.open(member, key, is_subscription, now);
+        if route.is_some() && !is_subscription {
+            self.groups.take_place(group);
+        }
+        self.calls.sent(key, member, route);
+        let request = self.calls.get(key).and_then(|call| call.request.as_ref());
+        match (route, request) {
+            (Some(route), Some(request)) => {
+                let frame = self.groups.request_for(group, member, request, route.id());
+                self.members.send(&route, frame, io);
+            }
+            // The session lost its last socket in this very event.
+            _ => self.calls.fault(key, Fault::MemberLost),
+        }
+    }
+}

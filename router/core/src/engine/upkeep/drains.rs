@@ -1,0 +1,129 @@
+//! Operators' marks carried out (P11): a member that is drained gets no new call, those that it has end as they would,
+//! then its sockets are closed a few at a time, and it is not dialled until the mark is taken off.
+//!
+//! What lives at one member for longer than a call: the pages of a paged search go on while the drain waits, and it waits
+//! [`limits::PAGE_GAP`] for the next one; subscriptions never end by themselves, so they are ended at once with an error
+//! that says to subscribe again.
+
+use rcs_proto::time::Moment;
+
+use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
+use crate::agreed::{Author, Change};
+use crate::engine::clock::Timer;
+use crate::engine::io::Io;
+use crate::engine::keys::{CallKey, Slot};
+use crate::engine::members::{Asking, Drain};
+use crate::engine::note::Note;
+use crate::engine::tables::Tables;
+use crate::ids::MemberId;
+use crate::limits;
+use crate::verdict::Fault;
+use crate::view::{Group, Mark};
+
+impl Tables {
+    /// An operator wants a mark set or taken off.
+    ///
+    /// # Errors
+    /// [`MarkRefusal`]; nothing is changed then.
+    pub(super) fn mark(
+        &mut self,
+        group: &str,
+        member: &str,
+        change: MarkChange,
+        last: LastMember,
+        now: Moment,
+        io: &mut impl Io,
+    ) -> Result<(), MarkRefusal> {
+        let mark = self.judge_mark(group, member, change, last)?;
+        let change = Change::Mark { member: member.to_owned(), mark };
+        self.agree(change, Author::Operator, now, io)?;
+        Ok(())
+    }
+
+    /// The mark that a member would have after this change, judged by what this router sees; nothing is changed.
+    pub(in crate::engine) fn judge_mark(
+        &self,
+        group: &str,
+        member: &str,
+        change: MarkChange,
+        last: LastMember,
+    ) -> Result<Mark, MarkRefusal> {
+        let listed = self.view.listed_in(self.view.listed(group)?, member)?;
+        let mark = change.judge(listed)?;
+        if mark != Mark::Enabled
+            && last == LastMember::Kept
+            && let Some(group) = self.group_that_needs(listed.id)
+        {
+            return Err(MarkRefusal::LastOne { group, member: member.to_owned() });
+        }
+        Ok(mark)
+    }
+
+    /// A group whose calls this member takes, and no other could. One that takes none is no loss.
+    fn group_that_needs(&self, member: MemberId) -> Option<String> {
+        self.members.takes(member, Asking::InPanic).ok()?;
+        // One that is quarantined takes none of the group's calls, whatever it could.
+        let may_serve =
+            |group: &Group, id: MemberId| self.groups.sets(group.id).is_some_and(|sets| sets.may_serve(id));
+        let serves =
+            |group: &Group, id: MemberId| self.members.takes(id, Asking::New).is_ok() && may_serve(group, id);
+        let has_others = |group: &Group| group.members.iter().any(|id| *id != member && serves(group, *id));
+        let mut groups = self.view.groups_of(member);
+        let needs = groups.find(|group| may_serve(group, member) && !has_others(group));
+        needs.map(|group| group.name.clone())
+    }
+
+    /// An operator's mark of a member changed. What the member lost of its sockets is dialled one after the other.
+    pub(super) fn on_mark(&mut self, member: MemberId, mark: Mark, now: Moment, io: &mut impl Io) {
+        let (calls, drain_begins) = self.members.mark(member, mark, now);
+        io.note(Note::MemberMarked { member, mark, calls });
+        for group in self.view.groups_of(member) {
+            self.groups.is_stale(group.id);
+        }
+        if drain_begins {
+            let held = self.members.calls_at(member);
+            self.end_subscriptions(held);
+        }
+        if mark == Mark::Enabled {
+            for slot in 0..self.members.slots_of(member) {
+                let at = now + limits::DIAL_STAGGER * u32::from(slot);
+                self.clock.set(at, Timer::Redial(member, Slot(slot)));
+            }
+        }
+    }
+
+    /// Ends the subscriptions among these calls: they would keep a drain waiting for ever.
+    pub(super) fn end_subscriptions(&mut self, calls: Vec<CallKey>) {
+        for call in calls {
+            if self.calls.get(call).is_some_and(|call| call.operation.is_subscription()) {
+                self.calls.fault(call, Fault::Draining);
+            }
+        }
+    }
+
+    /// What is due by now for a member that is drained.
+    pub(super) fn look_after_drain(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        match self.members.drain_goes_on(member, now) {
+            // The time of its calls is over: reads go elsewhere, the callers of changes hear that nobody knows. Its sockets are
+            // closed from the next tick on, behind the cancels.
+            Some(Drain::Ending(_)) => {
+                for call in self.members.calls_at(member) {
+                    self.calls.fault(call, Fault::MemberLost);
+                }
+            }
+            Some(Drain::Closing) => self.close_some(member, now, io),
+            Some(Drain::Off | Drain::Over) | None => {}
+        }
+    }
+
+    fn close_some(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        let sockets = self.sockets.of(member);
+        for socket in sockets.iter().take(limits::DRAIN_CLOSES) {
+            self.close(*socket, now, io);
+        }
+        if sockets.len() <= limits::DRAIN_CLOSES {
+            self.members.drained(member);
+            io.note(Note::MemberDrained { member });
+        }
+    }
+}

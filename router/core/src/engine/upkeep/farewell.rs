@@ -1,0 +1,43 @@
+//! How callers are left when the router ends. A Java caller never hears of a call that it sends into a closing socket: its
+//! thread hangs for 13 minutes (WIRE section 9). So a caller's sockets are closed when none of its threads is about to send: new
+//! calls are kept unanswered for a moment, so that the threads that have something to ask wait for us; then all but one of its
+//! sockets are closed; then the last one gets the refusals, with the close right behind them.
+
+use rcs_proto::time::Moment;
+
+use crate::engine::event::Phase;
+use crate::engine::io::Io;
+use crate::engine::keys::{CallKey, CallerKey};
+use crate::engine::tables::Tables;
+use crate::verdict::Fault;
+
+impl Tables {
+    /// The process is asked to end: no new calls, and subscriptions end.
+    pub(in crate::engine) fn on_drain(&mut self) {
+        self.phase = Phase::Draining;
+        let all: Vec<CallKey> = self.calls.iter().map(|(key, _)| key).collect();
+        self.end_subscriptions(all);
+    }
+
+    /// The time for that is over. What callers are told now is the last they hear of their calls; new calls get no answer until
+    /// their caller is let go.
+    pub(in crate::engine) fn on_drain_over(&mut self) {
+        let left: Vec<CallKey> = self.calls.iter().map(|(key, _)| key).collect();
+        for key in left {
+            self.calls.fault(key, Fault::Draining);
+        }
+        self.phase = Phase::Leaving;
+    }
+
+    /// Closes the last socket of the callers that lost their others the last time, then the others of so many callers more.
+    pub(in crate::engine) fn let_callers_go(&mut self, count: usize, now: Moment, io: &mut impl Io) {
+        for key in self.callers.take_going() {
+            self.callers.deliver_kept(key, now, io);
+            self.callers.close_down_to(key, 0, io);
+        }
+        let next: Vec<CallerKey> = self.callers.connected().take(count).collect();
+        for key in next {
+            self.callers.close_down_to(key, 1, io);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Which members there are, and the sockets towards them: the view is followed, members are dialled and let go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcs_proto::limits as wire_limits;
+use rcs_proto::session::SocketId;
+use rcs_proto::time::Moment;
+
+use crate::engine::clock::Timer;
+use crate::engine::event::DialFailure;
+use crate::engine::io::Io;
+use crate::engine::keys::{CallKey, CallerKey, Slot};
+use crate::engine::note::Note;
+use crate::engine::sockets::{Belongs, SocketSettings};
+use crate::engine::tables::Tables;
+use crate::ids::MemberId;
+use crate::limits;
+use crate::verdict::{Fault, Verdict, decide};
+use crate::view::{self, Mark};
+
+impl Tables {
+    /// Follows what operators decided: dials new members, lets go of removed ones once their calls are done. A member that
+    /// changed in the document is let go and taken on anew; one that an operator marked keeps what it has.
+    pub(super) fn follow_view(&mut self, now: Moment, io: &mut impl Io) {
+        let view = match self.agreed.view(&mut self.book) {
+            Ok(view) => Arc::new(view),
+            Err(full) => return io.note(Note::ViewNotFollowed { reason: &full.to_string() }),
+        };
+        self.view = Arc::clone(&view);
+        io.publish(&view);
+        let router = view.router();
+        let (caller_ping_every, ttl) = (router.caller_ping_every, router.socket_ttl);
+        self.sockets.set(SocketSettings { caller_ping_every, ttl });
+        for call in self.groups.follow(&view) {
+            self.calls.stop_waiting(call);
+            self.calls.fault(call, Fault::NoMember);
+        }
+        let marked = self.part_with_changed_members(&view, now);
+        self.sets_follow_view(now);
+        for (id, mark) in marked {
+            self.on_mark(id, mark, now, io);
+        }
+        for member in view.members() {
+            if self.members.get(member.id).is_none() {
+                self.add_member(member, io);
+            }
+        }
+        self.set_test_intervals(now);
+    }
+
+    /// Lets go of members that left the view or are another one in it; returns those whose mark is another one now.
+    fn part_with_changed_members(&mut self, view: &view::View, now: Moment) -> Vec<(MemberId, Mark)> {
+        let mut marked = Vec::new();
+        let mut leaving = Vec::new();
+        for (id, state) in self.members.iter() {
+            match view.member(id).filter(|member| member.spec == state.member.spec) {
+                None => leaving.push(id),
+                Some(member) if member.mark != state.member.mark => marked.push((id, member.mark)),
+                Some(_) => {}
+            }
+        }
+        for id in leaving {
+            let wait = if self.members.leaves(id) { limits::DRAIN_TIME } else { Duration::ZERO };
+            self.clock.set(now + wait, Timer::LetGo(id));
+        }
+        marked
+    }
+
+    fn add_member(&mut self, member: &view::Member, io: &mut impl Io) {
+        self.members.add(member.clone());
+        self.members.dial_all(member.id, io);
+    }
+
+    /// How often each member is tested, as its groups want.
+    fn set_test_intervals(&mut self, now: Moment) {
+        let mut every: HashMap<MemberId, Duration> = HashMap::new();
+        for group in self.view.groups() {
+            let Some(of_group) = group.settings.test_every else { continue };
+            for member in &group.members {
+                every.entry(*member).and_modify(|other| *other = of_group.min(*other)).or_insert(of_group);
+            }
+        }
+        self.members.test_every(&every, now);
+    }
+
+    /// Ends what a leaving member still has: its sockets are closed, calls that did not finish in time are answered. Once none
+    /// is left, a member that is in the document in another form is taken on anew.
+    pub(super) fn let_go(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        if !self.members.get(member).is_some_and(|state| state.leaving) {
+            return;
+        }
+        for socket in self.sockets.of(member) {
+            self.close(socket, now, io);
+        }
+        // Those that it held are judged when this event is settled; the last of them lets it go again.
+        if self.members.get(member).is_some_and(|state| state.in_flight() > 0) {
+            return;
+        }
+        self.members.remove(member);
+        let view = Arc::clone(&self.view);
+        if let Some(listed) = view.member(member) {
+            self.add_member(listed, io);
+            self.set_test_intervals(now);
+        }
+        for group in view.groups_of(member) {
+            self.groups.is_stale(group.id);
+            self.groups.list_is_stale(group.id);
+        }
+    }
+
+    /// Closes a socket without a word to the operator.
+    pub(super) fn close(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
+        io.close(socket);
+        self.closed(socket, Default::default(), now, io);
+    }
+
+    /// An attempt to reach a member failed.
+    pub(in crate::engine) fn on_dial_failed(
+        &mut self,
+        member: MemberId,
+        slot: Slot,
+        failure: DialFailure,
+        reason: &str,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        if !self.members.end_dial(member, slot, io) {
+            return;
+        }
+        if self.members.is_new_failure(member, reason) {
+            io.note(Note::DialFailed { member, reason });
+        }
+        match failure {
+            DialFailure::Unreachable => self.redial_later(member, slot, now, io),
+            DialFailure::Refused => {
+                self.clock.set(now + limits::REFUSED_CREDENTIALS_WAIT, Timer::Redial(member, slot));
+            }
+        }
+    }
+
+    /// A socket had its time to shake hands.
+    pub(super) fn on_handshake_overdue(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
+        if let Some(Belongs::Greeting(handshake, _)) = self.sockets.belongs(socket)
+            && handshake.is_overdue(now)
+        {
+            let seconds = wire_limits::HANDSHAKE_DEADLINE.as_secs();
+            self.disconnect(socket, &format!("no OpenICF handshake came within {seconds} s"), now, io);
+        }
+    }
+
+    /// A caller did not come back.
+    pub(super) fn on_linger_over(&mut self, key: CallerKey, now: Moment, io: &mut impl Io) {
+        // It may have come back, and have left again later.
+        if self.callers.is_gone(key, now) {
+            self.forget_caller(key, now, io);
+        }
+    }
+
+    /// Sends a call again to the member that it was at.
+    pub(super) fn repeat(&mut self, key: CallKey, member: MemberId, now: Moment, io: &mut impl Io) {
+        // It may have ended while it waited for this.
+        if self.calls.get(key).is_some_and(|call| call.route.is_none() && !call.is_waiting()) {
+            self.dispatch_at(key, Some(member), now, io);
+        }
+    }
+
+    /// A socket died that carried this call's request, or may have carried its answer, and nothing (more) of the answer came
+    /// within [`limits::ORPHAN_WAIT`].
+    pub(super) fn on_orphan_overdue(&mut self, key: CallKey, sends: u32, now: Moment) {
+        if !self.calls.unwatch(key, sends) {
+            return;
+        }
+        let Some(call) = self.calls.get(key) else { return };
+        if call.operation.is_subscription() {
+            return;
+        }
+        // It still comes: what was lost with the socket is missing for good so long after the last of it.
+        let until = call.progressed_at + limits::ORPHAN_WAIT;
+        if until > now {
+            self.calls.watch(key);
+            return self.clock.set(until, Timer::Orphan { call: key, sends });
+        }
+        // The member has the call, and only its answer is gone: a call that may be sent there once more is.
+        let lives = call.route.is_some_and(|route| self.members.lives(&route));
+        let verdict = decide(call.class(), call.stage(), Fault::SocketLost, call.attempts);
+        let is_repeated = lives && call.caller.is_some() && verdict == Verdict::RetrySame;
+        self.calls.fault(key, if is_repeated { Fault::SocketLost } else { Fault::MemberLost });
+    }
+}

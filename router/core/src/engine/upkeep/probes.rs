@@ -1,0 +1,61 @@
+//! Health checks of members, in layers: pings are in `sockets`; here are session checks, which prove that the framework lives, and
+//! a connector's own `test`, which proves that its resource does (G17); and members that are far slower than others are put out.
+
+use rcs_proto::session::SocketId;
+use rcs_proto::time::Moment;
+
+use crate::engine::io::Io;
+use crate::engine::keys::MemberSessionKey;
+use crate::engine::tables::Tables;
+use crate::health::{Finding, Probe};
+use crate::ids::{GroupId, MemberId};
+
+impl Tables {
+    /// What is due towards a member by now: session checks, probes that are late, probes to send, its drain, and a standing
+    /// that time changes.
+    pub(super) fn look_after_member(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
+        for session in self.members.sessions_of(member) {
+            self.check_member(session, now, io);
+        }
+        let _ = self.members.end_late_probe(member, now);
+        self.send_probe(member, now, io);
+        self.look_after_drain(member, now, io);
+        self.members.changed(member);
+    }
+
+    /// What time changes in a group: holds of bundle sets end, agents fall silent, a window of the members' latencies is over.
+    pub(super) fn look_after_group(&mut self, group: GroupId, now: Moment) {
+        self.groups.sets_change(group, |sets| sets.tick(now));
+        let Some(listed) = self.view.group(group) else { return };
+        for member in self.groups.slow_ones(listed, now) {
+            self.members.too_slow(member, &listed.settings.ejection, now);
+        }
+    }
+
+    /// Sends the session check that is due; one that was not answered by then counts.
+    pub(super) fn check_member(&mut self, key: MemberSessionKey, now: Moment, io: &mut impl Io) {
+        if let Some(member) = self.members.check(key, now, io) {
+            self.members.probed(member, Probe::Check, Finding::Bad);
+            self.end_silent(key, now, io);
+        }
+    }
+
+    /// A member whose pings are off, and whose session checks are not answered: its sockets are closed if nothing moves on them,
+    /// as those of one that answers no ping. Calls that it holds would wait for their deadlines.
+    fn end_silent(&mut self, session: MemberSessionKey, now: Moment, io: &mut impl Io) {
+        let sockets: Vec<SocketId> =
+            self.members.session(session).map(|session| session.sockets().collect()).unwrap_or_default();
+        if !self.members.has_no_pings(session) {
+            return;
+        }
+        let mut is_moving = false;
+        for socket in &sockets {
+            is_moving |= self.sockets.is_moving(*socket, io);
+        }
+        if !is_moving && self.members.looks_silent(session, now) {
+            for socket in sockets {
+                self.disconnect(socket, "it answers no session check, and pings are off", now, io);
+            }
+        }
+    }
+}

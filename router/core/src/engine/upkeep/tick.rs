@@ -1,0 +1,58 @@
+//! What is due: timers, each at its moment, and a look around on every tick at what the tables' agendas name.
+
+use rcs_proto::time::Moment;
+
+use crate::engine::calls::Overdue;
+use crate::engine::clock::Timer;
+use crate::engine::io::Io;
+use crate::engine::tables::Tables;
+use crate::limits::TICK;
+use crate::verdict::Fault;
+
+impl Tables {
+    /// The moment that was asked for has come.
+    pub(in crate::engine) fn on_wake(&mut self, now: Moment, io: &mut impl Io) {
+        while let Some(timer) = self.clock.pop(now) {
+            match timer {
+                Timer::Handshake(socket) => self.on_handshake_overdue(socket, now, io),
+                Timer::Redial(member, slot) => self.members.dial(member, slot, io),
+                Timer::CheckMember(session) => self.check_member(session, now, io),
+                Timer::Repeat(call, member) => self.repeat(call, member, now, io),
+                Timer::LetGo(member) => self.let_go(member, now, io),
+                Timer::Orphan { call, sends } => self.on_orphan_overdue(call, sends, now),
+                Timer::Linger(caller) => self.on_linger_over(caller, now, io),
+                Timer::Redials(caller) => self.callers.learn_redials(caller, now),
+                Timer::Quiet(member) => self.on_quiet(member, now, io),
+                Timer::RestOver(member) => self.on_rest_over(member, now),
+                Timer::Tick => self.on_tick(now, io),
+            }
+        }
+    }
+
+    fn on_tick(&mut self, now: Moment, io: &mut impl Io) {
+        for socket in self.sockets.ping(now, io) {
+            self.disconnect(socket, "it answers no ping", now, io);
+        }
+        for member in self.members.due(now) {
+            self.look_after_member(member, now, io);
+        }
+        for caller in self.callers.due(now) {
+            self.callers.check(caller, now, io);
+        }
+        for group in self.groups.due(now) {
+            self.look_after_group(group, now);
+        }
+        self.rotate_sockets(now, io);
+        self.calls.ask_about_held();
+        for (call, overdue) in self.calls.overdue(now) {
+            self.calls.fault(
+                call,
+                match overdue {
+                    Overdue::Deadline => Fault::DeadlinePassed,
+                    Overdue::Wait => Fault::QueueTimeout,
+                },
+            );
+        }
+        self.clock.set(now + TICK, Timer::Tick);
+    }
+}

@@ -1,0 +1,161 @@
+//! From a member's frame to the caller: order, exactly one final frame, and the end of the call.
+
+use bytes::Bytes;
+use rcs_proto::envelope::{AnswerHead, Envelope, Kind, Part};
+use rcs_proto::operation::Operation;
+use rcs_proto::time::Moment;
+
+use crate::engine::callers::Waits;
+use crate::engine::calls::{Step, finding, is_answer_to, is_out_of_reach, not_run};
+use crate::engine::facade::page;
+use crate::engine::groups::Tail;
+use crate::engine::io::Io;
+use crate::engine::keys::CallKey;
+use crate::engine::tables::Tables;
+use crate::health::Finding;
+use crate::settings::StreamEnd;
+use crate::verdict::{Cut, Fault, Outcome};
+
+impl Tables {
+    /// A frame of the answer to a call.
+    pub(super) fn on_answer(&mut self, key: CallKey, envelope: Envelope, now: Moment, io: &mut impl Io) {
+        let error = match &envelope.kind {
+            Kind::Answer(head) => return self.on_answer_part(key, head, &envelope, now, io),
+            Kind::Error(error) => error,
+            _ => unreachable!("a session event Answer is an answer or an error"),
+        };
+        if let Some(fault) = not_run(error, envelope.message_id) {
+            if fault == Fault::MemberShutsDown
+                && let Some(route) = self.calls.get(key).and_then(|call| call.route)
+            {
+                self.members.shuts_down(&route);
+            }
+            return self.calls.fault_by(key, fault, envelope);
+        }
+        self.note_health(key, finding(&error.class), now);
+        match is_out_of_reach(&error.class) {
+            true => self.calls.fault_by(key, Fault::ResourceFailing, envelope),
+            false => self.pass_last(key, &envelope, Outcome::ConnectorError, now, io),
+        }
+    }
+
+    fn on_answer_part(
+        &mut self,
+        key: CallKey,
+        head: &AnswerHead,
+        envelope: &Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(caller_id) = call.caller.map(|caller| caller.id()) else {
+            // Nobody waits any more. Calls with more than one frame were cancelled when their caller left.
+            return self.end(key, Outcome::Ok, now, io);
+        };
+        let tail = match head.part {
+            Part::End { has_result, .. } if !call.has_end() && is_answer_to(call.operation, head.part) => {
+                Some(Tail::of(has_result))
+            }
+            _ => None,
+        };
+        let Some(step) = self.calls.step(key, head.part, now, || envelope.rewrite_id(caller_id)) else {
+            return;
+        };
+        if let Part::End { .. } = head.part {
+            self.remember_page(key, head, now);
+        }
+        if let Some(tail) = tail.filter(|_| !matches!(step, Step::Broken))
+            && let Some(reason) = self.end_looks_cut(key, tail, now)
+        {
+            return self.cut(key, reason, io);
+        }
+        match step {
+            Step::Keep => {
+                if let Part::End { .. } = head.part {
+                    // It overtook items, which are on their way or were lost with a socket.
+                    self.watch(key, now);
+                }
+            }
+            Step::Broken => self.cut(key, Cut::Nonsense, io),
+            Step::Pass => {
+                self.pass(key, envelope.rewrite_id(caller_id), now, io);
+            }
+            Step::PassLast => {
+                self.note_health(key, Finding::Good, now);
+                self.pass_last(key, envelope, Outcome::Ok, now, io);
+            }
+            Step::PassThenLast(last) => {
+                if self.pass(key, envelope.rewrite_id(caller_id), now, io) {
+                    self.finish_with(key, last, Outcome::Ok, now, io);
+                }
+            }
+        }
+    }
+
+    /// Notes how a call went at its member, by its group's rules.
+    fn note_health(&mut self, key: CallKey, finding: Finding, now: Moment) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(route) = call.route else { return };
+        let Some(group) = self.view.group(call.group) else { return };
+        if finding == Finding::Good && is_compared(call.operation) {
+            self.groups.took(call.group, route.member(), now.since(route.sent()));
+        }
+        self.members.called(route.member(), finding, &group.settings.ejection, now);
+    }
+
+    /// Whether this end of a call's stream looks cut, by what its group is set to and by what was learned.
+    fn end_looks_cut(&mut self, key: CallKey, tail: Tail, now: Moment) -> Option<Cut> {
+        let call = self.calls.get(key)?;
+        let kind = call.stream?;
+        if self.view.group(call.group)?.settings.stream_end == StreamEnd::AsItCame {
+            return None;
+        }
+        let cut = self.groups.looks_cut(call.group, kind, tail, now);
+        cut.then_some(if call.operation == Operation::Sync { Cut::NoToken } else { Cut::NoResult })
+    }
+
+    /// Passes a frame on. Past the bound of what may wait for the caller the call is failed instead: returns false.
+    fn pass(&mut self, key: CallKey, frame: Bytes, now: Moment, io: &mut impl Io) -> bool {
+        let Some(caller) = self.calls.get(key).and_then(|call| call.caller) else { return false };
+        if self.callers.is_backlogged(&caller, frame.len(), Waits::OnDisk, io) {
+            self.calls.fault(key, Fault::CallerTooSlow);
+            return false;
+        }
+        let end = self.callers.deliver(&caller, frame, now, io);
+        self.calls.passed(key, end);
+        true
+    }
+
+    fn pass_last(
+        &mut self,
+        key: CallKey,
+        envelope: &Envelope,
+        outcome: Outcome,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(caller) = self.calls.get(key).and_then(|call| call.caller) else {
+            return self.end(key, outcome, now, io);
+        };
+        if self.callers.is_backlogged(&caller, envelope.frame_bytes(), Waits::InMemory, io) {
+            return self.calls.fault(key, Fault::CallerTooSlow);
+        }
+        self.finish_with(key, envelope.rewrite_id(caller.id()), outcome, now, io);
+    }
+
+    /// The next page of this search has its state where this one was served.
+    fn remember_page(&mut self, key: CallKey, head: &AnswerHead, now: Moment) {
+        let cookie = head.paged_results_cookie();
+        let Some(call) = self.calls.get(key).filter(|_| !cookie.is_empty()) else { return };
+        let (Some(member), Some(caller), Some(pages)) = (call.member(), call.caller, call.pages) else {
+            return;
+        };
+        self.callers.remember_page(&caller, page(pages.facade, &cookie), member);
+        self.members.gave_page(member, now);
+    }
+}
+
+/// The operations by whose time members are compared: reads of one object. Others take as long as what they ask for.
+fn is_compared(operation: Operation) -> bool {
+    matches!(operation, Operation::Get | Operation::ResolveUsername)
+}

@@ -1,0 +1,119 @@
+//! A request comes in: limits, group, deadline; then it goes to a member.
+//!
+//! A caller over its limit is refused at once: the flood is its own.
+
+use rcs_proto::envelope::{Envelope, Kind, OperationHead};
+use rcs_proto::session::{Last, SocketId};
+use rcs_proto::time::Moment;
+
+use crate::bundles::infos::Visible;
+use crate::engine::callers::CallerEnd;
+use crate::engine::calls::{Deadline, NewCall};
+use crate::engine::event::Phase;
+use crate::engine::io::Io;
+use crate::engine::keys::CallerKey;
+use crate::engine::selector::Selector;
+use crate::engine::tables::Tables;
+use crate::ids::GroupId;
+use crate::limits;
+use crate::verdict::ErrorKind;
+use crate::view::Group;
+
+impl Tables {
+    /// A new call of a caller.
+    pub(super) fn on_call(
+        &mut self,
+        caller: CallerKey,
+        socket: SocketId,
+        request: Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Kind::Operation(head) = &request.kind else {
+            unreachable!("a session event Call is an operation")
+        };
+        let operation = head.operation;
+        let group = match self.admit(caller, head, request.frame_bytes()) {
+            Ok(group) => group,
+            Err((kind, group)) => {
+                let end = Last { id: request.message_id, operation, frame: None, since: now };
+                return self.refuse(caller, socket, end, kind, group, io);
+            }
+        };
+        let deadlines = self.view.group(group).map(|group| group.settings.deadlines).unwrap_or_default();
+        let Some(facade) = self.callers.remember(caller, head) else { return };
+        let Some((pages, stream)) = self.callers.get(caller).map(|caller| caller.pages_of(head, &facade))
+        else {
+            return;
+        };
+        self.groups.called(group, &facade, now);
+        let deadline = Deadline::of(operation, &facade, &deadlines, now);
+        let end = CallerEnd::new(caller, request.message_id);
+        let new = NewCall { caller: end, group, operation, request, pages, stream, deadline };
+        let call = self.calls.insert(new, now);
+        self.callers.accept(&end, call, operation.is_subscription(), now);
+        self.dispatch(call, now, io);
+    }
+
+    /// Whether a call may enter, and in which group.
+    fn admit(
+        &self,
+        caller: CallerKey,
+        head: &OperationHead,
+        bytes: usize,
+    ) -> Result<GroupId, (ErrorKind, Option<GroupId>)> {
+        let Some(from) = self.callers.get(caller) else { return Err((ErrorKind::NoMember, None)) };
+        let group = self.group_of(from.id.selector, head).map_err(|kind| (kind, None))?;
+        let is_over = from.is_at_its_limit(head.operation, self.view.router().caller_in_flight_max);
+        match self.phase {
+            Phase::Draining | Phase::Leaving => Err((ErrorKind::Draining, Some(group))),
+            Phase::Serving if is_over || self.takes_too_much(caller, bytes) => {
+                Err((ErrorKind::TooManyCalls, Some(group)))
+            }
+            Phase::Serving if !self.calls.have_room_for(bytes) => Err((ErrorKind::RouterFull, Some(group))),
+            Phase::Serving => Ok(group),
+        }
+    }
+
+    /// Whether the requests that are kept for this caller are more than its share, while room is short. They are added up only
+    /// then.
+    fn takes_too_much(&self, caller: CallerKey, bytes: usize) -> bool {
+        if self.calls.request_bytes() + bytes <= limits::REQUEST_BYTES_MAX / 2 {
+            return false;
+        }
+        let open = self.callers.get(caller).map(|caller| caller.open_keys()).unwrap_or_default();
+        let kept = open.into_iter().filter_map(|call| self.calls.get(call)?.request.as_ref());
+        kept.map(Envelope::frame_bytes).sum::<usize>() + bytes > limits::REQUEST_BYTES_PER_SESSION_MAX
+    }
+
+    fn group_of(&self, selector: Selector, head: &OperationHead) -> Result<GroupId, ErrorKind> {
+        match selector {
+            Selector::Group(group) => self.group_of_visible(group, head),
+            Selector::ByConnectorKey => self.group_by_connector(head),
+        }
+    }
+
+    /// A connector that callers of the group may not see, they may not use.
+    fn group_of_visible(&self, group: GroupId, head: &OperationHead) -> Result<GroupId, ErrorKind> {
+        let visible = self.view.group(group).map(|group| &group.settings.visible);
+        let Some(visible @ Visible::Only(_)) = visible else { return Ok(group) };
+        let connector = head.connector().ok_or(ErrorKind::UnknownConnector)?;
+        if visible.allows(&connector) { Ok(group) } else { Err(ErrorKind::UnknownConnector) }
+    }
+
+    /// The one group that has the connector.
+    fn group_by_connector(&self, head: &OperationHead) -> Result<GroupId, ErrorKind> {
+        let connector = head.connector().ok_or(ErrorKind::UnknownConnector)?;
+        // Not what members tell: one that is quarantined must not draw calls to its group.
+        let has = |group: &&Group| {
+            let shown = self.groups.shown(group.id);
+            shown.is_some_and(|shown| shown.has(&connector, self.agreed.stand_ins(group)))
+        };
+        let mut having = self.view.groups().iter().filter(has);
+        match (having.next(), having.next()) {
+            (Some(group), None) => Ok(group.id),
+            (None, _) => Err(ErrorKind::UnknownConnector),
+            (Some(_), Some(_)) => Err(ErrorKind::AmbiguousConnector),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a caller's frames mean.
+
+use rcs_proto::envelope::Envelope;
+use rcs_proto::frames;
+use rcs_proto::limits as wire_limits;
+use rcs_proto::session::{Event as SessionEvent, SocketId};
+use rcs_proto::time::Moment;
+
+use crate::engine::calls::Call;
+use crate::engine::io::Io;
+use crate::engine::keys::{CallKey, CallerKey};
+use crate::engine::tables::Tables;
+use crate::verdict::{Cut, Outcome, Stage};
+
+impl Tables {
+    /// A frame of a caller.
+    pub(super) fn on_caller_frame(
+        &mut self,
+        key: CallerKey,
+        socket: SocketId,
+        envelope: Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(event) = self.callers.receive(key, &envelope, now) else { return };
+        match event {
+            SessionEvent::Call => self.on_call(key, socket, envelope, now, io),
+            SessionEvent::Cancel(call) => self.on_cancel(call, now, io),
+            SessionEvent::Control(checked) => {
+                for call in checked.abandoned {
+                    self.abandon(call, now, io);
+                }
+                self.answer_control(key, socket, checked.id, checked.wants_connector_infos, io);
+            }
+            SessionEvent::AnswerRefused(Some(last)) => {
+                io.hold(socket, wire_limits::HOLD_OFF);
+                self.callers.reply_last(key, socket, last, now, io);
+            }
+            SessionEvent::AnswerRefused(None) => self.on_part_refused(key, envelope.message_id, io),
+            SessionEvent::HandshakeAgain => {
+                let selector = self.callers.get(key).map(|caller| caller.id.selector);
+                let group = selector.and_then(|selector| selector.group_name(&self.book));
+                io.send(socket, frames::handshake_response(&self.identities.towards_callers(group)));
+            }
+            SessionEvent::Reply(frame) => io.send(socket, frame),
+            // Callers execute nothing for us: what else they send answers nothing that we asked.
+            SessionEvent::ConfigurationChange
+            | SessionEvent::Answer(_)
+            | SessionEvent::NotRun(_)
+            | SessionEvent::ConnectorInfos(_)
+            | SessionEvent::Ignored(_) => {}
+        }
+    }
+
+    /// Answers a session check at once, the question for connectors as soon as there is something to answer.
+    fn answer_control(
+        &mut self,
+        key: CallerKey,
+        socket: SocketId,
+        id: i64,
+        wants_infos: bool,
+        io: &mut impl Io,
+    ) {
+        if !wants_infos {
+            return io.send(socket, frames::control_response(id, None));
+        }
+        let Some(selector) = self.callers.get(key).map(|caller| caller.id.selector) else { return };
+        match self.connector_infos(selector) {
+            Some(infos) => {
+                io.send(socket, frames::control_response(id, Some(infos)));
+                self.callers.was_shown(key, self.edition(selector));
+            }
+            None => self.callers.wants_infos(key, socket, id),
+        }
+    }
+
+    /// The caller gives a call up. There is no answer to a cancel; calls that cannot be stopped are answered (WIRE 5.4).
+    fn on_cancel(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+        self.cancel_at_member(key, now, io);
+        if self.calls.get(key).is_some_and(Call::is_cancellable) {
+            self.end(key, Outcome::Cancelled, now, io);
+        }
+    }
+
+    /// A part of an answer, not the last, was refused and is missing for good.
+    fn on_part_refused(&mut self, key: CallerKey, id: i64, io: &mut impl Io) {
+        let call = self.callers.get(key).and_then(|caller| caller.open_key(id));
+        let Some(call) = call else { return };
+        if self.calls.get(call).is_some_and(|call| call.stage() == Stage::PartlyAnswered) {
+            self.cut(call, Cut::LostOnTheWay, io);
+        }
+    }
+}

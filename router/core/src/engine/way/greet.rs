@@ -1,0 +1,229 @@
+//! A socket opens, shakes hands, and joins a session; and what comes on it goes to whom it belongs.
+
+use std::sync::Arc;
+
+use rcs_proto::envelope::Envelope;
+use rcs_proto::frames::Identity;
+use rcs_proto::limits as wire_limits;
+use rcs_proto::session::{Handshake, HandshakeStep, Remote, Side, SocketId};
+use rcs_proto::time::Moment;
+
+use crate::engine::callers::{CallerId, NotJoined};
+use crate::engine::clock::Timer;
+use crate::engine::event::{OversizeFrame, Peer};
+use crate::engine::identity::Identities;
+use crate::engine::io::Io;
+use crate::engine::keys::Slot;
+use crate::engine::note::Note;
+use crate::engine::selector::Selector;
+use crate::engine::sockets::Belongs;
+use crate::engine::tables::Tables;
+use crate::ids::{MemberId, NameBook};
+use crate::limits;
+
+impl Tables {
+    /// A socket was upgraded, whoever dialled.
+    pub(in crate::engine) fn on_opened(
+        &mut self,
+        socket: SocketId,
+        side: Side,
+        peer: Peer,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        if let Peer::Member { member, slot } = peer
+            && !self.is_wanted(member, slot, io)
+        {
+            return io.close(socket);
+        }
+        let identity = identity_towards(&self.identities, &self.book, &peer);
+        let (handshake, first) = Handshake::start(side, &identity, now);
+        if let Some(first) = first {
+            io.send(socket, first);
+        }
+        self.sockets.greet(socket, handshake, peer, now);
+        self.clock.set(now + wire_limits::HANDSHAKE_DEADLINE, Timer::Handshake(socket));
+    }
+
+    /// Whether a member may have the socket: one that we dialled must be for the slot and the endpoint of now.
+    fn is_wanted(&mut self, member: MemberId, slot: Option<Slot>, io: &mut impl Io) -> bool {
+        match slot {
+            Some(slot) => self.members.end_dial(member, slot, io) && self.members.slot_opened(member, slot),
+            None => self.members.get(member).is_some_and(|member| !member.leaving),
+        }
+    }
+
+    /// A frame arrived.
+    pub(in crate::engine) fn on_frame(
+        &mut self,
+        socket: SocketId,
+        envelope: Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        // A socket that is not there is closed, and its last frames were still on the way.
+        match self.sockets.heard(socket) {
+            None => {}
+            Some(Belongs::Caller(session)) => {
+                let session = *session;
+                self.on_caller_frame(session, socket, envelope, now, io);
+            }
+            Some(Belongs::Member { session, .. }) => {
+                let session = *session;
+                self.on_member_frame(session, socket, envelope, now, io);
+            }
+            Some(Belongs::Greeting(handshake, peer)) => {
+                let identity = identity_towards(&self.identities, &self.book, peer);
+                let step = handshake.receive(envelope, &identity);
+                self.on_handshake_step(socket, step, now, io);
+            }
+        }
+    }
+
+    fn on_handshake_step(&mut self, socket: SocketId, step: HandshakeStep, now: Moment, io: &mut impl Io) {
+        match step {
+            HandshakeStep::Wait => {}
+            HandshakeStep::Failed(error) => self.disconnect(socket, &error.to_string(), now, io),
+            HandshakeStep::Done { remote, reply, parked } => {
+                // Registered first, answered then: nothing that follows can find the session unknown (WIRE 7.9).
+                self.join(socket, remote, now, io);
+                if let Some(reply) = reply {
+                    io.send(socket, reply);
+                }
+                io.hold(socket, wire_limits::HOLD_OFF);
+                if let Some(Belongs::Caller(session)) = self.sockets.belongs(socket) {
+                    self.callers.deliver_kept(*session, now, io);
+                }
+                for envelope in parked {
+                    self.on_frame(socket, envelope, now, io);
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, socket: SocketId, remote: Remote, now: Moment, io: &mut impl Io) {
+        match self.sockets.take_greeting(socket) {
+            Some(Peer::Caller { selector, principal }) => {
+                self.join_caller(socket, selector, principal, remote, now, io);
+            }
+            Some(Peer::Member { member, slot }) => self.join_member(socket, member, slot, remote, now, io),
+            None => {}
+        }
+    }
+
+    fn join_caller(
+        &mut self,
+        socket: SocketId,
+        selector: Selector,
+        principal: Arc<str>,
+        remote: Remote,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let id = CallerId { selector, principal, remote: remote.session_id };
+        let joined = match self.callers.named(&id) {
+            Some(key) => self.callers.join(key, socket, now).map(|()| key),
+            None if self.callers.is_full() && !self.forget_a_leaver(now, io) => {
+                Err(NotJoined::TooManyCallers)
+            }
+            None => {
+                let key = self.callers.add(id);
+                io.note(Note::CallerJoined { callers: self.callers.len() });
+                self.callers.join(key, socket, now).map(|()| key)
+            }
+        };
+        let reason = match joined {
+            Ok(key) => return self.sockets.open(socket, Belongs::Caller(key), None, now),
+            Err(NotJoined::TooManyCallers) => {
+                format!("{} callers are connected already", limits::DOWNSTREAM_SESSIONS_MAX)
+            }
+            Err(NotJoined::TooManySockets) => {
+                format!("it has {} sockets already", limits::SOCKETS_PER_SESSION_MAX)
+            }
+        };
+        io.note(Note::CallerDisconnected { reason: &reason });
+        io.close(socket);
+    }
+
+    /// Forgets the caller that left first, so that another finds a place; returns whether there was one.
+    fn forget_a_leaver(&mut self, now: Moment, io: &mut impl Io) -> bool {
+        let Some(first) = self.callers.first_leaver() else { return false };
+        self.forget_caller(first, now, io);
+        true
+    }
+
+    fn join_member(
+        &mut self,
+        socket: SocketId,
+        member: MemberId,
+        slot: Option<Slot>,
+        remote: Remote,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(joined) = self.members.join(member, socket, remote, now) else { return io.close(socket) };
+        if joined.is_other_server {
+            io.note(Note::MemberChangedIdentity { member });
+        }
+        let session = joined.session;
+        let ping_every = self.members.get(member).and_then(|member| member.member.spec.ping_interval);
+        self.sockets.open(socket, Belongs::Member { session, member, slot }, ping_every, now);
+        if let Some(slot) = slot {
+            self.sockets.replace_by(socket, member, slot, now);
+        }
+        self.clock.set(now + wire_limits::HOLD_OFF, Timer::CheckMember(session));
+        if joined.is_other {
+            self.forget_judgement(member, now);
+            if let Some(list) = joined.told {
+                self.take_list(member, list, now, io);
+            }
+        }
+    }
+
+    /// A frame arrived that is no message of the protocol.
+    pub(in crate::engine) fn on_garbage(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
+        match self.sockets.belongs(socket).map(Belongs::member) {
+            // We can dial again, and calls on a member that talks nonsense would hang.
+            Some(Some(_)) => {
+                self.disconnect(socket, "it sent a frame that is no OpenICF message", now, io);
+            }
+            // A 1.8.0 dialler never comes back: ignore it, as its peers do (WIRE 1.2, 7.5).
+            Some(None) => io.note(Note::FrameIgnored { socket }),
+            None => {}
+        }
+    }
+
+    /// A frame over the size limit arrived and was dropped.
+    pub(in crate::engine) fn on_oversize(
+        &mut self,
+        socket: SocketId,
+        message_id: i64,
+        what: OversizeFrame,
+        bytes: usize,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        match (self.sockets.belongs(socket), what) {
+            (Some(Belongs::Caller(session)), OversizeFrame::Request) => {
+                let session = *session;
+                self.refuse_oversize(session, socket, message_id, bytes, now, io);
+            }
+            (Some(Belongs::Member { session, .. }), OversizeFrame::Answer) => {
+                self.on_answer_oversize(*session, message_id);
+            }
+            _ => io.note(Note::FrameIgnored { socket }),
+        }
+    }
+
+    /// A pong arrived.
+    pub(in crate::engine) fn on_pong(&mut self, socket: SocketId) {
+        self.sockets.heard(socket);
+    }
+}
+
+fn identity_towards(identities: &Identities, book: &NameBook, peer: &Peer) -> Identity {
+    match peer {
+        Peer::Caller { selector, .. } => identities.towards_callers(selector.group_name(book)),
+        Peer::Member { member, .. } => identities.towards_member(book.member_name(*member)),
+    }
+}

@@ -1,0 +1,133 @@
+//! What a member's frames mean.
+
+use bytes::Bytes;
+use rcs_proto::envelope::{Envelope, Kind};
+use rcs_proto::frames;
+use rcs_proto::icf::{ConnectorInfo, exceptions};
+use rcs_proto::legacy::Wire;
+use rcs_proto::session::{Event as SessionEvent, Ignored, SocketId};
+use rcs_proto::time::Moment;
+
+use crate::engine::io::Io;
+use crate::engine::keys::{MemberSessionKey, Work};
+use crate::engine::members::MemberList;
+use crate::engine::note::Note;
+use crate::engine::tables::Tables;
+use crate::health::{Finding, Probe};
+use crate::ids::MemberId;
+use crate::verdict::Fault;
+
+/// What a server is told of our own connectors that asks for them: there are none.
+fn no_connectors() -> Bytes {
+    Vec::<ConnectorInfo>::new().encode()
+}
+
+impl Tables {
+    /// A frame of a member.
+    pub(super) fn on_member_frame(
+        &mut self,
+        key: MemberSessionKey,
+        socket: SocketId,
+        envelope: Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some((member, event)) = self.members.receive(key, &envelope, now) else { return };
+        match event {
+            SessionEvent::Answer(Work::Call(call)) => self.on_answer(call, envelope, now, io),
+            SessionEvent::NotRun(Work::Call(call)) => self.calls.fault(call, Fault::RefusedBeforeHandshake),
+            SessionEvent::Answer(Work::Probe) | SessionEvent::NotRun(Work::Probe) => {
+                self.on_probe_answer(key, &envelope, now, io);
+            }
+            SessionEvent::Ignored(Ignored::CheckAnswered) => {
+                self.members.probed(member, Probe::Check, Finding::Good);
+            }
+            SessionEvent::ConnectorInfos(infos) => self.on_connector_infos(key, infos, now, io),
+            SessionEvent::ConfigurationChange => self.on_configuration_change(member, &envelope, now, io),
+            SessionEvent::Control(checked) => {
+                let infos = checked.wants_connector_infos.then(no_connectors);
+                io.send(socket, frames::control_response(checked.id, infos));
+                for work in checked.vanished {
+                    if let Work::Call(call) = work {
+                        self.calls.fault(call, Fault::MemberLost);
+                    }
+                }
+            }
+            SessionEvent::HandshakeAgain => {
+                let identity = self.identities.towards_member(self.book.member_name(member));
+                io.send(socket, frames::handshake_response(&identity));
+            }
+            SessionEvent::Reply(frame) => io.send(socket, frame),
+            // A member calls nothing here: Java answers a call of a connector that it does not have the same way.
+            SessionEvent::Call => {
+                let text = "Connector not found: the router has none";
+                io.send(socket, frames::error(envelope.message_id, exceptions::CONNECTOR, text));
+            }
+            // Members ask nothing that has an answer to be refused.
+            SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(_) | SessionEvent::Ignored(_) => {}
+        }
+    }
+
+    /// A connector changed its configuration: told to every caller that used this exact facade key (WIRE section 6).
+    fn on_configuration_change(
+        &mut self,
+        member: MemberId,
+        envelope: &Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Kind::Operation(head) = &envelope.kind else { return };
+        if self.members.get(member).is_none() {
+            return;
+        }
+        for caller in self.callers.users_of(&head.facade_key) {
+            self.callers.tell(caller, envelope.frame().clone(), now, io);
+        }
+    }
+
+    /// A member told its connectors: at join, on reconnect, or again because it was asked again.
+    fn on_connector_infos(&mut self, key: MemberSessionKey, infos: Bytes, now: Moment, io: &mut impl Io) {
+        let Some((member, list)) = self.members.told(key, infos) else { return };
+        self.take_list(member, list, now, io);
+        if self.members.link(member, now) {
+            self.warm_up(member, now, io);
+        }
+        self.members.probed(member, Probe::Check, Finding::Good);
+    }
+
+    /// The current session of a member told this list, now or before it became the current one. The groups judge it first, and
+    /// only then can the member take calls.
+    pub(super) fn take_list(&mut self, member: MemberId, list: MemberList, now: Moment, io: &mut impl Io) {
+        let is_unreadable = list.wire.is_err();
+        let (is_new, is_to_be_judged) = self.members.take_list(member, list);
+        if is_new && is_unreadable {
+            io.note(Note::ConnectorInfosUnreadable { member });
+        }
+        if is_to_be_judged {
+            self.judge_member(member, now);
+        }
+    }
+
+    /// The answer to a `test` of ours.
+    fn on_probe_answer(&mut self, key: MemberSessionKey, envelope: &Envelope, now: Moment, io: &mut impl Io) {
+        let finding = match &envelope.kind {
+            // A member without this connector, or a connector without the operation, says nothing of its resource.
+            Kind::Error(error) if !says_nothing(&error.class, &error.message) => Finding::Bad,
+            _ => Finding::Good,
+        };
+        if let Some(member) = self.members.probe_answered(key, envelope.message_id, finding) {
+            self.send_probe(member, now, io);
+        }
+    }
+
+    /// A frame of an answer was too large and was dropped.
+    pub(super) fn on_answer_oversize(&mut self, key: MemberSessionKey, id: i64) {
+        if let Some(call) = self.members.call_under(key, id) {
+            self.calls.fault(call, Fault::TooLarge);
+        }
+    }
+}
+
+fn says_nothing(class: &str, message: &str) -> bool {
+    class.ends_with("UnsupportedOperationException") || message.starts_with("Connector not found")
+}

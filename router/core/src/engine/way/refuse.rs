@@ -1,0 +1,72 @@
+//! A request that goes no further: its caller is told why at once, and the call has an id all the same.
+
+use std::time::Duration;
+
+use rcs_proto::frames;
+use rcs_proto::operation::Operation;
+use rcs_proto::session::{Last, SocketId};
+use rcs_proto::time::Moment;
+
+use crate::engine::event::Phase;
+use crate::engine::io::Io;
+use crate::engine::keys::CallerKey;
+use crate::engine::note::Note;
+use crate::engine::selector::Selector;
+use crate::engine::tables::Tables;
+use crate::ids::GroupId;
+use crate::verdict::{Circumstances, ErrorKind};
+
+impl Tables {
+    /// A call is turned away.
+    pub(super) fn refuse(
+        &mut self,
+        caller: CallerKey,
+        socket: SocketId,
+        end: Last,
+        kind: ErrorKind,
+        group: Option<GroupId>,
+        io: &mut impl Io,
+    ) {
+        let Last { id, operation, since, .. } = end;
+        let call = self.explain_refusal(operation, group, kind, since);
+        let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
+        let error = kind.to_error(&Circumstances { operation, group: name, member: None });
+        let frame = frames::error(id, error.class, &format!("{} (call {call})", error.message));
+        let last = Last { frame: Some(frame), ..end };
+        match self.phase {
+            Phase::Leaving => self.callers.keep(caller, last),
+            Phase::Serving | Phase::Draining => self.callers.reply_last(caller, socket, last, since, io),
+        }
+        if kind.is_refusal() {
+            io.note(Note::CallRefused { call, group, operation, reason: kind });
+        }
+        let (member, outcome, took) = (None, error.outcome, Duration::ZERO);
+        io.note(Note::CallEnded { call, group, member, operation, outcome, took });
+    }
+
+    /// A request over the size limit was dropped.
+    pub(super) fn refuse_oversize(
+        &mut self,
+        key: CallerKey,
+        socket: SocketId,
+        id: i64,
+        bytes: usize,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        // The operation stays unknown: the frame was dropped before anything but its head was read.
+        let operation = Operation::Unknown;
+        let group = match self.callers.get(key).map(|caller| caller.id.selector) {
+            Some(Selector::Group(group)) => Some(group),
+            _ => None,
+        };
+        let call = self.explain_refusal(operation, group, ErrorKind::RequestTooLarge, now);
+        let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
+        let circumstances = Circumstances { operation, group: name, member: None };
+        let error = ErrorKind::RequestTooLarge.to_error(&circumstances);
+        let text = format!("{} (The request has {bytes} bytes.) (call {call})", error.message);
+        let frame = frames::error(id, error.class, &text);
+        let last = Last { id, operation, frame: Some(frame), since: now };
+        self.callers.reply_last(key, socket, last, now, io);
+    }
+}

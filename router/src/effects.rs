@@ -1,0 +1,198 @@
+//! The engine's effects: sockets that are really written to, dials that really happen, notes that become logs and metrics.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_core::engine::{Answer, Backlog, Io, Moved, Note, Slot, Ticket};
+use rcs_core::ids::MemberId;
+use rcs_core::limits::FRAME_BYTES_MAX;
+use rcs_core::view::{Endpoint, View};
+use rcs_proto::driver::WebSocket;
+use rcs_proto::driver::framing::Limits;
+use rcs_proto::driver::listen::Unproven;
+use rcs_proto::driver::socket::{self, CloseReason, Events, SendError, SocketConfig, SocketHandle};
+use rcs_proto::driver::spill::Spill;
+use rcs_proto::session::SocketId;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
+use crate::metrics::Recorder;
+use crate::names::{Names, Side};
+use crate::upstream::Dialler;
+
+/// Everything outside the engine that the engine acts on.
+pub(crate) struct Effects {
+    sockets: HashMap<SocketId, Open>,
+    /// Callers' sockets that no frame has come from.
+    unproven: HashMap<SocketId, Unproven>,
+    last_socket: u64,
+    events: Events,
+    /// Where what callers have not taken goes.
+    spill: Arc<Spill>,
+    dialler: Dialler,
+    recorder: Recorder,
+    names: Names,
+    /// The view in force, for those who judge upgrades.
+    published: watch::Sender<Arc<View>>,
+    answers: Vec<(Ticket, Answer)>,
+}
+
+struct Open {
+    handle: SocketHandle,
+    side: Side,
+}
+
+impl Effects {
+    /// No socket is open yet; those that will be report to `events`.
+    pub(crate) fn new(
+        events: Events,
+        spill: Arc<Spill>,
+        dialler: Dialler,
+        recorder: Recorder,
+        published: watch::Sender<Arc<View>>,
+    ) -> Self {
+        Self {
+            sockets: HashMap::new(),
+            unproven: HashMap::new(),
+            last_socket: 0,
+            events,
+            spill,
+            dialler,
+            recorder,
+            names: Names::default(),
+            published,
+            answers: Vec::new(),
+        }
+    }
+
+    /// Opens a caller's socket. It keeps its place among the unproven ones until a frame comes from it.
+    pub(crate) fn admit(&mut self, socket: WebSocket, unproven: Unproven) -> SocketId {
+        let id = self.open(socket, Side::Downstream);
+        self.unproven.insert(id, unproven);
+        id
+    }
+
+    /// Starts to pump a socket.
+    pub(crate) fn open(&mut self, socket: WebSocket, side: Side) -> SocketId {
+        self.last_socket += 1;
+        let id = SocketId(self.last_socket);
+        let config = SocketConfig {
+            message: Limits { message: FRAME_BYTES_MAX, ..Limits::default() },
+            backlog_bytes: DRIVER_BACKLOG_BYTES_MAX,
+            spill: Arc::clone(&self.spill),
+        };
+        let handle = socket::spawn(id, socket, &config, self.events.clone());
+        self.sockets.insert(id, Open { handle, side });
+        self.recorder.socket_opened(side);
+        id
+    }
+
+    /// A frame came from the socket.
+    pub(crate) fn prove(&mut self, id: SocketId) {
+        if !self.unproven.is_empty() {
+            self.unproven.remove(&id);
+        }
+    }
+
+    /// The socket has ended.
+    pub(crate) fn forget(&mut self, id: SocketId, reason: CloseReason) {
+        self.unproven.remove(&id);
+        if let Some(open) = self.sockets.remove(&id) {
+            self.recorder.socket_closed(open.side);
+            tracing::debug!(socket = %id, side = ?open.side, %reason, "a socket closed");
+        }
+    }
+
+    /// Every open socket, in no order.
+    pub(crate) fn open_sockets(&self) -> Vec<SocketId> {
+        self.sockets.keys().copied().collect()
+    }
+
+    /// Whether no socket is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// What the engine answered to agents and operators since the last time.
+    pub(crate) fn take_answers(&mut self) -> Vec<(Ticket, Answer)> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Counts a dial that failed; the engine notes only the first of its kind.
+    pub(crate) fn count_dial_failure(&mut self, member: MemberId) {
+        self.recorder.dial_failed(member, &self.names);
+    }
+
+    fn queue(&self, id: SocketId, what: impl FnOnce(&SocketHandle) -> Result<(), SendError>) {
+        let Some(open) = self.sockets.get(&id) else { return };
+        // A closed socket has its end reported. A full one must not lose a frame in silence, so it ends.
+        if what(&open.handle) == Err(SendError::Full) {
+            tracing::warn!(socket = %id, side = ?open.side, "a socket is ended: its peer has not read for too long");
+            open.handle.abort();
+        }
+    }
+}
+
+impl Io for Effects {
+    fn send(&mut self, socket: SocketId, frame: Bytes) {
+        self.queue(socket, |handle| handle.send(frame));
+    }
+
+    fn hold(&mut self, socket: SocketId, pause: Duration) {
+        self.queue(socket, |handle| handle.hold(Instant::now() + pause));
+    }
+
+    fn ping(&mut self, socket: SocketId) {
+        // One that does not fit is as good as one without a pong.
+        if let Some(open) = self.sockets.get(&socket) {
+            let _ = open.handle.ping();
+        }
+    }
+
+    fn close(&mut self, socket: SocketId) {
+        if let Some(open) = self.sockets.get(&socket) {
+            open.handle.close();
+        }
+    }
+
+    fn backlog(&self, socket: SocketId) -> Backlog {
+        let Some(open) = self.sockets.get(&socket) else { return Backlog::default() };
+        let disk = open.handle.spilled_bytes();
+        Backlog { memory: open.handle.backlog_bytes().saturating_sub(disk), disk }
+    }
+
+    fn moved(&self, socket: SocketId) -> Moved {
+        let moved = self.sockets.get(&socket).map(|open| open.handle.moved()).unwrap_or_default();
+        Moved { received: moved.received, written: moved.written }
+    }
+
+    fn backlog_total(&self) -> Backlog {
+        let waiting = self.spill.waiting();
+        Backlog { memory: waiting.memory, disk: usize::try_from(waiting.disk).unwrap_or(usize::MAX) }
+    }
+
+    fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
+        self.dialler.start(member, slot, endpoint);
+    }
+
+    fn random(&mut self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    fn publish(&mut self, view: &Arc<View>) {
+        self.names.learn(view);
+        self.published.send_replace(Arc::clone(view));
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.answers.push((ticket, answer));
+    }
+
+    fn note(&mut self, note: Note<'_>) {
+        self.recorder.record(&note, &self.names);
+        crate::logging::log(&note, &self.names);
+    }
+}

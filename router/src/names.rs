@@ -1,0 +1,45 @@
+//! Names for what the engine speaks of by number, and which peers a socket belongs to: what log and metrics need of both.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rcs_core::ids::{GroupId, MemberId};
+use rcs_core::view::View;
+
+/// Which peers a socket belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    /// Callers.
+    Downstream,
+    /// Members.
+    Upstream,
+}
+
+/// Names by id, never forgotten: a note may come of a member that has left the view.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    members: HashMap<MemberId, Arc<str>>,
+    groups: HashMap<GroupId, Arc<str>>,
+}
+
+impl Names {
+    /// Takes over the names of a view.
+    pub(crate) fn learn(&mut self, view: &View) {
+        for member in view.members() {
+            self.members.entry(member.id).or_insert_with(|| member.spec.name.as_str().into());
+        }
+        for group in view.groups() {
+            self.groups.entry(group.id).or_insert_with(|| group.name.as_str().into());
+        }
+    }
+
+    /// A member's name; ids that the engine speaks of come from views that were learned.
+    pub(crate) fn member(&self, id: MemberId) -> Arc<str> {
+        self.members.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// A group's name.
+    pub(crate) fn group(&self, id: GroupId) -> Arc<str> {
+        self.groups.get(&id).cloned().unwrap_or_default()
+    }
+}
