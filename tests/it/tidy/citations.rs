@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
-use rcs_tests::workspace::root;
+use rcs_rig::workspace::root;
 
 use super::{files_that, is_of_path, is_path, read};
 
