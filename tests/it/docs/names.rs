@@ -162,8 +162,7 @@ fn the_manual_has_every_drill_and_no_other() {
     let output = Command::new(binary("rcs-bench")).args(["drill", "none-of-them"]).output();
     let told =
         String::from_utf8(output.expect("rcs-bench can be started").stderr).expect("rcs-bench tells text");
-    let (_, names) =
-        told.split_once(" all, ").unwrap_or_else(|| panic!("it tells no drills: {told}"));
+    let (_, names) = told.split_once(" all, ").unwrap_or_else(|| panic!("it tells no drills: {told}"));
     let names = names.lines().next().unwrap_or_default();
     let known: BTreeSet<&str> = names.split(", ").collect();
     let manual = read("docs/bench.md");
