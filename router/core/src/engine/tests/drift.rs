@@ -12,7 +12,7 @@ use rcs_proto::icf::{
 use rcs_proto::legacy::Wire;
 use rcs_proto::session::SocketId;
 
-use super::bundles::{files, require_agent};
+use super::bundles::require_agent;
 use super::world::*;
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::balance::Policy;

@@ -14,7 +14,6 @@ use crate::bundles::range::StandIns;
 use crate::bundles::wire::WireManifest;
 use crate::engine::calls::Call;
 use crate::engine::members::Route;
-use crate::engine::*;
 use crate::settings::Settings;
 
 const NO_MEMBER: &str = "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
