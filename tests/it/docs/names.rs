@@ -157,6 +157,41 @@ fn anchor(heading: &str) -> String {
     kept.collect::<String>().replace(' ', "-")
 }
 
+/// The words that operators meet in outputs, and the pages that say what each means.
+const WORDS: [(&str, &str); 10] = [
+    ("router/core/src/engine/out.rs", "docs/operating.md"),
+    ("router/core/src/health.rs", "docs/operating.md"),
+    ("router/core/src/engine/reports/state.rs", "docs/operating.md"),
+    ("router/core/src/agreed/marks.rs", "docs/api.md"),
+    ("router/core/src/verdict/error.rs", "docs/operating.md docs/metrics.md"),
+    ("router/core/src/verdict.rs", "docs/metrics.md"),
+    ("router/core/src/bundles/group/member.rs", "docs/bundles.md docs/api.md"),
+    ("router/core/src/bundles/group/mod.rs", "docs/bundles.md"),
+    ("router/core/src/bundles/group/set.rs", "docs/bundles.md"),
+    ("router/core/src/engine/callers/caller.rs", "docs/api.md"),
+];
+
+#[test]
+fn every_word_of_a_state_or_reason_is_explained() {
+    let mut missing = Vec::new();
+    let mut words = 0;
+    for (source, pages) in WORDS {
+        let source = read(source);
+        let pages: String = pages.split(' ').map(read).collect();
+        // From each `fn label` to the end of the function.
+        let labels = source.split("fn label(").skip(1).filter_map(|rest| rest.split("\n    }\n").next());
+        let found: Vec<&str> = labels
+            .flat_map(|body| body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()))
+            .collect();
+        words += found.len();
+        missing.extend(
+            found.iter().filter(|word| !pages.contains(&format!("`{word}`"))).map(|word| (*word).to_owned()),
+        );
+    }
+    assert!(words > 60, "only {words} words found: has `fn label` another form now?");
+    assert_eq!(missing, Vec::<String>::new(), "say in the manual what they mean");
+}
+
 #[test]
 fn the_manual_has_every_drill_and_no_other() {
     let output = Command::new(binary("rcs-bench")).args(["drill", "none-of-them"]).output();
