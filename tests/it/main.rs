@@ -13,6 +13,7 @@ mod crates;
 mod defects;
 mod demo;
 mod direct;
+mod docs;
 mod drain;
 mod events;
 mod examples;

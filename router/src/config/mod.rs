@@ -2,6 +2,8 @@
 //! every fault is reported at once with its line; nothing of a file with a fault is used.
 
 mod keys;
+#[cfg(test)]
+mod manual;
 mod report;
 mod time;
 

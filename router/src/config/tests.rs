@@ -235,21 +235,3 @@ fn rows<S: Clone>(text: &mut String, keys: &[Key<S>], default: &S) {
         writeln!(text, "# {about}. Values: {choice}\n{} = {}\n", key.name, key.shown(default)).unwrap();
     }
 }
-
-#[test]
-fn the_readme_has_a_row_for_every_key() {
-    let readme = repository("README.md");
-    let row = |name: &str, default: String, choice: String, about: &str| {
-        format!("| `{name}` | {default} | {choice} | {about} |\n").replace('"', "")
-    };
-    let router = RouterSettings::default();
-    let group = GroupSettings::default();
-    let rows: String = ROUTER
-        .iter()
-        .map(|key| row(key.name, key.shown(&router), key.choice(), key.about))
-        .chain(GROUP.iter().map(|key| row(key.name, key.shown(&group), key.choice(), key.about)))
-        .collect();
-    for row in rows.lines() {
-        assert!(readme.contains(row), "README.md lacks\n{row}\nof\n{rows}");
-    }
-}
