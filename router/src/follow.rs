@@ -26,7 +26,7 @@ pub(crate) struct Configuration {
     /// Members and groups.
     pub(crate) document: Arc<agreed::Document>,
     /// The settings, if there is a file with them.
-    pub(crate) settings: Option<Settings>,
+    pub(crate) settings: Option<Box<Settings>>,
 }
 
 /// What a look at the files found: nothing where a file is as it was.
@@ -59,7 +59,10 @@ impl Sources {
 
     /// What both say together.
     pub(crate) fn configuration(&self) -> Configuration {
-        Configuration { document: Arc::clone(&self.provided), settings: self.settings().cloned() }
+        Configuration {
+            document: Arc::clone(&self.provided),
+            settings: self.settings().cloned().map(Box::new),
+        }
     }
 
     /// The settings in force, if there is a file with them.

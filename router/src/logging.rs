@@ -146,10 +146,7 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::CallerLeft { calls } => info!(calls, "a caller's last connection closed"),
         Note::CallerDisconnected { reason } => warn!(reason, "a socket of a caller is closed"),
         Note::ViewNotFollowed { reason } => {
-            tracing::error!(
-                reason,
-                "a change cannot be carried out; what was in force stays in force"
-            );
+            tracing::error!(reason, "a change cannot be carried out; what was in force stays in force");
         }
         Note::FrameIgnored { socket } => debug!(%socket, "a frame that is no message was ignored"),
     }

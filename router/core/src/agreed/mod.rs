@@ -78,7 +78,7 @@ pub enum Change {
         /// The document; none: as it was.
         document: Option<Document>,
         /// The settings; none: as they were.
-        settings: Option<Settings>,
+        settings: Option<Box<Settings>>,
     },
     /// The member of this name is marked so.
     Mark {
@@ -162,9 +162,13 @@ impl Agreed {
         Ok(done)
     }
 
-    fn configure(&mut self, document: Option<Document>, settings: Option<Settings>) -> Result<Done, Refusal> {
+    fn configure(
+        &mut self,
+        document: Option<Document>,
+        settings: Option<Box<Settings>>,
+    ) -> Result<Done, Refusal> {
         let document = document.filter(|document| *document != self.document);
-        let settings = settings.filter(|settings| *settings != self.settings);
+        let settings = settings.filter(|settings| **settings != self.settings);
         if document.is_none() && settings.is_none() {
             return Ok(Done::Unchanged);
         }
@@ -177,7 +181,7 @@ impl Agreed {
             self.sets.retain(|name, _| names.contains(name));
         }
         if let Some(settings) = settings {
-            self.settings = settings;
+            self.settings = *settings;
         }
         let pins: Vec<_> = self
             .document

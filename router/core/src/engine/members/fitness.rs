@@ -192,7 +192,8 @@ impl Members {
 
     fn conclude_probe(&mut self, id: MemberId, key: MemberSessionKey, open: i64, finding: Finding) -> bool {
         let Some(member) = self.members.get_mut(&id) else { return false };
-        if !member.probes.under_way.as_ref().is_some_and(|probe| (probe.session, probe.id) == (key, open)) {
+        let is_other = |probe: &TestProbe| (probe.session, probe.id) != (key, open);
+        if member.probes.under_way.as_ref().is_none_or(is_other) {
             return false;
         }
         member.probes.under_way = None;

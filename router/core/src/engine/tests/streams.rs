@@ -102,7 +102,7 @@ fn a_caller_that_does_not_read_loses_its_stream_with_a_reason_and_nobody_else_do
     world.feed(socket, search_item(id, 2));
     let got = world.at_caller(&slow);
     assert_eq!(got.len(), 2);
-    assert!(error_of(&got[1]).message.contains("not taken fast enough"), "{got:?}");
+    assert!(error_of(&got[1]).message.contains("too slowly"), "{got:?}");
     assert!(matches!(world.at_member(0)[0].1.kind, Kind::Cancel));
     world.call(other[0], 1, get());
     let (_, socket, id) = world.only_request();
@@ -135,7 +135,7 @@ fn each_bound_of_what_waits_fails_the_stream_and_leaves_answers_of_one_frame_alo
         world.io.spilled.insert(if whose == "session" { free } else { other[0] }, elsewhere);
         world.feed(socket, search_item(stream, 2));
         let got = world.at_caller(&slow);
-        assert!(error_of(&got[0]).message.contains("not taken fast enough"), "{whose}: {got:?}");
+        assert!(error_of(&got[0]).message.contains("too slowly"), "{whose}: {got:?}");
         world.feed(socket, answer(unary));
         assert!(matches!(world.at_caller(&slow)[0].kind, Kind::Answer(_)), "{whose}");
     }

@@ -225,7 +225,7 @@ impl World {
 
     /// What is decided, with other settings.
     pub(super) fn set(&mut self, settings: &Settings) {
-        self.agree(Change::Configured { document: None, settings: Some(settings.clone()) });
+        self.agree(Change::Configured { document: None, settings: Some(Box::new(settings.clone())) });
     }
 
     /// These marks are set, and no others.
