@@ -28,16 +28,16 @@ pub enum LastMember {
 /// Why a mark is not set. Each text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MarkRefusal {
-    /// Nobody is meant by the names.
+    /// The group or the member does not exist.
     #[error(transparent)]
     NotListed(#[from] NotListed),
     /// The document says `enabled: false`.
     #[error(
-        "{0:?} is disabled by the provider document (enabled: false), and a mark does not override that: change it there"
+        "{0:?} is disabled in the provider file (enabled: false), which no command overrides: set enabled to true there"
     )]
     DisabledInDocument(String),
     /// An operator disabled it.
-    #[error("{0:?} is disabled, which is more than draining: enable it first")]
+    #[error("{0:?} is disabled, which undrain does not undo: enable it first")]
     Disabled(String),
     /// The change cannot be agreed.
     #[error(transparent)]
@@ -45,7 +45,7 @@ pub enum MarkRefusal {
     /// Nobody else of one of its groups serves.
     #[error(
         "{member:?} is the last member of group {group:?} that can serve: every call would fail. \
-         Bring another one up, or insist (--force, or ?force=true)"
+         Bring another member up, or force it (--force, or ?force=true)"
     )]
     LastOne {
         /// The group.

@@ -46,7 +46,7 @@ pub enum ProposedSet {
 /// Why a change is refused. Each text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BundleRefusal {
-    /// Nobody is meant by the names.
+    /// The group or the member does not exist.
     #[error(transparent)]
     NotListed(#[from] NotListed),
     /// The state of the group forbids it.

@@ -133,7 +133,7 @@ pub enum Phase {
     Serving,
     /// They are refused; those in flight go on.
     Draining,
-    /// They are kept until their caller is let go, and refused then.
+    /// New calls are kept until the router closes their caller's sockets, and are refused then.
     Leaving,
 }
 

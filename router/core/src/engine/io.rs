@@ -50,7 +50,7 @@ pub trait Io {
     /// Another view is in force from now on: names of new ids are in it, and upgrades of sockets are judged by it.
     fn publish(&mut self, view: &Arc<View>);
 
-    /// Tells logs and metrics what happened.
+    /// Reports an event to the log and the metrics.
     fn note(&mut self, note: Note<'_>);
 
     /// Answers what an agent or an operator asked in an event, once all that follows from the event is done.

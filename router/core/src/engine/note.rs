@@ -70,7 +70,7 @@ pub enum Note<'a> {
         /// Its connectors.
         connectors: usize,
     },
-    /// A member can be reached and gets no calls, unless its whole group stands no better.
+    /// A member can be reached but gets no calls, unless too few members of its group are fit (panic threshold).
     MemberUnfit {
         /// The member.
         member: MemberId,

@@ -143,7 +143,8 @@ impl Caller {
         (Some(pages), StreamKind::of(head, facade, paged))
     }
 
-    /// Keeps the end of an answer; without its frame if that is too much, so that the caller hears of it at least.
+    /// Keeps the end of an answer for a caller without sockets. If the frame is too large to keep, an error is kept in its place,
+    /// so that the call ends at least.
     pub(super) fn keep(&mut self, mut last: Last) {
         let bytes: usize =
             self.kept.iter().filter_map(|last| last.frame.as_ref()).map(bytes::Bytes::len).sum();

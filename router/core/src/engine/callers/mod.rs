@@ -374,8 +374,11 @@ impl Callers {
     }
 }
 
-/// What a caller is told whose answer came from the member and was lost after that.
+/// The error for a caller whose answer arrived from the member and was lost on its way to the caller.
 fn lost_on_the_way(last: &Last) -> Bytes {
     let error = crate::verdict::ErrorKind::of_lost(last.operation).to_error_on_the_way(last.operation);
     rcs_proto::frames::error(last.id, error.class, &error.message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::ids::MemberId;
 use crate::limits;
 
-/// Which member gave which page cookie: its pages may have state there only (WIRE 11.9, X01).
+/// Which member returned which page cookie: only that member may have the state of the next pages (WIRE 11.9, X01).
 #[derive(Debug, Default)]
 pub(in crate::engine) struct PageMemory {
     pages: VecDeque<(u64, MemberId)>,

@@ -32,7 +32,7 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) request: Option<Envelope>,
     /// For searches: which configuration is searched, and where its pages are.
     pub(in crate::engine) pages: Option<Pages>,
-    /// For searches and syncs: whose ends its own must look like.
+    /// For searches and syncs: the kind of stream, whose learned ends the end of this call is compared with.
     pub(in crate::engine) stream: Option<StreamKind>,
     /// Where it was sent last.
     pub(in crate::engine) route: Option<Route>,
@@ -44,7 +44,7 @@ pub(in crate::engine) struct Call {
     pub(super) waiting_until: Option<Moment>,
     /// Members that it was sent to.
     pub(in crate::engine) tried: MemberSet,
-    /// The member that may have it from a socket that is gone, while it is sent there once more.
+    /// The member that may have received the request on a socket that is gone, while the request is sent to that member again.
     pub(in crate::engine) touched: Option<MemberId>,
     /// When it is given up.
     pub(super) deadline: Deadline,

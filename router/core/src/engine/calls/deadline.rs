@@ -24,7 +24,7 @@ impl Deadline {
             other => other,
         });
         if let Some(asked) = asked {
-            // The caller gives up by itself then, and tells nobody (WIRE 5.1).
+            // At this moment the caller times out by itself, without a message to anybody (WIRE 5.1).
             return Self { at: Some(now + asked), idle: None };
         }
         let (whole, idle) = allowance(operation, set);
@@ -45,6 +45,19 @@ impl Deadline {
 
     pub(super) fn is_past(&self, now: Moment) -> bool {
         self.at.is_some_and(|at| at <= now)
+    }
+}
+
+#[cfg(test)]
+impl Deadline {
+    /// One at a fixed moment.
+    pub(super) fn at_moment(at: Moment) -> Self {
+        Self { at: Some(at), idle: None }
+    }
+
+    /// One that each frame of the answer moves away.
+    pub(super) fn between_frames(idle: Duration, now: Moment) -> Self {
+        Self { at: Some(now + idle), idle: Some(idle) }
     }
 }
 

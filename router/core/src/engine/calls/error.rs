@@ -14,8 +14,8 @@ pub(in crate::engine) fn finding(class: &str) -> Finding {
     if is_bad { Finding::Bad } else { Finding::Good }
 }
 
-/// Whether the member says that it cannot reach its resource. A call that ran out of time or memory there is not meant: it
-/// would do the same to the next member.
+/// Whether the error says that the member cannot reach its resource. A timeout or lack of memory is not included: the call would
+/// cause the same at the next member.
 pub(in crate::engine) fn is_out_of_reach(class: &str) -> bool {
     matches!(
         simple_name(class),

@@ -1,10 +1,10 @@
-//! What a group may spend on sending calls again: a share of its calls, so that a group in which everything fails does not get
-//! several times its load on top (P10).
+//! The retry limit of a group: a share of its calls, so that retries do not multiply the load of a group in which everything
+//! fails (P10).
 //!
-//! It is there to stop a storm of retries, not to punish the burst that one lost member makes. So the first move of a call that
-//! lost its member is free, and so is every retry of a call that lost only a socket, or of which no byte left: a member with
-//! 2,000 calls in flight may die, and all its reads are answered (P3). What counts is each further move, and every retry because
-//! a member refused the call: those come back at once, from members that live, and can go on for ever.
+//! The limit stops retry storms, but must not stop the burst of retries that follows the loss of one member. So the first retry
+//! of a call whose member was lost is not counted, nor is a retry of a call that lost only a socket or was never sent: a member
+//! with 2,000 calls in flight may die, and all its reads are answered (P3). Counted are all further moves, and each retry because
+//! a member refused the call: refusals come back at once, from members that live, and could go on without end.
 
 use std::time::Duration;
 

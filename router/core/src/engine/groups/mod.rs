@@ -81,7 +81,7 @@ struct Group {
     outliers: Outliers,
     /// What it has left for retries.
     budget: RetryBudget,
-    /// Who takes calls for which connector; none while all members take the same ones.
+    /// Which members run calls for which connector; none while all members have the same connectors.
     versions: Option<Versions>,
     /// The bundle sets of its members, and who may serve with them.
     sets: GroupSets,

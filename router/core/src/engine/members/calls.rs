@@ -45,8 +45,7 @@ impl Members {
         io.send(route.socket, request);
     }
 
-    /// Tells the member that nobody waits for the call any more: on the socket that carried the request, as a cancel that
-    /// overtakes its call is lost (WIRE 7.3).
+    /// Sends the member a cancel, on the socket that carried the request: a cancel that overtakes its request is lost (WIRE 7.3).
     pub(in crate::engine) fn cancel(&mut self, route: &Route, now: Moment, io: &mut impl Io) {
         if let Some(session) = self.sessions.get_mut(route.session)
             && let Some(socket) = session.session.socket_for(Some(route.socket), now)

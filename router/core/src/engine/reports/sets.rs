@@ -32,8 +32,9 @@ pub struct BundlesReport {
     pub alarm: Option<Alarm>,
     /// The different servers that are known, in order; more than one is a mixed group (B09).
     pub servers: Vec<Server>,
-    /// Callers that know an older list of connectors, which lacks something of the present one. They ask again with a new session
-    /// only: a 1.8.0 IDM when it is started again. Those whose calls are routed by connector are among them.
+    /// Callers that use an older list of connectors, which lacks a connector of the present list. They request the list again
+    /// with their next session only: a 1.8.0 IDM does so after its restart. Callers whose calls are routed by connector are
+    /// included.
     pub callers_behind: usize,
 }
 

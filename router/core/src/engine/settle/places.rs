@@ -24,7 +24,8 @@ impl Tables {
         has_given
     }
 
-    /// Gives one call of the group what it waits for, or tells it that there is nothing to wait for any more (G15).
+    /// Gives one call of the group the place that it waits for, or fails it if no member is left that could have a place for it
+    /// (G15).
     fn give_place(&mut self, group: GroupId, now: Moment, io: &mut impl Io) -> bool {
         // Few lanes: one for each member that holds pages, and three more; three for each connector that is called while the
         // members have different ones.
@@ -41,7 +42,7 @@ impl Tables {
             self.calls.stop_waiting(key);
             match found {
                 Some(Found::Place(member)) => self.send_to(key, member, now, io),
-                // The member that it waited for is gone, and the others are full: it waits on among them.
+                // The member that the call waited for is gone, and the others are full: the call keeps waiting, for any of them.
                 Some(Found::NoPlace(lane)) => self.enqueue(key, lane, now),
                 Some(Found::Nobody) => self.calls.fault(key, Fault::NoMember),
                 None => {}

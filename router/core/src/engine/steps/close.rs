@@ -25,8 +25,8 @@ pub(in crate::engine) struct Unsent {
 }
 
 impl Tables {
-    /// Closes a socket because of what came, or did not come, from it. It is out of use at once: nothing that is queued behind
-    /// the close is written, and its peer may be frozen and take long to close.
+    /// Closes a socket because of what the peer sent or failed to send. The socket is out of use at once: frames queued behind
+    /// the close are not written, and a frozen peer may take long to close.
     pub(in crate::engine) fn disconnect(
         &mut self,
         socket: SocketId,
@@ -151,7 +151,7 @@ impl Tables {
         }
         let is_pinned = call.caller.is_some_and(|caller| caller.is_pinned_to(socket));
         if is_pinned && call.stage() == Stage::PartlyAnswered {
-            // Items that were on the dead socket are missing for good: an end would be a lie (P13).
+            // Items that were on the dead socket are missing for good, so the stream must not end as if it were complete (P13).
             self.cut(key, Cut::LostOnTheWay, io);
         }
     }

@@ -28,7 +28,7 @@ impl Tables {
         if let Some(call) = self.calls.get(key)
             && let Some(caller) = call.caller
         {
-            // An error says all there is to say; the end of a stream says nothing without its items.
+            // An error is complete in itself, but the end of a stream is worthless without its items.
             let is_whole = outcome != Outcome::Ok || call.stage() != Stage::PartlyAnswered;
             let again = is_whole.then(|| frame.clone());
             let last = Last { id: caller.id(), operation: call.operation, frame: again, since: now };

@@ -1,9 +1,9 @@
 //! What callers are shown in answer to CONNECTOR_INFO: the connectors of the set that their group accepted, during an upgrade those
 //! of the next one as well (WIRE 11.7), and never those that they may not see.
 //!
-//! An IDM asks once in the life of a session (WIRE 4.4). One that was shown an older list cannot be told: a new list needs a new
-//! sessionId of ours on new sockets, and a 1.8.0 IDM opens none (WIRE 7.5). So such callers are counted and shown to the operator,
-//! and members of a group under upgrade serve the old version as long as they have it.
+//! An IDM requests the list once per session (WIRE 4.4). An IDM that was shown an older list cannot be notified: a new list needs
+//! a new sessionId of the router on new sockets, and a 1.8.0 IDM opens none (WIRE 7.5). So such callers are counted and shown to
+//! the operator, and members of a group in a rolling upgrade serve the old version as long as they have it.
 
 use std::collections::HashSet;
 

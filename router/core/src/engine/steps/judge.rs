@@ -19,7 +19,8 @@ impl Tables {
         }
     }
 
-    /// What a member told counts no more: it has no session, or another one that has not told anything.
+    /// The member's list of connectors no longer counts: the member has no session, or a new session that has not listed its
+    /// connectors yet.
     pub(in crate::engine) fn forget_judgement(&mut self, member: MemberId, now: Moment) {
         if self.members.forget_judgement(member) {
             let groups: Vec<GroupId> = self.view.groups_of(member).map(|group| group.id).collect();
@@ -30,7 +31,7 @@ impl Tables {
         }
     }
 
-    /// Tells groups what a member has, if its session told that.
+    /// Reports a member's connectors to its groups, if its session has listed them.
     pub(in crate::engine) fn tell_set(&mut self, member: MemberId, groups: &[GroupId], now: Moment) {
         let server = self.members.get(member).and_then(|member| member.server.clone());
         let wire = self.members.judged_list(member).map(|list| list.wire.clone());

@@ -23,18 +23,18 @@ use crate::view::*;
 
 /// What the engine asked for.
 #[derive(Default)]
-pub(super) struct Recorder {
+pub(in crate::engine) struct Recorder {
     /// Frames by socket, in order, not yet looked at.
-    pub(super) sent: HashMap<SocketId, VecDeque<Bytes>>,
+    pub(in crate::engine) sent: HashMap<SocketId, VecDeque<Bytes>>,
     pub(super) dials: VecDeque<(MemberId, Slot)>,
-    pub(super) closed: Vec<SocketId>,
-    pub(super) pinged: Vec<SocketId>,
-    pub(super) notes: Vec<String>,
+    pub(in crate::engine) closed: Vec<SocketId>,
+    pub(in crate::engine) pinged: Vec<SocketId>,
+    pub(in crate::engine) notes: Vec<String>,
     pub(super) answers: Vec<(Ticket, Answer)>,
-    pub(super) backlog: HashMap<SocketId, usize>,
+    pub(in crate::engine) backlog: HashMap<SocketId, usize>,
     /// What of it is on disk is in `spilled` instead.
     pub(super) spilled: HashMap<SocketId, usize>,
-    pub(super) moved: HashMap<SocketId, Moved>,
+    pub(in crate::engine) moved: HashMap<SocketId, Moved>,
     /// Everything that was asked for, in order.
     pub(super) effects: Vec<String>,
     random: u64,
@@ -120,7 +120,7 @@ pub(super) struct World {
 
 pub(super) const CONNECTOR: &str = "Rig";
 
-pub(super) fn connector_infos(name: &str) -> Bytes {
+pub(in crate::engine) fn connector_infos(name: &str) -> Bytes {
     infos_at(name, "1.0")
 }
 

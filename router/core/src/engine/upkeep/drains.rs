@@ -39,7 +39,7 @@ impl Tables {
         Ok(mark)
     }
 
-    /// A group whose calls this member takes, and no other could. One that takes none is no loss.
+    /// The group whose calls only this member can run. A member that gets no calls can be taken out without harm.
     fn group_that_needs(&self, member: MemberId) -> Option<String> {
         self.members.takes(member, Asking::InPanic).ok()?;
         // One that is quarantined takes none of the group's calls, whatever it could.

@@ -1,7 +1,7 @@
-//! How callers are left when the router ends. A Java caller never hears of a call that it sends into a closing socket: its
-//! thread hangs for 13 minutes (WIRE section 9). So a caller's sockets are closed when none of its threads is about to send: new
-//! calls are kept unanswered for a moment, so that the threads that have something to ask wait for us; then all but one of its
-//! sockets are closed; then the last one gets the refusals, with the close right behind them.
+//! How the router parts from its callers when it ends. A Java caller gets no answer to a call that it sends into a closing
+//! socket: its thread hangs for 13 minutes (WIRE section 9). So a caller's sockets are closed while none of its threads is about
+//! to send. First, new calls are kept unanswered for a moment, so that threads with a new call wait for the answer. Then all
+//! sockets of the caller but one are closed. Then the refusals are sent on the last socket, followed at once by its close.
 
 use rcs_proto::time::Moment;
 

@@ -170,7 +170,8 @@ impl Tables {
         if call.operation.is_subscription() {
             return;
         }
-        // It still comes: what was lost with the socket is missing for good so long after the last of it.
+        // Parts of the answer still arrive. Whatever was lost with the socket counts as missing `ORPHAN_WAIT` after the last
+        // part.
         let until = call.progressed_at + limits::ORPHAN_WAIT;
         if until > now {
             self.calls.watch(key);

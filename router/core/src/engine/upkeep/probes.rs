@@ -40,8 +40,8 @@ impl Tables {
         }
     }
 
-    /// A member whose pings are off, and whose session checks are not answered: its sockets are closed if nothing moves on them,
-    /// as those of one that answers no ping. Calls that it holds would wait for their deadlines.
+    /// A member with pings off that does not answer session checks: if nothing moves on its sockets, they are closed, like the
+    /// sockets of a member that does not answer pings. Otherwise its calls would wait for their deadlines.
     fn end_silent(&mut self, session: MemberSessionKey, now: Moment, io: &mut impl Io) {
         let sockets: Vec<SocketId> =
             self.members.session(session).map(|session| session.sockets().collect()).unwrap_or_default();
@@ -54,7 +54,12 @@ impl Tables {
         }
         if !is_moving && self.members.looks_silent(session, now) {
             for socket in sockets {
-                self.disconnect(socket, "it answers no session check, and pings are off", now, io);
+                self.disconnect(
+                    socket,
+                    "it does not answer session checks (health check), and pings are off",
+                    now,
+                    io,
+                );
             }
         }
     }

@@ -31,7 +31,7 @@ impl Tables {
 
     fn on_tick(&mut self, now: Moment, io: &mut impl Io) {
         for socket in self.sockets.ping(now, io) {
-            self.disconnect(socket, "it answers no ping", now, io);
+            self.disconnect(socket, "it does not answer pings", now, io);
         }
         for member in self.members.due(now) {
             self.look_after_member(member, now, io);

@@ -49,7 +49,8 @@ impl Tables {
     ) {
         let Some(call) = self.calls.get(key) else { return };
         let Some(caller_id) = call.caller.map(|caller| caller.id()) else {
-            // Nobody waits any more. Calls with more than one frame were cancelled when their caller left.
+            // The caller has left, so nobody waits for this answer. Calls with many answer frames were cancelled when their
+            // caller left.
             return self.end(key, Outcome::Ok, now, io);
         };
         let tail = match head.part {
@@ -72,7 +73,7 @@ impl Tables {
         match step {
             Step::Keep => {
                 if let Part::End { .. } = head.part {
-                    // It overtook items, which are on their way or were lost with a socket.
+                    // The end overtook items that are still on their way, or were lost with a socket.
                     self.watch(key, now);
                 }
             }
@@ -155,7 +156,8 @@ impl Tables {
     }
 }
 
-/// The operations by whose time members are compared: reads of one object. Others take as long as what they ask for.
+/// The operations whose latency is compared between members: reads of one object. The latency of others depends on what they ask
+/// for.
 fn is_compared(operation: Operation) -> bool {
     matches!(operation, Operation::Get | Operation::ResolveUsername)
 }

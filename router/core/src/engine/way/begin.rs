@@ -104,7 +104,7 @@ impl Tables {
     /// The one group that has the connector.
     fn group_by_connector(&self, head: &OperationHead) -> Result<GroupId, ErrorKind> {
         let connector = head.connector().ok_or(ErrorKind::UnknownConnector)?;
-        // Not what members tell: one that is quarantined must not draw calls to its group.
+        // The shown list, not the members' own lists: a quarantined member must not attract calls to its group.
         let has = |group: &&Group| {
             let shown = self.groups.shown(group.id);
             shown.is_some_and(|shown| shown.has(&connector, self.agreed.stand_ins(group)))

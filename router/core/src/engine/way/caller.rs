@@ -43,7 +43,7 @@ impl Tables {
                 io.send(socket, frames::handshake_response(&self.identities.towards_callers(group)));
             }
             SessionEvent::Reply(frame) => io.send(socket, frame),
-            // Callers execute nothing for us: what else they send answers nothing that we asked.
+            // Callers run nothing for the router: their other frames answer no request of the router.
             SessionEvent::ConfigurationChange
             | SessionEvent::Answer(_)
             | SessionEvent::NotRun(_)
