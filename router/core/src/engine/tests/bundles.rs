@@ -300,3 +300,16 @@ fn the_policy_and_its_alarm_are_shown() {
     assert_eq!(world.standings(), ["quarantined", "quarantined"]);
     assert_eq!(world.bundles().alarm, Some(group::Alarm::NoneServes));
 }
+
+/// P5: a member that is moved to another address has told nothing there, so that no group takes it for one with the right set.
+#[test]
+fn what_a_member_told_at_its_old_address_counts_no_more() {
+    let mut world = World::with_members(2, Policy::Failover);
+    assert_eq!(world.standings(), ["matching"; 2]);
+    let names: Vec<String> = (0..2).map(|n| format!("n{n}")).collect();
+    world.set_view_at(9_000, &names, vec![("g", Policy::Failover, names.clone())]);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.standings(), ["unknown"; 2]);
+    let down = world.io.notes.iter().filter(|note| note.contains("MemberDown")).count();
+    assert_eq!(down, 2, "{:?}", world.io.notes);
+}

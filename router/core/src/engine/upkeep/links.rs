@@ -91,10 +91,15 @@ impl Tables {
         if !self.members.get(member).is_some_and(|state| state.leaving) {
             return;
         }
-        for socket in self.sockets.of(member) {
-            self.close_socket(socket, now, io);
+        let sockets = self.sockets.of(member);
+        for socket in &sockets {
+            self.close_socket(*socket, now, io);
         }
-        // Those that it held are judged when this event is settled; the last of them lets it go again.
+        // What follows from that is settled first: its groups judge it no more, and its calls end or move. Only then it goes.
+        if !sockets.is_empty() {
+            return self.clock.set(now + Duration::from_nanos(1), Timer::LetGo(member));
+        }
+        // The last call that it holds lets it go again.
         if self.members.get(member).is_some_and(|state| state.in_flight() > 0) {
             return;
         }
