@@ -8,6 +8,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -71,6 +72,13 @@ pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
         let _ = message.print();
         if message.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
     })
+}
+
+/// Prints a line of a command's result. Whoever reads the output may have closed it, as `head` does: that is no fault, and the rest
+/// is not printed.
+pub fn say(line: impl fmt::Display) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Ends a command: a failure's sentence goes to standard error, behind the program's name.

@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
     let mut all = Vec::new();
     for scene in arguments.name.0 {
         let done = perform(scene, &members, scope, seed).await?;
-        println!("{}", done.json());
+        rcs_cli::say(done.json());
         eprintln!("{}", done.row());
         all.push(done);
     }

@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: NodeArgs) -> Result<(), Failure> {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         let _ = gone.send(());
     });
-    println!("ready {}", server.address());
+    rcs_cli::say(format_args!("ready {}", server.address()));
     io::stdout().flush().map_err(internal)?;
     tokio::select! {
         _ = terminate.recv() => {

@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &AgentArgs) -> Result<(), Failure> {
     tracing::info!(bundles = %beside.bundle_dir.display(), lib = %beside.lib_dir.display(), "the agent watches these folders");
     let roots = Roots { bundles: beside.bundle_dir, lib: beside.lib_dir };
     if arguments.report.is_empty() {
-        println!("{}", listing(&scan(roots)?, member.as_deref(), AGENT_NAME));
+        rcs_cli::say(listing(&scan(roots)?, member.as_deref(), AGENT_NAME));
         return Ok(());
     }
     let member = member.ok_or_else(|| {
@@ -108,7 +108,7 @@ async fn once(roots: Roots, identity: &Identity, routers: &[RouterUrl]) -> Resul
     let mut done = Ok(());
     for router in routers {
         match agent::report(router, identity, ReportedSet::Whole(manifest.clone())).await {
-            Ok(()) => println!("{router} has the manifest {}", manifest.digest()),
+            Ok(()) => rcs_cli::say(format_args!("{router} has the manifest {}", manifest.digest())),
             Err(fault) => {
                 let exit = match fault {
                     ReportFault::Unreachable(_) => Exit::Unavailable,

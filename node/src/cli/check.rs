@@ -10,12 +10,12 @@ use crate::config::{Dial, Listen, Mode, NodeConfig, Transport};
 
 pub(super) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
     let config = load(&arguments.properties, &arguments.settings.overrides)?;
-    print!("{}", describe(&arguments.properties, &config));
+    rcs_cli::say(describe(&arguments.properties, &config).to_string().trim_end());
     let plan = serve::Plan::of(&config, &arguments.settings)?;
     if let Some(tls) = &plan.tls {
-        println!("certificate      {} (entry {})", tls.subject, tls.alias);
+        rcs_cli::say(format_args!("certificate      {} (entry {})", tls.subject, tls.alias));
     }
-    println!("ok");
+    rcs_cli::say("ok");
     Ok(())
 }
 

@@ -34,10 +34,10 @@ pub(super) fn run(arguments: &SetKeyArgs) -> Result<(), Failure> {
         Change::Replaced { line } => format!("line {line} of"),
         Change::Added => "a new line at the end of".to_owned(),
     };
-    println!(
+    rcs_cli::say(format_args!(
         "The key has been set in {place} {}; restart a running server to use the new key.",
         path.display()
-    );
+    ));
     Ok(())
 }
 

@@ -83,7 +83,7 @@ pub(super) fn tell<E: fmt::Display>(
     exit: impl FnOnce(&E) -> Exit,
 ) -> Result<(), Failure> {
     let text = outcome.map_err(|error| exit(&error).with(error.to_string()))?;
-    println!("{text}");
+    rcs_cli::say(text);
     Ok(())
 }
 

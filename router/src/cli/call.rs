@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     match told {
         Ok(Some(text)) => {
-            println!("{text}");
+            rcs_cli::say(text);
             Ok(())
         }
         Ok(None) => Err(Exit::Unavailable.with(AskError::NotUnderstood.to_string())),

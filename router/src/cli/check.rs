@@ -39,10 +39,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let checkup = app::check(&files, mode);
     if let Some(reading) = &checkup.reading {
-        print!("{}", Report(reading));
+        rcs_cli::say(Report(reading).to_string().trim_end());
     }
     if let Some((settings, document)) = &checkup.effective {
-        print!("{}", Effective { settings, document });
+        rcs_cli::say(Effective { settings, document }.to_string().trim_end());
     }
     let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
     let sentence = |error: &AppError| match error {

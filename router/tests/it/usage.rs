@@ -1,5 +1,7 @@
 //! The command line: exit codes, and sentences that say what to do.
 
+use std::process::{Command, Stdio};
+
 use crate::support::{Ran, file, run, scratch};
 
 const GOOD: &str = r#"{"remoteConnectorServers": [
@@ -144,4 +146,21 @@ fn check_judges_what_serve_would() {
 
 fn told(ran: &Ran) -> String {
     format!("{}{}", ran.stdout, ran.stderr)
+}
+
+/// `rcs-router check ... | head -1` must not end in a panic.
+#[test]
+fn a_reader_that_leaves_is_no_fault() {
+    let folder = scratch();
+    let provider = file(&folder, "provider.json", GOOD);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rcs-router"))
+        .args(["check", "--provider", &provider])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && !said.contains("panicked"), "{said}");
 }

@@ -5,6 +5,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
 use super::deadline::Deadline;
+use super::due::Planned;
 use super::step::Progress;
 use crate::engine::callers::CallerEnd;
 use crate::engine::facade::{Pages, StreamKind};
@@ -48,8 +49,8 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) touched: Option<MemberId>,
     /// When it is given up.
     pub(super) deadline: Deadline,
-    /// The moment in the table's agenda.
-    pub(super) planned: Option<Moment>,
+    /// Where it stands among the calls that may be due.
+    pub(super) planned: Option<Planned>,
     /// How often it was sent again, and why.
     pub(in crate::engine) attempts: Attempts,
     /// The sessions of members that were lost while they had it.

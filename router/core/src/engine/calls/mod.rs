@@ -2,6 +2,7 @@
 
 mod call;
 mod deadline;
+mod due;
 mod error;
 mod explained;
 mod step;
@@ -15,12 +16,12 @@ use rcs_proto::time::Moment;
 
 pub(super) use self::call::{Call, Loss};
 pub(super) use self::deadline::Deadline;
+use self::due::DueCalls;
 pub(super) use self::error::{finding, is_out_of_reach, not_run};
 use self::explained::Explained;
 pub(super) use self::explained::{Story, StoryStep, What};
 use self::step::Progress;
 pub(super) use self::step::{Step, is_answer_to};
-use super::agenda::Agenda;
 use super::callers::CallerEnd;
 use super::facade::{Pages, StreamKind};
 use super::keys::{CallId, CallKey, CallTag};
@@ -103,7 +104,7 @@ pub(super) struct Calls {
     /// Whether it is time to ask about them.
     asks_about_held: bool,
     /// When calls are given up.
-    agenda: Agenda<CallKey>,
+    due: DueCalls,
 }
 
 impl Calls {
@@ -169,7 +170,7 @@ impl Calls {
             since: now,
             progressed_at: now,
         });
-        self.plan(key);
+        self.plan(key, now);
         key
     }
 
@@ -223,7 +224,7 @@ impl Calls {
     pub(super) fn wait(&mut self, key: CallKey, until: Moment) {
         if let Some(call) = self.entries.get_mut(key) {
             call.waiting_until = Some(until);
-            self.plan(key);
+            self.plan(key, Moment::START);
         }
     }
 
@@ -232,7 +233,7 @@ impl Calls {
         let Some(call) = self.entries.get_mut(key) else { return false };
         let waited = call.waiting_until.take().is_some();
         if waited {
-            self.plan(key);
+            self.plan(key, Moment::START);
         }
         waited
     }
@@ -268,8 +269,8 @@ impl Calls {
 
     /// Takes an ended call out.
     pub(super) fn remove(&mut self, key: CallKey, outcome: Outcome, now: Moment) -> Option<Ended> {
+        self.unplan(key);
         let mut call = self.entries.remove(key)?;
-        self.agenda.plan(key, &mut call.planned, None);
         self.request_bytes -= drop_request(&mut call);
         let took = now.since(call.since);
         if call.is_explained {
@@ -378,28 +379,36 @@ impl Calls {
 
     // --- when calls are given up ---
 
-    /// The calls whose time is over. They stay in here until they end, or wait no longer.
+    /// The calls whose time is over. Those that have not ended, nor found a place, are found again in the next tick.
     pub(super) fn overdue(&mut self, now: Moment) -> Vec<(CallKey, Overdue)> {
         let mut overdue = Vec::new();
-        for key in self.agenda.due(now) {
-            let Some(call) = self.entries.get(key) else { continue };
+        for key in self.due.take(now) {
+            let Some(call) = self.entries.get_mut(key) else { continue };
+            call.planned = None;
             if call.deadline.is_past(now) {
                 overdue.push((key, Overdue::Deadline));
             } else if call.waiting_until.is_some_and(|until| until <= now) {
                 overdue.push((key, Overdue::Wait));
-            } else {
-                // Its answer progressed meanwhile, which moved the deadline.
-                self.plan(key);
             }
+            // Its answer may have progressed meanwhile, which moved the deadline.
+            self.plan(key, now + limits::TICK);
         }
         overdue
     }
 
     /// A deadline that moves away is planned anew only when its old moment comes: rows of a search cost nothing here.
-    fn plan(&mut self, key: CallKey) {
+    fn plan(&mut self, key: CallKey, not_before: Moment) {
+        self.unplan(key);
         if let Some(call) = self.entries.get_mut(key) {
-            let at = call.due_at();
-            self.agenda.plan(key, &mut call.planned, at);
+            call.planned = call.due_at().map(|at| self.due.insert(key, at.max(not_before)));
+        }
+    }
+
+    fn unplan(&mut self, key: CallKey) {
+        let planned = self.entries.get_mut(key).and_then(|call| call.planned.take());
+        let Some(planned) = planned else { return };
+        if let Some(moved) = self.due.remove(planned).and_then(|moved| self.entries.get_mut(moved)) {
+            moved.planned = Some(planned);
         }
     }
 
@@ -448,11 +457,14 @@ impl Calls {
         let bytes = |call: &Call| call.request.as_ref().map_or(0, Envelope::frame_bytes);
         let kept: usize = self.iter().map(|(_, call)| bytes(call)).sum();
         assert_eq!(self.request_bytes, kept, "bytes of requests");
-        assert_eq!(self.agenda.len(), self.iter().filter(|(_, call)| call.planned.is_some()).count());
+        assert_eq!(self.due.len(), self.iter().filter(|(_, call)| call.planned.is_some()).count());
         for (key, call) in self.iter() {
             assert!(call.fault.is_none(), "{key:?} has a fault that is not in the table");
-            assert!(call.planned <= call.due_at() || call.due_at().is_none(), "{key:?} is late");
             assert_eq!(call.planned.is_some(), call.due_at().is_some(), "{key:?}");
+            assert!(
+                call.planned.is_none_or(|planned| self.due.holds(key, planned)),
+                "{key:?} is not where it is"
+            );
             assert!(call.route.is_none() || call.waiting_until.is_none(), "{key:?} waits at a member");
         }
     }

@@ -73,8 +73,8 @@ fn a_call_is_given_up_at_its_deadline_or_when_it_waited_long_enough() {
     assert_eq!(calls.overdue(at(3)), [(two, Overdue::Wait)]);
     assert!(calls.stop_waiting(two) && !calls.stop_waiting(two));
     assert_eq!(calls.overdue(at(6)), [(one, Overdue::Deadline)]);
-    assert_eq!(calls.overdue(at(6)), [(one, Overdue::Deadline)], "until it ends");
-    calls.remove(one, Outcome::Deadline, at(6));
+    assert_eq!(calls.overdue(at(7)), [(one, Overdue::Deadline)], "until it ends");
+    calls.remove(one, Outcome::Deadline, at(7));
     assert_eq!(calls.overdue(at(9)), [(two, Overdue::Deadline)]);
 }
 
@@ -85,7 +85,7 @@ fn a_deadline_that_moves_away_with_each_part_is_kept_without_a_plan_for_each() {
     let call = calls.insert(NewCall { operation: Operation::Search, ..new(1, idle) }, at(0));
     for second in 1..=20 {
         calls.step(call, Part::Item { sequence: second as i64 }, at(second), Bytes::new);
-        assert_eq!(calls.agenda.len(), 1);
+        assert_eq!(calls.due.len(), 1);
         assert_eq!(calls.overdue(at(second)), []);
     }
     assert_eq!(calls.overdue(at(25)), [(call, Overdue::Deadline)]);
@@ -115,4 +115,21 @@ fn calls_that_are_held_back_are_asked_about_when_it_is_time() {
     calls.ask_about_held();
     assert_eq!(calls.held_to_ask_about().len(), 1);
     assert!(calls.held_to_ask_about().is_empty());
+}
+
+/// Calls that end in any order leave the others where they are found.
+#[test]
+fn calls_of_one_tick_are_planned_and_forgotten_in_any_order() {
+    let mut calls = Calls::default();
+    let mut open: Vec<CallKey> = (0..50).map(|id| calls.insert(new(id, deadline(5)), at(0))).collect();
+    for step in 0..40 {
+        let gone = open.swap_remove(step * 7 % open.len());
+        calls.remove(gone, Outcome::Ok, at(1));
+        calls.assert_settled();
+    }
+    let mut overdue: Vec<CallKey> = calls.overdue(at(5)).into_iter().map(|(key, _)| key).collect();
+    overdue.sort_unstable();
+    open.sort_unstable();
+    assert_eq!(overdue, open);
+    calls.assert_settled();
 }

@@ -1,0 +1,277 @@
+//! What an event costs the engine's owner: `cargo run --release -p rcs-core --example cost -- [get|tick|flat]`.
+//!
+//! - `get N OPEN`: N calls of `get` beside so many open ones, request to answer, one after the other. Under callgrind, with two values of N, the difference is
+//!   the instructions of one call; the allocations of one call are printed.
+//! - `tick`: the time of one tick with 65,536 open calls, 1,024 members and 100 groups.
+//! - `flat`: the time of one `get` with 10 and with 65,536 other calls open.
+#![allow(clippy::disallowed_methods, reason = "it measures, and nothing depends on what")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be made ends at once")]
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rcs_core::agreed::{At, Author, Change, Document};
+use rcs_core::balance::Policy;
+use rcs_core::engine::*;
+use rcs_core::ids::MemberId;
+use rcs_core::settings::Settings;
+use rcs_core::view::*;
+use rcs_proto::envelope::{Envelope, Kind};
+use rcs_proto::frames::{self, Identity};
+use rcs_proto::icf::{ConnectorInfo, ConnectorKey, Secret};
+use rcs_proto::legacy::Wire;
+use rcs_proto::messages::{self, *};
+use rcs_proto::session::{Side, SocketId};
+use rcs_proto::time::Moment;
+
+/// Effects that go nowhere; frames towards members are kept.
+#[derive(Default)]
+struct World {
+    sent: VecDeque<(SocketId, Bytes)>,
+    dials: VecDeque<(MemberId, Slot)>,
+    keeps: bool,
+}
+
+impl Io for World {
+    fn send(&mut self, socket: SocketId, frame: Bytes) {
+        if self.keeps {
+            self.sent.push_back((socket, frame));
+        }
+    }
+    fn hold(&mut self, _: SocketId, _: Duration) {}
+    fn ping(&mut self, _: SocketId) {}
+    fn close(&mut self, _: SocketId) {}
+    fn backlog(&self, _: SocketId) -> Backlog {
+        Backlog::default()
+    }
+    fn moved(&self, _: SocketId) -> Moved {
+        Moved::default()
+    }
+    fn backlog_total(&self) -> Backlog {
+        Backlog::default()
+    }
+    fn dial(&mut self, member: MemberId, slot: Slot, _: &Endpoint) {
+        self.dials.push_back((member, slot));
+    }
+    fn random(&mut self) -> u64 {
+        7
+    }
+    fn publish(&mut self, _: &Arc<View>) {}
+    fn note(&mut self, note: Note<'_>) {
+        if std::env::var_os("COST_NOTES").is_some() {
+            eprintln!("{note:?}");
+        }
+    }
+    fn answer(&mut self, _: Ticket, _: Answer) {}
+}
+
+struct Scene {
+    engine: Engine,
+    world: World,
+    now: Moment,
+    callers: Vec<SocketId>,
+    next_id: i64,
+}
+
+impl Scene {
+    /// Groups of equal size, all members linked, one caller a group with one socket each.
+    fn new(members: usize, groups: usize, callers: usize) -> Self {
+        let now = Moment::after_start(Duration::from_secs(1_000));
+        let engine = Engine::new(Start { seed: [1, 2], router: 0, now, epoch: At(0) });
+        let mut scene = Self {
+            engine,
+            world: World { keeps: true, ..World::default() },
+            now,
+            callers: Vec::new(),
+            next_id: 0,
+        };
+        let specs: Vec<MemberSpec> = (0..members).map(|n| spec(&format!("n{n}"))).collect();
+        let size = members / groups;
+        let group = |n: usize| GroupSpec {
+            name: format!("g{n}"),
+            policy: Policy::RoundRobin,
+            members: (n * size..(n + 1) * size).map(|m| format!("n{m}")).collect(),
+        };
+        let document = Some(Document { members: specs, groups: (0..groups).map(group).collect() });
+        let mut settings = Settings::default();
+        settings.router.caller_in_flight_max = 1 << 20;
+        settings.defaults.member_in_flight_max = 1 << 20;
+        settings.defaults.in_flight_max = 1 << 20;
+        let change = Change::Configured { document, settings: Some(Box::new(settings)) };
+        scene.apply(Event::Agreed { change, author: Author::Files });
+        let mut socket = 0;
+        while let Some((member, slot)) = scene.world.dials.pop_front() {
+            socket += 1;
+            let (id, peer) = (SocketId(socket), Peer::Member { member, slot: Some(slot) });
+            scene.apply(Event::Opened { socket: id, side: Side::Dialled, peer });
+            let identity = Identity { session_id: format!("m{member}"), public_key: Bytes::new() };
+            scene.feed(id, frames::handshake_response(&identity));
+        }
+        scene.pass(Duration::from_millis(500));
+        for n in 0..callers {
+            socket += 1;
+            let group = scene.engine.view().group_named(&format!("g{}", n % groups)).unwrap().id;
+            let peer = Peer::Caller { selector: Selector::Group(group), principal: "idm".into() };
+            scene.apply(Event::Opened { socket: SocketId(socket), side: Side::Accepted, peer });
+            let identity = Identity { session_id: format!("c{n}"), public_key: Bytes::new() };
+            scene.feed(SocketId(socket), frames::handshake_request(&identity));
+            scene.callers.push(SocketId(socket));
+        }
+        scene.pass(Duration::from_secs(6));
+        scene
+    }
+
+    fn apply(&mut self, event: Event) {
+        self.engine.apply(event, self.now, &mut self.world);
+    }
+
+    fn feed(&mut self, socket: SocketId, frame: Bytes) {
+        let envelope = Envelope::parse(frame).unwrap();
+        self.apply(Event::Frame { socket, envelope });
+    }
+
+    /// Lets time pass; members answer what they are asked but calls.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.engine.next_wake().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.apply(Event::Wake);
+            self.answer_questions();
+        }
+        self.now = end;
+    }
+
+    fn answer_questions(&mut self) {
+        for (socket, frame) in std::mem::take(&mut self.world.sent) {
+            let envelope = Envelope::parse(frame).unwrap();
+            let id = envelope.message_id;
+            match &envelope.kind {
+                Kind::ControlRequest(request) => {
+                    let infos = (!request.info_level.is_empty()).then(infos);
+                    self.feed(socket, frames::control_response(id, infos));
+                }
+                Kind::Operation(head) if head.operation == rcs_proto::operation::Operation::Test => {
+                    let answer = OperationResponse { test: Some(TestOpResponse {}), ..Default::default() };
+                    self.feed(socket, frames::answer(id, &answer));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A call that its member keeps.
+    fn open(&mut self, caller: usize) {
+        self.next_id += 1;
+        let frame = get(self.next_id);
+        self.feed(self.callers[caller % self.callers.len()], frame);
+    }
+
+    /// A call from request to answer.
+    fn call(&mut self) {
+        self.open(0);
+        let (socket, frame) = self.world.sent.pop_back().unwrap();
+        let id = Envelope::parse(frame).unwrap().message_id;
+        let answer = OperationResponse { get: Some(GetOpResponse::default()), ..Default::default() };
+        self.feed(socket, frames::answer(id, &answer));
+        self.world.sent.clear();
+    }
+}
+
+fn get(id: i64) -> Bytes {
+    let request = OperationRequest {
+        connector_key: Some(messages::ConnectorKey {
+            bundle_name: "b".into(),
+            bundle_version: "1.0".into(),
+            connector_name: "Rig".into(),
+        }),
+        connector_facade_key: Bytes::from_static(b"facade"),
+        get: Some(GetOpRequest::default()),
+        ..Default::default()
+    };
+    frames::operation(id, &request)
+}
+
+fn infos() -> Bytes {
+    let key =
+        ConnectorKey { bundle_name: "b".into(), bundle_version: "1.0".into(), connector_name: "Rig".into() };
+    let info = ConnectorInfo {
+        display_name_key: None,
+        category_key: None,
+        key,
+        messages: None,
+        configuration: None,
+    };
+    vec![info].encode()
+}
+
+fn spec(name: &str) -> MemberSpec {
+    MemberSpec {
+        name: name.to_owned(),
+        link: Link::Dial(Endpoint {
+            host: "127.0.0.1".into(),
+            port: 8759,
+            path: "/openicf".into(),
+            transport: Transport::Plain,
+            principal: "anonymous".into(),
+            key: Secret::new("key".into()),
+        }),
+        sockets: 2,
+        ping_interval: None,
+        admin: AdminState::Enabled,
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn main() {
+    let arguments: HashMap<usize, String> = std::env::args().enumerate().collect();
+    let number = |at: usize| arguments.get(&at).and_then(|text| text.parse::<usize>().ok());
+    match arguments.get(&1).map(String::as_str) {
+        Some("get") => {
+            let mut scene = Scene::new(4, 1, 1);
+            (0..number(3).unwrap_or(0)).for_each(|_| scene.open(0));
+            scene.world.sent.clear();
+            (0..number(2).unwrap_or(1_000)).for_each(|_| scene.call());
+        }
+        Some("tick") => {
+            let mut scene = Scene::new(number(3).unwrap_or(1_024), number(4).unwrap_or(100), 100);
+            (0..number(2).unwrap_or(65_000)).for_each(|caller| scene.open(caller));
+            scene.world.sent.clear();
+            scene.world.keeps = false;
+            let ticks = (0..21).map(|_| {
+                scene.now = scene.now.max(scene.engine.next_wake().unwrap());
+                let since = Instant::now();
+                scene.engine.apply(Event::Wake, scene.now, &mut scene.world);
+                since.elapsed()
+            });
+            let ticks: Vec<Duration> = ticks.collect();
+            let (longest, mean) =
+                (ticks.iter().max().unwrap(), ticks.iter().sum::<Duration>() / ticks.len() as u32);
+            println!(
+                "{} calls open: tick median {:?}, mean {mean:?}, longest {longest:?}",
+                scene.engine.report().calls,
+                median(ticks.clone())
+            );
+        }
+        Some("flat") => {
+            for open in [10, 65_000] {
+                let mut scene = Scene::new(4, 1, 1);
+                (0..open).for_each(|_| scene.open(0));
+                scene.world.sent.clear();
+                let rounds = (0..21).map(|_| {
+                    let since = Instant::now();
+                    (0..2_000).for_each(|_| scene.call());
+                    since.elapsed() / 2_000
+                });
+                let rounds: Vec<Duration> = rounds.collect();
+                println!("{open} calls open: one get {:?}", median(rounds));
+            }
+        }
+        _ => println!("usage: cost get [N OPEN] | tick [CALLS MEMBERS GROUPS] | flat"),
+    }
+}
