@@ -1,7 +1,7 @@
 //! The log, on stderr: each change of a state once, each call once (at level debug). Standard output is for results.
 
 use clap::ValueEnum;
-use rcs_core::bundles::group::{Standing, Told};
+use rcs_core::bundles::group::{BundleStanding, Told};
 use rcs_core::engine::Note;
 use rcs_core::verdict::Cut;
 use tracing::level_filters::LevelFilter;
@@ -158,7 +158,9 @@ fn log_bundles(group: &str, told: &Told, names: &Names) {
         Told::Member { member, standing } => {
             let member = &*names.member(*member);
             match standing {
-                Standing::Matching | Standing::MatchingNext => info!(group, member, "member {standing}"),
+                BundleStanding::Matching | BundleStanding::MatchingNext => {
+                    info!(group, member, "member {standing}")
+                }
                 _ => warn!(group, member, "member {standing}"),
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::bundles::group::{Policy, SetDigest};
+use crate::bundles::group::{BundlePolicy, SetDigest};
 use crate::bundles::infos::Visible;
 use crate::bundles::range::StandIns;
 use crate::limits;
@@ -55,7 +55,7 @@ pub struct GroupSettings {
     /// Outlier ejection: when the results of its calls eject a member.
     pub ejection: Ejection,
     /// How the members' bundle sets are compared, and what follows.
-    pub bundles: Policy,
+    pub bundles: BundlePolicy,
     /// The set that the members must have; none: the set of the first member that connects.
     pub pinned: Option<SetDigest>,
     /// The connectors that callers see and may use.
@@ -131,7 +131,7 @@ impl Default for GroupSettings {
             test_every: Some(limits::TEST_PROBE_EVERY),
             stream_end: StreamEnd::AsLearned,
             ejection: Ejection::default(),
-            bundles: Policy::default(),
+            bundles: BundlePolicy::default(),
             pinned: None,
             visible: Visible::default(),
             stand_ins: StandIns::default(),

@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use rcs_core::bundles::group::{NoneLeft, Policy, Reports};
+use rcs_core::bundles::group::{BundlePolicy, NoneLeft, Reports};
 use rcs_core::bundles::infos::Visible;
 use rcs_core::settings::{Deadlines, RouterSettings, StreamEnd};
 
@@ -75,11 +75,12 @@ fn a_group_says_what_its_bundle_sets_must_be() {
         "#
     ));
     let (hr, other) = (settings.group("hr"), settings.group("other"));
-    let policy = Policy { reports: Reports::RequireAgent, none_left: NoneLeft::FailClosed, serving_min: 2 };
+    let policy =
+        BundlePolicy { reports: Reports::RequireAgent, none_left: NoneLeft::FailClosed, serving_min: 2 };
     assert_eq!((hr.bundles, &hr.visible), (policy, &Visible::All));
     assert_eq!(hr.pinned.map(|set| set.to_string()), Some(format!("{wire}+{files}")));
     assert_eq!(hr.stand_ins.0.len(), 1);
-    assert_eq!(other.bundles, Policy { reports: Reports::RequireAgent, ..Policy::default() });
+    assert_eq!(other.bundles, BundlePolicy { reports: Reports::RequireAgent, ..BundlePolicy::default() });
     assert!(
         matches!(&other.visible, Visible::Only(references) if references.len() == 2),
         "{:?}",

@@ -13,7 +13,7 @@ use crate::limits::{BUNDLES_FLIPS_FREE, BUNDLES_HOLD_BASE, BUNDLES_HOLD_CAP, BUN
 
 /// The standing of a member as far as its bundle set goes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Standing {
+pub enum BundleStanding {
     /// The member has not reported its set since it joined: no calls.
     #[default]
     Unknown,
@@ -32,7 +32,7 @@ pub enum Standing {
     Quarantined(Cause),
 }
 
-impl Standing {
+impl BundleStanding {
     /// Whether the member may get calls.
     pub const fn serves(&self) -> bool {
         matches!(self, Self::Matching | Self::MatchingNext | Self::Kept(_))
@@ -113,7 +113,7 @@ pub struct Server {
 
 /// What follows from a member's manifest alone.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum Judgement {
     Unknown,
     Accepted,
     Next,
@@ -129,9 +129,9 @@ pub(super) struct Record {
     /// When its agent said something last.
     pub(super) heard: Moment,
     pub(super) server: Option<Server>,
-    pub(super) standing: Standing,
+    pub(super) standing: BundleStanding,
     /// What an operator knows of it; how it stands while nothing is known of it is not told.
-    pub(super) told: Option<Standing>,
+    pub(super) told: Option<BundleStanding>,
     /// What it had when it was last known.
     settled: Option<SetDigest>,
     /// Changes to a right set in a row, without a stable time between them.
@@ -172,9 +172,9 @@ impl Record {
 
     /// Notes what the member has now and whether that is right. One that comes to a right set from another one again and again
     /// is held for longer each time; what the operator changes is not held against it.
-    pub(super) fn settle(&mut self, shown: SetDigest, verdict: &Verdict, now: Moment) {
+    pub(super) fn settle(&mut self, shown: SetDigest, judgement: &Judgement, now: Moment) {
         let before = self.settled.replace(shown);
-        let is_right = matches!(verdict, Verdict::Accepted | Verdict::Next);
+        let is_right = matches!(judgement, Judgement::Accepted | Judgement::Next);
         if !is_right || before.is_none_or(|before| before.agrees(&shown)) {
             return;
         }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use rcs_proto::manifest::FileManifest;
 use rcs_proto::time::Moment;
 
-pub use member::{Against, Cause, Server, Standing};
+pub use member::{Against, BundleStanding, Cause, Server};
 pub use set::{Origin, SetDigest};
 pub use status::{MemberStatus, Status};
 
@@ -31,7 +31,7 @@ use crate::limits::{AGENT_SILENCE_MAX, UPGRADE_SERVING_MIN};
 
 /// What the operator wants of a group's bundle sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct BundlePolicy {
     /// What is compared.
     pub reports: Reports,
     /// What happens when no member has the accepted set.
@@ -40,7 +40,7 @@ pub struct Policy {
     pub serving_min: usize,
 }
 
-impl Default for Policy {
+impl Default for BundlePolicy {
     fn default() -> Self {
         Self { reports: Reports::WireOnly, none_left: NoneLeft::KeepLast, serving_min: UPGRADE_SERVING_MIN }
     }
@@ -105,7 +105,7 @@ pub enum Told {
         /// The member.
         member: MemberId,
         /// The member's standing now.
-        standing: Standing,
+        standing: BundleStanding,
     },
     /// The operator must act.
     Alarm(Alarm),
@@ -170,7 +170,7 @@ pub enum Refused {
 /// The state machine of one group. Starts without members and without a set.
 #[derive(Clone, Debug)]
 pub struct GroupSets {
-    policy: Policy,
+    policy: BundlePolicy,
     /// In list order, which decides whose set is accepted on first use if several are known.
     order: Vec<MemberId>,
     members: BTreeMap<MemberId, Record>,
@@ -189,7 +189,7 @@ pub struct GroupSets {
 
 impl GroupSets {
     /// A group of which nothing is known yet.
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(policy: BundlePolicy) -> Self {
         Self {
             policy,
             order: Vec::new(),
@@ -206,7 +206,7 @@ impl GroupSets {
 
     // --- what happened ---
 
-    /// The group has these members now, in list order. One that is not known to the group starts as [`Standing::Unknown`].
+    /// The group has these members now, in list order. One that is not known to the group starts as [`BundleStanding::Unknown`].
     pub fn members_are(&mut self, members: &[MemberId], now: Moment) -> Vec<Told> {
         if self.order == members {
             return Vec::new();
@@ -222,7 +222,7 @@ impl GroupSets {
     }
 
     /// The operator wants something else.
-    pub fn policy_is(&mut self, policy: Policy, now: Moment) -> Vec<Told> {
+    pub fn policy_is(&mut self, policy: BundlePolicy, now: Moment) -> Vec<Told> {
         if self.policy == policy {
             return Vec::new();
         }
@@ -306,7 +306,7 @@ impl GroupSets {
     /// When the next [`GroupSets::tick`] would change something, if nothing else happens.
     pub fn due(&self) -> Option<Moment> {
         let holds = self.members.values().filter_map(|record| match record.standing {
-            Standing::Held { until } => Some(until),
+            BundleStanding::Held { until } => Some(until),
             _ => None,
         });
         let silences = self.members.values().filter(|record| record.manifest.files.is_some());
@@ -406,7 +406,7 @@ impl GroupSets {
     /// If there is none, or too few members serve the next set.
     pub fn judge_commit(&self) -> Result<(), Refused> {
         self.next.as_ref().ok_or(Refused::NothingProposed)?;
-        self.enough(self.serving_as(&Standing::MatchingNext))
+        self.enough(self.serving_as(&BundleStanding::MatchingNext))
     }
 
     /// Judges by what is seen here whether a rolling upgrade can be taken back. Whoever has the next set is quarantined then.
@@ -415,9 +415,9 @@ impl GroupSets {
     /// If there is none, or members have moved and too few serve the accepted set: bring them back first, or commit.
     pub fn judge_abort(&self) -> Result<(), Refused> {
         self.next.as_ref().ok_or(Refused::NothingProposed)?;
-        match self.serving_as(&Standing::MatchingNext) {
+        match self.serving_as(&BundleStanding::MatchingNext) {
             0 => Ok(()),
-            _ => self.enough(self.serving_as(&Standing::Matching)),
+            _ => self.enough(self.serving_as(&BundleStanding::Matching)),
         }
     }
 
@@ -426,7 +426,7 @@ impl GroupSets {
         self.members.get(&member)?.shown(self.policy.reports)
     }
 
-    fn serving_as(&self, standing: &Standing) -> usize {
+    fn serving_as(&self, standing: &BundleStanding) -> usize {
         self.members.values().filter(|record| record.standing == *standing).count()
     }
 
@@ -448,7 +448,7 @@ impl GroupSets {
     }
 
     /// The standing of a member of the group.
-    pub fn standing(&self, member: MemberId) -> Option<&Standing> {
+    pub fn standing(&self, member: MemberId) -> Option<&BundleStanding> {
         self.members.get(&member).map(|record| &record.standing)
     }
 
@@ -464,7 +464,7 @@ impl GroupSets {
 
     /// The sets that callers should be shown: the next one as well, once enough members serve it.
     pub fn shown(&self) -> super::infos::ShownSets {
-        let moved = self.serving_as(&Standing::MatchingNext);
+        let moved = self.serving_as(&BundleStanding::MatchingNext);
         let next = self.next.as_ref().filter(|_| moved >= self.policy.serving_min.max(1));
         super::infos::ShownSets {
             accepted: self.accepted.as_ref().map(|set| set.digest.wire),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcs_proto::time::Moment;
 
-use super::member::{Against, Cause, Compared, Record, Server, Standing, Verdict};
+use super::member::{Against, BundleStanding, Cause, Compared, Judgement, Record, Server};
 use super::set::{Origin, Set, SetDigest};
 use super::{Alarm, GroupSets, NoneLeft, Reports, Told};
 use crate::agreed::sets::{Content, SetsChange};
@@ -27,23 +27,23 @@ impl GroupSets {
                 set.share(&mut record.manifest);
             }
         }
-        let verdicts: Vec<(MemberId, Verdict)> =
+        let judgements: Vec<(MemberId, Judgement)> =
             self.order.clone().into_iter().map(|member| (member, self.judge(member, now))).collect();
-        let standings = self.standings(&verdicts, now);
+        let standings = self.standings(&judgements, now);
         self.serving = standings.iter().filter(|(_, standing)| standing.serves()).map(|(m, _)| *m).collect();
         for (member, standing) in standings {
             let Some(record) = self.members.get_mut(&member) else { continue };
             record.standing = standing.clone();
-            if standing == Standing::Unknown || record.told.as_ref() == Some(&standing) {
+            if standing == BundleStanding::Unknown || record.told.as_ref() == Some(&standing) {
                 continue;
             }
             let before = record.told.replace(standing.clone());
             // That a member joined and matches is told by its coming up.
-            if before.is_some() || standing != Standing::Matching {
+            if before.is_some() || standing != BundleStanding::Matching {
                 told.push(Told::Member { member, standing });
             }
         }
-        self.raise_alarm(&verdicts, &mut told);
+        self.raise_alarm(&judgements, &mut told);
         self.tell_servers(&mut told);
         told
     }
@@ -99,53 +99,62 @@ impl GroupSets {
         })
     }
 
-    fn judge(&mut self, member: MemberId, now: Moment) -> Verdict {
-        let Some(record) = self.members.get_mut(&member) else { return Verdict::Unknown };
+    fn judge(&mut self, member: MemberId, now: Moment) -> Judgement {
+        let Some(record) = self.members.get_mut(&member) else { return Judgement::Unknown };
         if let Some(why) = &record.unreadable {
-            return Verdict::Out(Cause::Unreadable(why.clone()));
+            return Judgement::Out(Cause::Unreadable(why.clone()));
         }
         let Some(wire) = record.manifest.wire.as_ref().map(|wire| *wire.digest()) else {
-            return Verdict::Unknown;
+            return Judgement::Unknown;
         };
         let is_wire_of = |set: &Option<Set>| set.as_ref().is_some_and(|set| set.digest.wire == wire);
         let Some(shown) = record.shown(self.policy.reports) else {
             // Without its files: what its connectors alone tell to differ, differs.
             let may_match = self.accepted.is_none() || is_wire_of(&self.accepted) || is_wire_of(&self.next);
-            return Verdict::Out(if may_match {
+            return Judgement::Out(if may_match {
                 Cause::MissingAgentReport
             } else {
                 differs(record, SetDigest { wire, files: None }, &self.accepted, &self.next)
             });
         };
         let is = |set: &Option<Set>| set.as_ref().is_some_and(|set| set.digest.agrees(&shown));
-        let verdict = if is(&self.accepted) {
-            Verdict::Accepted
+        let judgement = if is(&self.accepted) {
+            Judgement::Accepted
         } else if is(&self.next) {
-            Verdict::Next
+            Judgement::Next
         } else {
-            Verdict::Out(differs(record, shown, &self.accepted, &self.next))
+            Judgement::Out(differs(record, shown, &self.accepted, &self.next))
         };
-        record.settle(shown, &verdict, now);
-        verdict
+        record.settle(shown, &judgement, now);
+        judgement
     }
 
     /// How members stand after all: who is held, and who is kept because nobody else is left.
-    fn standings(&mut self, verdicts: &[(MemberId, Verdict)], now: Moment) -> Vec<(MemberId, Standing)> {
+    fn standings(
+        &mut self,
+        judgements: &[(MemberId, Judgement)],
+        now: Moment,
+    ) -> Vec<(MemberId, BundleStanding)> {
         let until = |member: &MemberId| {
             self.members.get(member).map(|record| record.held_until).filter(|until| *until > now)
         };
-        let is_right = |verdict: &Verdict| matches!(verdict, Verdict::Accepted | Verdict::Next);
-        let free = verdicts.iter().filter(|(m, verdict)| is_right(verdict) && until(m).is_none());
+        let is_right = |judgement: &Judgement| matches!(judgement, Judgement::Accepted | Judgement::Next);
+        let free = judgements.iter().filter(|(m, judgement)| is_right(judgement) && until(m).is_none());
         let mut right: MemberSet = free.map(|(member, _)| *member).collect();
         let keeps = self.policy.none_left == NoneLeft::KeepLast;
         // Rather one that changed its mind too often than one with a wrong set.
         if right.is_empty() && keeps {
-            right =
-                verdicts.iter().filter(|(_, verdict)| is_right(verdict)).map(|(member, _)| *member).collect();
+            right = judgements
+                .iter()
+                .filter(|(_, judgement)| is_right(judgement))
+                .map(|(member, _)| *member)
+                .collect();
         }
         if !right.is_empty() {
             let known = |member: MemberId| {
-                verdicts.iter().any(|(known, verdict)| *known == member && *verdict != Verdict::Unknown)
+                judgements
+                    .iter()
+                    .any(|(known, judgement)| *known == member && *judgement != Judgement::Unknown)
             };
             let away = self.order.iter().filter(|m| self.last_right.contains(**m) && !known(**m));
             self.last_right =
@@ -156,25 +165,27 @@ impl GroupSets {
             let is_only_unread = matches!(cause, Cause::Unreadable(_)) && self.accepted.is_none();
             self.last_right.contains(member) || is_only_unread && self.policy.reports == Reports::WireOnly
         };
-        let stand = |(member, verdict): &(MemberId, Verdict)| {
-            let standing = match verdict {
-                Verdict::Unknown => Standing::Unknown,
-                Verdict::Accepted if right.contains(*member) => Standing::Matching,
-                Verdict::Next if right.contains(*member) => Standing::MatchingNext,
-                Verdict::Accepted | Verdict::Next => Standing::Held { until: until(member).unwrap_or(now) },
-                Verdict::Out(cause) if keeps && right.is_empty() && is_last(*member, cause) => {
-                    Standing::Kept(cause.clone())
+        let stand = |(member, judgement): &(MemberId, Judgement)| {
+            let standing = match judgement {
+                Judgement::Unknown => BundleStanding::Unknown,
+                Judgement::Accepted if right.contains(*member) => BundleStanding::Matching,
+                Judgement::Next if right.contains(*member) => BundleStanding::MatchingNext,
+                Judgement::Accepted | Judgement::Next => {
+                    BundleStanding::Held { until: until(member).unwrap_or(now) }
                 }
-                Verdict::Out(cause) => Standing::Quarantined(cause.clone()),
+                Judgement::Out(cause) if keeps && right.is_empty() && is_last(*member, cause) => {
+                    BundleStanding::Kept(cause.clone())
+                }
+                Judgement::Out(cause) => BundleStanding::Quarantined(cause.clone()),
             };
             (*member, standing)
         };
-        verdicts.iter().map(stand).collect()
+        judgements.iter().map(stand).collect()
     }
 
-    fn raise_alarm(&mut self, verdicts: &[(MemberId, Verdict)], told: &mut Vec<Told>) {
-        let is_any_known = verdicts.iter().any(|(_, verdict)| *verdict != Verdict::Unknown);
-        let is_kept = self.members.values().any(|record| matches!(record.standing, Standing::Kept(_)));
+    fn raise_alarm(&mut self, judgements: &[(MemberId, Judgement)], told: &mut Vec<Told>) {
+        let is_any_known = judgements.iter().any(|(_, judgement)| *judgement != Judgement::Unknown);
+        let is_kept = self.members.values().any(|record| matches!(record.standing, BundleStanding::Kept(_)));
         let alarm = match (self.serving.is_empty(), is_kept) {
             (_, true) => Some(Alarm::KeepsLast),
             (true, false) if is_any_known => Some(Alarm::NoneServes),

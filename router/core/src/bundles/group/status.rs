@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::member::{Against, Cause, Server, Standing};
+use super::member::{Against, BundleStanding, Cause, Server};
 use super::set::{Origin, SetDigest};
-use super::{Alarm, GroupSets, Policy, Reports, Told};
+use super::{Alarm, BundlePolicy, GroupSets, Reports, Told};
 use crate::bundles::diff::{Difference, Line};
 use crate::bundles::printable::Printable;
 use crate::ids::MemberId;
@@ -13,7 +13,7 @@ use crate::ids::MemberId;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// What the operator wants.
-    pub policy: Policy,
+    pub policy: BundlePolicy,
     /// The accepted set, and how it came to be accepted; none until the first member has reported its set.
     pub accepted: Option<(SetDigest, Origin)>,
     /// The next set during a rolling upgrade.
@@ -36,7 +36,7 @@ pub struct MemberStatus {
     /// The member's id.
     pub member: MemberId,
     /// The member's standing.
-    pub standing: Standing,
+    pub standing: BundleStanding,
     /// The member's set, as far as it is known.
     pub found: Option<SetDigest>,
     /// The product and version of the member's server.
@@ -105,7 +105,7 @@ impl fmt::Display for Cause {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for BundleStanding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("has not reported its bundle set yet"),

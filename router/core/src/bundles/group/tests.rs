@@ -48,18 +48,18 @@ fn set(version: &str) -> SetDigest {
     SetDigest { wire: *wire(version).digest(), files: None }
 }
 
-fn group(members: &[MemberId], policy: Policy) -> Alone {
+fn group(members: &[MemberId], policy: BundlePolicy) -> Alone {
     let mut group = Alone::new(policy);
     assert_eq!(group.members_are(members, at(0)), []);
     group
 }
 
-fn require_agent() -> Policy {
-    Policy { reports: Reports::RequireAgent, ..Policy::default() }
+fn require_agent() -> BundlePolicy {
+    BundlePolicy { reports: Reports::RequireAgent, ..BundlePolicy::default() }
 }
 
-fn fail_closed() -> Policy {
-    Policy { none_left: NoneLeft::FailClosed, ..Policy::default() }
+fn fail_closed() -> BundlePolicy {
+    BundlePolicy { none_left: NoneLeft::FailClosed, ..BundlePolicy::default() }
 }
 
 /// The members' standings in order, by their words.
@@ -77,7 +77,7 @@ fn lines(told: &[Told]) -> Vec<String> {
 
 #[test]
 fn the_first_set_is_taken_and_said_so_and_equal_ones_are_not_told_g11() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     let told = group.wire_seen(A, wire("1.0.0.0"), at(1));
     assert_eq!(told, [Told::Accepted { set: set("1.0.0.0"), origin: Origin::FirstUse, from: Some(A) }]);
     assert!(told[0].to_string().contains("the set of the first member"));
@@ -88,7 +88,7 @@ fn the_first_set_is_taken_and_said_so_and_equal_ones_are_not_told_g11() {
 
 #[test]
 fn a_member_that_drifts_is_out_at_once_told_once_and_back_as_soon_as_it_matches_g12() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     group.wire_seen(B, wire("1.0.0.0"), at(1));
     let said = lines(&group.wire_seen(B, wire("1.0.0.1"), at(10)));
@@ -108,13 +108,13 @@ fn a_member_that_drifts_is_out_at_once_told_once_and_back_as_soon_as_it_matches_
     assert_eq!(group.gone(B, at(20)), []);
     assert_eq!(group.wire_seen(B, wire("1.0.0.1"), at(21)), []);
     let said = group.wire_seen(B, wire("1.0.0.0"), at(22));
-    assert_eq!(said, [Told::Member { member: B, standing: Standing::Matching }]);
+    assert_eq!(said, [Told::Member { member: B, standing: BundleStanding::Matching }]);
     assert!(group.may_serve(B));
 }
 
 #[test]
 fn a_member_that_joins_with_another_set_never_serves() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     for other in [
         wire_of(&[]),
@@ -132,7 +132,7 @@ fn a_member_that_joins_with_another_set_never_serves() {
 
 #[test]
 fn a_changed_script_is_seen_where_agents_are_required_and_only_there_w06() {
-    for (policy, label) in [(require_agent(), "quarantined"), (Policy::default(), "matching")] {
+    for (policy, label) in [(require_agent(), "quarantined"), (BundlePolicy::default(), "matching")] {
         let mut group = group(&[A, B], policy);
         for member in [A, B] {
             group.files_seen(member, files("one"), at(1));
@@ -158,7 +158,7 @@ fn a_member_without_a_report_does_not_serve_where_one_is_required() {
     group.files_seen(A, files("one"), at(2));
     assert_eq!((group.alarm(), labels(&group)[0]), (None, "matching"));
     group.wire_seen(B, wire("1.0.0.0"), at(3));
-    assert_eq!(group.standing(B), Some(&Standing::Quarantined(Cause::MissingAgentReport)));
+    assert_eq!(group.standing(B), Some(&BundleStanding::Quarantined(Cause::MissingAgentReport)));
     // Other connectors differ with and without a report.
     group.wire_seen(C, wire("1.0.0.1"), at(3));
     assert_eq!(group.standing(C).unwrap().cause().unwrap().label(), "differs");
@@ -179,7 +179,7 @@ fn an_agent_that_falls_silent_takes_its_member_out_and_heartbeats_keep_it() {
     let told = group.tick(at(61));
     assert_eq!(
         told,
-        [Told::Member { member: B, standing: Standing::Quarantined(Cause::MissingAgentReport) }]
+        [Told::Member { member: B, standing: BundleStanding::Quarantined(Cause::MissingAgentReport) }]
     );
     // The last one is kept, with an alarm; and put right when its agent is back.
     group.tick(at(200));
@@ -191,7 +191,7 @@ fn an_agent_that_falls_silent_takes_its_member_out_and_heartbeats_keep_it() {
 
 #[test]
 fn a_pinned_digest_decides_before_any_member_is_known() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     group.pin(set("1.0.0.1"), at(0));
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     assert!(group.standing(A).unwrap().to_string().contains("no member ever had the group's set"));
@@ -210,7 +210,7 @@ fn a_pinned_digest_decides_before_any_member_is_known() {
 
 #[test]
 fn three_members_move_to_the_next_set_one_after_the_other() {
-    let mut group = group(&[A, B, C], Policy::default());
+    let mut group = group(&[A, B, C], BundlePolicy::default());
     for member in [A, B, C] {
         group.wire_seen(member, wire("1.0.0.0"), at(1));
     }
@@ -234,7 +234,7 @@ fn three_members_move_to_the_next_set_one_after_the_other() {
         group.gone(member, now);
         assert_eq!(group.serving().len(), 2, "the others serve");
         let told = group.wire_seen(member, wire("1.0.0.1"), now);
-        assert_eq!(told, [Told::Member { member, standing: Standing::MatchingNext }]);
+        assert_eq!(told, [Told::Member { member, standing: BundleStanding::MatchingNext }]);
         assert_eq!(labels(&group), expected);
         assert_eq!(group.shown().next, Some(set("1.0.0.1").wire));
     }
@@ -252,7 +252,7 @@ fn commit_and_abort_leave_only_members_of_one_set() {
         (true, ["matching", "quarantined", "quarantined"]),
         (false, ["quarantined", "matching", "quarantined"]),
     ] {
-        let mut group = group(&[A, B, C], Policy::default());
+        let mut group = group(&[A, B, C], BundlePolicy::default());
         for (member, version) in [(B, "1.0.0.0"), (A, "1.0.0.1"), (C, "9.0.0.0")] {
             group.wire_seen(member, wire(version), at(1));
         }
@@ -265,7 +265,7 @@ fn commit_and_abort_leave_only_members_of_one_set() {
 
 #[test]
 fn a_proposal_that_leaves_too_few_is_refused_with_the_numbers() {
-    let wanting = |serving_min| Policy { serving_min, ..Policy::default() };
+    let wanting = |serving_min| BundlePolicy { serving_min, ..BundlePolicy::default() };
     for (members, serving_min, left) in
         [(1, 1, Some(0)), (1, 0, None), (2, 1, None), (2, 2, Some(1)), (3, 2, None), (3, 3, Some(2))]
     {
@@ -278,9 +278,9 @@ fn a_proposal_that_leaves_too_few_is_refused_with_the_numbers() {
         let expected = left.map_or(Ok(1), |left| Err(Refused::TooFew { left, wanted: serving_min }));
         assert_eq!(got, expected, "{} members, {serving_min} wanted", members.len());
     }
-    let mut empty = group(&[A], Policy::default());
+    let mut empty = group(&[A], BundlePolicy::default());
     assert_eq!(empty.propose(Proposal::Set(set("1.0.0.1")), at(1)), Err(Refused::NothingAccepted));
-    let mut pair = group(&[A, B], Policy::default());
+    let mut pair = group(&[A, B], BundlePolicy::default());
     pair.wire_seen(A, wire("1.0.0.0"), at(1));
     assert_eq!(pair.propose(Proposal::Of(A), at(1)), Err(Refused::SameSet));
     assert_eq!(pair.propose(Proposal::Of(B), at(1)), Err(Refused::NoManifest));
@@ -289,7 +289,7 @@ fn a_proposal_that_leaves_too_few_is_refused_with_the_numbers() {
 #[test]
 fn when_every_member_differs_the_policy_decides() {
     for (policy, expected, alarm) in [
-        (Policy::default(), ["quarantined", "kept"], Alarm::KeepsLast),
+        (BundlePolicy::default(), ["quarantined", "kept"], Alarm::KeepsLast),
         (fail_closed(), ["quarantined", "quarantined"], Alarm::NoneServes),
     ] {
         let mut group = group(&[A, B], policy);
@@ -314,7 +314,7 @@ fn when_every_member_differs_the_policy_decides() {
 
 #[test]
 fn those_that_served_and_are_away_are_remembered_until_they_come_back_beside_a_right_one() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     for member in [A, B] {
         group.wire_seen(member, wire("1.0.0.0"), at(1));
     }
@@ -332,9 +332,10 @@ fn those_that_served_and_are_away_are_remembered_until_they_come_back_beside_a_r
 
 #[test]
 fn members_that_nobody_can_read_serve_until_one_can_be_read_unless_the_group_fails_closed() {
-    for (policy, expected, alarm) in
-        [(Policy::default(), "kept", Alarm::KeepsLast), (fail_closed(), "quarantined", Alarm::NoneServes)]
-    {
+    for (policy, expected, alarm) in [
+        (BundlePolicy::default(), "kept", Alarm::KeepsLast),
+        (fail_closed(), "quarantined", Alarm::NoneServes),
+    ] {
         let mut group = group(&[A, B], policy);
         group.wire_unreadable(A, "what a frame".to_owned(), at(1));
         assert_eq!((labels(&group), group.alarm()), (vec![expected, "unknown"], Some(alarm)));
@@ -347,7 +348,7 @@ fn members_that_nobody_can_read_serve_until_one_can_be_read_unless_the_group_fai
 
 #[test]
 fn what_members_have_can_be_accepted_to_end_an_alarm() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     for (version, now) in [("1.0.0.0", 1), ("1.0.0.1", 2)] {
         group.wire_seen(A, wire(version), at(now));
         group.wire_seen(B, wire(version), at(now));
@@ -359,7 +360,7 @@ fn what_members_have_can_be_accepted_to_end_an_alarm() {
 
 #[test]
 fn a_member_that_flips_is_held_for_a_growing_time() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     group.wire_seen(B, wire("1.0.0.0"), at(1));
     let mut now = at(10);
@@ -371,17 +372,17 @@ fn a_member_that_flips_is_held_for_a_growing_time() {
         now = now + Duration::from_secs(1);
         group.wire_seen(B, wire("1.0.0.0"), now);
         match group.standing(B).unwrap() {
-            Standing::Held { until } => {
+            BundleStanding::Held { until } => {
                 let until = *until;
                 holds.push(until.since(now).as_secs());
                 assert_eq!(group.due(), Some(until));
                 assert_eq!(group.tick(until - Duration::from_millis(1)), []);
                 let told = group.tick(until);
-                assert_eq!(told, [Told::Member { member: B, standing: Standing::Matching }]);
+                assert_eq!(told, [Told::Member { member: B, standing: BundleStanding::Matching }]);
                 now = until;
             }
             standing => {
-                assert_eq!(*standing, Standing::Matching);
+                assert_eq!(*standing, BundleStanding::Matching);
                 holds.push(0);
             }
         }
@@ -397,7 +398,7 @@ fn a_member_that_flips_is_held_for_a_growing_time() {
 
 #[test]
 fn a_held_member_serves_rather_than_one_with_a_wrong_set() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     for now in 0..4 {
         group.wire_seen(B, wire("1.0.0.0"), at(2 + 2 * now));
@@ -411,7 +412,7 @@ fn a_held_member_serves_rather_than_one_with_a_wrong_set() {
 
 #[test]
 fn what_the_operator_changes_is_not_held_against_members() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     for member in [A, B] {
         group.wire_seen(member, wire("1.0.0.0"), at(1));
     }
@@ -419,14 +420,14 @@ fn what_the_operator_changes_is_not_held_against_members() {
         group.pin(set("9.9.9.9"), at(2 + round));
         group.pin(set("1.0.0.0"), at(2 + round));
         group.policy_is(require_agent(), at(2 + round));
-        group.policy_is(Policy::default(), at(2 + round));
+        group.policy_is(BundlePolicy::default(), at(2 + round));
     }
     assert_eq!(labels(&group), ["matching", "matching"]);
 }
 
 #[test]
 fn a_group_of_one_follows_its_member_unless_the_operator_says_otherwise() {
-    let mut follows = group(&[A], Policy::default());
+    let mut follows = group(&[A], BundlePolicy::default());
     follows.wire_seen(A, wire("1.0.0.0"), at(1));
     let told = follows.wire_seen(A, wire("1.0.0.1"), at(2));
     assert_eq!(told, [Told::Accepted { set: set("1.0.0.1"), origin: Origin::Followed, from: Some(A) }]);
@@ -442,7 +443,7 @@ fn a_group_of_one_follows_its_member_unless_the_operator_says_otherwise() {
 
 #[test]
 fn a_member_without_connectors_does_not_decide_what_the_others_need() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     group.wire_seen(A, wire_of(&[]), at(1));
     assert_eq!(labels(&group), ["matching", "unknown"]);
     group.wire_seen(B, wire("1.0.0.0"), at(2));
@@ -452,7 +453,7 @@ fn a_member_without_connectors_does_not_decide_what_the_others_need() {
 
 #[test]
 fn what_cannot_be_read_is_quarantined_with_its_reason() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     let said = lines(&group.wire_unreadable(B, "a \u{1b}[31mlist".to_owned(), at(2)));
     assert_eq!(said, ["2 is quarantined: its list of connectors cannot be used: a \\u{1b}[31mlist"]);
@@ -467,7 +468,7 @@ fn servers_of_other_products_or_versions_are_shown_b09() {
         product: product.to_owned(),
         version: Some(version.to_owned()),
     };
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     assert_eq!(group.server_is(A, server("java", "1.5.20.21"), at(1)), []);
     let said = lines(&group.server_is(B, server("java", "1.5.20.8"), at(1)));
     assert_eq!(said, ["the group has different servers: java 1.5.20.21, java 1.5.20.8"]);
@@ -482,7 +483,7 @@ fn servers_of_other_products_or_versions_are_shown_b09() {
 
 #[test]
 fn members_that_leave_the_group_are_forgotten() {
-    let mut group = group(&[A, B], Policy::default());
+    let mut group = group(&[A, B], BundlePolicy::default());
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     group.members_are(&[B], at(2));
     assert_eq!((group.standing(A), group.serving().len()), (None, 0));

@@ -1,7 +1,7 @@
 //! The bundle sets of one group (`bundles status`, `bundles diff`).
 
 use crate::bundles::diff::Difference;
-use crate::bundles::group::{Alarm, Cause, Origin, Policy, Server, SetDigest, Standing};
+use crate::bundles::group::{Alarm, BundlePolicy, BundleStanding, Cause, Origin, Server, SetDigest};
 use crate::bundles::range::StandIns;
 use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
@@ -12,7 +12,7 @@ pub struct BundlesReport {
     /// The group.
     pub group: String,
     /// What is compared, and what follows.
-    pub policy: Policy,
+    pub policy: BundlePolicy,
     /// The accepted set and how it came to be that; none before the first member told one.
     pub accepted: Option<(SetDigest, Origin)>,
     /// The next set during a rolling upgrade.
@@ -43,8 +43,8 @@ pub struct BundlesReport {
 pub struct MemberBundles {
     /// Its name.
     pub name: String,
-    /// How it stands: a word by [`Standing::label`], a sentence behind the name by `Display`.
-    pub standing: Standing,
+    /// How it stands: a word by [`BundleStanding::label`], a sentence behind the name by `Display`.
+    pub standing: BundleStanding,
     /// What it has, as far as it is known: without files no agent reported.
     pub found: Option<SetDigest>,
     /// What its server is.

@@ -10,7 +10,7 @@ use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Root};
 use super::world::*;
 use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet};
 use crate::balance::Policy;
-use crate::bundles::group::{self, Origin, Refused, Reports, SetDigest, Standing};
+use crate::bundles::group::{self, BundleStanding, Origin, Refused, Reports, SetDigest};
 use crate::bundles::wire::WireManifest;
 use crate::engine::*;
 use crate::ids::MemberId;
@@ -212,7 +212,7 @@ fn an_upgrade_is_proposed_and_committed_by_names() {
     assert_eq!(world.change(BundleChange::Commit), Err(nobody));
     world.kill(0);
     world.start_with(0, infos_at(CONNECTOR, "1.1"));
-    assert_eq!(world.bundles().members[0].standing, Standing::MatchingNext);
+    assert_eq!(world.bundles().members[0].standing, BundleStanding::MatchingNext);
     world.change(BundleChange::Abort).unwrap();
     assert_eq!(world.standings(), ["quarantined", "matching", "matching"]);
     world.change(propose(ProposedSet::Of("n0".into()))).unwrap();

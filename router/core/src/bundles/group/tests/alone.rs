@@ -20,7 +20,7 @@ impl Deref for Alone {
 }
 
 impl Alone {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: BundlePolicy) -> Self {
         Self { sets: GroupSets::new(policy), decision: GroupDecision::nothing() }
     }
 
@@ -44,7 +44,7 @@ impl Alone {
         self.settle(told, now)
     }
 
-    pub(super) fn policy_is(&mut self, policy: Policy, now: Moment) -> Vec<Told> {
+    pub(super) fn policy_is(&mut self, policy: BundlePolicy, now: Moment) -> Vec<Told> {
         let told = self.sets.policy_is(policy, now);
         self.settle(told, now)
     }

@@ -14,7 +14,7 @@ enum Step {
     Unreadable(u32),
     Gone(u32),
     Members(Vec<u32>),
-    Policy(Policy),
+    BundlePolicy(BundlePolicy),
     Pin(u8),
     Propose(u8),
     ProposeOf(u32),
@@ -31,7 +31,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => member.clone().prop_map(Step::Unreadable),
         2 => member.clone().prop_map(Step::Gone),
         1 => proptest::sample::subsequence(vec![0, 1, 2, 3], 1..=4).prop_map(Step::Members),
-        1 => any_policy().prop_map(Step::Policy),
+        1 => any_policy().prop_map(Step::BundlePolicy),
         1 => (0..4u8).prop_map(Step::Pin),
         2 => (0..3u8).prop_map(Step::Propose),
         1 => member.prop_map(Step::ProposeOf),
@@ -41,10 +41,10 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn any_policy() -> impl Strategy<Value = Policy> {
+fn any_policy() -> impl Strategy<Value = BundlePolicy> {
     let reports = prop_oneof![3 => Just(Reports::WireOnly), 1 => Just(Reports::RequireAgent)];
     let none_left = prop_oneof![2 => Just(NoneLeft::KeepLast), 1 => Just(NoneLeft::FailClosed)];
-    (reports, none_left, 0..3usize).prop_map(|(reports, none_left, serving_min)| Policy {
+    (reports, none_left, 0..3usize).prop_map(|(reports, none_left, serving_min)| BundlePolicy {
         reports,
         none_left,
         serving_min,
@@ -138,7 +138,7 @@ fn apply(group: &mut Alone, step: &Step, now: Moment) -> Option<bool> {
             let members: Vec<MemberId> = members.iter().copied().map(MemberId).collect();
             drop(group.members_are(&members, now));
         }
-        Step::Policy(policy) => drop(group.policy_is(*policy, now)),
+        Step::BundlePolicy(policy) => drop(group.policy_is(*policy, now)),
         Step::Pin(set) => drop(group.pin(set_no(*set), now)),
         Step::Propose(set) => {
             return Some(group.propose(Proposal::Set(set_no(*set)), now).is_ok());
@@ -158,10 +158,12 @@ fn check(group: &GroupSets, model: &Model, now: Moment) {
         assert_eq!(group.may_serve(MemberId(*member)), standing.serves());
         let is_right = model.is_right(*member, group);
         match standing {
-            Standing::Unknown => assert!(!model.is_known(*member)),
-            Standing::Matching | Standing::MatchingNext => assert!(is_right, "{member} serves a wrong set"),
-            Standing::Held { until } => assert!(is_right && *until > now, "{member} is held"),
-            Standing::Kept(cause) => {
+            BundleStanding::Unknown => assert!(!model.is_known(*member)),
+            BundleStanding::Matching | BundleStanding::MatchingNext => {
+                assert!(is_right, "{member} serves a wrong set")
+            }
+            BundleStanding::Held { until } => assert!(is_right && *until > now, "{member} is held"),
+            BundleStanding::Kept(cause) => {
                 assert_eq!(group.policy.none_left, NoneLeft::KeepLast);
                 assert!(none_is_right && !is_right, "{member} is kept beside members of the right set");
                 let nothing_to_differ_from =
@@ -171,16 +173,17 @@ fn check(group: &GroupSets, model: &Model, now: Moment) {
                     "{member} never served before"
                 );
             }
-            Standing::Quarantined(_) => assert!(!is_right && model.is_known(*member)),
+            BundleStanding::Quarantined(_) => assert!(!is_right && model.is_known(*member)),
         }
         // Released when it matches again, if it is not held.
-        if is_right && !matches!(standing, Standing::Held { .. }) {
+        if is_right && !matches!(standing, BundleStanding::Held { .. }) {
             assert!(standing.serves());
         }
     }
     assert_eq!(group.members.len(), model.members.len());
     assert!(group.serving().len() <= model.members.len());
-    let keeps = model.members.iter().any(|m| matches!(group.standing(MemberId(*m)), Some(Standing::Kept(_))));
+    let keeps =
+        model.members.iter().any(|m| matches!(group.standing(MemberId(*m)), Some(BundleStanding::Kept(_))));
     assert_eq!(group.alarm() == Some(Alarm::KeepsLast) && !group.serving().is_empty(), keeps);
     if group.serving().is_empty() && model.members.iter().any(|member| model.is_known(*member)) {
         assert_eq!(group.alarm(), Some(Alarm::NoneServes));
@@ -214,20 +217,20 @@ proptest! {
             }
             if let (Step::Commit | Step::Abort, Some(true)) = (step, done) {
                 let all = group.members.values();
-                let mixed = all.filter(|r| matches!(r.standing, Standing::MatchingNext)).count();
+                let mixed = all.filter(|r| matches!(r.standing, BundleStanding::MatchingNext)).count();
                 prop_assert_eq!((mixed, group.status().next), (0, None), "only members of one set are left");
             }
             if let (Step::Propose(_) | Step::ProposeOf(_), Some(true)) = (step, done) {
                 prop_assert!(group.serving().len().saturating_sub(1) >= group.policy.serving_min, "one may be away");
             }
             // What was told already is not told again, and changes nothing.
-            if let Step::Wire(..) | Step::Files(..) | Step::Unreadable(_) | Step::Policy(_) | Step::Members(_) = step {
+            if let Step::Wire(..) | Step::Files(..) | Step::Unreadable(_) | Step::BundlePolicy(_) | Step::Members(_) = step {
                 let before = group.status();
                 let again = match step {
                     Step::Wire(m, set) => group.wire_seen(MemberId(*m), wire_no(*set), now),
                     Step::Files(m, set) => group.files_seen(MemberId(*m), files(&set.to_string()), now),
                     Step::Unreadable(m) => group.wire_unreadable(MemberId(*m), "odd".to_owned(), now),
-                    Step::Policy(policy) => group.policy_is(*policy, now),
+                    Step::BundlePolicy(policy) => group.policy_is(*policy, now),
                     _ => Vec::new(),
                 };
                 prop_assert_eq!(again, []);
