@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use rcs_core::agreed::{At, Author, Change};
-use rcs_core::engine::{Answer, Engine, Event, Io as _, OversizeFrame, Peer, Phase, Start, Ticket};
+use rcs_core::engine::{Answer, Engine, Event, Io as _, OversizeFrame, Peer, Phase, Start, Ticket, Wish};
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
 use rcs_proto::driver::oversize::Side as OversizeSide;
 use rcs_proto::driver::socket::SocketEvent;
@@ -132,16 +132,16 @@ impl Owner {
         let ticket = Ticket(self.last_ticket);
         self.asking.insert(ticket, answer);
         let before = self.engine.agreed().revision();
-        let what = match &ask {
-            Ask::Operator(wish) => Some(format!("{wish:?}")),
+        let wished = match &ask {
+            Ask::Operator(wish) => Some(wish.clone()),
             Ask::Agent(..) => None,
         };
         self.apply(match ask {
             Ask::Operator(wish) => Event::Operator { ticket, wish },
             Ask::Agent(member, says) => Event::Agent { ticket, member, says },
         });
-        if let Some(wish) = what.filter(|_| self.engine.agreed().revision() != before) {
-            tracing::info!(%wish, "an operator's change; it is kept in memory");
+        if self.engine.agreed().revision() != before {
+            log_change(wished.as_ref());
         }
     }
 
@@ -261,6 +261,20 @@ impl Owner {
         if timeout_at(until, all_closed).await.is_err() {
             tracing::warn!("some connections did not close in time; they are cut");
         }
+    }
+}
+
+fn log_change(wished: Option<&Wish>) {
+    match wished {
+        Some(Wish::Mark { group, member, change, .. }) => {
+            tracing::info!(%group, %member, change = change.label(), "an operator's mark; it is kept in memory");
+        }
+        Some(Wish::Bundles { group, change }) => {
+            let change = change.label();
+            tracing::info!(%group, change, "an operator's change of bundle sets; it is kept in memory");
+        }
+        // What a router decided for what agents said stands in the lines of the bundle sets.
+        None => {}
     }
 }
 
