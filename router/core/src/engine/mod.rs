@@ -175,7 +175,7 @@ impl Engine {
         self.tables.caller_reports()
     }
 
-    /// The call of this id, if it is one of the latest that were refused, repeated or answered by the router.
+    /// The explanation of a call, if the call is one of the latest that were refused, retried or answered by the router.
     pub fn explanation(&self, id: CallId, now: Moment) -> Option<CallReport> {
         self.tables.call_report(id, now)
     }
