@@ -65,7 +65,7 @@ pub enum SetsChange {
         /// installed must not decide what the others need.
         content: Content,
     },
-    /// The only member of the group changed its own set, and there is nobody to differ from.
+    /// The only member of the group changed its own set, and there is no other member to differ from.
     Follow {
         /// The set.
         set: SetDigest,

@@ -58,7 +58,7 @@ impl PartialOrd for Entry {
 
 /// Timers in the order of their moments.
 ///
-/// A timer is never taken back: whoever handles one asks whether its object still wants it.
+/// A timer is never taken back: the handler of a timer asks whether the timer's object still needs it.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     heap: BinaryHeap<Reverse<Entry>>,

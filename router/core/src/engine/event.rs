@@ -1,4 +1,4 @@
-//! What happens to the engine. An [`Event`] is the only way to change it.
+//! What happens to the engine. An [`Event`] is the only way to change the engine.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::agreed::sets::{BundleChange, BundleRefusal};
 use crate::agreed::{Author, Change};
 use crate::ids::MemberId;
 
-/// Something that happened in the world. It has no `Debug`: frames are payload.
+/// Something that happened. [`Event`] has no `Debug`, for frames are payload.
 #[derive(Clone)]
 pub enum Event {
     /// A socket was upgraded.
     Opened {
         /// The socket.
         socket: SocketId,
-        /// Whether we dialled it. Independent of who calls whom: a caller may be dialled, a member may dial us.
+        /// Which end dialled. Which end calls is another fact: the router may dial a caller, and a member may dial the router.
         side: Side,
         /// Who is at the other end of the socket.
         peer: Peer,
@@ -65,7 +65,7 @@ pub enum Event {
         /// On this socket.
         socket: SocketId,
     },
-    /// A socket is gone, whoever closed it. The last event of a socket.
+    /// A socket is gone, whichever end closed it. The last event of a socket.
     Closed {
         /// The socket.
         socket: SocketId,

@@ -1,6 +1,6 @@
-//! The sole owner of the router's live state: who is connected, what is in flight, who gets the next call.
+//! The sole owner of the router's live state: the connected peers, the calls in flight, and the member that gets the next call.
 //!
-//! The world chooses an [`Event`]; [`Engine::apply`] changes the state and asks [`Io`] for effects. Nothing here waits, reads a
+//! The shell chooses an [`Event`]; [`Engine::apply`] changes the state and asks [`Io`] for effects. Nothing here waits, reads a
 //! clock or touches a socket, so every fault can be replayed in a test, and the state can be looked at as plain data.
 //!
 //! The rooms, from the top: `way` (what comes on sockets: the way of a call, a file a stage) and `upkeep` (what time, agents and

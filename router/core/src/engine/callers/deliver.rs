@@ -163,7 +163,7 @@ impl Callers {
     }
 
     /// Hands a frame to a caller: on the given socket while it lives, else on the next one, or on the one with the least that
-    /// waits if that one is slow. Returns the socket that took it.
+    /// waits if the next socket is slow. Returns the socket that the frame went to.
     fn send(
         &mut self,
         key: CallerKey,

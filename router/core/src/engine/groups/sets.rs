@@ -36,7 +36,7 @@ impl Groups {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let (serving, shown) = (group.sets.serving().clone(), group.sets.shown());
         let told = change(&mut group.sets);
-        // For a member that joins and matches nothing is told; it serves all the same, so the serving members are compared.
+        // A member that joins with a matching set serves without a note. So the serving members are compared as well.
         if *group.sets.serving() != serving || !told.is_empty() {
             self.stale.insert(id);
         }

@@ -25,7 +25,7 @@ use crate::digest64::digest64;
 use crate::ids::{MemberId, MemberSet};
 use crate::limits::{CONNECTOR_KEY_BYTES_MAX, CONNECTOR_KEYS_WORKED_OUT_MAX};
 
-/// Who takes what in one group, for one state of its members.
+/// The takers of each connector in one group, for one state of the group's members.
 #[derive(Debug)]
 pub(in crate::engine) struct Versions {
     policy: Policy,
@@ -56,8 +56,7 @@ impl Takers {
 }
 
 impl Versions {
-    /// What calls of a group depend on besides its picker; none if all members take the same connectors, and nobody stands in for
-    /// anybody. `members` are the members that count, in list order, with the connectors that they reported last.
+    /// The takers in a group; none if all members have the same connectors, and no version stands in for another. `members` are the members that count, in list order, with the connectors that they reported last.
     pub(super) fn of(
         policy: Policy,
         members: Vec<(MemberId, Arc<WireManifest>)>,

@@ -31,7 +31,7 @@ pub(in crate::engine) struct Member {
     pub(super) probes: ProbePlan,
     /// Time between two `test`s: the shortest time of the member's groups; none if no group wants `test`s.
     pub(super) test_every: Option<Duration>,
-    /// What follows from link and health: whether it gets calls, and what the operator was told last.
+    /// The standing that was noted for the operator last: whether the member gets calls, by its link and health.
     pub(in crate::engine) standing: Standing,
     /// Why the member gets no calls, as noted for the operator since the member served last.
     pub(super) told: Option<Unfit>,
@@ -69,7 +69,7 @@ pub(super) struct SlotState {
     pub(super) attempts: u32,
 }
 
-/// How a member stands: what the operator is told when it changes.
+/// The standing of a member. A change of the standing is noted for the operator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) enum Standing {
     /// The member has no link.
@@ -81,7 +81,7 @@ pub(in crate::engine) enum Standing {
     Serving,
 }
 
-/// For which calls a member is asked about.
+/// The kind of call that a member is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Asking {
     /// New calls.

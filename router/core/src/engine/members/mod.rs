@@ -79,7 +79,7 @@ pub(super) struct Freed {
     pub(super) is_done: bool,
 }
 
-/// A change of how a member stands, as the operator is told.
+/// A change of a member's standing, as it is noted for the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turned {
     /// The member gets calls from now on. The number of connectors that it reported.

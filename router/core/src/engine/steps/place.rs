@@ -84,8 +84,8 @@ impl Tables {
         })
     }
 
-    /// Whether there is a member that a call could go to next, whether a place is free or not: a member that takes calls for the
-    /// connector, and that the call was not sent to before.
+    /// Whether there is a member that a call could go to next, once a place is free there: a candidate for the connector that the
+    /// call was not sent to before.
     pub(in crate::engine) fn has_untried_member(&mut self, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
         let connector = call.head().map(|head| &head.connector_key);
