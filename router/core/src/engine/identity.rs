@@ -1,4 +1,5 @@
-//! Who the router says it is. Each pairing gets an identity of its own, because the peers file sockets by sessionId alone:
+//! The identities that the router shows its peers. Each pairing has an identity of its own, because peers file sockets by sessionId
+//! alone:
 //!
 //! - Towards each member another identity. Otherwise a server that is two members would take their sockets for one session, and
 //!   spread the answers for one member over the sockets of the other (WIRE 4.2, section 8).

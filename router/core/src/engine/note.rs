@@ -45,7 +45,7 @@ pub enum Note<'a> {
     CallRefused {
         /// Its id.
         call: CallId,
-        /// The group it was routed in, if one was found.
+        /// The group that the call was routed in, if one was found.
         group: Option<GroupId>,
         /// The operation.
         operation: Operation,

@@ -39,14 +39,14 @@ pub(in crate::engine) struct Caller {
     pub(super) planned: Option<Moment>,
 }
 
-/// Whether a peer opens a socket in place of one that closed, as far as it was seen.
+/// Whether a caller opens a socket in place of one that closed, as far as the router saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redials {
-    /// The peer opened one.
+    /// The caller opened one.
     Yes,
-    /// The peer had the time to open one, and did not.
+    /// The caller had the time to open one, and did not.
     No,
-    /// No socket of the peer has closed yet.
+    /// No socket of the caller has closed yet.
     Unknown,
 }
 
@@ -84,7 +84,7 @@ impl Caller {
         self.session.sockets()
     }
 
-    /// Calls that it has open, subscriptions included.
+    /// How many calls the caller has open, subscriptions included.
     pub(in crate::engine) fn open_calls(&self) -> usize {
         self.session.executing_count()
     }
@@ -97,7 +97,7 @@ impl Caller {
         calls
     }
 
-    /// The call that it has open under this id.
+    /// The call that the caller has open under this id.
     pub(in crate::engine) fn open_key(&self, id: i64) -> Option<CallKey> {
         self.session.executing_key(id)
     }
@@ -107,7 +107,7 @@ impl Caller {
         self.subscriptions
     }
 
-    /// Whether it has as many calls of this kind open as it may. `calls_max` is the limit of calls that are no subscriptions.
+    /// Whether the caller has reached its limit for calls of this kind. `calls_max` is the limit for calls other than subscriptions.
     pub(in crate::engine) fn is_at_its_limit(&self, operation: Operation, calls_max: usize) -> bool {
         match operation.is_subscription() {
             true => self.subscriptions >= limits::SUBSCRIPTIONS_PER_SESSION_MAX,

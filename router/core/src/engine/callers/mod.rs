@@ -201,7 +201,8 @@ impl Callers {
         }
     }
 
-    /// Whether a caller may lose an old socket: it was seen to open a new one in place of one that it lost, and has another.
+    /// Whether the router may close an old socket of a caller: the caller was seen to open a new socket in place of one that closed,
+    /// and has another socket.
     pub(super) fn may_lose_one(&self, key: CallerKey) -> bool {
         self.sessions.get(key).is_some_and(|caller| {
             caller.redials == Redials::Yes && caller.lost_at.is_none() && caller.session.sockets().count() > 1

@@ -25,7 +25,7 @@ pub(in crate::engine) struct Call {
     pub(super) fault: Option<Fault>,
     /// Where its answer goes; none once nobody waits for it.
     pub(in crate::engine) caller: Option<CallerEnd>,
-    /// The group it is routed in.
+    /// The group that the call is routed in.
     pub(in crate::engine) group: GroupId,
     /// What is asked.
     pub(in crate::engine) operation: Operation,
@@ -35,21 +35,21 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) pages: Option<Pages>,
     /// For searches and syncs: the kind of stream, whose learned ends the end of this call is compared with.
     pub(in crate::engine) stream: Option<StreamKind>,
-    /// Where it was sent last.
+    /// Where the call was sent last.
     pub(in crate::engine) route: Option<Route>,
-    /// How often it was sent.
+    /// How often the call was sent.
     pub(in crate::engine) sends: u32,
     /// Whether a timer runs for an answer that may have been lost with a socket.
     pub(super) is_watched: bool,
     /// Set while the call waits for a free place: the moment until which it waits at most. A call that waits has no route.
     pub(super) waiting_until: Option<Moment>,
-    /// Members that it was sent to.
+    /// Members that the call was sent to.
     pub(in crate::engine) tried: MemberSet,
     /// The member that may have received the request on a socket that is gone, while the request is sent to that member again.
     pub(in crate::engine) touched: Option<MemberId>,
-    /// When it is given up.
+    /// When the call is given up.
     pub(super) deadline: Deadline,
-    /// Where it stands among the calls that may be due.
+    /// Where the call stands among the calls that may be due.
     pub(super) planned: Option<Planned>,
     /// How often the call was retried, and why.
     pub(in crate::engine) attempts: Attempts,
@@ -63,12 +63,12 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) progressed_at: Moment,
 }
 
-/// A member's session that was lost while it had a call.
+/// A member's session that was lost while the session had a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Loss {
     /// The member.
     pub(in crate::engine) member: MemberId,
-    /// Which of its processes: the id that its session showed.
+    /// Which of the member's processes: the session id that the process showed.
     pub(in crate::engine) remote: String,
 }
 
@@ -96,12 +96,12 @@ impl Call {
         self.waiting_until.is_some()
     }
 
-    /// What may be done with it after a failure.
+    /// What running the call twice would mean.
     pub(in crate::engine) fn class(&self) -> Class {
         Class::of(self.operation, self.pages.map_or(Paging::Starts, |pages| pages.paging))
     }
 
-    /// How far it got.
+    /// How far the call got.
     pub(in crate::engine) fn stage(&self) -> Stage {
         match (&self.request, self.route) {
             // The request is dropped with the first part of the answer that is passed on.

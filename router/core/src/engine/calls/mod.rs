@@ -61,7 +61,7 @@ pub(super) struct OpenFault {
     pub(super) error: Option<Envelope>,
 }
 
-/// A call that looks like poison, held back without a member until it is known whether the members that it lost live.
+/// A suspect: a call that lost two members, held back without a member until it is known whether these members live.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     /// The call.

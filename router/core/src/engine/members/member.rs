@@ -37,7 +37,7 @@ pub(in crate::engine) struct Member {
     pub(super) told: Option<Unfit>,
     /// Whether the member is leaving: it gets no new calls, and is let go with its last call.
     pub(in crate::engine) leaving: bool,
-    /// How far an operator's drain of it is.
+    /// How far an operator's drain of the member is.
     pub(in crate::engine) drain: Drain,
     pub(super) rest: Rest,
     /// When it gave a page cookie last.
@@ -46,7 +46,7 @@ pub(in crate::engine) struct Member {
     pub(in crate::engine) list: Option<MemberList>,
     /// Whether the groups judge the member by `list`: not while it is away, nor while its session has reported no list.
     pub(super) is_judged: bool,
-    /// What its server says that it is.
+    /// The kind of server that the member says it runs.
     pub(in crate::engine) server: Option<Server>,
     /// Calls that it holds.
     pub(super) in_flight: usize,

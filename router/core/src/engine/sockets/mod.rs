@@ -342,7 +342,7 @@ impl Sockets {
         }
     }
 
-    /// The old socket of a member that is only kept until a moment comes in which it can be closed.
+    /// The old socket of a member, if the socket only waits for a moment in which it can be closed.
     pub(super) fn retired_of(&self, member: MemberId) -> Option<SocketId> {
         let is_retired = |id: &SocketId| matches!(self.open.get(id).map(|s| s.turn), Some(Turn::Retired(_)));
         self.of_member.get(&member)?.iter().copied().find(is_retired)
