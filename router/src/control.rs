@@ -1,4 +1,4 @@
-//! What the rest of the process asks of the owner, besides the frames of sockets.
+//! What the rest of the process asks of the owner. (Frames of sockets reach the owner by another queue.)
 
 use std::sync::Arc;
 
@@ -24,18 +24,18 @@ pub(crate) enum Request {
     Accepted {
         /// The socket.
         socket: WebSocket,
-        /// Its place among those that have proved nothing yet.
+        /// The socket's place among sockets from which no frame has come yet.
         unproven: Unproven,
-        /// Which group it chose.
+        /// Which group the connection chose, if it chose one.
         selector: Selector,
-        /// Who it is.
+        /// The principal that the caller proved.
         principal: Arc<str>,
     },
     /// A dial that the engine asked for has ended.
     Dialled {
         /// The member.
         member: MemberId,
-        /// Its slot.
+        /// The slot that the dial was for.
         slot: Slot,
         /// The socket, or why there is none.
         outcome: Result<WebSocket, NotDialled>,
@@ -44,42 +44,42 @@ pub(crate) enum Request {
     Configure(Configuration),
     /// Take no new calls; end once those in flight have their answers.
     Drain,
-    /// Tell the state.
+    /// Report the state.
     Status(oneshot::Sender<Status>),
-    /// Tell of the callers.
+    /// Report the callers.
     Callers(oneshot::Sender<Vec<CallerReport>>),
-    /// Tell of one call.
+    /// Report the explanation of one call.
     Explain(CallId, oneshot::Sender<Option<CallReport>>),
-    /// Tell of the latest calls that there is something to tell of.
+    /// Report the latest calls that have an explanation.
     Explained(oneshot::Sender<Vec<CallReport>>),
-    /// Tell of the bundle sets of the group of this name.
+    /// Report the bundle sets of the group of this name.
     Bundles(String, oneshot::Sender<Option<BundlesReport>>),
-    /// An operator asks for a change, or an agent says something.
+    /// An operator asks for a change, or an agent reports something.
     Ask(Ask, oneshot::Sender<Answer>),
 }
 
-/// What has an answer of the engine's own.
+/// A request that the engine answers by a ticket.
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// An operator asks for this.
     Operator(Wish),
-    /// The agent of the member of this name proved who it is, and says this.
+    /// The agent of the member of this name proved its identity, and reports this.
     Agent(String, AgentSays),
 }
 
 /// Why a member could not be reached.
 #[derive(Debug)]
 pub(crate) struct NotDialled {
-    /// Whether to try again soon.
+    /// Whether the next attempt follows soon.
     pub(crate) failure: DialFailure,
     /// A sentence for the operator, without secrets.
     pub(crate) reason: String,
 }
 
-/// What the owner tells of itself.
+/// The state that the owner reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
-    /// Whether new calls are taken.
+    /// Whether new calls are accepted.
     pub(crate) phase: Phase,
     /// Members, callers and calls.
     pub(crate) report: Report,
@@ -103,7 +103,7 @@ pub(crate) fn channel() -> (Control, mpsc::Receiver<Request>) {
 }
 
 impl Control {
-    /// Hands over a request; one that comes after the owner's end is dropped.
+    /// Hands over a request. After the owner has ended, the request is dropped.
     pub(crate) async fn send(&self, request: Request) {
         let _ = self.0.send(request).await;
     }
@@ -124,7 +124,7 @@ impl Control {
         self.ask(Request::Callers).await
     }
 
-    /// Why one call was refused, repeated or failed, if that is remembered.
+    /// Why one call was refused, retried or failed, if that is remembered.
     ///
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
@@ -132,7 +132,7 @@ impl Control {
         self.ask(|answer| Request::Explain(id, answer)).await
     }
 
-    /// The latest of such calls.
+    /// The latest calls that were refused, retried or failed.
     ///
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
@@ -167,10 +167,10 @@ impl Control {
         self.ask(|answer| Request::Bundles(group.to_owned(), answer)).await
     }
 
-    /// Changes them; returns how they are after that.
+    /// Changes the bundle sets of a group; returns the bundle sets after the change.
     ///
     /// # Errors
-    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; they may be changed all the same.
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the change may be made all the same.
     pub(crate) async fn change_bundles(
         &self,
         group: &str,
@@ -184,10 +184,10 @@ impl Control {
         }
     }
 
-    /// Hands over what an agent says; returns whether the files that the agent speaks of are known.
+    /// Hands over an agent's report; returns whether the router knows the files of the report.
     ///
     /// # Errors
-    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the engine may know of it all the same.
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the engine may have the report all the same.
     pub(crate) async fn agent_says(
         &self,
         member: &str,

@@ -1,4 +1,4 @@
-//! The engine's effects: sockets that are really written to, dials that really happen, notes that become logs and metrics.
+//! Carries the engine's effects out: writes to sockets, dials, and turns notes into logs and metrics.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ use crate::upstream::Dialler;
 /// Everything outside the engine that the engine acts on.
 pub(crate) struct Effects {
     sockets: HashMap<SocketId, Open>,
-    /// Callers' sockets that no frame has come from.
+    /// Callers' sockets from which no frame has come yet.
     unproven: HashMap<SocketId, Unproven>,
     last_socket: u64,
     events: Events,
-    /// Where what callers have not taken goes.
+    /// Where rows go that slow callers have not read.
     spill: Arc<Spill>,
     dialler: Dialler,
     recorder: Recorder,
     names: Names,
-    /// The view in force, for those who judge upgrades.
+    /// The view in force, by which upgrades of sockets are judged.
     published: watch::Sender<Arc<View>>,
     answers: Vec<(Ticket, Answer)>,
 }
@@ -46,7 +46,7 @@ struct Open {
 }
 
 impl Effects {
-    /// No socket is open yet; those that will be report to `events`.
+    /// Effects without an open socket. Sockets that are opened report to `events`.
     pub(crate) fn new(
         events: Events,
         spill: Arc<Spill>,
@@ -75,7 +75,7 @@ impl Effects {
         id
     }
 
-    /// Starts to pump a socket.
+    /// Starts the tasks that serve a socket.
     pub(crate) fn open(&mut self, socket: WebSocket, side: Side) -> SocketId {
         self.last_socket += 1;
         let id = SocketId(self.last_socket);
@@ -116,7 +116,7 @@ impl Effects {
         self.sockets.is_empty()
     }
 
-    /// What the engine answered to agents and operators since the last time.
+    /// Takes out the engine's answers to agents and operators.
     pub(crate) fn take_answers(&mut self) -> Vec<(Ticket, Answer)> {
         std::mem::take(&mut self.answers)
     }
@@ -128,7 +128,7 @@ impl Effects {
 
     fn queue(&self, id: SocketId, what: impl FnOnce(&SocketHandle) -> Result<(), SendError>) {
         let Some(open) = self.sockets.get(&id) else { return };
-        // A closed socket has its end reported. A full one must not lose a frame in silence, so it ends.
+        // The end of a closed socket is reported by its task. A full socket would lose the frame in silence, so it is ended.
         if what(&open.handle) == Err(SendError::Full) {
             tracing::warn!(socket = %id, side = ?open.side, "a connection is closed: its peer has not read for too long, and its backlog is full");
             open.handle.abort();
@@ -146,7 +146,7 @@ impl Io for Effects {
     }
 
     fn ping(&mut self, socket: SocketId) {
-        // One that does not fit is as good as one without a pong.
+        // A ping that does not fit into the queue counts like a ping without a pong.
         if let Some(open) = self.sockets.get(&socket) {
             let _ = open.handle.ping();
         }

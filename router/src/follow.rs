@@ -1,4 +1,4 @@
-//! What the operator says, from both files, as one view; followed while the process runs.
+//! Reads the operator's two files together, and follows their changes while the process runs.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::limits::FOLLOW_EVERY;
 pub(crate) struct Sources {
     document: Document,
     config: Option<ConfigFile>,
-    /// What the last good provider file says.
+    /// The content of the last good provider file.
     provided: Arc<agreed::Document>,
 }
 
-/// What the operator's files say.
+/// The content of the operator's files.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Configuration {
     /// Members and groups.
@@ -29,7 +29,7 @@ pub(crate) struct Configuration {
     pub(crate) settings: Option<Box<Settings>>,
 }
 
-/// What a look at the files found: nothing where a file is as it was.
+/// What a look at the files found; none for a file that is as it was.
 struct Look {
     document: Option<Result<(), DocumentError>>,
     config: Option<Result<(), ConfigError>>,
@@ -47,7 +47,7 @@ pub(crate) enum SourceError {
 }
 
 impl Sources {
-    /// Takes both files as they were read.
+    /// Reads both files.
     ///
     /// # Errors
     /// [`SourceError`], of the provider file first.
@@ -57,7 +57,7 @@ impl Sources {
         Ok(Self { document, config, provided })
     }
 
-    /// What both say together.
+    /// The content of both files together.
     pub(crate) fn configuration(&self) -> Configuration {
         Configuration {
             document: Arc::clone(&self.provided),
@@ -82,15 +82,15 @@ impl Sources {
         }
     }
 
-    /// Looks at both files. Of a bad one the last good version stays in force.
+    /// Looks at both files. If a file is bad, its last good version stays in force.
     fn look(&mut self) -> Look {
         let document = self.document.reload().map(|read| read.map(|document| self.provided = document));
         Look { document, config: self.config.as_mut().and_then(ConfigFile::reload) }
     }
 }
 
-/// Looks at the files for ever, and hands each good change to the owner as a whole. A bad one changes nothing, and is told
-/// once.
+/// Looks at the files for ever, and hands each good change to the owner as a whole. A bad change is logged once, and changes
+/// nothing.
 pub(crate) async fn follow(mut sources: Sources, mut current: Configuration, control: Control) {
     let mut ticks = interval(FOLLOW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,7 +100,7 @@ pub(crate) async fn follow(mut sources: Sources, mut current: Configuration, con
             let look = sources.look();
             (sources, look)
         });
-        // Only the end of the process takes the look away.
+        // The look fails only when the process ends.
         let Ok((back, look)) = look.await else { return };
         sources = back;
         let written = [tell("provider", look.document), tell("configuration", look.config)];
@@ -120,7 +120,7 @@ pub(crate) async fn follow(mut sources: Sources, mut current: Configuration, con
     }
 }
 
-/// Tells of a bad file; answers the name of one that was written and is good.
+/// Logs a bad file; returns the name of a file that was written and is good.
 fn tell<E: std::fmt::Display>(file: &'static str, look: Option<Result<(), E>>) -> Option<&'static str> {
     match look? {
         Ok(()) => Some(file),

@@ -1,4 +1,5 @@
-//! Names for what the engine speaks of by number, and which peers a socket belongs to: what log and metrics need of both.
+//! The names of members and groups, which the engine's notes give by number; and the two kinds of peers, as logs and metrics name
+//! them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use rcs_core::ids::{GroupId, MemberId};
 use rcs_core::view::View;
 
-/// Which peers a socket belongs to.
+/// The kind of peer that a socket belongs to: the label `side` of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Side {
     /// Callers.
@@ -33,7 +34,7 @@ impl Names {
         }
     }
 
-    /// A member's name; ids that the engine speaks of come from views that were learned.
+    /// A member's name. Every id in a note comes from a view that was learned.
     pub(crate) fn member(&self, id: MemberId) -> Arc<str> {
         self.members.get(&id).cloned().unwrap_or_default()
     }

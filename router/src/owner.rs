@@ -22,19 +22,19 @@ use crate::limits::{
 };
 use crate::names;
 
-/// The owner and all it holds.
+/// The owner of the engine, with the queues and effects around the engine.
 pub(crate) struct Owner {
     engine: Engine,
     effects: Effects,
     clock: Clock,
-    /// What sockets report.
+    /// Reports of sockets.
     events: mpsc::Receiver<(SocketId, SocketEvent)>,
-    /// What the rest of the process asks.
+    /// Requests of the rest of the process.
     requests: mpsc::Receiver<Request>,
-    /// Those who wait for what the engine answers.
+    /// Where the engine's answers go, by ticket.
     asking: HashMap<Ticket, oneshot::Sender<Answer>>,
     last_ticket: u64,
-    /// Set while draining: when to end at the latest.
+    /// Set while the router drains: the latest moment at which it ends.
     drain_until: Option<Instant>,
 }
 
@@ -72,7 +72,7 @@ impl Owner {
             if alarm.deadline() != due {
                 alarm.as_mut().reset(due);
             }
-            // Whichever is ready: a storm of new connections must not keep the frames of the others waiting, nor they it.
+            // In random order: neither new connections nor frames of open sockets may keep the other waiting.
             tokio::select! {
                 Some(request) = self.requests.recv() => self.handle(request),
                 _ = self.events.recv_many(&mut batch, EVENT_BATCH_MAX) => {
@@ -99,7 +99,7 @@ impl Owner {
         self.close_sockets().await;
     }
 
-    /// Leaves the callers, a few at a time, so that none of their calls goes into a closing socket.
+    /// Lets the callers go, a few at a time, so that no call goes into a closing socket.
     async fn let_callers_go(&mut self, batch: &mut Vec<(SocketId, SocketEvent)>) {
         let callers = self.engine.connected_callers().div_ceil(CLOSE_BATCHES).max(1);
         let mut ticks = interval_at(Instant::now() + FAREWELL_WAIT, CLOSE_EVERY);
@@ -120,7 +120,7 @@ impl Owner {
     fn apply(&mut self, event: Event) {
         self.engine.apply(event, self.clock.now(), &mut self.effects);
         for (ticket, answer) in self.effects.take_answers() {
-            // The change is made all the same if nobody waits for its answer any more.
+            // If nobody waits for the answer any more, the change was made all the same.
             if let Some(asking) = self.asking.remove(&ticket) {
                 drop(asking.send(answer));
             }
@@ -179,7 +179,7 @@ impl Owner {
                 self.drain_until.get_or_insert_with(|| Instant::now() + DRAIN_TIME);
                 self.apply(Event::Drain);
             }
-            // Nobody waits for it any more: its deadline has passed.
+            // If nobody waits for the answer any more, its deadline has passed.
             Request::Status(answer) => drop(answer.send(self.status())),
         }
     }
@@ -221,7 +221,7 @@ impl Owner {
 
     fn next_alarm(&self) -> Instant {
         let wake = self.engine.next_wake().map(|moment| self.clock.instant(moment));
-        // A day from now stands for never.
+        // Without a next moment: a day from now, which stands for never.
         let never = || Instant::now() + std::time::Duration::from_secs(86_400);
         wake.into_iter().chain(self.drain_until).min().unwrap_or_else(never)
     }
@@ -229,15 +229,15 @@ impl Owner {
     fn is_drained(&self) -> bool {
         self.drain_until.is_some_and(|until| {
             let waiting = self.effects.backlog_total();
-            // The rows of an answer may wait for a slow caller when its end has been sent.
+            // When the end of an answer is sent, its rows may still wait for a slow caller.
             let is_delivered = waiting.memory + waiting.disk <= SOCKET_BACKLOG_LOW;
             self.engine.is_idle() && is_delivered || until <= Instant::now()
         })
     }
 
-    /// Writes what is queued and closes everything, a few sockets at a time: their peers must not all look for another router
-    /// in one moment. What is left of the time to drain is theirs, for answers to slow callers. What still arrives changes
-    /// nothing any more: no member is dialled again.
+    /// Writes what is queued and closes all sockets, a few at a time: their peers must not all look for another router in one moment.
+    /// Slow callers have the rest of the time to drain to read their answers. Frames that still arrive are ignored, and no member is
+    /// dialled again.
     async fn close_sockets(&mut self) {
         let at_least = Instant::now() + CLOSE_WAIT;
         let until = self.drain_until.map_or(at_least, |until| until.max(at_least));

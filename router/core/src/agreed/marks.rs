@@ -1,4 +1,4 @@
-//! What operators ask for one member, and why they may not have it.
+//! What operators ask for one member, and why a mark is refused.
 
 use super::Refusal;
 use crate::view::{AdminState, Mark, Member, NotListed};
@@ -6,22 +6,22 @@ use crate::view::{AdminState, Mark, Member, NotListed};
 /// What an operator asks for one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkChange {
-    /// Mark it as draining.
+    /// Mark the member as draining.
     Drain,
-    /// Take that mark off.
+    /// Take the mark "draining" off.
     Undrain,
     /// Take any mark off.
     Enable,
-    /// Mark it as disabled.
+    /// Mark the member as disabled.
     Disable,
 }
 
 /// Whether a group may be left without a member that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastMember {
-    /// It may not.
+    /// The last member that serves is kept: the change is refused.
     Kept,
-    /// The operator insists.
+    /// The operator insists on the change.
     Released,
 }
 
@@ -36,13 +36,13 @@ pub enum MarkRefusal {
         "{0:?} is disabled in the provider file (enabled: false), which no command overrides: set enabled to true there"
     )]
     DisabledInDocument(String),
-    /// An operator disabled it.
+    /// An operator disabled the member.
     #[error("{0:?} is disabled, which undrain does not undo: enable it first")]
     Disabled(String),
     /// The change cannot be agreed.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Nobody else of one of its groups serves.
+    /// No other member of one of its groups serves.
     #[error(
         "{member:?} is the last member of group {group:?} that can serve: every call would fail. \
          Bring another member up, or force it (--force, or ?force=true)"
@@ -66,7 +66,7 @@ impl MarkChange {
         }
     }
 
-    /// The mark that a member would have after this change, whatever it does.
+    /// The mark that a member would have after this change, whether or not other members serve.
     ///
     /// # Errors
     /// [`MarkRefusal::DisabledInDocument`], [`MarkRefusal::Disabled`]

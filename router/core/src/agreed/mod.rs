@@ -1,8 +1,9 @@
-//! What operators decided: one pure value, changed by one function that gives the same outcome wherever it runs. It is what routers
-//! of a cluster will replicate; a router that stands alone applies each change at once.
+//! What operators decided: one pure value, changed by one function that gives the same outcome wherever it runs. Routers of a cluster
+//! will replicate this value; a router that stands alone applies each change at once.
 //!
-//! Nothing here reads a clock, rolls dice or looks at members: who wanted a change, and when, are arguments, and names stand for
-//! what each process numbers for itself. What a router merely sees can only be proposed ([`sets::SetsChange::AcceptFirst`]).
+//! Nothing here reads a clock, uses randomness or looks at members. The author and the moment of a change are arguments, and members
+//! and groups go by name, as each process numbers them differently. What a router merely sees can only be proposed
+//! ([`sets::SetsChange::AcceptFirst`]).
 
 pub mod marks;
 pub mod sets;
@@ -39,7 +40,7 @@ pub enum Author {
     Operator,
     /// The files that the router was given.
     Files,
-    /// A router, for what it saw of members.
+    /// A router, because of what it saw of members.
     Router,
 }
 
@@ -48,12 +49,12 @@ pub enum Author {
 pub struct Document {
     /// Every RCS.
     pub members: Vec<MemberSpec>,
-    /// The groups that it lists.
+    /// The groups that the document lists.
     pub groups: Vec<GroupSpec>,
 }
 
 impl Document {
-    /// Names of all groups: those that it lists, and the servers that are groups of their own.
+    /// Names of all groups: the groups that the document lists, and the servers that are groups of their own.
     pub fn group_names(&self) -> impl Iterator<Item = &str> {
         let in_a_group: HashSet<&str> =
             self.groups.iter().flat_map(|group| &group.members).map(String::as_str).collect();
@@ -73,25 +74,25 @@ impl Document {
 /// A change of what is decided.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Another document, other settings, or both: in one step, so that nobody sees the one without the other.
+    /// Another document, other settings, or both: in one step, so that the document and the settings always fit together.
     Configured {
         /// The document; none: as it was.
         document: Option<Document>,
         /// The settings; none: as they were.
         settings: Option<Box<Settings>>,
     },
-    /// The member of this name is marked so.
+    /// A member gets a mark.
     Mark {
         /// The member's name.
         member: String,
         /// The mark; [`Mark::Enabled`] takes any other off.
         mark: Mark,
     },
-    /// Something is decided for the bundle sets of the group of this name.
+    /// Something is decided for the bundle sets of a group.
     Sets {
         /// The group's name.
         group: String,
-        /// What.
+        /// The decision.
         change: SetsChange,
     },
 }
@@ -99,22 +100,22 @@ pub enum Change {
 /// What a change did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// Something is another way now.
+    /// The value has changed.
     Changed,
-    /// All was so already.
+    /// The value had this content already.
     Unchanged,
 }
 
 /// Why a change is refused. Each text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The document makes no view.
+    /// No view can be made of the document.
     #[error("the document cannot be used: {}", list(.0))]
     Document(Vec<ViewError>),
-    /// A mark for a member that is not there.
+    /// A mark for a member that does not exist.
     #[error("there is no server named {0:?}: see GET /v1/members")]
     NoMember(String),
-    /// Sets of a group that is not there.
+    /// A decision for a group that does not exist.
     #[error("there is no group or server named {0:?}: see GET /v1/members")]
     NoGroup(String),
     /// The state of the group's sets forbids it.
@@ -174,7 +175,7 @@ impl Agreed {
         }
         if let Some(document) = document {
             View::check(&document.members, &document.groups).map_err(Refusal::Document)?;
-            // A member or group that comes back later is another one.
+            // A member or group that leaves loses its marks and decisions: if its name comes back later, it starts afresh.
             self.marks.retain(|name| document.members.iter().any(|member| member.name == name));
             self.document = document;
             let names: HashSet<String> = self.document.group_names().map(str::to_owned).collect();
@@ -223,7 +224,7 @@ impl Agreed {
 
     // --- what is decided ---
 
-    /// Everything that routing needs of it, with this process's ids.
+    /// The view of this value: everything that routing needs, with this process's ids.
     ///
     /// # Errors
     /// [`BookFull`]
@@ -238,7 +239,7 @@ impl Agreed {
         self.sets.get(group).unwrap_or(&NOTHING)
     }
 
-    /// Which connectors' versions may stand for each other in a group: said with the last proposal, or else in the settings.
+    /// Which connectors' versions may stand for each other in a group, as given with the last proposal, or else in the settings.
     pub fn stand_ins<'a>(&'a self, group: &'a Group) -> &'a StandIns {
         self.decision(&group.name).stand_ins().unwrap_or(&group.settings.stand_ins)
     }

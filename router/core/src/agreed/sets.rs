@@ -1,4 +1,4 @@
-//! What is decided for the bundle sets of one group, and what operators ask for them.
+//! What is decided for the bundle sets of one group, and what operators ask for these sets.
 
 use crate::bundles::group::{Origin, Refused, SetDigest};
 use crate::bundles::range::StandIns;
@@ -14,11 +14,11 @@ pub enum BundleChange {
         /// Connectors of which the versions may stand for each other from now on; none: those of the settings.
         stand_ins: Option<StandIns>,
     },
-    /// End it: the next set is the accepted one.
+    /// End the upgrade: the next set becomes the accepted set.
     Commit,
-    /// Take it back.
+    /// Take the proposal back.
     Abort,
-    /// Accept this set, whoever has it; also the way out of an alarm. A pin ends with the next pin or commit.
+    /// Accept this set, whichever members have it; also the way out of an alarm. A pin ends with the next pin or commit.
     Pin(ProposedSet),
 }
 
@@ -37,9 +37,9 @@ impl BundleChange {
 /// Which set is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProposedSet {
-    /// The one with this digest, whether a member has it or not.
+    /// The set with this digest, whether a member has it or not.
     Digest(SetDigest),
-    /// The one that the member of this name has now.
+    /// The set that the member of this name has now.
     Of(String),
 }
 
@@ -57,22 +57,22 @@ pub enum BundleRefusal {
 /// A change of what is decided. Operators' changes are judged by what a router sees before they become one of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetsChange {
-    /// A router saw the first member that told a set: it is the group's. The first such change wins.
+    /// A router saw the first member that reported a set: the set becomes the group's accepted set. The first such change wins.
     AcceptFirst {
         /// The set.
         set: SetDigest,
-        /// Whether it has connectors. A set without any gives way to the first one with some: a server that is only half
+        /// Whether the set has connectors. A set without connectors gives way to the first set with some: a server that is only half
         /// installed must not decide what the others need.
         content: Content,
     },
-    /// The only member of the group changed its own set, and there is nobody to differ from.
+    /// The only member of the group changed its own set, and there is no other member to differ from.
     Follow {
         /// The set.
         set: SetDigest,
         /// Whether it has connectors.
         content: Content,
     },
-    /// A set that is known by its connectors alone takes the files of the first member that has these.
+    /// A set that is known by its connectors alone gets the files of the first member that has these connectors.
     LearnFiles {
         /// The set, with its files.
         set: SetDigest,
@@ -84,11 +84,11 @@ pub enum SetsChange {
         /// Connectors of which the versions may stand for each other from now on; none: those of the settings.
         stand_ins: Option<StandIns>,
     },
-    /// It ends: the next set is the accepted one.
+    /// The upgrade ends: the next set becomes the accepted set.
     Commit,
-    /// It is taken back.
+    /// The proposal is taken back.
     Abort,
-    /// This set is the accepted one, whoever has it.
+    /// This set becomes the accepted set, whichever members have it.
     Pin {
         /// The set.
         set: SetDigest,
@@ -98,9 +98,9 @@ pub enum SetsChange {
 /// Whether a set has connectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// None.
+    /// The set has no connectors.
     Empty,
-    /// Some, or nobody knows.
+    /// The set has connectors, or nobody knows whether it has.
     Some,
 }
 
@@ -109,19 +109,19 @@ pub enum Content {
 pub struct Accepted {
     /// The set.
     pub set: SetDigest,
-    /// How it came to be that.
+    /// How the set came to be the accepted set.
     pub origin: Origin,
     /// Whether it has connectors.
     pub content: Content,
 }
 
 impl Accepted {
-    /// Whether the first set with connectors replaces it.
+    /// Whether the first set with connectors replaces this accepted set.
     pub fn is_provisional(&self) -> bool {
         (self.origin, self.content) == (Origin::FirstUse, Content::Empty)
     }
 
-    /// Whether the only member of a group may change it by changing its own.
+    /// Whether the only member of a group may change the accepted set by changing its own set.
     pub fn is_loose(&self) -> bool {
         matches!(self.origin, Origin::FirstUse | Origin::Followed)
     }
@@ -133,9 +133,10 @@ pub struct GroupDecision {
     accepted: Option<Accepted>,
     /// The next set during a rolling upgrade.
     next: Option<SetDigest>,
-    /// Said with a proposal, in place of the settings'; they hold until the next proposal, as callers know old versions for long.
+    /// The stand-ins that came with a proposal, in place of those of the settings. They hold until the next proposal, as callers know
+    /// old versions for long.
     stand_ins: Option<StandIns>,
-    /// The pin of the settings that was carried out last: only another one is carried out.
+    /// The pin of the settings that was carried out last. A pin is carried out only if it differs from this one.
     pin_of_settings: Option<SetDigest>,
 }
 
@@ -145,7 +146,7 @@ impl GroupDecision {
         Self { accepted: None, next: None, stand_ins: None, pin_of_settings: None }
     }
 
-    /// The accepted set; none before the first member told one.
+    /// The accepted set; none before the first member reported a set.
     pub fn accepted(&self) -> Option<&Accepted> {
         self.accepted.as_ref()
     }
@@ -155,12 +156,12 @@ impl GroupDecision {
         self.next
     }
 
-    /// What was said of stand-ins with the last proposal.
+    /// The stand-ins that came with the last proposal.
     pub fn stand_ins(&self) -> Option<&StandIns> {
         self.stand_ins.as_ref()
     }
 
-    /// Applies a change. `follows_its_only`: whether the group has a single member, and its settings let it follow that.
+    /// Applies a change. `follows_its_only`: whether the group has a single member, and its settings let it follow that member.
     ///
     /// # Errors
     /// [`Refused`]; nothing is changed then.
@@ -212,12 +213,12 @@ impl GroupDecision {
     }
 
     fn pin(&mut self, set: SetDigest) {
-        // An upgrade that was under way goes on, unless it led here.
+        // An upgrade that is under way goes on, unless the pinned set is its next set.
         self.next = self.next.filter(|next| *next != set);
         self.accepted = Some(Accepted { set, origin: Origin::Pinned, content: Content::Some });
     }
 
-    /// The settings pin this set, or none.
+    /// Follows the settings, which pin this set, or none.
     pub(super) fn pinned_by_settings(&mut self, pin: Option<SetDigest>) {
         if self.pin_of_settings == pin {
             return;

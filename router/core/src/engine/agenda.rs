@@ -1,5 +1,5 @@
-//! What is due at which moment, one moment for each key. A tick looks at what is due and at nothing else, so its cost does not
-//! grow with calls, members and groups that nothing is to be done for.
+//! What is due at which moment, one moment for each key. A tick looks only at what is due, so idle callers, members and groups do
+//! not add to the cost of a tick.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,8 @@ impl<K> Default for Agenda<K> {
 }
 
 impl<K: Copy + Ord> Agenda<K> {
-    /// Moves a key from the moment that `planned` holds, if any, to another one, if any, and notes that in `planned`.
+    /// Moves a key from the moment that `planned` holds to the moment `at`, and writes `at` into `planned`. None: the key is in no
+    /// agenda before, or after.
     pub(super) fn plan(&mut self, key: K, planned: &mut Option<Moment>, at: Option<Moment>) {
         if *planned == at {
             return;
@@ -31,7 +32,7 @@ impl<K: Copy + Ord> Agenda<K> {
         }
     }
 
-    /// The keys that are due by now, the earliest first. They stay until they are planned anew.
+    /// The keys that are due by now, the earliest first. A key stays in the agenda until it is planned anew.
     pub(super) fn due(&self, now: Moment) -> Vec<K> {
         self.0.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| *key).collect()
     }

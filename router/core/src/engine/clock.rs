@@ -1,4 +1,4 @@
-//! The clock: what is to be done at which moment, for what is not found by a tick.
+//! The clock: timers for what has to be done at its own moment and is in no table's agenda.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +9,7 @@ use rcs_proto::time::Moment;
 use super::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
 use crate::ids::MemberId;
 
-/// Something to be done later. A timer whose object is gone by then does nothing.
+/// Something to be done later. If the object of the timer is gone by then, the timer does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     /// Close the socket if its handshake is not done.
@@ -18,19 +18,19 @@ pub(super) enum Timer {
     Redial(MemberId, Slot),
     /// Send the session check that is due.
     CheckMember(MemberSessionKey),
-    /// Send a call again that was not run.
+    /// Send a call to the member again that did not run the call.
     Repeat(CallKey, MemberId),
-    /// Give up the answer of a call that was sent so many times, unless parts of the answer still come.
+    /// Give up the answer of a call, unless parts of the answer still come, or the call was sent more often than `sends` by then.
     Orphan { call: CallKey, sends: u32 },
     /// Forget a caller that did not come back.
     Linger(CallerKey),
-    /// See whether a caller opened a socket in place of the one that it lost.
+    /// See whether a caller opened a socket in place of one that closed.
     Redials(CallerKey),
-    /// Close what a member still has that left the document, or changed in it.
+    /// Close what is left of a member that left the document, or changed in the document.
     LetGo(MemberId),
-    /// A member that rests may have no call left.
+    /// See whether a member that rests has no call left.
     Quiet(MemberId),
-    /// Give a member calls again that rests.
+    /// End the rest of a member, so that the member gets calls again.
     RestOver(MemberId),
     /// Look after sockets, members and deadlines.
     Tick,
@@ -58,7 +58,7 @@ impl PartialOrd for Entry {
 
 /// Timers in the order of their moments.
 ///
-/// A timer is never taken back: whoever handles one asks whether its object still wants it.
+/// A timer is never taken back: the handler of a timer asks whether the timer's object still needs it.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     heap: BinaryHeap<Reverse<Entry>>,

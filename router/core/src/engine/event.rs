@@ -1,4 +1,4 @@
-//! What happens to the engine. An [`Event`] is the only way to change it.
+//! What happens to the engine. An [`Event`] is the only way to change the engine.
 
 use std::sync::Arc;
 
@@ -14,25 +14,25 @@ use crate::agreed::sets::{BundleChange, BundleRefusal};
 use crate::agreed::{Author, Change};
 use crate::ids::MemberId;
 
-/// Something that happened in the world. It has no `Debug`: frames are payload.
+/// Something that happened. [`Event`] has no `Debug`, for frames are payload.
 #[derive(Clone)]
 pub enum Event {
     /// A socket was upgraded.
     Opened {
         /// The socket.
         socket: SocketId,
-        /// Whether we dialled it. Independent of who calls whom: a caller may be dialled, a member may dial us.
+        /// Which end dialled. Which end calls is another fact: the router may dial a caller, and a member may dial the router.
         side: Side,
-        /// Who is at its other end.
+        /// Who is at the other end of the socket.
         peer: Peer,
     },
     /// An attempt to reach a member failed.
     DialFailed {
         /// The member.
         member: MemberId,
-        /// For which of its slots.
+        /// Which of the member's slots the attempt was for.
         slot: Slot,
-        /// Whether to try again soon.
+        /// Whether the next attempt follows soon.
         failure: DialFailure,
         /// A sentence for the operator, without secrets.
         reason: String,
@@ -41,18 +41,18 @@ pub enum Event {
     Frame {
         /// On this socket.
         socket: SocketId,
-        /// What was read of it.
+        /// The envelope of the frame.
         envelope: Envelope,
     },
-    /// A frame over the size limit arrived and was dropped; its head was read.
+    /// A frame over the size limit arrived and was dropped. Only its head was read.
     Oversize {
         /// On this socket.
         socket: SocketId,
-        /// Its message id.
+        /// The message id of the frame.
         message_id: i64,
-        /// Whether it was a request or (part of) an answer.
+        /// Whether the frame was a request or (part of) an answer.
         what: OversizeFrame,
-        /// Its size.
+        /// The size of the frame.
         bytes: usize,
     },
     /// A binary frame arrived that is no message of the protocol.
@@ -65,11 +65,11 @@ pub enum Event {
         /// On this socket.
         socket: SocketId,
     },
-    /// A socket is gone, whoever closed it. The last event of a socket.
+    /// A socket is gone, whichever end closed it. The last event of a socket.
     Closed {
         /// The socket.
         socket: SocketId,
-        /// Queued frames that its peer cannot have; anything else may have arrived.
+        /// Queued frames that the peer certainly did not receive. Any other frame may have arrived.
         unsent: Vec<Bytes>,
     },
     /// The moment that [`super::Engine::next_wake`] named has come.
@@ -81,29 +81,29 @@ pub enum Event {
         /// Who wanted it.
         author: Author,
     },
-    /// An operator asks for a change. It is judged by what this router sees, and then agreed.
+    /// An operator asks for a change. The engine judges the change by what this router sees, and then has it agreed.
     Operator {
-        /// The answer's address: [`Answer::Marked`] or [`Answer::Bundles`].
+        /// Comes back with the answer: [`Answer::Marked`] or [`Answer::Bundles`].
         ticket: Ticket,
         /// What is asked for.
         wish: Wish,
     },
-    /// The agent beside a member proved who it is, and said something.
+    /// The agent beside a member proved its identity, and reported something.
     Agent {
-        /// The answer's address: [`Answer::Agent`].
+        /// Comes back with the answer: [`Answer::Agent`].
         ticket: Ticket,
         /// The member's name.
         member: String,
-        /// What it said.
+        /// What the agent reported.
         says: AgentSays,
     },
     /// The process is asked to end: no new calls, and subscriptions end.
     Drain,
-    /// The time for that is over: every call that is left gets its answer now, and new ones are kept.
+    /// The time to drain is over: every call that is left gets its answer now. New calls are kept, without an answer.
     DrainOver,
-    /// Let so many callers go. Repeated until [`super::Engine::has_callers`] says no, with pauses in which peers can close.
+    /// Let callers go. Repeated until [`super::Engine::has_callers`] returns false, with pauses in which peers can close.
     LetGo {
-        /// How many, beyond those that were begun with the last time.
+        /// How many callers to begin with, besides those that the event before this one began with.
         callers: usize,
     },
 }
@@ -120,20 +120,20 @@ pub enum OversizeFrame {
 /// Why a member could not be reached, as far as the next attempt depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DialFailure {
-    /// It does not listen, or does not answer: it may at any moment.
+    /// The member does not listen, or does not respond. That may change at any moment.
     Unreachable,
-    /// It refused our credentials, or what it speaks is not what the document says: only the operator can mend that.
+    /// The member refused our credentials, or speaks something else than the document says: only the operator can mend that.
     Refused,
 }
 
-/// Whether new calls are taken.
+/// Whether new calls are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// They are.
+    /// New calls are accepted.
     Serving,
-    /// They are refused; those in flight go on.
+    /// New calls are refused; calls in flight go on.
     Draining,
-    /// New calls are kept until the router closes their caller's sockets, and are refused then.
+    /// New calls are kept until the router closes their caller's sockets, and are then refused.
     Leaving,
 }
 
@@ -160,7 +160,7 @@ pub enum Wish {
     },
 }
 
-/// What the agent beside a member says.
+/// What the agent beside a member reports.
 #[derive(Clone, Debug)]
 pub enum AgentSays {
     /// These are the member's files.
@@ -169,22 +169,23 @@ pub enum AgentSays {
     StillThere(Digest),
 }
 
-/// Where the answer to an event goes: a number that the world gives out and the engine gives back.
+/// Where the answer to an event goes: a number that the shell puts into the event, and the engine gives back with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 
 /// The answer to what an agent or an operator asked, given once all that follows from the event is done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// To [`Wish::Mark`]: whether the member has the mark now. Nothing is changed if it is refused.
+    /// To [`Wish::Mark`]: whether the member has the mark now. A refused mark changes nothing.
     Marked(Result<(), MarkRefusal>),
-    /// To [`Wish::Bundles`]: whether the change was made. Nothing is changed if it is refused.
+    /// To [`Wish::Bundles`]: whether the change was made. A refused change changes nothing.
     Bundles(Result<(), BundleRefusal>),
-    /// To what an agent said: whether the files of the digest that it named are known; if not, it must report all of them.
+    /// To [`Event::Agent`]: whether the router knows the files of the digest that the agent named. If not, the agent must report all
+    /// files.
     Agent(Result<bool, UnknownMember>),
 }
 
-/// An agent speaks of a member that is not there.
+/// An agent reports for a member that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the provider document has no server named {0:?}: give the agent the name of a server in the document"

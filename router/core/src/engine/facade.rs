@@ -19,14 +19,14 @@ pub(super) fn page(facade: u64, cookie: &[u8]) -> u64 {
     digest64(&[&facade.to_le_bytes(), cookie])
 }
 
-/// What a search may have to do with others.
+/// Which pages a search belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pages {
     /// Digest of the facade key.
     pub(super) facade: u64,
     /// Whether the search continues another.
     pub(super) paging: Paging,
-    /// The member that gave its cookie, if we saw that.
+    /// The member that gave the search its cookie, if the router saw that.
     pub(super) member: Option<MemberId>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Facade {
     pub(super) key: Bytes,
     /// Names the configuration by its exact text, as members do (LEGACY 8).
     pub(super) digest: u64,
-    /// How long the caller waits for each operation; absent where it waits for ever.
+    /// How long the caller waits for each operation; absent where the caller waits for ever.
     timeouts: Vec<(Operation, Duration)>,
 }
 
@@ -66,7 +66,7 @@ impl Facade {
         self.key == head.facade_key && self.connector_key == head.connector_key
     }
 
-    /// How long the caller waits for this operation, if it says so (WIRE 5.1: the map travels in the key).
+    /// How long the caller waits for this operation, if the facade key says so (WIRE 5.1: the map travels in the key).
     pub(super) fn timeout(&self, operation: Operation) -> Option<Duration> {
         self.timeouts.iter().find(|(of, _)| *of == operation).map(|(_, timeout)| *timeout)
     }
@@ -88,14 +88,14 @@ pub(super) struct StreamKind(u64);
 /// Whether a search asks for pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Paged {
-    /// It does.
+    /// The search asks for pages.
     Yes,
-    /// It does not, or it is a sync.
+    /// The search asks for no pages, or the call is a sync.
     No,
 }
 
 impl StreamKind {
-    /// The kind of a call; none of one that is no stream.
+    /// The kind of stream that a call is; none if its answer is no stream.
     pub(super) fn of(head: &OperationHead, facade: &Facade, paged: Paged) -> Option<Self> {
         if !matches!(head.operation, Operation::Search | Operation::Sync) {
             return None;

@@ -1,12 +1,13 @@
-//! Who the router says it is. Each pairing gets an identity of its own, because the peers file sockets by sessionId alone:
+//! The identities that the router shows its peers. Each pairing has an identity of its own, because peers file sockets by sessionId
+//! alone:
 //!
-//! - towards each member another one: two members at one server would otherwise be one group of sockets to it, and it would
-//!   spread the answers of one over the sockets of the other (WIRE 4.2, section 8);
-//! - towards IDMs one for each way in (`/openicf/GROUP`, or the bare path): an IDM that uses two of them would otherwise
+//! - Towards each member another identity. Otherwise a server that is two members would take their sockets for one session, and
+//!   spread the answers for one member over the sockets of the other (WIRE 4.2, section 8).
+//! - Towards IDMs one identity for each way in (`/openicf/GROUP`, or the bare path). Otherwise an IDM that uses two ways in would
 //!   mix their sockets, and calls for one group would arrive as calls for the other.
 //!
-//! An identity follows from the seed and from NAMES, never from numbers that a process counted: routers with one seed show a
-//! caller the same identity, whatever order their documents came in.
+//! An identity follows from the seed and from names, never from numbers that a process counted. So routers with one seed show a
+//! caller the same identity, whatever the order in which their documents came.
 
 use bytes::Bytes;
 use rcs_proto::frames::Identity;
@@ -36,7 +37,7 @@ impl Identities {
         self.identity(Pairing::Member, name)
     }
 
-    /// Towards callers of the group of this name; none: of the address where the connector of each call decides.
+    /// Towards callers of the group of this name; without a name: towards callers whose calls are routed by connector.
     pub(super) fn towards_callers(&self, group: Option<&str>) -> Identity {
         match group {
             Some(name) => self.identity(Pairing::Group, name),

@@ -27,10 +27,10 @@ pub trait Io {
     /// Writes what is queued, then closes the socket; its end is reported by an event.
     fn close(&mut self, socket: SocketId);
 
-    /// What waits for the socket.
+    /// What waits to be written to the socket.
     fn backlog(&self, socket: SocketId) -> Backlog;
 
-    /// The same in bytes, wherever they are.
+    /// What waits to be written to the socket, in bytes, in memory and on disk together.
     fn backlog_bytes(&self, socket: SocketId) -> usize {
         self.backlog(socket).bytes()
     }
@@ -38,7 +38,7 @@ pub trait Io {
     /// Bytes that the socket moved since it was opened.
     fn moved(&self, socket: SocketId) -> Moved;
 
-    /// What waits for all sockets, within some KiB a socket.
+    /// What waits to be written to all sockets, exact to some KiB a socket.
     fn backlog_total(&self) -> Backlog;
 
     /// Dials a member for one of its slots; the outcome is reported by an event.
@@ -47,7 +47,7 @@ pub trait Io {
     /// 64 random bits.
     fn random(&mut self) -> u64;
 
-    /// Another view is in force from now on: names of new ids are in it, and upgrades of sockets are judged by it.
+    /// Puts another view in force. The view has the names of new ids, and upgrades of sockets are judged by the view.
     fn publish(&mut self, view: &Arc<View>);
 
     /// Reports an event to the log and the metrics.

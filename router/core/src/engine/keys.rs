@@ -1,5 +1,5 @@
-//! Names of entries of the engine's tables. They mean something in this process only, and never leave it; [`CallId`] is the name
-//! that logs and people use.
+//! Keys of entries of the engine's tables. A key means something in this process only, and never leaves the process. [`CallId`] is
+//! the name of a call that logs and people use.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,14 +24,14 @@ pub(super) type CallKey = Key<CallTag>;
 /// Names one caller's session.
 pub(super) type CallerKey = Key<CallerTag>;
 
-/// Names one session of a member; a member that was restarted has another one.
+/// Names one session of a member. A member that was restarted has another session.
 pub(super) type MemberSessionKey = Key<MemberSessionTag>;
 
 /// One of the sockets that the router keeps open towards a member that it dials, 0 to `sockets - 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u8);
 
-/// What an id that we opened at a member stands for.
+/// What a message id that we sent to a member stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// A caller's call.

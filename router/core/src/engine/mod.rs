@@ -1,12 +1,13 @@
-//! The sole owner of the router's live state: who is connected, what is in flight, who gets the next call.
+//! The sole owner of the router's live state: the connected peers, the calls in flight, and the member that gets the next call.
 //!
-//! The world chooses an [`Event`]; [`Engine::apply`] changes the state and asks [`Io`] for effects. Nothing here waits, reads a
+//! The shell chooses an [`Event`]; [`Engine::apply`] changes the state and asks [`Io`] for effects. Nothing here waits, reads a
 //! clock or touches a socket, so every fault can be replayed in a test, and the state can be looked at as plain data.
 //!
 //! The rooms, from the top: `way` (what comes on sockets: the way of a call, a file a stage) and `upkeep` (what time, agents and
-//! operators bring about) change the tables and leave work behind; `settle` does what must always follow, in one order; `reports`
-//! only reads. `steps` are what several of them do. Below are the tables, each with fields of its own: `groups`, `calls`,
-//! `callers`, `members`, `sockets`, and `clock`. ARCHITECTURE.md has the rules; a test holds them.
+//! operators bring about) change the tables and leave work behind. `settle` does what must always follow, in one order. `reports`
+//! only reads. `steps` has what `way`, `upkeep` and `settle` share: a retry, a free place and a dying socket take the same steps as
+//! a fresh call. Below are the tables, each with private fields: `groups`, `calls`, `callers`, `members`, `sockets`, and the
+//! `clock`. ARCHITECTURE.md has the rules; a test holds them.
 
 mod agenda;
 mod callers;
@@ -64,11 +65,11 @@ use crate::view::View;
 /// What an engine begins with.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
-    /// Makes session ids: routers that share one show their callers the same ids (WIRE section 8).
+    /// The seed of session ids: routers with the same seed show their callers the same ids (WIRE section 8).
     pub seed: [u64; 2],
-    /// Which router of its cluster it is; 0 stands alone.
+    /// The router's number in its cluster; 0 for a router that stands alone.
     pub router: u16,
-    /// The moment of now, by the process's clock.
+    /// The present moment, by the process's clock.
     pub now: Moment,
     /// What the operators' clock showed at [`Moment::START`].
     pub epoch: At,
@@ -159,7 +160,7 @@ impl Engine {
         self.tables.callers.connected().next().is_some()
     }
 
-    /// Callers that are connected.
+    /// How many callers are connected.
     pub fn connected_callers(&self) -> usize {
         self.tables.callers.connected().count()
     }
@@ -169,17 +170,17 @@ impl Engine {
         self.tables.report()
     }
 
-    /// The callers that are known, those of the last minute without a socket included.
+    /// The known callers, including those whose last socket closed within [`crate::limits::CALLER_KEPT`].
     pub fn callers(&self) -> Vec<CallerReport> {
         self.tables.caller_reports()
     }
 
-    /// The call of this id, if it is one of the latest that were refused, repeated or answered by the router.
+    /// The explanation of a call, if the call is one of the latest that were refused, retried or answered by the router.
     pub fn explanation(&self, id: CallId, now: Moment) -> Option<CallReport> {
         self.tables.call_report(id, now)
     }
 
-    /// The ids of the latest such calls, the latest first, at most so many.
+    /// The ids of the latest calls that have an explanation, the latest first, at most `count`.
     pub fn explained_calls(&self, count: usize) -> Vec<CallId> {
         self.tables.calls.latest_stories(count)
     }

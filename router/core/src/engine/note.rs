@@ -1,4 +1,4 @@
-//! What the engine tells logs and metrics.
+//! What the engine reports to logs and metrics.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ pub enum Note<'a> {
     CallEnded {
         /// Its id.
         call: CallId,
-        /// The group it was routed in, if one was found.
+        /// The group that the call was routed in, if one was found.
         group: Option<GroupId>,
-        /// The member that it was sent to last.
+        /// The member that the call was sent to last.
         member: Option<MemberId>,
         /// The operation.
         operation: Operation,
         /// How it ended.
         outcome: Outcome,
-        /// From its request to its last frame.
+        /// The time from the request to the last frame of the answer.
         took: Duration,
     },
     /// A call goes to another member, or once more to the same one.
@@ -36,7 +36,7 @@ pub enum Note<'a> {
         call: CallId,
         /// The operation.
         operation: Operation,
-        /// The member that it was sent to before.
+        /// The member that the call was sent to before.
         from: MemberId,
         /// What went wrong there.
         fault: Fault,
@@ -45,11 +45,11 @@ pub enum Note<'a> {
     CallRefused {
         /// Its id.
         call: CallId,
-        /// The group it was routed in, if one was found.
+        /// The group that the call was routed in, if one was found.
         group: Option<GroupId>,
         /// The operation.
         operation: Operation,
-        /// What there was too much of.
+        /// The limit that was reached.
         reason: ErrorKind,
     },
     /// The answer of a search or a sync is not whole.
@@ -60,7 +60,7 @@ pub enum Note<'a> {
         member: Option<MemberId>,
         /// The operation.
         operation: Operation,
-        /// Why it is not taken for whole.
+        /// Why the answer does not count as whole.
         reason: Cut,
     },
     /// A member can take calls from now on.
@@ -98,12 +98,12 @@ pub enum Note<'a> {
         /// The member.
         member: MemberId,
     },
-    /// A socket was old enough to be replaced, and is closed without a loss.
+    /// A socket reached the age at which it is replaced, and is closed without a loss.
     SocketRotated {
-        /// The member that it leads to; none for a caller's.
+        /// The member at the other end; none for a caller's socket.
         member: Option<MemberId>,
     },
-    /// The first failed attempt to reach a member, or one that failed in another way than before.
+    /// An attempt to reach a member failed: the first one, or one that failed in another way than the attempt before.
     DialFailed {
         /// The member.
         member: MemberId,
@@ -131,24 +131,25 @@ pub enum Note<'a> {
     Bundles {
         /// The group.
         group: GroupId,
-        /// What happened; its text is a line for the operator, behind the name of the member or the group.
+        /// What happened. The text goes on after the name of the member or the group.
         told: &'a Told,
     },
-    /// The list of connectors changed, and callers know an older one that lacks something; they ask again with a new session only.
+    /// The list of connectors changed, and some callers know an older list, which lacks something. A caller asks for the list again
+    /// only with a new session.
     CallersBehind {
-        /// Their group; none for those whose calls are routed by connector.
+        /// The group of these callers; none for callers whose calls are routed by connector.
         group: Option<GroupId>,
-        /// How many they are.
+        /// How many callers.
         callers: usize,
     },
     /// A caller's first socket joined.
     CallerJoined {
-        /// Callers that are connected now.
+        /// How many callers are connected now.
         callers: usize,
     },
     /// A caller's last socket closed.
     CallerLeft {
-        /// Calls that it had open.
+        /// How many calls the caller had open.
         calls: usize,
     },
     /// A socket of a caller was closed because of what came from it.

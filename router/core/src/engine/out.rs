@@ -6,35 +6,35 @@ use crate::health::Unfit;
 /// Why a member cannot have a call now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Out {
-    /// It has the call, or had it until now.
+    /// The member has the call, or had the call until now.
     Here,
-    /// It was tried before.
+    /// The call was sent to the member before.
     Tried,
-    /// It left the document, or changed in it and is being let go.
+    /// The member left the document, or changed in the document and is being let go.
     Gone,
     /// The document says `enabled: false`.
     DisabledInDocument,
-    /// An operator drains it.
+    /// An operator drains the member.
     Draining,
-    /// An operator disabled it.
+    /// An operator disabled the member.
     Disabled,
-    /// It has no open session, or its session has not told its connectors.
+    /// The member has no open session, or its session has not reported its connectors.
     Down,
     /// Its bundle set is not the group's.
     Quarantined,
     /// The call continues a search whose pages another member holds.
     PageElsewhere,
-    /// It has another version of the connector that the call is for, and other members have that one.
+    /// The member has another version of the connector than the call names, and other members have the named version.
     OtherVersion,
-    /// Its health checks or its calls say that it should get none.
+    /// The member's health checks or calls say that it should get no calls.
     Unfit(Unfit),
     /// Its calls wait for a moment in which one of its sockets can be replaced.
     Resting,
-    /// It holds as many calls as it may.
+    /// The member holds as many calls as it may.
     Full,
     /// The group holds as many calls as it may.
     GroupFull,
-    /// Failover waits for a member before it in the list, which is full.
+    /// Failover waits for an earlier member of the list, which is full.
     NotFirst,
 }
 

@@ -9,18 +9,18 @@ use crate::ids::MemberId;
 /// Who is at the other end of a socket.
 #[derive(Clone, Debug)]
 pub enum Peer {
-    /// A caller: it sends calls, and we answer.
+    /// A caller, which sends calls and gets answers from us.
     Caller {
-        /// Which group its path or its principal chose.
+        /// The group that the connection's path or principal chose, if one did.
         selector: Selector,
-        /// The principal that it proved to be.
+        /// The principal that the caller proved.
         principal: Arc<str>,
     },
-    /// A member: we send calls, and it answers.
+    /// A member, which gets calls from us and sends answers.
     Member {
-        /// Which one.
+        /// The member.
         member: MemberId,
-        /// For which of its slots we dialled; none: it dialled us.
+        /// The member's slot that we dialled for; none if the member dialled us.
         slot: Option<Slot>,
     },
 }

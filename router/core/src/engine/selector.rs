@@ -1,4 +1,4 @@
-//! Which group the calls of a connection are for: its path, else its principal, else the connector key.
+//! Which group the calls of a connection are for: the path decides, else the principal, else the connector key of each call.
 
 use crate::ids::{GroupId, NameBook};
 use crate::view::{PathTarget, View};
@@ -6,14 +6,14 @@ use crate::view::{PathTarget, View};
 /// What a connection chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selector {
-    /// All its calls are for one group.
+    /// All calls of the connection are for one group.
     Group(GroupId),
     /// The connector key of each call decides.
     ByConnectorKey,
 }
 
 impl Selector {
-    /// The name of the group, if it is one.
+    /// The name of the group, if the connection chose one.
     pub(super) fn group_name(self, book: &NameBook) -> Option<&str> {
         match self {
             Self::Group(group) => Some(book.group_name(group)),
@@ -22,7 +22,7 @@ impl Selector {
     }
 }
 
-/// Why an upgrade request gets no session, with the HTTP status to answer.
+/// Why an upgrade request gets no session, with the HTTP status of the response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// 404
@@ -34,13 +34,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status to answer.
+    /// The HTTP status of the response.
     pub fn status(&self) -> u16 {
         404
     }
 }
 
-/// Chooses by the target of the upgrade request and the principal of its credentials.
+/// Chooses the way in by the target of the upgrade request and the principal of its credentials.
 pub fn select(view: &View, target: &str, principal: &str) -> Result<Selector, Refusal> {
     match view.path_target(target) {
         PathTarget::Group(group) => Ok(Selector::Group(group)),

@@ -1,5 +1,5 @@
-//! Everything the engine knows, a table for each subject. The fields of a table are its own; what concerns two tables is done in
-//! `way`, `upkeep` and `settle`, by the steps that they share (`steps`). No method stands here.
+//! Everything the engine knows, a table for each subject. Each table keeps its fields private. What concerns two tables is done in
+//! the rooms `way`, `upkeep` and `settle`, and in `steps`, which these three share. This file has no methods.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::view::View;
 pub(super) struct Tables {
     /// What operators decided.
     pub(super) agreed: Agreed,
-    /// What follows from that, with this process's ids in it.
+    /// The view that follows from `agreed`, with this process's ids.
     pub(super) view: Arc<View>,
     /// Names by id and ids by name, for the life of the process.
     pub(super) book: NameBook,
@@ -28,16 +28,16 @@ pub(super) struct Tables {
     pub(super) identities: Identities,
     /// What the operators' clock showed when the process's clock began.
     pub(super) epoch: At,
-    /// What is open.
+    /// The open sockets.
     pub(super) sockets: Sockets,
-    /// Who calls.
+    /// The sessions of callers.
     pub(super) callers: Callers,
-    /// Who answers.
+    /// The members and their sessions.
     pub(super) members: Members,
     /// How calls are spread.
     pub(super) groups: Groups,
-    /// What is in flight.
+    /// The calls in flight.
     pub(super) calls: Calls,
-    /// What is to be done at which moment.
+    /// The timers.
     pub(super) clock: Clock,
 }

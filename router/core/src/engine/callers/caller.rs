@@ -14,14 +14,14 @@ use crate::engine::keys::CallKey;
 use crate::limits;
 use crate::verdict::Paging;
 
-/// One caller. Others read it; only the table of callers changes it.
+/// One caller. Rooms read a caller; only the table of callers changes it.
 #[derive(Debug)]
 pub(in crate::engine) struct Caller {
     pub(in crate::engine) id: CallerId,
     pub(super) session: Session<CallKey>,
     /// Questions for connectors that no member could answer yet (WIRE 7.7: they are not asked twice).
     pub(super) infos_wanted: Vec<(SocketId, i64)>,
-    /// The list that it was shown last.
+    /// The list of connectors that the caller was shown last.
     pub(super) shown: Option<ShownEdition>,
     pub(super) pages: PageMemory,
     pub(super) facades: Facades,
@@ -31,7 +31,7 @@ pub(in crate::engine) struct Caller {
     pub(super) left_at: Option<Moment>,
     /// Subscriptions among its open calls.
     pub(super) subscriptions: usize,
-    /// Whether it opens a socket in place of one that closed.
+    /// Whether the caller opens a socket in place of one that closed.
     pub(in crate::engine) redials: Redials,
     /// When a socket closed that no other one has taken the place of.
     pub(super) lost_at: Option<Moment>,
@@ -39,14 +39,14 @@ pub(in crate::engine) struct Caller {
     pub(super) planned: Option<Moment>,
 }
 
-/// Whether a peer opens a socket in place of one that closed, as far as it was seen.
+/// Whether a caller opens a socket in place of one that closed, as far as the router saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redials {
-    /// It did.
+    /// The caller opened one.
     Yes,
-    /// It had the time to, and did not.
+    /// The caller had the time to open one, and did not.
     No,
-    /// It never lost one.
+    /// No socket of the caller has closed yet.
     Unknown,
 }
 
@@ -84,20 +84,20 @@ impl Caller {
         self.session.sockets()
     }
 
-    /// Calls that it has open, subscriptions included.
+    /// How many calls the caller has open, subscriptions included.
     pub(in crate::engine) fn open_calls(&self) -> usize {
         self.session.executing_count()
     }
 
-    /// Their keys.
+    /// The keys of the calls that the caller has open.
     pub(in crate::engine) fn open_keys(&self) -> Vec<CallKey> {
         let mut calls = self.session.executing_keys();
-        // The same in every run.
+        // Sorted, so that the order is the same in every run.
         calls.sort_unstable();
         calls
     }
 
-    /// The call that it has open under this id.
+    /// The call that the caller has open under this id.
     pub(in crate::engine) fn open_key(&self, id: i64) -> Option<CallKey> {
         self.session.executing_key(id)
     }
@@ -107,7 +107,7 @@ impl Caller {
         self.subscriptions
     }
 
-    /// Whether it has as many calls of this kind open as it may. `calls_max` is the limit of calls that are no subscriptions.
+    /// Whether the caller has reached its limit for calls of this kind. `calls_max` is the limit for calls other than subscriptions.
     pub(in crate::engine) fn is_at_its_limit(&self, operation: Operation, calls_max: usize) -> bool {
         match operation.is_subscription() {
             true => self.subscriptions >= limits::SUBSCRIPTIONS_PER_SESSION_MAX,
@@ -120,7 +120,8 @@ impl Caller {
         self.infos_wanted.iter().any(|(of, _)| *of == socket)
     }
 
-    /// Whether a search continues another, and which member gave its cookie; and what the end of a search or sync is judged by.
+    /// For a search: whether it continues another search, and which member gave its cookie. For a search or sync: the kind of stream,
+    /// by which its end is judged.
     pub(in crate::engine) fn pages_of(
         &self,
         head: &OperationHead,

@@ -1,4 +1,5 @@
-//! Frames on their way to a caller: which socket takes them, what is kept while there is none, what is sent once more.
+//! Frames on their way to a caller: which socket a frame goes to, what is kept while the caller has no socket, what is sent once
+//! more.
 
 use std::collections::HashSet;
 
@@ -61,7 +62,7 @@ impl Callers {
         CallerEnd { socket, ..*end }
     }
 
-    /// Hands the end of an answer to its caller. `last` is what is sent if this may not have arrived, or could not be sent.
+    /// Hands the end of an answer to its caller. `last` is sent later if the end could not be sent, or may not have arrived.
     pub(in crate::engine) fn deliver_last(
         &mut self,
         end: &CallerEnd,
@@ -85,7 +86,7 @@ impl Callers {
         self.send_again(key, last, Some(socket), now, io);
     }
 
-    /// Tells a caller something that belongs to none of its calls.
+    /// Sends a caller a frame that belongs to none of its calls.
     pub(in crate::engine) fn tell(&mut self, key: CallerKey, frame: Bytes, now: Moment, io: &mut impl Io) {
         self.send(key, None, frame, now, io);
     }
@@ -105,8 +106,8 @@ impl Callers {
         }
     }
 
-    /// A socket died. What went out last may have died with it, and is sent once more: copies do no harm (WIRE 4.3). `owed` are
-    /// the ends of answers that certainly were not sent.
+    /// A socket died. The ends of answers that went out on it last may have died with it, and are sent once more: copies do no harm
+    /// (WIRE 4.3). `owed` are the ends of answers that certainly were not sent.
     pub(in crate::engine) fn deliver_what_was_lost(
         &mut self,
         key: CallerKey,
@@ -162,7 +163,7 @@ impl Callers {
     }
 
     /// Hands a frame to a caller: on the given socket while it lives, else on the next one, or on the one with the least that
-    /// waits if that one is slow. Returns the socket that took it.
+    /// waits if the next socket is slow. Returns the socket that the frame went to.
     fn send(
         &mut self,
         key: CallerKey,

@@ -1,4 +1,4 @@
-//! Who calls: sessions of IDMs, what was delivered to them and what is owed, and what is remembered of each.
+//! The table of callers: sessions of IDMs, what was delivered to each caller, what is owed to it, and what is remembered of it.
 
 mod caller;
 mod deliver;
@@ -27,15 +27,15 @@ use crate::arena::Arena;
 use crate::ids::MemberId;
 use crate::limits;
 
-/// Who a caller is: two connections with all three equal belong to one session. The principal is a part of it, so that
-/// nobody joins a session by knowing its id.
+/// Identifies a caller: two connections with all three fields equal belong to one session. The principal is one of the fields, so
+/// that knowing a session id is not enough to join the session.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CallerId {
-    /// Its way in.
+    /// The way in.
     pub(super) selector: Selector,
-    /// Who it proved to be.
+    /// The principal that the caller proved.
     pub(super) principal: Arc<str>,
-    /// The session id that it showed.
+    /// The session id that the caller showed.
     pub(super) remote: String,
 }
 
@@ -73,7 +73,7 @@ impl CallerEnd {
 /// Why a socket does not join a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotJoined {
-    /// There are as many callers as may be, and none of them has left.
+    /// There are as many callers as may be, and all of them are connected.
     TooManyCallers,
     /// The caller has as many sockets as it may.
     TooManySockets,
@@ -84,9 +84,9 @@ pub(super) enum NotJoined {
 pub(super) struct Left {
     /// Its other sockets.
     pub(super) sockets: usize,
-    /// Whether the caller has just become one without sockets.
+    /// Whether this was the caller's last socket.
     pub(super) is_away: bool,
-    /// Whether it is to be seen from now on if the caller opens a socket in place of this one.
+    /// Whether to watch from now on if the caller opens a socket in place of this one.
     pub(super) may_redial: bool,
 }
 
@@ -201,7 +201,8 @@ impl Callers {
         }
     }
 
-    /// Whether a caller may lose an old socket: it was seen to open a new one in place of one that it lost, and has another.
+    /// Whether the router may close an old socket of a caller: the caller was seen to open a new socket in place of one that closed,
+    /// and has another socket.
     pub(super) fn may_lose_one(&self, key: CallerKey) -> bool {
         self.sessions.get(key).is_some_and(|caller| {
             caller.redials == Redials::Yes && caller.lost_at.is_none() && caller.session.sockets().count() > 1
@@ -254,7 +255,7 @@ impl Callers {
         caller.subscriptions += usize::from(is_subscription);
     }
 
-    /// It is executed no longer.
+    /// A call of this caller is executed no longer.
     pub(super) fn finish(&mut self, end: &CallerEnd, is_subscription: bool) {
         let Some(caller) = self.sessions.get_mut(end.session) else { return };
         caller.session.finish(end.id);
@@ -302,13 +303,13 @@ impl Callers {
         }
     }
 
-    /// The callers that wait for that.
+    /// The callers whose questions for connectors wait.
     pub(super) fn waiting_for_infos(&self) -> Vec<(CallerKey, Selector)> {
         let waiting = self.sessions.iter().filter(|(_, caller)| !caller.infos_wanted.is_empty());
         waiting.map(|(key, caller)| (key, caller.id.selector)).collect()
     }
 
-    /// The questions of one of them, taken out to be answered: socket and id.
+    /// The waiting questions of one caller, taken out to be answered: socket and id.
     pub(super) fn take_infos_wanted(&mut self, key: CallerKey) -> Vec<(SocketId, i64)> {
         self.sessions.get_mut(key).map(|caller| std::mem::take(&mut caller.infos_wanted)).unwrap_or_default()
     }
@@ -345,7 +346,7 @@ impl Callers {
         std::mem::take(&mut self.going)
     }
 
-    /// Closes all but so many sockets of a caller.
+    /// Closes all but `left` sockets of a caller.
     pub(super) fn close_down_to(&mut self, key: CallerKey, left: usize, io: &mut impl Io) {
         let Some(caller) = self.sessions.get_mut(key) else { return };
         let sockets: Vec<SocketId> = caller.session.sockets().skip(left).collect();

@@ -8,12 +8,12 @@ use rcs_proto::envelope::OperationHead;
 use crate::engine::facade::Facade;
 use crate::limits;
 
-/// The configurations that a caller used, the latest first: what is decoded of one is decoded once, and a configuration
-/// change goes to those that used its exact key (WIRE section 6).
+/// The configurations that a caller used, the latest first. So each configuration is decoded once, and a configuration change goes
+/// only to callers that used its exact facade key (WIRE section 6).
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Facades {
     used: VecDeque<Arc<Facade>>,
-    /// Bytes of them.
+    /// Bytes of the configurations.
     bytes: usize,
 }
 

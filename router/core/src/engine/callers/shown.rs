@@ -2,17 +2,17 @@
 
 use crate::bundles::infos::Edition;
 
-/// Which list that is.
+/// Which list of connectors a caller was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum ShownEdition {
-    /// That of its group.
+    /// The edition of the list of the caller's group.
     OfGroup(Edition),
-    /// That of all groups, as a digest of theirs: of such a list only is known whether it is the present one.
+    /// The list of all groups, as a digest of the groups' editions. It only shows whether the list is the present one.
     OfAll(u64),
 }
 
 impl ShownEdition {
-    /// Whether whoever was shown this list knows all that is in the present one.
+    /// Whether this list has all that is in the present list, `now`.
     pub(super) fn covers(&self, now: &Self) -> bool {
         match (self, now) {
             (Self::OfGroup(shown), Self::OfGroup(now)) => shown.covers(now),

@@ -1,4 +1,4 @@
-//! One call, from its request to its single final answer. Others read it; only the table of calls changes it.
+//! One call, from its request to its single final answer. Rooms read a call; only the table of calls changes it.
 
 use rcs_proto::envelope::{Envelope, Kind, OperationHead};
 use rcs_proto::operation::Operation;
@@ -17,15 +17,15 @@ use crate::verdict::{Attempts, Class, Fault, Paging, Stage};
 /// One call.
 #[derive(Debug)]
 pub(in crate::engine) struct Call {
-    /// Its name for people.
+    /// The call's name for logs and people.
     pub(in crate::engine) number: CallId,
-    /// Whether it met a fault, so that something is kept of it.
+    /// Whether the call has an explanation, because it met a fault.
     pub(super) is_explained: bool,
     /// The fault that waits to be judged.
     pub(super) fault: Option<Fault>,
     /// Where its answer goes; none once nobody waits for it.
     pub(in crate::engine) caller: Option<CallerEnd>,
-    /// The group it is routed in.
+    /// The group that the call is routed in.
     pub(in crate::engine) group: GroupId,
     /// What is asked.
     pub(in crate::engine) operation: Operation,
@@ -35,40 +35,40 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) pages: Option<Pages>,
     /// For searches and syncs: the kind of stream, whose learned ends the end of this call is compared with.
     pub(in crate::engine) stream: Option<StreamKind>,
-    /// Where it was sent last.
+    /// Where the call was sent last.
     pub(in crate::engine) route: Option<Route>,
-    /// How often it was sent.
+    /// How often the call was sent.
     pub(in crate::engine) sends: u32,
     /// Whether a timer runs for an answer that may have been lost with a socket.
     pub(super) is_watched: bool,
-    /// Set while it waits for a free place, which it does until this moment at most; it has no route then.
+    /// Set while the call waits for a free place: the moment until which it waits at most. A call that waits has no route.
     pub(super) waiting_until: Option<Moment>,
-    /// Members that it was sent to.
+    /// Members that the call was sent to.
     pub(in crate::engine) tried: MemberSet,
     /// The member that may have received the request on a socket that is gone, while the request is sent to that member again.
     pub(in crate::engine) touched: Option<MemberId>,
-    /// When it is given up.
+    /// When the call is given up.
     pub(super) deadline: Deadline,
-    /// Where it stands among the calls that may be due.
+    /// Where the call stands among the calls that may be due.
     pub(super) planned: Option<Planned>,
-    /// How often it was sent again, and why.
+    /// How often the call was retried, and why.
     pub(in crate::engine) attempts: Attempts,
-    /// The sessions of members that were lost while they had it.
+    /// The sessions of members that were lost while they had the call.
     pub(in crate::engine) losses: Vec<Loss>,
     /// What came of its answer.
     pub(super) answer: Progress,
     /// When the request arrived.
     pub(in crate::engine) since: Moment,
-    /// When the last part of its answer came; when the request arrived if none did.
+    /// When the last part of the answer came; before the first part, when the request arrived.
     pub(in crate::engine) progressed_at: Moment,
 }
 
-/// A member's session that was lost while it had a call.
+/// A member's session that was lost while the session had a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Loss {
     /// The member.
     pub(in crate::engine) member: MemberId,
-    /// Which of its processes: the id that its session showed.
+    /// Which of the member's processes: the session id that the process showed.
     pub(in crate::engine) remote: String,
 }
 
@@ -81,12 +81,12 @@ impl Call {
         }
     }
 
-    /// The member that it was sent to last, while it is there.
+    /// The member that has the call now.
     pub(in crate::engine) fn member(&self) -> Option<MemberId> {
         self.route.map(|route| route.member())
     }
 
-    /// The member that holds the page that it continues, if it continues one that we saw.
+    /// For a search that continues another search: the member that gave the page before, if the router saw that page.
     pub(in crate::engine) fn page_at(&self) -> Option<MemberId> {
         self.pages?.member
     }
@@ -96,12 +96,12 @@ impl Call {
         self.waiting_until.is_some()
     }
 
-    /// What may be done with it after a failure.
+    /// What running the call twice would mean.
     pub(in crate::engine) fn class(&self) -> Class {
         Class::of(self.operation, self.pages.map_or(Paging::Starts, |pages| pages.paging))
     }
 
-    /// How far it got.
+    /// How far the call got.
     pub(in crate::engine) fn stage(&self) -> Stage {
         match (&self.request, self.route) {
             // The request is dropped with the first part of the answer that is passed on.
@@ -111,7 +111,7 @@ impl Call {
         }
     }
 
-    /// How far it got, as this fault is to be judged.
+    /// How far the call got, for the verdict on this fault.
     pub(in crate::engine) fn stage_at(&self, fault: Fault) -> Stage {
         match (self.stage(), fault, self.touched) {
             // A dying process closes its sockets one by one. The request was not sent on the last one, but the member may have
@@ -121,7 +121,7 @@ impl Call {
         }
     }
 
-    /// Whether the end of its stream has come, be it before some of its items.
+    /// Whether the end of the stream has come, perhaps before some of its items.
     pub(in crate::engine) fn has_end(&self) -> bool {
         self.answer.has_end()
     }
@@ -131,7 +131,7 @@ impl Call {
         matches!(self.answer, Progress::Nothing)
     }
 
-    /// Whether a cancel reaches it at the member: calls with a single answer run on (WIRE 5.4).
+    /// Whether a cancel stops the call at the member. Calls with a single answer run on (WIRE 5.4).
     pub(in crate::engine) fn is_cancellable(&self) -> bool {
         matches!(
             self.operation,
@@ -143,7 +143,7 @@ impl Call {
         )
     }
 
-    /// The moment at which something is to be done with it if nothing happens to it until then.
+    /// The moment at which the call is given up, or its wait for a place, if nothing happens to the call until then.
     pub(super) fn due_at(&self) -> Option<Moment> {
         self.deadline.at().into_iter().chain(self.waiting_until).min()
     }

@@ -12,7 +12,7 @@ use crate::settings::Deadlines;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Deadline {
     at: Option<Moment>,
-    /// Pushed so far ahead by each frame of the answer.
+    /// The time by which each frame of the answer moves the deadline ahead.
     idle: Option<Duration>,
 }
 
@@ -38,7 +38,7 @@ impl Deadline {
         }
     }
 
-    /// When that is; none: never.
+    /// The moment at which the call is given up; none: never.
     pub(super) fn at(&self) -> Option<Moment> {
         self.at
     }

@@ -1,5 +1,5 @@
-//! When calls are looked at because their time may be over: calls of one tick together, so that a call costs the same to plan and
-//! to forget however many others are open. A sorted set would cost more with each doubling.
+//! When calls are looked at because their time may be over. Calls of one tick are kept together, so that planning and forgetting a
+//! call costs the same however many other calls are open. In a sorted set the cost would grow with the number of calls.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::limits::TICK;
 /// Calls by the tick in which they may be due.
 #[derive(Debug, Default)]
 pub(super) struct DueCalls {
-    /// As many ticks as there are up to the longest deadline, at most; one that lost its calls stays until its time.
+    /// At most as many entries as there are ticks up to the longest deadline. A tick that lost its calls stays until its time.
     ticks: BTreeMap<u64, Vec<CallKey>>,
 }
 
-/// Where a call stands in there; kept by the call.
+/// Where a call stands in [`DueCalls`]; kept by the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Planned {
     tick: u64,
@@ -52,7 +52,7 @@ impl DueCalls {
         self.ticks.values().map(Vec::len).sum()
     }
 
-    /// Whether a call stands where it believes to stand.
+    /// Whether a call stands where `planned` says.
     #[cfg(test)]
     pub(super) fn holds(&self, key: CallKey, planned: Planned) -> bool {
         self.ticks.get(&planned.tick).and_then(|calls| calls.get(planned.index)) == Some(&key)

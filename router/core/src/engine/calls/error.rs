@@ -6,8 +6,8 @@ use rcs_proto::frames;
 use crate::health::Finding;
 use crate::verdict::Fault;
 
-/// What an error says of the member: an account that is not there is the caller's business, a resource that cannot be reached
-/// is not.
+/// What an error says of the member. An account that does not exist says nothing bad of the member; a resource that cannot be reached
+/// does.
 pub(in crate::engine) fn finding(class: &str) -> Finding {
     let is_bad = is_out_of_reach(class)
         || matches!(simple_name(class), "OperationTimeoutException" | "OutOfMemoryError");

@@ -1,7 +1,8 @@
-//! Why a call was refused, repeated or answered by the router itself: which members there were, and what was decided at each
-//! fault. Kept for the latest of such calls, by the id that stands in the log and in the error's text.
+//! Explanations: why a call was refused, retried or answered by the router itself, which members there were, and what was decided at
+//! each fault. Kept for the latest of such calls, by the id that stands in the log and in the error's text.
 //!
-//! Calls that simply succeed leave nothing here, and pay for it with one number. No payload, no key, no name of the caller's.
+//! Calls that simply succeed leave nothing here, and cost one number each. An explanation has no payload, no key and no name of a
+//! caller.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub(super) struct Explained {
     /// The id of the last call that came.
     last: CallId,
     calls: BTreeMap<CallId, Story>,
-    /// In the order in which their first fault came.
+    /// The stories, in the order in which the first fault of each call came.
     order: VecDeque<CallId>,
 }
 
@@ -75,7 +76,7 @@ impl Explained {
         self.calls.get(&id)
     }
 
-    /// The ids of the latest, the latest first, at most so many.
+    /// The ids of the latest calls with a story, the latest first, at most `count`.
     pub(super) fn latest(&self, count: usize) -> Vec<CallId> {
         self.order.iter().rev().take(count).copied().collect()
     }

@@ -1,4 +1,5 @@
-//! What is in flight: every call, what its requests weigh, which faults wait to be judged, and when calls are given up.
+//! The table of calls in flight: every call, the bytes of requests that are kept, the faults that wait to be judged, and when calls
+//! are given up.
 
 mod call;
 mod deadline;
@@ -56,16 +57,16 @@ pub(super) struct OpenFault {
     pub(super) call: CallKey,
     /// What went wrong.
     pub(super) fault: Fault,
-    /// The member's own error, if the fault came as one: it is passed on where nothing better can be done.
+    /// The member's own error, if the fault came as one. The error is passed on if the call is not retried.
     pub(super) error: Option<Envelope>,
 }
 
-/// A call that looks like poison, held back without a member until it is known whether the members that it lost live.
+/// A suspect: a call that lost two members, held back without a member until it is known whether these members live.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     /// The call.
     pub(super) call: CallKey,
-    /// When nobody waits any longer for a sign of life.
+    /// Until when a sign of life is awaited.
     pub(super) until: Moment,
 }
 
@@ -74,7 +75,7 @@ pub(super) struct Held {
 pub(super) enum Overdue {
     /// Its deadline has passed.
     Deadline,
-    /// It waited for a free place long enough.
+    /// The time that it may wait for a free place has passed.
     Wait,
 }
 
@@ -101,7 +102,7 @@ pub(super) struct Calls {
     orphans: Vec<CallKey>,
     /// Calls that are held back.
     held: Vec<Held>,
-    /// Whether it is time to ask about them.
+    /// Whether it is time to look at the calls that are held back.
     asks_about_held: bool,
     /// When calls are given up.
     due: DueCalls,
@@ -136,7 +137,7 @@ impl Calls {
         self.request_bytes
     }
 
-    /// Whether one more call with a request of so many bytes may come in.
+    /// Whether one more call, with a request of `bytes`, may come in.
     pub(super) fn have_room_for(&self, bytes: usize) -> bool {
         self.len() < limits::CALLS_MAX && self.request_bytes + bytes <= limits::REQUEST_BYTES_MAX
     }
@@ -228,7 +229,7 @@ impl Calls {
         }
     }
 
-    /// The call waits no longer; returns whether it did.
+    /// The call no longer waits for a place; returns whether it did.
     pub(super) fn stop_waiting(&mut self, key: CallKey) -> bool {
         let Some(call) = self.entries.get_mut(key) else { return false };
         let waited = call.waiting_until.take().is_some();
@@ -262,7 +263,7 @@ impl Calls {
         self.request_bytes -= drop_request(call);
     }
 
-    /// Nobody waits for the answer any more; returns who did.
+    /// Nobody waits for the answer any more; returns the caller's end of the call.
     pub(super) fn forget_caller(&mut self, key: CallKey) -> Option<CallerEnd> {
         self.entries.get_mut(key)?.caller.take()
     }
@@ -281,13 +282,13 @@ impl Calls {
 
     // --- what goes wrong ---
 
-    /// Leaves a fault of a call to be judged at the end of the event. The first one counts; but that the whole member is lost
-    /// says more than that one of its sockets is.
+    /// Leaves a fault of a call to be judged at the end of the event. Of several faults the first counts, with one exception: the
+    /// loss of the member replaces the loss of a socket.
     pub(super) fn fault(&mut self, call: CallKey, fault: Fault) {
         self.leave(call, fault, None);
     }
 
-    /// The same for a fault that came as a member's own error.
+    /// Leaves a fault that came as a member's own error.
     pub(super) fn fault_by(&mut self, call: CallKey, fault: Fault, error: Envelope) {
         self.leave(call, fault, Some(error));
     }
@@ -304,7 +305,7 @@ impl Calls {
         }
     }
 
-    /// The fault that is judged next. Those of calls that have ended meanwhile are dropped.
+    /// The fault that is judged next. Faults of calls that have ended meanwhile are dropped.
     pub(super) fn next_fault(&mut self) -> Option<OpenFault> {
         loop {
             let (call, error) = self.faulty.pop_front()?;
@@ -335,13 +336,14 @@ impl Calls {
         });
     }
 
-    /// Begins to watch for the rest of an answer; returns false if that is done already, or the call is at no member.
+    /// Begins to watch for the rest of an answer; returns false if the call is watched already, or is at no member.
     pub(super) fn watch(&mut self, key: CallKey) -> bool {
         let call = self.entries.get_mut(key).filter(|call| call.route.is_some());
         call.is_some_and(|call| !std::mem::replace(&mut call.is_watched, true))
     }
 
-    /// The watch over the call that was sent so many times ends; returns false if the call was sent again since.
+    /// Ends the watch over the call that began when the call had been sent `sends` times; returns false if the call was sent again
+    /// since.
     pub(super) fn unwatch(&mut self, key: CallKey, sends: u32) -> bool {
         let call = self.entries.get_mut(key).filter(|call| call.route.is_some() && call.sends == sends);
         call.is_some_and(|call| std::mem::replace(&mut call.is_watched, false))
@@ -352,7 +354,7 @@ impl Calls {
         self.orphans.push(call);
     }
 
-    /// The next such call.
+    /// The next call whose answer, or the rest of it, may have died with a socket.
     pub(super) fn next_orphan(&mut self) -> Option<CallKey> {
         self.orphans.pop()
     }
@@ -364,12 +366,12 @@ impl Calls {
         self.held.push(Held { call, until });
     }
 
-    /// It is time to ask about the calls that are held back.
+    /// It is time to look at the calls that are held back.
     pub(super) fn ask_about_held(&mut self) {
         self.asks_about_held = !self.held.is_empty();
     }
 
-    /// The calls that are held back, taken out if it is time to ask about them.
+    /// The calls that are held back, taken out, if it is time to look at them; else none.
     pub(super) fn held_to_ask_about(&mut self) -> Vec<Held> {
         match std::mem::take(&mut self.asks_about_held) {
             true => std::mem::take(&mut self.held),
@@ -379,7 +381,7 @@ impl Calls {
 
     // --- when calls are given up ---
 
-    /// The calls whose time is over. Those that have not ended, nor found a place, are found again in the next tick.
+    /// The calls whose time is over. A call that then neither ends nor finds a place is found again in the next tick.
     pub(super) fn overdue(&mut self, now: Moment) -> Vec<(CallKey, Overdue)> {
         let mut overdue = Vec::new();
         for key in self.due.take(now) {
@@ -422,7 +424,7 @@ impl Calls {
         self.explained.story(call.number, || Story::new(operation, group, since)).add(step);
     }
 
-    /// Notes a call that was refused when it came; returns the id that it has for that.
+    /// Notes a call that was refused when it came; returns the id of the refused call.
     pub(super) fn explain_refusal(
         &mut self,
         operation: Operation,
@@ -437,12 +439,12 @@ impl Calls {
         id
     }
 
-    /// What is remembered of a call that was refused, repeated or answered by the router.
+    /// What is remembered of a call that the router refused, retried or answered itself.
     pub(super) fn story(&self, id: CallId) -> Option<&Story> {
         self.explained.get(id)
     }
 
-    /// The ids of the latest such calls, the latest first, at most so many.
+    /// The ids of the latest calls that have a story, the latest first, at most `count`.
     pub(super) fn latest_stories(&self, count: usize) -> Vec<CallId> {
         self.explained.latest(count)
     }

@@ -34,8 +34,8 @@ impl RetryBudget {
         second.calls = second.calls.saturating_add(1);
     }
 
-    /// Takes one retry, if it is within so many percent of the calls. 0 allows none; any other share comes with a floor, as a
-    /// share of few calls is nothing.
+    /// Takes one retry, if retries stay within `percent` of the calls. 0 allows none. To any other share a fixed number of retries is
+    /// added, as a share of few calls is nothing.
     pub(in crate::engine) fn take(&mut self, percent: u32, now: Moment) -> bool {
         let current = number(now);
         let is_recent = |second: &&Second| current - second.number.min(current) < RETRY_WINDOW_SECONDS as u64;

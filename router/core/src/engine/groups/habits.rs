@@ -1,6 +1,6 @@
 //! What the end of a stream must look like (P13). A member that cannot write for 100 ms ends a search as if it were complete,
-//! and leaves out the `result` (WIRE 5.3); a connector may leave it out as well. So the ends that a configuration sends are
-//! learned, and one that lacks what all before it had is an error.
+//! and leaves out the `result` (WIRE 5.3). A connector may leave the `result` out as well. So the ends that a configuration sends
+//! are learned, and an end that lacks what all ends before had is an error.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use rcs_proto::time::Moment;
 use crate::engine::facade::StreamKind;
 use crate::limits;
 
-/// How an end came.
+/// Whether an end had its tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Tail {
     /// With a `result`, or a token.
@@ -19,7 +19,7 @@ pub(in crate::engine) enum Tail {
 }
 
 impl Tail {
-    /// Of an end.
+    /// The tail of an end.
     pub(in crate::engine) fn of(has_result: bool) -> Self {
         if has_result { Self::Given } else { Self::Missing }
     }
@@ -28,11 +28,11 @@ impl Tail {
 /// What is known of the ends of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
-    /// So many came with a tail, none without.
+    /// This number of ends came with a tail, none without.
     Learning(u32),
-    /// All come with one: an end without looks cut.
+    /// All ends come with a tail: an end without a tail looks cut.
     Always,
-    /// One came without before enough had come with one: none is judged, whatever comes.
+    /// An end came without a tail before enough had come with one: ends of this kind are never judged.
     Mixed,
 }
 
@@ -43,7 +43,7 @@ pub(in crate::engine) struct StreamHabits {
 }
 
 impl StreamHabits {
-    /// Learns from an end; answers whether it looks cut.
+    /// Learns from an end; returns whether the end looks cut.
     pub(in crate::engine) fn looks_cut(&mut self, kind: StreamKind, tail: Tail, now: Moment) -> bool {
         if !self.known.contains_key(&kind) && self.known.len() >= limits::STREAM_HABITS_MAX {
             self.forget_oldest();

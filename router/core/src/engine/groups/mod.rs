@@ -1,4 +1,5 @@
-//! How calls are spread: each group's picker and places, who waits, which bundle sets its members have, how its streams end.
+//! The table of groups, which spreads calls: each group's picker and places, its queue, the bundle sets of its members, and the
+//! habits of its streams.
 
 mod budget;
 mod facades;
@@ -73,13 +74,13 @@ struct Group {
     queue: Queue,
     /// The connectors that callers of this group are shown.
     shown: Shown,
-    /// How the ends of its streams look.
+    /// The habits of the group's streams: how their ends look.
     habits: StreamHabits,
     /// The configurations that its calls use.
     facades: ProbedFacades,
-    /// How its members compare.
+    /// The latencies of the group's members, compared with each other.
     outliers: Outliers,
-    /// What it has left for retries.
+    /// The group's retry budget.
     budget: RetryBudget,
     /// Which members run calls for which connector; none while all members have the same connectors.
     versions: Option<Versions>,
@@ -125,12 +126,12 @@ impl Candidates<'_> {
         self.picker.candidates()
     }
 
-    /// Whether some member is among them that was not tried.
+    /// Whether the call was not yet sent to some candidate.
     pub(super) fn has_other_than(&self, tried: &MemberSet) -> bool {
         self.members().iter().any(|member| !tried.contains(*member))
     }
 
-    /// Why the group does not let a member have the call, whatever the member could.
+    /// Why the group keeps the call from a member, whatever the member itself could run.
     pub(super) fn why_not(&self, member: MemberId) -> Option<Out> {
         if !self.sets.may_serve(member) {
             Some(Out::Quarantined)
@@ -150,17 +151,18 @@ impl Candidates<'_> {
         self.bounds.member_in_flight
     }
 
-    /// Which members any member stands for, for a call that waits.
+    /// Which members "any member" means for a call that waits.
     pub(super) fn among(&self) -> Among {
         self.takers.map_or(Among::All, |takers| Among::Takers(takers.digest))
     }
 
-    /// Chooses one that was not tried and has a place.
+    /// Chooses a candidate that the call was not sent to and that has a place.
     pub(super) fn pick(&mut self, tried: &MemberSet, has_place: impl Fn(MemberId) -> bool) -> Pick {
         self.picker.pick_free(self.cursor, tried, has_place)
     }
 
-    /// Whether the group waits for the first member that was not tried, however full that is (failover).
+    /// Whether the call waits for another candidate than `member`: with failover, for the first untried member of the list, even if
+    /// that member is full.
     pub(super) fn waits_for_another(&self, member: MemberId, tried: &MemberSet) -> bool {
         let first = self.members().iter().find(|candidate| !tried.contains(**candidate));
         self.picker.is_in_list_order() && first.is_some_and(|first| *first != member)
@@ -175,15 +177,15 @@ pub(super) struct Groups {
     left: BTreeMap<GroupId, usize>,
     /// Groups in which calls wait for a place, each once.
     waiting: Vec<GroupId>,
-    /// Whether a place may have become free since they were given away last.
+    /// Whether a place may have become free since places were given away last.
     places_freed: bool,
-    /// Groups whose pickers do not say what members can do now.
+    /// Groups whose pickers are out of date.
     stale: BTreeSet<GroupId>,
     /// Groups whose callers may have to be shown another list of connectors.
     stale_lists: BTreeSet<GroupId>,
     /// Groups that have something to propose for their bundle sets.
     wishing: BTreeSet<GroupId>,
-    /// What operators are to be told of bundle sets.
+    /// What is to be noted of bundle sets for operators.
     told: Vec<(GroupId, Told)>,
     /// When time changes something in a group.
     agenda: Agenda<GroupId>,
@@ -221,8 +223,8 @@ impl Groups {
 
     // --- who may have a call ---
 
-    /// The members that could have a call for this connector, as its key stands in the request. With [`Members::takes`] the only
-    /// answer to who may have a call.
+    /// The members that could have a call for this connector, given by its key as in the request. This method and
+    /// [`Members::takes`] alone say who may have a call.
     ///
     /// [`Members::takes`]: super::members::Members::takes
     pub(super) fn candidates(&mut self, id: GroupId, connector: Option<&Bytes>) -> Option<Candidates<'_>> {
@@ -237,14 +239,14 @@ impl Groups {
         self.stale.pop_first()
     }
 
-    /// What its members can do may have changed.
+    /// What the members of a group can do may have changed.
     pub(super) fn is_stale(&mut self, id: GroupId) {
         if self.groups.contains_key(&id) {
             self.stale.insert(id);
         }
     }
 
-    /// Builds a group's picker anew. `told` are the connectors of the members that count, in list order.
+    /// Builds a group's picker anew. `told` has the connectors of the members that count, in list order.
     pub(super) fn rebuild(
         &mut self,
         listed: &view::Group,
@@ -258,7 +260,7 @@ impl Groups {
         self.places_freed = true;
     }
 
-    /// A request under the id, and for the connector, that a member takes it by.
+    /// The request as a member gets it: with the message id `id`, and with the version of the connector that the member has.
     pub(super) fn request_for(
         &mut self,
         id: GroupId,
@@ -324,7 +326,7 @@ impl Groups {
 
     // --- when something is due ---
 
-    /// The groups that time changes something in by now.
+    /// The groups in which something is due by now.
     pub(super) fn due(&self, now: Moment) -> Vec<GroupId> {
         self.agenda.due(now)
     }

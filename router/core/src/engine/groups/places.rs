@@ -14,7 +14,7 @@ impl Groups {
         }
     }
 
-    /// It is there no longer.
+    /// A call has left its member.
     pub(in crate::engine) fn give_back(&mut self, id: GroupId) {
         self.places_freed = true;
         if let Some(group) = self.groups.get_mut(&id) {
@@ -27,12 +27,12 @@ impl Groups {
         }
     }
 
-    /// A member may have a free place that it had not before.
+    /// A place at some member may have become free.
     pub(in crate::engine) fn places_freed(&mut self) {
         self.places_freed = true;
     }
 
-    /// A call waits for a place. Returns how long it may, or none if the queue is full.
+    /// A call waits for a place. Returns how long the call may wait; none if the queue is full.
     pub(in crate::engine) fn enqueue(
         &mut self,
         id: GroupId,
@@ -52,7 +52,7 @@ impl Groups {
         Some(wait)
     }
 
-    /// A call waits no longer, wherever it did.
+    /// A call no longer waits, in whatever lane it was.
     pub(in crate::engine) fn leave_queue(&mut self, id: GroupId, caller: CallerKey, call: CallKey) {
         if let Some(group) = self.groups.get_mut(&id) {
             group.queue.remove(caller, call);
@@ -62,8 +62,8 @@ impl Groups {
         }
     }
 
-    /// The groups in which calls wait, if a place may have become free. A group that was served first is last the next time:
-    /// groups may share members (C12).
+    /// The groups in which calls wait, if a place may have become free. The group that comes first is last the next time, for groups
+    /// may share members (C12).
     pub(in crate::engine) fn take_turns(&mut self) -> Vec<GroupId> {
         if !std::mem::take(&mut self.places_freed) || self.waiting.is_empty() {
             return Vec::new();

@@ -1,13 +1,12 @@
 //! Calls of one group that wait for a free place: in order of arrival for each caller, and in turn between callers, so that the
-//! flood of one does not starve another (P10).
+//! flood of one caller does not starve another caller (P10).
 
 use std::collections::VecDeque;
 
 use crate::engine::keys::{CallKey, CallerKey};
 use crate::ids::MemberId;
 
-/// What a waiting call waits for, in the order in which places are given away; those of [`Lane::Any`] and [`Lane::At`] take
-/// turns.
+/// What a waiting call waits for, in the order in which places are given away. The lanes [`Lane::Any`] and [`Lane::At`] take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Lane {
     /// A login, at any member: somebody waits at a login page (J06 to J08).
@@ -16,7 +15,7 @@ pub(in crate::engine) enum Lane {
     Again(Among),
     /// A place at any member.
     Any(Among),
-    /// A place at this member: a page whose state it holds, or a call that is repeated at it.
+    /// A place at this member: a page whose state the member holds, or a call that is retried at the member.
     At(MemberId),
 }
 
@@ -30,19 +29,19 @@ impl Lane {
     }
 }
 
-/// Which members are any: a call that only some of them take must not hold up the others.
+/// Which members "any member" means: a call that only some members can have must not hold up other calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Among {
-    /// Those of the group.
+    /// All members of the group.
     All,
-    /// Those that take calls for a connector, by a digest of its key (`versions`).
+    /// The takers of a connector, by a digest of its key (`versions`).
     Takers(u64),
 }
 
 /// Waiting calls, callers in turn.
 #[derive(Debug, Default)]
 struct Turns {
-    /// Callers that have some, the next one first.
+    /// Callers with waiting calls, the next caller first.
     callers: VecDeque<(CallerKey, VecDeque<CallKey>)>,
 }
 
@@ -82,7 +81,7 @@ impl Turns {
 /// The queue of a group.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Queue {
-    /// The lanes in which somebody waits, those that come first in front.
+    /// The lanes in which calls wait, the lane that gets places first in front.
     lanes: Vec<(Lane, Turns)>,
     logins: usize,
     others: usize,

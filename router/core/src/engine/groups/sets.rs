@@ -36,7 +36,7 @@ impl Groups {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let (serving, shown) = (group.sets.serving().clone(), group.sets.shown());
         let told = change(&mut group.sets);
-        // One that joins and matches is not told, and serves all the same.
+        // A member that joins with a matching set serves without a note. So the serving members are compared as well.
         if *group.sets.serving() != serving || !told.is_empty() {
             self.stale.insert(id);
         }
@@ -57,7 +57,7 @@ impl Groups {
         }
     }
 
-    /// What operators are to be told since the last time.
+    /// Takes out what is to be noted of bundle sets for operators.
     pub(in crate::engine) fn take_told(&mut self) -> Vec<(GroupId, Told)> {
         std::mem::take(&mut self.told)
     }
@@ -73,7 +73,7 @@ impl Groups {
         }
     }
 
-    /// An agent says that a member's files are those of this digest; returns whether the group knows these.
+    /// An agent reports that a member's files still have this digest; returns whether the group knows the files.
     pub(in crate::engine) fn agent_heard(
         &mut self,
         id: GroupId,
@@ -96,14 +96,14 @@ impl Groups {
         self.stale_lists.pop_first()
     }
 
-    /// What its members told may have changed.
+    /// The connectors that the members of a group reported may have changed.
     pub(in crate::engine) fn list_is_stale(&mut self, id: GroupId) {
         if self.groups.contains_key(&id) {
             self.stale_lists.insert(id);
         }
     }
 
-    /// Makes a group's list anew, from its sets and what its members told last.
+    /// Makes a group's list anew, from its sets and the connectors that its members reported last.
     pub(in crate::engine) fn renew_list<'a>(
         &mut self,
         listed: &view::Group,

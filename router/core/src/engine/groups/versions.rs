@@ -1,13 +1,13 @@
-//! Which members take a call, by the version of the connector that it names, while the members of a group have different ones
-//! (B03 to B05): in the middle of a rolling upgrade, or behind it, for callers that know the old version.
+//! Takers: which members may have a call, by the version of the connector that the call names, while the members of a group have
+//! different versions (B03 to B05). That is so in the middle of a rolling upgrade, and after it for callers that know the old version.
 //!
 //! A range never arrives here: an IDM resolves its reference itself, once a session, and then names one version in each call. So
-//! a call goes to members that have that very version; where the operator's stand-ins allow it also to members with another one,
-//! whose name then takes the place of the other in the request that is sent (the request that is kept stays as it came). A
-//! call for a connector that no member has goes on as if all were alike: whoever gets it says that it has no such connector.
+//! a call goes to members that have that very version. Where the operator's stand-ins allow it, the call also goes to members with
+//! another version. Then the request that is sent names the member's version; the request that is kept stays as it came. A call for
+//! a connector that no member has may go to any member, which answers that it has no such connector.
 //!
-//! Worked out when pickers are, for each connector key once; nothing of it exists while all members have the same connectors
-//! and nobody stands in for anybody.
+//! Takers are worked out anew after each change of the picker, once for each connector key. There are none while all members have
+//! the same connectors and no version stands in for another.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,39 +25,38 @@ use crate::digest64::digest64;
 use crate::ids::{MemberId, MemberSet};
 use crate::limits::{CONNECTOR_KEY_BYTES_MAX, CONNECTOR_KEYS_WORKED_OUT_MAX};
 
-/// Who takes what in one group, for one state of its members.
+/// The takers of each connector in one group, for one state of the group's members.
 #[derive(Debug)]
 pub(in crate::engine) struct Versions {
     policy: Policy,
     stand_ins: StandIns,
-    /// Those that count, in list order, with what they told last.
+    /// The members that count, in list order, with the connectors that they reported last.
     members: Vec<(MemberId, Arc<WireManifest>)>,
     available: MemberSet,
-    /// What was worked out so far, by the key's bytes in requests; none: no member takes it.
+    /// The takers that were worked out so far, by the bytes of the connector key in requests; none: no member has the connector.
     worked_out: BTreeMap<Bytes, Option<Takers>>,
 }
 
-/// Who takes calls for one connector.
+/// The takers of one connector.
 #[derive(Debug)]
 pub(super) struct Takers {
     /// Chooses among those that are available.
     pub(super) picker: Picker,
     /// Names the connector among others.
     pub(super) digest: u64,
-    /// All of them, each with what it must be called by there; none: as the request does.
+    /// All takers, each with the connector key to send to it; none: the key of the request.
     members: Vec<(MemberId, Option<ConnectorKey>)>,
 }
 
 impl Takers {
-    /// Whether this member is one.
+    /// Whether this member is a taker.
     pub(super) fn contains(&self, member: MemberId) -> bool {
         self.members.iter().any(|(of, _)| *of == member)
     }
 }
 
 impl Versions {
-    /// What calls of a group depend on besides its picker; none if all members take the same connectors, and nobody stands in for
-    /// anybody. `members` are those that count, in list order, with what they told last.
+    /// The takers in a group; none if all members have the same connectors, and no version stands in for another. `members` are the members that count, in list order, with the connectors that they reported last.
     pub(super) fn of(
         policy: Policy,
         members: Vec<(MemberId, Arc<WireManifest>)>,
@@ -75,7 +74,7 @@ impl Versions {
         })
     }
 
-    /// Who takes calls for the connector of this key, as it stands in a request. None: the call goes to any member.
+    /// The takers of the connector with this key, as in the request. None: the call goes to any member.
     pub(super) fn takers(&mut self, key: &Bytes) -> Option<&Takers> {
         if key.len() > CONNECTOR_KEY_BYTES_MAX {
             return None;
@@ -91,13 +90,13 @@ impl Versions {
         self.worked_out.get(key)?.as_ref()
     }
 
-    /// Connectors for which it is kept.
+    /// The number of connector keys whose takers are kept.
     #[cfg(test)]
     pub(in crate::engine) fn worked_out(&self) -> usize {
         self.worked_out.len()
     }
 
-    /// The same, worked out anew.
+    /// The takers of the connector with this key, worked out anew.
     fn work_out(&self, key: &Bytes) -> Option<Takers> {
         let wanted = connector_of(key)?;
         let taking = self.members.iter().filter_map(|(member, wire)| {
@@ -113,14 +112,14 @@ impl Versions {
         })
     }
 
-    /// A request under the id, and for the connector, that a member takes it by.
+    /// The request as a member gets it: with the message id `id`, and with the version of the connector that the member has.
     pub(super) fn request_for(&mut self, member: MemberId, request: &Envelope, id: i64) -> Bytes {
         let key = match &request.kind {
             Kind::Operation(head) => self.takers(&head.connector_key),
             _ => None,
         };
         let used = key.and_then(|takers| takers.members.iter().find(|(of, _)| *of == member)?.1.as_ref());
-        // Where nobody can tell which connector is asked for, the member says what it thinks of that.
+        // If the connector key cannot be read, the request goes as it is, and the member's answer says what is wrong.
         let rewritten = used.and_then(|used| request.rewrite_id_and_connector(id, used));
         rewritten.unwrap_or_else(|| request.rewrite_id(id))
     }

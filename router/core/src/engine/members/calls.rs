@@ -11,7 +11,7 @@ use crate::engine::keys::{CallKey, MemberSessionKey, Work};
 use crate::ids::MemberId;
 
 impl Members {
-    /// Gives a call an id and a socket at a member; none if the member cannot take it.
+    /// Gives a call an id and a socket at a member; none if the member has no socket for the call.
     pub(in crate::engine) fn open(
         &mut self,
         id: MemberId,
@@ -29,7 +29,7 @@ impl Members {
         Some(Route { member: id, session: key, id: open, socket, sent: now })
     }
 
-    /// Takes a call off its member: late frames for it are ignored from now on. Once for each route.
+    /// Takes a call off its member: late frames for the call are ignored from now on. To be called once for each route.
     pub(in crate::engine) fn close(&mut self, route: &Route, is_subscription: bool) -> Freed {
         if let Some(session) = self.sessions.get_mut(route.session) {
             session.session.close(route.id);
@@ -79,7 +79,7 @@ impl Members {
         self.sessions.get(key).map(open_calls).unwrap_or_default()
     }
 
-    /// Has what follows of a call come, and a cancel go, on another socket than `old`, if there is one.
+    /// Moves a call to another socket of its session than `old`, if there is one: further frames and a cancel use the new socket.
     pub(in crate::engine) fn move_off(&mut self, route: &mut Route, old: SocketId, now: Moment) {
         let session = self.sessions.get_mut(route.session);
         let socket = session.and_then(|session| session.session.socket_for(None, now));

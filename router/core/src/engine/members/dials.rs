@@ -11,8 +11,8 @@ use crate::ids::MemberId;
 use crate::view::Link;
 
 impl Members {
-    /// Dials a member for a slot, unless that has a socket or will have one: a member that was taken on anew may have wishes
-    /// left from before.
+    /// Dials a member for a slot, unless the slot has a socket or a dial is under way: timers may be left from before the member was
+    /// taken on anew.
     pub(in crate::engine) fn dial(&mut self, member: MemberId, slot: Slot, io: &mut impl Io) {
         let state = self.members.get(&member).and_then(|member| member.slots.get(usize::from(slot.0)));
         if state.is_some_and(|state| !state.open) {
@@ -44,7 +44,8 @@ impl Members {
         self.members.get(&member).map_or(0, |state| state.member.spec.sockets)
     }
 
-    /// Notes the end of a dial; returns whether it was for the endpoint that the member has now. If not, that one is dialled.
+    /// Notes the end of a dial; returns whether the dial was for the member's present endpoint. If not, the present endpoint is
+    /// dialled.
     pub(in crate::engine) fn end_dial(&mut self, member: MemberId, slot: Slot, io: &mut impl Io) -> bool {
         let dialled = self.dials.remove(&(member, slot));
         let state = self.members.get(&member);
@@ -58,7 +59,7 @@ impl Members {
         }
     }
 
-    /// A socket was opened for this slot; returns false if nobody wants it any more.
+    /// A socket was opened for this slot; returns false if the member wants no socket any more.
     pub(in crate::engine) fn slot_opened(&mut self, member: MemberId, slot: Slot) -> bool {
         let state = self.members.get_mut(&member).filter(|state| state.wants_sockets());
         let Some(state) = state.and_then(|state| state.slots.get_mut(usize::from(slot.0))) else {
@@ -68,7 +69,8 @@ impl Members {
         true
     }
 
-    /// No socket is open for this slot, and none could be opened: how long to wait for the next attempt, if there is to be one.
+    /// The socket of this slot closed, or could not be opened. Returns how long to wait before the next attempt, if there is to be
+    /// one.
     pub(in crate::engine) fn slot_closed(
         &mut self,
         member: MemberId,
@@ -87,7 +89,7 @@ impl Members {
         Some(wait)
     }
 
-    /// An attempt to reach a member failed for this reason; returns whether the operator was told another one before.
+    /// An attempt to reach a member failed for this reason; returns whether the reason is new to the operator.
     pub(in crate::engine) fn is_new_failure(&mut self, member: MemberId, reason: &str) -> bool {
         let Some(state) = self.members.get_mut(&member) else { return false };
         let is_new = state.last_failure.as_deref() != Some(reason);

@@ -8,24 +8,24 @@ use crate::view::Mark;
 /// How far a member's drain is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) enum Drain {
-    /// It is not drained.
+    /// The member is not drained.
     #[default]
     Off,
-    /// Its calls go on, until this moment at most.
+    /// The member's calls go on, until this moment at most.
     Ending(Option<Moment>),
-    /// Its sockets are being closed.
+    /// The member's sockets are being closed.
     Closing,
-    /// It has none.
+    /// The member has no socket left.
     Over,
 }
 
 impl Drain {
-    /// That of a member that is taken on with this mark.
+    /// The drain of a member that is taken on with this mark.
     pub(super) fn at_start(mark: Mark) -> Self {
         if mark == Mark::Enabled { Self::Off } else { Self::Over }
     }
 
-    /// That of a member which is marked now. Whether a drain begins is returned as well.
+    /// The drain of a member that gets this mark now, and whether a drain begins.
     pub(super) fn marked(self, mark: Mark, now: Moment) -> (Self, bool) {
         match (mark, self) {
             (Mark::Enabled, _) => (Self::Off, false),
@@ -37,7 +37,7 @@ impl Drain {
         }
     }
 
-    /// Whether calls may go on that have to be at the member: pages, and what it refused a moment ago.
+    /// Whether calls may go on that have to be at the member: pages, and calls that the member refused a moment ago.
     pub(super) fn lets_calls_go_on(self) -> bool {
         matches!(self, Self::Off | Self::Ending(_))
     }

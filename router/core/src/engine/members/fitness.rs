@@ -1,4 +1,4 @@
-//! How members stand: what health checks and calls say of them, `test`s of connectors, drains and rests.
+//! The standing of members: what health checks and calls say of them, `test`s of connectors, drains and rests.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::settings::Ejection;
 use crate::view::Mark;
 
 impl Members {
-    /// A health check was answered, or the next one is due and the last was not.
+    /// A health check was answered; or the next one is due, and the last one was not answered.
     pub(in crate::engine) fn probed(&mut self, id: MemberId, probe: Probe, finding: Finding) {
         if let Some(member) = self.members.get_mut(&id) {
             member.health.probed(probe, finding);
@@ -57,7 +57,7 @@ impl Members {
         }
     }
 
-    /// Looks at a member anew: whether its standing is another one, and what the operator is told.
+    /// Reviews a member: returns whether its standing changed, and what the operator is to read.
     pub(in crate::engine) fn review(&mut self, id: MemberId, now: Moment) -> Option<Turned> {
         let member = self.members.get_mut(&id)?;
         let standing = member.standing_at(now);
@@ -73,7 +73,7 @@ impl Members {
             (Standing::Serving, Standing::Down) if member.member.mark == Mark::Enabled => {
                 Turned::Down(member.in_flight)
             }
-            // One that comes and goes is told of when it is held down first, and then when it serves again.
+            // For a member that comes and goes there are two notes: when it is held down first, and when it serves again.
             (_, Standing::Unfit(reason))
                 if before == Standing::Serving
                     || reason == Unfit::HeldDown && member.told != Some(reason) =>
@@ -103,7 +103,7 @@ impl Members {
         }
     }
 
-    /// The plan for the `test`s of a member's fresh session: these configurations first, before it serves.
+    /// Plans the `test`s of a member's fresh session: these configurations first, before the member serves.
     pub(in crate::engine) fn warm_up(&mut self, id: MemberId, facades: Vec<Arc<Facade>>, now: Moment) {
         let Some(member) = self.members.get_mut(&id) else { return };
         if !facades.is_empty() {
@@ -138,7 +138,7 @@ impl Members {
         }
     }
 
-    /// Sends a `test`; `frame` writes it under its id.
+    /// Sends a `test`; `frame` makes its frame from the message id.
     pub(in crate::engine) fn send_probe(
         &mut self,
         id: MemberId,
@@ -155,7 +155,7 @@ impl Members {
         io.send(socket, frame(open));
     }
 
-    /// The answer to a `test` of ours. Returns the member if the `test` was the one that is under way.
+    /// A `test` of ours was answered. Returns the member if that `test` is the one under way.
     pub(in crate::engine) fn probe_answered(
         &mut self,
         key: MemberSessionKey,
@@ -168,7 +168,7 @@ impl Members {
         self.conclude_probe(member, key, id, finding).then_some(member)
     }
 
-    /// Ends a warm-up, and a `test`, that take too long; returns whether a `test` did.
+    /// Ends a warm-up that takes too long, and a `test` that does; returns whether a `test` was ended.
     pub(in crate::engine) fn end_late_probe(&mut self, id: MemberId, now: Moment) -> bool {
         let Some(member) = self.members.get_mut(&id) else { return false };
         if member.probes.is_warm_up_late(now) {
@@ -235,19 +235,19 @@ impl Members {
         self.members.get(&id).is_some_and(|member| member.rest.may_begin(now))
     }
 
-    /// The calls for a member wait until this moment at most.
+    /// Begins a rest: new calls for the member wait until this moment at most.
     pub(in crate::engine) fn rest(&mut self, id: MemberId, until: Moment) {
         if let Some(member) = self.members.get_mut(&id) {
             member.rest.begin(until);
         }
     }
 
-    /// They wait no longer; returns whether they did.
+    /// Ends the rest of a member; returns whether there was one.
     pub(in crate::engine) fn end_rest(&mut self, id: MemberId) -> bool {
         self.members.get_mut(&id).is_some_and(|member| member.rest.end())
     }
 
-    /// The same for a rest that has lasted long enough.
+    /// Ends the rest of a member that has lasted long enough; returns whether there was one.
     pub(in crate::engine) fn end_rest_if_over(&mut self, id: MemberId, now: Moment) -> bool {
         self.members.get_mut(&id).is_some_and(|member| member.rest.end_if_over(now))
     }

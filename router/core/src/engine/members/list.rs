@@ -1,4 +1,4 @@
-//! The list of connectors that a member told.
+//! The list of connectors that a member reported.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use rcs_proto::icf::ConnectorKey;
 
 use crate::bundles::wire::WireManifest;
 
-/// The list of connectors that a member told.
+/// The list of connectors that a member reported.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct MemberList {
-    /// As its server wrote it.
+    /// The list as the server wrote it.
     pub(in crate::engine) infos: Bytes,
-    /// What it says, or a sentence why it cannot be read.
+    /// The list as it was read, or a sentence why it cannot be read.
     pub(in crate::engine) wire: Result<Arc<WireManifest>, Arc<str>>,
 }
 

@@ -15,7 +15,7 @@ use crate::health::{Health, Unfit};
 use crate::limits;
 use crate::view::{self, AdminState, Mark};
 
-/// One member. Others read it; only the table of members changes it.
+/// One member. Rooms read a member; only the table of members changes it.
 #[derive(Debug)]
 pub(in crate::engine) struct Member {
     /// What document and operators say of it.
@@ -25,71 +25,71 @@ pub(in crate::engine) struct Member {
     pub(super) sessions: Vec<MemberSessionKey>,
     /// The session that gets new calls: the one whose socket joined last.
     pub(in crate::engine) session: Option<MemberSessionKey>,
-    /// Whether it can be reached: a session that told its connectors.
+    /// Whether the member is linked: it has a session that reported its connectors.
     pub(in crate::engine) linked: bool,
     pub(super) health: Health,
     pub(super) probes: ProbePlan,
-    /// Time between two `test`s: the shortest of its groups; none if they want none.
+    /// Time between two `test`s: the shortest time of the member's groups; none if no group wants `test`s.
     pub(super) test_every: Option<Duration>,
-    /// What follows from link and health: whether it gets calls, and what the operator was told last.
+    /// The standing that was noted for the operator last: whether the member gets calls, by its link and health.
     pub(in crate::engine) standing: Standing,
-    /// Why it gets no calls, as the operator was told since it served last.
+    /// Why the member gets no calls, as noted for the operator since the member served last.
     pub(super) told: Option<Unfit>,
-    /// Whether it left the document: no new calls, gone with its last one.
+    /// Whether the member is leaving: it gets no new calls, and is let go with its last call.
     pub(in crate::engine) leaving: bool,
-    /// How far an operator's drain of it is.
+    /// How far an operator's drain of the member is.
     pub(in crate::engine) drain: Drain,
     pub(super) rest: Rest,
     /// When it gave a page cookie last.
     pub(super) paged_at: Option<Moment>,
-    /// Its connectors as it told them last, kept over its absence.
+    /// The connectors that the member reported last, kept while the member is away.
     pub(in crate::engine) list: Option<MemberList>,
-    /// Whether its groups judge it by them: not while it is away, or has a session that told nothing.
+    /// Whether the groups judge the member by `list`: not while it is away, nor while its session has reported no list.
     pub(super) is_judged: bool,
-    /// What its server says that it is.
+    /// The kind of server that the member says it runs.
     pub(in crate::engine) server: Option<Server>,
     /// Calls that it holds.
     pub(super) in_flight: usize,
-    /// Those among them that take a place: subscriptions do not.
+    /// Calls among `in_flight` that take a place: all but subscriptions.
     pub(super) busy: usize,
-    /// What the operator was told of the last failed attempt; not repeated while it stays the same.
+    /// The reason of the last failed attempt that was noted for the operator. The same reason is not noted again.
     pub(super) last_failure: Option<String>,
-    /// Whether it is among those that are looked at when the event is settled.
+    /// Whether the member's standing is reviewed when the event is settled.
     pub(super) is_changed: bool,
     /// The moment in the table's agenda.
     pub(super) planned: Option<Moment>,
 }
 
-/// One of the sockets to be kept open.
+/// One slot of a member.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SlotState {
-    /// Whether a socket is open for it.
+    /// Whether a socket is open for the slot.
     pub(super) open: bool,
     /// Attempts since the member was last of use.
     pub(super) attempts: u32,
 }
 
-/// How a member stands: what the operator is told when it changes.
+/// The standing of a member. A change of the standing is noted for the operator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) enum Standing {
-    /// It has no link, or has not told its connectors.
+    /// The member has no link.
     #[default]
     Down,
-    /// It has a link and gets no calls, unless its whole group stands no better.
+    /// The member has a link and gets no calls, except in a panic.
     Unfit(Unfit),
-    /// It gets calls.
+    /// The member gets calls.
     Serving,
 }
 
-/// For which calls a member is asked about.
+/// The kind of call that a member is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Asking {
-    /// New ones.
+    /// New calls.
     New,
-    /// New ones while so many members of the group are unfit that the health checks say more of what the members share than of
-    /// each of them (panic threshold).
+    /// New calls in a panic: so many members of the group are unfit that the health checks say more about what the members share
+    /// than about each member (panic threshold).
     InPanic,
-    /// Those that have to be there: a page whose state the member holds, or a call that is repeated at the member.
+    /// Calls that have to be at the member: a page whose state the member holds, or a call that is retried at the member.
     Begun,
 }
 
@@ -138,22 +138,22 @@ impl Member {
         self.busy
     }
 
-    /// Whether it should have sockets: neither document nor operator keeps it away.
+    /// Whether the member should have sockets: both the document and the operator let it serve.
     pub(super) fn wants_sockets(&self) -> bool {
         !self.leaving && self.member.spec.admin == AdminState::Enabled && self.member.mark == Mark::Enabled
     }
 
-    /// The next attempt to reach it waits no longer than the first.
+    /// The next attempt to reach the member waits only as long as a first attempt.
     pub(super) fn forget_attempts(&mut self) {
         for slot in &mut self.slots {
             slot.attempts = 0;
         }
     }
 
-    /// Why it takes no calls of this kind. Groups have reasons of their own; whether it has a free place is another question.
+    /// Why the member may have no calls of this kind. Reasons of its groups, and whether a place is free, are asked elsewhere.
     pub(super) fn out(&self, asking: Asking) -> Option<Out> {
         if asking == Asking::Begun {
-            // One that left the document finishes what has to be there.
+            // A member that left the document finishes the calls that have to be there.
             return match (self.linked, self.drain.lets_calls_go_on()) {
                 (false, _) => Some(Out::Down),
                 (true, false) => Some(Out::Draining),
@@ -173,18 +173,18 @@ impl Member {
         }
     }
 
-    /// Why it has no free place, if it may hold so many calls.
+    /// Why the member has no free place, if it may hold `in_flight_max` calls.
     pub(super) fn full(&self, in_flight_max: usize) -> Option<Out> {
         if self.rest.is_on() { Some(Out::Resting) } else { (self.busy >= in_flight_max).then_some(Out::Full) }
     }
 
-    /// Whether a drain of it has nothing to wait for any more.
+    /// Whether a drain of the member has nothing left to wait for.
     pub(super) fn has_finished(&self, now: Moment) -> bool {
         let between_pages = self.paged_at.is_some_and(|at| now.since(at) < limits::PAGE_GAP);
         self.in_flight == 0 && !(between_pages && self.member.mark == Mark::Draining)
     }
 
-    /// How it stands now.
+    /// The standing now.
     pub(super) fn standing_at(&self, now: Moment) -> Standing {
         match (self.linked, self.health.unfit(now)) {
             (false, _) => Standing::Down,
@@ -193,7 +193,7 @@ impl Member {
         }
     }
 
-    /// When something is to be done for it next, its session checks apart.
+    /// When something is due for the member next, session checks apart.
     pub(super) fn due_at(&self) -> Option<Moment> {
         let drains = (self.drain.is_under_way() && !self.leaving).then_some(Moment::START);
         let stands = match self.standing {

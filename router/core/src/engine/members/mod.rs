@@ -1,4 +1,4 @@
-//! Who answers: members, their sessions and dials, what they hold, how they stand.
+//! The table of members: their sessions and dials, the calls that they hold, their standing, drains and rests.
 
 mod calls;
 mod dials;
@@ -38,13 +38,13 @@ pub(super) struct Members {
     /// Members of the view, and those that left it with calls in flight.
     members: BTreeMap<MemberId, Member>,
     sessions: Arena<MemberSessionTag, MemberSession>,
-    /// Sessions that have ended. They are kept until the event is settled: calls that they held are judged by them.
+    /// Sessions that have ended, kept until the event is settled: the verdict on their calls needs them.
     ended: Vec<MemberSessionKey>,
-    /// The highest id of the sessions that ended: none is given out twice under one identity (WIRE 4.2).
+    /// The highest message id of the sessions that ended: no id is given out twice under one identity (WIRE 4.2).
     last_id: i64,
-    /// Dials under way, with the endpoint that they lead to: one for each slot.
+    /// Dials under way, at most one for each slot, with the endpoint that is dialled.
     dials: BTreeMap<(MemberId, Slot), Endpoint>,
-    /// Members that are looked at when the event is settled.
+    /// Members whose standing is reviewed when the event is settled.
     changed: VecDeque<MemberId>,
     /// When something is to be done for a member, or for one of its sessions.
     agenda: Agenda<MemberId>,
@@ -54,19 +54,19 @@ pub(super) struct Members {
 pub(super) struct Joined {
     /// The session.
     pub(super) session: MemberSessionKey,
-    /// Whether it is another one than the session that got new calls until now; it gets them from now on.
+    /// Whether new calls go to this session from now on, and did not before.
     pub(super) is_other: bool,
-    /// Whether there was one before.
+    /// Whether `is_other`, and new calls went to another session before.
     pub(super) is_other_server: bool,
-    /// What the session told before another server took its place.
+    /// The list that the session had reported before another server took the session's place.
     pub(super) told: Option<MemberList>,
 }
 
 /// What is left of a session when a socket has left it.
 pub(super) enum Left {
-    /// Other sockets, and these open calls.
+    /// The session has other sockets, and these open calls.
     Sockets(Vec<CallKey>),
-    /// Nothing: the session has ended with these open calls.
+    /// The session has ended, with these open calls.
     Nothing(Vec<CallKey>),
 }
 
@@ -79,16 +79,16 @@ pub(super) struct Freed {
     pub(super) is_done: bool,
 }
 
-/// A change of how a member stands, as the operator is told.
+/// A change of a member's standing, as it is noted for the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turned {
-    /// It takes calls from now on; it told so many connectors.
+    /// The member gets calls from now on. The number of connectors that it reported.
     Up(usize),
-    /// It takes none any more; it held so many calls.
+    /// The member gets no calls any more. The number of calls that it held.
     Down(usize),
-    /// It can be reached and gets none.
+    /// The member can be reached and gets no calls.
     Unfit(Unfit),
-    /// It stands otherwise, and the operator knows, or need not know.
+    /// The standing changed, and the operator knows that already, or need not know.
     Silent,
 }
 
@@ -113,8 +113,8 @@ impl Members {
         self.sessions.is_empty()
     }
 
-    /// Why a member takes no calls of this kind now. With [`super::groups::Groups::candidates`] the only answer to who may have
-    /// a call.
+    /// Whether a member may have calls of this kind now; the error is the reason why not. This method and
+    /// [`super::groups::Groups::candidates`] alone say who may have a call.
     pub(super) fn takes(&self, id: MemberId, asking: Asking) -> Result<(), Out> {
         match self.members.get(&id) {
             None => Err(Out::Gone),
@@ -122,7 +122,7 @@ impl Members {
         }
     }
 
-    /// Why a member that takes calls has no free place for one, if it may hold so many.
+    /// Whether a member has a free place, if it may hold `in_flight_max` calls; the error is the reason why not.
     pub(super) fn has_place(&self, id: MemberId, in_flight_max: usize) -> Result<(), Out> {
         match self.members.get(&id) {
             None => Err(Out::Gone),
@@ -130,7 +130,7 @@ impl Members {
         }
     }
 
-    /// What a member told last, if that could be read.
+    /// The connectors that a member reported last, if the list could be read.
     pub(super) fn told_by(&self, id: MemberId) -> Option<&Arc<crate::bundles::wire::WireManifest>> {
         self.members.get(&id)?.list.as_ref()?.wire.as_ref().ok()
     }
@@ -145,7 +145,7 @@ impl Members {
         self.changed(id);
     }
 
-    /// A member left the document, or is another one in it: no new calls. Returns whether it holds any.
+    /// A member left the document, or changed in it: the member gets no new calls. Returns whether it holds calls.
     pub(super) fn leaves(&mut self, id: MemberId) -> bool {
         let Some(member) = self.members.get_mut(&id) else { return false };
         member.leaving = true;
@@ -170,7 +170,7 @@ impl Members {
         let (drain, begins) = member.drain.marked(mark, now);
         member.drain = drain;
         if mark == Mark::Enabled {
-            // What it lost of its sockets is dialled again; one that had none left starts as a fresh member.
+            // Sockets that the member lacks are dialled again. A member without sockets starts as a fresh member.
             if !member.linked {
                 member.health = Health::default();
             }
@@ -195,7 +195,7 @@ impl Members {
 
     // --- when something is due ---
 
-    /// The members that something is to be done for by now.
+    /// The members for which something is due by now.
     pub(super) fn due(&self, now: Moment) -> Vec<MemberId> {
         self.agenda.due(now)
     }

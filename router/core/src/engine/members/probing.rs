@@ -25,7 +25,7 @@ pub(super) struct ProbePlan {
     next_at: Moment,
     /// Which of the configurations in use had its turn last.
     turn: usize,
-    /// Configurations that are to be tested before the member serves; and since when that takes.
+    /// Configurations that are to be tested before the member serves, and the beginning of that warm-up.
     warm_up: Vec<Arc<Facade>>,
     warming_since: Option<Moment>,
 }

@@ -7,7 +7,7 @@ use crate::limits;
 /// Whether the calls for a member wait for a moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rest {
-    /// Until when at most, if they do.
+    /// The latest end of the rest, if there is one.
     until: Option<Moment>,
     /// The earliest moment of the next rest.
     next_at: Moment,

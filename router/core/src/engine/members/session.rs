@@ -15,9 +15,9 @@ pub(in crate::engine) struct MemberSession {
     /// The session id that its process showed.
     pub(super) remote: String,
     pub(super) session: Session<Work>,
-    /// The connectors that it told last.
+    /// The connectors that the session reported last.
     pub(super) told: Option<MemberList>,
-    /// Session checks since then.
+    /// Session checks sent since the list came.
     pub(super) checks_since_told: u32,
 }
 
@@ -28,7 +28,7 @@ impl MemberSession {
     }
 }
 
-/// What a server says that it is. rcs-node says what a Java server says, and none tells its version (B09).
+/// Which server a peer says that it is. rcs-node says the same as a Java server, and neither gives a version (B09).
 pub(super) fn server_of(remote: &Remote) -> Option<Server> {
     let product = match remote.server_type {
         ServerType::Java => "java",

@@ -1,4 +1,4 @@
-//! Sessions of members: sockets join and leave, and connectors are told.
+//! Sessions of members: sockets join and leave, and lists of connectors arrive.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use crate::ids::MemberId;
 use crate::limits;
 
 impl Members {
-    /// A socket joins a member's session; a process that was not seen before has a new one.
+    /// A socket joins a member's session. A process that was not seen before gets a new session.
     pub(in crate::engine) fn join(
         &mut self,
         id: MemberId,
@@ -29,7 +29,7 @@ impl Members {
         let is_of = |key: &&MemberSessionKey| {
             sessions.get(**key).is_some_and(|session| session.remote == remote.session_id)
         };
-        // Not always the current one: several servers may answer at one address.
+        // This is not always the current session: several servers may answer at one address.
         let known = member.sessions.iter().find(is_of).copied();
         let is_other = known.is_none() || member.session != known;
         let is_other_server = is_other && member.session.is_some();
@@ -51,14 +51,14 @@ impl Members {
         let told = session.told.clone();
         if is_other {
             member.session = Some(key);
-            // Out of rotation until a new session has told its connectors.
+            // Out of rotation until a new session has reported its connectors.
             if told.is_some() && !member.linked {
                 member.health.linked(now);
             }
             member.linked = told.is_some();
         }
         session.session.join(socket, now);
-        // It told its connectors before another server took its place, and may have others now.
+        // The session reported its connectors before another server took its place, and may have other connectors now.
         if is_other && told.is_some() {
             session.session.want_connector_infos(now);
         }
@@ -105,7 +105,7 @@ impl Members {
         Some(Left::Nothing(calls))
     }
 
-    /// Forgets the sessions that have ended, once nothing of them is asked for any more.
+    /// Forgets the sessions that have ended. Called when the event is settled.
     pub(in crate::engine) fn bury(&mut self) {
         for key in std::mem::take(&mut self.ended) {
             if let Some(session) = self.sessions.remove(key) {
@@ -128,14 +128,15 @@ impl Members {
         }
     }
 
-    /// The processes that live, by what their sessions showed.
+    /// The processes that live: each as its member and the session id that it showed.
     pub(in crate::engine) fn living(&self) -> HashSet<(MemberId, &str)> {
         let sessions = self.sessions.iter().map(|(_, session)| session);
         let living = sessions.filter(|session| session.session.is_connected());
         living.map(|session| (session.member, session.remote.as_str())).collect()
     }
 
-    /// Which process of a member was lost: that of the route, or else the one of `touched` that has no socket any more.
+    /// Which process of a member was lost: the process of the route; without a route, the process of `touched` that has no socket any
+    /// more.
     pub(in crate::engine) fn lost_process(
         &self,
         route: Option<&Route>,
@@ -143,7 +144,7 @@ impl Members {
     ) -> Option<&MemberSession> {
         match (route, touched) {
             (Some(route), _) => self.sessions.get(route.session),
-            // The request was on a socket that died before the last one, and was not sent on that.
+            // The request went out on an earlier socket, which died, and was not sent on the last one.
             (None, Some(member)) => {
                 let mut ended = self.ended.iter().filter_map(|key| self.sessions.get(*key));
                 ended.find(|session| session.member == member)
@@ -152,14 +153,14 @@ impl Members {
         }
     }
 
-    /// Which of its processes a session belongs to, for [`super::calls::Loss`].
+    /// The member and process that a session belongs to, for [`super::calls::Loss`].
     pub(in crate::engine) fn remote(session: &MemberSession) -> (MemberId, String) {
         (session.member, session.remote.clone())
     }
 
-    /// The connectors that a session told. A server writes the same bytes as long as it lives and has the same connectors, and
-    /// most write them again after a restart: then nothing is read. Returns the member and its list, if the session is the
-    /// one that gets new calls.
+    /// A session reported its connectors. A server writes the same bytes as long as it lives and has the same connectors, and most
+    /// servers write the same bytes after a restart. A list with the same bytes is not read again. Returns the member and its list,
+    /// if new calls go to this session.
     pub(in crate::engine) fn told(
         &mut self,
         key: MemberSessionKey,
@@ -177,8 +178,8 @@ impl Members {
         is_current.then_some((session.member, list))
     }
 
-    /// The list is the member's from now on. Returns whether it is another one than before, and whether the member's groups
-    /// must judge it.
+    /// The list is the member's from now on. Returns whether the list changed, and whether the member's groups must judge the member
+    /// by it.
     pub(in crate::engine) fn take_list(&mut self, id: MemberId, list: MemberList) -> (bool, bool) {
         let Some(member) = self.members.get_mut(&id) else { return (false, false) };
         let is_new = member.list.as_ref().is_none_or(|known| known.infos != list.infos);
@@ -190,18 +191,18 @@ impl Members {
         (is_new, is_new || !was_judged)
     }
 
-    /// The member's groups judge it by what it told no longer; returns whether they did.
+    /// The member's groups no longer judge it by its list; returns whether they did until now.
     pub(in crate::engine) fn forget_judgement(&mut self, id: MemberId) -> bool {
         self.members.get_mut(&id).is_some_and(|member| std::mem::take(&mut member.is_judged))
     }
 
-    /// What its session told, if that counts: its groups are to know it.
+    /// The list of a member, if its groups judge the member by it.
     pub(in crate::engine) fn judged_list(&self, id: MemberId) -> Option<&MemberList> {
         let member = self.members.get(&id).filter(|member| member.is_judged)?;
         member.list.as_ref()
     }
 
-    /// A member has told its connectors and can be reached; returns whether it could not before.
+    /// A member has reported its connectors: it is linked. Returns whether the link is new.
     pub(in crate::engine) fn link(&mut self, id: MemberId, now: Moment) -> bool {
         let Some(member) = self.members.get_mut(&id) else { return false };
         member.forget_attempts();
@@ -213,8 +214,8 @@ impl Members {
         is_new
     }
 
-    /// Sends the session check that is due; every so many-th asks for the connectors as well, for that is how a change of a
-    /// bundle set is found that nobody announced (G12). Returns the member if the last check was not answered.
+    /// Sends the session check that is due. One check in [`limits::DRIFT_CHECKS`] also asks for the connectors: this finds a change of
+    /// a bundle set that nobody announced (G12). Returns the member if the last check was not answered.
     pub(in crate::engine) fn check(
         &mut self,
         key: MemberSessionKey,

@@ -1,4 +1,4 @@
-//! Why a call was refused, repeated or answered by the router (`call explain`).
+//! Why a call was refused, retried or answered by the router (`call explain`).
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct CallReport {
     pub group: Option<String>,
     /// How long ago it came.
     pub ago: Duration,
-    /// How it ended and how long it took, if it has.
+    /// The outcome, and how long the call took, if it has ended.
     pub end: Option<(&'static str, Duration)>,
     /// What went wrong, in order.
     pub steps: Vec<StepReport>,
@@ -37,7 +37,7 @@ pub struct StepReport {
     pub after: Duration,
     /// The member that had it.
     pub member: Option<String>,
-    /// How far it had got there; none for a call that was refused.
+    /// How far the call had got there; none for a call that was refused.
     pub stage: Option<String>,
     /// What went wrong, or why it was refused.
     pub fault: String,
@@ -48,7 +48,7 @@ pub struct StepReport {
 }
 
 impl Tables {
-    /// The call of this id, if it is one of the latest that were refused, repeated or answered by the router.
+    /// The call of this id, if it is one of the latest that were refused, retried or answered by the router.
     pub(in crate::engine) fn call_report(&self, id: CallId, now: Moment) -> Option<CallReport> {
         let story = self.calls.story(id)?;
         Some(CallReport {

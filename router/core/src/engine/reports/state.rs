@@ -28,7 +28,7 @@ pub struct GroupReport {
     pub algorithm: &'static str,
     /// Calls that wait for a free place.
     pub queued: usize,
-    /// Why its bundle sets need the operator.
+    /// Why the group's bundle sets need the operator.
     pub alarm: Option<Alarm>,
     /// Its members in list order.
     pub members: Vec<MemberReport>,
@@ -39,26 +39,26 @@ pub struct GroupReport {
 pub struct MemberReport {
     /// Its name.
     pub name: String,
-    /// Whether it can take calls, wanted or not.
+    /// Whether the member can run calls, whatever the document and operators want.
     pub up: bool,
-    /// Why it takes none although it can be reached.
+    /// Why the member gets no calls although it can be reached.
     pub unfit: Option<&'static str>,
-    /// Why its bundle set keeps it out of this group: a sentence that begins behind its name.
+    /// Why its bundle set keeps the member out of this group: a sentence that goes on after the member's name.
     pub quarantine: Option<String>,
-    /// What is wanted of it, and how far that is.
+    /// What document and operators want of the member, and how far that is carried out.
     pub admin: Administration,
     /// Open sockets that are ready.
     pub sockets: usize,
     /// Calls that it holds, of all its groups.
     pub in_flight: usize,
-    /// Connectors that it told.
+    /// Connectors that the member reported.
     pub connectors: Vec<String>,
 }
 
 /// A caller that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerReport {
-    /// The principal that it proved to be.
+    /// The principal that the caller proved.
     pub principal: String,
     /// The group of its way in; none where the connector decides.
     pub group: Option<String>,
@@ -68,22 +68,22 @@ pub struct CallerReport {
     pub calls: usize,
     /// Subscriptions among them.
     pub subscriptions: usize,
-    /// Whether it opens a socket in place of one that closed.
+    /// Whether the caller opens a socket in place of one that closed.
     pub redials: Redials,
 }
 
-/// What document and operators want of a member, and how far that is.
+/// What document and operators want of a member, and how far that is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Administration {
-    /// It takes calls when it can.
+    /// The member gets calls when it can run them.
     Enabled,
-    /// An operator drains it: its last calls are ending, or its sockets are being closed.
+    /// An operator drains the member: its last calls are ending, or its sockets are being closed.
     Draining,
-    /// That is over.
+    /// The drain is over.
     Drained,
-    /// An operator disabled it; it may have calls and sockets for [`crate::limits::DRAIN_TIME`].
+    /// An operator disabled the member, which may have calls and sockets for [`crate::limits::DRAIN_TIME`].
     Disabled,
-    /// The document does.
+    /// The document disables the member.
     DisabledInDocument,
 }
 
@@ -110,7 +110,7 @@ impl Administration {
 }
 
 impl MemberReport {
-    /// Whether it takes calls: it can, it has the right bundle set, and it is wanted to.
+    /// Whether the member gets calls: it can run them, has the right bundle set, and document and operators want it to serve.
     pub fn takes_calls(&self) -> bool {
         self.up && self.quarantine.is_none() && self.admin == Administration::Enabled
     }
@@ -129,7 +129,7 @@ impl Tables {
         Report { groups: groups.collect(), callers: self.callers.len(), calls: self.calls.len() }
     }
 
-    /// The callers that are known, those of the last minute without a socket included.
+    /// The known callers, including those whose last socket closed within [`crate::limits::CALLER_KEPT`].
     pub(in crate::engine) fn caller_reports(&self) -> Vec<CallerReport> {
         let report = |caller: &Caller| CallerReport {
             principal: caller.id.principal.to_string(),

@@ -1,4 +1,4 @@
-//! When something on the way of a call breaks: the verdict is asked, and carried out here.
+//! When something on the way of a call breaks, this file asks the verdict and carries it out.
 
 use rcs_proto::envelope::Envelope;
 use rcs_proto::frames;
@@ -18,8 +18,8 @@ use crate::verdict::{
 };
 
 impl Tables {
-    /// The answers of these calls are gone: a call that its member still has, and that may be sent there once more, lost a socket;
-    /// any other lost its member.
+    /// The answers of orphans did not come. If the member's session still holds the call, and the call may be sent there once more,
+    /// the fault is a lost socket. For any other orphan the fault is a lost member.
     pub(super) fn judge_orphans(&mut self) {
         while let Some(key) = self.calls.next_orphan() {
             let Some(call) = self.calls.get(key) else { continue };
@@ -30,17 +30,17 @@ impl Tables {
         }
     }
 
-    /// Judges the fault that waits longest: repeats the call, leaves it, or answers it. Returns whether there was one.
+    /// Judges the fault that waits longest: the call is retried, held back, left alone or answered. Returns whether there was a fault.
     pub(super) fn judge_next_fault(&mut self, now: Moment, io: &mut impl Io) -> bool {
         let Some(OpenFault { call: key, fault, error }) = self.calls.next_fault() else { return false };
         let verdict = self.judge(key, fault, error.is_some(), now);
         self.explain(key, fault, verdict, now);
-        // The call ends here, or goes elsewhere: what still runs at the member runs for nobody.
+        // If the call ends with one of these faults, it may still run at the member, for nobody.
         let runs_on = matches!(fault, Fault::DeadlinePassed | Fault::Draining | Fault::MemberLost);
         match (verdict, error) {
             (Verdict::RetryElsewhere, _) => self.retry_elsewhere(key, fault, now, io),
             (Verdict::RetrySame, _) => self.retry_same(key, fault, now, io),
-            // The member's own error says more than any of ours.
+            // The member's own error says more than any error of ours.
             (_, Some(error)) => self.pass_error_on(key, &error, now, io),
             (Verdict::Answer(kind), None) => {
                 if runs_on {
@@ -65,7 +65,7 @@ impl Tables {
         true
     }
 
-    /// The verdict on a fault; `has_error`: whether it came as a member's own error.
+    /// The verdict on a fault; `has_error`: whether the fault came as a member's own error.
     fn judge(&mut self, key: CallKey, fault: Fault, has_error: bool, now: Moment) -> Verdict {
         let Some(call) = self.calls.get(key) else { return Verdict::Nothing };
         let stage = call.stage_at(fault);
@@ -74,17 +74,17 @@ impl Tables {
         }
         let Some(call) = self.calls.get(key) else { return Verdict::Nothing };
         if call.caller.is_none() {
-            // Nobody waits: nothing is repeated.
+            // Nobody waits for the answer, so the call is not retried.
             return Verdict::Answer(ErrorKind::AnswerLost);
         }
         let (class, attempts, group) = (call.class(), call.attempts, call.group);
         let verdict = decide(class, stage, fault, attempts);
         let says_something = has_error || fault == Fault::EndLooksCut;
         if verdict == Verdict::RetryElsewhere && says_something && !self.has_untried_member(key) {
-            // What its last member said is passed on, and not that there is no other.
+            // The last member's own error says more than "no member is available".
             return if has_error { Verdict::PassOn } else { Verdict::Answer(ErrorKind::StreamCut) };
         }
-        // A verdict to repeat the call needs the group to have retries left.
+        // A verdict to retry the call needs the group to have retries left.
         let repeats = matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame);
         if !repeats || is_free(fault, stage, attempts) || self.groups.affords_retry(group, now) {
             return verdict;
@@ -92,7 +92,7 @@ impl Tables {
         decide(class, stage, fault, Attempts { budget: Budget::Spent, ..attempts })
     }
 
-    /// Notes that the call's member was lost while it may have run the call.
+    /// Notes that the call's member was lost while the member may have run the call.
     fn note_loss(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(key) else { return };
         let process = self.members.lost_process(call.route.as_ref(), call.touched);
@@ -129,7 +129,7 @@ impl Tables {
         if lost_socket {
             self.dispatch_at(key, Some(from), now, io);
         } else {
-            // It refused the call because it was not ready: it needs a moment (WIRE 7.1).
+            // The member refused the call because it was not ready: it needs a moment (WIRE 7.1).
             self.clock.set(now + limits::RETRY_SAME_WAIT, Timer::Repeat(key, from));
         }
     }
@@ -152,7 +152,7 @@ impl Tables {
         let last = call.member().or(call.losses.last().map(|loss| loss.member));
         let member = last.and_then(|member| self.members.get(member)).map(|member| member.name());
         let error = kind.to_error(&Circumstances { operation, group, member });
-        // What still runs there runs for nobody.
+        // What still runs at the member runs for nobody.
         if matches!(kind, ErrorKind::CallerTooSlow | ErrorKind::StreamCut | ErrorKind::AnswerTooLarge) {
             self.cancel_at_member(key, now, io);
         }

@@ -1,9 +1,9 @@
-//! Calls that two members were lost with: poison, or there when a network lost both. Whether the members' processes live tells
-//! the one from the other (P3).
+//! Suspects: calls that lost two members. Either the call ended the members' processes (poison), or a network took both members.
+//! Whether the processes live shows which (P3).
 //!
-//! A process has one session id for as long as it lives (WIRE 4.1), so a member that comes back under the id that it had was not
-//! ended by anything that it ran. For a moment the call is held back, without a member, and asked about on each tick: the loss of
-//! a busy member may make thousands of them at once.
+//! A process has one session id for as long as it lives (WIRE 4.1). So if a member comes back under the session id that it had, no
+//! call ended the member. For a moment the suspect is held back, without a member. All suspects are looked at together, on each
+//! tick: the loss of a busy member may make thousands of suspects at once.
 
 use rcs_proto::time::Moment;
 
@@ -14,8 +14,8 @@ use crate::limits;
 use crate::verdict::{ErrorKind, Fault, Verdict};
 
 impl Tables {
-    /// Lets those go on whose members live, and fails those of whose members nothing was heard in time. Returns whether any call
-    /// went on or ended.
+    /// Lets the suspects go on whose members live, and fails the suspects whose members showed no sign of life in time. Returns
+    /// whether any call went on or ended.
     pub(super) fn ask_about_held(&mut self, now: Moment, io: &mut impl Io) -> bool {
         let held = self.calls.held_to_ask_about();
         if held.is_empty() {
@@ -27,7 +27,7 @@ impl Tables {
         }
         let mut has_moved = false;
         for Held { call: key, until } in held {
-            // Its caller or its deadline may have ended it.
+            // The caller or the deadline may have ended the call.
             let Some(call) = self.calls.get(key) else { continue };
             let is_cleared = call.attempts.losses < limits::POISON_LOSSES_MAX;
             let is_over = now >= until;

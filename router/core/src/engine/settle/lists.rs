@@ -1,4 +1,4 @@
-//! The lists of connectors that callers are shown follow the groups' sets and what members told last.
+//! The lists of connectors that callers are shown follow the groups' sets and the connectors that members reported last.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl Tables {
         }
     }
 
-    /// Answers the callers that asked for connectors before any member was known.
+    /// Answers the callers that asked for connectors before any member had reported its connectors.
     fn answer_waiting_infos(&mut self, io: &mut impl Io) {
         for (key, selector) in self.callers.waiting_for_infos() {
             let Some(infos) = self.connector_infos(selector) else { continue };

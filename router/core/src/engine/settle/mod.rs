@@ -1,16 +1,16 @@
-//! What must always follow, in one order, whatever happened: when an event is applied, every table is settled before the next.
+//! What must always follow an event, in one order: when an event is applied, every table is settled before the next event.
 //!
-//! 1. `sets`: what groups propose for their bundle sets is decided, and operators are told.
-//! 2. `standings`: members that something happened to are looked at; who cannot be reached is forgotten by its groups' judgement.
-//! 3. `pickers`: groups in which that changed something choose among other members from now on.
-//! 4. `faults`, one call after the other: the verdict is asked and carried out. So calls that lost their member are moved only
-//!    after the member is out of rotation, and none of them comes back to it.
-//! 5. `hold`: calls that look like poison go on or end, when it is time to ask.
-//! 6. `places`: what became free goes to the calls that wait. So no waiting call could go while the next event is applied, and a
-//!    new call that finds a place overtakes nobody.
-//! 7. `lists`: callers are shown the connectors of now.
+//! 1. `sets`: what groups propose for their bundle sets is decided, and noted for operators.
+//! 2. `standings`: members that something happened to are reviewed. If a member cannot be reached, its groups no longer judge it.
+//! 3. `pickers`: each group whose members can do something else than before gets another picker.
+//! 4. `faults`, one call after the other: the verdict is asked and carried out. By then a lost member is out of rotation, so no call
+//!    that moves away from the member comes back to it.
+//! 5. `hold`: calls that were held back as suspects go on or end, when it is time to ask.
+//! 6. `places`: places that became free go to the calls that wait. So when the next event is applied, no place is free that a waiting
+//!    call could have, and a new call that finds a place overtakes nobody.
+//! 7. `lists`: the lists of connectors that callers are shown are renewed.
 //!
-//! A step may leave work for one before it, so the order begins anew after each fault and each place. Nothing here recurses. An
+//! A step may leave work for an earlier step, so the order begins anew after each fault and each place. Nothing here recurses. An
 //! event that breaks nothing, such as a frame of an answer, finds seven empty lists.
 
 mod faults;

@@ -1,4 +1,4 @@
-//! Groups whose members can do something else than before get another picker (CONTRIBUTING: policies build, pickers pick).
+//! A group whose members can do something else than before gets another picker (CONTRIBUTING: policies build, pickers pick).
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ impl Tables {
         }
     }
 
-    /// The members of a group that get calls: the fit ones; all that can be reached if too few of them are fit, for then
-    /// the health checks say more of what the members share than of each of them (panic threshold). Members that may not serve
-    /// for their bundle sets are none of them, in a panic neither (P5).
+    /// The members of a group that get calls: the fit members. If too few are fit, all members that can be reached: then the health
+    /// checks say more about what the members share than about each member (panic threshold). A member whose bundle set keeps it
+    /// from serving gets no calls, not even in a panic (P5).
     fn available(&self, listed: &Group) -> MemberSet {
         let sets = self.groups.sets(listed.id);
         let may_serve = |id: &&MemberId| sets.is_some_and(|sets| sets.may_serve(**id));
@@ -40,7 +40,7 @@ impl Tables {
     fn told_in(&self, listed: &Group, available: &MemberSet) -> Vec<(MemberId, Arc<WireManifest>)> {
         let sets = self.groups.sets(listed.id);
         let counts = |member: &&MemberId| {
-            // Of one that is away nothing else is known than what it had; one that is here with a wrong set takes nothing.
+            // Of a member that is away, only its last list is known, and counts. A linked member with a wrong set does not count.
             let is_away = self.members.get(**member).is_some_and(|state| !state.linked);
             is_away || available.contains(**member) || sets.is_some_and(|sets| sets.may_serve(**member))
         };

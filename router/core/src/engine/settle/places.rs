@@ -10,7 +10,7 @@ use crate::ids::GroupId;
 use crate::verdict::Fault;
 
 impl Tables {
-    /// Gives the places that became free to the calls that wait for them; returns whether any call waits no longer.
+    /// Gives the places that became free to the calls that wait for them; returns whether any call left its lane.
     pub(super) fn give_places(&mut self, now: Moment, io: &mut impl Io) -> bool {
         let mut has_given = false;
         for group in self.groups.take_turns() {
@@ -24,8 +24,8 @@ impl Tables {
         has_given
     }
 
-    /// Gives one call of the group the place that it waits for, or fails it if no member is left that could have a place for it
-    /// (G15).
+    /// Gives one call of the group the place that the call waits for, or fails the call if no member is left that could have a place
+    /// for it (G15).
     fn give_place(&mut self, group: GroupId, now: Moment, io: &mut impl Io) -> bool {
         // Few lanes: one for each member that holds pages, and three more; three for each connector that is called while the
         // members have different ones.

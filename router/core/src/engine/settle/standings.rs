@@ -1,4 +1,4 @@
-//! Members that something happened to: how they stand now, and when something is to be done for them next.
+//! Members that something happened to: their standing now, and when something is due for them next.
 
 use rcs_proto::time::Moment;
 
@@ -13,7 +13,7 @@ impl Tables {
         while let Some(member) = self.members.next_changed() {
             if self.members.get(member).is_some_and(|member| !member.linked) {
                 self.forget_judgement(member, now);
-                // What the groups make of that is told before the member's own standing.
+                // What follows for the groups' bundle sets is noted before the member's own standing.
                 self.decide_sets(now, io);
             }
             if let Some(turned) = self.members.review(member, now) {

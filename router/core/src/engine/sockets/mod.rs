@@ -1,4 +1,5 @@
-//! What is open: which session each socket belongs to, when it is pinged, how far its replacement by a fresh one is.
+//! The table of open sockets: which session each socket belongs to, when it is pinged, and how far its replacement by a fresh socket
+//! is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,16 +18,16 @@ use crate::limits;
 #[derive(Debug)]
 struct Socket {
     belongs: Belongs,
-    /// Time between two pings of a member's socket, none if they are off. For callers the table says it.
+    /// Time between two pings of a member's socket; none if pings are off. For callers' sockets see [`SocketSettings`].
     ping_every: Option<Duration>,
     pinged_at: Moment,
     /// Pings since the last sign of life.
     unanswered: u32,
-    /// What it had moved when it was pinged last.
+    /// The bytes that the socket had moved at its last ping.
     moved: Moved,
     opened_at: Moment,
     turn: Turn,
-    /// The earliest moment at which its replacement may begin, if it may.
+    /// The earliest moment at which the socket's replacement may begin, if sockets are replaced.
     turn_from: Moment,
     /// The moments in the table's agendas.
     ping_planned: Option<Moment>,
@@ -36,7 +37,7 @@ struct Socket {
 /// Where an open socket belongs.
 #[derive(Debug)]
 pub(super) enum Belongs {
-    /// Its peer is not known yet.
+    /// The handshake is under way: the session is not known yet.
     Greeting(Box<Handshake>, Peer),
     /// To a caller's session.
     Caller(CallerKey),
@@ -56,20 +57,20 @@ pub(super) enum Owner {
 /// How far the replacement of a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It is not under way.
+    /// No replacement is under way.
     InUse,
-    /// Another one is being dialled for its slot.
+    /// Another socket is being dialled for the slot.
     Awaiting,
-    /// That one joined at this moment.
+    /// The other socket joined the session at this moment.
     Replaced(Moment),
-    /// Nothing new is sent on it since this moment.
+    /// Nothing new is sent on the old socket since this moment.
     Retired(Moment),
-    /// Its close is written; what the peer had sent by then is still read.
+    /// The close of the old socket is written. What the peer had sent by then is still read.
     Closing,
 }
 
 impl Turn {
-    /// Whether another socket has, or had, the place of this one.
+    /// Whether another socket has taken, or had taken, the place of this socket.
     fn is_replaced(self) -> bool {
         !matches!(self, Self::InUse | Self::Awaiting)
     }
@@ -86,7 +87,7 @@ impl Belongs {
         }
     }
 
-    /// The member at the other end, whether it shook hands or not.
+    /// The member at the other end, before and after the handshake.
     pub(super) fn member(&self) -> Option<MemberId> {
         match self {
             Self::Member { member, .. } | Self::Greeting(_, Peer::Member { member, .. }) => Some(*member),
@@ -112,8 +113,8 @@ impl Socket {
         }
     }
 
-    /// Whether bytes moved since the last look that only a living peer can have moved: a long message may take longer than
-    /// a pong behind it. What the kernel takes into an empty queue says nothing of the peer.
+    /// Whether bytes moved since the last look that only a living peer can have moved. A long message may hold up the pong behind it,
+    /// so such bytes count as a sign of life. Bytes that the kernel takes into an empty queue say nothing of the peer.
     fn is_moving(&mut self, moved: Moved, backlog: usize) -> bool {
         let before = std::mem::replace(&mut self.moved, moved);
         moved.received != before.received || backlog > 0 && moved.written != before.written
@@ -133,7 +134,7 @@ pub(super) struct SocketSettings {
 #[derive(Debug)]
 pub(super) struct Gone {
     pub(super) belongs: Belongs,
-    /// Whether another socket has its place.
+    /// Whether another socket has the place of this socket.
     pub(super) is_replaced: bool,
 }
 
@@ -141,7 +142,7 @@ pub(super) struct Gone {
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: BTreeMap<SocketId, Socket>,
-    /// The sockets towards each member, those whose handshake is under way included.
+    /// The sockets towards each member, including sockets whose handshake is under way.
     of_member: BTreeMap<MemberId, BTreeSet<SocketId>>,
     /// Sockets whose replacement was begun.
     turning: BTreeSet<SocketId>,
@@ -203,7 +204,7 @@ impl Sockets {
         self.open.get(&id).map(|socket| &socket.belongs)
     }
 
-    /// Where a socket belongs that a frame came from, which is a sign of life.
+    /// A frame came from a socket, which is a sign of life: returns where the socket belongs.
     pub(super) fn heard(&mut self, id: SocketId) -> Option<&mut Belongs> {
         let socket = self.open.get_mut(&id)?;
         socket.unanswered = 0;
@@ -220,7 +221,7 @@ impl Sockets {
         self.open.is_empty()
     }
 
-    /// The view says something else of all sockets, or may.
+    /// Follows the settings of a view.
     pub(super) fn set(&mut self, settings: SocketSettings) {
         if std::mem::replace(&mut self.settings, settings) != settings {
             let all: Vec<SocketId> = self.open.keys().copied().collect();
@@ -230,8 +231,8 @@ impl Sockets {
 
     // --- pings ---
 
-    /// Pings the sockets whose turn it is; returns those of members that have answered none of the last pings. Towards callers
-    /// the ping only keeps middle boxes from closing an idle socket, for a 1.8.0 dialler would not come back (WIRE 7.5).
+    /// Pings the sockets whose ping is due; returns the sockets of members that have answered none of the last pings. A ping towards a
+    /// caller only keeps middle boxes from closing an idle socket, for a 1.8.0 dialler would not come back (WIRE 7.5).
     pub(super) fn ping(&mut self, now: Moment, io: &mut impl Io) -> Vec<SocketId> {
         let mut silent = Vec::new();
         for id in self.pings.due(now) {
@@ -301,7 +302,7 @@ impl Sockets {
         self.set_turn(id, Turn::InUse);
     }
 
-    /// A new socket joined for this slot: those that were there before are replaced.
+    /// A new socket joined for this slot: it replaces the sockets that the slot had before.
     pub(super) fn replace_by(&mut self, new: SocketId, member: MemberId, slot: Slot, now: Moment) {
         for id in self.of(member) {
             let Some(socket) = self.open.get(&id) else { continue };
@@ -333,7 +334,7 @@ impl Sockets {
         due.into_iter().filter_map(|id| Some((id, self.open.get(&id)?.belongs.owner()?))).collect()
     }
 
-    /// A socket that is old enough cannot be replaced now: it is asked about again at this moment.
+    /// A socket that is old enough cannot be replaced now: [`Sockets::old_ones`] returns it again from this moment on.
     pub(super) fn turn_not_before(&mut self, id: SocketId, at: Moment) {
         if let Some(socket) = self.open.get_mut(&id) {
             socket.turn_from = at;
@@ -341,7 +342,7 @@ impl Sockets {
         }
     }
 
-    /// The socket of a member that only waits for a moment in which it can be closed.
+    /// The old socket of a member, if the socket only waits for a moment in which it can be closed.
     pub(super) fn retired_of(&self, member: MemberId) -> Option<SocketId> {
         let is_retired = |id: &SocketId| matches!(self.open.get(id).map(|s| s.turn), Some(Turn::Retired(_)));
         self.of_member.get(&member)?.iter().copied().find(is_retired)

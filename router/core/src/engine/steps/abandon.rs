@@ -8,8 +8,8 @@ use crate::engine::tables::Tables;
 use crate::verdict::Outcome;
 
 impl Tables {
-    /// Nobody waits for the call any more. What can be stopped is stopped; a change runs on, and is only forgotten with its
-    /// answer (WIRE 11.6).
+    /// Nobody waits for the call any more. A call that can be stopped is stopped; a change runs on, and is forgotten when its
+    /// answer comes (WIRE 11.6).
     pub(in crate::engine) fn abandon(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         if call.is_cancellable() || call.route.is_none() {

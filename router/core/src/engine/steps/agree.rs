@@ -8,7 +8,7 @@ use crate::engine::tables::Tables;
 use crate::ids::GroupId;
 
 impl Tables {
-    /// Has a change of a group's sets agreed, and carries out what is decided then.
+    /// Has a change of a group's sets agreed, and carries out the decision.
     ///
     /// # Errors
     /// [`Refusal`]; nothing is changed then.
@@ -32,7 +32,7 @@ impl Tables {
         let Self { view, agreed, groups, .. } = self;
         if let Some(listed) = view.group(group) {
             groups.decided(group, agreed.decision(&listed.name), now);
-            // Other versions may stand in for each other.
+            // The decision may change which versions stand in for each other.
             groups.is_stale(group);
         }
     }

@@ -1,4 +1,4 @@
-//! A socket is gone, or is ended by us: what its session and its calls lose with it.
+//! A socket is gone, or the router ends it: what the socket's session and calls lose.
 
 use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
@@ -15,10 +15,10 @@ use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::{Cut, Fault, Stage};
 
-/// What a dying socket gave back unsent: its peer certainly does not have it.
+/// What a dying socket gave back unsent: the peer certainly does not have these frames.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Unsent {
-    /// Calls whose requests were among it; they have been taken off their member.
+    /// Calls whose requests were not sent. These calls have been taken off their member.
     pub(in crate::engine) calls: Vec<CallKey>,
     /// Ends of answers that the caller is still owed.
     pub(in crate::engine) ends: Vec<Last>,
@@ -43,7 +43,7 @@ impl Tables {
         self.closed(socket, Unsent::default(), now, io);
     }
 
-    /// Closes a socket without a word to the operator.
+    /// Closes a socket without a note.
     pub(in crate::engine) fn close_socket(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
         io.close(socket);
         self.closed(socket, Unsent::default(), now, io);
@@ -98,8 +98,8 @@ impl Tables {
         }
     }
 
-    /// A socket of a member is gone while others of its session live: calls that it carried may be lost, and so may answers to
-    /// others, which come on any socket (WIRE 4.2).
+    /// A socket of a member is gone while other sockets of the session live. A call that the dead socket carried may be lost. The
+    /// answer to any other call of the session may be lost, too: answers come on any socket (WIRE 4.2).
     fn call_lost_socket(&mut self, key: CallKey, socket: SocketId, now: Moment) {
         let Some(call) = self.calls.get(key) else { return };
         let Some(route) = call.route else { return };
@@ -136,7 +136,7 @@ impl Tables {
         }
     }
 
-    /// A socket of a call's caller is gone; `left` others of its session live.
+    /// A socket of a call's caller is gone; `left` other sockets of the caller's session live.
     fn call_lost_callers_socket(
         &mut self,
         key: CallKey,
@@ -170,7 +170,7 @@ impl Tables {
         }
     }
 
-    /// Gives a member calls again that rested while a socket was replaced.
+    /// Ends the rest of a member during which a socket was replaced: the member gets calls again.
     pub(in crate::engine) fn end_rest(&mut self, member: MemberId) {
         if self.members.end_rest(member) {
             self.groups.places_freed();

@@ -1,4 +1,4 @@
-//! A call leaves its member, its queue and its caller: the other half of what `begin`, `place` and `send` do.
+//! A call leaves its member, its queue and its caller: undoes what `way::begin`, `place` and `send` did.
 
 use bytes::Bytes;
 use rcs_proto::session::Last;
@@ -28,7 +28,7 @@ impl Tables {
         if let Some(call) = self.calls.get(key)
             && let Some(caller) = call.caller
         {
-            // An error is complete in itself, but the end of a stream is worthless without its items.
+            // An error is complete in itself, but the end of a stream is worthless without the items before it.
             let is_whole = outcome != Outcome::Ok || call.stage() != Stage::PartlyAnswered;
             let again = is_whole.then(|| frame.clone());
             let last = Last { id: caller.id(), operation: call.operation, frame: again, since: now };
@@ -59,7 +59,7 @@ impl Tables {
         });
     }
 
-    /// Takes a call off its member, with what was held back of an answer: late frames for it are ignored from now on.
+    /// Takes a call off its member, and drops what was held back of an answer. Late frames for the call are ignored from now on.
     pub(in crate::engine) fn take_off(&mut self, key: CallKey) -> Option<Route> {
         let call = self.calls.get(key)?;
         let (group, is_subscription) = (call.group, call.operation.is_subscription());
@@ -68,7 +68,7 @@ impl Tables {
         Some(route)
     }
 
-    /// The same for a call that certainly did not reach the member: it goes on as if it had not been sent there.
+    /// Takes a call off its member that certainly did not reach the member: the call goes on as if it had not been sent there.
     pub(in crate::engine) fn take_off_unsent(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(key) else { return };
         let (group, is_subscription) = (call.group, call.operation.is_subscription());
@@ -101,7 +101,7 @@ impl Tables {
         }
     }
 
-    /// Tells the member that nobody waits for a call any more, if a cancel stops it there.
+    /// Sends the member a cancel for a call that nobody waits for any more, if a cancel stops such a call.
     pub(in crate::engine) fn cancel_at_member(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
         let call = self.calls.get(key).filter(|call| call.is_cancellable());
         if let Some(route) = call.and_then(|call| call.route) {
@@ -109,8 +109,8 @@ impl Tables {
         }
     }
 
-    /// Begins to watch for the rest of an answer: a socket died that carried the call's request, or may have carried its answer,
-    /// or the end of the answer came before some of its items.
+    /// Begins to watch for the rest of an answer. A socket died that carried the call's request or may have carried its answer, or
+    /// the end of the answer came before some of its items.
     pub(in crate::engine) fn watch(&mut self, key: CallKey, now: Moment) {
         if self.calls.watch(key) {
             let sends = self.calls.get(key).map_or(0, |call| call.sends);
@@ -118,13 +118,13 @@ impl Tables {
         }
     }
 
-    /// The answer of a stream is cut: its caller must not take it for whole.
+    /// The answer of a stream is cut: the caller must not take the answer for whole.
     pub(in crate::engine) fn cut(&mut self, key: CallKey, reason: Cut, io: &mut impl Io) {
         self.note_cut(key, reason, io);
         self.calls.fault(key, Fault::EndLooksCut);
     }
 
-    /// Tells that the answer of a stream is not whole.
+    /// Notes that the answer of a stream is not whole.
     pub(in crate::engine) fn note_cut(&self, key: CallKey, reason: Cut, io: &mut impl Io) {
         let Some(call) = self.calls.get(key).filter(|call: &&Call| call.stream.is_some()) else { return };
         let (group, member, operation) = (call.group, call.member(), call.operation);

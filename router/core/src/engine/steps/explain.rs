@@ -1,4 +1,4 @@
-//! What is kept of a call that was refused, repeated or answered by the router, for `call explain`.
+//! What is kept of a call that the router refused, retried or answered itself, for `call explain`.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl Tables {
         self.calls.explain(key, StoryStep { after, member, what, members });
     }
 
-    /// Notes a call that was refused when it came; returns the id that it has for that.
+    /// Notes a call that was refused when it came; returns the id of the refused call.
     pub(in crate::engine) fn explain_refusal(
         &mut self,
         operation: Operation,

@@ -1,5 +1,5 @@
-//! What callers are shown in answer to CONNECTOR_INFO: the connectors of the set that their group accepted, during an upgrade those
-//! of the next one as well (WIRE 11.7), and never those that they may not see.
+//! What callers are shown in answer to CONNECTOR_INFO: the connectors of the set that their group accepted, during an upgrade also
+//! the connectors of the next set (WIRE 11.7). Connectors that the settings hide are never shown.
 //!
 //! An IDM requests the list once per session (WIRE 4.4). An IDM that was shown an older list cannot be notified: a new list needs
 //! a new sessionId of the router on new sockets, and a 1.8.0 IDM opens none (WIRE 7.5). So such callers are counted and shown to
@@ -18,8 +18,8 @@ use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
 use crate::ids::GroupId;
 
-/// One list of several, the first of equal keys wins. A single list, or several with the same keys, stays as its server
-/// wrote it: entries can be copied only by encoding them again (LEGACY 2).
+/// Makes one list of several; of entries with equal keys the first one wins. A single list, or the first of several with the same
+/// keys, stays as its server wrote it: entries can be copied only by encoding them again (LEGACY 2).
 fn merged(lists: &[Bytes]) -> Option<Bytes> {
     let first = lists.first()?;
     let mut seen = HashSet::new();
@@ -37,7 +37,7 @@ fn merged(lists: &[Bytes]) -> Option<Bytes> {
 }
 
 impl Tables {
-    /// What a caller is shown; none while no member ever told its group's set.
+    /// What a caller is shown; none until a member has reported connectors with the set of its group.
     pub(in crate::engine) fn connector_infos(&self, selector: Selector) -> Option<Bytes> {
         match selector {
             Selector::Group(group) => self.list_of(group),
@@ -49,7 +49,8 @@ impl Tables {
         }
     }
 
-    /// That of its set; or, while there is none, what a member that serves all the same told, which nobody here can read.
+    /// The list of the group's set. While there is none: the list of a member that serves all the same; the router cannot read that
+    /// list, and passes it on as it came.
     fn list_of(&self, group: GroupId) -> Option<Bytes> {
         let shown = self.groups.shown(group)?;
         let listed = self.view.group(group)?;
@@ -62,7 +63,7 @@ impl Tables {
         shown.list().cloned().or_else(unread)
     }
 
-    /// Which list that is.
+    /// The edition of the list that a caller on this way in is shown.
     pub(in crate::engine) fn edition(&self, selector: Selector) -> Option<ShownEdition> {
         match selector {
             Selector::Group(group) => Some(ShownEdition::OfGroup(self.groups.shown(group)?.edition())),

@@ -1,4 +1,4 @@
-//! A member's groups learn what it told of its connectors, and judge its bundle set by that.
+//! A member's groups learn which connectors the member reported, and judge the member's bundle set by them.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use crate::engine::tables::Tables;
 use crate::ids::{GroupId, MemberId};
 
 impl Tables {
-    /// Has all groups of a member judge it by what it told.
+    /// Has all groups of a member judge it by the connectors that the member reported.
     pub(in crate::engine) fn judge_member(&mut self, member: MemberId, now: Moment) {
         let groups: Vec<GroupId> = self.view.groups_of(member).map(|group| group.id).collect();
         self.tell_set(member, &groups, now);
         for group in groups {
-            // Other versions may take other calls, whoever may serve.
+            // The member's connectors may have other versions now, which take other calls, even if the same members serve.
             self.groups.is_stale(group);
             self.groups.list_is_stale(group);
         }

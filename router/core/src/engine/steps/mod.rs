@@ -1,5 +1,6 @@
-//! The steps of a call and of a socket that more than one room takes, each in one place. `way`, `upkeep` and `settle` call them;
-//! they call each other downwards only, and none of the three.
+//! The steps of a call and of a socket that more than one room takes, each in one place: a retry and a free place (`settle`) and a
+//! dying socket take the same steps as a fresh call (`way`). `way`, `upkeep` and `settle` call steps. A step may call another
+//! step, without circles, and calls none of these three rooms.
 
 mod abandon;
 mod agree;

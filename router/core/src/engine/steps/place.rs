@@ -1,10 +1,10 @@
 //! Who gets a call (P4, P5, P10): which members could have it, which of them has a free place, and the queue where none has.
 //!
-//! A caller over its limit is refused before this. Where the group or its members are full the call waits in the group's queue,
-//! for the callers are not to blame; if that is full as well, or no place comes in time, the caller gets an error that says
-//! that the call was not run, and that IDM may repeat by itself. Subscriptions stay open for good, so they take no places.
+//! A call of a caller over its limit was refused before. If the group or its members are full, the call waits in the group's queue,
+//! for the callers are not to blame. If the queue is full as well, or no place comes in time, the caller gets an error that says
+//! that the call was not run; an IDM may retry such a call by itself. Subscriptions stay open for good, so they take no places.
 //!
-//! The picker, the verdict on a fault and `call explain` ask the questions that are answered here, and no others.
+//! The picker, the verdict on a fault and `call explain` all ask the same questions, which this file answers.
 
 use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
@@ -20,12 +20,12 @@ use crate::engine::tables::Tables;
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::verdict::Fault;
 
-/// What there is for a call.
+/// What a call finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Found {
     /// A place at this member.
     Place(MemberId),
-    /// Members, and no free place at any of them.
+    /// Members that could have the call, but no free place at any of them: the call waits in this lane.
     NoPlace(Lane),
     /// No member.
     Nobody,
@@ -38,7 +38,7 @@ impl Tables {
         self.dispatch_at(key, page, now, io);
     }
 
-    /// The same for a call that should go to this member, if the member is there.
+    /// The same for a call that should go to this member, if the member can have the call.
     pub(in crate::engine) fn dispatch_at(
         &mut self,
         key: CallKey,
@@ -54,7 +54,7 @@ impl Tables {
         }
     }
 
-    /// What there is for a call now; `member`: where it should go, if that is possible.
+    /// What a call finds now. `member`: where the call should go, if that is possible.
     pub(in crate::engine) fn find_place(&mut self, key: CallKey, member: Option<MemberId>) -> Option<Found> {
         let Self { calls, groups, members, .. } = self;
         let call = calls.get(key)?;
@@ -64,7 +64,7 @@ impl Tables {
             return Some(Found::Nobody);
         };
         let is_subscription = call.operation.is_subscription();
-        // A member that is quarantined finishes what it has, and begins nothing: no page, no repetition.
+        // A quarantined member finishes the calls that it has, and begins none: no page, no retry.
         let wanted = member
             .filter(|id| members.takes(*id, Asking::Begun).is_ok() && candidates.why_not(*id).is_none());
         let in_flight_max = candidates.member_in_flight_max();
@@ -84,8 +84,8 @@ impl Tables {
         })
     }
 
-    /// Whether there is a member that a call could go to next, free or not: one that takes calls for its connector, and that it
-    /// was not sent to.
+    /// Whether there is a member that a call could go to next, once a place is free there: a candidate for the connector that the
+    /// call was not sent to before.
     pub(in crate::engine) fn has_untried_member(&mut self, key: CallKey) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
         let connector = call.head().map(|head| &head.connector_key);
@@ -93,7 +93,8 @@ impl Tables {
         candidates.is_some_and(|candidates| candidates.has_other_than(&call.tried))
     }
 
-    /// Each member of a group in list order, with why it could not have the call now: `call`, or one that just came.
+    /// Each member of a group in list order, with the reason why the member could not have the call now. Without `call`: a call that
+    /// just came.
     pub(in crate::engine) fn outs(
         &mut self,
         group: Option<GroupId>,
@@ -118,7 +119,7 @@ impl Tables {
     }
 }
 
-/// Why a member could not have a call now. Of several reasons the one that an operator would mend first.
+/// Why a member could not have a call now. Of several reasons, the reason that an operator would mend first.
 fn out(id: MemberId, call: Option<&Call>, candidates: &Candidates<'_>, members: &Members) -> Option<Out> {
     let none = MemberSet::new();
     let tried = call.map_or(&none, |call| &call.tried);
@@ -128,7 +129,7 @@ fn out(id: MemberId, call: Option<&Call>, candidates: &Candidates<'_>, members: 
     if tried.contains(id) {
         return Some(Out::Tried);
     }
-    // In a panic the unfit ones are candidates as well.
+    // In a panic the unfit members are candidates as well.
     let is_candidate = candidates.members().contains(&id);
     let asking = if is_candidate { Asking::InPanic } else { Asking::New };
     let page = call.and_then(Call::page_at);

@@ -1,5 +1,5 @@
-//! A connector's own `test`, which proves that its resource lives (G17): sent with what calls use, also as the warm-up of a fresh
-//! member (X02).
+//! A connector's own `test`, which proves that the resource behind the connector lives (G17). It is sent with the configurations that
+//! calls use, also as the warm-up of a fresh member (X02).
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::engine::tables::Tables;
 use crate::ids::MemberId;
 
 impl Tables {
-    /// A member's fresh session: it is tested with what its groups use before it gets traffic.
+    /// A member has a fresh session: before the member gets traffic, it is tested with the configurations that its groups use.
     pub(in crate::engine) fn warm_up(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
         let facades = self.facades_in_use(member, now);
         let is_needed = !facades.is_empty();
@@ -49,7 +49,7 @@ impl Tables {
         facades
     }
 
-    /// By which name a configuration's connector is tested at a member: another one may stand in for it there.
+    /// Under which key a configuration's connector is tested at a member, where another version may stand in for it.
     fn connector_at(&self, member: MemberId, facade: &Facade) -> Option<ConnectorKey> {
         let used = self.stand_in_at(member, &facade.connector_key).map(|used| ConnectorKey {
             bundle_name: used.bundle_name,

@@ -30,7 +30,7 @@ impl Tables {
                 let frame = self.groups.request_for(group, member, request, route.id());
                 self.members.send(&route, frame, io);
             }
-            // The session lost its last socket in this very event.
+            // The member's session lost its last socket in this very event.
             _ => self.calls.fault(key, Fault::MemberLost),
         }
     }

@@ -1,4 +1,4 @@
-//! What agents beside members say of the members' files (G12).
+//! What agents beside members report of the members' files (G12).
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::engine::tables::Tables;
 use crate::ids::GroupId;
 
 impl Tables {
-    /// An agent said something, and proved that it may. Returns whether the files that it speaks of are known.
+    /// An agent reported something; the shell has checked its proof. Returns whether the router knows the files of the report.
     ///
     /// # Errors
     /// [`UnknownMember`]
@@ -23,7 +23,7 @@ impl Tables {
         let groups: Vec<GroupId> = self.view.groups_of(found).map(|group| group.id).collect();
         let mut is_known = true;
         for group in groups {
-            // Each group must hear it, whatever the others know.
+            // Each group must get the report, even if another group knows the files already.
             is_known &= match &says {
                 AgentSays::Files(files) => {
                     self.groups.sets_change(group, |sets| sets.files_seen(found, Arc::clone(files), now));

@@ -1,8 +1,8 @@
-//! Operators' marks carried out (P11): a member that is drained gets no new call, those that it has end as they would,
-//! then its sockets are closed a few at a time, and it is not dialled until the mark is taken off.
+//! Operators' marks carried out (P11). A drained member gets no new call, and its calls in flight end as they would. Then its
+//! sockets are closed a few at a time, and the member is not dialled until the mark is taken off.
 //!
-//! What lives at one member for longer than a call: the pages of a paged search go on while the drain waits, and it waits
-//! [`limits::PAGE_GAP`] for the next one; subscriptions never end by themselves, so they are ended at once with an error
+//! Two things live at a member for longer than a call. Paged searches: their pages go on while the drain waits, which waits
+//! [`limits::PAGE_GAP`] for the next page. Subscriptions: as they never end by themselves, they are ended at once with an error
 //! that says to subscribe again.
 
 use rcs_proto::time::Moment;
@@ -20,7 +20,7 @@ use crate::verdict::Fault;
 use crate::view::{Group, Mark};
 
 impl Tables {
-    /// The mark that a member would have after this change, judged by what this router sees; nothing is changed.
+    /// The mark that a member would have after this change, judged by what this router sees. Changes nothing.
     pub(in crate::engine) fn judge_mark(
         &self,
         group: &str,
@@ -42,7 +42,7 @@ impl Tables {
     /// The group whose calls only this member can run. A member that gets no calls can be taken out without harm.
     fn group_that_needs(&self, member: MemberId) -> Option<String> {
         self.members.takes(member, Asking::InPanic).ok()?;
-        // One that is quarantined takes none of the group's calls, whatever it could.
+        // A quarantined member gets none of the group's calls, even if it could run them.
         let may_serve =
             |group: &Group, id: MemberId| self.groups.sets(group.id).is_some_and(|sets| sets.may_serve(id));
         let serves =
@@ -53,7 +53,7 @@ impl Tables {
         needs.map(|group| group.name.clone())
     }
 
-    /// An operator's mark of a member changed. What the member lost of its sockets is dialled one after the other.
+    /// An operator's mark of a member changed. Sockets that an enabled member lacks are dialled one after the other.
     pub(super) fn on_mark(&mut self, member: MemberId, mark: Mark, now: Moment, io: &mut impl Io) {
         let (calls, drain_begins) = self.members.mark(member, mark, now);
         io.note(Note::MemberMarked { member, mark, calls });
@@ -72,7 +72,7 @@ impl Tables {
         }
     }
 
-    /// Ends the subscriptions among these calls: they would keep a drain waiting for ever.
+    /// Ends the subscriptions among these calls. A drain would wait for them for ever.
     pub(super) fn end_subscriptions(&mut self, calls: Vec<CallKey>) {
         for call in calls {
             if self.calls.get(call).is_some_and(|call| call.operation.is_subscription()) {
@@ -84,8 +84,8 @@ impl Tables {
     /// What is due by now for a member that is drained.
     pub(super) fn look_after_drain(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
         match self.members.drain_goes_on(member, now) {
-            // The time of its calls is over: reads go elsewhere, the callers of changes hear that nobody knows. Its sockets are
-            // closed from the next tick on, behind the cancels.
+            // The time of the member's calls is over: reads are retried elsewhere, changes end with "outcome unknown". The sockets
+            // are closed from the next tick on, behind the cancels.
             Some(Drain::Ending(_)) => {
                 for call in self.members.calls_at(member) {
                     self.calls.fault(call, Fault::MemberLost);

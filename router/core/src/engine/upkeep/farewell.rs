@@ -19,8 +19,7 @@ impl Tables {
         self.end_subscriptions(all);
     }
 
-    /// The time for that is over. What callers are told now is the last they hear of their calls; new calls get no answer until
-    /// their caller is let go.
+    /// The time to drain is over. Calls in flight get their last answer now; new calls get no answer until their caller is let go.
     pub(in crate::engine) fn on_drain_over(&mut self) {
         let left: Vec<CallKey> = self.calls.iter().map(|(key, _)| key).collect();
         for key in left {
@@ -29,7 +28,8 @@ impl Tables {
         self.phase = Phase::Leaving;
     }
 
-    /// Closes the last socket of the callers that lost their others the last time, then the others of so many callers more.
+    /// Closes the last socket of the callers that the call before this one left with one socket. Then closes all sockets but one of
+    /// `count` further callers.
     pub(in crate::engine) fn let_callers_go(&mut self, count: usize, now: Moment, io: &mut impl Io) {
         for key in self.callers.take_going() {
             self.callers.deliver_kept(key, now, io);

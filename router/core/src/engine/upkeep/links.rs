@@ -1,4 +1,4 @@
-//! Which members there are, and the sockets towards them: the view is followed, members are dialled and let go.
+//! Follows the view: new members are taken on and dialled, members that left are let go. Handles dials, and what is due for links.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::verdict::Fault;
 use crate::view::{self, Mark};
 
 impl Tables {
-    /// Follows what operators decided: dials new members, lets go of removed ones once their calls are done. A member that
-    /// changed in the document is let go and taken on anew; one that an operator marked keeps what it has.
+    /// Follows what operators decided: dials new members, lets go of removed members once their calls are done. A member that
+    /// changed in the document is let go and taken on anew. A member that an operator marked keeps its sockets and calls.
     pub(super) fn follow_view(&mut self, now: Moment, io: &mut impl Io) {
         let view = match self.agreed.view(&mut self.book) {
             Ok(view) => Arc::new(view),
@@ -50,7 +50,7 @@ impl Tables {
         self.set_test_intervals(now);
     }
 
-    /// Lets go of members that left the view or are another one in it; returns those whose mark is another one now.
+    /// Begins to let go of members that left the view, or changed in it. Returns the members whose mark changed, with the new mark.
     fn part_with_changed_members(&mut self, view: &view::View, now: Moment) -> Vec<(MemberId, Mark)> {
         let mut marked = Vec::new();
         let mut leaving = Vec::new();
@@ -85,8 +85,8 @@ impl Tables {
         self.members.test_every(&every, now);
     }
 
-    /// Ends what a leaving member still has: its sockets are closed, calls that did not finish in time are answered. Once none
-    /// is left, a member that is in the document in another form is taken on anew.
+    /// Ends what a leaving member still has: its sockets are closed, and calls that did not finish in time are answered. Once no call
+    /// is left, the member is forgotten; if the document has it in another form, it is taken on anew.
     pub(super) fn let_go(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
         if !self.members.get(member).is_some_and(|state| state.leaving) {
             return;
@@ -95,11 +95,12 @@ impl Tables {
         for socket in &sockets {
             self.close_socket(*socket, now, io);
         }
-        // What follows from that is settled first: its groups judge it no more, and its calls end or move. Only then it goes.
+        // What follows from the closed sockets is settled first: the groups no longer judge the member, and its calls end or move.
+        // Only then the member is forgotten.
         if !sockets.is_empty() {
             return self.clock.set(now + Duration::from_nanos(1), Timer::LetGo(member));
         }
-        // The last call that it holds lets it go again.
+        // When the last call of the member ends, the member is let go again (`Timer::LetGo`).
         if self.members.get(member).is_some_and(|state| state.in_flight() > 0) {
             return;
         }
@@ -139,7 +140,7 @@ impl Tables {
         }
     }
 
-    /// A socket had its time to shake hands.
+    /// The time that a socket has for its handshake is over.
     pub(super) fn on_handshake_overdue(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
         if let Some(Belongs::Greeting(handshake, _)) = self.sockets.belongs(socket)
             && handshake.is_overdue(now)
@@ -151,15 +152,15 @@ impl Tables {
 
     /// A caller did not come back.
     pub(super) fn on_linger_over(&mut self, key: CallerKey, now: Moment, io: &mut impl Io) {
-        // It may have come back, and have left again later.
+        // The caller may have come back, and have left again later.
         if self.callers.is_gone(key, now) {
             self.forget_caller(key, now, io);
         }
     }
 
-    /// Sends a call again to the member that it was at.
+    /// Sends a call to the same member again.
     pub(super) fn repeat(&mut self, key: CallKey, member: MemberId, now: Moment, io: &mut impl Io) {
-        // It may have ended while it waited for this.
+        // The call may have ended before its moment came.
         if self.calls.get(key).is_some_and(|call| call.route.is_none() && !call.is_waiting()) {
             self.dispatch_at(key, Some(member), now, io);
         }

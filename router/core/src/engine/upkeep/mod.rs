@@ -1,7 +1,8 @@
-//! What time, agents and operators bring about: `tick` (what is due), `links` (the view, dials), `probes` (health checks), `drift`
-//! (silent sockets and slow members), `drains` and `rotation` of sockets, `sets` (bundle sets), `wishes` (what operators decide), `agents`, `farewell` (the end).
+//! What time, agents and operators bring about: `tick` (what is due), `links` (the view, dials), `probes` (health checks, silent and
+//! slow members), `drains` and `rotation` of sockets, `sets` (bundle sets), `wishes` (what operators decide), `agents` (what agents
+//! report), `farewell` (the end of the router).
 //!
-//! What happens to a call by that is left in the tables as a fault; `settle` judges it.
+//! What this does to a call is left in the tables as a fault, which `settle` judges.
 
 mod agents;
 mod drains;

@@ -1,5 +1,6 @@
-//! Health checks of members, in layers: pings are in `sockets`; here are session checks, which prove that the framework lives, and
-//! a connector's own `test`, which proves that its resource does (G17); and members that are far slower than others are put out.
+//! Health checks of members, in layers. Pings are in `sockets`. Here are session checks, which prove that the framework lives, and
+//! the moments of `test`s, which prove that the resource behind a connector lives (G17). Silent members are cut off, and members
+//! that are far slower than the others of their group are taken out of rotation.
 
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
@@ -11,8 +12,8 @@ use crate::health::{Finding, Probe};
 use crate::ids::{GroupId, MemberId};
 
 impl Tables {
-    /// What is due towards a member by now: session checks, probes that are late, probes to send, its drain, and a standing
-    /// that time changes.
+    /// Does what is due for a member by now: session checks, the end of late `test`s, the next `test`, the member's drain, and a
+    /// standing that time changes.
     pub(super) fn look_after_member(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
         for session in self.members.sessions_of(member) {
             self.check_member(session, now, io);
@@ -32,7 +33,7 @@ impl Tables {
         }
     }
 
-    /// Sends the session check that is due; one that was not answered by then counts.
+    /// Sends the session check that is due. If the check before was not answered by now, it counts as failed.
     pub(super) fn check_member(&mut self, key: MemberSessionKey, now: Moment, io: &mut impl Io) {
         if let Some(member) = self.members.check(key, now, io) {
             self.members.probed(member, Probe::Check, Finding::Bad);
@@ -40,8 +41,8 @@ impl Tables {
         }
     }
 
-    /// A member with pings off that does not answer session checks: if nothing moves on its sockets, they are closed, like the
-    /// sockets of a member that does not answer pings. Otherwise its calls would wait for their deadlines.
+    /// Cuts off a member that has pings off and does not answer session checks: if nothing moves on its sockets, they are closed, as
+    /// the sockets of a member are that does not answer pings. Otherwise the member's calls would wait for their deadlines.
     fn end_silent(&mut self, session: MemberSessionKey, now: Moment, io: &mut impl Io) {
         let sockets: Vec<SocketId> =
             self.members.session(session).map(|session| session.sockets().collect()).unwrap_or_default();

@@ -1,12 +1,12 @@
 //! Old sockets are replaced by fresh ones without a failed call (M07, P11): firewalls and balancers forget connections, and a
 //! member that was moved behind its name is found again.
 //!
-//! Towards a member the new socket is opened first. Once it is ready the old one gets no new calls, and is closed in a moment
-//! in which the member holds none: it sends the answers of all its calls on any of its sockets (WIRE 4.2). Frames that it still
-//! sends are read until it has closed its end as well, and until then it gets no call.
+//! Towards a member the new socket is opened first. Once the new socket is ready, the old socket gets no new calls. The old socket
+//! is closed in a moment in which the member holds no call, for a member sends the answers of all its calls on any of its sockets
+//! (WIRE 4.2). Frames that the member still sends are read until it has closed its end as well; until then the member gets no call.
 //!
-//! A caller's socket cannot be opened by us, and a 1.8.0 dialler never dials again (WIRE 7.5): only callers that were seen to
-//! come back with a new socket lose an old one, one at a time, and never the last.
+//! The router cannot open a caller's socket, and a 1.8.0 dialler never dials again (WIRE 7.5). So only a caller that was seen to
+//! open a new socket in place of one that closed loses an old socket: one at a time, and never the last.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::ids::MemberId;
 use crate::limits;
 
 impl Tables {
-    /// Begins and continues replacements. Looked at on each tick.
+    /// Begins and continues replacements, on each tick.
     pub(super) fn rotate_sockets(&mut self, now: Moment, io: &mut impl Io) {
         for socket in self.sockets.under_way() {
             self.go_on_rotating(socket, now, io);
@@ -53,7 +53,7 @@ impl Tables {
                 self.sockets.turn_not_before(id, now + limits::ROTATION_LOOK_AGAIN);
                 continue;
             }
-            // One at a time of each peer.
+            // For each peer one replacement at a time.
             let is_alone = begun < limits::ROTATIONS_BEGUN
                 && match owner {
                     Owner::Member { member, .. } => members.insert(member),
@@ -68,7 +68,7 @@ impl Tables {
 
     fn may_rotate(&self, owner: Owner) -> bool {
         match owner {
-            // A socket that the member opened is the member's to replace.
+            // The member has to replace a socket that the member opened.
             Owner::Member { slot: None, .. } => false,
             Owner::Member { session, member, .. } => {
                 let is_current = self.members.get(member).is_some_and(|state| state.session == Some(session));
@@ -95,7 +95,7 @@ impl Tables {
 
     fn go_on_rotating(&mut self, id: SocketId, now: Moment, io: &mut impl Io) {
         match self.sockets.turn(id) {
-            // The new one carries nothing before that moment.
+            // The new socket carries nothing before that moment.
             Some((Owner::Member { session, .. }, Turn::Replaced(at))) if now.since(at) >= HOLD_OFF => {
                 self.members.retire(session, id);
                 self.sockets.set_turn(id, Turn::Retired(now));
@@ -110,9 +110,9 @@ impl Tables {
         }
     }
 
-    /// A member sends the answers of all its calls on any of its sockets, also on one that is just being closed, and such an
-    /// answer is lost (seen with 1.8.0: one of 25,000). So the old socket is closed in a moment in which the member holds no
-    /// call. If there is none by itself, its calls wait a little: as if it were full.
+    /// Closes an old socket in a moment in which the member holds no call. A member sends the answers of all its calls on any of its
+    /// sockets, even on a socket that is just being closed, and such an answer is lost (seen with 1.8.0: one of 25,000). If no such
+    /// moment comes by itself, calls for the member wait a little, as if the member were full.
     fn close_old_of_member(
         &mut self,
         id: SocketId,
@@ -133,7 +133,7 @@ impl Tables {
             }
             return;
         }
-        // They never end; their events come on the other sockets, and a cancel must as well.
+        // Subscriptions never end. Their events come on the other sockets, and a cancel must go there as well.
         for call in subscriptions {
             if let Some(route) = self.calls.route_mut(call) {
                 self.members.move_off(route, id, now);
@@ -148,7 +148,7 @@ impl Tables {
         self.calls.get(call).is_some_and(|call| call.operation.is_subscription())
     }
 
-    /// Lets the calls for a member wait, so that those that it has can end.
+    /// Lets new calls for a member wait, so that the calls in flight there can end.
     fn begin_rest(&mut self, member: MemberId, now: Moment) {
         let can_wait = self.view.groups_of(member).all(|group| group.settings.queue_max > 0);
         if can_wait && self.members.may_rest(member, now) {
@@ -168,7 +168,7 @@ impl Tables {
         }
     }
 
-    /// A call of a member that rests has ended: the moment may have come.
+    /// A call of a member that rests has ended: the moment to close the old socket may have come.
     pub(super) fn on_quiet(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
         if let Some(socket) = self.sockets.retired_of(member) {
             self.go_on_rotating(socket, now, io);
@@ -204,7 +204,7 @@ impl Tables {
         caller.waits_for_infos_on(id) || caller.open_keys().iter().any(is_there)
     }
 
-    /// Closes a socket that nothing is sent on any more. It stays in the table until its peer has closed its end: frames that
+    /// Closes a socket that nothing is sent on any more. The socket stays in the table until the peer has closed its end: frames that
     /// were on their way are read.
     fn close_gently(&mut self, id: SocketId, member: Option<MemberId>, io: &mut impl Io) {
         self.sockets.set_turn(id, Turn::Closing);

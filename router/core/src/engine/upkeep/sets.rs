@@ -1,4 +1,4 @@
-//! Bundle sets: what operators want of them is judged by what this router sees, and groups follow what the view says of them.
+//! Bundle sets: operators' wishes are judged by what this router sees, and groups follow what the view says of their sets.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::ids::{GroupId, MemberId};
 use crate::view::Group;
 
 impl Tables {
-    /// What an operator wants of a group's sets, judged by what this router sees; nothing is changed.
+    /// Judges an operator's wish for a group's sets by what this router sees. Changes nothing.
     ///
     /// # Errors
     /// [`BundleRefusal`]
@@ -43,14 +43,14 @@ impl Tables {
         Ok((listed.id, change))
     }
 
-    /// What a member has, to the depth that its group compares.
+    /// The set that a member has, with as much detail as the group compares.
     fn set_of(&self, group: &Group, name: &str) -> Result<SetDigest, BundleRefusal> {
         let member = self.view.listed_in(group, name)?.id;
         let found = self.groups.sets(group.id).and_then(|sets| sets.found(member));
         found.ok_or(BundleRefusal::Refused(Refused::NoManifest))
     }
 
-    /// After a change of the view: what each group's sets are compared by, who is in the group, what is decided.
+    /// Follows a change of the view: what each group's sets are compared by, which members the group has, what is decided.
     pub(super) fn sets_follow_view(&mut self, now: Moment) {
         let view = Arc::clone(&self.view);
         for group in view.groups() {

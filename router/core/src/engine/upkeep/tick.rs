@@ -1,4 +1,4 @@
-//! What is due: timers, each at its moment, and a look around on every tick at what the tables' agendas name.
+//! What is due: timers, each at its moment; and on every tick, what the tables' agendas name.
 
 use rcs_proto::time::Moment;
 
@@ -10,7 +10,7 @@ use crate::limits::TICK;
 use crate::verdict::Fault;
 
 impl Tables {
-    /// The moment that was asked for has come.
+    /// The moment that [`Engine::next_wake`](crate::engine::Engine::next_wake) named has come.
     pub(in crate::engine) fn on_wake(&mut self, now: Moment, io: &mut impl Io) {
         while let Some(timer) = self.clock.pop(now) {
             match timer {

@@ -1,5 +1,5 @@
-//! What operators decide: by their files, which are agreed when they come, and by their wishes, which this router judges by what it
-//! sees before they are agreed. What is agreed is followed within the same event.
+//! What operators decide. Their files are agreed as they come. This router first judges their wishes by what it sees, and then has
+//! them agreed. What is agreed is followed within the same event.
 
 use rcs_proto::time::Moment;
 

@@ -93,7 +93,7 @@ impl Tables {
         }
     }
 
-    /// Notes how a call went at its member, by its group's rules.
+    /// Notes how a call went at its member, by the rules of the call's group.
     fn note_health(&mut self, key: CallKey, finding: Finding, now: Moment) {
         let Some(call) = self.calls.get(key) else { return };
         let Some(route) = call.route else { return };
@@ -104,7 +104,7 @@ impl Tables {
         self.members.called(route.member(), finding, &group.settings.ejection, now);
     }
 
-    /// Whether this end of a call's stream looks cut, by what its group is set to and by what was learned.
+    /// Whether this end of a call's stream looks cut, by the settings of the group and the habit of such streams.
     fn end_looks_cut(&mut self, key: CallKey, tail: Tail, now: Moment) -> Option<Cut> {
         let call = self.calls.get(key)?;
         let kind = call.stream?;
@@ -115,7 +115,7 @@ impl Tables {
         cut.then_some(if call.operation == Operation::Sync { Cut::NoToken } else { Cut::NoResult })
     }
 
-    /// Passes a frame on. Past the bound of what may wait for the caller the call is failed instead: returns false.
+    /// Passes a frame on. If more would wait for the caller than may, the call is failed instead, and false is returned.
     fn pass(&mut self, key: CallKey, frame: Bytes, now: Moment, io: &mut impl Io) -> bool {
         let Some(caller) = self.calls.get(key).and_then(|call| call.caller) else { return false };
         if self.callers.is_backlogged(&caller, frame.len(), Waits::OnDisk, io) {
@@ -144,7 +144,7 @@ impl Tables {
         self.finish_with(key, envelope.rewrite_id(caller.id()), outcome, now, io);
     }
 
-    /// The next page of this search has its state where this one was served.
+    /// Remembers which member served this page: the state of the next page is there.
     fn remember_page(&mut self, key: CallKey, head: &AnswerHead, now: Moment) {
         let cookie = head.paged_results_cookie();
         let Some(call) = self.calls.get(key).filter(|_| !cookie.is_empty()) else { return };
@@ -156,8 +156,8 @@ impl Tables {
     }
 }
 
-/// The operations whose latency is compared between members: reads of one object. The latency of others depends on what they ask
-/// for.
+/// The operations whose latency is compared between members: reads of one object. The latency of other operations depends on what
+/// they ask for.
 fn is_compared(operation: Operation) -> bool {
     matches!(operation, Operation::Get | Operation::ResolveUsername)
 }

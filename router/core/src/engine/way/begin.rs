@@ -1,6 +1,6 @@
-//! A request comes in: limits, group, deadline; then it goes to a member.
+//! A request comes in: limits, group, deadline; then the call goes to a member.
 //!
-//! A caller over its limit is refused at once: the flood is its own.
+//! A call of a caller over its limit is refused at once, for the flood is the caller's own.
 
 use rcs_proto::envelope::{Envelope, Kind, OperationHead};
 use rcs_proto::session::{Last, SocketId};
@@ -75,8 +75,8 @@ impl Tables {
         }
     }
 
-    /// Whether the requests that are kept for this caller are more than its share, while room is short. They are added up only
-    /// then.
+    /// Whether the requests that are kept for this caller are more than its share. Only counted while room is short: before, no
+    /// caller takes too much.
     fn takes_too_much(&self, caller: CallerKey, bytes: usize) -> bool {
         if self.calls.request_bytes() + bytes <= limits::REQUEST_BYTES_MAX / 2 {
             return false;
@@ -93,7 +93,7 @@ impl Tables {
         }
     }
 
-    /// A connector that callers of the group may not see, they may not use.
+    /// The group, unless its callers may not see, and so may not use, the connector.
     fn group_of_visible(&self, group: GroupId, head: &OperationHead) -> Result<GroupId, ErrorKind> {
         let visible = self.view.group(group).map(|group| &group.settings.visible);
         let Some(visible @ Visible::Only(_)) = visible else { return Ok(group) };

@@ -52,7 +52,7 @@ impl Tables {
         }
     }
 
-    /// Answers a session check at once, the question for connectors as soon as there is something to answer.
+    /// Answers a session check at once, and the question for connectors as soon as a list is known.
     fn answer_control(
         &mut self,
         key: CallerKey,
@@ -82,7 +82,7 @@ impl Tables {
         }
     }
 
-    /// A part of an answer, not the last, was refused and is missing for good.
+    /// The caller refused a part of an answer that is not the last: the part is missing for good.
     fn on_part_refused(&mut self, key: CallerKey, id: i64, io: &mut impl Io) {
         let call = self.callers.get(key).and_then(|caller| caller.open_key(id));
         let Some(call) = call else { return };

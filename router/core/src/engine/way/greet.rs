@@ -1,4 +1,4 @@
-//! A socket opens, shakes hands, and joins a session; and what comes on it goes to whom it belongs.
+//! A socket opens, shakes hands, and joins a session. A frame that comes on a socket goes to the session that the socket belongs to.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Tables {
         self.clock.set(now + wire_limits::HANDSHAKE_DEADLINE, Timer::Handshake(socket));
     }
 
-    /// Whether a member may have the socket: one that we dialled must be for the slot and the endpoint of now.
+    /// Whether a member may have the socket. A socket that we dialled must be for a free slot and for the member's present endpoint.
     fn is_wanted(&mut self, member: MemberId, slot: Option<Slot>, io: &mut impl Io) -> bool {
         match slot {
             Some(slot) => self.members.end_dial(member, slot, io) && self.members.slot_opened(member, slot),
@@ -62,7 +62,7 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
-        // A socket that is not there is closed, and its last frames were still on the way.
+        // If the socket is not in the table, it is closed, and its last frames were still on the way.
         match self.sockets.heard(socket) {
             None => {}
             Some(Belongs::Caller(session)) => {
@@ -86,7 +86,7 @@ impl Tables {
             HandshakeStep::Wait => {}
             HandshakeStep::Failed(error) => self.disconnect(socket, &error.to_string(), now, io),
             HandshakeStep::Done { remote, reply, parked } => {
-                // Registered first, answered then: nothing that follows can find the session unknown (WIRE 7.9).
+                // First registered, then answered: no frame that follows can find the session unknown (WIRE 7.9).
                 self.join(socket, remote, now, io);
                 if let Some(reply) = reply {
                     io.send(socket, reply);
@@ -146,7 +146,7 @@ impl Tables {
         io.close(socket);
     }
 
-    /// Forgets the caller that left first, so that another finds a place; returns whether there was one.
+    /// Forgets the caller that left first, so that another caller finds a place; returns whether a caller had left.
     fn forget_a_leaver(&mut self, now: Moment, io: &mut impl Io) -> bool {
         let Some(first) = self.callers.first_leaver() else { return false };
         self.forget_caller(first, now, io);
@@ -188,7 +188,7 @@ impl Tables {
             Some(Some(_)) => {
                 self.disconnect(socket, "it sent a frame that is no OpenICF message", now, io);
             }
-            // A 1.8.0 dialler never comes back: ignore it, as its peers do (WIRE 1.2, 7.5).
+            // A 1.8.0 dialler never comes back after a close: ignore the frame, as its Java peers do (WIRE 1.2, 7.5).
             Some(None) => io.note(Note::FrameIgnored { socket }),
             None => {}
         }

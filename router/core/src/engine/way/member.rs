@@ -17,7 +17,7 @@ use crate::health::{Finding, Probe};
 use crate::ids::MemberId;
 use crate::verdict::Fault;
 
-/// What a server is told of our own connectors that asks for them: there are none.
+/// The list that a server gets when it asks for our own connectors: we have none.
 fn no_connectors() -> Bytes {
     Vec::<ConnectorInfo>::new().encode()
 }
@@ -58,17 +58,17 @@ impl Tables {
                 io.send(socket, frames::handshake_response(&identity));
             }
             SessionEvent::Reply(frame) => io.send(socket, frame),
-            // A member calls nothing here: Java answers a call of a connector that it does not have the same way.
+            // The router has no connectors. A Java server answers a call of a connector that it does not have in the same way.
             SessionEvent::Call => {
                 let text = "Connector not found: the router has none";
                 io.send(socket, frames::error(envelope.message_id, exceptions::CONNECTOR, text));
             }
-            // Members ask nothing that has an answer to be refused.
+            // The router answers no request of a member, so a member has nothing to refuse.
             SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(_) | SessionEvent::Ignored(_) => {}
         }
     }
 
-    /// A connector changed its configuration: told to every caller that used this exact facade key (WIRE section 6).
+    /// A connector changed its configuration: passed on to every caller that used this exact facade key (WIRE section 6).
     fn on_configuration_change(
         &mut self,
         member: MemberId,
@@ -85,7 +85,7 @@ impl Tables {
         }
     }
 
-    /// A member told its connectors: at join, on reconnect, or again because it was asked again.
+    /// A member reported its connectors: at join, on reconnect, or because the router asked again.
     fn on_connector_infos(&mut self, key: MemberSessionKey, infos: Bytes, now: Moment, io: &mut impl Io) {
         let Some((member, list)) = self.members.told(key, infos) else { return };
         self.take_list(member, list, now, io);
@@ -95,8 +95,8 @@ impl Tables {
         self.members.probed(member, Probe::Check, Finding::Good);
     }
 
-    /// The current session of a member told this list, now or before it became the current one. The groups judge it first, and
-    /// only then can the member take calls.
+    /// The current session of a member reported this list, now or before the session became the current one. The groups judge the
+    /// list first, and only then can the member take calls.
     pub(super) fn take_list(&mut self, member: MemberId, list: MemberList, now: Moment, io: &mut impl Io) {
         let is_unreadable = list.wire.is_err();
         let (is_new, is_to_be_judged) = self.members.take_list(member, list);
@@ -111,7 +111,7 @@ impl Tables {
     /// The answer to a `test` of ours.
     fn on_probe_answer(&mut self, key: MemberSessionKey, envelope: &Envelope, now: Moment, io: &mut impl Io) {
         let finding = match &envelope.kind {
-            // A member without this connector, or a connector without the operation, says nothing of its resource.
+            // A member without this connector, or a connector without `test`, says nothing of the resource behind it.
             Kind::Error(error) if !says_nothing(&error.class, &error.message) => Finding::Bad,
             _ => Finding::Good,
         };

@@ -2,7 +2,7 @@
 //! request is admitted) ▸ `steps::place` ▸ `steps::send` | `member` (a member's frame) ▸ `answer` ▸ `steps::end`; `refuse` where a
 //! request goes no further, `unsent` where a dying socket gives requests back.
 //!
-//! What goes wrong on the way is left in the tables as a fault; `settle` judges it.
+//! What goes wrong on the way is left in the tables as a fault, which `settle` judges.
 
 mod answer;
 mod begin;

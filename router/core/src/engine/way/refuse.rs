@@ -1,4 +1,4 @@
-//! A request that goes no further: its caller is told why at once, and the call has an id all the same.
+//! A request that goes no further: the caller gets an error with the reason at once. The refused call has an id, too.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::ids::GroupId;
 use crate::verdict::{Circumstances, ErrorKind};
 
 impl Tables {
-    /// A call is turned away.
+    /// Refuses a call.
     pub(super) fn refuse(
         &mut self,
         caller: CallerKey,
@@ -54,7 +54,7 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
-        // The operation stays unknown: the frame was dropped before anything but its head was read.
+        // The operation stays unknown: only the head of the frame was read before the frame was dropped.
         let operation = Operation::Unknown;
         let group = match self.callers.get(key).map(|caller| caller.id.selector) {
             Some(Selector::Group(group)) => Some(group),

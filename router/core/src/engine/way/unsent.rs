@@ -1,5 +1,5 @@
-//! Frames that were still queued when their socket died: the peer certainly does not have them. A request among them was not
-//! run, whatever it would have changed; the end of an answer among them is still owed.
+//! Frames that were still queued when their socket died: the peer certainly does not have these frames. So a request among the
+//! frames was not run, whatever it would have changed, and the end of an answer among the frames is still owed to the caller.
 
 use bytes::Bytes;
 use rcs_proto::envelope::{Envelope, Kind, Part};
@@ -44,7 +44,7 @@ impl Tables {
         }
     }
 
-    /// The call goes on as if it had not been sent there.
+    /// Takes the call off the member. The call goes on as if it had not been sent to the member.
     fn take_back_request(&mut self, session: MemberSessionKey, socket: SocketId, id: i64) -> Option<CallKey> {
         let key = self.members.call_under(session, id)?;
         let call = self.calls.get(key).filter(|call| call.is_untouched())?;
@@ -54,7 +54,8 @@ impl Tables {
     }
 }
 
-/// The end of an answer in a frame for a caller. That of a stream stands for items that may be lost: an error takes its place.
+/// The end of an answer in a frame for a caller. The end of a stream vouches for items that may be lost, so an error takes its
+/// place.
 fn last_of(frame: Envelope, now: Moment) -> Option<Last> {
     let (id, bytes) = (frame.message_id, frame.frame().clone());
     let (operation, frame) = match frame.kind {
