@@ -108,18 +108,26 @@ async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Res
     Ok(())
 }
 
+/// Whether what is typed at the terminal reaches this process. A process in the background that reads its terminal is stopped by
+/// the system (SIGTTIN): a node that was started with `&` would never serve.
+fn is_in_foreground() -> bool {
+    let stdin = io::stdin();
+    let is_ours = |group| group == rustix::process::getpgrp();
+    stdin.is_terminal() && rustix::termios::tcgetpgrp(&stdin).is_ok_and(is_ours)
+}
+
 /// What ends the node (I03).
 pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
-    /// Ends at once where there is no terminal.
+    /// Ends at once where nothing can be typed.
     quit: mpsc::Receiver<()>,
 }
 
 impl Stop {
     pub(super) fn listen() -> io::Result<Self> {
         let (typed, quit) = mpsc::channel(1);
-        if io::stdin().is_terminal() {
+        if is_in_foreground() {
             // Reading a terminal blocks and cannot be taken back, so it has a thread that dies with the process.
             std::thread::spawn(move || {
                 for line in io::stdin().lock().lines().map_while(Result::ok) {
