@@ -65,8 +65,10 @@ impl Tables {
         };
         let is_subscription = call.operation.is_subscription();
         // A member that is quarantined finishes what it has, and begins nothing: no page, no repetition.
-        let wanted = member
-            .filter(|id| members.takes(*id, Asking::Begun).is_ok() && candidates.why_not(*id).is_none());
+        // A subscription is begun nowhere but where new calls go: it would keep a drain waiting for ever.
+        let asking = if is_subscription { Asking::InPanic } else { Asking::Begun };
+        let wanted =
+            member.filter(|id| members.takes(*id, asking).is_ok() && candidates.why_not(*id).is_none());
         let in_flight_max = candidates.member_in_flight_max();
         let group_is_full = candidates.is_full();
         let has_place =
