@@ -313,3 +313,17 @@ fn what_a_member_told_at_its_old_address_counts_no_more() {
     let down = world.io.notes.iter().filter(|note| note.contains("MemberDown")).count();
     assert_eq!(down, 2, "{:?}", world.io.notes);
 }
+
+/// The view stays as it was while the document cannot be followed.
+#[test]
+fn a_group_that_only_the_old_view_has_cannot_be_changed() {
+    let mut world = World::with_members(1, Policy::Failover);
+    for number in 0..crate::limits::NAMES_EVER_MAX {
+        let _ = world.engine.tables.book.group(&format!("used {number}"));
+    }
+    world.set_view(&["n0".to_owned()], vec![("other", Policy::Failover, vec!["n0".to_owned()])]);
+    assert!(world.io.notes.iter().any(|note| note.starts_with("ViewNotFollowed")));
+    let change = BundleChange::Pin(ProposedSet::Digest(set("2.0")));
+    let refused = world.change(change).unwrap_err();
+    assert_eq!(refused, BundleRefusal::NotListed(NotListed::NoGroup("g".to_owned())));
+}
