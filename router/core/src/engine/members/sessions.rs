@@ -121,6 +121,13 @@ impl Members {
         }
     }
 
+    /// Takes that back.
+    pub(in crate::engine) fn reinstate(&mut self, key: MemberSessionKey, socket: SocketId) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.session.reinstate(socket);
+        }
+    }
+
     /// A socket that is being closed by us belongs to the session no longer.
     pub(in crate::engine) fn let_go_of(&mut self, key: MemberSessionKey, socket: SocketId) {
         if let Some(session) = self.sessions.get_mut(key) {
