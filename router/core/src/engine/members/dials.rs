@@ -89,6 +89,14 @@ impl Members {
         Some(wait)
     }
 
+    /// No socket could be opened for this slot. An old one may still be there, whose replacement is to be tried again.
+    pub(in crate::engine) fn slot_failed(&mut self, member: MemberId, slot: Slot) {
+        let state = self.members.get_mut(&member);
+        if let Some(slot) = state.and_then(|state| state.slots.get_mut(usize::from(slot.0))) {
+            slot.open = false;
+        }
+    }
+
     /// An attempt to reach a member failed for this reason; returns whether the reason is new to the operator.
     pub(in crate::engine) fn is_new_failure(&mut self, member: MemberId, reason: &str) -> bool {
         let Some(state) = self.members.get_mut(&member) else { return false };

@@ -106,8 +106,10 @@ impl Members {
     /// Plans the `test`s of a member's fresh session: these configurations first, before the member serves.
     pub(in crate::engine) fn warm_up(&mut self, id: MemberId, facades: Vec<Arc<Facade>>, now: Moment) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        if !facades.is_empty() {
-            member.health.warm_up();
+        // The warm-up of another session may have been cut short by this one.
+        match facades.is_empty() {
+            true => member.health.warmed_up(),
+            false => member.health.warm_up(),
         }
         member.probes = ProbePlan::of_fresh_session(facades, now);
         self.changed(id);

@@ -95,9 +95,17 @@ impl Members {
         if let Some(member) = self.members.get_mut(&id) {
             member.sessions.retain(|known| *known != key);
             if member.session == Some(key) {
-                member.session = None;
+                let sessions = &self.sessions;
+                let lives = |key: &&MemberSessionKey| {
+                    sessions.get(**key).is_some_and(|session| session.session.is_connected())
+                };
+                member.session = member.sessions.iter().rev().find(lives).copied();
                 if std::mem::replace(&mut member.linked, false) {
                     member.health.lost(now);
+                }
+                // Another server that answers at the member's address is the member again, once it has told its connectors.
+                if let Some(other) = member.session.and_then(|other| self.sessions.get_mut(other)) {
+                    other.session.want_connector_infos(now);
                 }
             }
         }
@@ -118,6 +126,13 @@ impl Members {
     pub(in crate::engine) fn retire(&mut self, key: MemberSessionKey, socket: SocketId) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.session.retire(socket);
+        }
+    }
+
+    /// Takes that back.
+    pub(in crate::engine) fn reinstate(&mut self, key: MemberSessionKey, socket: SocketId) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.session.reinstate(socket);
         }
     }
 

@@ -64,9 +64,11 @@ impl Tables {
             return Some(Found::Nobody);
         };
         let is_subscription = call.operation.is_subscription();
-        // A quarantined member finishes the calls that it has, and begins none: no page, no retry.
-        let wanted = member
-            .filter(|id| members.takes(*id, Asking::Begun).is_ok() && candidates.why_not(*id).is_none());
+        // A quarantined member finishes the calls that it has, and begins none: no page, no retry. A subscription begins only where
+        // new calls go: at a member that is drained, the subscription would keep the drain waiting for ever.
+        let asking = if is_subscription { Asking::InPanic } else { Asking::Begun };
+        let wanted =
+            member.filter(|id| members.takes(*id, asking).is_ok() && candidates.why_not(*id).is_none());
         let in_flight_max = candidates.member_in_flight_max();
         let group_is_full = candidates.is_full();
         let has_place =

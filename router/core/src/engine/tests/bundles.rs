@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rcs_proto::envelope::Kind;
-use rcs_proto::frames;
+use rcs_proto::frames::{self, Identity};
 use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Root};
+use rcs_proto::session::{Side, SocketId};
 
 use super::world::*;
 use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet};
@@ -187,11 +189,13 @@ fn a_server_that_takes_the_place_of_another_one_is_judged_by_what_it_tells() {
     world.tell(0);
     assert_eq!(world.standings(), ["matching", "matching"]);
     // The first one again: it is what it was, and asked whether it still is.
-    let socket = world.members[0].pop().unwrap();
-    world.apply(Event::Closed { socket, unsent: Vec::new() });
-    world.pass(Duration::from_secs(1));
     world.lists[0] = infos_at(CONNECTOR, "1.1");
-    world.connect(0);
+    let member = world.engine.view().member_named("n0").unwrap().id;
+    let (socket, peer) = (SocketId(900), Peer::Member { member, slot: None });
+    world.apply(Event::Opened { socket, side: Side::Accepted, peer });
+    let identity = Identity { session_id: "member 0 start 1".into(), public_key: Bytes::new() };
+    world.feed(socket, frames::handshake_request(&identity));
+    world.members[0].push(socket);
     assert_eq!(world.standings(), ["matching", "matching"]);
     world.tell(0);
     assert_eq!(world.standings(), ["quarantined", "matching"]);
@@ -312,4 +316,18 @@ fn what_a_member_told_at_its_old_address_counts_no_more() {
     assert_eq!(world.standings(), ["unknown"; 2]);
     let down = world.io.notes.iter().filter(|note| note.contains("MemberDown")).count();
     assert_eq!(down, 2, "{:?}", world.io.notes);
+}
+
+/// The view stays as it was while the document cannot be followed.
+#[test]
+fn a_group_that_only_the_old_view_has_cannot_be_changed() {
+    let mut world = World::with_members(1, Policy::Failover);
+    for number in 0..crate::limits::NAMES_EVER_MAX {
+        let _ = world.engine.tables.book.group(&format!("used {number}"));
+    }
+    world.set_view(&["n0".to_owned()], vec![("other", Policy::Failover, vec!["n0".to_owned()])]);
+    assert!(world.io.notes.iter().any(|note| note.starts_with("ViewNotFollowed")));
+    let change = BundleChange::Pin(ProposedSet::Digest(set("2.0")));
+    let refused = world.change(change).unwrap_err();
+    assert_eq!(refused, BundleRefusal::NotListed(NotListed::NoGroup("g".to_owned())));
 }

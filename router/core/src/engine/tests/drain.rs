@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rcs_proto::frames;
+
 use super::world::*;
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::balance::Policy;
@@ -237,4 +239,24 @@ fn callers_are_let_go_while_their_threads_wait_for_us() {
     assert_eq!((refused, world.taken(closing).len()), (vec![2, 3, 4], 0));
     assert_eq!(world.io.closed, [closing, last]);
     assert!(!world.engine.has_callers());
+}
+
+/// It is at no member while it waits to be sent again.
+#[test]
+fn a_subscription_that_is_to_be_repeated_keeps_no_drain_up() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    let request = rcs_proto::messages::OperationRequest {
+        connector_event_subscription: Some(Default::default()),
+        ..Default::default()
+    };
+    world.call(caller[0], 1, request);
+    let (member, socket, id) = world.only_request();
+    assert_eq!(member, 0);
+    let class = "org.identityconnectors.framework.common.exceptions.ConnectorException";
+    world.feed(socket, frames::error(id, class, "Connection received request before handshake"));
+    world.mark(&[(0, Mark::Draining)]);
+    world.pass(limits::RETRY_SAME_WAIT + A_WHILE);
+    assert_eq!(world.report_of(0).admin, Administration::Drained);
+    assert_eq!(world.at_member(1).len(), 1, "the other member takes it");
 }

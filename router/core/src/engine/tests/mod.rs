@@ -4,6 +4,7 @@ mod admission;
 mod answers;
 mod bundles;
 mod callers;
+mod chaos;
 mod connectors;
 mod drain;
 mod drift;

@@ -9,6 +9,7 @@ use super::world::*;
 use crate::balance::Policy;
 use crate::engine::*;
 use crate::limits;
+use crate::settings::{GroupSettings, Settings};
 
 fn served_by(world: &mut World, caller: SocketIds<'_>, id: i64) -> usize {
     world.call(caller[0], id, get());
@@ -264,4 +265,28 @@ fn a_member_that_says_that_it_shuts_down_gets_no_more_calls_and_none_fails() {
     );
     let got = world.at_caller(&caller);
     assert!(matches!(got.iter().find(|envelope| envelope.message_id == 5).unwrap().kind, Kind::Error(_)));
+}
+
+/// Another server took the place of the one that was tested, and there is nothing to test any more.
+#[test]
+fn a_warm_up_ends_with_its_session() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, answer(id));
+    world.kill(0);
+    world.frozen = vec![0];
+    world.start(0);
+    assert_eq!(world.report_of(0).unfit, Some("warming_up"));
+    let groups = [("g".to_owned(), GroupSettings { test_every: None, ..GroupSettings::default() })];
+    world.set(&Settings { groups: groups.into(), ..Settings::default() });
+    let lost = world.members[0].remove(0);
+    world.apply(Event::Closed { socket: lost, unsent: Vec::new() });
+    world.pass(Duration::from_secs(2));
+    world.connect_to(0, "another server");
+    world.frozen.clear();
+    world.tell(0);
+    world.pass(limits::WARM_UP_MAX * 4);
+    assert!(world.report_of(0).takes_calls(), "{:?}", world.report_of(0));
 }

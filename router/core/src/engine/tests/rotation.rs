@@ -204,3 +204,45 @@ fn a_callers_socket_with_an_open_answer_stays() {
     assert!(!world.io.closed.contains(&back) && !world.io.closed.contains(&caller[1]));
     assert_eq!(world.engine.callers()[0].calls, 2);
 }
+
+#[test]
+fn a_replacement_that_was_refused_is_tried_again() {
+    let mut world = with_ttl(1);
+    world.pass(TTL);
+    let (member, slot) = world.io.dials.pop_front().unwrap();
+    let failure = DialFailure::Refused;
+    world.apply(Event::DialFailed { member, slot, failure, reason: "401".into() });
+    world.pass(limits::REFUSED_CREDENTIALS_WAIT + limits::TICK);
+    assert_eq!(world.io.dials.len(), 1, "once the credentials may be right again");
+    world.connect(0);
+    world.pass(limits::HOLD_OFF + limits::TICK * 2);
+    assert_eq!(world.io.closed.len(), 1);
+}
+
+/// The fresh sockets died before the old one could be closed.
+#[test]
+fn the_only_socket_of_a_member_stays_however_old_it_is() {
+    let mut world = with_ttl(1);
+    let caller = world.caller("idm", 1);
+    world.pass(TTL);
+    let [old, other] = world.members[0][..] else { panic!("two sockets") };
+    let (member, slot) = world.io.dials[0];
+    assert_eq!(world.engine.view().member(member).unwrap().spec.name, "n0");
+    let (old, other) = if slot == Slot(0) { (old, other) } else { (other, old) };
+    world.call(caller[0], 1, create());
+    let (_, socket, id) = world.only_request();
+    world.connect(0);
+    world.pass(limits::HOLD_OFF + limits::TICK * 2);
+    for dead in world.members[0].clone() {
+        if dead != old {
+            world.apply(Event::Closed { socket: dead, unsent: Vec::new() });
+        }
+    }
+    world.members[0] = vec![old];
+    let _ = (other, socket);
+    world.feed(old, answer(id));
+    world.pass(limits::TICK * 2);
+    assert!(world.io.closed.is_empty(), "it is the only one");
+    world.call(caller[0], 2, get());
+    world.only_request();
+}

@@ -264,3 +264,23 @@ fn calls_that_outlast_the_drain_are_answered() {
     assert_eq!((cancels.len(), cancels[0].1.message_id), (1, requests[1].1.message_id));
     assert!(world.engine.is_idle());
 }
+
+/// Several servers may answer at one address, and a server in client mode dials no further socket while it has some.
+#[test]
+fn when_the_server_that_joined_last_is_gone_the_one_before_gets_calls_again() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let before = world.members[0].clone();
+    world.apply(Event::Closed { socket: before[0], unsent: Vec::new() });
+    world.members[0].remove(0);
+    world.pass(Duration::from_secs(2));
+    world.connect_to(0, "another server");
+    world.tell(0);
+    let last = world.members[0].pop().unwrap();
+    world.apply(Event::Closed { socket: last, unsent: Vec::new() });
+    world.tell(0);
+    assert_eq!(world.members[0], before[1..]);
+    let caller = world.caller("idm", 1);
+    world.call(caller[0], 1, get());
+    let (_, socket, _) = world.only_request();
+    assert_eq!(socket, before[1]);
+}

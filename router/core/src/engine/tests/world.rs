@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    fn socket(&mut self) -> SocketId {
+    pub(super) fn socket(&mut self) -> SocketId {
         self.next_socket += 1;
         SocketId(self.next_socket)
     }
@@ -418,7 +418,7 @@ impl World {
         (0..sockets).map(|_| self.join_by(name, Selector::Group(group))).collect()
     }
 
-    fn join_by(&mut self, name: &str, selector: Selector) -> SocketId {
+    pub(super) fn join_by(&mut self, name: &str, selector: Selector) -> SocketId {
         let socket = self.socket();
         let peer = Peer::Caller { selector, principal: "anonymous".into() };
         self.apply(Event::Opened { socket, side: Side::Accepted, peer });

@@ -135,6 +135,7 @@ impl Tables {
         match failure {
             DialFailure::Unreachable => self.redial_later(member, slot, now, io),
             DialFailure::Refused => {
+                self.members.slot_failed(member, slot);
                 self.clock.set(now + limits::REFUSED_CREDENTIALS_WAIT, Timer::Redial(member, slot));
             }
         }

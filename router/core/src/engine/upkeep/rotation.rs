@@ -124,6 +124,11 @@ impl Tables {
     ) {
         let Some(of) = self.members.session(session) else { return };
         let is_alone = !of.sockets().any(|socket| socket != id);
+        // The fresh socket died already.
+        if is_alone && self.members.get(member).is_some_and(|state| state.session == Some(session)) {
+            self.members.reinstate(session, id);
+            return self.sockets.reinstate(id, now);
+        }
         let (subscriptions, calls): (Vec<CallKey>, Vec<CallKey>) =
             self.members.calls_of(session).into_iter().partition(|call| self.is_subscription(*call));
         let has_calls = !calls.is_empty() || self.members.is_probed_in(session);

@@ -10,6 +10,7 @@ use crate::engine::event::{Answer, Wish};
 use crate::engine::io::Io;
 use crate::engine::note::Note;
 use crate::engine::tables::Tables;
+use crate::view::NotListed;
 
 impl Tables {
     /// A change was agreed outside: by the operator's files, or by other routers.
@@ -85,6 +86,8 @@ impl Tables {
         let (group, change) = self.judge_sets_change(group, change, now)?;
         self.agree_sets(group, change, Author::Operator, now).map_err(|refusal| match refusal {
             Refusal::Sets(refused) => refused.into(),
+            // The document has moved on, and the view could not follow.
+            Refusal::NoGroup(group) => NotListed::NoGroup(group).into(),
             other => unreachable!("a change of sets is refused for its sets alone: {other}"),
         })
     }
