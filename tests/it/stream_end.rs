@@ -37,7 +37,7 @@ fn a_short_end_is_an_error_where_the_connector_sends_a_result_until_it_is_switch
     assert_eq!(site.router.metrics().sum("rcs_streams_cut_total", &labels), 1.0);
 
     fs::write(&config, format!("[group.{GROUP}]\nstream_end = \"as_it_came\"\n")).unwrap();
-    let in_force = "the configuration file changed, and is in force now";
+    let in_force = "the configuration file changed and is in force now";
     let process = site.router.process();
     wait_until("the switch is off", PATIENCE, || process.said_on_stderr(in_force));
     let end = search(&mut site, &mut idm, 2, end_of_rows(2));

@@ -18,7 +18,7 @@ use crate::agreed::marks::{LastMember, MarkChange};
 use crate::agreed::sets::{BundleChange, ProposedSet};
 use crate::agreed::{Change, Document};
 use crate::balance::Policy;
-use crate::bundles::group::{NoneLeft, Policy as SetsPolicy, Reports};
+use crate::bundles::group::{BundlePolicy as SetsPolicy, NoneLeft, Reports};
 use crate::engine::*;
 use crate::settings::{GroupSettings, RouterSettings, Settings};
 use crate::view::*;
