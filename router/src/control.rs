@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rcs_core::agreed;
 use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
 use rcs_core::engine::{
@@ -9,12 +10,12 @@ use rcs_core::engine::{
     Slot, UnknownMember, Wish,
 };
 use rcs_core::ids::MemberId;
+use rcs_core::settings::Settings;
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::listen::Unproven;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::follow::Configuration;
 use crate::limits::{OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
 
 /// One request.
@@ -56,6 +57,15 @@ pub(crate) enum Request {
     Bundles(String, oneshot::Sender<Option<BundlesReport>>),
     /// An operator asks for a change, or an agent reports something.
     Ask(Ask, oneshot::Sender<Answer>),
+}
+
+/// The content of the operator's files.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Configuration {
+    /// Members and groups.
+    pub(crate) document: Arc<agreed::Document>,
+    /// The settings, if there is a file with them.
+    pub(crate) settings: Option<Box<Settings>>,
 }
 
 /// A request that the engine answers by a ticket.

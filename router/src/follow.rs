@@ -7,7 +7,7 @@ use rcs_core::settings::Settings;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{ConfigError, ConfigFile, unknown_groups};
-use crate::control::{Control, Request};
+use crate::control::{Configuration, Control, Request};
 use crate::document::{Document, DocumentError};
 use crate::limits::FOLLOW_EVERY;
 
@@ -18,15 +18,6 @@ pub(crate) struct Sources {
     config: Option<ConfigFile>,
     /// The content of the last good provider file.
     provided: Arc<agreed::Document>,
-}
-
-/// The content of the operator's files.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Configuration {
-    /// Members and groups.
-    pub(crate) document: Arc<agreed::Document>,
-    /// The settings, if there is a file with them.
-    pub(crate) settings: Option<Box<Settings>>,
 }
 
 /// What a look at the files found; none for a file that is as it was.

@@ -14,9 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::control::{Ask, Request, Status};
+use crate::control::{Ask, Configuration, Request, Status};
 use crate::effects::Effects;
-use crate::follow::Configuration;
 use crate::limits::{
     CALLS_LISTED_MAX, CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT,
 };

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::bundles::group::{BundlePolicy, SetDigest};
 use crate::bundles::infos::Visible;
+use crate::bundles::policy::BundlePolicy;
 use crate::bundles::range::StandIns;
+use crate::bundles::set::SetDigest;
 use crate::limits;
 
 /// Everything that can be set. Part of the view, so that a call never sees two generations of it.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use rcs_proto::time::Moment;
 
-use self::sets::{GroupDecision, SetsChange};
-use crate::bundles::group::{NoneLeft, Refused};
+use self::sets::{GroupDecision, Refused, SetsChange};
+use crate::bundles::policy::NoneLeft;
 use crate::bundles::range::StandIns;
 use crate::ids::{BookFull, NameBook};
 use crate::settings::Settings;

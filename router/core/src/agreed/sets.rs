@@ -1,7 +1,7 @@
 //! What is decided for the bundle sets of one group, and what operators ask for these sets.
 
-use crate::bundles::group::{Origin, Refused, SetDigest};
 use crate::bundles::range::StandIns;
+use crate::bundles::set::{Origin, SetDigest};
 use crate::view::NotListed;
 
 /// What an operator wants of a group's sets.
@@ -52,6 +52,43 @@ pub enum BundleRefusal {
     /// The state of the group forbids it.
     #[error(transparent)]
     Refused(#[from] Refused),
+}
+
+/// Why a change of the operator is refused. The text says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Another rolling upgrade is in progress.
+    #[error("a rolling upgrade to another set is in progress: commit or abort it first")]
+    AlreadyProposed,
+    /// No rolling upgrade is in progress.
+    #[error("no set is proposed: begin a rolling upgrade with `rcs-router bundles propose`")]
+    NothingProposed,
+    /// There is nothing to upgrade.
+    #[error("the group has no accepted set yet: wait for its first member, or pin a set by its digest")]
+    NothingAccepted,
+    /// The proposed set is the accepted set.
+    #[error("this is the accepted set already: propose a different set")]
+    SameSet,
+    /// Another set was accepted in the meantime.
+    #[error(
+        "the group has accepted another set in the meantime: see `rcs-router bundles status`, then repeat the command"
+    )]
+    AlreadyAccepted,
+    /// The member has not reported its set yet.
+    #[error(
+        "the member's set is not known yet: connect the member, and if the group requires reports of agents, start its agent"
+    )]
+    NoManifest,
+    /// Too few members could serve.
+    #[error(
+        "only {left} members would keep serving, but the group needs {wanted}: add or upgrade members, or lower bundles.serving_min"
+    )]
+    TooFew {
+        /// How many there would be.
+        left: usize,
+        /// How many there must be.
+        wanted: usize,
+    },
 }
 
 /// A change of what is decided. Operators' changes are judged by what a router sees before they become one of these.

@@ -8,7 +8,9 @@ pub mod diff;
 pub mod digest;
 pub mod group;
 pub mod infos;
+pub mod policy;
 pub mod range;
+pub mod set;
 pub mod wire;
 
 mod canonical;

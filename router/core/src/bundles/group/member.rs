@@ -6,7 +6,8 @@ use std::time::Duration;
 use rcs_proto::time::Moment;
 
 use super::Reports;
-use super::set::{Basis, SetDigest};
+use super::SetDigest;
+use super::set::Basis;
 use crate::agreed::sets::Content;
 use crate::bundles::diff::{Difference, Manifest};
 use crate::limits::{BUNDLES_FLIPS_FREE, BUNDLES_HOLD_BASE, BUNDLES_HOLD_CAP, BUNDLES_STABLE_AFTER};

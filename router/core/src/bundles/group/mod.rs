@@ -19,51 +19,17 @@ use rcs_proto::manifest::FileManifest;
 use rcs_proto::time::Moment;
 
 pub use member::{Against, BundleStanding, Cause, Server};
-pub use set::{Origin, SetDigest};
 pub use status::{MemberStatus, Status};
 
 use self::member::Record;
 use self::set::Set;
+pub use super::policy::{BundlePolicy, NoneLeft, Reports};
+pub use super::set::{Origin, SetDigest};
 use super::wire::WireManifest;
+pub use crate::agreed::sets::Refused;
 use crate::agreed::sets::{Accepted, GroupDecision, SetsChange};
 use crate::ids::{MemberId, MemberSet};
-use crate::limits::{AGENT_SILENCE_MAX, UPGRADE_SERVING_MIN};
-
-/// What the operator wants of a group's bundle sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BundlePolicy {
-    /// What is compared.
-    pub reports: Reports,
-    /// What happens when no member has the accepted set.
-    pub none_left: NoneLeft,
-    /// Members that must keep serving during a rolling upgrade.
-    pub serving_min: usize,
-}
-
-impl Default for BundlePolicy {
-    fn default() -> Self {
-        Self { reports: Reports::WireOnly, none_left: NoneLeft::KeepLast, serving_min: UPGRADE_SERVING_MIN }
-    }
-}
-
-/// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reports {
-    /// The connectors that members list. A group with both Java servers and rcs-nodes needs this choice.
-    WireOnly,
-    /// The connectors and the files: a member whose agent does not report gets no calls.
-    RequireAgent,
-}
-
-/// What happens when every member of the group would be quarantined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NoneLeft {
-    /// No member serves, and there is an alarm.
-    FailClosed,
-    /// The members that served last keep serving, and there is an alarm. If only lists of connectors are compared, members with
-    /// unreadable lists serve too, until a member reports a readable one.
-    KeepLast,
-}
+use crate::limits::AGENT_SILENCE_MAX;
 
 /// Why the operator must act on a group now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,43 +94,6 @@ pub enum Proposal {
     Set(SetDigest),
     /// The set that this member has now.
     Of(MemberId),
-}
-
-/// Why a change of the operator is refused. The text says what to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Another rolling upgrade is in progress.
-    #[error("a rolling upgrade to another set is in progress: commit or abort it first")]
-    AlreadyProposed,
-    /// No rolling upgrade is in progress.
-    #[error("no set is proposed: begin a rolling upgrade with `rcs-router bundles propose`")]
-    NothingProposed,
-    /// There is nothing to upgrade.
-    #[error("the group has no accepted set yet: wait for its first member, or pin a set by its digest")]
-    NothingAccepted,
-    /// The proposed set is the accepted set.
-    #[error("this is the accepted set already: propose a different set")]
-    SameSet,
-    /// Another set was accepted in the meantime.
-    #[error(
-        "the group has accepted another set in the meantime: see `rcs-router bundles status`, then repeat the command"
-    )]
-    AlreadyAccepted,
-    /// The member has not reported its set yet.
-    #[error(
-        "the member's set is not known yet: connect the member, and if the group requires reports of agents, start its agent"
-    )]
-    NoManifest,
-    /// Too few members could serve.
-    #[error(
-        "only {left} members would keep serving, but the group needs {wanted}: add or upgrade members, or lower bundles.serving_min"
-    )]
-    TooFew {
-        /// How many there would be.
-        left: usize,
-        /// How many there must be.
-        wanted: usize,
-    },
 }
 
 /// The state machine of one group. Starts without members and without a set.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rcs_proto::time::Moment;
 
 use super::member::{Against, BundleStanding, Cause, Compared, Judgement, Record, Server};
-use super::set::{Origin, Set, SetDigest};
-use super::{Alarm, GroupSets, NoneLeft, Reports, Told};
+use super::set::Set;
+use super::{Alarm, GroupSets, NoneLeft, Origin, Reports, SetDigest, Told};
 use crate::agreed::sets::{Content, SetsChange};
 use crate::bundles::diff::Difference;
 use crate::ids::{MemberId, MemberSet};

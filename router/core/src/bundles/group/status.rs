@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::member::{Against, BundleStanding, Cause, Server};
-use super::set::{Origin, SetDigest};
-use super::{Alarm, BundlePolicy, GroupSets, Reports, Told};
+use super::{Alarm, BundlePolicy, GroupSets, Origin, Reports, SetDigest, Told};
 use crate::bundles::diff::{Difference, Line};
 use crate::bundles::printable::Printable;
 use crate::ids::MemberId;
