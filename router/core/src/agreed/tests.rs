@@ -1,29 +1,11 @@
 use proptest::prelude::*;
-use rcs_proto::icf::Secret;
 
 use super::sets::{Content, GroupDecision};
 use super::*;
 use crate::balance::Policy;
 use crate::bundles::digest::Digest;
 use crate::bundles::group::{Origin, SetDigest};
-use crate::view::{AdminState, Endpoint, Link, Transport};
-
-fn member(name: &str) -> MemberSpec {
-    MemberSpec {
-        name: name.to_owned(),
-        link: Link::Dial(Endpoint {
-            host: "127.0.0.1".into(),
-            port: 8759,
-            path: "/openicf".into(),
-            transport: Transport::Plain,
-            principal: "anonymous".into(),
-            key: Secret::new("key".into()),
-        }),
-        sockets: 2,
-        ping_interval: None,
-        admin: AdminState::Enabled,
-    }
-}
+use crate::engine::tests::parts::member;
 
 /// Servers a, b and c; a and b are the group `g`, c is a group of its own.
 fn document() -> Document {

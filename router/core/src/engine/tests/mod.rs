@@ -11,7 +11,7 @@ mod drift;
 mod explain;
 mod failures;
 mod joins;
-pub(in crate::engine) mod parts;
+pub(crate) mod parts;
 mod probes;
 mod random;
 mod rotation;

@@ -36,10 +36,10 @@ pub(in crate::engine) fn process(session_id: &str) -> Remote {
     Remote { session_id: session_id.into(), server_type: ServerType::Java }
 }
 
-/// A view of one group `g` with so many members, `n0` and so on.
-pub(in crate::engine) fn view(members: usize) -> View {
-    let spec = |number: usize| MemberSpec {
-        name: format!("n{number}"),
+/// A server of this name that is dialled for two sockets and not pinged.
+pub(crate) fn member(name: &str) -> MemberSpec {
+    MemberSpec {
+        name: name.to_owned(),
         link: Link::Dial(Endpoint {
             host: "127.0.0.1".into(),
             port: 8759,
@@ -51,8 +51,12 @@ pub(in crate::engine) fn view(members: usize) -> View {
         sockets: 2,
         ping_interval: None,
         admin: AdminState::Enabled,
-    };
-    let members: Vec<MemberSpec> = (0..members).map(spec).collect();
+    }
+}
+
+/// A view of one group `g` with so many members, `n0` and so on.
+pub(in crate::engine) fn view(members: usize) -> View {
+    let members: Vec<MemberSpec> = (0..members).map(|number| member(&format!("n{number}"))).collect();
     let names = members.iter().map(|member| member.name.clone()).collect();
     let group = GroupSpec { name: "g".into(), policy: crate::balance::Policy::RoundRobin, members: names };
     View::build(&mut NameBook::new(), members, vec![group]).unwrap()
