@@ -4,7 +4,11 @@
 //! Way: [`parse`] reads the arguments ▸ the program does its work ▸ [`Exit`], or a [`Failure`] with its sentence, becomes the
 //! process's [`ExitCode`].
 //!
+//! [`file`] reads the files that operators name, with a bound and without waiting.
+//!
 //! What this crate must not know: any command of any program.
+
+pub mod file;
 
 use std::ffi::OsString;
 use std::fmt;
