@@ -1,5 +1,8 @@
-//! The engine's time: what has passed since the process began.
+//! The engine's time: what has passed since the process began; and the operators' clock.
 
+use std::time::SystemTime;
+
+use rcs_core::agreed::At;
 use rcs_proto::time::Moment;
 use tokio::time::Instant;
 
@@ -23,5 +26,53 @@ impl Clock {
     /// When a moment is, for timers.
     pub(crate) fn instant(self, moment: Moment) -> Instant {
         self.start + moment.since_start()
+    }
+}
+
+/// Now, as the operators' clock shows it.
+pub(crate) fn wall() -> At {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    At(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A moment of the operators' clock in UTC, as `2026-11-29T07:51:23Z` (RFC 3339). Texts of this form sort by time.
+pub(crate) fn rfc3339(at: At) -> String {
+    let seconds = at.0 / 1000;
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of the day with this number since 1970-01-01, in the Gregorian calendar. Years are counted from March, so that the
+/// day that a leap year adds is its last one.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // 719,468 days lie between 0000-03-01 and 1970-01-01; 146,097 days are 400 years.
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_written_as_rfc_3339_says() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_799, "2000-02-29T23:59:59Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (1_795_938_683, "2026-11-29T07:51:23Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(At(seconds * 1000 + 999)), text);
+        }
     }
 }

@@ -80,7 +80,7 @@ pub(crate) enum Ask {
 /// Why a member could not be reached.
 #[derive(Debug)]
 pub(crate) struct NotDialled {
-    /// Whether the next attempt follows soon.
+    /// Why, in one word.
     pub(crate) failure: DialFailure,
     /// A sentence for the operator, without secrets.
     pub(crate) reason: String,

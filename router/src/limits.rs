@@ -30,6 +30,8 @@ pub(crate) const CLOSE_EVERY: Duration = Duration::from_millis(25);
 pub(crate) const CONNECTOR_REFERENCES_MAX: usize = 256;
 /// Explained calls that are listed at a time, the latest.
 pub(crate) const CALLS_LISTED_MAX: usize = 100;
+/// Columns of a table that a person reads: every terminal has them.
+pub(crate) const TABLE_COLUMNS: usize = 80;
 /// Time the command line waits for an answer of a router, and its size.
 pub(crate) const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const CLIENT_ANSWER_BYTES_MAX: u64 = 16 << 20;

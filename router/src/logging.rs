@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use rcs_core::bundles::group::{BundleStanding, Told};
 use rcs_core::engine::Note;
+use rcs_core::ids::MemberId;
+use rcs_core::state::MemberState;
 use rcs_core::verdict::Cut;
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
@@ -99,6 +101,23 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::MemberUnfit { member, reason } => {
             warn!(member = &*names.member(member), reason = reason.label(), "member gets no calls");
         }
+        Note::GroupOut { group, members, queued } => warn!(
+            group = &*names.group(group),
+            members = states(members, names),
+            queued,
+            "outage: no member of the group gets calls; calls wait, or fail with an error that says that they were not run"
+        ),
+        Note::GroupBack { group, after } => info!(
+            group = &*names.group(group),
+            ?after,
+            "the outage of the group is over: a member gets calls again"
+        ),
+        Note::CallersWaitForList { group, callers } => warn!(
+            group = group.map(|id| names.group(id)).as_deref(),
+            callers,
+            "callers asked for connectors and wait for an answer: no member has reported its connectors since the router started. \
+             See rcs-router member list"
+        ),
         Note::MemberMarked { member, mark, calls } => {
             info!(
                 member = &*names.member(member),
@@ -150,6 +169,12 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         }
         Note::FrameIgnored { socket } => debug!(%socket, "a frame that is no message was ignored"),
     }
+}
+
+/// What members do, as `n1 down, n2 draining`.
+fn states(members: &[(MemberId, MemberState)], names: &Names) -> String {
+    let states = members.iter().map(|(member, state)| format!("{} {state}", names.member(*member)));
+    states.collect::<Vec<_>>().join(", ")
 }
 
 /// Each line names what differs; names that members reported are escaped.

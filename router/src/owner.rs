@@ -2,7 +2,6 @@
 //! so no lock exists and no change is ever seen half done.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
 
 use rcs_core::agreed::{At, Author, Change};
 use rcs_core::engine::{Answer, Engine, Event, Io as _, OversizeFrame, Peer, Phase, Start, Ticket, Wish};
@@ -13,7 +12,7 @@ use rcs_proto::session::{Side, SocketId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall};
 use crate::control::{Ask, Configuration, Request, Status};
 use crate::effects::Effects;
 use crate::limits::{
@@ -279,7 +278,6 @@ fn log_change(wished: Option<&Wish>) {
 
 /// What the operators' clock showed when this process's clock began.
 fn epoch(clock: Clock) -> At {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let began = since_1970.saturating_sub(clock.now().since_start());
-    At(u64::try_from(began.as_millis()).unwrap_or(u64::MAX))
+    let since_start = u64::try_from(clock.now().since_start().as_millis()).unwrap_or(u64::MAX);
+    At(wall().0.saturating_sub(since_start))
 }

@@ -1,5 +1,6 @@
 //! Dialling members, and what a failed dial means for the next one.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use rcs_core::engine::{DialFailure, Slot};
@@ -40,7 +41,7 @@ impl Dialler {
                     Ok((socket, _)) => Ok(socket),
                     Err(error) => Err(not_dialled(&target, &error)),
                 },
-                Err(reason) => Err(NotDialled { failure: DialFailure::Refused, reason: reason.to_owned() }),
+                Err(reason) => Err(NotDialled { failure: DialFailure::BadTarget, reason: reason.to_owned() }),
             };
             drop(place);
             control.send(Request::Dialled { member, slot, outcome }).await;
@@ -79,31 +80,33 @@ fn not_dialled(target: &DialTarget, error: &DialError) -> NotDialled {
     NotDialled { failure: failure(error), reason }
 }
 
-/// Only what the operator must mend is tried rarely: anything else may be gone with the member's next start.
 fn failure(error: &DialError) -> DialFailure {
     match error {
-        DialError::BadTarget(_)
-        | DialError::PlainPeer
-        | DialError::TlsPeer
-        | DialError::Tls(_)
-        | DialError::WrongKey { .. }
-        | DialError::NoSuchPath { .. }
-        | DialError::NotWebSocket(_) => DialFailure::Refused,
-        DialError::Resolve { .. }
-        | DialError::Connect { .. }
-        | DialError::ConnectTimeout { .. }
-        | DialError::Refused { .. }
-        // A process that dies in the middle of it does the same.
-        | DialError::NoTlsAnswer
-        | DialError::NoAnswer { .. }
-        | DialError::Closed
-        | DialError::Io(_) => DialFailure::Unreachable,
+        DialError::BadTarget(_) => DialFailure::BadTarget,
+        DialError::PlainPeer => DialFailure::NoTls,
+        DialError::TlsPeer => DialFailure::WantsTls,
+        DialError::Tls(_) => DialFailure::TlsFailed,
+        DialError::WrongKey { .. } => DialFailure::WrongKey,
+        DialError::NoSuchPath { .. } => DialFailure::WrongPath,
+        DialError::NotWebSocket(_) => DialFailure::NotOpenIcf,
+        DialError::Resolve { .. } => DialFailure::NameNotResolved,
+        DialError::ConnectTimeout { .. } => DialFailure::TimedOut,
+        DialError::Connect { source, .. } => match source.kind() {
+            ErrorKind::ConnectionRefused => DialFailure::ConnectionRefused,
+            ErrorKind::TimedOut => DialFailure::TimedOut,
+            _ => DialFailure::Unreachable,
+        },
+        DialError::Refused { .. } => DialFailure::HttpStatus,
+        DialError::NoAnswer { .. } => DialFailure::NoAnswer,
+        // A process that dies while it is dialled closes its connections, whatever was said before.
+        DialError::NoTlsAnswer | DialError::Closed => DialFailure::Closed,
+        DialError::Io(_) => DialFailure::Unreachable,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, ErrorKind};
+    use std::io;
 
     use super::*;
 
@@ -116,7 +119,7 @@ mod tests {
             DialError::Tls(io::Error::new(ErrorKind::InvalidData, "unknown issuer")),
         ];
         for error in refused {
-            assert_eq!(failure(&error), DialFailure::Refused, "{error}");
+            assert!(failure(&error).is_lasting(), "{error}");
         }
         let unreachable = [
             DialError::Closed,
@@ -125,7 +128,7 @@ mod tests {
             DialError::Io(io::Error::from(ErrorKind::ConnectionReset)),
         ];
         for error in unreachable {
-            assert_eq!(failure(&error), DialFailure::Unreachable, "{error}");
+            assert!(!failure(&error).is_lasting(), "{error}");
         }
     }
 }

@@ -26,6 +26,7 @@
 //! - [`health`]: whether a member is fit for calls, as far as can be observed: several equal probe results in a row,
 //!   hold-down after flapping, outlier ejection. What the operator wants of a member (its mark) is another fact, and what
 //!   the document says a third.
+//! - [`state`]: the one word for what a member does for the calls of a group.
 //! - [`outlier`]: which member is far slower than the others of its group.
 //! - [`backoff`]: the pause before the next attempt to reach a member.
 //!
@@ -58,6 +59,6 @@ pub mod limits;
 pub mod outlier;
 pub mod provider;
 pub mod settings;
-
+pub mod state;
 pub mod verdict;
 pub mod view;

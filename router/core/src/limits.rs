@@ -309,6 +309,14 @@ pub const EXPLAINED_CALLS_MAX: usize = 4_096;
 /// MiB at most.
 pub const EXPLAINED_STEPS_MAX: usize = 8;
 
+// --- reports ---
+
+/// Time that callers wait for a list of connectors before the operator reads of it: a router that has just started has its members by
+/// then.
+pub const LIST_WAIT_TOLD_AFTER: Duration = Duration::from_secs(10);
+/// Time between two such lines while callers wait.
+pub const LIST_WAIT_TOLD_EVERY: Duration = Duration::from_mins(1);
+
 // --- rotation ---
 
 /// Replacements that are begun per [`TICK`]: with 1,024 members of two sockets, a TTL of a minute is kept.

@@ -83,6 +83,8 @@ pub struct Outliers {
 struct Compared {
     member: MemberId,
     latencies: Latencies,
+    /// The median of the last window with enough calls.
+    median: Option<Duration>,
     /// Windows in a row in which it was too slow.
     slow: u32,
 }
@@ -95,9 +97,14 @@ impl Outliers {
             None => {
                 let mut latencies = Latencies::default();
                 latencies.note(took);
-                self.members.push(Compared { member, latencies, slow: 0 });
+                self.members.push(Compared { member, latencies, median: None, slow: 0 });
             }
         }
+    }
+
+    /// The median time of reads at a member in the last window with enough of them.
+    pub fn median(&self, member: MemberId) -> Option<Duration> {
+        self.members.iter().find(|known| known.member == member)?.median
     }
 
     /// When the window ends; none while there is nothing to compare.
@@ -118,6 +125,7 @@ impl Outliers {
         let mut outliers = Vec::new();
         for (at, known) in self.members.iter_mut().enumerate() {
             known.latencies = Latencies::default();
+            known.median = medians[at].or(known.median);
             known.slow = if percent > 0 && is_slow(&medians, at, percent) { known.slow + 1 } else { 0 };
             if known.slow >= OUTLIER_FALL {
                 known.slow = 0;

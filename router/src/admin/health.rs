@@ -61,13 +61,24 @@ fn judge(status: &Status) -> Readiness {
 
 #[cfg(test)]
 mod tests {
-    use rcs_core::engine::{GroupReport, Report};
+    use rcs_core::agreed::At;
+    use rcs_core::engine::{GroupReport, GroupSupply, Report};
+    use rcs_core::state::MemberState;
 
     use super::*;
 
     fn status(phase: Phase, groups: &[&[(&str, bool)]]) -> Status {
         let member = |(name, up): &(&str, bool)| MemberReport {
             name: (*name).to_owned(),
+            state: if *up { MemberState::Serving } else { MemberState::Down },
+            since: At(0),
+            reason: None,
+            until: None,
+            error: None,
+            address: None,
+            server: None,
+            set: None,
+            latency: None,
             up: *up,
             unfit: None,
             quarantine: None,
@@ -81,6 +92,8 @@ mod tests {
             algorithm: "failover",
             queued: 0,
             alarm: None,
+            supply: GroupSupply::Served,
+            callers_waiting: 0,
             members: members.iter().map(member).collect(),
         });
         Status { phase, report: Report { groups: groups.collect(), callers: 0, calls: 0 } }
@@ -118,8 +131,10 @@ mod tests {
         let mut status = status(Phase::Serving, &[members, members]);
         let quarantine = Some("is quarantined: it differs".to_owned());
         status.report.groups[0].members[0].quarantine.clone_from(&quarantine);
+        status.report.groups[0].members[0].state = MemberState::Quarantined;
         assert!(judge(&status).ready);
         status.report.groups[1].members[0].quarantine = quarantine;
+        status.report.groups[1].members[0].state = MemberState::Quarantined;
         let readiness = judge(&status);
         assert!(readiness.reason.is_some_and(|reason| reason.contains("bundle set")), "{readiness:?}");
         assert_eq!((readiness.members_up, readiness.members), (0, 1));

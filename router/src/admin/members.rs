@@ -7,6 +7,7 @@ use rcs_core::engine::{Administration, GroupReport, MemberReport, Report};
 use serde::Serialize;
 
 use super::{Admin, no_answer};
+use crate::clock::{rfc3339, wall};
 
 /// One member in one group.
 #[derive(Debug, Serialize)]
@@ -14,6 +15,25 @@ pub(super) struct Row<'a> {
     name: &'a str,
     group: &'a str,
     algorithm: &'a str,
+    /// What the member does for the calls of the group: a word of [`MemberState`](rcs_core::state::MemberState).
+    state: &'static str,
+    /// Since when (RFC 3339), and how many seconds that is.
+    since: String,
+    state_seconds: u64,
+    /// Why the member is not plainly serving, in a few words.
+    reason: Option<&'a str>,
+    /// When that ends by itself, if only time ends it (RFC 3339).
+    until: Option<String>,
+    /// The last failed attempt to reach the member, or the last connection that the router closed; kept while the member serves.
+    last_error: Option<LastError<'a>>,
+    /// Where the member is dialled, as `HOST:PORT`.
+    address: Option<&'a str>,
+    /// What the member says that its server is.
+    server: Option<&'a str>,
+    /// The digest of the bundle set that the member has.
+    bundle_set: Option<String>,
+    /// The median time of reads at the member in the last window with enough of them, in milliseconds.
+    latency_ms: Option<f64>,
     /// What is observed: up, down, or the reason why the member gets no calls.
     health: &'static str,
     /// Why the member gets no calls although it can be reached.
@@ -28,6 +48,14 @@ pub(super) struct Row<'a> {
     /// Open calls at the member, of all its groups.
     in_flight: usize,
     connectors: &'a [String],
+}
+
+/// An error of the connection to a member.
+#[derive(Debug, Serialize)]
+struct LastError<'a> {
+    reason: &'static str,
+    text: &'a str,
+    at: String,
 }
 
 pub(super) async fn list(State(admin): State<Admin>) -> Response {
@@ -49,6 +77,20 @@ fn row<'a>(group: &'a GroupReport, member: &'a MemberReport) -> Row<'a> {
         name: &member.name,
         group: &group.name,
         algorithm: group.algorithm,
+        state: member.state.label(),
+        since: rfc3339(member.since),
+        state_seconds: wall().0.saturating_sub(member.since.0) / 1000,
+        reason: member.reason.as_deref(),
+        until: member.until.map(rfc3339),
+        last_error: member.error.as_ref().map(|error| LastError {
+            reason: error.label,
+            text: &error.text,
+            at: rfc3339(error.at),
+        }),
+        address: member.address.as_deref(),
+        server: member.server.as_deref(),
+        bundle_set: member.set.map(|set| set.to_string()),
+        latency_ms: member.latency.map(|time| time.as_secs_f64() * 1e3),
         health: if member.up { "up" } else { member.unfit.unwrap_or("down") },
         unfit: member.unfit,
         admin_state: member.admin.label(),

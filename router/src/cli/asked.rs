@@ -1,6 +1,7 @@
 //! What commands that send requests to a running router have in common.
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -101,6 +102,29 @@ pub(super) fn table<const N: usize>(
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     lines.iter().map(show).collect::<Vec<_>>().join("\n")
+}
+
+/// A line of at most so many columns: what is over is cut, and an ellipsis says so.
+pub(super) fn cut(line: &str, columns: usize) -> String {
+    match line.char_indices().nth(columns) {
+        None => line.to_owned(),
+        Some(_) => line.chars().take(columns - 1).chain(['…']).collect(),
+    }
+}
+
+/// How long something lasts, in its largest unit.
+pub(super) fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A line on standard error about what a command waits for. A stream that is closed or full changes nothing.
+pub(super) fn hint(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// A field as a person reads it.

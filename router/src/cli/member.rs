@@ -3,13 +3,13 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
-use super::asked::{AskError, Asked, Output, table, tell, text};
+use super::asked::{AskError, Asked, age, cut, hint, table, tell, text};
 use super::client::segment;
-use crate::limits::CLIENT_LOOK_EVERY;
+use crate::limits::{CLIENT_LOOK_EVERY, TABLE_COLUMNS};
 
 /// Drain members, take them back into service, and list them.
 #[derive(Debug, Args)]
@@ -52,7 +52,19 @@ struct Change {
 struct List {
     /// Output format.
     #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
+    output: Shape,
+}
+
+/// How members are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// For people, in 80 columns.
+    #[default]
+    Table,
+    /// The same with everything that is known of each member, on long lines.
+    Wide,
+    /// As the API gives it.
+    Json,
 }
 
 /// Why a command failed.
@@ -61,9 +73,9 @@ enum MemberError {
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error(
-        "{0} is still in progress after the wait; it continues in the background. See `rcs-router member list`"
+        "{what} is still in progress after {seconds} s: the member is {stands}. The router goes on; see `rcs-router member list`"
     )]
-    NotYet(String),
+    NotYet { what: String, seconds: u64, stands: String },
     #[error(
         "{0} was undone by another change in the meantime: the member's state is {1:?}. See `rcs-router member list`"
     )]
@@ -75,7 +87,7 @@ impl MemberError {
         match self {
             Self::Ask(error) => error.exit(),
             Self::Undone(..) => Exit::BadData,
-            Self::NotYet(_) => Exit::Unavailable,
+            Self::NotYet { .. } => Exit::Unavailable,
         }
     }
 }
@@ -101,12 +113,28 @@ fn mark(change: &'static str, arguments: &Change, asked: &Asked) -> Result<Strin
         None => marked,
     };
     Ok(format!(
-        "{member} of {group}: {}, {}, {} calls in flight, {} sockets",
-        text(&done, "admin_state"),
-        text(&done, "health"),
-        text(&done, "in_flight"),
-        text(&done, "sockets")
+        "{member} of {group}: {}, {}, {}",
+        stands(&done),
+        count(&done, "in_flight", "call in flight", "calls in flight"),
+        count(&done, "sockets", "socket", "sockets")
     ))
+}
+
+/// A number of a row, with its noun.
+fn count(row: &Value, key: &str, one: &str, many: &str) -> String {
+    let number = text(row, key);
+    format!("{number} {}", if number == "1" { one } else { many })
+}
+
+/// A member's state, and the reason if there is one. An error of the connection is told in full.
+fn stands(row: &Value) -> String {
+    let state = text(row, "state");
+    let error = row.get("last_error").filter(|error| error["reason"] == row["reason"]);
+    let error = error.and_then(|error| error["text"].as_str()).map(|text| format!(": {text}"));
+    match row.get("reason").and_then(Value::as_str) {
+        None => state,
+        Some(reason) => format!("{state} ({reason}{})", error.unwrap_or_default()),
+    }
 }
 
 fn await_done(
@@ -117,6 +145,7 @@ fn await_done(
 ) -> Result<Value, MemberError> {
     let what = || format!("{change} of {}", arguments.member);
     let until = Instant::now() + bound;
+    let mut said = String::new();
     loop {
         let found = members(asked)?
             .into_iter()
@@ -125,8 +154,18 @@ fn await_done(
         match progress(change, &row) {
             Progress::Done => return Ok(row),
             Progress::Undone => return Err(MemberError::Undone(what(), text(&row, "admin_state"))),
-            Progress::UnderWay if Instant::now() >= until => return Err(MemberError::NotYet(what())),
-            Progress::UnderWay => sleep(CLIENT_LOOK_EVERY),
+            Progress::UnderWay if Instant::now() >= until => {
+                let (what, stands) = (what(), stands(&row));
+                return Err(MemberError::NotYet { what, seconds: bound.as_secs(), stands });
+            }
+            Progress::UnderWay => {
+                let now = stands(&row);
+                if now != said {
+                    hint(&format!("{} is {now}; waiting", arguments.member));
+                    said = now;
+                }
+                sleep(CLIENT_LOOK_EVERY);
+            }
         }
     }
 }
@@ -145,7 +184,7 @@ fn progress(change: &str, row: &Value) -> Progress {
         ("drain", "draining") => Progress::UnderWay,
         ("disable", "disabled") if text(row, "sockets") == "0" => Progress::Done,
         ("disable", "disabled") => Progress::UnderWay,
-        ("enable" | "undrain", "enabled") if text(row, "health") == "up" => Progress::Done,
+        ("enable" | "undrain", "enabled") if text(row, "state") == "serving" => Progress::Done,
         ("enable" | "undrain", "enabled") => Progress::UnderWay,
         _ => Progress::Undone,
     }
@@ -153,8 +192,9 @@ fn progress(change: &str, row: &Value) -> Progress {
 
 fn show(list: &List, asked: &Asked) -> Result<String, MemberError> {
     match list.output {
-        Output::Json => Ok(asked.text("/v1/members")?),
-        Output::Table => Ok(shown(&members(asked)?)),
+        Shape::Json => Ok(asked.text("/v1/members")?),
+        Shape::Table => Ok(narrow(&members(asked)?)),
+        Shape::Wide => Ok(wide(&members(asked)?)),
     }
 }
 
@@ -165,19 +205,58 @@ fn members(asked: &Asked) -> Result<Vec<Value>, AskError> {
     }
 }
 
-const COLUMNS: [(&str, &str); 7] = [
-    ("GROUP", "group"),
-    ("MEMBER", "name"),
-    ("HEALTH", "health"),
-    ("ADMIN", "admin_state"),
-    ("IN FLIGHT", "in_flight"),
-    ("SOCKETS", "sockets"),
-    ("QUARANTINE", "quarantine"),
-];
+/// The table of 80 columns: what an operator asks first. A reason that does not fit is cut.
+fn narrow(rows: &[Value]) -> String {
+    let cells = rows.iter().map(|row| {
+        let age = row["state_seconds"].as_u64().map_or("-".to_owned(), age);
+        let plain = |key| text(row, key);
+        [plain("group"), plain("name"), plain("state"), age, plain("in_flight"), plain("reason")]
+    });
+    let whole = table(["GROUP", "MEMBER", "STATE", "SINCE", "IN FLIGHT", "REASON"], cells);
+    whole.lines().map(|line| cut(line, TABLE_COLUMNS)).collect::<Vec<_>>().join("\n")
+}
 
-fn shown(rows: &[Value]) -> String {
-    let cells = rows.iter().map(|row| COLUMNS.map(|(_, key)| text(row, key)));
-    table(COLUMNS.map(|(title, _)| title), cells)
+fn wide(rows: &[Value]) -> String {
+    let cells = rows.iter().map(|row| {
+        let plain = |key| text(row, key);
+        let latency = row["latency_ms"].as_f64().map_or("-".to_owned(), |ms| format!("{ms:.1}"));
+        let connectors = row["connectors"].as_array().map_or(0, Vec::len).to_string();
+        let error = match &row["last_error"] {
+            Value::Null => "-".to_owned(),
+            error => format!("{} {}", text(error, "at"), text(error, "text")),
+        };
+        [
+            plain("group"),
+            plain("name"),
+            plain("state"),
+            plain("since"),
+            plain("in_flight"),
+            plain("sockets"),
+            plain("address"),
+            plain("server"),
+            connectors,
+            plain("bundle_set"),
+            latency,
+            plain("reason"),
+            error,
+        ]
+    });
+    let titles = [
+        "GROUP",
+        "MEMBER",
+        "STATE",
+        "SINCE",
+        "IN FLIGHT",
+        "SOCKETS",
+        "ADDRESS",
+        "SERVER",
+        "CONNECTORS",
+        "BUNDLE SET",
+        "READ MS",
+        "REASON",
+        "LAST ERROR",
+    ];
+    table(titles, cells)
 }
 
 #[cfg(test)]
@@ -186,32 +265,65 @@ mod tests {
 
     use super::*;
 
+    fn rows() -> [Value; 3] {
+        let error = json!({"reason": "wrong key or principal", "at": "2026-11-29T08:00:00Z",
+            "text": "10.0.0.7:8759: the peer refused our principal or key (HTTP 403); compare the keys of both sides"});
+        [
+            json!({"group": "hr", "name": "n1", "state": "serving", "since": "2026-11-29T06:00:00Z", "state_seconds": 7260,
+                "reason": null, "in_flight": 12, "sockets": 2, "address": "10.0.0.5:8759", "server": "java",
+                "connectors": ["a", "b"], "bundle_set": "1f", "latency_ms": 1.25, "last_error": null}),
+            json!({"group": "hr", "name": "long-name", "state": "down", "since": "2026-11-29T07:59:51Z", "state_seconds": 9,
+                "reason": "wrong key or principal", "in_flight": 0, "sockets": 0, "last_error": error}),
+            json!({"group": "hr", "name": "n3", "state": "quarantined", "since": "2026-11-29T07:59:51Z", "state_seconds": 200_000,
+                "reason": "bundle set differs: rcs-router bundles diff a-group-with-a-long-name", "in_flight": 0}),
+        ]
+    }
+
     #[test]
-    fn a_table_has_a_line_a_member() {
-        let rows = [
-            json!({"group": "g", "name": "n1", "health": "up", "admin_state": "enabled", "in_flight": 12, "sockets": 2}),
-            json!({"group": "g", "name": "long-name", "health": "down", "admin_state": "drained", "in_flight": 0, "sockets": 0}),
-        ];
+    fn a_table_has_a_line_a_member_of_80_columns_at_most() {
         assert_eq!(
-            shown(&rows),
-            "GROUP  MEMBER     HEALTH  ADMIN    IN FLIGHT  SOCKETS  QUARANTINE\n\
-             g      n1         up      enabled  12         2        -\n\
-             g      long-name  down    drained  0          0        -"
+            narrow(&rows()),
+            "GROUP  MEMBER     STATE        SINCE  IN FLIGHT  REASON\n\
+             hr     n1         serving      2h     12         -\n\
+             hr     long-name  down         9s     0          wrong key or principal\n\
+             hr     n3         quarantined  2d     0          bundle set differs: rcs-router bundle…"
         );
     }
 
     #[test]
-    fn what_is_waited_for_is_seen() {
-        for (change, state, health, sockets, expected) in [
-            ("drain", "draining", "up", 2, Progress::UnderWay),
-            ("drain", "drained", "down", 0, Progress::Done),
-            ("drain", "enabled", "up", 2, Progress::Undone),
-            ("disable", "disabled", "up", 2, Progress::UnderWay),
-            ("disable", "disabled", "down", 0, Progress::Done),
-            ("undrain", "enabled", "down", 0, Progress::UnderWay),
-            ("enable", "enabled", "up", 2, Progress::Done),
+    fn the_wide_table_has_all_that_is_known() {
+        let shown = wide(&rows());
+        for part in [
+            "2026-11-29T06:00:00Z  12         2        10.0.0.5:8759  java    2           1f          1.2",
+            "2026-11-29T08:00:00Z 10.0.0.7:8759: the peer refused our principal",
+            "rcs-router bundles diff a-group-with-a-long-name",
         ] {
-            let row = json!({"admin_state": state, "health": health, "sockets": sockets});
+            assert!(shown.contains(part), "{part}:\n{shown}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_told_with_its_reason_and_the_whole_error() {
+        let [serving, down, quarantined] = rows();
+        assert_eq!(stands(&serving), "serving");
+        assert!(stands(&down).starts_with("down (wrong key or principal: 10.0.0.7:8759: the peer refused"));
+        assert!(stands(&quarantined).starts_with("quarantined (bundle set differs"));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_seen() {
+        for (change, admin, state, sockets, expected) in [
+            ("drain", "draining", "draining", 2, Progress::UnderWay),
+            ("drain", "drained", "drained", 0, Progress::Done),
+            ("drain", "enabled", "serving", 2, Progress::Undone),
+            ("disable", "disabled", "disabled", 2, Progress::UnderWay),
+            ("disable", "disabled", "disabled", 0, Progress::Done),
+            ("undrain", "enabled", "down", 0, Progress::UnderWay),
+            ("undrain", "enabled", "quarantined", 2, Progress::UnderWay),
+            ("enable", "enabled", "warming", 2, Progress::UnderWay),
+            ("enable", "enabled", "serving", 2, Progress::Done),
+        ] {
+            let row = json!({"admin_state": admin, "state": state, "health": "up", "sockets": sockets});
             assert_eq!(progress(change, &row), expected, "{change} {row}");
         }
     }

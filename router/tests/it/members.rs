@@ -3,7 +3,8 @@
 use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
 use rcs_rig::metrics::{Metrics, http_post};
-use rcs_rig::scripted::{FakeMember, validate_request};
+use rcs_rig::ports::free_port;
+use rcs_rig::scripted::{FakeMember, Manners, connector_infos_at, validate_request};
 use rcs_rig::wait::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -77,10 +78,14 @@ fn a_member_is_drained_and_taken_back_by_the_command_line() {
     let ran = site.member(&["drain", "g", "n1"]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
-        (Some(0), "n1 of g: draining, up, 1 calls in flight, 1 sockets\n")
+        (
+            Some(0),
+            "n1 of g: draining (by an operator; its last calls are ending), 1 call in flight, 1 socket\n"
+        )
     );
     let ran = site.member(&["drain", "g", "n1", "--wait=1"]);
     assert!(ran.code == Some(69) && ran.stderr.contains("still in progress"), "{ran:?}");
+    assert!(ran.stderr.contains("the member is draining (by an operator; its last calls"), "{ran:?}");
     assert!(!socket.is_closed(), "its call is not done");
     let answer = OperationResponse { validate: Some(Default::default()), ..Default::default() };
     call.socket.send(&frames::answer(call.id(), &answer));
@@ -89,7 +94,7 @@ fn a_member_is_drained_and_taken_back_by_the_command_line() {
     let ran = site.member(&["drain", "g", "n1", "--wait"]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
-        (Some(0), "n1 of g: drained, down, 0 calls in flight, 0 sockets\n")
+        (Some(0), "n1 of g: drained (by an operator), 0 calls in flight, 0 sockets\n")
     );
     assert!(socket.is_closed());
     assert_eq!(Metrics::scrape(site.router.admin).sum("rcs_member_up", &[("member", "n1")]), 0.0);
@@ -104,10 +109,7 @@ fn a_member_is_drained_and_taken_back_by_the_command_line() {
     assert_eq!(site.row("n1")["admin_state"], "drained");
 
     let ran = site.member(&["undrain", "g", "n1", "--wait"]);
-    assert_eq!(
-        (ran.code, ran.stdout.as_str()),
-        (Some(0), "n1 of g: enabled, up, 0 calls in flight, 1 sockets\n")
-    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "n1 of g: serving, 0 calls in flight, 1 socket\n"));
     let rows: Vec<Value> = serde_json::from_str(&site.member(&["list", "-o", "json"]).stdout).unwrap();
     assert_eq!(rows.len(), 3);
 }
@@ -212,6 +214,77 @@ fn the_command_line_has_the_exit_codes_of_the_contract() {
         let ran = run_command(command(&["member", "list", "--server", server]));
         assert_eq!(ran.code, Some(code), "{server}: {ran:?}");
     }
+}
+
+/// What an operator sees of members that do not serve: a server that is not there, a host without an address, a wrong key, another
+/// bundle set. `undrain --wait` succeeds for none of them, and says why (P16).
+#[test]
+fn what_does_not_serve_is_not_called_fine() {
+    let folder = scratch();
+    let (first, other) = (member("n1"), member("n4"));
+    other.tell(connector_infos_at("1.0.0.1"));
+    let port = free_port();
+    let write = |members: &[(&str, &FakeMember)]| {
+        let document = provider(&folder, members);
+        let mut value: Value = serde_json::from_str(&std::fs::read_to_string(&document).unwrap()).unwrap();
+        let servers = &mut value["remoteConnectorServers"];
+        servers[1]["port"] = json!(port);
+        servers[2]["host"] = json!("no-such-host.invalid");
+        std::fs::write(&document, value.to_string()).unwrap();
+        document
+    };
+    // The group's bundle set is that of n1.
+    let three = [("n1", &first), ("n2", &first), ("n3", &first)];
+    let router = Router::serve(&write(&three), &["--dev"]);
+    router.await_ready();
+    write(&[three[0], three[1], three[2], ("n4", &other)]);
+    let server = format!("http://{}", router.admin);
+    let run = |arguments: &[&str]| {
+        let mut command = command(&["member"]);
+        command.args(arguments).args(["--server", &server]);
+        run_command(command)
+    };
+    let states = [
+        ("n1", "serving", "-"),
+        ("n2", "down", "connection refused"),
+        ("n3", "down", "host name cannot be resolved"),
+        ("n4", "quarantined", "bundle set differs: rcs-router bundles diff g"),
+    ];
+    wait_until("each member has its state and reason", PATIENCE, || {
+        let list = run(&["list"]).stdout;
+        states.iter().all(|(name, state, reason)| {
+            let line = list.lines().find(|line| line.contains(name)).unwrap_or_default();
+            line.contains(state) && line.ends_with(reason)
+        })
+    });
+    assert!(run(&["list"]).stdout.lines().all(|line| line.chars().count() <= 80));
+    let wide = run(&["list", "-o", "wide"]).stdout;
+    for part in
+        ["Connection refused (os error 111)", "no-such-host.invalid:", "the host name no-such-host.invalid"]
+    {
+        assert!(wide.contains(part), "{part}: {wide}");
+    }
+    for (name, state, reason) in &states[1..] {
+        let ran = run(&["undrain", "g", name, "--wait=1"]);
+        let all = ran.stderr.contains(&format!("the member is {state} ({reason}")) && ran.stdout.is_empty();
+        assert!(ran.code == Some(69) && all, "{name}: {ran:?}");
+        assert!(
+            ran.stderr.contains(&format!("{name} is {state} ({reason}")),
+            "{name}: said while waiting: {ran:?}"
+        );
+    }
+}
+
+/// A group that loses its last member has a line of its own in the log, and another one when that is over.
+#[test]
+fn an_outage_of_a_group_and_its_end_are_logged() {
+    let mut site = Site::dev();
+    site.first.die();
+    site.second.die();
+    site.router.await_log("outage: no member of the group gets calls");
+    site.router.await_log("n1 down, n2 down");
+    let _back = FakeMember::listen_on("n1", site.first.port(), Manners::Polite);
+    site.router.await_log("the outage of the group is over");
 }
 
 /// `call explain` names the fault, the verdict, and why no other member took the call.

@@ -32,7 +32,7 @@ pub enum Event {
         member: MemberId,
         /// Which of the member's slots the attempt was for.
         slot: Slot,
-        /// Whether the next attempt follows soon.
+        /// Why, in one word; it also says whether the next attempt follows soon.
         failure: DialFailure,
         /// A sentence for the operator, without secrets.
         reason: String,
@@ -117,13 +117,80 @@ pub enum OversizeFrame {
     Answer,
 }
 
-/// Why a member could not be reached, as far as the next attempt depends on it.
+/// Why a member could not be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DialFailure {
-    /// The member does not listen, or does not respond. That may change at any moment.
+    /// No address is known for the host name.
+    NameNotResolved,
+    /// Nothing listens at the address.
+    ConnectionRefused,
+    /// No connection came within the time for it.
+    TimedOut,
+    /// The network failed in another way: no route, a connection that was reset.
     Unreachable,
-    /// The member refused our credentials, or speaks something else than the document says: only the operator can mend that.
-    Refused,
+    /// The server accepted the connection and did not answer in time.
+    NoAnswer,
+    /// The server closed the connection without an answer.
+    Closed,
+    /// The server answered with an HTTP status other than those for a wrong key or path.
+    HttpStatus,
+    /// The server refused our principal or key.
+    WrongKey,
+    /// The server has no OpenICF service at the path of the document.
+    WrongPath,
+    /// The TLS handshake failed: a certificate, a name, a version.
+    TlsFailed,
+    /// The document says `useSSL`, and the server speaks no TLS.
+    NoTls,
+    /// The server speaks TLS, and the document does not say `useSSL`.
+    WantsTls,
+    /// The answer is not that of an OpenICF server.
+    NotOpenIcf,
+    /// The document's target cannot be dialled, or the router lacks what it needs to dial the target.
+    BadTarget,
+}
+
+impl DialFailure {
+    /// What an operator reads.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NameNotResolved => "host name cannot be resolved",
+            Self::ConnectionRefused => "connection refused",
+            Self::TimedOut => "connection timed out",
+            Self::Unreachable => "cannot be reached",
+            Self::NoAnswer => "no answer to the HTTP upgrade",
+            Self::Closed => "connection closed without an answer",
+            Self::HttpStatus => "refused with an HTTP status",
+            Self::WrongKey => "wrong key or principal",
+            Self::WrongPath => "no OpenICF service at this path",
+            Self::TlsFailed => "TLS handshake failed",
+            Self::NoTls => "the server speaks no TLS",
+            Self::WantsTls => "the server wants TLS",
+            Self::NotOpenIcf => "not an OpenICF server",
+            Self::BadTarget => "cannot be dialled",
+        }
+    }
+
+    /// Whether only the operator can mend it, so that the next attempt is made later than after other failures, which may be gone at any
+    /// moment.
+    pub const fn is_lasting(self) -> bool {
+        match self {
+            Self::WrongKey
+            | Self::WrongPath
+            | Self::TlsFailed
+            | Self::NoTls
+            | Self::WantsTls
+            | Self::NotOpenIcf
+            | Self::BadTarget => true,
+            Self::NameNotResolved
+            | Self::ConnectionRefused
+            | Self::TimedOut
+            | Self::Unreachable
+            | Self::NoAnswer
+            | Self::Closed
+            | Self::HttpStatus => false,
+        }
+    }
 }
 
 /// Whether new calls are accepted.

@@ -51,8 +51,8 @@ use self::members::Members;
 pub use self::note::Note;
 pub use self::peer::Peer;
 pub use self::reports::{
-    Administration, BundlesReport, CallReport, CallerReport, GroupReport, MemberBundles, MemberReport,
-    Report, StepReport,
+    Administration, BundlesReport, CallReport, CallerReport, GroupReport, GroupSupply, MemberBundles,
+    MemberError, MemberReport, Report, StepReport,
 };
 pub use self::selector::{Refusal, Selector, select};
 use self::sockets::Sockets;

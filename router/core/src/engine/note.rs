@@ -9,6 +9,7 @@ use super::keys::CallId;
 use crate::bundles::group::Told;
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId};
+use crate::state::MemberState;
 use crate::verdict::{Cut, ErrorKind, Fault, Outcome};
 use crate::view::Mark;
 
@@ -83,6 +84,30 @@ pub enum Note<'a> {
         member: MemberId,
         /// Calls that it held.
         calls: usize,
+    },
+    /// A group has no member left that gets calls.
+    GroupOut {
+        /// The group.
+        group: GroupId,
+        /// What its members do instead, in list order.
+        members: &'a [(MemberId, MemberState)],
+        /// Calls that wait for a place.
+        queued: usize,
+    },
+    /// A group that had no member has one again.
+    GroupBack {
+        /// The group.
+        group: GroupId,
+        /// For how long it had none.
+        after: Duration,
+    },
+    /// Callers asked for connectors, and wait for an answer: no member has reported its connectors yet. Noted again each
+    /// [`crate::limits::LIST_WAIT_TOLD_EVERY`].
+    CallersWaitForList {
+        /// The group of these callers; none for callers whose calls are routed by connector.
+        group: Option<GroupId>,
+        /// How many callers.
+        callers: usize,
     },
     /// An operator marked a member.
     MemberMarked {

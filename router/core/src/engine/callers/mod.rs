@@ -97,6 +97,8 @@ pub(super) struct Callers {
     by_id: BTreeMap<CallerId, CallerKey>,
     /// Callers that have one socket left, which is closed next.
     going: Vec<CallerKey>,
+    /// When the operator reads next of callers that wait for connectors; none while none waits.
+    tell_of_waiting_at: Option<Moment>,
     /// When session checks are due.
     agenda: Agenda<CallerKey>,
 }
@@ -296,7 +298,8 @@ impl Callers {
     // --- connectors ---
 
     /// A caller asked for connectors, and there is nothing to answer yet.
-    pub(super) fn wants_infos(&mut self, key: CallerKey, socket: SocketId, id: i64) {
+    pub(super) fn wants_infos(&mut self, key: CallerKey, socket: SocketId, id: i64, now: Moment) {
+        self.tell_of_waiting_at.get_or_insert(now + limits::LIST_WAIT_TOLD_AFTER);
         let Some(caller) = self.sessions.get_mut(key) else { return };
         if caller.infos_wanted.len() < limits::SOCKETS_PER_SESSION_MAX * 4 {
             caller.infos_wanted.push((socket, id));
@@ -307,6 +310,24 @@ impl Callers {
     pub(super) fn waiting_for_infos(&self) -> Vec<(CallerKey, Selector)> {
         let waiting = self.sessions.iter().filter(|(_, caller)| !caller.infos_wanted.is_empty());
         waiting.map(|(key, caller)| (key, caller.id.selector)).collect()
+    }
+
+    /// The callers whose questions for connectors wait, if it is time that the operator reads of them: how many on each way in.
+    pub(super) fn waiting_to_be_told(&mut self, now: Moment) -> BTreeMap<Selector, usize> {
+        let mut waiting = BTreeMap::new();
+        if self.tell_of_waiting_at.is_some_and(|at| at <= now) {
+            for (_, selector) in self.waiting_for_infos() {
+                *waiting.entry(selector).or_default() += 1;
+            }
+            self.tell_of_waiting_at = (!waiting.is_empty()).then(|| now + limits::LIST_WAIT_TOLD_EVERY);
+        }
+        waiting
+    }
+
+    /// How many callers on this way in wait for connectors.
+    pub(super) fn waiting_on(&self, selector: Selector) -> usize {
+        let callers = self.sessions.iter().map(|(_, caller)| caller);
+        callers.filter(|caller| caller.id.selector == selector && !caller.infos_wanted.is_empty()).count()
     }
 
     /// The waiting questions of one caller, taken out to be answered: socket and id.

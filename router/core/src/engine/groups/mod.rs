@@ -7,6 +7,7 @@ mod habits;
 mod places;
 mod queue;
 mod sets;
+mod states;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ use self::habits::StreamHabits;
 pub(super) use self::habits::Tail;
 use self::queue::Queue;
 pub(super) use self::queue::{Among, Lane};
+use self::states::States;
+pub(super) use self::states::{Supplied, Supply};
 pub(super) use self::versions::connector_of;
 use self::versions::{Takers, Versions};
 use super::agenda::Agenda;
@@ -86,6 +89,8 @@ struct Group {
     versions: Option<Versions>,
     /// The bundle sets of its members, and who may serve with them.
     sets: GroupSets,
+    /// What its members do for its calls.
+    states: States,
     /// The moment in the table's agenda.
     planned: Option<Moment>,
 }
@@ -105,6 +110,7 @@ impl Group {
             budget: RetryBudget::default(),
             versions: None,
             sets: GroupSets::new(group.settings.bundles),
+            states: States::default(),
             planned: None,
         }
     }
@@ -181,6 +187,8 @@ pub(super) struct Groups {
     places_freed: bool,
     /// Groups whose pickers are out of date.
     stale: BTreeSet<GroupId>,
+    /// Groups whose members' states may have changed.
+    restated: BTreeSet<GroupId>,
     /// Groups whose callers may have to be shown another list of connectors.
     stale_lists: BTreeSet<GroupId>,
     /// Groups that have something to propose for their bundle sets.
@@ -207,6 +215,7 @@ impl Groups {
             }
             waited.extend(group.queue.all());
             self.stale.remove(&id);
+            self.restated.remove(&id);
             self.stale_lists.remove(&id);
             self.wishing.remove(&id);
         }
@@ -258,6 +267,7 @@ impl Groups {
         group.picker = listed.policy.picker(&listed.members, &available);
         group.versions = Versions::of(listed.policy, told, stand_ins, available);
         self.places_freed = true;
+        self.restated.insert(listed.id);
     }
 
     /// The request as a member gets it: with the message id `id`, and with the version of the connector that the member has.
@@ -342,6 +352,7 @@ impl Groups {
     #[cfg(test)]
     pub(super) fn assert_settled(&self, there: impl Fn(GroupId) -> (usize, usize)) {
         assert!(self.stale.is_empty() && self.stale_lists.is_empty(), "groups are stale");
+        assert!(self.restated.is_empty(), "states are not looked at");
         assert!(self.wishing.is_empty() && self.told.is_empty(), "bundle sets are not settled");
         assert!(!self.places_freed || self.waiting.is_empty(), "places are free");
         for (id, group) in &self.groups {

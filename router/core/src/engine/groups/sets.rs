@@ -44,6 +44,7 @@ impl Groups {
             self.stale_lists.insert(id);
         }
         self.told.extend(told.into_iter().map(|told| (id, told)));
+        self.restated.insert(id);
         self.plan(id);
     }
 

@@ -59,7 +59,7 @@ fn a_group_that_leaves_the_view_hands_its_waiting_calls_out_and_its_count_surviv
     assert!(!groups.candidates(G, None).unwrap().is_full(), "one of two is left");
     groups.give_back(G);
     rebuild(&mut groups, &view, &[]);
-    while groups.next_stale_list().is_some() {}
+    while groups.next_stale_list().is_some() || groups.next_restated().is_some() {}
     groups.take_turns();
     groups.assert_settled(|_| (0, 0));
 }

@@ -3,7 +3,9 @@
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use super::Members;
+use rcs_proto::time::Moment;
+
+use super::{LastError, Members};
 use crate::backoff::reconnect_wait;
 use crate::engine::io::Io;
 use crate::engine::keys::Slot;
@@ -94,6 +96,21 @@ impl Members {
         let state = self.members.get_mut(&member);
         if let Some(slot) = state.and_then(|state| state.slots.get_mut(usize::from(slot.0))) {
             slot.open = false;
+        }
+    }
+
+    /// A member could not be reached, or the router closed its connection. `label` says why in a few words, `text` in a sentence.
+    pub(in crate::engine) fn failed(
+        &mut self,
+        member: MemberId,
+        label: &'static str,
+        text: &str,
+        now: Moment,
+    ) {
+        let Some(state) = self.members.get_mut(&member) else { return };
+        match &mut state.last_error {
+            Some(error) if error.text == text => error.at = now,
+            last => *last = Some(LastError { label, text: text.to_owned(), at: now }),
         }
     }
 

@@ -54,10 +54,24 @@ pub(in crate::engine) struct Member {
     pub(super) busy: usize,
     /// The reason of the last failed attempt that was noted for the operator. The same reason is not noted again.
     pub(super) last_failure: Option<String>,
+    /// The last failed attempt to reach the member, or the last connection that the router closed because of what came from it. Kept while
+    /// the member serves.
+    pub(in crate::engine) last_error: Option<LastError>,
     /// Whether the member's standing is reviewed when the event is settled.
     pub(super) is_changed: bool,
     /// The moment in the table's agenda.
     pub(super) planned: Option<Moment>,
+}
+
+/// Why a member could not be reached, or why the router closed a connection to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct LastError {
+    /// A few words.
+    pub(in crate::engine) label: &'static str,
+    /// A sentence for the operator, without secrets.
+    pub(in crate::engine) text: String,
+    /// When it happened last.
+    pub(in crate::engine) at: Moment,
 }
 
 /// One slot of a member.
@@ -117,6 +131,7 @@ impl Member {
             in_flight: 0,
             busy: 0,
             last_failure: None,
+            last_error: None,
             is_changed: false,
             planned: None,
         }
@@ -193,13 +208,17 @@ impl Member {
         }
     }
 
+    /// When the reason ends by itself for which the member gets no calls; none if only an observation ends it.
+    pub(in crate::engine) fn out_until(&self) -> Option<Moment> {
+        match self.standing {
+            Standing::Unfit(reason) => self.health.ends_at(reason),
+            Standing::Down | Standing::Serving => None,
+        }
+    }
+
     /// When something is due for the member next, session checks apart.
     pub(super) fn due_at(&self) -> Option<Moment> {
         let drains = (self.drain.is_under_way() && !self.leaving).then_some(Moment::START);
-        let stands = match self.standing {
-            Standing::Unfit(reason) => self.health.ends_at(reason),
-            Standing::Down | Standing::Serving => None,
-        };
-        self.probes.due_at(self.linked).into_iter().chain(drains).chain(stands).min()
+        self.probes.due_at(self.linked).into_iter().chain(drains).chain(self.out_until()).min()
     }
 }

@@ -20,7 +20,7 @@ use rcs_proto::time::Moment;
 
 pub(super) use self::drain::Drain;
 pub(super) use self::list::MemberList;
-pub(super) use self::member::{Asking, Member, Standing};
+pub(super) use self::member::{Asking, LastError, Member, Standing};
 pub(super) use self::route::Route;
 pub(super) use self::session::MemberSession;
 use super::agenda::Agenda;

@@ -1,9 +1,11 @@
 //! The engine's state as an operator sees it. Read only; no payload, no secret.
 
 mod call;
+mod member;
 mod sets;
 mod state;
 
 pub use self::call::{CallReport, StepReport};
+pub use self::member::{Administration, MemberError, MemberReport};
 pub use self::sets::{BundlesReport, MemberBundles};
-pub use self::state::{Administration, CallerReport, GroupReport, MemberReport, Report};
+pub use self::state::{CallerReport, GroupReport, GroupSupply, Report};

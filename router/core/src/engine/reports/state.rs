@@ -1,12 +1,12 @@
-//! Groups, members and callers.
+//! Groups and callers.
 
+use super::member::MemberReport;
+use crate::agreed::At;
 use crate::bundles::group::Alarm;
 use crate::engine::callers::{Caller, Redials};
-use crate::engine::members::{Drain, Member, Standing};
+use crate::engine::groups::Supply;
 use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
-use crate::ids::{GroupId, MemberId};
-use crate::view::{AdminState, Mark};
 
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,29 +30,23 @@ pub struct GroupReport {
     pub queued: usize,
     /// Why the group's bundle sets need the operator.
     pub alarm: Option<Alarm>,
+    /// Whether the group has a member that gets calls, and since when not.
+    pub supply: GroupSupply,
+    /// Callers of this group that asked for connectors and wait for an answer: no member has reported its connectors yet.
+    pub callers_waiting: usize,
     /// Its members in list order.
     pub members: Vec<MemberReport>,
 }
 
-/// A member in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberReport {
-    /// Its name.
-    pub name: String,
-    /// Whether the member can run calls, whatever the document and operators want.
-    pub up: bool,
-    /// Why the member gets no calls although it can be reached.
-    pub unfit: Option<&'static str>,
-    /// Why its bundle set keeps the member out of this group: a sentence that goes on after the member's name.
-    pub quarantine: Option<String>,
-    /// What document and operators want of the member, and how far that is carried out.
-    pub admin: Administration,
-    /// Open sockets that are ready.
-    pub sockets: usize,
-    /// Calls that it holds, of all its groups.
-    pub in_flight: usize,
-    /// Connectors that the member reported.
-    pub connectors: Vec<String>,
+/// Whether a group has a member that gets its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupSupply {
+    /// The group has one.
+    Served,
+    /// The group has had none yet: callers that asked for connectors wait for an answer.
+    NeverServed,
+    /// The group has had none since this moment.
+    OutSince(At),
 }
 
 /// A caller that is known.
@@ -72,50 +66,6 @@ pub struct CallerReport {
     pub redials: Redials,
 }
 
-/// What document and operators want of a member, and how far that is carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Administration {
-    /// The member gets calls when it can run them.
-    Enabled,
-    /// An operator drains the member: its last calls are ending, or its sockets are being closed.
-    Draining,
-    /// The drain is over.
-    Drained,
-    /// An operator disabled the member, which may have calls and sockets for [`crate::limits::DRAIN_TIME`].
-    Disabled,
-    /// The document disables the member.
-    DisabledInDocument,
-}
-
-impl Administration {
-    /// The word for logs, the API and the command line.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Enabled => "enabled",
-            Self::Draining => "draining",
-            Self::Drained => "drained",
-            Self::Disabled | Self::DisabledInDocument => "disabled",
-        }
-    }
-
-    fn of(state: &Member) -> Self {
-        match (state.member.spec.admin, state.member.mark, state.drain) {
-            (AdminState::Disabled, ..) => Self::DisabledInDocument,
-            (_, Mark::Enabled, _) => Self::Enabled,
-            (_, Mark::Draining, Drain::Over) => Self::Drained,
-            (_, Mark::Draining, _) => Self::Draining,
-            (_, Mark::Disabled, _) => Self::Disabled,
-        }
-    }
-}
-
-impl MemberReport {
-    /// Whether the member gets calls: it can run them, has the right bundle set, and document and operators want it to serve.
-    pub fn takes_calls(&self) -> bool {
-        self.up && self.quarantine.is_none() && self.admin == Administration::Enabled
-    }
-}
-
 impl Tables {
     /// The state now.
     pub(in crate::engine) fn report(&self) -> Report {
@@ -124,6 +74,15 @@ impl Tables {
             algorithm: group.policy.name(),
             queued: self.groups.queued(group.id),
             alarm: self.groups.sets(group.id).and_then(|sets| sets.alarm()),
+            supply: match self.groups.supply(group.id) {
+                Supply::Some => GroupSupply::Served,
+                Supply::Never => GroupSupply::NeverServed,
+                Supply::Out(since) => GroupSupply::OutSince(self.epoch.after(since)),
+            },
+            callers_waiting: match self.groups.supply(group.id) {
+                Supply::Never => self.callers.waiting_on(Selector::Group(group.id)),
+                Supply::Some | Supply::Out(_) => 0,
+            },
             members: group.members.iter().filter_map(|id| self.member_report(group.id, *id)).collect(),
         });
         Report { groups: groups.collect(), callers: self.callers.len(), calls: self.calls.len() }
@@ -143,29 +102,5 @@ impl Tables {
             redials: caller.redials,
         };
         self.callers.iter().map(|(_, caller)| report(caller)).collect()
-    }
-
-    fn member_report(&self, group: GroupId, id: MemberId) -> Option<MemberReport> {
-        let state = self.members.get(id)?;
-        let bundles = self.groups.sets(group).and_then(|sets| sets.standing(id));
-        let session = state.session.and_then(|key| self.members.session(key));
-        Some(MemberReport {
-            name: state.name().to_owned(),
-            up: state.standing == Standing::Serving,
-            unfit: match state.standing {
-                Standing::Unfit(reason) => Some(reason.label()),
-                Standing::Down | Standing::Serving => None,
-            },
-            quarantine: bundles.filter(|standing| standing.keeps_out()).map(ToString::to_string),
-            admin: Administration::of(state),
-            sockets: session.map_or(0, |session| session.sockets().count()),
-            in_flight: state.in_flight(),
-            connectors: state
-                .list
-                .iter()
-                .flat_map(|list| list.connectors())
-                .map(ToString::to_string)
-                .collect(),
-        })
     }
 }

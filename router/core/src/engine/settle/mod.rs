@@ -3,15 +3,16 @@
 //! 1. `sets`: what groups propose for their bundle sets is decided, and noted for operators.
 //! 2. `standings`: members that something happened to are reviewed. If a member cannot be reached, its groups no longer judge it.
 //! 3. `pickers`: each group whose members can do something else than before gets another picker.
-//! 4. `faults`, one call after the other: the verdict is asked and carried out. By then a lost member is out of rotation, so no call
+//! 4. `states`: what each member does for its groups' calls; a group that has no member left is noted for operators.
+//! 5. `faults`, one call after the other: the verdict is asked and carried out. By then a lost member is out of rotation, so no call
 //!    that moves away from the member comes back to it.
-//! 5. `hold`: calls that were held back as suspects go on or end, when it is time to ask.
-//! 6. `places`: places that became free go to the calls that wait. So when the next event is applied, no place is free that a waiting
+//! 6. `hold`: calls that were held back as suspects go on or end, when it is time to ask.
+//! 7. `places`: places that became free go to the calls that wait. So when the next event is applied, no place is free that a waiting
 //!    call could have, and a new call that finds a place overtakes nobody.
-//! 7. `lists`: the lists of connectors that callers are shown are renewed.
+//! 8. `lists`: the lists of connectors that callers are shown are renewed.
 //!
 //! A step may leave work for an earlier step, so the order begins anew after each fault and each place. Nothing here recurses. An
-//! event that breaks nothing, such as a frame of an answer, finds seven empty lists.
+//! event that breaks nothing, such as a frame of an answer, finds eight empty lists.
 
 mod faults;
 mod hold;
@@ -20,6 +21,7 @@ mod pickers;
 mod places;
 mod sets;
 mod standings;
+mod states;
 
 use rcs_proto::time::Moment;
 
@@ -33,6 +35,7 @@ impl Tables {
             self.decide_sets(now, io);
             self.look_at_members(now, io);
             self.rebuild_pickers();
+            self.look_at_states(now, io);
             self.judge_orphans();
             if self.judge_next_fault(now, io) || self.ask_about_held(now, io) || self.give_places(now, io) {
                 continue;

@@ -21,6 +21,9 @@ impl Tables {
                 let groups: Vec<GroupId> = self.view.groups_of(member).map(|group| group.id).collect();
                 groups.into_iter().for_each(|group| self.groups.is_stale(group));
             }
+            for group in self.view.groups_of(member) {
+                self.groups.states_may_change(group.id);
+            }
             self.members.plan(member);
         }
     }

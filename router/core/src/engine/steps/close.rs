@@ -35,7 +35,10 @@ impl Tables {
         io: &mut impl Io,
     ) {
         match self.sockets.belongs(socket).map(Belongs::member) {
-            Some(Some(member)) => io.note(Note::MemberDisconnected { member, reason }),
+            Some(Some(member)) => {
+                self.members.failed(member, "connection closed by the router", reason, now);
+                io.note(Note::MemberDisconnected { member, reason });
+            }
             Some(None) => io.note(Note::CallerDisconnected { reason }),
             None => return,
         }

@@ -12,6 +12,7 @@ mod judge;
 mod place;
 mod probe;
 mod send;
+mod state;
 
 pub(super) use self::close::Unsent;
 pub(super) use self::place::Found;

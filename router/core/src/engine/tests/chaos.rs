@@ -258,7 +258,7 @@ impl Chaos {
             23 => self.world.pass(Duration::from_secs(u64::from(b))),
             24 => {
                 if let Some((member, slot)) = self.world.io.dials.pop_front() {
-                    let failure = if b & 1 == 0 { DialFailure::Refused } else { DialFailure::Unreachable };
+                    let failure = if b & 1 == 0 { DialFailure::WrongKey } else { DialFailure::Unreachable };
                     self.world.apply(Event::DialFailed { member, slot, failure, reason: "no".into() });
                 }
             }

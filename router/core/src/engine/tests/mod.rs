@@ -20,6 +20,7 @@ mod secrets;
 mod sessions;
 mod settings;
 mod settled;
+mod states;
 mod stream_ends;
 mod streams;
 mod suspects;

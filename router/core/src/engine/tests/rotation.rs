@@ -210,7 +210,7 @@ fn a_replacement_that_was_refused_is_tried_again() {
     let mut world = with_ttl(1);
     world.pass(TTL);
     let (member, slot) = world.io.dials.pop_front().unwrap();
-    let failure = DialFailure::Refused;
+    let failure = DialFailure::WrongKey;
     world.apply(Event::DialFailed { member, slot, failure, reason: "401".into() });
     world.pass(limits::REFUSED_CREDENTIALS_WAIT + limits::TICK);
     assert_eq!(world.io.dials.len(), 1, "once the credentials may be right again");

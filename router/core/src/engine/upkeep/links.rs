@@ -129,15 +129,15 @@ impl Tables {
         if !self.members.end_dial(member, slot, io) {
             return;
         }
+        self.members.failed(member, failure.label(), reason, now);
         if self.members.is_new_failure(member, reason) {
             io.note(Note::DialFailed { member, reason });
         }
-        match failure {
-            DialFailure::Unreachable => self.redial_later(member, slot, now, io),
-            DialFailure::Refused => {
-                self.members.slot_failed(member, slot);
-                self.clock.set(now + limits::REFUSED_CREDENTIALS_WAIT, Timer::Redial(member, slot));
-            }
+        if failure.is_lasting() {
+            self.members.slot_failed(member, slot);
+            self.clock.set(now + limits::REFUSED_CREDENTIALS_WAIT, Timer::Redial(member, slot));
+        } else {
+            self.redial_later(member, slot, now, io);
         }
     }
 

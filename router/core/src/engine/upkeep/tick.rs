@@ -5,6 +5,8 @@ use rcs_proto::time::Moment;
 use crate::engine::calls::Overdue;
 use crate::engine::clock::Timer;
 use crate::engine::io::Io;
+use crate::engine::note::Note;
+use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
 use crate::limits::TICK;
 use crate::verdict::Fault;
@@ -29,6 +31,17 @@ impl Tables {
         }
     }
 
+    /// Notes callers that have waited for a list of connectors for long.
+    fn tell_of_waiting_callers(&mut self, now: Moment, io: &mut impl Io) {
+        for (selector, callers) in self.callers.waiting_to_be_told(now) {
+            let group = match selector {
+                Selector::Group(group) => Some(group),
+                Selector::ByConnectorKey => None,
+            };
+            io.note(Note::CallersWaitForList { group, callers });
+        }
+    }
+
     fn on_tick(&mut self, now: Moment, io: &mut impl Io) {
         for socket in self.sockets.ping(now, io) {
             self.disconnect(socket, "it does not answer pings", now, io);
@@ -42,6 +55,7 @@ impl Tables {
         for group in self.groups.due(now) {
             self.look_after_group(group, now);
         }
+        self.tell_of_waiting_callers(now, io);
         self.rotate_sockets(now, io);
         self.calls.ask_about_held();
         for (call, overdue) in self.calls.overdue(now) {

@@ -30,7 +30,7 @@ impl Tables {
                 for call in checked.abandoned {
                     self.abandon(call, now, io);
                 }
-                self.answer_control(key, socket, checked.id, checked.wants_connector_infos, io);
+                self.answer_control(key, socket, checked.id, checked.wants_connector_infos, now, io);
             }
             SessionEvent::AnswerRefused(Some(last)) => {
                 io.hold(socket, wire_limits::HOLD_OFF);
@@ -59,6 +59,7 @@ impl Tables {
         socket: SocketId,
         id: i64,
         wants_infos: bool,
+        now: Moment,
         io: &mut impl Io,
     ) {
         if !wants_infos {
@@ -70,7 +71,7 @@ impl Tables {
                 io.send(socket, frames::control_response(id, Some(infos)));
                 self.callers.was_shown(key, self.edition(selector));
             }
-            None => self.callers.wants_infos(key, socket, id),
+            None => self.callers.wants_infos(key, socket, id, now),
         }
     }
 
