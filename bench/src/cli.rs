@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rcs_cli::log::{FILTER_VARIABLE, Format};
 use rcs_cli::{Exit, Failure};
 
 use crate::arguments::{CompareArgs, LoadArgs};
@@ -12,7 +13,13 @@ use crate::{compare, drill, load};
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match rcs_cli::parse::<Cli>(arguments) {
-        Ok(cli) => rcs_cli::end("rcs-bench", run_command(cli.command)),
+        Ok(cli) => rcs_cli::end("rcs-bench", || {
+            // Beside its figures the bench has nothing to say, unless somebody looks for a fault.
+            if std::env::var_os(FILTER_VARIABLE).is_some() {
+                rcs_cli::log::start(Format::Text)?;
+            }
+            run_command(cli.command)
+        }),
         Err(code) => code,
     }
 }

@@ -1,21 +1,29 @@
 //! How the project's programs begin and end on a command line: arguments are read one way, and one set of exit codes says how
 //! a command ended. Scripts of operators rely on the codes, so rcs-router, rcs-node and rcs-bench must not differ in them.
 //!
-//! Way: [`parse`] reads the arguments ▸ the program does its work ▸ [`Exit`], or a [`Failure`] with its sentence, becomes the
-//! process's [`ExitCode`].
+//! Way: [`parse`] reads the arguments ▸ [`end`] runs the command, whose results go out through [`say`] ▸ [`Exit`], or a [`Failure`] with
+//! its sentence, becomes the process's [`ExitCode`].
+//!
+//! Everything that a program prints or logs goes through this crate ([`log`](mod@log), `output`): a stream that is closed, full or blocked ends
+//! no program and no service, and nothing panics for it. Bounds are in [`limits`].
 //!
 //! [`file`] reads the files that operators name, with a bound and without waiting.
 //!
 //! What this crate must not know: any command of any program.
 
 pub mod file;
+pub mod limits;
+pub mod log;
+mod output;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
+
+pub use output::{ask, say, say_part, tell};
 
 /// The line for the end of a program's help.
 pub const EXIT_CODES: &str = "Exit codes: 0 success, 64 wrong usage, 65 invalid file or request, 69 a resource is unavailable, \
@@ -72,28 +80,35 @@ impl fmt::Display for Failure {
 /// explained on standard error and end with [`Exit::Usage`].
 pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<C, ExitCode> {
     C::try_parse_from(arguments).map_err(|message| {
-        // A closed stream is no fault.
-        let _ = message.print();
-        if message.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
+        if message.use_stderr() {
+            // Without standard error the exit code says it.
+            let _ = message.print();
+            return Exit::Usage.into();
+        }
+        let name = C::command().get_name().to_owned();
+        end(&name, || {
+            output::note(message.print());
+            Ok(())
+        })
     })
 }
 
-/// Prints a line of a command's result. Whoever reads the output may have closed it, as `head` does: that is no fault, and the rest
-/// is not printed.
-pub fn say(line: impl fmt::Display) {
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-/// Ends a command: a failure's sentence goes to standard error, behind the program's name.
-pub fn end(program: &str, outcome: Result<(), Failure>) -> ExitCode {
-    match outcome {
+/// Runs a command, and ends it: a failure's sentence goes to standard error behind the program's name, and the log is written as far as
+/// anybody reads it. If standard output cannot be written (the disk is full), the command failed with [`Exit::Internal`]; if its reader
+/// has gone, as `head` does, the command is done.
+pub fn end(program: &str, command: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
+    let panicked =
+        |_| Err(Exit::Internal.with("internal error, see the panic above: please report it as a bug"));
+    let outcome = catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(panicked);
+    let code = match outcome.and_then(|()| output::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{program}: {failure}");
+            tell(format_args!("{program}: {failure}"));
             failure.exit.into()
         }
-    }
+    };
+    log::flush();
+    code
 }
 
 #[cfg(test)]
@@ -137,8 +152,13 @@ mod tests {
         ] {
             assert_eq!(shown(exit), shown(number));
             assert!(EXIT_CODES.contains(&format!("{number} {word}")), "{exit:?}");
-            assert_eq!(shown(end("example", Err(exit.with("why")))), shown(number));
+            assert_eq!(shown(end("example", || Err(exit.with("why")))), shown(number));
         }
-        assert_eq!(shown(end("example", Ok(()))), shown(ExitCode::SUCCESS));
+        assert_eq!(shown(end("example", || Ok(()))), shown(ExitCode::SUCCESS));
+    }
+
+    #[test]
+    fn a_command_that_panics_is_an_internal_error() {
+        assert_eq!(shown(end("example", || panic!("a broken invariant"))), shown(70));
     }
 }

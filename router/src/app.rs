@@ -30,7 +30,7 @@ use crate::effects::Effects;
 use crate::follow::{self, SourceError, Sources};
 use crate::limits::{SPILL_BYTES_MAX, THREADS_MAX};
 use crate::owner::Owner;
-use crate::shutdown::Signals;
+use crate::shutdown::{self, Signals};
 use crate::token::Token;
 pub use crate::token::TokenError;
 use crate::trust;
@@ -257,6 +257,7 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
     let listen = callers.local_addr().map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
+    let hangup = shutdown::hangup().map_err(system("listen for signals"))?;
 
     let (control, requests) = control::channel();
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
@@ -272,7 +273,7 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
     let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
     let _admin =
         admin::start(admin, control.clone(), scraper, gate, agents).map_err(system("start the admin API"))?;
-    let follower = tokio::spawn(follow::follow(sources, first, control.clone()));
+    let follower = tokio::spawn(follow::follow(sources, first, control.clone(), hangup));
     let listener = listen_on(callers, access, view, control.clone()).map_err(system("listen for callers"))?;
     announce(listen, admin_address);
 

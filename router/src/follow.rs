@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rcs_core::agreed;
 use rcs_core::settings::Settings;
+use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{ConfigError, ConfigFile, unknown_groups};
@@ -82,11 +83,21 @@ impl Sources {
 
 /// Looks at the files for ever, and hands each good change to the owner as a whole. A bad change is logged once, and changes
 /// nothing.
-pub(crate) async fn follow(mut sources: Sources, mut current: Configuration, control: Control) {
+///
+/// A SIGHUP is a look at once, and says in the log what it found.
+pub(crate) async fn follow(
+    mut sources: Sources,
+    mut current: Configuration,
+    control: Control,
+    mut hangup: Signal,
+) {
     let mut ticks = interval(FOLLOW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let is_asked = tokio::select! {
+            _ = ticks.tick() => false,
+            Some(()) = hangup.recv() => true,
+        };
         let look = tokio::task::spawn_blocking(move || {
             let look = sources.look();
             (sources, look)
@@ -96,6 +107,11 @@ pub(crate) async fn follow(mut sources: Sources, mut current: Configuration, con
         sources = back;
         let written = [tell("provider", look.document), tell("configuration", look.config)];
         let Some(file) = written.into_iter().flatten().reduce(|_, _| "provider and the configuration") else {
+            if is_asked {
+                tracing::info!(
+                    "SIGHUP: the files were read again; they have not changed since the last look"
+                );
+            }
             continue;
         };
         let configuration = sources.configuration();
@@ -116,7 +132,9 @@ fn tell<E: std::fmt::Display>(file: &'static str, look: Option<Result<(), E>>) -
     match look? {
         Ok(()) => Some(file),
         Err(error) => {
-            tracing::error!("{error}\nnothing was changed: the last good version stays in force");
+            // A file may have many faults, and a line of the log has no line ends.
+            error.to_string().lines().for_each(|line| tracing::error!("{}", line.trim_start()));
+            tracing::error!("nothing was changed: the last good version stays in force");
             None
         }
     }

@@ -1,44 +1,13 @@
-//! The log, on stderr: each change of a state once, each call once (at level debug). Standard output is for results.
+//! What the log says: each change of a state once, each call once (at level debug). How lines are written: [`rcs_cli::log`].
 
-use clap::ValueEnum;
 use rcs_core::bundles::group::{BundleStanding, Told};
 use rcs_core::engine::Note;
 use rcs_core::ids::MemberId;
 use rcs_core::state::MemberState;
 use rcs_core::verdict::Cut;
-use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::names::Names;
-
-/// The variable that holds the filter, e.g. `debug` or `rcs_router=debug,rcs_proto=info`.
-pub(crate) const FILTER_VARIABLE: &str = "RCS_LOG";
-
-/// How a line of the log looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Starts the log of the process; a second start changes nothing.
-pub(crate) fn start(format: Format) {
-    let filter = EnvFilter::builder()
-        .with_env_var(FILTER_VARIABLE)
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // Tests start several parts in one process.
-    let _ = match format {
-        Format::Text => log.with_ansi(false).try_init(),
-        Format::Json => log.json().try_init(),
-    };
-}
 
 /// Logs what the engine noted.
 pub(crate) fn log(note: &Note<'_>, names: &Names) {

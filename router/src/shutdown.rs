@@ -1,4 +1,4 @@
-//! The signals that end the process.
+//! The signals that a router knows: two end it, one makes it read its files again, and others that would end a process do nothing.
 
 use std::io;
 
@@ -26,4 +26,17 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// SIGHUP, which no longer ends the process from now on. Neither do SIGUSR1 and SIGUSR2, which do nothing: a tool that tells all
+/// processes to open their log files again must not cut callers off.
+///
+/// # Errors
+/// If the operating system allows no handler.
+pub(crate) fn hangup() -> io::Result<Signal> {
+    // A handler stays for the life of the process.
+    for ignored in [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::pipe()] {
+        drop(signal(ignored)?);
+    }
+    signal(SignalKind::hangup())
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use rcs_cli::log::{self, Format};
 use rcs_cli::{Exit, Failure};
 use rcs_proto::manifest::{FileManifest, ProofKey, ReportedSet, listing};
 
-use super::serve::{Stop, start_log};
+use super::serve::Stop;
 use super::set_key::first_line;
 use super::{bad_file, read};
 use crate::agent::{self, AGENT_NAME, Depth, Identity, ReportFault, Roots, RouterUrl, Scanner};
@@ -52,7 +53,7 @@ pub(super) fn run(arguments: &AgentArgs) -> Result<(), Failure> {
     if arguments.report.len() > AGENT_ROUTERS_MAX {
         return Err(Exit::Usage.with(format!("--report may be given at most {AGENT_ROUTERS_MAX} times")));
     }
-    start_log();
+    log::start(Format::Text)?;
     let beside = Beside::read(&read(&arguments.properties)?, &arguments.properties, &arguments.overrides)
         .map_err(|error| bad_file(&arguments.properties, error))?;
     let member = arguments.member.clone().or(beside.server_name);

@@ -20,13 +20,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let done = match cli.command {
+    rcs_cli::end("rcs-node", || match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::SetKey(arguments) => set_key::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
-    };
-    rcs_cli::end("rcs-node", done)
+    })
 }
 
 /// A remote connector server: runs connectors for identity management systems.

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 
+use rcs_cli::log::{self, Format};
 use rcs_cli::{Exit, Failure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use crate::server::{Server, Setup};
 use crate::tls::{self, ServerTls};
 
 pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
-    start_log();
+    log::start(Format::Text)?;
     let config = load(&arguments.properties, &arguments.settings.overrides)?;
     for notice in &config.notices {
         tracing::warn!("{}: {notice}", arguments.properties.display());
@@ -120,6 +121,7 @@ fn is_in_foreground() -> bool {
 pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
     /// Ends at once where nothing can be typed.
     quit: mpsc::Receiver<()>,
 }
@@ -137,27 +139,30 @@ impl Stop {
                 }
             });
         }
+        // A handler stays for the life of the process: these signals do nothing from now on.
+        for ignored in [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::pipe()] {
+            drop(signal(ignored)?);
+        }
         Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit,
         })
     }
 
-    /// The next reason to end.
+    /// The next reason to end. A SIGHUP is none: whoever closes a terminal must not cut callers off.
     pub(super) async fn wait(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            Some(()) = self.quit.recv() => "q",
+        loop {
+            return tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+                Some(()) = self.quit.recv() => "q",
+                Some(()) = self.hangup.recv() => {
+                    tracing::info!("SIGHUP is ignored: restart to use a changed properties file");
+                    continue;
+                }
+            };
         }
     }
-}
-
-/// The log: standard error, level by `RCS_LOG` (N08).
-pub(super) fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RCS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let ansi = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).init();
 }

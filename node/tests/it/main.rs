@@ -5,6 +5,7 @@ mod agent_router;
 mod caller;
 mod check;
 mod csv_calls;
+mod log;
 mod serve;
 mod serving;
 mod set_key;

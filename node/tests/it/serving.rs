@@ -1,7 +1,7 @@
 //! `rcs-node serve` for the tests: a started node.
 
 use std::net::SocketAddr;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rcs_rig::process::Process;
@@ -24,11 +24,16 @@ impl Serving {
 
     /// A node with more properties, and arguments, on a free port of the loopback address.
     pub(crate) fn with(scratch: Scratch, properties: &str, arguments: &[&str]) -> Self {
+        Self::logging_to(scratch, properties, arguments, Stdio::piped())
+    }
+
+    /// Like [`Self::with`], with this stream as its standard error.
+    pub(crate) fn logging_to(scratch: Scratch, properties: &str, arguments: &[&str], log: Stdio) -> Self {
         let fixed = "connectorserver.port=0\nconnectorserver.address=127.0.0.1\n";
         let file = scratch.file("conf/ConnectorServer.properties", format!("{fixed}{properties}"));
         let mut command = rcs_node();
         command.args(["serve", "--properties", text(&file)]).args(arguments);
-        let process = Process::start("rcs-node", command);
+        let process = Process::start_logging_to("rcs-node", command, log);
         let ready = process.read_line("the ready line", PATIENCE);
         let address = ready.strip_prefix("ready ").expect("the first line is the ready line");
         let address = address.parse().expect("the ready line has an address");

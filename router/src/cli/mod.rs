@@ -20,7 +20,6 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "demo")]
 use crate::demo::{ChildArguments, run_child};
-use crate::logging;
 
 /// Routes OpenICF calls from identity systems to groups of remote connector servers.
 #[derive(Debug, Parser)]
@@ -32,7 +31,7 @@ use crate::logging;
 struct Cli {
     /// Format of the log on stderr. The variable RCS_LOG sets the level (default: info).
     #[arg(long, global = true, value_enum, default_value_t)]
-    log_format: logging::Format,
+    log_format: rcs_cli::log::Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -61,9 +60,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let done = match cli.command {
+    let command = match cli.command {
+        #[cfg(feature = "demo")]
+        Command::DemoChild(arguments) => return run_child(arguments, run),
+        command => command,
+    };
+    rcs_cli::end("rcs-router", || match command {
         Command::Serve(arguments) => {
-            logging::start(cli.log_format);
+            rcs_cli::log::start(cli.log_format)?;
             serve::run(arguments)
         }
         Command::Check(arguments) => check::run(&arguments),
@@ -72,12 +76,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Call(arguments) => call::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
+        // It has returned above.
         #[cfg(feature = "demo")]
-        Command::DemoChild(arguments) => return run_child(arguments, run),
+        Command::DemoChild(_) => Ok(()),
         #[cfg(not(feature = "demo"))]
         Command::Demo(_) => no_demo::run(),
-    };
-    rcs_cli::end("rcs-router", done)
+    })
 }
 
 #[cfg(test)]

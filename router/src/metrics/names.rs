@@ -34,3 +34,5 @@ pub(crate) const SOCKETS_ROTATED: &str = "rcs_sockets_rotated";
 pub(crate) const DIAL_FAILURES: &str = "rcs_dial_failures";
 /// `rcs_frames_ignored_total`: frames that were ignored because they are not messages of the protocol.
 pub(crate) const FRAMES_IGNORED: &str = "rcs_frames_ignored";
+/// `rcs_log_lines_dropped_total`: lines of the log that were lost because standard error could not be written, or not fast enough.
+pub(crate) const LOG_LINES_DROPPED: &str = "rcs_log_lines_dropped";

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -73,6 +74,11 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
     registry.register(names::CALLS_QUEUED, "Calls that wait in the group's queue", queued);
     registry.register(names::CALLERS, "Known callers: connected, or connected until a moment ago", callers);
     registry.register(names::BACKLOG, "Bytes that peers have not read yet, in memory or on disk", backlog);
+    registry.register(
+        names::LOG_LINES_DROPPED,
+        "Lines of the log that were lost, because standard error could not be written, or not fast enough",
+        ConstCounter::new(rcs_cli::log::lines_lost()),
+    );
     registry
 }
 

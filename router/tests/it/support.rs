@@ -62,7 +62,11 @@ impl Router {
 
     /// Starts a command line that serves.
     pub(crate) fn start(command: Command) -> Self {
-        let process = Process::start("rcs-router", command);
+        Self::started(Process::start("rcs-router", command))
+    }
+
+    /// A router that has been started to serve.
+    pub(crate) fn started(process: Process) -> Self {
         let ready = process.read_until("ready ", PATIENCE);
         let word = |key| ready.split(' ').find_map(|word| word.strip_prefix(key)?.parse().ok());
         let (listen, admin) = (word("listen="), word("admin="));

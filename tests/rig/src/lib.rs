@@ -11,6 +11,7 @@
 //! # Code map
 //! - [`process`](mod@process): child processes; they are stopped, frozen and killed by pid. [`ports`]: free ports.
 //!   [`wait`]: the one place where a test waits: for a state, with a bound and a reason. [`workspace`]: where things are.
+//!   [`streams`]: outputs that cannot be written.
 //! - [`java`]: the Java module of `tests/java/` (its README lists the peers' commands), built once per state of its
 //!   sources. A test that needs Java and finds none says so and returns; with `RCS_REQUIRE_ALL=1` it fails instead.
 //! - [`provider`], [`hr`], [`bundles`]: the files that peers read: provider documents, an `hr.csv`, and bundle folders
@@ -47,6 +48,7 @@ pub mod provider;
 pub mod rcs;
 pub mod router;
 pub mod scripted;
+pub mod streams;
 pub mod transcript;
 pub mod wait;
 pub mod workspace;

@@ -42,12 +42,23 @@ struct State {
 impl Process {
     /// Starts `command` with all three pipes.
     pub fn start(name: &str, mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stderr(Stdio::piped());
+        Self::start_as(name, command)
+    }
+
+    /// Starts `command` with this stream as its standard error, of which nothing is read here.
+    pub fn start_logging_to(name: &str, mut command: Command, stderr: Stdio) -> Self {
+        command.stderr(stderr);
+        Self::start_as(name, command)
+    }
+
+    fn start_as(name: &str, mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child =
             command.spawn().unwrap_or_else(|e| panic!("{name} does not start: {e} ({command:?})"));
         let stdin = child.stdin.take();
         let stdout = Output::drain(child.stdout.take().expect("stdout is a pipe"));
-        let stderr = Output::drain(child.stderr.take().expect("stderr is a pipe"));
+        let stderr = child.stderr.take().map(Output::drain).unwrap_or_default();
         Self { name: name.to_owned(), child, stdin, stdout, stderr }
     }
 

@@ -1,0 +1,63 @@
+//! Standard output and the terminal: the one place where programs print. Nothing here panics or stops a command: a stream that cannot
+//! be written is remembered, and [`crate::end`] makes it the command's outcome.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use crate::{Exit, Failure, log};
+
+/// Why standard output could not be written, the first time that it could not.
+static FAULT: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints a line of a command's result on standard output. Once a line could not be printed, no further line is.
+pub fn say(line: impl fmt::Display) {
+    say_part(format_args!("{line}\n"));
+}
+
+/// Like [`say`], without a line end.
+pub fn say_part(text: impl fmt::Display) {
+    if fault().is_none() {
+        let mut out = io::stdout().lock();
+        note(write!(out, "{text}").and_then(|()| out.flush()));
+    }
+}
+
+/// Prints a line for people on standard error: a failure's sentence, or how far a command is. Where nobody reads standard error, the
+/// line is lost.
+pub fn tell(line: impl fmt::Display) {
+    ask(format_args!("{line}\n"));
+}
+
+/// Like [`tell`], without a line end: a question at the terminal.
+pub fn ask(text: impl fmt::Display) {
+    let text = text.to_string();
+    if !log::put(&text) {
+        let mut out = io::stderr().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// Remembers whether standard output could be written.
+pub(crate) fn note(written: io::Result<()>) {
+    if let Err(error) = written {
+        fault().get_or_insert(error);
+    }
+}
+
+/// Whether all that was said went out, or its reader did not want more.
+///
+/// # Errors
+/// [`Exit::Internal`] if something could not be written.
+pub(crate) fn written() -> Result<(), Failure> {
+    match &*fault() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Exit::Internal.with(format!(
+            "standard output cannot be written: {error}. The command is done, but its output is incomplete"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn fault() -> std::sync::MutexGuard<'static, Option<io::Error>> {
+    FAULT.lock().unwrap_or_else(PoisonError::into_inner)
+}
