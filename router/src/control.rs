@@ -185,8 +185,9 @@ impl Control {
         &self,
         group: &str,
         change: BundleChange,
+        last: LastMember,
     ) -> Result<Result<BundlesReport, BundleRefusal>, NoAnswer> {
-        let wish = Wish::Bundles { group: group.to_owned(), change };
+        let wish = Wish::Bundles { group: group.to_owned(), change, last };
         match self.ask(|answer| Request::Ask(Ask::Operator(wish), answer)).await? {
             Answer::Bundles(Ok(())) => self.bundles(group).await?.map(Ok).ok_or(NoAnswer),
             Answer::Bundles(Err(refused)) => Ok(Err(refused)),

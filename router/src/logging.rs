@@ -1,7 +1,7 @@
 //! What the log says: each change of a state once, each call once (at level debug). How lines are written: [`rcs_cli::log`].
 
 use rcs_core::bundles::group::{BundleStanding, Told};
-use rcs_core::engine::Note;
+use rcs_core::engine::{Note, UnservedCalls};
 use rcs_core::ids::MemberId;
 use rcs_core::state::MemberState;
 use rcs_core::verdict::Cut;
@@ -124,6 +124,7 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
             );
         }
         Note::Bundles { group, told } => log_bundles(&names.group(group), told, names),
+        Note::CallsUnserved(unserved) => log_unserved(unserved, names),
         Note::CallersBehind { group, callers } => warn!(
             group = group.map(|id| names.group(id)).as_deref(),
             callers,
@@ -144,6 +145,33 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
 fn states(members: &[(MemberId, MemberState)], names: &Names) -> String {
     let states = members.iter().map(|(member, state)| format!("{} {state}", names.member(*member)));
     states.collect::<Vec<_>>().join(", ")
+}
+
+/// Connector keys and principals come from callers, and are escaped.
+fn log_unserved(unserved: &UnservedCalls, names: &Names) {
+    let UnservedCalls { calls, callers, is_over, .. } = *unserved;
+    let group = unserved.group.map(|id| names.group(id));
+    let (group, principals) = (group.as_deref(), format!("{:?}", unserved.principals));
+    let connector = unserved.connector.as_ref().map(|connector| format!("{:?}", connector.to_string()));
+    let connector = connector.as_deref().unwrap_or("several");
+    match is_over {
+        true => info!(
+            group,
+            connector,
+            calls,
+            "calls for a connector version that no member had are over: none failed in the last minute"
+        ),
+        false => warn!(
+            group,
+            connector,
+            calls,
+            callers,
+            principals,
+            "calls fail: no member that serves has the connector in the version that these callers ask for. Move the callers to a \
+             version that is there, bring back a member with theirs, or let another version run their calls \
+             (rcs-router bundles stand-ins)"
+        ),
+    }
 }
 
 /// Each line names what differs; names that members reported are escaped.

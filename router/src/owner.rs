@@ -171,7 +171,9 @@ impl Owner {
                 drop(answer.send(calls.collect()));
             }
             Request::Callers(answer) => drop(answer.send(self.engine.callers())),
-            Request::Bundles(group, answer) => drop(answer.send(self.engine.bundles(&group))),
+            Request::Bundles(group, answer) => {
+                drop(answer.send(self.engine.bundles(&group, self.clock.now())));
+            }
             Request::Ask(ask, answer) => self.ask(ask, answer),
             Request::Drain => {
                 self.drain_until.get_or_insert_with(|| Instant::now() + DRAIN_TIME);
@@ -267,7 +269,7 @@ fn log_change(wished: Option<&Wish>) {
         Some(Wish::Mark { group, member, change, .. }) => {
             tracing::info!(%group, %member, change = change.label(), "an operator's mark; it is kept in memory");
         }
-        Some(Wish::Bundles { group, change }) => {
+        Some(Wish::Bundles { group, change, .. }) => {
             let change = change.label();
             tracing::info!(%group, change, "an operator's change of bundle sets; it is kept in memory");
         }

@@ -217,6 +217,24 @@ pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
 /// are computed again.
 pub const CONNECTOR_KEYS_WORKED_OUT_MAX: usize = 256;
 
+/// Connectors remembered of one caller, the one that was not used for longest forgotten first: an IDM has some ten. With
+/// [`CONNECTOR_USED_BYTES_MAX`] all callers together cost 32 MiB at most.
+pub const CONNECTORS_USED_MAX: usize = 16;
+/// Bytes of a connector key that is remembered of a caller; real ones have about 150.
+pub const CONNECTOR_USED_BYTES_MAX: usize = 512;
+/// How long a connected caller counts as a user of a connector after its last call: jobs of IDMs run once a day.
+pub const CONNECTOR_USED_LATELY: Duration = Duration::from_hours(25);
+/// Connectors, and principals of each, that a text names; the others are counted.
+pub const IN_USE_SHOWN_MAX: usize = 4;
+/// Versions of a connector that an error names.
+pub const VERSIONS_SHOWN_MAX: usize = 8;
+/// Stand-in rules of one group. Each call for a version that no member has looks at all of them.
+pub const STAND_INS_MAX: usize = 256;
+/// Versions that no member has, for which calls are counted at a time; calls for further versions are counted together.
+pub const UNSERVED_MAX: usize = 16;
+/// Time between two lines of the log about calls for one version that no member has.
+pub const UNSERVED_EVERY: Duration = Duration::from_secs(60);
+
 /// Connectors that one member may list; installations have some tens.
 pub const MANIFEST_CONNECTORS_MAX: usize = 1_024;
 /// Properties of all connectors of one member; a large connector has about a hundred.
@@ -386,6 +404,12 @@ const _: () = {
     assert!(QUEUED_CALLS <= CALLS_MAX && MEMBER_IN_FLIGHT <= CALLS_MAX);
     assert!(QUEUE_WAIT.as_millis() < LOGIN_DEADLINE.as_millis(), "a login that waited can still be done");
     assert!(PANIC_PERCENT <= 100);
+    assert!(
+        CONNECTOR_USED_BYTES_MAX <= CONNECTOR_KEY_BYTES_MAX
+            && DOWNSTREAM_SESSIONS_MAX * CONNECTORS_USED_MAX * CONNECTOR_USED_BYTES_MAX <= 32 << 20,
+        "the connectors that callers use cost what their comment says"
+    );
+    assert!(UNSERVED_EVERY.as_millis() > TICK.as_millis() && IN_USE_SHOWN_MAX <= CONNECTORS_USED_MAX);
     assert!(BUNDLES_HOLD_BASE.as_millis() <= BUNDLES_HOLD_CAP.as_millis());
     assert!(
         DIFFERENCE_PROPERTIES_MAX < DIFFERENCE_ITEMS_MAX && MANIFEST_CONNECTORS_MAX < MANIFEST_PROPERTIES_MAX

@@ -1,13 +1,16 @@
-//! `GET /v1/groups/GROUP/bundles` and `POST /v1/groups/GROUP/bundles/propose` (commit, abort, pin): the bundle sets of a group.
+//! `GET /v1/groups/GROUP/bundles` and `POST /v1/groups/GROUP/bundles/propose` (commit, abort, pin, stand-ins): the bundle sets of a
+//! group.
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use rcs_core::agreed::sets::{BundleChange, BundleRefusal, ProposedSet};
+use rcs_core::agreed::marks::LastMember;
+use rcs_core::agreed::sets::{BundleChange, BundleRefusal, PresentRules, ProposedSet};
 use rcs_core::bundles::diff::{Change, Item, Side, Subject};
 use rcs_core::bundles::group::{Against, Alarm, Cause, SetDigest};
+use rcs_core::bundles::in_use::InUse;
 use rcs_core::bundles::range::{ConnectorRef, StandIns};
 use rcs_core::engine::{BundlesReport, MemberBundles};
 use rcs_core::view::NotListed;
@@ -38,6 +41,8 @@ struct Row<'a> {
     serving: usize,
     /// How many of these may be taken down now for an upgrade.
     spare: usize,
+    /// The connectors that connected callers use.
+    in_use: Vec<Used<'a>>,
     /// Why the operator must act.
     alarm: Option<&'static str>,
     /// The products and versions of the members' servers; more than one is skew.
@@ -45,6 +50,20 @@ struct Row<'a> {
     /// Callers that use an older list of connectors, until their next session.
     callers_behind: usize,
     members: Vec<Member<'a>>,
+}
+
+/// A connector that callers use.
+#[derive(Debug, Serialize)]
+struct Used<'a> {
+    bundle: &'a str,
+    version: &'a str,
+    connector: &'a str,
+    /// How many callers use it.
+    callers: usize,
+    /// Some of their principals.
+    principals: &'a [String],
+    /// The members that run such calls now.
+    members: &'a [String],
 }
 
 /// One member of the group.
@@ -116,16 +135,17 @@ pub(super) async fn change(
         return refusal(denied.status(), denied);
     }
     let options = options.map(|Query(options)| options).unwrap_or_default();
-    let change = match parse(&change, &options) {
-        Ok(change) => change,
+    let (change, last) = match parse(&change, &options) {
+        Ok(parsed) => parsed,
         Err(NoChange::Unknown) => {
-            let sentence =
-                format!("{change:?} is not a change of bundle sets: use propose, commit, abort or pin");
+            let sentence = format!(
+                "{change:?} is not a change of bundle sets: use propose, commit, abort, pin or stand-ins"
+            );
             return refusal(StatusCode::NOT_FOUND, sentence);
         }
         Err(NoChange::Options(sentence)) => return refusal(StatusCode::BAD_REQUEST, sentence),
     };
-    match admin.control.change_bundles(&group, change).await {
+    match admin.control.change_bundles(&group, change, last).await {
         Err(_) => no_answer(),
         Ok(Err(why)) => refused(&why),
         Ok(Ok(report)) => Json(row(&report)).into_response(),
@@ -135,7 +155,7 @@ pub(super) async fn change(
 fn refused(why: &BundleRefusal) -> Response {
     let status = match why {
         BundleRefusal::NotListed(_) => StatusCode::NOT_FOUND,
-        BundleRefusal::Refused(_) => StatusCode::CONFLICT,
+        BundleRefusal::Refused(_) | BundleRefusal::Lost(_) => StatusCode::CONFLICT,
     };
     refusal(status, why)
 }
@@ -147,21 +167,48 @@ enum NoChange {
     Options(String),
 }
 
-fn parse(word: &str, options: &[(String, String)]) -> Result<BundleChange, NoChange> {
-    match word {
-        "propose" => {
-            let (set, stand_ins) = (which_set(options)?, stand_ins(options)?);
-            only(options, &["set", "member", "stand_in"])?;
-            Ok(BundleChange::Propose { what: set, stand_ins })
+fn parse(word: &str, options: &[(String, String)]) -> Result<(BundleChange, LastMember), NoChange> {
+    let known: &[&str] = match word {
+        "propose" => &["set", "member", "stand_in", "force"],
+        "pin" => &["set", "member", "force"],
+        "stand-ins" => &["stand_in", "replace", "force"],
+        "commit" | "abort" => &["force"],
+        _ => return Err(NoChange::Unknown),
+    };
+    let change = match word {
+        "propose" => BundleChange::Propose { what: which_set(options)?, stand_ins: stand_ins(options)? },
+        "pin" => BundleChange::Pin(which_set(options)?),
+        "commit" => BundleChange::Commit,
+        "abort" => BundleChange::Abort,
+        _ => rules(options)?,
+    };
+    only(options, known)?;
+    let last = if flag(options, "force")? { LastMember::Released } else { LastMember::Kept };
+    Ok((change, last))
+}
+
+fn rules(options: &[(String, String)]) -> Result<BundleChange, NoChange> {
+    let given = stand_ins(options)?;
+    match (given, flag(options, "replace")?) {
+        (Some(rules), false) => Ok(BundleChange::StandIns { rules, present: PresentRules::Kept }),
+        (rules, true) => {
+            let rules = rules.unwrap_or_default();
+            Ok(BundleChange::StandIns { rules, present: PresentRules::Replaced })
         }
-        "pin" => {
-            let set = which_set(options)?;
-            only(options, &["set", "member"])?;
-            Ok(BundleChange::Pin(set))
-        }
-        "commit" => only(options, &[]).map(|()| BundleChange::Commit),
-        "abort" => only(options, &[]).map(|()| BundleChange::Abort),
-        _ => Err(NoChange::Unknown),
+        (None, false) => Err(NoChange::Options(
+            "say which versions may run each other's calls: stand_in=BUNDLE/RANGE, once for each; with replace=true the present \
+             rules end"
+                .to_owned(),
+        )),
+    }
+}
+
+/// A query parameter that is true or false; false without it.
+fn flag(options: &[(String, String)], name: &str) -> Result<bool, NoChange> {
+    match &*values(options, name) {
+        [] | ["false"] => Ok(false),
+        ["true"] => Ok(true),
+        _ => Err(NoChange::Options(format!("{name}: use {name}=true or {name}=false"))),
     }
 }
 
@@ -201,11 +248,8 @@ fn stand_ins(options: &[(String, String)]) -> Result<Option<StandIns>, NoChange>
 fn only(options: &[(String, String)], known: &[&str]) -> Result<(), NoChange> {
     match options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
         None => Ok(()),
-        Some(_) if known.is_empty() => {
-            Err(NoChange::Options("unknown query parameter: this change has none".to_owned()))
-        }
         Some(_) => {
-            Err(NoChange::Options(format!("unknown query parameter: only {} are allowed", known.join(", "))))
+            Err(NoChange::Options(format!("unknown query parameter: allowed are {}", known.join(", "))))
         }
     }
 }
@@ -224,10 +268,22 @@ fn row(report: &BundlesReport) -> Row<'_> {
         stand_ins: report.stand_ins.0.iter().map(ToString::to_string).collect(),
         serving: report.serving,
         spare: report.spare,
+        in_use: report.in_use.iter().map(used).collect(),
         alarm: report.alarm.map(Alarm::label),
         servers: report.servers.iter().map(ToString::to_string).collect(),
         callers_behind: report.callers_behind,
         members: report.members.iter().map(member).collect(),
+    }
+}
+
+fn used(row: &InUse) -> Used<'_> {
+    Used {
+        bundle: &row.connector.bundle_name,
+        version: &row.connector.bundle_version,
+        connector: &row.connector.connector_name,
+        callers: row.callers,
+        principals: &row.principals,
+        members: &row.members,
     }
 }
 
@@ -279,10 +335,34 @@ fn has(side: &Side) -> Has<'_> {
 mod tests {
     use super::*;
 
-    fn parsed(word: &str, options: &[(&str, &str)]) -> Result<BundleChange, NoChange> {
+    fn parsed_whole(word: &str, options: &[(&str, &str)]) -> Result<(BundleChange, LastMember), NoChange> {
         let options: Vec<_> =
             options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         parse(word, &options)
+    }
+
+    fn parsed(word: &str, options: &[(&str, &str)]) -> Result<BundleChange, NoChange> {
+        parsed_whole(word, options).map(|(change, _)| change)
+    }
+
+    #[test]
+    fn stand_ins_are_added_or_replaced_and_a_change_can_be_forced() {
+        let rules = |options: &[(&str, &str)]| match parsed("stand-ins", options) {
+            Ok(BundleChange::StandIns { rules, present }) => Ok((rules.0.len(), present)),
+            Ok(other) => panic!("{other:?}"),
+            Err(why) => Err(why),
+        };
+        assert_eq!(rules(&[("stand_in", "a/[1.0,2.0)")]), Ok((1, PresentRules::Kept)));
+        assert_eq!(rules(&[("stand_in", "a"), ("replace", "true")]), Ok((1, PresentRules::Replaced)));
+        assert_eq!(rules(&[("replace", "true")]), Ok((0, PresentRules::Replaced)));
+        assert!(rules(&[]).is_err() && rules(&[("replace", "1")]).is_err());
+        for (options, last) in [
+            (&[][..], LastMember::Kept),
+            (&[("force", "false")], LastMember::Kept),
+            (&[("force", "true")], LastMember::Released),
+        ] {
+            assert_eq!(parsed_whole("commit", options), Ok((BundleChange::Commit, last)));
+        }
     }
 
     #[test]
@@ -310,10 +390,11 @@ mod tests {
             ("propose", &[("set", wire.as_str()), ("member", "n1")], "say which set"),
             ("propose", &[("set", &wire), ("set", &wire)], "say which set"),
             ("pin", &[("set", "abc")], "64 digits"),
-            ("pin", &[("member", "n1"), ("stand_in", "a")], "only set, member"),
+            ("pin", &[("member", "n1"), ("stand_in", "a")], "allowed are set, member, force"),
             ("propose", &[("member", "n1"), ("stand_in", "a/[1")], "range"),
             ("propose", &[[("member", "n1")].as_slice(), &too_many].concat(), "at most"),
-            ("commit", &[("force", "true")], "this change has none"),
+            ("commit", &[("force", "yes")], "force=true or force=false"),
+            ("commit", &[("set", "x")], "allowed are force"),
         ] {
             let Err(NoChange::Options(sentence)) = parsed(word, options) else {
                 panic!("{word} {options:?} is no change")

@@ -15,7 +15,7 @@ use super::{Admin, no_answer, refusal};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Options {
-    /// Whether the last member that can serve may be taken out of service.
+    /// Whether the last member that can serve, or that has a connector version in use, may be taken out of service.
     #[serde(default)]
     force: bool,
 }
@@ -76,6 +76,7 @@ fn status(refused: &MarkRefusal) -> StatusCode {
         MarkRefusal::DisabledInDocument(_)
         | MarkRefusal::Disabled(_)
         | MarkRefusal::Refused(_)
-        | MarkRefusal::LastOne { .. } => StatusCode::CONFLICT,
+        | MarkRefusal::LastOne { .. }
+        | MarkRefusal::LastWithVersion { .. } => StatusCode::CONFLICT,
     }
 }

@@ -30,6 +30,30 @@ enum Command {
     Abort(Group),
     /// Set the accepted set at once, even if no member has it now.
     Pin(Pin),
+    /// Let versions of connectors run each other's calls, also while an upgrade is under way.
+    StandIns(Rules),
+}
+
+#[derive(Debug, Args)]
+struct Force {
+    /// Make the change even if callers use a connector version that no member would have any more.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+struct Rules {
+    /// The group, or a server that belongs to no group.
+    group: String,
+    /// Connectors whose versions within the range may run each other's calls: BUNDLE/[1.0.0.0,1.1.0.0) or
+    /// BUNDLE/[1.0.0.0,1.1.0.0)/CONNECTOR.
+    #[arg(value_name = "CONNECTORS", required_unless_present = "replace")]
+    rules: Vec<String>,
+    /// End the rules that hold now; without CONNECTORS no rule is left.
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    force: Force,
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +69,8 @@ struct Look {
 struct Group {
     /// The group, or a server that belongs to no group.
     group: String,
+    #[command(flatten)]
+    force: Force,
 }
 
 #[derive(Debug, Args)]
@@ -54,9 +80,11 @@ struct Propose {
     #[command(flatten)]
     set: WhichSet,
     /// Connectors whose versions within the range may run each other's calls: BUNDLE/[1.0.0.0,1.1.0.0) or
-    /// BUNDLE/[1.0.0.0,1.1.0.0)/CONNECTOR. May be repeated. Replaces bundles.stand_ins of the configuration file.
+    /// BUNDLE/[1.0.0.0,1.1.0.0)/CONNECTOR. May be repeated. Replaces the rules that hold now.
     #[arg(long = "stand-ins", value_name = "CONNECTORS")]
     stand_ins: Vec<String>,
+    #[command(flatten)]
+    force: Force,
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +108,8 @@ struct Pin {
     /// The set that this member has now.
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
+    #[command(flatten)]
+    force: Force,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -87,15 +117,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let outcome = match &arguments.command {
         Command::Status(look) => show(asked, look, status),
         Command::Diff(look) => show(asked, look, differences),
-        Command::Propose(Propose { group, set, stand_ins }) => {
-            let stand_ins = stand_ins.iter().map(|rule| ("stand_in", rule.as_str()));
-            let options = which(set.set.as_deref(), set.member.as_deref()).chain(stand_ins);
-            change(asked, group, "propose", options)
+        Command::Propose(Propose { group, set, stand_ins, force }) => {
+            let options = which(set.set.as_deref(), set.member.as_deref()).chain(each(stand_ins));
+            change(asked, group, "propose", force, options)
         }
-        Command::Commit(Group { group }) => change(asked, group, "commit", []),
-        Command::Abort(Group { group }) => change(asked, group, "abort", []),
-        Command::Pin(Pin { group, digest, member }) => {
-            change(asked, group, "pin", which(digest.as_deref(), member.as_deref()))
+        Command::Commit(Group { group, force }) => change(asked, group, "commit", force, []),
+        Command::Abort(Group { group, force }) => change(asked, group, "abort", force, []),
+        Command::Pin(Pin { group, digest, member, force }) => {
+            change(asked, group, "pin", force, which(digest.as_deref(), member.as_deref()))
+        }
+        Command::StandIns(Rules { group, rules, replace, force }) => {
+            let replace = replace.then_some(("replace", "true"));
+            change(asked, group, "stand-ins", force, each(rules).chain(replace))
         }
     };
     tell(outcome, AskError::exit)
@@ -103,6 +136,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn which<'a>(set: Option<&'a str>, member: Option<&'a str>) -> impl Iterator<Item = (&'static str, &'a str)> {
     set.map(|set| ("set", set)).into_iter().chain(member.map(|member| ("member", member)))
+}
+
+fn each(rules: &[String]) -> impl Iterator<Item = (&'static str, &str)> {
+    rules.iter().map(|rule| ("stand_in", rule.as_str()))
 }
 
 fn show(asked: &Asked, look: &Look, shown: fn(&Value) -> String) -> Result<String, AskError> {
@@ -117,10 +154,12 @@ fn change<'a>(
     asked: &Asked,
     group: &str,
     word: &str,
+    force: &Force,
     options: impl IntoIterator<Item = (&'static str, &'a str)>,
 ) -> Result<String, AskError> {
+    let force = force.force.then_some(("force", "true"));
     let options: Vec<String> =
-        options.into_iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
+        options.into_iter().chain(force).map(|(name, value)| format!("{name}={}", segment(value))).collect();
     let path = format!("/v1/groups/{}/bundles/{word}?{}", segment(group), options.join("&"));
     Ok(status(&asked.change(&path)?))
 }
@@ -167,6 +206,9 @@ fn status(row: &Value) -> String {
             fact(name, all.join(", "));
         }
     }
+    for used in row["in_use"].as_array().into_iter().flatten() {
+        fact("in use", in_use(used));
+    }
     if let Some(behind) = row["callers_behind"].as_u64().filter(|behind| *behind > 0) {
         fact("callers", format!("{behind} still use an older list of connectors, until their next session"));
     }
@@ -184,6 +226,22 @@ fn status(row: &Value) -> String {
             .map(|member| format!("{} {}", text(member, "name"), text(member, "text"))),
     );
     lines.join("\n")
+}
+
+/// A connector that callers use, with who runs their calls.
+fn in_use(used: &Value) -> String {
+    let list = |key: &str| {
+        let all: Vec<&str> = used[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        all.join(", ")
+    };
+    let by = match used["members"].as_array().map_or(0, Vec::len) {
+        1 => format!("only {} has it", list("members")),
+        _ => list("members"),
+    };
+    let [bundle, version, connector] = ["bundle", "version", "connector"].map(|key| text(used, key));
+    let callers = text(used, "callers");
+    let word = if callers == "1" { "caller" } else { "callers" };
+    format!("{bundle}/{version}/{connector}: {callers} {word} ({}); {by}", list("principals"))
 }
 
 /// How each member differs from the set with which it is compared.
@@ -235,7 +293,11 @@ mod tests {
         json!({
             "group": "hr", "accepted": old, "origin": "first_use", "next": null, "pinned_by_settings": null,
             "reports": "wire_only", "none_left": "keep_last", "serving_min": 1, "stand_ins": [],
-            "serving": 1, "spare": 0, "alarm": null, "servers": ["java"], "callers_behind": 2,
+            "serving": 1, "spare": 0, "alarm": null,
+            "in_use": [{"bundle": "b", "version": "1.0", "connector": "C", "callers": 2, "principals": ["anonymous", "idm"],
+                        "members": ["n1"]},
+                       {"bundle": "b", "version": "1.1", "connector": "C", "callers": 1, "principals": ["idm"],
+                        "members": ["n1", "n2-long"]}], "servers": ["java"], "callers_behind": 2,
             "members": [
                 {"name": "n1", "standing": "matching", "serves": true, "cause": null, "text": "may serve",
                  "found": old, "server": "java", "against": null, "difference": [], "difference_more": 0},
@@ -260,6 +322,8 @@ mod tests {
                  accepted  {accepted} (first_use)\n  \
                  policy    reports wire_only, none_left keep_last, serving_min 1\n  \
                  servers   java\n  \
+                 in use    b/1.0/C: 2 callers (anonymous, idm); only n1 has it\n  \
+                 in use    b/1.1/C: 1 caller (idm); n1, n2-long\n  \
                  callers   2 still use an older list of connectors, until their next session\n\
                  MEMBER   STANDING     SERVES  SERVER  SET\n\
                  n1       matching     yes     java    aaaaaaaaaaaa\n\

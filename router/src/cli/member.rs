@@ -40,7 +40,7 @@ struct Change {
     group: String,
     /// The member.
     member: String,
-    /// Make the change even if no other member of the group can serve.
+    /// Make the change even if no other member of the group can serve, or has a connector version that callers use.
     #[arg(long)]
     force: bool,
     /// Wait until the change is complete, for SECONDS at most (900 without a number).

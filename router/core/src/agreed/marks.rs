@@ -1,6 +1,7 @@
 //! What operators ask for one member, and why a mark is refused.
 
 use super::Refusal;
+use crate::bundles::in_use::Lost;
 use crate::view::{AdminState, Mark, Member, NotListed};
 
 /// What an operator asks for one member.
@@ -16,7 +17,7 @@ pub enum MarkChange {
     Disable,
 }
 
-/// Whether a group may be left without a member that serves.
+/// Whether a group, or a connector version that callers use, may be left without a member that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastMember {
     /// The last member that serves is kept: the change is refused.
@@ -52,6 +53,14 @@ pub enum MarkRefusal {
         group: String,
         /// The member.
         member: String,
+    },
+    /// The member is the last one that has a connector in a version that callers use.
+    #[error("{member:?} cannot be taken out now: {lost}")]
+    LastWithVersion {
+        /// The member.
+        member: String,
+        /// What callers would lose, and in which group.
+        lost: Box<Lost>,
     },
 }
 

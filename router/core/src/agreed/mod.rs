@@ -239,7 +239,7 @@ impl Agreed {
         self.sets.get(group).unwrap_or(&NOTHING)
     }
 
-    /// Which connectors' versions may stand for each other in a group, as given with the last proposal, or else in the settings.
+    /// Which connectors' versions may stand for each other in a group, as an operator gave them last, or else as in the settings.
     pub fn stand_ins<'a>(&'a self, group: &'a Group) -> &'a StandIns {
         self.decision(&group.name).stand_ins().unwrap_or(&group.settings.stand_ins)
     }

@@ -1,7 +1,9 @@
 //! What is decided for the bundle sets of one group, and what operators ask for these sets.
 
+use crate::bundles::in_use::Lost;
 use crate::bundles::range::StandIns;
 use crate::bundles::set::{Origin, SetDigest};
+use crate::limits::STAND_INS_MAX;
 use crate::view::NotListed;
 
 /// What an operator wants of a group's sets.
@@ -11,7 +13,7 @@ pub enum BundleChange {
     Propose {
         /// The next set.
         what: ProposedSet,
-        /// Connectors of which the versions may stand for each other from now on; none: those of the settings.
+        /// Connectors of which the versions may stand for each other from now on; none: as before.
         stand_ins: Option<StandIns>,
     },
     /// End the upgrade: the next set becomes the accepted set.
@@ -20,6 +22,22 @@ pub enum BundleChange {
     Abort,
     /// Accept this set, whichever members have it; also the way out of an alarm. A pin ends with the next pin or commit.
     Pin(ProposedSet),
+    /// Let versions of these connectors stand for each other, also while an upgrade is under way.
+    StandIns {
+        /// The rules.
+        rules: StandIns,
+        /// What becomes of the rules that hold now.
+        present: PresentRules,
+    },
+}
+
+/// What becomes of the stand-in rules of a group when an operator gives others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresentRules {
+    /// They hold beside the others.
+    Kept,
+    /// The others take their place.
+    Replaced,
 }
 
 impl BundleChange {
@@ -30,6 +48,7 @@ impl BundleChange {
             Self::Commit => "commit",
             Self::Abort => "abort",
             Self::Pin(_) => "pin",
+            Self::StandIns { .. } => "stand-ins",
         }
     }
 }
@@ -52,6 +71,9 @@ pub enum BundleRefusal {
     /// The state of the group forbids it.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Connectors that callers use would lose the last member that has them.
+    #[error("{0}")]
+    Lost(Box<Lost>),
 }
 
 /// Why a change of the operator is refused. The text says what to do.
@@ -89,6 +111,11 @@ pub enum Refused {
         /// How many there must be.
         wanted: usize,
     },
+    /// More stand-in rules than a group may have.
+    #[error(
+        "a group has at most {STAND_INS_MAX} stand-in rules: replace the present ones (--replace, or ?replace=true)"
+    )]
+    TooManyStandIns,
 }
 
 /// A change of what is decided. Operators' changes are judged by what a router sees before they become one of these.
@@ -118,7 +145,7 @@ pub enum SetsChange {
     Propose {
         /// The next set.
         set: SetDigest,
-        /// Connectors of which the versions may stand for each other from now on; none: those of the settings.
+        /// Connectors of which the versions may stand for each other from now on; none: as before.
         stand_ins: Option<StandIns>,
     },
     /// The upgrade ends: the next set becomes the accepted set.
@@ -129,6 +156,11 @@ pub enum SetsChange {
     Pin {
         /// The set.
         set: SetDigest,
+    },
+    /// These rules say from now on which versions may stand for each other.
+    StandIns {
+        /// The rules.
+        rules: StandIns,
     },
 }
 
@@ -170,7 +202,7 @@ pub struct GroupDecision {
     accepted: Option<Accepted>,
     /// The next set during a rolling upgrade.
     next: Option<SetDigest>,
-    /// The stand-ins that came with a proposal, in place of those of the settings. They hold until the next proposal, as callers know
+    /// The stand-ins that an operator gave, in place of those of the settings. They hold over the end of an upgrade, as callers know
     /// old versions for long.
     stand_ins: Option<StandIns>,
     /// The pin of the settings that was carried out last. A pin is carried out only if it differs from this one.
@@ -193,7 +225,7 @@ impl GroupDecision {
         self.next
     }
 
-    /// The stand-ins that came with the last proposal.
+    /// The stand-ins that an operator gave last.
     pub fn stand_ins(&self) -> Option<&StandIns> {
         self.stand_ins.as_ref()
     }
@@ -225,7 +257,9 @@ impl GroupDecision {
                 if set.agrees(&accepted.set) {
                     return Err(Refused::SameSet);
                 }
-                (self.next, self.stand_ins) = (Some(set), stand_ins);
+                self.next = Some(set);
+                // Without rules the present ones stay: callers may still know the version before this one.
+                self.stand_ins = stand_ins.or(self.stand_ins.take());
             }
             SetsChange::Commit => {
                 let set = self.next.take().ok_or(Refused::NothingProposed)?;
@@ -233,6 +267,10 @@ impl GroupDecision {
             }
             SetsChange::Abort => drop(self.next.take().ok_or(Refused::NothingProposed)?),
             SetsChange::Pin { set } => self.pin(set),
+            SetsChange::StandIns { rules } if rules.0.len() > STAND_INS_MAX => {
+                return Err(Refused::TooManyStandIns);
+            }
+            SetsChange::StandIns { rules } => self.stand_ins = Some(rules),
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use rcs_proto::icf::{ConnectorInfo, ConnectorKey};
 use rcs_proto::legacy::Wire;
 
 use super::digest::Digest;
+use super::in_use;
 use super::range::{ConnectorRef, StandIns};
 use super::wire::WireManifest;
 
@@ -116,6 +117,13 @@ impl Shown {
         sets().any(|told| told.wire.connectors().contains_key(key))
             || !stand_ins.0.is_empty()
                 && stand_ins.satisfying(key, sets().flat_map(|told| told.wire.connectors().keys())).is_some()
+    }
+
+    /// The versions of a connector that callers see, whatever the version that is asked for.
+    pub fn versions_of<'a>(&'a self, asked: &'a ConnectorKey) -> impl Iterator<Item = &'a str> {
+        let sets = [&self.accepted, &self.next].into_iter().flatten();
+        let keys = sets.flat_map(move |told| in_use::keys_of(&told.wire, asked));
+        keys.filter(|key| self.visible.allows(key)).map(|key| &*key.bundle_version)
     }
 
     /// Follows the sets of the group, with what its members told: each one's manifest and its list.

@@ -7,6 +7,7 @@
 pub mod diff;
 pub mod digest;
 pub mod group;
+pub mod in_use;
 pub mod infos;
 pub mod policy;
 pub mod range;

@@ -107,6 +107,18 @@ impl WireManifest {
         &self.connectors
     }
 
+    /// The connectors of one bundle, in all their versions.
+    pub fn of_bundle(&self, name: &str) -> impl Iterator<Item = &ConnectorKey> {
+        let first = ConnectorKey {
+            bundle_name: name.to_owned(),
+            bundle_version: String::new(),
+            connector_name: String::new(),
+        };
+        let name = first.bundle_name.clone();
+        let from = self.connectors.range(first..).map(|(key, _)| key);
+        from.take_while(move |key| key.bundle_name == name)
+    }
+
     /// Whether the member has no connector at all.
     pub fn is_empty(&self) -> bool {
         self.connectors.is_empty()

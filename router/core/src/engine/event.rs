@@ -215,7 +215,7 @@ pub enum Wish {
         member: String,
         /// What is to be done.
         change: MarkChange,
-        /// Whether a group may be left without a member that serves.
+        /// Whether a group, or a connector version in use, may be left without a member that serves.
         last: LastMember,
     },
     /// Change the bundle sets of a group.
@@ -224,6 +224,8 @@ pub enum Wish {
         group: String,
         /// What is to be done.
         change: BundleChange,
+        /// Whether a connector version in use may be left without a member.
+        last: LastMember,
     },
 }
 

@@ -48,7 +48,7 @@ use self::identity::Identities;
 pub use self::io::{Backlog, Io, Moved};
 pub use self::keys::{CallId, Slot};
 use self::members::Members;
-pub use self::note::Note;
+pub use self::note::{Note, UnservedCalls};
 pub use self::peer::Peer;
 pub use self::reports::{
     Administration, BundlesReport, CallReport, CallerReport, GroupReport, GroupSupply, MemberBundles,
@@ -186,8 +186,8 @@ impl Engine {
     }
 
     /// The bundle sets of the group of this name, or of the server that is its own group.
-    pub fn bundles(&self, group: &str) -> Option<BundlesReport> {
-        self.tables.bundles_report(group)
+    pub fn bundles(&self, group: &str, now: Moment) -> Option<BundlesReport> {
+        self.tables.bundles_report(group, now)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rcs_proto::icf::ConnectorKey;
 use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 
@@ -12,6 +13,23 @@ use crate::ids::{GroupId, MemberId};
 use crate::state::MemberState;
 use crate::verdict::{Cut, ErrorKind, Fault, Outcome};
 use crate::view::Mark;
+
+/// Calls for one connector version that no member has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnservedCalls {
+    /// The group; none where the connector decides, and no group has it.
+    pub group: Option<GroupId>,
+    /// The connector that the calls name; none: several, beyond those that are counted one by one.
+    pub connector: Option<ConnectorKey>,
+    /// Calls that failed since the last such note; if it is over, since the first one.
+    pub calls: u64,
+    /// How many callers made them, up to 64.
+    pub callers: usize,
+    /// Some of their principals.
+    pub principals: Vec<String>,
+    /// Whether no such call came for [`crate::limits::UNSERVED_EVERY`].
+    pub is_over: bool,
+}
 
 /// Something that happened, for logs and metrics. It carries no payload and no secret (promise P9).
 #[derive(Clone, Debug, PartialEq)]
@@ -159,6 +177,9 @@ pub enum Note<'a> {
         /// What happened. The text goes on after the name of the member or the group.
         told: &'a Told,
     },
+    /// Calls ask for a connector in a version that no member which serves has: at first, and once a minute while such calls come;
+    /// and once more when no such call came for a minute.
+    CallsUnserved(&'a UnservedCalls),
     /// The list of connectors changed, and some callers know an older list, which lacks something. A caller asks for the list again
     /// only with a new session.
     CallersBehind {

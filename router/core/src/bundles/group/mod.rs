@@ -391,6 +391,11 @@ impl GroupSets {
         self.alarm
     }
 
+    /// The connectors of the accepted set, if a member ever had it.
+    pub fn accepted_connectors(&self) -> Option<&Arc<WireManifest>> {
+        self.accepted.as_ref()?.content.wire.as_ref()
+    }
+
     /// The sets that callers should be shown: the next one as well, once enough members serve it.
     pub fn shown(&self) -> super::infos::ShownSets {
         let moved = self.serving_as(&BundleStanding::MatchingNext);

@@ -8,6 +8,7 @@ use rcs_proto::time::Moment;
 
 use super::pages::PageMemory;
 use super::remembered::Facades;
+use super::uses::Uses;
 use super::{CallerId, ShownEdition};
 use crate::engine::facade::{Facade, Paged, Pages, StreamKind, page};
 use crate::engine::keys::CallKey;
@@ -25,6 +26,8 @@ pub(in crate::engine) struct Caller {
     pub(super) shown: Option<ShownEdition>,
     pub(super) pages: PageMemory,
     pub(super) facades: Facades,
+    /// The connectors that its calls name.
+    pub(super) uses: Uses,
     /// Ends of answers that came while no socket was open; delivered if the caller comes back.
     pub(super) kept: Vec<Last>,
     /// When its last socket closed, if none is open.
@@ -70,6 +73,7 @@ impl Caller {
             shown: None,
             pages: PageMemory::default(),
             facades: Facades::default(),
+            uses: Uses::default(),
             kept: Vec::new(),
             left_at: None,
             subscriptions: 0,

@@ -5,8 +5,9 @@ mod deliver;
 mod pages;
 mod remembered;
 mod shown;
+mod uses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use super::io::Io;
 use super::keys::{CallKey, CallerKey, CallerTag};
 use super::selector::Selector;
 use crate::arena::Arena;
-use crate::ids::MemberId;
+use crate::ids::{GroupId, MemberId};
 use crate::limits;
 
 /// Identifies a caller: two connections with all three fields equal belong to one session. The principal is one of the fields, so
@@ -37,6 +38,29 @@ pub(super) struct CallerId {
     pub(super) principal: Arc<str>,
     /// The session id that the caller showed.
     pub(super) remote: String,
+}
+
+/// Callers that have something in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Users {
+    /// How many.
+    pub(super) callers: usize,
+    /// Some of their principals, each once.
+    pub(super) principals: BTreeSet<Arc<str>>,
+}
+
+impl Users {
+    fn add(&mut self, principal: &Arc<str>) {
+        self.callers += 1;
+        if self.principals.len() < limits::IN_USE_SHOWN_MAX {
+            self.principals.insert(Arc::clone(principal));
+        }
+    }
+
+    /// Their principals as texts.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.principals.iter().map(ToString::to_string).collect()
+    }
 }
 
 /// The caller's end of a call. Opaque: only this table knows which session, and which socket, an answer goes to.
@@ -248,6 +272,29 @@ impl Callers {
     /// Notes the configuration that a call names.
     pub(super) fn remember(&mut self, key: CallerKey, head: &OperationHead) -> Option<Arc<Facade>> {
         Some(self.sessions.get_mut(key)?.facades.remember(head))
+    }
+
+    /// A call of this caller names this connector, by its key as in the request.
+    pub(super) fn uses(&mut self, key: CallerKey, connector: &Bytes, now: Moment) {
+        if let Some(caller) = self.sessions.get_mut(key) {
+            caller.uses.note(connector, now);
+        }
+    }
+
+    /// The connectors that callers used lately who may call a group: on the group's way in, or where the connector decides. By
+    /// their keys as in requests.
+    pub(super) fn uses_in(&self, group: GroupId, now: Moment) -> BTreeMap<&Bytes, Users> {
+        let mut all: BTreeMap<&Bytes, Users> = BTreeMap::new();
+        let may_call = |caller: &&Caller| match caller.id.selector {
+            Selector::Group(own) => own == group,
+            Selector::ByConnectorKey => true,
+        };
+        for caller in self.sessions.iter().map(|(_, caller)| caller).filter(may_call) {
+            for connector in caller.uses.lately(now) {
+                all.entry(connector).or_default().add(&caller.id.principal);
+            }
+        }
+        all
     }
 
     /// A call of this caller is executed under the id that the caller gave it.

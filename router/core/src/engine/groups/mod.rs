@@ -8,6 +8,7 @@ mod places;
 mod queue;
 mod sets;
 mod states;
+mod unserved;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
+use rcs_proto::icf::ConnectorKey;
 use rcs_proto::time::Moment;
 
 use self::budget::RetryBudget;
@@ -27,11 +29,13 @@ use self::queue::Queue;
 pub(super) use self::queue::{Among, Lane};
 use self::states::States;
 pub(super) use self::states::{Supplied, Supply};
+use self::unserved::Unserved;
 pub(super) use self::versions::connector_of;
 use self::versions::{Takers, Versions};
 use super::agenda::Agenda;
 use super::facade::{Facade, StreamKind};
-use super::keys::CallKey;
+use super::keys::{CallKey, CallerKey};
+use super::note::UnservedCalls;
 use super::out::Out;
 use crate::balance::{Cursor, Pick, Picker};
 use crate::bundles::group::{GroupSets, Told};
@@ -195,6 +199,8 @@ pub(super) struct Groups {
     wishing: BTreeSet<GroupId>,
     /// What is to be noted of bundle sets for operators.
     told: Vec<(GroupId, Told)>,
+    /// Calls for connector versions that no member has.
+    unserved: Unserved,
     /// When time changes something in a group.
     agenda: Agenda<GroupId>,
 }
@@ -334,7 +340,23 @@ impl Groups {
         self.groups.get(&id).into_iter().flat_map(move |group| group.facades.in_use(now))
     }
 
+    /// A call of this caller found no member with this connector in this version. `group`: none where no group has it.
+    pub(super) fn unserved(
+        &mut self,
+        group: Option<GroupId>,
+        connector: &ConnectorKey,
+        caller: (CallerKey, &Arc<str>),
+        now: Moment,
+    ) {
+        self.unserved.note(group, connector, caller, now);
+    }
+
     // --- when something is due ---
+
+    /// What is to be noted by now of calls for connector versions that no member has.
+    pub(super) fn unserved_due(&mut self, now: Moment) -> Vec<UnservedCalls> {
+        self.unserved.due(now)
+    }
 
     /// The groups in which something is due by now.
     pub(super) fn due(&self, now: Moment) -> Vec<GroupId> {

@@ -1,7 +1,10 @@
 //! The bundle sets of one group (`bundles status`, `bundles diff`).
 
+use rcs_proto::time::Moment;
+
 use crate::bundles::diff::Difference;
 use crate::bundles::group::{Alarm, BundlePolicy, BundleStanding, Cause, Origin, Server, SetDigest};
+use crate::bundles::in_use::InUse;
 use crate::bundles::range::StandIns;
 use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
@@ -26,8 +29,10 @@ pub struct BundlesReport {
     pub members: Vec<MemberBundles>,
     /// How many of them may serve, as far as their sets go.
     pub serving: usize,
-    /// How many of these may be taken down now, say for their upgrade, so that enough are left.
+    /// How many of these may be taken down now, say for their upgrade, so that enough are left, and what callers use keeps a member.
     pub spare: usize,
+    /// The connectors that connected callers use, with who runs their calls.
+    pub in_use: Vec<InUse>,
     /// Why the operator is needed.
     pub alarm: Option<Alarm>,
     /// The different servers that are known, in order; more than one is a mixed group (B09).
@@ -70,7 +75,7 @@ impl MemberBundles {
 
 impl Tables {
     /// The bundle sets of the group of this name, or of the server that is its own group.
-    pub(in crate::engine) fn bundles_report(&self, group: &str) -> Option<BundlesReport> {
+    pub(in crate::engine) fn bundles_report(&self, group: &str, now: Moment) -> Option<BundlesReport> {
         let listed = self.view.group_named(group)?;
         let status = self.groups.sets(listed.id)?.status();
         let members = status.members.into_iter().filter_map(|member| {
@@ -87,7 +92,8 @@ impl Tables {
             stand_ins: self.agreed.stand_ins(listed).clone(),
             members: members.collect(),
             serving: status.serving,
-            spare: status.spare,
+            spare: self.spare(listed, status.spare, now),
+            in_use: self.in_use(listed, now),
             alarm: status.alarm,
             servers: status.servers,
             callers_behind: self.callers_behind(Selector::Group(listed.id))

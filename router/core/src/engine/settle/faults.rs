@@ -1,6 +1,6 @@
 //! When something on the way of a call breaks, this file asks the verdict and carries it out.
 
-use rcs_proto::envelope::Envelope;
+use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::frames;
 use rcs_proto::time::Moment;
 
@@ -41,7 +41,7 @@ impl Tables {
             (Verdict::RetryElsewhere, _) => self.retry_elsewhere(key, fault, now, io),
             (Verdict::RetrySame, _) => self.retry_same(key, fault, now, io),
             // The member's own error says more than any error of ours.
-            (_, Some(error)) => self.pass_error_on(key, &error, now, io),
+            (_, Some(error)) => self.pass_error_on(key, fault, &error, now, io),
             (Verdict::Answer(kind), None) => {
                 if runs_on {
                     self.cancel_at_member(key, now, io);
@@ -79,6 +79,12 @@ impl Tables {
         }
         let (class, attempts, group) = (call.class(), call.attempts, call.group);
         let verdict = decide(class, stage, fault, attempts);
+        if (verdict, fault) == (Verdict::RetryElsewhere, Fault::ConnectorNotFound)
+            && self.missing_version(key).is_some()
+        {
+            // By their lists, the other members would answer the same.
+            return Verdict::PassOn;
+        }
         let says_something = has_error || fault == Fault::EndLooksCut;
         if verdict == Verdict::RetryElsewhere && says_something && !self.has_untried_member(key) {
             // The last member's own error says more than "no member is available".
@@ -134,9 +140,15 @@ impl Tables {
         }
     }
 
-    fn pass_error_on(&mut self, key: CallKey, error: &Envelope, now: Moment, io: &mut impl Io) {
+    fn pass_error_on(&mut self, key: CallKey, fault: Fault, error: &Envelope, now: Moment, io: &mut impl Io) {
         match self.calls.get(key).and_then(|call| call.caller) {
             None => self.end(key, Outcome::ConnectorError, now, io),
+            Some(caller) if fault == Fault::ConnectorNotFound && self.missing_version(key).is_some() => {
+                let Kind::Error(head) = &error.kind else { unreachable!("a fault that an error told") };
+                let text = self.with_missing_version(key, &head.message, now);
+                let frame = frames::error(caller.id(), &head.class, &text);
+                self.finish_with(key, frame, Outcome::Unavailable, now, io);
+            }
             Some(caller) => {
                 let frame = error.rewrite_id(caller.id());
                 self.finish_with(key, frame, Outcome::ConnectorError, now, io);
@@ -161,11 +173,27 @@ impl Tables {
         }
         match caller {
             Some(caller) => {
-                let text = format!("{} (call {number})", error.message);
+                let text = match kind {
+                    ErrorKind::NoMember => self.with_missing_version(key, &error.message, now),
+                    _ => format!("{} (call {number})", error.message),
+                };
                 let frame = frames::error(caller.id(), error.class, &text);
                 self.finish_with(key, frame, error.outcome, now, io);
             }
             None => self.end(key, error.outcome, now, io),
         }
+    }
+
+    /// The text of an error, with the version that the call asks for if no member has it; such calls are counted.
+    fn with_missing_version(&mut self, key: CallKey, text: &str, now: Moment) -> String {
+        let Some(call) = self.calls.get(key) else { return text.to_owned() };
+        let (number, group, caller) = (call.number, call.group, call.caller);
+        let Some((asked, sentence)) = self.missing_version(key) else {
+            return format!("{text} (call {number})");
+        };
+        if let Some(caller) = caller {
+            self.count_unserved(Some(group), &asked, caller.session(), now);
+        }
+        format!("{}. {sentence} (call {number})", text.trim_end_matches('.'))
     }
 }

@@ -7,6 +7,7 @@ mod agree;
 mod close;
 mod end;
 mod explain;
+mod in_use;
 mod infos;
 mod judge;
 mod place;

@@ -10,6 +10,7 @@ use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Root};
 use rcs_proto::session::{Side, SocketId};
 
 use super::world::*;
+use crate::agreed::marks::LastMember;
 use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet};
 use crate::balance::Policy;
 use crate::bundles::group::{self, BundleStanding, Origin, Refused, Reports, SetDigest};
@@ -33,7 +34,7 @@ pub(super) fn files(bytes: &[u8]) -> Arc<FileManifest> {
 
 impl World {
     pub(super) fn bundles(&self) -> BundlesReport {
-        self.engine.bundles("g").unwrap()
+        self.engine.bundles("g", self.now).unwrap()
     }
 
     /// How the members of the group stand, by their words.
@@ -50,9 +51,18 @@ impl World {
         group: &str,
         change: BundleChange,
     ) -> Result<BundlesReport, BundleRefusal> {
-        let wish = Wish::Bundles { group: group.to_owned(), change };
+        self.change_with(group, change, LastMember::Kept)
+    }
+
+    pub(super) fn change_with(
+        &mut self,
+        group: &str,
+        change: BundleChange,
+        last: LastMember,
+    ) -> Result<BundlesReport, BundleRefusal> {
+        let wish = Wish::Bundles { group: group.to_owned(), change, last };
         match self.ask(|ticket| Event::Operator { ticket, wish }) {
-            Answer::Bundles(outcome) => outcome.map(|()| self.engine.bundles(group).unwrap()),
+            Answer::Bundles(outcome) => outcome.map(|()| self.engine.bundles(group, self.now).unwrap()),
             other => panic!("{other:?}"),
         }
     }
@@ -280,7 +290,7 @@ fn a_group_that_is_new_knows_what_its_members_have_told() {
         &names,
         vec![("g", Policy::Failover, names.clone()), ("h", Policy::Failover, names.clone())],
     );
-    let report = world.engine.bundles("h").unwrap();
+    let report = world.engine.bundles("h", world.now).unwrap();
     assert_eq!(report.accepted.unwrap().0, set("1.0"));
     assert_eq!(report.serving, 2);
     assert!(report.members[0].found.unwrap().files.is_some());

@@ -15,10 +15,11 @@ use rcs_proto::session::{Side, SocketId};
 use super::bundles::files;
 use super::world::*;
 use crate::agreed::marks::{LastMember, MarkChange};
-use crate::agreed::sets::{BundleChange, ProposedSet};
+use crate::agreed::sets::{BundleChange, PresentRules, ProposedSet};
 use crate::agreed::{Change, Document};
 use crate::balance::Policy;
 use crate::bundles::group::{BundlePolicy as SetsPolicy, NoneLeft, Reports};
+use crate::bundles::range::StandIns;
 use crate::engine::*;
 use crate::settings::{GroupSettings, RouterSettings, Settings};
 use crate::view::*;
@@ -271,14 +272,20 @@ impl Chaos {
                 self.world.ask(|ticket| Event::Agent { ticket, member: name, says });
             }
             26 => {
-                let change = match b % 5 {
+                let present = if b & 32 == 0 { PresentRules::Kept } else { PresentRules::Replaced };
+                let change = match b % 6 {
+                    5 => BundleChange::StandIns {
+                        rules: StandIns(vec!["b/[1.0,2.0)".parse().unwrap()]),
+                        present,
+                    },
                     0 => BundleChange::Commit,
                     1 => BundleChange::Abort,
                     2 => BundleChange::Pin(ProposedSet::Of(name)),
                     _ => BundleChange::Propose { what: ProposedSet::Of(name), stand_ins: None },
                 };
                 let group = if b & 64 == 0 { "g" } else { "h" }.to_owned();
-                let wish = Wish::Bundles { group, change };
+                let last = if b & 128 == 0 { LastMember::Kept } else { LastMember::Released };
+                let wish = Wish::Bundles { group, change, last };
                 self.world.ask(|ticket| Event::Operator { ticket, wish });
             }
             27 => {

@@ -58,7 +58,7 @@ fn callers_see_the_accepted_set_and_during_an_upgrade_the_next_one_beside_it() {
     assert_eq!(shown(&mut world, caller, 2), ["b/1.0/Rig"], "what a quarantined member has is not shown");
     let next = BundleChange::Propose { what: ProposedSet::Of("n0".into()), stand_ins: None };
     world.change(next).unwrap();
-    let behind = |world: &World| world.engine.bundles("g").unwrap().callers_behind;
+    let behind = |world: &World| world.engine.bundles("g", world.now).unwrap().callers_behind;
     assert_eq!(behind(&world), 1);
     assert!(world.io.notes.iter().any(|note| note.starts_with("CallersBehind")), "{:?}", world.io.notes);
     assert_eq!(shown(&mut world, caller, 3), ["b/1.0/Rig", "b/1.1/Rig"]);
@@ -99,7 +99,7 @@ fn a_hidden_connector_is_neither_shown_nor_called_whatever_the_way_in() {
     }
     // Seen again: callers that were shown less are behind.
     world.set(&Settings::default());
-    assert_eq!(world.engine.bundles("g").unwrap().callers_behind, 2);
+    assert_eq!(world.engine.bundles("g", world.now).unwrap().callers_behind, 2);
 }
 
 #[test]

@@ -167,7 +167,9 @@ fn the_last_member_that_serves_is_drained_only_by_force() {
     use LastMember::{Kept, Released};
     use MarkChange::{Disable, Drain};
     let mut world = World::with_members_down(2, Policy::Failover);
-    let judge = |world: &World, member: &str, last| world.engine.tables.judge_mark("g", member, Drain, last);
+    let judge = |world: &World, member: &str, last| {
+        world.engine.tables.judge_mark("g", member, Drain, last, world.now)
+    };
     assert_eq!(judge(&world, "n0", Kept), Ok(Mark::Draining), "it takes no calls anyhow");
     world.start(0);
     let last = MarkRefusal::LastOne { group: "g".into(), member: "n0".into() };
@@ -177,7 +179,7 @@ fn the_last_member_that_serves_is_drained_only_by_force() {
     assert_eq!(judge(&world, "n0", Kept), Ok(Mark::Draining));
     world.mark(&[(1, Mark::Draining)]);
     assert_eq!(
-        world.engine.tables.judge_mark("g", "n0", Disable, Kept),
+        world.engine.tables.judge_mark("g", "n0", Disable, Kept, world.now),
         Err(last),
         "the other one is leaving"
     );
@@ -194,10 +196,14 @@ fn what_cannot_be_marked_says_why() {
         ("g", "n1", Drain, "enable it first"),
         ("g", "n1", Undrain, "enable it first"),
     ] {
-        let refusal = world.engine.tables.judge_mark(group, member, change, LastMember::Kept).unwrap_err();
+        let refusal =
+            world.engine.tables.judge_mark(group, member, change, LastMember::Kept, world.now).unwrap_err();
         assert!(refusal.to_string().contains(part), "{refusal}");
     }
-    assert_eq!(world.engine.tables.judge_mark("g", "n1", Enable, LastMember::Kept), Ok(Mark::Enabled));
+    assert_eq!(
+        world.engine.tables.judge_mark("g", "n1", Enable, LastMember::Kept, world.now),
+        Ok(Mark::Enabled)
+    );
 }
 
 #[test]

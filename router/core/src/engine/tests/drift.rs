@@ -201,7 +201,7 @@ fn the_last_member_with_the_right_set_is_not_drained_by_mistake_p11() {
     world.lists[1] = infos_at(CONNECTOR, "1.1");
     world.tell_unasked(1);
     let judge = |world: &World, member: &str| {
-        world.engine.tables.judge_mark("g", member, MarkChange::Drain, LastMember::Kept)
+        world.engine.tables.judge_mark("g", member, MarkChange::Drain, LastMember::Kept, world.now)
     };
     assert!(matches!(judge(&world, "n0"), Err(MarkRefusal::LastOne { .. })));
     assert_eq!(judge(&world, "n1"), Ok(Mark::Draining), "it takes no calls anyway");

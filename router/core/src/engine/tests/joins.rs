@@ -112,7 +112,7 @@ fn of_a_hundred_members_that_join_with_other_files_none_gets_a_call_g11() {
             }
             taken += world.calls_at_newcomer(&caller);
         }
-        let report = world.engine.bundles("g").unwrap();
+        let report = world.engine.bundles("g", world.now).unwrap();
         let member = &report.members[OTHERS];
         let difference = member.difference().map(ToString::to_string).unwrap_or_default();
         assert!(difference.starts_with(change), "join {join}: {change}: {difference}");

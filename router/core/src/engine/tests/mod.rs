@@ -10,6 +10,7 @@ mod drain;
 mod drift;
 mod explain;
 mod failures;
+mod in_use;
 mod joins;
 pub(crate) mod parts;
 mod probes;

@@ -14,7 +14,8 @@ use rcs_proto::session::SocketId;
 
 use super::versions::of;
 use super::world::*;
-use crate::agreed::sets::{BundleChange, ProposedSet};
+use crate::agreed::marks::LastMember;
+use crate::agreed::sets::{BundleChange, PresentRules, ProposedSet};
 use crate::balance::Policy;
 use crate::bundles::group::NoneLeft;
 use crate::bundles::range::StandIns;
@@ -105,6 +106,7 @@ fn change(member: usize) -> impl Strategy<Value = BundleChange> {
         1 => Just(BundleChange::Commit),
         1 => Just(BundleChange::Abort),
         1 => Just(BundleChange::Pin(of.clone())),
+        1 => Just(BundleChange::StandIns { rules: rule(), present: PresentRules::Kept }),
     ]
 }
 
@@ -344,7 +346,7 @@ impl Play {
             Step::Install(member, version) => self.world.lists[member] = infos_at(CONNECTOR, version),
             Step::Tell(member) => self.world.tell_unasked(member),
             // What the state of the group forbids is refused, and changes nothing.
-            Step::Change(change) => drop(self.world.change(change)),
+            Step::Change(change) => drop(self.world.change_with("g", change, LastMember::Released)),
         }
         self.look();
         self.count();

@@ -8,6 +8,7 @@
 use rcs_proto::time::Moment;
 
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
+use crate::bundles::in_use::Lost;
 use crate::engine::clock::Timer;
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, Slot};
@@ -27,16 +28,30 @@ impl Tables {
         member: &str,
         change: MarkChange,
         last: LastMember,
+        now: Moment,
     ) -> Result<Mark, MarkRefusal> {
         let listed = self.view.listed_in(self.view.listed(group)?, member)?;
         let mark = change.judge(listed)?;
-        if mark != Mark::Enabled
-            && last == LastMember::Kept
-            && let Some(group) = self.group_that_needs(listed.id)
-        {
+        if mark == Mark::Enabled || last == LastMember::Released {
+            return Ok(mark);
+        }
+        if let Some(group) = self.group_that_needs(listed.id) {
             return Err(MarkRefusal::LastOne { group, member: member.to_owned() });
         }
-        Ok(mark)
+        match self.versions_that_need(listed.id, now) {
+            Some(lost) => Err(MarkRefusal::LastWithVersion { member: member.to_owned(), lost }),
+            None => Ok(mark),
+        }
+    }
+
+    /// The connectors, in versions that callers use, that only this member of one of its groups runs.
+    fn versions_that_need(&self, member: MemberId, now: Moment) -> Option<Box<Lost>> {
+        self.members.takes(member, Asking::InPanic).ok()?;
+        self.view.groups_of(member).find_map(|group| {
+            let (with_it, fit) =
+                (self.takers_now(group, Asking::InPanic), self.takers_now(group, Asking::New));
+            self.lost(group, &self.used_in(group, now), &with_it.only(member), &fit.without(member))
+        })
     }
 
     /// The group whose calls only this member can run. A member that gets no calls can be taken out without harm.

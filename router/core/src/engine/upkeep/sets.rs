@@ -5,8 +5,12 @@ use std::sync::Arc;
 use rcs_proto::manifest::FileManifest;
 use rcs_proto::time::Moment;
 
-use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet, SetsChange};
+use crate::agreed::marks::LastMember;
+use crate::agreed::sets::{BundleChange, BundleRefusal, PresentRules, ProposedSet, SetsChange};
 use crate::bundles::group::{Proposal, Refused, SetDigest};
+use crate::bundles::in_use::Lost;
+use crate::bundles::range::StandIns;
+use crate::engine::members::Asking;
 use crate::engine::tables::Tables;
 use crate::ids::{GroupId, MemberId};
 use crate::view::Group;
@@ -20,6 +24,7 @@ impl Tables {
         &self,
         group: &str,
         change: BundleChange,
+        last: LastMember,
         now: Moment,
     ) -> Result<(GroupId, SetsChange), BundleRefusal> {
         let view = &self.view;
@@ -39,8 +44,43 @@ impl Tables {
             BundleChange::Pin(ProposedSet::Of(member)) => {
                 SetsChange::Pin { set: self.set_of(listed, &member)? }
             }
+            BundleChange::StandIns { rules, present } => {
+                SetsChange::StandIns { rules: self.rules(listed, rules, present) }
+            }
         };
-        Ok((listed.id, change))
+        match self.lost_by(listed, &change, now).filter(|_| last == LastMember::Kept) {
+            Some(lost) => Err(BundleRefusal::Lost(lost)),
+            None => Ok((listed.id, change)),
+        }
+    }
+
+    /// The stand-in rules of a group with these.
+    fn rules(&self, group: &Group, given: StandIns, present: PresentRules) -> StandIns {
+        match present {
+            PresentRules::Replaced => given,
+            PresentRules::Kept => {
+                let mut rules = self.agreed.stand_ins(group).clone();
+                let fresh: Vec<_> = given.0.into_iter().filter(|rule| !rules.0.contains(rule)).collect();
+                rules.0.extend(fresh);
+                rules
+            }
+        }
+    }
+
+    /// What callers of a group use and no member would run after this change.
+    fn lost_by(&self, group: &Group, change: &SetsChange, now: Moment) -> Option<Box<Lost>> {
+        let sets = self.groups.sets(group.id)?;
+        let mut decision = self.agreed.decision(&group.name).clone();
+        // What is refused for another reason takes nothing away.
+        decision.apply(change.clone(), false).ok()?;
+        let mut then = sets.clone();
+        then.follow(&decision, now);
+        // With a commit the old set cannot come back. So what its last member took along counts as well.
+        let old = matches!(change, SetsChange::Commit).then(|| sets.accepted_connectors()).flatten();
+        let before = self.takers_now(group, Asking::InPanic).with(old.cloned());
+        let stand_ins = decision.stand_ins().unwrap_or(&group.settings.stand_ins);
+        let after = self.takers(group, Asking::InPanic, stand_ins, |id| then.may_serve(id));
+        self.lost(group, &self.used_in(group, now), &before, &after)
     }
 
     /// The set that a member has, with as much detail as the group compares.

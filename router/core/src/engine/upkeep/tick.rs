@@ -56,6 +56,9 @@ impl Tables {
             self.look_after_group(group, now);
         }
         self.tell_of_waiting_callers(now, io);
+        for unserved in self.groups.unserved_due(now) {
+            io.note(Note::CallsUnserved(&unserved));
+        }
         self.rotate_sockets(now, io);
         self.calls.ask_about_held();
         for (call, overdue) in self.calls.overdue(now) {

@@ -32,7 +32,9 @@ impl Tables {
             Wish::Mark { group, member, change, last } => {
                 Answer::Marked(self.mark(&group, &member, change, last, now, io))
             }
-            Wish::Bundles { group, change } => Answer::Bundles(self.change_sets(&group, change, now)),
+            Wish::Bundles { group, change, last } => {
+                Answer::Bundles(self.change_sets(&group, change, last, now))
+            }
         }
     }
 
@@ -72,7 +74,7 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) -> Result<(), MarkRefusal> {
-        let mark = self.judge_mark(group, member, change, last)?;
+        let mark = self.judge_mark(group, member, change, last, now)?;
         let change = Change::Mark { member: member.to_owned(), mark };
         self.agree(change, Author::Operator, now, io)?;
         Ok(())
@@ -82,8 +84,14 @@ impl Tables {
     ///
     /// # Errors
     /// [`BundleRefusal`]; nothing is changed then.
-    fn change_sets(&mut self, group: &str, change: BundleChange, now: Moment) -> Result<(), BundleRefusal> {
-        let (group, change) = self.judge_sets_change(group, change, now)?;
+    fn change_sets(
+        &mut self,
+        group: &str,
+        change: BundleChange,
+        last: LastMember,
+        now: Moment,
+    ) -> Result<(), BundleRefusal> {
+        let (group, change) = self.judge_sets_change(group, change, last, now)?;
         self.agree_sets(group, change, Author::Operator, now).map_err(|refusal| match refusal {
             Refusal::Sets(refused) => refused.into(),
             // The document has moved on, and the view could not follow.

@@ -33,11 +33,14 @@ impl Tables {
             unreachable!("a session event Call is an operation")
         };
         let operation = head.operation;
+        // Refused calls count as well: what a caller asks for is in use, also while nobody can run it.
+        self.callers.uses(caller, &head.connector_key, now);
         let group = match self.admit(caller, head, request.frame_bytes()) {
             Ok(group) => group,
             Err((kind, group)) => {
                 let end = Last { id: request.message_id, operation, frame: None, since: now };
-                return self.refuse(caller, socket, end, kind, group, io);
+                let hint = self.hint(caller, kind, head, now);
+                return self.refuse(caller, socket, end, (kind, hint), group, io);
             }
         };
         let deadlines = self.view.group(group).map(|group| group.settings.deadlines).unwrap_or_default();
@@ -53,6 +56,23 @@ impl Tables {
         let call = self.calls.insert(new, now);
         self.callers.accept(&end, call, operation.is_subscription(), now);
         self.dispatch(call, now, io);
+    }
+
+    /// What is added to the error of a call that no group has the connector for; such calls are counted.
+    fn hint(
+        &mut self,
+        caller: CallerKey,
+        kind: ErrorKind,
+        head: &OperationHead,
+        now: Moment,
+    ) -> Option<String> {
+        let from = self.callers.get(caller)?;
+        if kind != ErrorKind::UnknownConnector || from.id.selector != Selector::ByConnectorKey {
+            return None;
+        }
+        let asked = head.connector()?;
+        self.count_unserved(None, &asked, caller, now);
+        Some(self.missing_everywhere(&asked))
     }
 
     /// Whether a call may enter, and in which group.

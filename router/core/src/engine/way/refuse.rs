@@ -17,13 +17,13 @@ use crate::ids::GroupId;
 use crate::verdict::{Circumstances, ErrorKind};
 
 impl Tables {
-    /// Refuses a call.
+    /// Refuses a call, with this kind of error; a hint is a sentence more.
     pub(super) fn refuse(
         &mut self,
         caller: CallerKey,
         socket: SocketId,
         end: Last,
-        kind: ErrorKind,
+        (kind, hint): (ErrorKind, Option<String>),
         group: Option<GroupId>,
         io: &mut impl Io,
     ) {
@@ -31,7 +31,8 @@ impl Tables {
         let call = self.explain_refusal(operation, group, kind, since);
         let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
         let error = kind.to_error(&Circumstances { operation, group: name, member: None });
-        let frame = frames::error(id, error.class, &format!("{} (call {call})", error.message));
+        let hint = hint.map(|hint| format!(" {hint}")).unwrap_or_default();
+        let frame = frames::error(id, error.class, &format!("{}{hint} (call {call})", error.message));
         let last = Last { frame: Some(frame), ..end };
         match self.phase {
             Phase::Leaving => self.callers.keep(caller, last),
