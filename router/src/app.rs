@@ -10,12 +10,11 @@ use rcs_core::agreed::Document;
 use rcs_core::limits::EVENT_QUEUE_MAX;
 use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
-use rcs_core::view::View;
 use rcs_proto::driver::listen;
 use rcs_proto::driver::spill::{Spill, SpillError};
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinError;
 
 use crate::access::Access;
 pub use crate::access::{AccessError, Mode};
@@ -23,12 +22,14 @@ use crate::admin::{Agents, Gate};
 use crate::clock::Clock;
 use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
-use crate::control::{self, Control, Request};
+use crate::control::{self, Request};
 pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
 use crate::follow::{self, SourceError, Sources};
 use crate::limits::{SPILL_BYTES_MAX, THREADS_MAX};
+pub use crate::listeners::ListenAt;
+use crate::listeners::{self, Bound};
 use crate::owner::Owner;
 use crate::shutdown::{self, Signals};
 use crate::token::Token;
@@ -45,8 +46,8 @@ pub struct Options {
     pub provider: PathBuf,
     /// The configuration file.
     pub config: Option<PathBuf>,
-    /// The address to which callers connect; port 0 picks a free port.
-    pub listen: SocketAddr,
+    /// The addresses to which callers connect.
+    pub listen: Vec<ListenAt>,
     /// The address of health probes, metrics and the API; port 0 picks a free port.
     pub admin: SocketAddr,
     /// File with the callers' key.
@@ -165,7 +166,7 @@ struct Checked {
 /// [`AppError`], before anything was routed.
 pub fn serve(options: &Options) -> Result<(), AppError> {
     let checked = validate(options)?;
-    let callers = bind(options.listen, "callers")?;
+    let callers = bind_callers(&options.listen, &checked.sources)?;
     let admin = bind(options.admin, "the admin API")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(usize::from(options.threads))
@@ -251,10 +252,27 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
     listen::bind(address).map_err(|source| AppError::Bind { address, what, source })
 }
 
-async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Result<(), AppError> {
+/// Binds every address for callers.
+fn bind_callers(given: &[ListenAt], sources: &Sources) -> Result<Vec<Bound>, AppError> {
+    let document = sources.document();
+    for at in given {
+        if let Some(group) =
+            at.group.as_deref().filter(|group| !document.group_names().any(|name| name == *group))
+        {
+            tracing::warn!(
+                address = %at.address, group,
+                "--listen: the provider file has no group or server of this name; callers are refused at the address until it has one"
+            );
+        }
+    }
+    listeners::bind(given, sources.settings(), document.group_names())
+        .map_err(|(address, source)| AppError::Bind { address, what: "callers", source })
+}
+
+async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Result<(), AppError> {
     let Checked { access, gate, mode, sources, dialler_tls, spill } = checked;
     let first = sources.configuration();
-    let listen = callers.local_addr().map_err(system("read the callers' address"))?;
+    let listen = listening(&callers).map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
     let hangup = shutdown::hangup().map_err(system("listen for signals"))?;
@@ -274,8 +292,8 @@ async fn run(checked: Checked, callers: TcpListener, admin: TcpListener) -> Resu
     let _admin =
         admin::start(admin, control.clone(), scraper, gate, agents).map_err(system("start the admin API"))?;
     let follower = tokio::spawn(follow::follow(sources, first, control.clone(), hangup));
-    let listener = listen_on(callers, access, view, control.clone()).map_err(system("listen for callers"))?;
-    announce(listen, admin_address);
+    let listener = tokio::spawn(downstream::serve(callers, access, view, control.clone()));
+    announce(&listen, admin_address);
 
     tokio::select! {
         ended = &mut owner => return owner_ended(ended),
@@ -304,20 +322,20 @@ fn owner_ended(ended: Result<(), JoinError>) -> Result<(), AppError> {
     })
 }
 
-fn listen_on(
-    callers: TcpListener,
-    access: Access,
-    view: watch::Receiver<Arc<View>>,
-    control: Control,
-) -> io::Result<JoinHandle<()>> {
-    let callers = tokio::net::TcpListener::from_std(callers)?;
-    Ok(tokio::spawn(downstream::serve(callers, access, view, control)))
+/// The addresses as they are now, with the port that port 0 picked.
+fn listening(callers: &[Bound]) -> io::Result<Vec<ListenAt>> {
+    let now =
+        |bound: &Bound| Ok(ListenAt { address: bound.socket.local_addr()?, group: bound.at.group.clone() });
+    callers.iter().map(now).collect()
 }
 
-/// Prints the one line on standard output. The stream may be closed already.
-fn announce(listen: SocketAddr, admin: SocketAddr) {
+/// Prints the one line on standard output: the addresses for all groups, admin, the addresses of groups. The stream may be closed
+/// already.
+fn announce(listen: &[ListenAt], admin: SocketAddr) {
+    let (own, all): (Vec<_>, Vec<_>) = listen.iter().partition(|at| at.group.is_some());
+    let words = |listen: &[&ListenAt]| listen.iter().map(|at| format!(" listen={at}")).collect::<String>();
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "ready listen={listen} admin={admin}").and_then(|()| out.flush());
+    let _ = writeln!(out, "ready{} admin={admin}{}", words(&all), words(&own)).and_then(|()| out.flush());
 }
 
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> AppError {

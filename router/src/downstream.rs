@@ -1,17 +1,18 @@
-//! New connections of callers: credentials are checked first, then the group; then the owner gets the connection.
+//! New connections of callers, of all addresses: credentials are checked first, then the group; then the owner gets the connection.
 
 use std::sync::Arc;
 
 use rcs_core::engine::{Selector, select};
 use rcs_core::view::View;
 use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
-use rcs_proto::driver::listen::{self, Arrival};
+use rcs_proto::driver::listen::{self, Arrival, Intake};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::access::Access;
 use crate::control::{Control, Request};
 use crate::limits::REQUEST_QUEUE_MAX;
+use crate::listeners::{self, Bound};
 
 /// What an accepted request told of its sender.
 struct Caller {
@@ -19,24 +20,36 @@ struct Caller {
     principal: Arc<str>,
 }
 
-/// Accepts callers for ever; dropping the future closes the listener and ends the upgrades under way.
+/// Accepts callers for ever; dropping the future closes the listeners and ends the upgrades under way.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    bound: Vec<Bound>,
     access: Access,
     view: watch::Receiver<Arc<View>>,
     control: Control,
 ) {
     let (arrivals, arrived) = mpsc::channel(REQUEST_QUEUE_MAX);
-    let settings = view.clone();
-    let pace = move || settings.borrow().router().accepts_per_second;
-    let decide = move |request: &UpgradeRequest| judge(request, &access, &view.borrow());
-    let listening = listen::serve_at_pace(listener, None, pace, decide, arrivals);
-    tokio::join!(listening, hand_over(arrived, control));
+    let intake = Arc::new(Intake::default());
+    let views = view.clone();
+    let serve = move |listener: TcpListener, own: Option<Arc<str>>| {
+        let (access, settings, view) = (access.clone(), views.clone(), views.clone());
+        let pace = move || settings.borrow().router().accepts_per_second;
+        let decide = move |request: &UpgradeRequest| judge(request, &access, &view.borrow(), own.as_deref());
+        let listening =
+            listen::serve_at_pace(listener, None, Arc::clone(&intake), pace, decide, arrivals.clone());
+        tokio::spawn(listening)
+    };
+    tokio::join!(listeners::follow(bound, view, serve), hand_over(arrived, control));
 }
 
-fn judge(request: &UpgradeRequest, access: &Access, view: &View) -> Result<Caller, Refusal> {
+/// `own` is the group to which the address belongs that was dialled, if the address belongs to one.
+fn judge(
+    request: &UpgradeRequest,
+    access: &Access,
+    view: &View,
+    own: Option<&str>,
+) -> Result<Caller, Refusal> {
     let principal = access.judge(&request.authorization)?;
-    let selector = select(view, &request.path, &principal)
+    let selector = select(view, own, &request.path, &principal)
         .map_err(|refusal| Refusal::new(RefusalStatus::NotFound, refusal.to_string()))?;
     Ok(Caller { selector, principal })
 }
@@ -85,7 +98,7 @@ mod tests {
             ("/elsewhere", with("changeit"), Some(RefusalStatus::NotFound)),
             ("/openicf", with("changeit"), None),
         ] {
-            let answer = judge(&request(path, authorization), &access, &view);
+            let answer = judge(&request(path, authorization), &access, &view, None);
             assert_eq!(answer.err().map(|refusal| refusal.status), status, "{path}");
         }
     }

@@ -57,6 +57,11 @@ impl Sources {
         }
     }
 
+    /// The content of the last good provider file.
+    pub(crate) fn document(&self) -> &agreed::Document {
+        &self.provided
+    }
+
     /// The settings in force, if there is a file with them.
     pub(crate) fn settings(&self) -> Option<&Settings> {
         self.config.as_ref().map(ConfigFile::settings)

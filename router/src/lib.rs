@@ -1,7 +1,8 @@
 //! The router: what [`rcs_core`] decides, done with real sockets, files and clocks.
 //!
 //! # The way of a call
-//! 1. [`downstream`] judges a caller's HTTP upgrade: credentials ([`access`]), then the group.
+//! 1. [`downstream`] judges a caller's HTTP upgrade: credentials ([`access`]), then the group. [`listeners`] has the addresses,
+//!    and which of them belong to a group.
 //! 2. The socket's reading task ([`rcs_proto::driver`]) turns bytes into envelopes and queues them for the owner.
 //! 3. [`owner`] is the one task that holds the engine ([`rcs_core::engine`]). It selects what happened next and
 //!    applies it. Nothing is awaited while the state changes.
@@ -64,6 +65,7 @@ mod effects;
 mod file;
 mod follow;
 mod limits;
+mod listeners;
 mod logging;
 mod metrics;
 mod names;

@@ -26,6 +26,13 @@ pub(crate) const FAREWELL_WAIT: Duration = Duration::from_millis(300);
 /// In how many goes they are closed, and the time between two.
 pub(crate) const CLOSE_BATCHES: usize = 20;
 pub(crate) const CLOSE_EVERY: Duration = Duration::from_millis(25);
+/// Bytes of the context path: far from the bound of a request's head.
+pub(crate) const CONTEXT_PATH_BYTES_MAX: usize = 256;
+/// Addresses on which callers are accepted: so many of the command line, and as many of the configuration file. Each holds one of
+/// [`driver::PENDING_SOCKETS`] places while it waits.
+pub(crate) const LISTENERS_MAX: usize = 128;
+/// How often an address that could not be listened on is tried again.
+pub(crate) const LISTEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
 /// References to connectors in one list of the configuration file, or of a request.
 pub(crate) const CONNECTOR_REFERENCES_MAX: usize = 256;
 /// Explained calls that are listed at a time, the latest.
@@ -91,6 +98,7 @@ const _: () = {
         driver::SPILL_TIGHT_BYTES + FRAME_BYTES_MAX < PROCESS_BACKLOG_MAX.memory,
         "sockets keep the least in memory long before calls fail for it"
     );
+    assert!(LISTENERS_MAX * 4 <= driver::PENDING_SOCKETS, "listeners that wait leave room for connections");
     assert!(ADMIN_REQUESTS_MAX + AGENT_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
     assert!(AGENT_WHOLE_REPORTS_MAX < AGENT_REQUESTS_MAX, "heartbeats have room beside whole reports");
     assert!(

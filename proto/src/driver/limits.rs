@@ -13,7 +13,7 @@ pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
 pub const REFUSAL_DRAIN: Duration = Duration::from_secs(1);
 /// See [`REFUSAL_DRAIN`].
 pub const REFUSAL_DRAIN_BYTES: usize = 64 * 1024;
-/// Connections of one listener that have not finished their upgrade, or have not shown yet that they speak the protocol.
+/// Connections of all listeners that share an intake that have not finished their upgrade, or have not shown yet that they speak the protocol.
 pub const PENDING_SOCKETS: usize = 1024;
 /// Connections that may wait in the kernel to be taken; Linux's own maximum by default (`net.core.somaxconn`), and enough for
 /// two sockets each of 2,000 sessions.

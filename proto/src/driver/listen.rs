@@ -2,8 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -19,7 +18,7 @@ use super::{WebSocket, limits, tune};
 /// Pause after a failed `accept`: the process is out of file descriptors, and only closing some will help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The right of a connection that proves nothing yet to be among the [`limits::PENDING_SOCKETS`] of its listener. Keep it
+/// The right of a connection that proves nothing yet to be among the [`limits::PENDING_SOCKETS`] of its [`Intake`]. Keep it
 /// until the socket has shown that it speaks the protocol: while all are taken, further connections wait in the kernel's queue.
 #[derive(Debug)]
 pub struct Unproven {
@@ -52,11 +51,72 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// How fast connections are taken: so many a second, and after a pause those of [`limits::ACCEPT_BURST`] at once.
+/// What the listeners of one process share: places for connections that prove nothing yet, and the pace at which connections are
+/// taken. A listener that waits for its next connection holds one place.
+#[derive(Debug)]
+pub struct Intake {
+    places: Arc<Semaphore>,
+    pace: Mutex<Pace>,
+    /// Tells the listeners that the pace was given turns back.
+    given_back: Notify,
+}
+
+/// How fast connections are taken: `per_second`, and after a pause those of [`limits::ACCEPT_BURST`] at once.
 #[derive(Debug)]
 struct Pace {
     /// When the next one may be taken.
     next: Instant,
+    /// Turns of connections that were no work.
+    spared: u32,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self::new(limits::PENDING_SOCKETS)
+    }
+}
+
+impl Intake {
+    fn new(places: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            pace: Mutex::new(Pace { next: Instant::now(), spared: 0 }),
+            given_back: Notify::new(),
+        }
+    }
+
+    /// A place for the next connection, as soon as the pace allows that connection.
+    async fn turn(&self, per_second: u32) -> Unproven {
+        let permit = self.places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        loop {
+            let next = {
+                let mut pace = self.pace();
+                pace.settle(per_second);
+                pace.next
+            };
+            if next <= Instant::now() {
+                return Unproven { _permit: permit };
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.given_back.notified() => {}
+            }
+        }
+    }
+
+    fn took_one(&self, per_second: u32) {
+        self.pace().took_one(per_second, Instant::now());
+    }
+
+    /// A connection that was taken was no work.
+    fn spare_one(&self) {
+        self.pace().spared += 1;
+        self.given_back.notify_one();
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().expect("nothing panics while the pace is locked")
+    }
 }
 
 impl Pace {
@@ -65,28 +125,10 @@ impl Pace {
         self.next = self.next.max(earliest) + Duration::from_secs(1) / per_second.max(1);
     }
 
-    /// So many of those that were taken were no work.
-    fn give_back(&mut self, count: u32, per_second: u32) {
-        let time = Duration::from_secs(1) / per_second.max(1) * count;
+    /// Gives the turns back that were spared.
+    fn settle(&mut self, per_second: u32) {
+        let time = Duration::from_secs(1) / per_second.max(1) * std::mem::take(&mut self.spared);
         self.next = self.next.checked_sub(time).unwrap_or(self.next);
-    }
-}
-
-/// Turns of connections that were no work, to be given back.
-#[derive(Debug, Default)]
-struct Spared {
-    count: AtomicU32,
-    told: Notify,
-}
-
-impl Spared {
-    fn add_one(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.told.notify_one();
-    }
-
-    fn take(&self) -> u32 {
-        self.count.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -101,54 +143,28 @@ pub async fn serve<T, D>(
     T: Send + 'static,
     D: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static,
 {
-    serve_at_pace(listener, tls, || u32::MAX, decide, arrivals).await;
+    serve_at_pace(listener, tls, Arc::default(), || u32::MAX, decide, arrivals).await;
 }
 
-/// The same, with at most so many connections a second: the work of a storm is spread, so that those that are there already
-/// feel little of it. `per_second` is asked for each connection.
+/// The same, with at most `per_second` connections a second over all listeners that share `intake`: the work of a storm is spread,
+/// so that those that are there already feel little of it. `per_second` is asked for each connection.
 pub async fn serve_at_pace<T, D>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    intake: Arc<Intake>,
     per_second: impl Fn() -> u32,
     decide: D,
     arrivals: mpsc::Sender<Arrival<T>>,
-) where
-    T: Send + 'static,
-    D: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static,
-{
-    let pending = Arc::new(Semaphore::new(limits::PENDING_SOCKETS));
-    take(listener, tls, per_second, decide, arrivals, pending).await;
-}
-
-async fn take<T, D>(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    per_second: impl Fn() -> u32,
-    decide: D,
-    arrivals: mpsc::Sender<Arrival<T>>,
-    pending: Arc<Semaphore>,
 ) where
     T: Send + 'static,
     D: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static,
 {
     let decide = Arc::new(decide);
-    let mut pace = Pace { next: Instant::now() };
-    let spared = Arc::new(Spared::default());
     // Owns the upgrades under way.
     let mut upgrades = JoinSet::new();
     loop {
         let per_second = per_second();
-        let permit = pending.clone().acquire_owned().await.expect("the semaphore is never closed");
-        loop {
-            pace.give_back(spared.take(), per_second);
-            if pace.next <= Instant::now() {
-                break;
-            }
-            tokio::select! {
-                () = sleep_until(pace.next) => {}
-                () = spared.told.notified() => {}
-            }
-        }
+        let unproven = intake.turn(per_second).await;
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -157,14 +173,13 @@ async fn take<T, D>(
                 continue;
             }
         };
-        pace.took_one(per_second, Instant::now());
-        let (tls, decide, arrivals, spared) = (tls.clone(), decide.clone(), arrivals.clone(), spared.clone());
+        intake.took_one(per_second);
+        let (tls, decide, arrivals, intake) = (tls.clone(), decide.clone(), arrivals.clone(), intake.clone());
         upgrades.spawn(async move {
             let outcome = upgrade(stream, peer, tls, &*decide).await;
             if let Err(AcceptError::Closed) = outcome {
-                spared.add_one();
+                intake.spare_one();
             }
-            let unproven = Unproven { _permit: permit };
             // Nobody to hand it to: the owner is shutting down.
             let _ = arrivals.send(Arrival { peer, outcome, unproven }).await;
         });
@@ -211,7 +226,7 @@ mod tests {
     #[test]
     fn connections_are_taken_at_the_pace_and_few_at_once_after_a_pause() {
         let start = Instant::now();
-        let mut pace = Pace { next: start };
+        let mut pace = Pace { next: start, spared: 0 };
         let mut now = start;
         let mut take = |now: &mut Instant| {
             *now = pace.next.max(*now);
@@ -244,7 +259,7 @@ mod tests {
         patient.write_all(ASKS).await.unwrap();
         let (arrivals, mut arrived) = mpsc::channel(4);
         let began = Instant::now();
-        let serving = tokio::spawn(serve_at_pace(listener, None, || 1, |_| Ok(()), arrivals));
+        let serving = tokio::spawn(serve_at_pace(listener, None, Arc::default(), || 1, |_| Ok(()), arrivals));
         let mut served = async || {
             loop {
                 let arrival = arrived.recv().await.unwrap();
@@ -266,8 +281,8 @@ mod tests {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (arrivals, mut arrived) = mpsc::channel(4);
-        let places = Arc::new(Semaphore::new(2));
-        let serving = tokio::spawn(take(listener, None, || u32::MAX, |_| Ok(()), arrivals, places));
+        let intake = Arc::new(Intake::new(2));
+        let serving = tokio::spawn(serve_at_pace(listener, None, intake, || u32::MAX, |_| Ok(()), arrivals));
         let mut open = Vec::new();
         for _ in 0..3 {
             open.push(TcpStream::connect(address).await.unwrap());

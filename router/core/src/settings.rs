@@ -2,6 +2,7 @@
 //! from [`crate::limits`] and stays within the bounds that are stated there.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::bundles::infos::Visible;
@@ -26,6 +27,8 @@ pub struct Settings {
 pub struct RouterSettings {
     /// Calls in flight of one caller, subscriptions not counted; more are refused.
     pub caller_in_flight_max: usize,
+    /// What stands before `/openicf` in the paths of callers, such as `/base`; empty for nothing. Paths without it are accepted too.
+    pub context_path: String,
     /// New connections of callers accepted per second; more wait in the kernel's accept queue.
     pub accepts_per_second: u32,
     /// Time between two pings to a caller, which keep proxies and firewalls from closing an idle connection (P18); none: no pings.
@@ -37,6 +40,8 @@ pub struct RouterSettings {
 /// For the calls of one group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupSettings {
+    /// An address of this group alone, for callers that can send neither a path nor a principal; its port is never 0.
+    pub listen: Option<SocketAddr>,
     /// Timeouts of calls whose caller sets none.
     pub deadlines: Deadlines,
     /// Calls in flight in the group, subscriptions not counted.
@@ -113,6 +118,7 @@ impl Default for RouterSettings {
     fn default() -> Self {
         Self {
             caller_in_flight_max: limits::CALLS_PER_SESSION_MAX,
+            context_path: String::new(),
             accepts_per_second: limits::ACCEPTS_PER_SECOND,
             caller_ping_every: Some(limits::CALLER_PING_INTERVAL),
             socket_ttl: None,
@@ -123,6 +129,7 @@ impl Default for RouterSettings {
 impl Default for GroupSettings {
     fn default() -> Self {
         Self {
+            listen: None,
             deadlines: Deadlines::default(),
             in_flight_max: limits::CALLS_MAX,
             member_in_flight_max: limits::MEMBER_IN_FLIGHT,

@@ -338,9 +338,10 @@ impl View {
         self.group_named(principal)
     }
 
-    /// What the target of an upgrade request selects. A query and one final slash are passed over.
+    /// What the target of an upgrade request selects. The context path of the settings, a query and one final slash are passed over.
     pub fn path_target(&self, target: &str) -> PathTarget {
         let path = target.split(['?', '#']).next().unwrap_or_default();
+        let path = path.strip_prefix(self.router.context_path.as_str()).unwrap_or(path);
         let Some(rest) = path.strip_prefix(OPENICF_PATH) else { return PathTarget::NotOpenIcf };
         match rest.strip_prefix('/').map(|r| r.strip_suffix('/').unwrap_or(r)) {
             None if rest.is_empty() => PathTarget::AnyGroup,

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use rcs_cli::{Exit, Failure};
 
-use crate::app::{self, Mode, Options, SpillTo};
-use crate::limits::THREADS_MAX;
+use crate::app::{self, ListenAt, Mode, Options, SpillTo};
+use crate::limits::{LISTENERS_MAX, THREADS_MAX};
 
 const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
 
@@ -18,9 +18,11 @@ pub(super) struct Arguments {
     /// IDM's provisioner.openicf.connectorinfoprovider document; the router follows changes of the file.
     #[arg(long, value_name = "FILE")]
     provider: PathBuf,
-    /// Address to which IDMs connect: ws://ADDR/openicf/GROUP, or ws://ADDR/openicf to choose the group by the connector of each call.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8759")]
-    listen: SocketAddr,
+    /// Address to which IDMs connect: ws://ADDR/openicf/GROUP, or ws://ADDR/openicf to choose the group by the principal or by the
+    /// connector of each call. ADDR=GROUP gives a group an address of its own, which an IDM needs that can send neither the path nor
+    /// the principal (OpenIDM 6.3.0). May be repeated.
+    #[arg(long, value_name = "ADDR[=GROUP]", default_value = "127.0.0.1:8759", action = ArgAction::Append)]
+    listen: Vec<ListenAt>,
     /// Address of /livez, /readyz, /metrics and the API. Everybody who reaches this address may read; changes need the token.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760")]
     admin: SocketAddr,
@@ -58,6 +60,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Exit::Usage.with(
             "--data-dir is not in this version. Leave it out: the state is kept in memory, and the provider file is followed.",
         ));
+    }
+    if arguments.listen.len() > LISTENERS_MAX {
+        return Err(Exit::Usage
+            .with(format!("--listen: at most {LISTENERS_MAX} addresses. Use paths for further groups")));
     }
     let options = Options {
         provider: arguments.provider,

@@ -2,6 +2,7 @@
 //! tests of the documentation all use these tables.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rcs_core::bundles::range::{ConnectorRef, RangeError, StandIns};
 use rcs_core::limits;
 use rcs_core::settings::{GroupSettings, RouterSettings, StreamEnd};
 
-use crate::limits::CONNECTOR_REFERENCES_MAX;
+use crate::limits::{CONNECTOR_REFERENCES_MAX, CONTEXT_PATH_BYTES_MAX};
 
 use super::time;
 
@@ -41,6 +42,10 @@ pub(super) enum Place<S: 'static> {
     Word(&'static dyn OneOf<S>),
     /// The digest of a bundle set, or "off".
     SetOrOff(fn(&mut S) -> &mut Option<SetDigest>),
+    /// IP address and port, or "off".
+    AddressOrOff(fn(&mut S) -> &mut Option<SocketAddr>),
+    /// The beginning of paths, or "off", which is the empty path.
+    PathOrOff(fn(&mut S) -> &mut String),
     /// References to connectors, "*" for all.
     Visible(fn(&mut S) -> &mut Visible),
     /// References to connectors.
@@ -108,6 +113,12 @@ pub(super) const ROUTER: &[Key<RouterSettings>] = &[
         name: "accepts_per_second",
         about: "new connections of callers accepted per second; more wait in the kernel's accept queue",
         place: Place::Number(|s| &mut s.accepts_per_second, limits::ACCEPTS_RANGE),
+    },
+    Key {
+        name: "context_path",
+        about: "what stands before /openicf in the paths of callers, as a context path of a connector server does; paths without it \
+                are accepted too",
+        place: Place::PathOrOff(|s| &mut s.context_path),
     },
     Key {
         name: "caller_ping_every",
@@ -240,6 +251,13 @@ pub(super) const GROUP: &[Key<GroupSettings>] = &[
     },
 ];
 
+/// The keys of `[group.NAME]` alone.
+pub(super) const OWN_GROUP: &[Key<GroupSettings>] = &[Key {
+    name: "listen",
+    about: "an address of this group alone, for callers that can send neither the group's path nor its principal (OpenIDM 6.3.0)",
+    place: Place::AddressOrOff(|s| &mut s.listen),
+}];
+
 /// A value as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
@@ -280,6 +298,13 @@ impl<S: Clone> Key<S> {
             (Place::Word(place), Value::Text(text)) => place.put(settings, text),
             (Place::SetOrOff(at), Value::Text(OFF)) => put(at(settings), Some(None)),
             (Place::SetOrOff(at), Value::Text(text)) => put(at(settings), text.parse().ok().map(Some)),
+            (Place::AddressOrOff(at), Value::Text(OFF)) => put(at(settings), Some(None)),
+            (Place::AddressOrOff(at), Value::Text(text)) => {
+                let address = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
+                put(at(settings), address.map(Some))
+            }
+            (Place::PathOrOff(at), Value::Text(OFF)) => put(at(settings), Some(String::new())),
+            (Place::PathOrOff(at), Value::Text(text)) => put(at(settings), context_path(text)),
             (Place::Visible(at), Value::Texts(texts)) if !texts.is_empty() => {
                 let all = references(&texts)?;
                 let visible = if texts.contains(&ALL) { Visible::All } else { Visible::Only(all) };
@@ -310,6 +335,11 @@ impl<S: Clone> Key<S> {
             Place::Number(at, _) | Place::NumberOrOff(at, _) => at(&mut settings).to_string(),
             Place::Word(place) => quoted(place.shown(&mut settings)),
             Place::SetOrOff(at) => quoted(&at(&mut settings).map_or(OFF.to_owned(), |set| set.to_string())),
+            Place::AddressOrOff(at) => quoted(&at(&mut settings).map_or(OFF.to_owned(), |at| at.to_string())),
+            Place::PathOrOff(at) => {
+                let path = at(&mut settings);
+                quoted(if path.is_empty() { OFF } else { path })
+            }
             Place::Visible(at) => match at(&mut settings) {
                 Visible::All => list(&[ALL]),
                 Visible::Only(references) => list(references),
@@ -334,10 +364,27 @@ impl<S: Clone> Key<S> {
                 words.join(" or ")
             }
             Place::SetOrOff(_) => format!("a digest as `bundles status` shows it, or \"{OFF}\""),
+            Place::AddressOrOff(_) => {
+                format!("an IP address and a port, such as \"127.0.0.1:8771\", or \"{OFF}\"")
+            }
+            Place::PathOrOff(_) => {
+                format!("a path such as \"/base\" without a slash at its end, or \"{OFF}\"")
+            }
             Place::Visible(_) => format!("a list of {REFERENCE}"),
             Place::StandIns(_) => format!("a list of {REFERENCE}; it may be empty"),
         }
     }
+}
+
+/// A path as it may stand before another one, in visible ASCII characters that need no encoding.
+fn context_path(text: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+    let is_usable = text.starts_with('/')
+        && !text.ends_with('/')
+        && !text.contains("//")
+        && text.len() <= CONTEXT_PATH_BYTES_MAX
+        && text.chars().all(is_plain);
+    is_usable.then(|| text.to_owned())
 }
 
 fn references(texts: &[&str]) -> Result<Vec<ConnectorRef>, Why> {

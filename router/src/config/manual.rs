@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rcs_core::settings::{GroupSettings, RouterSettings};
 
-use super::keys::{GROUP, Key, ROUTER};
+use super::keys::{GROUP, Key, OWN_GROUP, ROUTER};
 
 /// Set to anything, it makes the test below write the document in place of comparing it.
 const WRITE: &str = "RCS_WRITE_DOCS";
@@ -52,6 +52,7 @@ fn document() -> String {
     );
     table(&mut text, "`[router]`", ROUTER, &RouterSettings::default());
     table(&mut text, "`[defaults]` and `[group.NAME]`", GROUP, &GroupSettings::default());
+    table(&mut text, "`[group.NAME]` alone", OWN_GROUP, &GroupSettings::default());
     text
 }
 

@@ -7,6 +7,8 @@ mod manual;
 mod report;
 mod time;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rcs_core::agreed::Document;
@@ -17,11 +19,12 @@ use rcs_core::view::is_usable_name;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use self::keys::{GROUP, Key, ROUTER, Value};
+use self::keys::{GROUP, Key, OWN_GROUP, ROUTER, Value};
 pub(crate) use self::keys::{NONE_LEFT, REPORTS, word_of};
 pub use self::report::Effective;
 use crate::document::Faults;
 use crate::file::Content;
+use crate::limits::LISTENERS_MAX;
 
 /// The configuration file, and what is remembered of it.
 #[derive(Debug)]
@@ -139,13 +142,13 @@ impl Reader<'_> {
         let mut settings = Settings::default();
         // Groups inherit, so what they inherit comes first.
         if let Some((_, defaults)) = root.iter().find(|(key, _)| key.get_ref() == "defaults") {
-            self.table("defaults", defaults, GROUP, &mut settings.defaults);
+            self.table("defaults", defaults, &[GROUP], &mut settings.defaults);
             self.relations("defaults", defaults, &settings.defaults);
         }
         for (key, value) in root {
             match key.get_ref().as_ref() {
                 "defaults" => {}
-                "router" => self.table("router", value, ROUTER, &mut settings.router),
+                "router" => self.table("router", value, &[ROUTER], &mut settings.router),
                 "group" => self.groups(value, &mut settings),
                 other => self.fault(
                     key.span().start,
@@ -160,6 +163,7 @@ impl Reader<'_> {
         let Some(groups) = value.get_ref().as_table() else {
             return self.fault(value.span().start, "group: it must be a table: [group.NAME]".to_owned());
         };
+        let mut addresses: BTreeMap<SocketAddr, &str> = BTreeMap::new();
         for (name, value) in groups {
             let path = format!("group.{}", name.get_ref());
             if !is_usable_name(name.get_ref()) {
@@ -169,13 +173,34 @@ impl Reader<'_> {
                 );
             }
             let mut group: GroupSettings = settings.defaults.clone();
-            self.table(&path, value, GROUP, &mut group);
+            self.table(&path, value, &[GROUP, OWN_GROUP], &mut group);
             self.relations(&path, value, &group);
+            if let Some(address) = group.listen {
+                let other = addresses.insert(address, name.get_ref());
+                if let Some(other) = other {
+                    self.fault(
+                        value.span().start,
+                        format!("{path}.listen: \"{address}\" is the address of the group {other:?} too. Choose another port"),
+                    );
+                }
+                if addresses.len() > LISTENERS_MAX {
+                    self.fault(
+                        value.span().start,
+                        format!("{path}.listen: at most {LISTENERS_MAX} groups may have an address of their own. Use paths for the others"),
+                    );
+                }
+            }
             settings.groups.insert(name.get_ref().to_string(), group);
         }
     }
 
-    fn table<S: Clone>(&mut self, path: &str, value: &Spanned<DeValue<'_>>, keys: &[Key<S>], into: &mut S) {
+    fn table<S: Clone>(
+        &mut self,
+        path: &str,
+        value: &Spanned<DeValue<'_>>,
+        keys: &[&[Key<S>]],
+        into: &mut S,
+    ) {
         let Some(table) = value.get_ref().as_table() else {
             return self.fault(value.span().start, format!("{path}: it must be a table: [{path}]"));
         };
@@ -190,12 +215,13 @@ impl Reader<'_> {
         path: &str,
         within: &str,
         (key, value): Entry<'_, '_>,
-        keys: &[Key<S>],
+        keys: &[&[Key<S>]],
         into: &mut S,
     ) {
+        let known = || keys.iter().copied().flatten();
         let name = format!("{within}{}", key.get_ref());
         let prefix = format!("{name}.");
-        if keys.iter().any(|key| key.name.starts_with(&prefix)) {
+        if known().any(|key| key.name.starts_with(&prefix)) {
             match value.get_ref().as_table() {
                 Some(table) => {
                     for entry in table {
@@ -209,18 +235,18 @@ impl Reader<'_> {
             }
             return;
         }
-        let Some(known) = keys.iter().find(|key| key.name == name) else {
-            let like: Vec<&str> = keys.iter().map(|key| key.name).collect();
+        let Some(found) = known().find(|key| key.name == name) else {
+            let like: Vec<&str> = known().map(|key| key.name).collect();
             return self.fault(
                 key.span().start,
                 format!("{path}.{name}: unknown key. {path} may have: {}", like.join(", ")),
             );
         };
-        if let Err(why) = known.set(into, plain(value.get_ref())) {
+        if let Err(why) = found.set(into, plain(value.get_ref())) {
             let at = value.span();
             let given = self.text.get(at.clone()).unwrap_or_default();
             let given: String = given.chars().take(40).collect();
-            let form = match known.is_time() {
+            let form = match found.is_time() {
                 true => format!("; a time is {}", time::FORM),
                 false => String::new(),
             };
@@ -228,7 +254,7 @@ impl Reader<'_> {
                 at.start,
                 match why {
                     Some(why) => format!("{path}.{name}: {given} is not valid: {why}"),
-                    None => format!("{path}.{name}: {given} is not valid. Use {}{form}", known.choice()),
+                    None => format!("{path}.{name}: {given} is not valid. Use {}{form}", found.choice()),
                 },
             );
         }

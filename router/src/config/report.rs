@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use rcs_core::agreed::Document;
 use rcs_core::settings::{GroupSettings, RouterSettings, Settings};
 
-use super::keys::{GROUP, Key, ROUTER};
+use super::keys::{GROUP, Key, OWN_GROUP, ROUTER};
 use super::unknown_groups;
 
 /// The settings in force, per group; groups with equal settings are shown together. A setting that differs from its default has
@@ -24,6 +24,7 @@ impl Display for Effective<'_> {
         show(f, ROUTER, &settings.router, &RouterSettings::default())?;
         for (group, names) in self.alike() {
             writeln!(f, "Settings of {}", names.join(", "))?;
+            show(f, OWN_GROUP, group, &GroupSettings::default())?;
             show(f, GROUP, group, &GroupSettings::default())?;
         }
         for name in unknown_groups(settings, document) {

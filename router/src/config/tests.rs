@@ -228,6 +228,9 @@ fn the_example_file_says_the_defaults_of_every_key() {
         text.lines().filter(said).map(str::to_owned).collect()
     };
     assert_eq!(keys(&example), keys(&wanted), "wanted:\n{wanted}");
+    for key in OWN_GROUP {
+        assert!(example.contains(&format!("## {} = ", key.name)), "no {} for one group", key.name);
+    }
 }
 
 fn rows<S: Clone>(text: &mut String, keys: &[Key<S>], default: &S) {

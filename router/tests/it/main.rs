@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod ending;
 mod follow;
+mod listeners;
 mod log;
 mod members;
 mod storm;

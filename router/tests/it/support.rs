@@ -49,6 +49,8 @@ pub(crate) struct Router {
     pub(crate) process: Process,
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The line that it printed when it listened.
+    pub(crate) ready: String,
 }
 
 impl Router {
@@ -74,6 +76,7 @@ impl Router {
             listen: listen.unwrap_or_else(|| panic!("no listen=ADDR in {ready:?}")),
             admin: admin.unwrap_or_else(|| panic!("no admin=ADDR in {ready:?}")),
             process,
+            ready,
         }
     }
 

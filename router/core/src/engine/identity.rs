@@ -3,7 +3,7 @@
 //!
 //! - Towards each member another identity. Otherwise a server that is two members would take their sockets for one session, and
 //!   spread the answers for one member over the sockets of the other (WIRE 4.2, section 8).
-//! - Towards IDMs one identity for each way in (`/openicf/GROUP`, or the bare path). Otherwise an IDM that uses two ways in would
+//! - Towards IDMs one identity for each way in (a group, by its path or its own address, or the bare path). Otherwise an IDM that uses two ways in would
 //!   mix their sockets, and calls for one group would arrive as calls for the other.
 //!
 //! An identity follows from the seed and from names, never from numbers that a process counted. So routers with one seed show a

@@ -1,4 +1,5 @@
-//! Which group the calls of a connection are for: the path decides, else the principal, else the connector key of each call.
+//! Which group the calls of a connection are for: the address decides if it belongs to a group, else the path, else the principal,
+//! else the connector key of each call.
 
 use crate::ids::{GroupId, NameBook};
 use crate::view::{PathTarget, View};
@@ -31,6 +32,21 @@ pub enum Refusal {
     /// 404
     #[error("there is no group or server named {0:?} here: check the last part of the path")]
     NoGroup(String),
+    /// 404
+    #[error(
+        "this address belongs to {0:?}, which is no group or server of the provider file now: check the name that the address was given"
+    )]
+    NoGroupOfAddress(String),
+    /// 404
+    #[error(
+        "this address belongs to the group {own:?}, but the path asks for {asked:?}: use /openicf here, or the address of {asked:?}"
+    )]
+    OtherAddress {
+        /// The group of the address.
+        own: String,
+        /// The group that the path names.
+        asked: String,
+    },
 }
 
 impl Refusal {
@@ -40,9 +56,18 @@ impl Refusal {
     }
 }
 
-/// Chooses the way in by the target of the upgrade request and the principal of its credentials.
-pub fn select(view: &View, target: &str, principal: &str) -> Result<Selector, Refusal> {
-    match view.path_target(target) {
+/// Chooses the way in by the address that was dialled, the target of the upgrade request, and the principal of its credentials.
+/// `own` is the group to which the address belongs; an address for all groups has none. A group is the same way in by its address
+/// and by its path.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn select(view: &View, own: Option<&str>, target: &str, principal: &str) -> Result<Selector, Refusal> {
+    let target = view.path_target(target);
+    if let Some(own) = own {
+        return of_address(view, own, target);
+    }
+    match target {
         PathTarget::Group(group) => Ok(Selector::Group(group)),
         PathTarget::AnyGroup => Ok(match view.group_by_principal(principal) {
             Some(group) => Selector::Group(group.id),
@@ -50,5 +75,71 @@ pub fn select(view: &View, target: &str, principal: &str) -> Result<Selector, Re
         }),
         PathTarget::UnknownGroup(name) => Err(Refusal::NoGroup(name)),
         PathTarget::NotOpenIcf => Err(Refusal::NoEndpoint),
+    }
+}
+
+/// The published OpenIDM 6.3.0 sends one principal and the bare path whatever its configuration says, so neither may change the
+/// choice of the address.
+fn of_address(view: &View, own: &str, target: PathTarget) -> Result<Selector, Refusal> {
+    let Some(group) = view.group_named(own) else { return Err(Refusal::NoGroupOfAddress(own.to_owned())) };
+    match target {
+        PathTarget::AnyGroup => Ok(Selector::Group(group.id)),
+        PathTarget::Group(asked) if asked == group.id => Ok(Selector::Group(group.id)),
+        PathTarget::Group(asked) => {
+            let asked = view.group(asked).map_or_else(String::new, |group| group.name.clone());
+            Err(Refusal::OtherAddress { own: own.to_owned(), asked })
+        }
+        PathTarget::UnknownGroup(name) => Err(Refusal::NoGroup(name)),
+        PathTarget::NotOpenIcf => Err(Refusal::NoEndpoint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::NameBook;
+    use crate::view::{AdminState, GroupSpec, Link, MemberSpec};
+
+    fn view() -> View {
+        let member = |name: &str| MemberSpec {
+            name: name.to_owned(),
+            link: Link::Accept,
+            sockets: 1,
+            ping_interval: None,
+            admin: AdminState::Enabled,
+        };
+        let group = GroupSpec {
+            name: "hr".to_owned(),
+            policy: crate::balance::Policy::Failover,
+            members: vec!["n1".to_owned()],
+        };
+        View::build(&mut NameBook::default(), vec![member("n1"), member("n2")], vec![group]).unwrap()
+    }
+
+    #[test]
+    fn an_address_of_a_group_decides_whatever_the_principal_and_refuses_another_group() {
+        let view = view();
+        let group = |name: &str| view.group_named(name).unwrap().id;
+        let (hr, n2) = (group("hr"), group("n2"));
+        for (own, target, principal, expected) in [
+            (Some("hr"), "/openicf", "anonymous", Ok(Selector::Group(hr))),
+            (Some("hr"), "/openicf", "n2", Ok(Selector::Group(hr))),
+            (Some("hr"), "/openicf/hr", "anonymous", Ok(Selector::Group(hr))),
+            (Some("n2"), "/openicf/", "anonymous", Ok(Selector::Group(n2))),
+            (
+                Some("hr"),
+                "/openicf/n2",
+                "anonymous",
+                Err(Refusal::OtherAddress { own: "hr".to_owned(), asked: "n2".to_owned() }),
+            ),
+            (Some("hr"), "/openicf/x", "anonymous", Err(Refusal::NoGroup("x".to_owned()))),
+            (Some("hr"), "/", "anonymous", Err(Refusal::NoEndpoint)),
+            (Some("x"), "/openicf", "anonymous", Err(Refusal::NoGroupOfAddress("x".to_owned()))),
+            (None, "/openicf", "anonymous", Ok(Selector::ByConnectorKey)),
+            (None, "/openicf", "n2", Ok(Selector::Group(n2))),
+            (None, "/openicf/hr", "n2", Ok(Selector::Group(hr))),
+        ] {
+            assert_eq!(select(&view, own, target, principal), expected, "{own:?} {target} {principal}");
+        }
     }
 }

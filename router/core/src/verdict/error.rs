@@ -390,8 +390,9 @@ impl ErrorKind {
             }
             Self::AmbiguousConnector => {
                 format!(
-                    "Several groups have this connector: {op} was not run. Connect to /openicf/GROUP to \
-                    say which one is meant."
+                    "Several groups have this connector: {op} was not run. Name the group: connect to /openicf/GROUP, \
+                    or with GROUP as the principal. An IDM that can send neither (OpenIDM 6.3.0) needs an address of the group: \
+                    start the router with --listen ADDR=GROUP."
                 )
             }
         }

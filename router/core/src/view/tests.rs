@@ -108,6 +108,25 @@ fn paths_select_groups() {
 }
 
 #[test]
+fn a_context_path_may_stand_before_the_path() {
+    let mut settings = Settings::default();
+    settings.router.context_path = "/base".to_owned();
+    let view = view(&["n1"], vec![]).unwrap().with_settings(&settings);
+    let n1 = PathTarget::Group(view.group_named("n1").unwrap().id);
+    for (target, expected) in [
+        ("/base/openicf", PathTarget::AnyGroup),
+        ("/base/openicf/n1", n1.clone()),
+        ("/openicf/n1", n1),
+        ("/base/openicf/n2", PathTarget::UnknownGroup("n2".to_owned())),
+        ("/base", PathTarget::NotOpenIcf),
+        ("/base/base/openicf", PathTarget::NotOpenIcf),
+        ("/baseopenicf", PathTarget::NotOpenIcf),
+    ] {
+        assert_eq!(view.path_target(target), expected, "{target}");
+    }
+}
+
+#[test]
 fn a_view_never_shows_keys_p9() {
     let text = format!("{:?}", view(&["n1"], vec![]).unwrap());
     assert!(!text.contains("hidden-key"), "{text}");
