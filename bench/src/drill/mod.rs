@@ -10,6 +10,7 @@ mod calls;
 mod cli;
 mod connector;
 mod far;
+mod hostile;
 mod idm;
 mod load;
 mod members;

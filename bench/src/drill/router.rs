@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rcs_cli::{Exit, Failure};
 use rcs_rig::process::Process;
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -129,6 +129,20 @@ impl Router {
         };
         let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
         Some(text.lines().filter(of_name).filter_map(value).sum())
+    }
+
+    /// The admin address.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Bounds the bytes of memory that the router may write to. An allocation beyond the bound ends the router.
+    pub(crate) fn limit_memory(&self, bytes: u64) -> Result<(), Failure> {
+        let pid = Pid::from_raw(self.process.pid().cast_signed());
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(pid, Resource::Data, limit)
+            .map(drop)
+            .map_err(|error| Exit::Internal.with(format!("the router's memory cannot be limited: {error}")))
     }
 
     /// What it logged since the last question.

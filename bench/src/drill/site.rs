@@ -47,6 +47,8 @@ pub(crate) struct SitePlan {
     pub(crate) change_takes: Duration,
     /// What the router's configuration file says beside the deadlines.
     pub(crate) config: &'static str,
+    /// Servers of the provider document that are in no group of the drill, by name and port.
+    pub(crate) beside: Vec<(String, u16)>,
 }
 
 impl Default for SitePlan {
@@ -60,6 +62,7 @@ impl Default for SitePlan {
             row_bytes: 100,
             change_takes: Duration::from_millis(1),
             config: "",
+            beside: Vec::new(),
         }
     }
 }
@@ -95,6 +98,9 @@ impl Site {
             let member = Member::start(kind, &format!("n{number}"), scratch.path(), dice.u64(..)).await?;
             provider = provider.server(member.name(), member.proxy().port(), plan.sockets);
             members.push(member);
+        }
+        for (name, port) in &plan.beside {
+            provider = provider.server(name, *port, plan.sockets);
         }
         let names: Vec<&str> = members.iter().map(Member::name).collect();
         let provider = provider.group(GROUP, plan.algorithm, &names).write(scratch.path());

@@ -4,6 +4,7 @@ mod black_hole;
 mod drain;
 mod flapping;
 mod freeze;
+mod hostile_mix;
 mod kill;
 mod poison;
 mod reset;
@@ -55,6 +56,8 @@ pub(crate) enum Scene {
     RollingRestart,
     /// A member comes and goes.
     Flapping,
+    /// Strangers, a bad caller, a bad member and slow admin clients do what harm they can, all at once.
+    HostileMix,
 }
 
 /// How much of a drill is wanted.
@@ -105,6 +108,7 @@ impl Scene {
             Self::Drain => "drain",
             Self::RollingRestart => "rolling-restart",
             Self::Flapping => "flapping",
+            Self::HostileMix => "hostile-mix",
         }
     }
 
@@ -130,6 +134,7 @@ impl Scene {
             Self::Drain => drain::perform(members, scope, seed).await,
             Self::RollingRestart => rolling_restart::perform(members, scope, seed).await,
             Self::Flapping => flapping::perform(members, scope, seed).await,
+            Self::HostileMix => hostile_mix::perform(members, scope, seed).await,
         }
     }
 }

@@ -60,7 +60,7 @@ pub fn upgrade_request(path: &str, authorization: Option<&str>, subprotocol: Opt
 }
 
 /// The value of an `Authorization` header.
-pub(super) fn basic(principal: &str, password: &str) -> String {
+pub fn basic(principal: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{principal}:{password}")))
 }
 

@@ -8,7 +8,7 @@ mod inbox;
 mod member;
 mod socket;
 
-pub use http::{Answer, raw_exchange, upgrade_request};
+pub use http::{Answer, basic, raw_exchange, upgrade_request};
 pub use idm::FakeIdm;
 pub use inbox::{Frame, Inbox};
 pub use member::FakeMember;
