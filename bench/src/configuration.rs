@@ -5,7 +5,7 @@ use rcs_proto::icf::{ApiConfiguration, ClassName, ConnectorInfo, Secret, Value};
 use rcs_proto::legacy::facade_key;
 use rcs_proto::messages::{ConnectorKey, Locale, OperationRequest};
 
-/// The connector of that name, or of that ending, or the only one.
+/// The connector of that name, or of that ending, or the only one. Of one that the target has under several bundles, the first.
 pub(crate) fn choose<'i>(
     infos: &'i [ConnectorInfo],
     name: Option<&str>,
@@ -18,7 +18,11 @@ pub(crate) fn choose<'i>(
     };
     let found: Vec<&ConnectorInfo> = infos.iter().filter(fits).collect();
     match (found.as_slice(), name) {
-        ([one], _) => Ok(one),
+        ([one, others @ ..], _)
+            if others.iter().all(|other| other.key.connector_name == one.key.connector_name) =>
+        {
+            Ok(one)
+        }
         ([], None) => Err(Exit::BadData.with("the target has no connectors")),
         ([], Some(name)) => {
             Err(Exit::BadData.with(format!("the target has no connector {name}; it has {}", names(infos))))

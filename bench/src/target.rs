@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcs_cli::file;
 use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialTarget, DialTls};
@@ -15,6 +16,10 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::arguments::CallerArgs;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a file with a key or a token.
+const SECRET_FILE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of a file of certificates.
+const CA_FILE_BYTES_MAX: usize = 4 << 20;
 /// Rhythm of pings: a frozen target is noticed within three of them.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
@@ -56,18 +61,25 @@ fn key(arguments: &CallerArgs, key_file: Option<&Path>) -> Result<Secret<String>
 }
 
 /// The first line of a file that holds nothing but a secret.
-pub(crate) fn secret_in(file: &Path) -> Result<Secret<String>, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Exit::BadData.with(format!("{} cannot be read: {error}", file.display())))?;
+pub(crate) fn secret_in(path: &Path) -> Result<Secret<String>, Failure> {
+    let bad = |error: &dyn std::fmt::Display| {
+        Exit::BadData.with(format!("{} cannot be read: {error}", path.display()))
+    };
+    let read = file::read_secret(path, SECRET_FILE_BYTES_MAX).map_err(|error| bad(&error))?;
+    if let Some(warning) = read.warning {
+        eprintln!("rcs-bench: {warning}");
+    }
+    let text = std::str::from_utf8(&read.bytes).map_err(|error| bad(&error))?;
     Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 fn trust(ca_file: Option<&Path>) -> Result<DialTls, Failure> {
-    let file =
+    let path =
         ca_file.ok_or_else(|| Exit::Usage.with("wss needs --ca-file with the certificates to trust"))?;
-    let bad = |error: &dyn std::fmt::Display| Exit::BadData.with(format!("{}: {error}", file.display()));
+    let bad = |error: &dyn std::fmt::Display| Exit::BadData.with(format!("{}: {error}", path.display()));
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))? {
+    let pem = file::read_bounded(path, CA_FILE_BYTES_MAX).map_err(|error| bad(&error))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
         roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
     }
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();

@@ -78,9 +78,17 @@ impl fmt::Display for Kind {
 /// # Errors
 /// [`FileError::Io`], [`FileError::NotRegular`]
 pub fn open_regular(path: &Path) -> Result<(File, Metadata), FileError> {
+    open_regular_with(OpenOptions::new().read(true), path)
+}
+
+/// As [`open_regular`], with the caller's own options: to write as well, for example.
+///
+/// # Errors
+/// [`FileError::Io`], [`FileError::NotRegular`]
+pub fn open_regular_with(options: &mut OpenOptions, path: &Path) -> Result<(File, Metadata), FileError> {
     let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).expect("flags of open fit its argument");
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let file = match options.custom_flags(flags).open(path) {
         Ok(file) => file,
         // A socket has no way to be opened.
         Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {

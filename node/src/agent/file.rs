@@ -1,13 +1,13 @@
 //! One file: what its bytes are, and how to know that they are still those.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
+use rcs_cli::file::{self, FileError};
 use rcs_proto::manifest::{Bundle, Digest, Hasher};
-use rustix::fs::OFlags;
 
 use super::jar;
 use crate::limits::{AGENT_FILE_BYTES, AGENT_FRESH, AGENT_READ_ATTEMPTS};
@@ -93,14 +93,12 @@ pub(super) fn read(path: &Path, buffer: &mut Vec<u8>) -> Result<Reading, NoReadi
 
 /// `None` if it changed meanwhile.
 fn read_once(path: &Path, buffer: &mut Vec<u8>) -> Result<Option<Reading>, NoReading> {
-    // A pipe that took the file's place must not make us wait for a writer.
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open fit its argument");
-    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let started = SystemTime::now();
-    let before = file.metadata()?;
-    if !before.is_file() {
-        return Err(NoReading::NoFile);
-    }
+    // A pipe that took the file's place must not make us wait for a writer.
+    let (mut file, before) = file::open_regular(path).map_err(|error| match error {
+        FileError::Io(error) => NoReading::Io(error),
+        _ => NoReading::NoFile,
+    })?;
     if before.len() > AGENT_FILE_BYTES {
         return Err(NoReading::TooLarge(before.len()));
     }
@@ -162,7 +160,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert!(matches!(read(&socket, &mut Vec::new()), Err(NoReading::Io(_))));
+        assert!(matches!(read(&socket, &mut Vec::new()), Err(NoReading::NoFile)));
         assert!(matches!(read(folder.path(), &mut Vec::new()), Err(NoReading::NoFile)));
     }
 }

@@ -241,7 +241,8 @@ impl Registry {
 
     /// The connectors that this program holds. A further one is one more line here.
     pub fn builtin() -> Self {
-        Self::empty().with(Arc::new(csv::CsvFactory))
+        let csv = csv::CsvFactory::identities();
+        csv.into_iter().fold(Self::empty(), |registry, factory| registry.with(Arc::new(factory)))
     }
 
     /// This registry with one connector more. A later one of the same key takes the earlier one's place.

@@ -8,6 +8,7 @@ use rcs_proto::icf::{
 use subtle::ConstantTimeEq as _;
 
 use super::config::Settings;
+use super::memory::Memory;
 use super::store::{Edit, Store};
 use super::sync;
 use super::table::{Row, Table};
@@ -23,6 +24,9 @@ pub(super) struct CsvConnector {
     store: Result<Store, IcfError>,
 }
 
+/// What a cell takes as an attribute of an object that waits to be sorted.
+const SORTED_CELL_BYTES: u64 = 256;
+
 /// The operations that an object class of this connector has (`SearchApiOp` ...).
 pub(super) const CLASS_OPERATIONS: [&str; 8] = [
     "AuthenticationApiOp",
@@ -36,8 +40,9 @@ pub(super) const CLASS_OPERATIONS: [&str; 8] = [
 ];
 
 impl CsvConnector {
-    pub(super) fn new(configuration: &ApiConfiguration) -> Self {
-        Self { store: Settings::read(configuration).map(Store::new) }
+    pub(super) fn new(configuration: &ApiConfiguration, memory: &Memory) -> Self {
+        let store = Settings::read(configuration).map(|settings| Store::new(settings, memory.clone()));
+        Self { store }
     }
 
     fn store(&self) -> Result<&Store, IcfError> {
@@ -67,8 +72,9 @@ impl Connector for CsvConnector {
             IcfError::new(ErrorClass::Configuration, format!("csvFile {} {what}", file.display()))
         };
         match std::fs::metadata(file) {
-            Ok(metadata) if metadata.is_dir() => Err(wrong("is a folder; give the path of the CSV file")),
-            Ok(_) => Ok(()),
+            Ok(metadata) if metadata.is_file() => Ok(()),
+            Ok(metadata) if metadata.is_dir() => Err(wrong("is a directory; give the path of the CSV file")),
+            Ok(_) => Err(wrong("is a pipe, a device or a socket; give the path of the CSV file")),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(wrong("does not exist on this host; create it with a header line"))
             }
@@ -108,6 +114,8 @@ impl Connector for CsvConnector {
             let mut rows = rows.get(range).unwrap_or_default().iter();
             let _ = rows.all(|row| deliver(object_of(&table, row)));
         } else {
+            let cells = (rows.len() as u64).saturating_mul(table.columns().len() as u64);
+            let _lease = store.reserve(cells.saturating_mul(SORTED_CELL_BYTES))?;
             let mut objects: Vec<_> = rows.iter().map(|row| object_of(&table, row)).collect();
             sort(&mut objects, &keys);
             let _ = objects.drain(range).all(deliver);

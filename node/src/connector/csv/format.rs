@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::limits::CSV_COLUMNS_MAX;
+
 /// How a file separates, quotes and ends things.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Format {
@@ -85,6 +87,11 @@ pub(super) enum TextError {
         "line {0} has a line feed or carriage return outside quotes, but newlineString is set to another text; correct newlineString"
     )]
     OtherLineEnd(u64),
+    /// More cells than any file may have columns.
+    #[error(
+        "line {0} has more than {CSV_COLUMNS_MAX} cells, the most that this connector takes; is this the right file?"
+    )]
+    TooManyCells(u64),
 }
 
 /// Finds the records of a text, one after the other. Records without any text (empty lines) are skipped.
@@ -106,6 +113,9 @@ impl<'a> Records<'a> {
         let mut cells = Vec::new();
         loop {
             cells.push(self.cell()?);
+            if cells.len() > CSV_COLUMNS_MAX {
+                return Err(TextError::TooManyCells(line));
+            }
             let rest = self.rest();
             if rest.starts_with(&self.format.delimiter) {
                 self.position += self.format.delimiter.len();

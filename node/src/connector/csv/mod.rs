@@ -11,6 +11,7 @@
 mod config;
 mod connector;
 mod format;
+mod memory;
 mod store;
 mod sync;
 mod table;
@@ -25,16 +26,37 @@ use rcs_proto::icf::{
 use super::{Connector, ConnectorFactory};
 use crate::error::IcfError;
 
-/// Describes the CSV connector and opens instances of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CsvFactory;
+/// Describes the CSV connector under one identity and opens instances of it.
+#[derive(Clone)]
+pub struct CsvFactory {
+    memory: memory::Memory,
+    bundle: Bundle,
+}
+
+/// Name and version of a bundle.
+type Bundle = (&'static str, &'static str);
 
 /// The identity under which IDM's sample configuration finds the connector (V03: in `[1.5.19.0,1.6.0.0)`).
-const BUNDLE_NAME: &str = "org.forgerock.openicf.connectors.csvfile-connector";
-const BUNDLE_VERSION: &str = "1.5.20.0";
+const COMMERCIAL: Bundle = ("org.forgerock.openicf.connectors.csvfile-connector", "1.5.20.0");
+/// The identity of the open release, under which OpenIDM's own configuration finds the connector (in `[1.4.0.0,2)`).
+const OPEN: Bundle = ("org.openidentityplatform.openicf.connectors.csvfile-connector", "1.8.0");
 const CONNECTOR_NAME: &str = "org.forgerock.openicf.csvfile.CSVFileConnector";
 /// What IDM shows (V06).
 const DISPLAY_NAME: &str = "CSV File Connector";
+
+impl CsvFactory {
+    /// The connector under both identities; they share one bound on memory.
+    pub fn identities() -> [Self; 2] {
+        let memory = memory::Memory::default();
+        [COMMERCIAL, OPEN].map(|bundle| Self { memory: memory.clone(), bundle })
+    }
+}
+
+impl Default for CsvFactory {
+    fn default() -> Self {
+        Self { memory: memory::Memory::default(), bundle: COMMERCIAL }
+    }
+}
 
 impl ConnectorFactory for CsvFactory {
     fn info(&self) -> ConnectorInfo {
@@ -47,8 +69,8 @@ impl ConnectorFactory for CsvFactory {
             display_name_key: Some("display_CSVFileConnector".to_owned()),
             category_key: None,
             key: ConnectorKey {
-                bundle_name: BUNDLE_NAME.to_owned(),
-                bundle_version: BUNDLE_VERSION.to_owned(),
+                bundle_name: self.bundle.0.to_owned(),
+                bundle_version: self.bundle.1.to_owned(),
                 connector_name: CONNECTOR_NAME.to_owned(),
             },
             messages: Some(vec![([String::new(), String::new(), String::new()], texts)]),
@@ -57,7 +79,7 @@ impl ConnectorFactory for CsvFactory {
     }
 
     fn open(&self, configuration: &ApiConfiguration) -> Result<Arc<dyn Connector>, IcfError> {
-        Ok(Arc::new(connector::CsvConnector::new(configuration)))
+        Ok(Arc::new(connector::CsvConnector::new(configuration, &self.memory)))
     }
 }
 

@@ -11,12 +11,16 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Once, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rcs_cli::file::{self, FileError};
+
 use super::config::Settings;
-use super::table::Table;
+use super::memory::{Keeper, Lease, Memory, NoMemory};
+use super::table::{Table, TableError};
 use crate::error::{ErrorClass, IcfError};
 use crate::limits::{CSV_ATTEMPTS, CSV_FILE_BYTES, CSV_LOCK_WAIT_SECONDS};
 
@@ -32,7 +36,8 @@ const TEMPORARY: &str = ".rcs-tmp";
 /// A CSV file with its last known content. Blocking; any number of threads.
 pub(super) struct Store {
     settings: Settings,
-    cache: RwLock<Option<Cached>>,
+    memory: Memory,
+    cache: Arc<Cache>,
     /// One thread parses, the others wait for what it found.
     loading: Mutex<()>,
     /// One thread of this instance at a time competes for the file lock.
@@ -50,6 +55,31 @@ pub(super) enum Access {
     Keep,
     /// The file is to be replaced; somebody who may not write it may not replace it either.
     Replace,
+}
+
+/// The last known content, as long as nobody needs its memory.
+struct Cache {
+    content: RwLock<Option<Cached>>,
+    /// Seconds of the monotonic clock since the program's start.
+    last_used: AtomicU64,
+}
+
+impl Cache {
+    fn now_used(&self) {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        self.last_used.store(START.elapsed().as_secs(), Ordering::Relaxed);
+    }
+}
+
+impl Keeper for Cache {
+    fn last_used(&self) -> u64 {
+        self.last_used.load(Ordering::Relaxed)
+    }
+
+    fn forget(&self) {
+        let kept = self.content.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(kept);
+    }
 }
 
 struct Cached {
@@ -113,16 +143,30 @@ pub(super) struct Locked<'a> {
 
 impl Store {
     /// A store of the configured file. Touches nothing.
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, memory: Memory) -> Self {
+        let cache = Arc::new(Cache { content: RwLock::new(None), last_used: AtomicU64::new(0) });
+        let keeper: Arc<dyn Keeper> = cache.clone();
+        memory.register(Arc::downgrade(&keeper));
         Self {
             settings,
-            cache: RwLock::new(None),
+            memory,
+            cache,
             loading: Mutex::new(()),
             writing: Mutex::new(()),
             tidied: Once::new(),
             #[cfg(test)]
             reads: std::sync::atomic::AtomicUsize::new(0),
         }
+    }
+
+    /// Takes memory for an operation, beside what the file itself takes.
+    ///
+    /// # Errors
+    /// As [`Store::load`], for want of memory.
+    pub(super) fn reserve(&self, bytes: u64) -> Result<Lease, IcfError> {
+        let mut lease = self.memory.lease();
+        lease.add(bytes).map_err(|error| self.no_memory(error))?;
+        Ok(lease)
     }
 
     /// The configuration.
@@ -171,8 +215,12 @@ impl Store {
         let until = Instant::now() + LOCK_WAIT;
         loop {
             let path = fs::canonicalize(&self.settings.file).map_err(|error| self.unreadable(&error))?;
-            let file = OpenOptions::new().read(true).write(access == Access::Replace).open(&path);
-            let file = file.map_err(|error| self.unwritable(&error))?;
+            let mut options = OpenOptions::new();
+            options.read(true).write(access == Access::Replace);
+            let (file, _) = file::open_regular_with(&mut options, &path).map_err(|error| match error {
+                FileError::Io(error) => self.unwritable(&error),
+                other => self.unopened(other),
+            })?;
             match file.try_lock() {
                 Ok(()) if same_file(&file, &path) => {
                     self.tidied.call_once(|| remove_leftovers(&path));
@@ -198,11 +246,11 @@ impl Store {
         if let Some(found) = self.cached()? {
             return Ok(found);
         }
-        let (stamp, bytes) = self.read()?;
+        let (stamp, bytes, lease) = self.read()?;
         let trusted = stamp.is_settled();
         let table = match self.remembered(&bytes) {
             Some(table) => table,
-            None => Arc::new(self.parse(bytes)?),
+            None => Arc::new(self.parse(bytes, lease)?),
         };
         self.remember(Cached { stamp, trusted, table: table.clone() });
         Ok((stamp, table))
@@ -211,56 +259,79 @@ impl Store {
     fn cached(&self) -> Result<Option<(Stamp, Arc<Table>)>, IcfError> {
         let metadata = fs::metadata(&self.settings.file).map_err(|error| self.unreadable(&error))?;
         let stamp = Stamp::of(&metadata);
-        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
+        self.cache.now_used();
+        let cache = self.cache.content.read().unwrap_or_else(PoisonError::into_inner);
         let usable = cache.as_ref().filter(|cached| cached.trusted && cached.stamp == stamp);
         Ok(usable.map(|cached| (stamp, cached.table.clone())))
     }
 
     /// The table of exactly these bytes, if it is the one at hand: comparing is far cheaper than parsing.
     fn remembered(&self, bytes: &[u8]) -> Option<Arc<Table>> {
-        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.cache.content.read().unwrap_or_else(PoisonError::into_inner);
         let same = cache.as_ref().filter(|cached| cached.table.bytes() == bytes);
         same.map(|cached| cached.table.clone())
     }
 
     fn remember(&self, cached: Cached) {
-        *self.cache.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
+        let mut content = self.cache.content.write().unwrap_or_else(PoisonError::into_inner);
+        let before = content.replace(cached);
+        drop(content);
+        drop(before);
     }
 
     /// Reads the file in one piece that nobody changed meanwhile.
-    fn read(&self) -> Result<(Stamp, Vec<u8>), IcfError> {
+    fn read(&self) -> Result<(Stamp, Vec<u8>, Lease), IcfError> {
         #[cfg(test)]
         self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         for _ in 0..CSV_ATTEMPTS {
-            let mut file = File::open(&self.settings.file).map_err(|error| self.unreadable(&error))?;
-            let metadata = file.metadata().map_err(|error| self.unreadable(&error))?;
+            let opened = file::open_regular(&self.settings.file);
+            let (mut file, metadata) = opened.map_err(|error| self.unopened(error))?;
             let stamp = Stamp::of(&metadata);
-            if metadata.is_dir() {
-                return Err(self.io("it is a folder; csvFile must name a file"));
-            }
             if stamp.size > CSV_FILE_BYTES {
                 return Err(self.io(&format!("it is larger than {} MiB; split it", CSV_FILE_BYTES >> 20)));
             }
-            let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0));
-            file.read_to_end(&mut bytes).map_err(|error| self.unreadable(&error))?;
+            let lease = self.reserve(stamp.size)?;
+            // One byte more than the size shows that the file grew meanwhile.
+            let mut bytes = Vec::with_capacity(usize::try_from(stamp.size + 1).unwrap_or(0));
+            let read = (&mut file).take(stamp.size + 1).read_to_end(&mut bytes);
+            read.map_err(|error| self.unreadable(&error))?;
             let after = file.metadata().map_err(|error| self.unreadable(&error))?;
             if Stamp::of(&after) == stamp && bytes.len() as u64 == stamp.size {
-                return Ok((stamp, bytes));
+                return Ok((stamp, bytes, lease));
             }
         }
         Err(self.busy("another program keeps changing it"))
     }
 
-    /// Parses bytes as this file's format says.
+    /// Parses bytes as this file's format says. The lease has room for them.
     ///
     /// # Errors
     /// As [`Store::load`].
-    pub(super) fn parse(&self, bytes: Vec<u8>) -> Result<Table, IcfError> {
-        Table::parse(bytes, &self.settings.format, &self.settings.headers).map_err(|error| {
+    pub(super) fn parse(&self, bytes: Vec<u8>, lease: Lease) -> Result<Table, IcfError> {
+        Table::parse(bytes, &self.settings.format, &self.settings.headers, lease).map_err(|error| {
+            if let TableError::NoMemory(error) = error {
+                return self.no_memory(error);
+            }
             let class =
                 if error.is_about_the_header() { ErrorClass::Configuration } else { ErrorClass::ConnectorIo };
             IcfError::new(class, self.sentence(&error.to_string()))
         })
+    }
+
+    fn no_memory(&self, error: NoMemory) -> IcfError {
+        let class = match error {
+            NoMemory::TooLarge(_) => ErrorClass::ConnectorIo,
+            NoMemory::InUse(_) => ErrorClass::Retryable,
+        };
+        IcfError::new(class, self.sentence(&error.to_string()))
+    }
+
+    fn unopened(&self, error: FileError) -> IcfError {
+        match error {
+            FileError::Io(error) => self.unreadable(&error),
+            FileError::NotRegular(kind) => self.io(&format!("it is {kind}; csvFile must name a file")),
+            other => self.io(&other.to_string()),
+        }
     }
 
     fn sentence(&self, what: &str) -> String {
@@ -296,7 +367,7 @@ impl Store {
                 ErrorClass::PermissionDenied,
                 self.sentence("this process may not write it, or not into its folder; grant it the right"),
             ),
-            io::ErrorKind::IsADirectory => self.io("it is a folder; csvFile must name a file"),
+            io::ErrorKind::IsADirectory => self.io("it is a directory; csvFile must name a file"),
             _ => self.io(&error.to_string()),
         }
     }
@@ -331,7 +402,11 @@ impl Locked<'_> {
 
     /// Puts `text` in the file's place, unless the file is no longer as `seen`: then nothing happens and the answer is false.
     fn replace(&self, seen: Stamp, text: Vec<u8>) -> Result<bool, IcfError> {
-        let table = self.store.parse(text).map_err(|error| {
+        let lease = self.store.reserve(text.len() as u64)?;
+        let table = self.store.parse(text, lease).map_err(|error| {
+            if error.class == ErrorClass::Retryable {
+                return error;
+            }
             self.store
                 .io(&format!("the change was not made because it would not be readable: {}", error.message))
         })?;

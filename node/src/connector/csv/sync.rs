@@ -15,9 +15,11 @@
 //! token that the caller came with, so an interrupted sync starts again from there.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rcs_cli::file::{self, FileError};
 use rcs_proto::icf::{ObjectClass, SyncDelta, SyncDeltaType, Uid, Value};
 
 use super::store::{Access, Locked, Store};
@@ -26,6 +28,10 @@ use super::values::object_of;
 use crate::connector::paging::AttributesToGet;
 use crate::connector::{DeltaHandler, Flow};
 use crate::error::{ErrorClass, IcfError};
+use crate::limits::CSV_FILE_BYTES;
+
+/// Bytes compared at a time.
+const COMPARED_BYTES: usize = 64 << 10;
 
 /// A token: the number behind the file name.
 pub(super) type Token = i64;
@@ -90,7 +96,7 @@ fn keep_now(locked: &Locked<'_>) -> Result<Now, IcfError> {
     let mut kept = list(locked.path());
     let first = kept.is_empty();
     if let Some((token, path)) = kept.last()
-        && fs::read(path).is_ok_and(|bytes| bytes == table.bytes())
+        && holds(path, table.bytes()).unwrap_or(false)
     {
         return Ok(Now { token: *token, table, kept, first });
     }
@@ -100,6 +106,26 @@ fn keep_now(locked: &Locked<'_>) -> Result<Now, IcfError> {
     locked.put_beside(&path, table.bytes())?;
     kept.push((token, path));
     Ok(Now { token, table, kept, first })
+}
+
+/// Whether the file holds exactly these bytes.
+fn holds(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    let (mut file, metadata) = file::open_regular(path)?;
+    if metadata.len() != bytes.len() as u64 {
+        return Ok(false);
+    }
+    let mut rest = bytes;
+    let mut piece = vec![0; COMPARED_BYTES];
+    loop {
+        let count = file.read(&mut piece)?;
+        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
+            return Ok(rest.is_empty());
+        };
+        match rest.strip_prefix(read) {
+            Some(behind) => rest = behind,
+            None => return Ok(false),
+        }
+    }
 }
 
 /// The content to compare with: that of the token, else the newest one before it (which reports too many changes rather than too few).
@@ -119,8 +145,14 @@ fn base_of(
             let unusable = |error: String| {
                 store.io(&format!("its former state {} cannot be read: {error}", path.display()))
             };
-            let bytes = fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let table = store.parse(bytes).map_err(|error| unusable(error.message))?;
+            let (mut file, metadata) =
+                file::open_regular(path).map_err(|error| unusable(error.to_string()))?;
+            let size = metadata.len().min(CSV_FILE_BYTES);
+            let lease = store.reserve(size)?;
+            let bytes_max = usize::try_from(size).unwrap_or(usize::MAX);
+            let bytes =
+                file::read_opened(&mut file, size, bytes_max).map_err(|error| unusable(error.to_string()))?;
+            let table = store.parse(bytes, lease).map_err(|error| unusable(error.message))?;
             Ok(Some((*token, Arc::new(table))))
         }
         None if now.first => Ok(None),

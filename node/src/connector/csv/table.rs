@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::format::{Format, Record, Records, TextError, write_cell};
+use super::memory::{Lease, NoMemory};
 
 /// Which columns mean something to the connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) struct Table {
     rows: Vec<Row>,
     by_uid: HashMap<Box<str>, usize>,
     line_end: String,
+    /// The memory that all this takes.
+    _lease: Lease,
 }
 
 /// One row.
@@ -67,6 +70,8 @@ pub(super) enum TableError {
     NoUid(u64),
     #[error("lines {0} and {1} have the same identifier; change one of the two")]
     DuplicateUid(u64, u64),
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
 }
 
 impl TableError {
@@ -86,8 +91,13 @@ impl TableError {
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 impl Table {
-    /// Parses a file.
-    pub(super) fn parse(bytes: Vec<u8>, format: &Format, headers: &Headers) -> Result<Self, TableError> {
+    /// Parses a file. The lease has room for its bytes already.
+    pub(super) fn parse(
+        bytes: Vec<u8>,
+        format: &Format,
+        headers: &Headers,
+        mut lease: Lease,
+    ) -> Result<Self, TableError> {
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
             TableError::NotUtf8(1 + good.iter().filter(|byte| **byte == b'\n').count() as u64)
@@ -115,12 +125,14 @@ impl Table {
         for record in records {
             let row = row(record?, columns.len())?;
             let id = row.cell(uid).ok_or(TableError::NoUid(row.line))?;
+            lease.add_row(&row.cells, id)?;
             if let Some(earlier) = by_uid.insert(id.into(), rows.len()) {
                 return Err(TableError::DuplicateUid(rows.get(earlier).map_or(0, |row| row.line), row.line));
             }
             rows.push(row);
         }
-        Ok(Self { text, columns, uid, password, name, rows, by_uid, line_end })
+        lease.settle();
+        Ok(Self { text, columns, uid, password, name, rows, by_uid, line_end, _lease: lease })
     }
 
     /// The bytes of the file.

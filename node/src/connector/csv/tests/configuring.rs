@@ -8,7 +8,7 @@ use crate::connector::Registry;
 
 #[test]
 fn the_identity_is_the_one_idms_sample_asks_for() {
-    let info = CsvFactory.info();
+    let info = CsvFactory::default().info();
     assert_eq!(
         info.key.to_string(),
         "org.forgerock.openicf.connectors.csvfile-connector/1.5.20.0/org.forgerock.openicf.csvfile.CSVFileConnector"
@@ -17,6 +17,13 @@ fn the_identity_is_the_one_idms_sample_asks_for() {
     let display = texts.iter().find(|(key, _)| Some(key) == info.display_name_key.as_ref()).unwrap();
     assert_eq!(display.1, "CSV File Connector");
     assert!(Registry::builtin().find(&info.key).is_some());
+    let open = CsvFactory::identities().map(|factory| factory.info());
+    assert_eq!(
+        open[1].key.to_string(),
+        "org.openidentityplatform.openicf.connectors.csvfile-connector/1.8.0/org.forgerock.openicf.csvfile.CSVFileConnector"
+    );
+    assert!(Registry::builtin().find(&open[1].key).is_some(), "OpenIDM's own configuration finds it");
+    assert_eq!(open[1].configuration, info.configuration);
     for property in info.configuration.unwrap().properties {
         for key in [property.help_key, property.display_key].map(Option::unwrap) {
             assert!(texts.iter().any(|(known, text)| *known == key && !text.is_empty()), "{key} has a text");
@@ -97,7 +104,7 @@ fn a_property_that_is_not_listed_has_its_default() {
     let mut configuration = configuration(&rig.file(), &[]);
     configuration.properties.retain(|property| property.name == "csvFile");
     configuration.results_handlers = None;
-    let connector = CsvFactory.open(&configuration).unwrap();
+    let connector = CsvFactory::default().open(&configuration).unwrap();
     connector.test().unwrap();
     assert!(connector.get(&account(), &Uid::new("jdoe"), &none()).unwrap().is_some());
 }
@@ -135,7 +142,7 @@ fn separators_of_all_kinds_are_read_and_written() {
 /// What CONNECTOR_INFO and the schema say can be written for a Java peer and read back.
 #[test]
 fn descriptions_survive_the_wire() {
-    let infos = vec![CsvFactory.info()];
+    let infos = vec![CsvFactory::default().info()];
     assert_eq!(Vec::<ConnectorInfo>::decode(&infos.encode()).unwrap(), infos);
     let schema = Rig::new(HR).connector.schema().unwrap();
     assert_eq!(Schema::decode(&schema.encode()).unwrap(), schema);

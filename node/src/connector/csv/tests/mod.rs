@@ -17,7 +17,8 @@ use rcs_proto::icf::{
     SortKey, Uid, Value,
 };
 
-use super::{CsvFactory, default_configuration};
+use super::memory::Memory;
+use super::{COMMERCIAL, CsvFactory, default_configuration};
 use crate::connector::{Connector, ConnectorFactory, Flow, UpdateKind};
 use crate::error::{ErrorClass, IcfError};
 
@@ -106,7 +107,11 @@ impl Rig {
 }
 
 fn open(file: &std::path::Path, properties: &[(&str, Value)]) -> Arc<dyn Connector> {
-    CsvFactory.open(&configuration(file, properties)).unwrap()
+    CsvFactory::default().open(&configuration(file, properties)).unwrap()
+}
+
+fn open_in(memory: &Memory, file: &std::path::Path) -> Arc<dyn Connector> {
+    CsvFactory { memory: memory.clone(), bundle: COMMERCIAL }.open(&configuration(file, &[])).unwrap()
 }
 
 fn configuration(file: &std::path::Path, properties: &[(&str, Value)]) -> ApiConfiguration {

@@ -1,6 +1,7 @@
 //! Files that are not as they should be: a clear error, or a right answer, and never a lost byte.
 
 use super::*;
+use crate::limits::CSV_COLUMNS_MAX;
 
 struct Odd {
     name: &'static str,
@@ -95,6 +96,92 @@ fn a_folder_is_no_file() {
     fs::create_dir(rig.file()).unwrap();
     assert_eq!(class_of(rig.connector.test()), ErrorClass::ConnectorIo);
     assert_eq!(class_of(rig.delete("a")), ErrorClass::ConnectorIo);
+}
+
+#[test]
+fn nothing_but_a_regular_file_is_read_or_waited_for() {
+    let rig = Rig::new(HR);
+    fs::remove_file(rig.file()).unwrap();
+    let pipe = rustix::fs::mkfifoat(rustix::fs::CWD, rig.file(), rustix::fs::Mode::from_raw_mode(0o600));
+    pipe.unwrap();
+    for (connector, kind) in [
+        (rig.connector.clone(), "a pipe"),
+        (open(std::path::Path::new("/dev/zero"), &[]), "a device"),
+        (open(std::path::Path::new("/dev/null"), &[]), "a device"),
+    ] {
+        let results = [
+            connector.test(),
+            connector.schema().map(drop),
+            connector.get(&account(), &Uid::new("a"), &none()).map(drop),
+            connector.latest_sync_token(&account()).map(drop),
+            connector.delete(&account(), &Uid::new("a"), &none()),
+        ];
+        for (index, result) in results.into_iter().enumerate() {
+            let error = result.unwrap_err();
+            assert_eq!(error.class, ErrorClass::ConnectorIo, "{kind}, operation {index}: {error}");
+            let wanted = format!("it is {kind}; csvFile must name a file");
+            assert!(error.message.contains(&wanted), "operation {index}: {}", error.message);
+        }
+        assert_eq!(class_of(connector.validate()), ErrorClass::Configuration);
+    }
+}
+
+/// A former state that somebody replaced by a pipe.
+#[test]
+fn a_former_state_that_is_a_pipe_is_not_waited_for() {
+    let rig = Rig::new(HR);
+    let Some(Value::Long(token)) = rig.connector.latest_sync_token(&account()).unwrap() else {
+        panic!("a token is a number")
+    };
+    let state = rig.folder.path().join(format!("hr.csv.{token}"));
+    fs::remove_file(&state).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &state, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    rig.delete("jdoe").unwrap();
+    let since = Value::Long(token);
+    let error = rig.connector.sync(&account(), &since, &none(), &mut |_| Flow::Continue).unwrap_err();
+    assert!(error.message.contains("a pipe"), "{}", error.message);
+}
+
+/// Cells cost memory, whatever their bytes.
+#[test]
+fn a_file_whose_cells_would_take_all_memory_is_refused() {
+    let many = ",".repeat(CSV_COLUMNS_MAX);
+    let error = Rig::new(format!("uid\n{many}\n")).connector.test().unwrap_err();
+    assert!(error.message.contains("line 2 has more than 4096 cells"), "{}", error.message);
+
+    let memory = Memory::of(1 << 20);
+    let rows: String = (0..20_000).map(|row| format!("{row}\n")).collect();
+    let rig = Rig::new(format!("uid\n{rows}"));
+    let large = open_in(&memory, &rig.file());
+    let error = large.test().unwrap_err();
+    assert_eq!(error.class, ErrorClass::ConnectorIo);
+    assert!(error.message.contains("more than the 1 MiB") && error.message.contains("split it"), "{error}");
+    assert_eq!(memory.used(), 0, "what was taken is given back");
+
+    let small = Rig::new(HR);
+    let connector = open_in(&memory, &small.file());
+    connector.test().unwrap();
+    let used = memory.used();
+    assert!((HR.len() as u64..64 << 10).contains(&used), "{used}");
+    assert_eq!(class_of(large.test()), ErrorClass::ConnectorIo);
+    assert_eq!(memory.used(), 0, "the small file's cache made room");
+    connector.test().unwrap();
+    connector.delete(&account(), &Uid::new("jdoe"), &none()).unwrap();
+    drop(connector);
+    assert_eq!(memory.used(), 0);
+}
+
+/// One byte of every cell's cost is enough to fail for: the estimate must not be below the truth.
+#[test]
+fn the_estimate_of_a_tables_memory_is_not_below_the_truth() {
+    let rows: String = (0..5_000).map(|row| format!("{row},a,,b{row}\n")).collect();
+    let rig = Rig::new(format!("uid,x,y,z\n{rows}"));
+    let memory = Memory::of(1 << 30);
+    let connector = open_in(&memory, &rig.file());
+    let count = allocation_counter::measure(|| connector.test().unwrap());
+    let held = u64::try_from(count.bytes_current).unwrap();
+    let used = memory.used();
+    assert!(used >= held && used < 4 * held, "{used} bytes are accounted for, {held} are held");
 }
 
 #[test]

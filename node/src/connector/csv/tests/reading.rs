@@ -155,7 +155,7 @@ fn result_handlers_of_the_configuration_count() {
     handlers.case_insensitive_filter = true;
     handlers.filtered = false;
     handlers.attributes_to_get = false;
-    let connector = CsvFactory.open(&configuration).unwrap();
+    let connector = CsvFactory::default().open(&configuration).unwrap();
     let wish = options(&[("ATTRS_TO_GET", Value::List(vec![text("email")]))]);
     let filter = Filter::And(
         Box::new(Filter::Equals(attribute("__NAME__", "JDOE"))),
