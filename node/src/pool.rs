@@ -1,23 +1,32 @@
-//! Runs blocking calls on threads, with a limit of running and of waiting calls, and passes results on as fast as the caller reads.
+//! Runs blocking calls on threads, and passes results on as fast as the caller reads. Every caller gets an answer at its deadline,
+//! though a connector's thread cannot be stopped; [`lane`] says who may run.
 
+mod lane;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use rcs_proto::driver::endpoint::{Responder, Watch};
 use rcs_proto::messages::{OperationRequest, OperationResponse};
 use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::connector::Flow;
 use crate::error::ErrorClass;
 use crate::executor::{Call, Executor, Failure, ResultSink};
-use crate::limits::{CALLS_MAX, CALLS_WAITING_MAX, RESULTS_AHEAD_MAX, STREAMS_MAX, STREAMS_WAITING_MAX};
+use crate::limits::{
+    CALL_DEADLINE, CALLS_EACH_MAX, CALLS_MAX, CALLS_WAITING_EACH_MAX, CALLS_WAITING_MAX,
+    HANGING_REPLACED_MAX, QUESTION_DEADLINE, RESERVE_MAX, RESULTS_AHEAD_MAX, STREAMS_EACH_MAX, STREAMS_MAX,
+    STREAMS_WAITING_EACH_MAX, STREAMS_WAITING_MAX,
+};
+use lane::{Bounds, Lane, Owner, Place, Share};
+
+pub use lane::Hanging;
 
 /// Where the frames of one call go.
 pub trait Reply: Send {
@@ -38,16 +47,49 @@ pub trait Reply: Send {
 pub struct Pool {
     executor: Executor,
     started: Instant,
-    calls: Lane,
-    streams: Lane,
+    calls: Arc<Lane>,
+    streams: Arc<Lane>,
+    deadlines: Deadlines,
+}
+
+/// How long calls may take whose configuration sets no timeout.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    /// Of a question about the connector itself: test, validate, schema.
+    question: Duration,
+    /// Of any other call with one answer; and how long a search or sync may go without a result.
+    call: Duration,
 }
 
 impl Pool {
     /// A pool with the bounds of [`crate::limits`].
     pub fn new(executor: Executor) -> Arc<Self> {
-        let calls = Lane::new(CALLS_MAX, CALLS_WAITING_MAX);
-        let streams = Lane::new(STREAMS_MAX, STREAMS_WAITING_MAX);
-        Arc::new(Self { executor, started: Instant::now(), calls, streams })
+        let calls = Bounds {
+            running: Share { all: CALLS_MAX, each: CALLS_EACH_MAX, reserve: RESERVE_MAX },
+            waiting: Share { all: CALLS_WAITING_MAX, each: CALLS_WAITING_EACH_MAX, reserve: RESERVE_MAX },
+            replaced: HANGING_REPLACED_MAX,
+        };
+        let streams = Bounds {
+            running: Share { all: STREAMS_MAX, each: STREAMS_EACH_MAX, reserve: RESERVE_MAX },
+            waiting: Share { all: STREAMS_WAITING_MAX, each: STREAMS_WAITING_EACH_MAX, reserve: RESERVE_MAX },
+            replaced: HANGING_REPLACED_MAX,
+        };
+        let deadlines = Deadlines { question: QUESTION_DEADLINE, call: CALL_DEADLINE };
+        Self::with(executor, calls, streams, deadlines)
+    }
+
+    fn with(executor: Executor, calls: Bounds, streams: Bounds, deadlines: Deadlines) -> Arc<Self> {
+        let (calls, streams) = (Lane::new(calls), Lane::new(streams));
+        Arc::new(Self { executor, started: Instant::now(), calls, streams, deadlines })
+    }
+
+    /// The calls that hang at the moment: over their time, with a connector that has not come back.
+    pub fn hanging(&self) -> Hanging {
+        let [calls, streams] = [&self.calls, &self.streams].map(|lane| lane.hanging());
+        Hanging {
+            calls: calls.calls + streams.calls,
+            configurations: calls.configurations.max(streams.configurations),
+        }
     }
 
     /// What is run on.
@@ -74,12 +116,18 @@ impl Pool {
         let call = self.executor.prepare(request, self.now())?;
         match call.operation() {
             Operation::Search | Operation::Sync => {
-                let permit = self.streams.enter().await?;
-                stream(call, permit, reply).await
+                let place = enter(&self.streams, &call, self.deadlines.call, reply).await?;
+                stream(call, place, self.deadlines.call, reply).await
             }
-            _ => {
-                let permit = self.calls.enter().await?;
-                unary(call, permit).await
+            operation => {
+                let usual = match operation {
+                    Operation::Test | Operation::Validate | Operation::Schema => self.deadlines.question,
+                    _ => self.deadlines.call,
+                };
+                let begun = Instant::now();
+                let limit = call.time_limit().unwrap_or(usual);
+                let place = enter(&self.calls, &call, limit, reply).await?;
+                unary(call, place, begun + limit, limit).await
             }
         }
     }
@@ -89,49 +137,90 @@ impl Pool {
     }
 }
 
-async fn unary(call: Call, permit: OwnedSemaphorePermit) -> Result<OperationResponse, Failure> {
-    let (limit, operation) = (call.time_limit(), call.operation());
-    // The permit stays with the thread: a call that ran out of time still occupies one.
+/// Waits for a place. A call that ends here was not run.
+async fn enter(lane: &Arc<Lane>, call: &Call, limit: Duration, reply: &impl Reply) -> Result<Place, Failure> {
+    let owner = Owner { configuration: call.configuration(), connector: call.connector_name() };
+    let not_run = |why: String| Failure::new(ErrorClass::Retryable, format!("{why}; the call was not run"));
+    tokio::select! {
+        entered = timeout(limit, lane.enter(&owner)) => entered.map_err(|_| {
+            not_run(format!("overload: the call waited {} s for calls before it to end", limit.as_secs_f32()))
+        })?,
+        () = reply.gone() => Err(not_run("the caller is gone".to_owned())),
+    }
+}
+
+async fn unary(
+    call: Call,
+    place: Place,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<OperationResponse, Failure> {
+    let (operation, watch) = (call.operation(), place.watch());
+    // The place stays with the thread: a call that ran out of time still occupies one.
     let thread = spawn_blocking(move || {
-        let _permit = permit;
+        let _place = place;
         call.run(&mut NoResults)
     });
-    let finished = match limit {
-        None => thread.await,
-        Some(limit) => timeout(limit, thread).await.map_err(|_| {
-            let message = format!(
-                "timeout: {operation} took longer than the {} ms that the connector's configuration allows",
-                limit.as_millis()
-            );
-            Failure::new(ErrorClass::OperationTimeout, message)
-        })?,
+    match timeout_at(deadline, thread).await {
+        Ok(finished) => finished.map_err(panicked)?,
+        Err(_) => {
+            watch.hangs(operation, limit);
+            Err(overdue(operation, limit))
+        }
+    }
+}
+
+/// The connector had the call, and did not come back in time.
+fn overdue(operation: Operation, limit: Duration) -> Failure {
+    let outcome = match operation {
+        Operation::Create | Operation::Update | Operation::Delete | Operation::ScriptOnConnector => {
+            "; the connector goes on with it, so the change may have been made or may still be made: look at the object before the \
+             call is repeated"
+        }
+        _ => "",
     };
-    finished.map_err(panicked)?
+    let message = format!(
+        "timeout: {operation} took longer than {} ms and the connector has not come back: its resource is slow or does not answer{outcome}",
+        limit.as_millis()
+    );
+    Failure::new(ErrorClass::OperationTimeout, message)
 }
 
 async fn stream(
     call: Call,
-    permit: OwnedSemaphorePermit,
+    place: Place,
+    silence: Duration,
     reply: &mut impl Reply,
 ) -> Result<OperationResponse, Failure> {
+    let (operation, watch) = (call.operation(), place.watch());
     let (results, mut queue) = mpsc::channel(RESULTS_AHEAD_MAX);
     let thread = spawn_blocking(move || {
-        let _permit = permit;
+        let _place = place;
         call.run(&mut Results(results))
     });
+    let mut heard = Instant::now();
     // The queue ends when the connector is done. Dropping it makes the connector stop at its next result.
     loop {
         let response = tokio::select! {
             () = reply.gone() => break,
-            response = queue.recv() => response,
+            response = timeout(silence, queue.recv()) => response,
         };
-        let Some(response) = response else { break };
-        if reply.item(response).await == Flow::Stop {
+        // Only the connector's silence counts: its caller may take results as slowly as it likes.
+        let Ok(Some(response)) = response else { break };
+        let flow = reply.item(response).await;
+        heard = Instant::now();
+        if flow == Flow::Stop {
             break;
         }
     }
     drop(queue);
-    thread.await.map_err(panicked)?
+    match timeout_at(heard + silence, thread).await {
+        Ok(finished) => finished.map_err(panicked)?,
+        Err(_) => {
+            watch.hangs(operation, silence);
+            Err(overdue(operation, silence))
+        }
+    }
 }
 
 /// A connector's panic is its own affair: the thread is lost, the node lives, and its log has the place.
@@ -176,30 +265,5 @@ struct NoResults;
 impl ResultSink for NoResults {
     fn send(&mut self, _: OperationResponse) -> Flow {
         Flow::Stop
-    }
-}
-
-/// A bound on what runs, and one on what waits for it.
-struct Lane {
-    running: Arc<Semaphore>,
-    waiting: Semaphore,
-}
-
-impl Lane {
-    fn new(running: usize, waiting: usize) -> Self {
-        Self { running: Arc::new(Semaphore::new(running)), waiting: Semaphore::new(waiting) }
-    }
-
-    /// Waits for a turn. A call that is turned away here was not run.
-    async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(permit) = self.running.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _waiting = self.waiting.try_acquire().map_err(|_| {
-            let message =
-                "overload: too many calls are waiting at this server; the call was not run, repeat it later";
-            Failure::new(ErrorClass::Retryable, message)
-        })?;
-        Ok(self.running.clone().acquire_owned().await.expect("the semaphore is never closed"))
     }
 }

@@ -18,7 +18,7 @@ use crate::connector::Registry;
 use crate::executor::Executor;
 use crate::key::SharedKey;
 use crate::limits::{ARRIVALS_WAITING, IDLE_CHECK_EVERY, SOCKETS_MAX};
-use crate::pool::Pool;
+use crate::pool::{Hanging, Pool};
 use crate::tls::ServerTls;
 
 /// Where the Java server answers; a name or a number may follow (WIRE 1.1, R18).
@@ -154,8 +154,48 @@ async fn adopt(mut arrivals: mpsc::Receiver<Arrival<OwnedSemaphorePermit>>, endp
 
 async fn sweep(pool: Arc<Pool>) {
     let mut ticks = tokio::time::interval(IDLE_CHECK_EVERY);
+    let mut told = Hanging::default();
     loop {
         ticks.tick().await;
         pool.drop_idle();
+        let hanging = pool.hanging();
+        if hanging != std::mem::replace(&mut told, hanging) && hanging.calls > 0 {
+            let Hanging { calls, configurations } = hanging;
+            tracing::warn!(calls, configurations, "{calls} calls hang: their connectors do not come back");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rcs_proto::messages::{OperationRequest, TestOpRequest};
+    use rcs_rig::scripted::FakeIdm;
+
+    use super::*;
+    use crate::key::DEFAULT_KEY_TEXT;
+    use crate::testing::{self, Fake, configuration, request};
+
+    /// A thread that is in a connector cannot be stopped, and must not keep the process.
+    #[test]
+    fn a_node_ends_although_a_call_hangs() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let fake = Arc::new(Fake::default());
+        let setup = Setup {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            key: SharedKey::of_text(DEFAULT_KEY_TEXT),
+            tls: None,
+            ping_interval: None,
+            registry: testing::registry(&fake),
+        };
+        let server = runtime.block_on(Server::start(setup)).unwrap();
+        let mut idm = FakeIdm::connect(server.address(), "/openicf", 1);
+        let test = OperationRequest { test: Some(TestOpRequest {}), ..request(&configuration(-1, &[])) };
+        idm.call(&test);
+        runtime.block_on(fake.wait_for_stuck(1));
+        let limit = Duration::from_millis(50);
+        assert_eq!(runtime.block_on(server.drain(limit)).executing, 1);
+        runtime.shutdown_timeout(limit);
     }
 }

@@ -1,7 +1,7 @@
 //! A connector for this crate's own tests: objects `u1` ... `uN`, a fault on demand.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,46 @@ use crate::error::{ErrorClass, IcfError};
 pub(crate) struct Fake {
     pub(crate) opened: AtomicUsize,
     pub(crate) handed: Arc<AtomicUsize>,
+    stuck: Arc<Stuck>,
+}
+
+/// Calls of configurations with fewer than 0 objects come back only when they are released.
+#[derive(Default)]
+struct Stuck {
+    calls: Mutex<(usize, bool)>,
+    released: Condvar,
+}
+
+impl Stuck {
+    fn wait(&self) {
+        let mut calls = self.calls.lock().unwrap();
+        calls.0 += 1;
+        while !calls.1 {
+            calls = self.released.wait(calls).unwrap();
+        }
+    }
+}
+
+impl Fake {
+    /// Lets all calls that are stuck come back, and those that come later.
+    pub(crate) fn release(&self) {
+        self.stuck.calls.lock().unwrap().1 = true;
+        self.stuck.released.notify_all();
+    }
+
+    /// Waits until so many calls are stuck.
+    pub(crate) async fn wait_for_stuck(&self, calls: usize) {
+        while self.stuck.calls.lock().unwrap().0 < calls {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// A test that fails must not wait for threads that are stuck.
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 pub(crate) fn key() -> ConnectorKey {
@@ -110,9 +150,11 @@ impl ConnectorFactory for Fake {
     fn open(&self, configuration: &ApiConfiguration) -> Result<Arc<dyn Connector>, IcfError> {
         self.opened.fetch_add(1, Ordering::SeqCst);
         match configuration.property("objects").map(|property| &property.value) {
-            Some(Value::Integer(objects)) => {
-                Ok(Arc::new(FakeConnector { objects: *objects, handed: self.handed.clone() }))
-            }
+            Some(Value::Integer(objects)) => Ok(Arc::new(FakeConnector {
+                objects: *objects,
+                handed: self.handed.clone(),
+                stuck: self.stuck.clone(),
+            })),
             _ => Err(IcfError::new(ErrorClass::Configuration, "objects is no int")),
         }
     }
@@ -121,6 +163,15 @@ impl ConnectorFactory for Fake {
 struct FakeConnector {
     objects: i32,
     handed: Arc<AtomicUsize>,
+    stuck: Arc<Stuck>,
+}
+
+impl FakeConnector {
+    fn reach(&self) {
+        if self.objects < 0 {
+            self.stuck.wait();
+        }
+    }
 }
 
 impl Connector for FakeConnector {
@@ -130,6 +181,7 @@ impl Connector for FakeConnector {
 
     /// Takes 300 ms with 5 objects, panics with 13.
     fn test(&self) -> Result<(), IcfError> {
+        self.reach();
         match self.objects {
             5 => std::thread::sleep(Duration::from_millis(300)),
             13 => panic!("unlucky"),
@@ -145,6 +197,7 @@ impl Connector for FakeConnector {
         _: &OperationOptions,
         handler: &mut ObjectHandler<'_>,
     ) -> Result<Option<SearchResult>, IcfError> {
+        self.reach();
         let wanted = match filter {
             Some(Filter::Equals(attribute)) => attribute.first().and_then(Value::as_str).map(str::to_owned),
             _ => None,
@@ -201,6 +254,7 @@ impl Connector for FakeConnector {
         attributes: &[Attribute],
         _: &OperationOptions,
     ) -> Result<Uid, IcfError> {
+        self.reach();
         match attributes.iter().find(|attribute| attribute.is(NAME)).and_then(Attribute::first) {
             Some(Value::String(name)) if name == "u1" => {
                 Err(IcfError::new(ErrorClass::AlreadyExists, "it is there"))

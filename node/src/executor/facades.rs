@@ -18,10 +18,19 @@ use crate::limits::{FACADE_IDLE, FACADE_KEY_BYTES, FACADES_MAX};
 #[derive(Default)]
 pub(super) struct Facades {
     open: HashMap<(ConnectorKey, Bytes), Facade>,
+    opened: u64,
+}
+
+/// A facade as a call holds it. The call keeps the connector alive after the facade is dropped.
+#[derive(Clone)]
+pub(super) struct FacadeHandle {
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) connector_name: Arc<str>,
+    pub(super) configuration: u64,
 }
 
 pub(super) struct Facade {
-    connector: Arc<dyn Connector>,
+    handle: FacadeHandle,
     /// Operation (`CreateApiOp` ...) and its limit; operations without one are left out.
     timeouts: Vec<(String, Duration)>,
     last_used: Moment,
@@ -38,7 +47,8 @@ impl Facades {
     ) -> Result<&Facade, Failure> {
         let slot = (key, text.clone());
         if !self.open.contains_key(&slot) {
-            let facade = Facade::new(text, factory, now)?;
+            self.opened += 1;
+            let facade = Facade::new(text, factory, self.opened, &slot.0, now)?;
             self.make_room();
             // Copied, because a slice would keep the whole frame in memory.
             self.open.insert((slot.0.clone(), Bytes::copy_from_slice(text)), facade);
@@ -49,16 +59,20 @@ impl Facades {
     }
 
     pub(super) fn drop_idle(&mut self, now: Moment) {
-        self.open.retain(|_, facade| now.since(facade.last_used) < FACADE_IDLE);
+        self.open.retain(|_, facade| facade.is_at_work() || now.since(facade.last_used) < FACADE_IDLE);
     }
 
-    /// A full cache gives up the entry that was used longest ago.
+    /// A full cache gives up the entry that was used longest ago, those at work last: opened again while its calls hang, a
+    /// configuration would get another share of the threads.
     fn make_room(&mut self) {
         if self.open.len() < FACADES_MAX {
             return;
         }
-        let oldest =
-            self.open.iter().min_by_key(|(_, facade)| facade.last_used).map(|(slot, _)| slot.clone());
+        let oldest = self
+            .open
+            .iter()
+            .min_by_key(|(_, facade)| (facade.is_at_work(), facade.last_used))
+            .map(|(slot, _)| slot.clone());
         if let Some(slot) = oldest {
             self.open.remove(&slot);
         }
@@ -71,19 +85,31 @@ impl Facades {
 }
 
 impl Facade {
-    fn new(text: &[u8], factory: &dyn ConnectorFactory, now: Moment) -> Result<Self, Failure> {
+    fn new(
+        text: &[u8],
+        factory: &dyn ConnectorFactory,
+        configuration: u64,
+        key: &ConnectorKey,
+        now: Moment,
+    ) -> Result<Self, Failure> {
         if text.len() > FACADE_KEY_BYTES {
             let message = format!("the connector's configuration is longer than {FACADE_KEY_BYTES} bytes");
             return Err(Failure::new(ErrorClass::Configuration, message));
         }
-        let configuration = facade_key::decode(text).map_err(Failure::facade_key)?;
-        let connector = factory.open(&configuration)?;
-        Ok(Self { connector, timeouts: timeouts(&configuration), last_used: now })
+        let settings = facade_key::decode(text).map_err(Failure::facade_key)?;
+        let connector = factory.open(&settings)?;
+        let handle =
+            FacadeHandle { connector, connector_name: key.connector_name.as_str().into(), configuration };
+        Ok(Self { handle, timeouts: timeouts(&settings), last_used: now })
     }
 
-    /// A call that holds the connector keeps it alive after it is dropped from the cache.
-    pub(super) fn connector(&self) -> Arc<dyn Connector> {
-        self.connector.clone()
+    pub(super) fn handle(&self) -> FacadeHandle {
+        self.handle.clone()
+    }
+
+    /// Whether a call holds the connector.
+    fn is_at_work(&self) -> bool {
+        Arc::strong_count(&self.handle.connector) > 1
     }
 
     pub(super) fn time_limit(&self, operation: &str) -> Option<Duration> {

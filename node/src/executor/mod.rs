@@ -25,8 +25,8 @@ use rcs_proto::time::Moment;
 
 pub use failure::Failure;
 
-use crate::connector::{Connector, Flow, Registry};
-use facades::Facades;
+use crate::connector::{Flow, Registry};
+use facades::{FacadeHandle, Facades};
 
 /// Takes the frames of a search or sync that come before the last one, in order. May block: that is what slows a connector
 /// down to the pace of its caller.
@@ -69,7 +69,7 @@ impl Executor {
         let mut facades = self.facades.lock().unwrap_or_else(PoisonError::into_inner);
         let facade = facades.open(key, &request.connector_facade_key, factory.as_ref(), now)?;
         let time_limit = unary::api_name(operation).and_then(|name| facade.time_limit(name));
-        Ok(Call { connector: facade.connector(), operation, time_limit, request })
+        Ok(Call { facade: facade.handle(), operation, time_limit, request })
     }
 
     /// Forgets instances that nobody has used for long.
@@ -82,7 +82,7 @@ impl Executor {
 pub struct Call {
     request: OperationRequest,
     operation: Operation,
-    connector: Arc<dyn Connector>,
+    facade: FacadeHandle,
     time_limit: Option<Duration>,
 }
 
@@ -90,6 +90,16 @@ impl Call {
     /// What it does.
     pub fn operation(&self) -> Operation {
         self.operation
+    }
+
+    /// The configuration that the call is for: a number of its own for each, never used again.
+    pub fn configuration(&self) -> u64 {
+        self.facade.configuration
+    }
+
+    /// The connector's name, for the log.
+    pub fn connector_name(&self) -> Arc<str> {
+        self.facade.connector_name.clone()
     }
 
     /// How long the caller's configuration lets it take (WIRE 5.1: the timeouts travel in the facade key). None for
@@ -103,11 +113,12 @@ impl Call {
     /// # Errors
     /// [`Failure`], which ends the call (WIRE 5.1).
     pub fn run(&self, sink: &mut dyn ResultSink) -> Result<OperationResponse, Failure> {
+        let connector = self.facade.connector.as_ref();
         match self.operation {
-            Operation::Search => search::run(&self.request, self.connector.as_ref(), sink),
-            Operation::Sync => sync::run(&self.request, self.connector.as_ref(), sink),
-            Operation::LatestSyncToken => sync::latest_token(&self.request, self.connector.as_ref()),
-            operation => unary::run(operation, &self.request, self.connector.as_ref()),
+            Operation::Search => search::run(&self.request, connector, sink),
+            Operation::Sync => sync::run(&self.request, connector, sink),
+            Operation::LatestSyncToken => sync::latest_token(&self.request, connector),
+            operation => unary::run(operation, &self.request, connector),
         }
     }
 }

@@ -1,5 +1,7 @@
 use std::sync::atomic::Ordering;
 
+use rcs_proto::icf::Attribute;
+use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages as m;
 use tokio::sync::oneshot;
 
@@ -82,27 +84,115 @@ async fn a_call_over_its_time_fails_and_a_panic_is_contained() {
     assert!(last.unwrap().test.is_some());
 }
 
-#[tokio::test]
-async fn a_full_lane_turns_calls_away() {
-    let lane = Lane::new(1, 1);
-    let running = lane.enter().await.unwrap();
-    let waits = lane.enter();
-    tokio::pin!(waits);
-    assert!(futures_poll(waits.as_mut()).await.is_none(), "the second waits");
-    assert!(lane.enter().await.expect_err("the third is too many").class.ends_with("RetryableException"));
-    drop(running);
-    drop(waits.await.unwrap());
+/// A pool with few places and short deadlines.
+fn small_pool(deadline: Duration) -> (Arc<Pool>, Arc<Fake>) {
+    let fake = Arc::new(Fake::default());
+    let running = Share { all: 4, each: 2, reserve: 2 };
+    let bounds = Bounds { running, waiting: Share { all: 8, each: 4, reserve: 1 }, replaced: 4 };
+    let deadlines = Deadlines { question: deadline, call: deadline };
+    (Pool::with(Executor::new(testing::registry(&fake)), bounds, bounds, deadlines), fake)
 }
 
-/// The future's value if it has one at once.
-async fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
-    let mut future = Some(future);
-    std::future::poll_fn(move |context| {
-        let polled = future.take().expect("polled once").poll(context);
-        std::task::Poll::Ready(match polled {
-            std::task::Poll::Ready(value) => Some(value),
-            std::task::Poll::Pending => None,
+async fn test_of(pool: &Pool, objects: i32) -> Result<OperationResponse, Failure> {
+    call(pool, test_call(objects, &[]), 0, Duration::ZERO).await.1
+}
+
+/// Three resources that never answer would take all places of four, and then all calls of the others would wait.
+#[tokio::test]
+async fn resources_that_never_answer_take_no_place_from_others() {
+    let (pool, fake) = small_pool(Duration::from_secs(600));
+    let mut hanging = Vec::new();
+    for configuration in [-1, -2, -3] {
+        for _ in 0..3 {
+            let pool = pool.clone();
+            hanging.push(tokio::spawn(async move { test_of(&pool, configuration).await }));
+        }
+    }
+    fake.wait_for_stuck(5).await;
+    for _ in 0..20 {
+        test_of(&pool, 1).await.expect("a healthy resource is asked at once");
+    }
+    assert!(hanging.iter().all(|call| !call.is_finished()));
+    fake.release();
+    for call in hanging {
+        call.await.unwrap().expect("the resource answers at last");
+    }
+    assert_eq!(pool.hanging(), Hanging::default());
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_is_answered_at_its_deadline_and_its_place_is_given_away() {
+    let (pool, fake) = small_pool(Duration::from_millis(50));
+    for round in 0..2 {
+        let failure = test_of(&pool, -1).await.expect_err("it never answers");
+        assert!(failure.class.ends_with("OperationTimeoutException"), "{round}: {failure:?}");
+    }
+    // Its whole share hangs: a third call does not even wait.
+    let failure = test_of(&pool, -1).await.expect_err("it never answers");
+    assert!(failure.class.ends_with("RetryableException"), "{failure:?}");
+    assert!(failure.message.contains("2 calls of this configuration"), "{failure:?}");
+    assert!(failure.message.contains("not run"), "{failure:?}");
+    assert_eq!(pool.hanging(), Hanging { calls: 2, configurations: 1 });
+    fake.release();
+    while pool.hanging().calls > 0 {
+        tokio::task::yield_now().await;
+    }
+    test_of(&pool, -1).await.expect("it answers again");
+}
+
+/// A change that the connector had is never called "not run", and one that waited always is.
+#[tokio::test]
+async fn the_error_of_a_late_change_says_what_is_known() {
+    let (pool, fake) = small_pool(Duration::from_millis(50));
+    let create = |limit| {
+        let create = m::CreateOpRequest {
+            object_class: "__ACCOUNT__".to_owned(),
+            create_attributes: vec![Attribute::text("__NAME__", "u7")].encode(),
+            ..Default::default()
+        };
+        let timeouts: &[(&str, i32)] = if limit { &[("CreateApiOp", 20)] } else { &[] };
+        OperationRequest { create: Some(create), ..request(&configuration(-1, timeouts)) }
+    };
+    for limit in [true, false] {
+        let failure = call(&pool, create(limit), 0, Duration::ZERO).await.1.expect_err("late");
+        assert!(failure.class.ends_with("OperationTimeoutException"), "{failure:?}");
+        assert!(failure.message.contains("may have been made") && !failure.message.contains("not run"));
+    }
+    fake.release();
+
+    let (pool, fake) = small_pool(Duration::from_secs(600));
+    let busy: Vec<_> = (0..2)
+        .map(|_| {
+            tokio::spawn({
+                let pool = pool.clone();
+                async move { test_of(&pool, -1).await }
+            })
         })
-    })
-    .await
+        .collect();
+    fake.wait_for_stuck(2).await;
+    // The timeouts are a part of the configuration, so this is another one with a place of its own; its third call waits.
+    let failures = [(); 3].map(|()| call(&pool, create(true), 0, Duration::ZERO));
+    let [one, two, three] = failures;
+    let (one, two, three) = tokio::join!(one, two, three);
+    let messages = [one.1, two.1, three.1].map(|last| last.expect_err("late").message);
+    let not_run = messages.iter().filter(|message| message.contains("not run")).count();
+    let perhaps = messages.iter().filter(|message| message.contains("may have been made")).count();
+    assert_eq!((not_run, perhaps), (1, 2), "{messages:?}");
+    fake.release();
+    for call in busy {
+        call.await.unwrap().expect("an answer");
+    }
+}
+
+#[tokio::test]
+async fn a_search_without_a_result_ends_at_its_deadline_and_a_slow_caller_has_none() {
+    let (pool, fake) = small_pool(Duration::from_millis(60));
+    let (seen, last) =
+        call(&pool, testing::search(&configuration(-1, &[])), usize::MAX, Duration::ZERO).await;
+    assert!(seen == 0 && last.expect_err("silence").class.ends_with("OperationTimeoutException"));
+    assert_eq!(pool.hanging().calls, 1);
+    let slow = Duration::from_millis(90);
+    let (seen, last) = call(&pool, testing::search(&configuration(3, &[])), usize::MAX, slow).await;
+    assert!(seen == 3 && last.is_ok());
+    fake.release();
 }
