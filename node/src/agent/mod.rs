@@ -30,7 +30,7 @@ use crate::limits::{
     AGENT_TOLD_MAX,
 };
 use report::{Latest, Reporter};
-use watch::{Added, Watcher};
+use watch::{Added, Unwatched, Watcher};
 
 /// What an agent needs.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub struct Setup {
 /// Scans and reports until the future is dropped.
 ///
 /// # Errors
-/// If the kernel cannot watch files, or a scan panics.
+/// If a scan or a reporter panics.
 pub async fn run(setup: Setup) -> io::Result<()> {
     let Setup { roots, identity, routers, interval } = setup;
     let (told, latest) = latest::channel(None);
@@ -56,10 +56,9 @@ pub async fn run(setup: Setup) -> io::Result<()> {
     for url in routers {
         reporters.spawn(Reporter::new(url, identity.clone(), interval, latest.clone()).run());
     }
-    let watcher = Watcher::new()?;
     let agent = Agent {
         scanner: Some(Scanner::new(roots)),
-        watcher,
+        watcher: Watcher::default(),
         interval,
         last_scan: Duration::ZERO,
         told,
@@ -93,9 +92,8 @@ impl Agent {
         let mut due = Instant::now() + self.interval;
         loop {
             self.look(depth).await?;
-            if let Ok(changed) = timeout_at(due, self.watcher.changed()).await {
-                changed?;
-                self.wait_for_quiet().await?;
+            if timeout_at(due, self.watcher.changed()).await.is_ok() {
+                self.wait_for_quiet().await;
             }
             depth = Depth::Changed;
             if Instant::now() >= due {
@@ -155,17 +153,15 @@ impl Agent {
 
     /// Copying a file causes many changes, and a scan in the middle would report a half-written file. And a process that writes
     /// all the time must not keep the agent reading all the time.
-    async fn wait_for_quiet(&mut self) -> io::Result<()> {
+    async fn wait_for_quiet(&mut self) {
         let rested = Instant::now() + self.last_scan.min(self.interval);
         let end = rested.max(Instant::now() + AGENT_QUIET_MAX);
         while Instant::now() < end {
             let quiet = end.min(rested.max(Instant::now() + AGENT_QUIET));
-            match timeout_at(quiet, self.watcher.changed()).await {
-                Ok(changed) => changed?,
-                Err(_) => break,
+            if timeout_at(quiet, self.watcher.changed()).await.is_err() {
+                break;
             }
         }
-        Ok(())
     }
 
     fn publish(&mut self, scan: Scan) {
@@ -207,7 +203,7 @@ struct Log {
     manifest: Option<FileManifest>,
     troubles: Vec<Trouble>,
     missing: Vec<Root>,
-    unwatched: Option<io::ErrorKind>,
+    unwatched: Option<(bool, Option<i32>)>,
 }
 
 impl Log {
@@ -258,13 +254,11 @@ impl Log {
         self.missing = missing;
     }
 
-    fn unwatched(&mut self, fault: Option<io::Error>) {
-        let kind = fault.as_ref().map(io::Error::kind);
+    fn unwatched(&mut self, fault: Option<Unwatched>) {
+        let kind = fault.as_ref().map(Unwatched::kind);
         if self.unwatched != kind {
             match fault {
-                Some(fault) => tracing::warn!(
-                    "not all folders can be watched; changes in the others are found by the periodic scans only: {fault}"
-                ),
+                Some(fault) => tracing::warn!("{fault}"),
                 None => tracing::info!("all folders are watched again"),
             }
             self.unwatched = kind;

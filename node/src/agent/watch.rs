@@ -1,7 +1,8 @@
 //! Wakes the agent when files change: inotify. What exactly happened is not asked: the next scan sees it.
 //!
 //! By hand, on what rustix has of it: the scan knows every folder anyway, so a library that finds folders itself would do it twice.
-//! File systems that tell nothing (NFS, changes below an overlay) are covered by the periodic scan.
+//! File systems that tell nothing (NFS, changes below an overlay) are covered by the periodic scan, and so is a kernel that watches
+//! nothing at all for this user: watching is tried again after each scan.
 
 use std::collections::HashSet;
 use std::io;
@@ -19,9 +20,38 @@ use super::scan::Watched;
 const EVENT_BYTES: usize = 4096;
 
 /// Watches folders.
+#[derive(Default)]
 pub(super) struct Watcher {
-    kernel: AsyncFd<OwnedFd>,
+    /// Absent until the kernel has one for us.
+    kernel: Option<AsyncFd<OwnedFd>>,
     watches: HashSet<i32>,
+}
+
+/// Why changes are not seen at once.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unwatched {
+    /// The kernel has no watcher for this process.
+    #[error(
+        "files cannot be watched ({0}); changes are found by the periodic scans only. If the limit of the user is used up, raise the \
+         sysctl fs.inotify.max_user_instances; the agent tries again after each scan"
+    )]
+    Everything(io::Error),
+    /// Some folders have no watch.
+    #[error(
+        "not all folders can be watched ({0}); changes in the others are found by the periodic scans only. If the limit of the user is \
+         used up, raise the sysctl fs.inotify.max_user_watches"
+    )]
+    Some(io::Error),
+}
+
+impl Unwatched {
+    /// What tells one reason from another, to log each once.
+    pub(super) fn kind(&self) -> (bool, Option<i32>) {
+        match self {
+            Self::Everything(error) => (true, error.raw_os_error()),
+            Self::Some(error) => (false, error.raw_os_error()),
+        }
+    }
 }
 
 /// Whether the last [`Watcher::set`] began to watch something: it may have changed between the scan and that.
@@ -32,21 +62,21 @@ pub(super) enum Added {
 }
 
 impl Watcher {
-    /// Watches nothing yet. Needs a tokio runtime.
-    pub(super) fn new() -> io::Result<Self> {
-        let kernel = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        #[expect(deprecated, reason = "sound for an OwnedFd, and what replaces it is an unsafe function")]
-        let kernel = AsyncFd::new(kernel)?;
-        Ok(Self { kernel, watches: HashSet::new() })
-    }
-
-    /// Watches these and nothing else from now on. What cannot be watched is left out; the first reason comes back.
-    pub(super) fn set(&mut self, all: &[Watched]) -> (Added, Option<io::Error>) {
+    /// Watches these and nothing else from now on. What cannot be watched is left out; the first reason comes back. Needs a tokio
+    /// runtime.
+    pub(super) fn set(&mut self, all: &[Watched]) -> (Added, Option<Unwatched>) {
+        if self.kernel.is_none() {
+            match open() {
+                Ok(kernel) => self.kernel = Some(kernel),
+                Err(error) => return (Added::Nothing, Some(Unwatched::Everything(error))),
+            }
+        }
+        let Some(kernel) = &self.kernel else { return (Added::Nothing, None) };
         let mut now = HashSet::new();
         let mut fault = None;
         for watched in all {
             let (path, flags) = wanted(watched);
-            match inotify::add_watch(self.kernel.get_ref(), path, flags | WatchFlags::MASK_ADD) {
+            match inotify::add_watch(kernel.get_ref(), path, flags | WatchFlags::MASK_ADD) {
                 Ok(watch) => drop(now.insert(watch)),
                 // It went away meanwhile: the watch of the folder above tells.
                 Err(Errno::NOENT | Errno::NOTDIR) => {}
@@ -55,23 +85,41 @@ impl Watcher {
         }
         for gone in self.watches.difference(&now) {
             // The kernel drops the watch of a folder that is removed by itself.
-            let _ = inotify::remove_watch(self.kernel.get_ref(), *gone);
+            let _ = inotify::remove_watch(kernel.get_ref(), *gone);
         }
         let added = if now.is_subset(&self.watches) { Added::Nothing } else { Added::Something };
         self.watches = now;
-        (added, fault)
+        (added, fault.map(Unwatched::Some))
     }
 
-    /// Waits for the next change, and takes all that are known.
-    pub(super) async fn changed(&mut self) -> io::Result<()> {
-        loop {
-            let mut ready = self.kernel.readable().await?;
-            let taken = ready.try_io(|kernel| take_all(kernel.get_ref()));
-            match taken {
-                Ok(Ok(Change::OfFiles)) => return Ok(()),
-                Ok(Ok(Change::OfWatches)) | Err(_) => {}
-                Ok(Err(error)) => return Err(error),
+    /// Waits for the next change, and takes all that are known. Waits for ever if nothing is watched.
+    pub(super) async fn changed(&mut self) {
+        while let Some(kernel) = &self.kernel {
+            match next(kernel).await {
+                Ok(Change::OfFiles) => return,
+                Ok(Change::OfWatches) => {}
+                Err(error) => {
+                    tracing::warn!("files are not watched until the next scan: {error}");
+                    self.kernel = None;
+                    self.watches.clear();
+                }
             }
+        }
+        std::future::pending().await
+    }
+}
+
+fn open() -> io::Result<AsyncFd<OwnedFd>> {
+    let kernel = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    #[expect(deprecated, reason = "sound for an OwnedFd, and what replaces it is an unsafe function")]
+    AsyncFd::new(kernel)
+}
+
+async fn next(kernel: &AsyncFd<OwnedFd>) -> io::Result<Change> {
+    loop {
+        let mut ready = kernel.readable().await?;
+        if let Ok(taken) = ready.try_io(|kernel| take_all(kernel.get_ref())) {
+            return taken;
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `rcs-node agent`.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,9 +8,8 @@ use rcs_cli::log::{self, Format};
 use rcs_cli::{Exit, Failure};
 use rcs_proto::manifest::{FileManifest, ProofKey, ReportedSet, listing};
 
-use super::serve::Stop;
-use super::set_key::first_line;
-use super::{bad_file, read};
+use super::serve::{Stop, keep_keys_to_itself};
+use super::{bad_file, key_in, read};
 use crate::agent::{self, AGENT_NAME, Depth, Identity, ReportFault, Roots, RouterUrl, Scanner};
 use crate::config::{Beside, Override};
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
@@ -54,8 +52,13 @@ pub(super) fn run(arguments: &AgentArgs) -> Result<(), Failure> {
         return Err(Exit::Usage.with(format!("--report may be given at most {AGENT_ROUTERS_MAX} times")));
     }
     log::start(Format::Text)?;
-    let beside = Beside::read(&read(&arguments.properties)?, &arguments.properties, &arguments.overrides)
-        .map_err(|error| bad_file(&arguments.properties, error))?;
+    keep_keys_to_itself();
+    let file = read(&arguments.properties)?;
+    let beside = Beside::read(&file.bytes, &arguments.properties, &arguments.overrides)
+        .map_err(|error| bad_file(&arguments.properties, &error))?;
+    if let Some(warning) = &file.warning {
+        tracing::warn!("{warning}");
+    }
     let member = arguments.member.clone().or(beside.server_name);
     tracing::info!(bundles = %beside.bundle_dir.display(), lib = %beside.lib_dir.display(), "the agent watches these folders");
     let roots = Roots { bundles: beside.bundle_dir, lib: beside.lib_dir };
@@ -128,7 +131,7 @@ async fn keep(roots: Roots, identity: Identity, arguments: &AgentArgs) -> Result
     let setup =
         agent::Setup { roots, identity, routers: arguments.report.clone(), interval: arguments.interval };
     tokio::select! {
-        ended = agent::run(setup) => ended.map_err(|error| Exit::Internal.with(format!("files cannot be watched: {error}"))),
+        ended = agent::run(setup) => ended.map_err(|error| Exit::Internal.with(format!("the agent cannot go on: {error}"))),
         why = stop.wait() => {
             tracing::info!("{why}: the agent stops");
             Ok(())
@@ -138,10 +141,12 @@ async fn keep(roots: Roots, identity: Identity, arguments: &AgentArgs) -> Result
 
 /// The hash of the key in a file.
 fn key_hash(path: &Path) -> Result<String, Failure> {
-    let key = File::open(path).and_then(first_line);
-    let key = key.map_err(|error| {
+    let (key, warning) = key_in(path).map_err(|error| {
         Exit::BadData.with(format!("the key cannot be read from {}: {error}", path.display()))
     })?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
     if key.expose().is_empty() {
         return Err(Exit::BadData
             .with(format!("{} has no key on its first line: write the key there", path.display())));

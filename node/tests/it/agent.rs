@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 use std::time::Instant;
 
 use rcs_proto::manifest::{Content, Digest, FileManifest, Root};
@@ -257,4 +258,32 @@ fn usage() {
         let ran = run(&[&agent, more].concat(), b"");
         assert!(ran.code == code && ran.stderr.contains(sentence), "{more:?}: {ran:?}");
     }
+}
+
+/// The inotify instances of a user can be used up (128 by default, shared by all containers of a user id). Then the agent scans at its
+/// interval, says so once, and watches as soon as it can.
+#[test]
+fn without_inotify_changes_are_found_by_the_scans() {
+    if !Command::new("unshare").args(["-Urpf", "true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no user namespaces on this machine; the agent without inotify is not tried");
+        return;
+    }
+    let (scratch, router) = (install(), AgentRouter::start("n1", KEY));
+    let gate = scratch.path("gate");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &gate, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    // The limit counts in the namespace alone. Everything in the namespace ends with the process that is started here.
+    let script = "limit=/proc/sys/user/max_inotify_instances; echo 0 > $limit; \"$@\" & read line < \"$GATE\"; echo 64 > $limit; wait";
+    let mut command = Command::new("unshare");
+    command.args(["-Urpf", "--kill-child", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_rcs-node")]);
+    let file = scratch.path("conf/ConnectorServer.properties");
+    command.args(["agent", "--properties", text(&file), "--report", &router.url, "--member", "n1"]);
+    command.args(["--interval", "1s"]).env("GATE", &gate).env_remove("RCS_LOG");
+    let agent = Process::start("rcs-node agent", command);
+    router.whole("the first report", PATIENCE);
+    says(&agent, "raise the sysctl fs.inotify.max_user_instances");
+    scratch.file("connectors/a.jar", "b");
+    until(&router, "a change found by a scan", |m| content(m, Root::Bundles, "a.jar") == self::file(b"b"));
+    assert_eq!(agent.stderr_lines().iter().filter(|line| line.contains("max_user_instances")).count(), 1);
+    fs::write(&gate, "raise\n").unwrap();
+    says(&agent, "all folders are watched again");
 }
