@@ -7,13 +7,14 @@
 //! Everything that a program prints or logs goes through this crate ([`log`](mod@log), `output`): a stream that is closed, full or blocked ends
 //! no program and no service, and nothing panics for it. Bounds are in [`limits`].
 //!
-//! [`file`] reads the files that operators name, with a bound and without waiting.
+//! [`file`] reads the files that operators name, with a bound and without waiting. [`memory`] keeps keys out of core files.
 //!
 //! What this crate must not know: any command of any program.
 
 pub mod file;
 pub mod limits;
 pub mod log;
+pub mod memory;
 mod output;
 
 use std::ffi::OsString;

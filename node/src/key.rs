@@ -6,15 +6,28 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroize as _;
 
 /// The key of a fresh installation, known to everyone; refused outside `--dev` (A09).
 pub const DEFAULT_KEY_TEXT: &str = "changeit";
 
-/// SHA-1 over the UTF-16BE bytes of the key (P35). `Debug` does not show it: it is as good as the key for guessing.
-#[derive(Clone, Copy)]
+/// SHA-1 over the UTF-16BE bytes of the key (P35). `Debug` does not show it: it is as good as the key for guessing. Overwritten with
+/// zeros when dropped.
+#[derive(Clone)]
 pub struct SharedKey([u8; 20]);
 
+impl Drop for SharedKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 impl SharedKey {
+    /// A hash that no key is known to have: stands for one that could not be read, and is never served with.
+    pub(crate) fn nobodys() -> Self {
+        Self([0; 20])
+    }
+
     /// The hash of a key in clear.
     pub fn of_text(text: &str) -> Self {
         let mut hash = Sha1::new();
@@ -34,13 +47,18 @@ impl SharedKey {
     }
 
     /// The form of the properties file.
-    pub fn to_base64(self) -> String {
+    pub fn to_base64(&self) -> String {
         STANDARD.encode(self.0)
     }
 
     /// Whether a caller's password is this key; takes the same time for all wrong ones.
     pub fn admits(&self, password: &str) -> bool {
         self.0.ct_eq(&Self::of_text(password).0).into()
+    }
+
+    /// Whether it stands for a hash that could not be read.
+    pub(crate) fn is_nobodys(&self) -> bool {
+        self.0.ct_eq(&Self::nobodys().0).into()
     }
 
     /// Whether this is the hash of [`DEFAULT_KEY_TEXT`].

@@ -2,13 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy};
+use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy, PrivateKeyChain};
+use rcs_cli::file::{self, FileError};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+mod certificate;
+mod kind;
+
+pub use kind::OtherKind;
+
 use crate::config::StoreFile;
+use crate::limits::KEY_STORE_BYTES;
 
 /// A key with its certificates, ready to listen with.
 #[derive(Clone, Debug)]
@@ -19,6 +27,14 @@ pub struct ServerTls {
     pub alias: String,
     /// Subject of its certificate, for the log.
     pub subject: String,
+    /// Kind and size of the key, in words: "EC key of 384 bits".
+    pub key: String,
+    /// The first and last day of the certificate: "2026-11-29 to 2036-11-26 (UTC)".
+    pub validity: String,
+    /// A sentence for the log if callers will refuse the certificate for its dates, or soon will.
+    pub date_warning: Option<String>,
+    /// A sentence for the log if every user of the machine can read the store.
+    pub warning: Option<String>,
 }
 
 /// Reads the store and takes its private key; of several the first by name.
@@ -27,9 +43,14 @@ pub struct ServerTls {
 /// [`TlsError`], with the path and what to do.
 pub fn server(store: &StoreFile) -> Result<ServerTls, TlsError> {
     let path = || store.path.clone();
-    let bytes = std::fs::read(&store.path).map_err(|source| TlsError::Read { path: path(), source })?;
-    let key_store = KeyStore::from_pkcs12(&bytes, store.password.expose(), Pkcs12ImportPolicy::Strict)
-        .map_err(|error| TlsError::of(path(), &error))?;
+    let store_file = file::read_secret(&store.path, KEY_STORE_BYTES)
+        .map_err(|source| TlsError::Read { path: path(), source })?;
+    if let Some(kind) = OtherKind::of(&store_file.bytes) {
+        return Err(TlsError::OtherKind { path: path(), kind });
+    }
+    let key_store =
+        KeyStore::from_pkcs12(&store_file.bytes, store.password.expose(), Pkcs12ImportPolicy::Strict)
+            .map_err(|error| TlsError::of(path(), &error))?;
     let chain = key_store.entries().find_map(|(alias, entry)| match entry {
         KeyStoreEntry::PrivateKeyChain(chain) => Some((alias, chain)),
         _ => None,
@@ -41,9 +62,22 @@ pub fn server(store: &StoreFile) -> Result<ServerTls, TlsError> {
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
-        .map_err(|source| TlsError::Unusable { path: path(), source })?;
-    let subject = chain.certs().first().map(|certificate| certificate.subject().to_owned());
-    Ok(ServerTls { config: Arc::new(config), alias: alias.clone(), subject: subject.unwrap_or_default() })
+        .map_err(|_| TlsError::UnusableKey {
+            path: path(),
+            alias: alias.clone(),
+            key: certificate::describe_key(chain),
+            subject: subject_of(chain),
+        })?;
+    let validity = certificate::validity(chain);
+    Ok(ServerTls {
+        config: Arc::new(config),
+        alias: alias.clone(),
+        subject: subject_of(chain),
+        key: certificate::describe_key(chain),
+        validity: validity.as_ref().map(ToString::to_string).unwrap_or_default(),
+        date_warning: validity.and_then(|validity| validity.warning(SystemTime::now())),
+        warning: store_file.warning,
+    })
 }
 
 /// Why the listener has no certificate.
@@ -55,7 +89,7 @@ pub enum TlsError {
         /// The store.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: FileError,
     },
     /// The store's seal does not fit the password.
     #[error("connectorserver.keyStorePass does not open the key store {}: correct the password", path.display())]
@@ -77,13 +111,30 @@ pub enum TlsError {
         /// The store.
         path: PathBuf,
     },
-    /// TLS cannot work with the key or certificate.
-    #[error("the key in {} cannot be used for TLS: {source}", path.display())]
-    Unusable {
+    /// TLS cannot work with the key.
+    #[error(
+        "the key store {} has an unusable key: the entry {alias:?} holds {key}, but TLS needs an RSA key of 2048 to 8192 bits, an EC key on \
+         the curve P-256, P-384 or P-521, or an Ed25519 key. Make one: `keytool -genkeypair -alias {alias} -keyalg EC -groupname secp256r1 \
+         -dname \"{subject}\" -ext san=dns:HOST -validity 3650 -storetype PKCS12 -keystore NEW.p12` with this server's name for HOST",
+        path.display()
+    )]
+    UnusableKey {
         /// The store.
         path: PathBuf,
-        /// Why.
-        source: rustls::Error,
+        /// Name of the entry.
+        alias: String,
+        /// Kind and size of its key.
+        key: String,
+        /// Subject of its certificate.
+        subject: String,
+    },
+    /// It is another kind of file.
+    #[error("the key store {} is {}, not a PKCS12 store: {}", path.display(), kind.name(), kind.way_out())]
+    OtherKind {
+        /// The store.
+        path: PathBuf,
+        /// What it is.
+        kind: OtherKind,
     },
 }
 
@@ -92,7 +143,29 @@ impl TlsError {
         use p12_keystore::error::Error;
         match error {
             Error::MacError(_) | Error::UnpadError => Self::Password { path },
-            other => Self::Format { path, reason: other.to_string() },
+            other => Self::Format { path, reason: reason(other) },
         }
+    }
+}
+
+fn subject_of(chain: &PrivateKeyChain) -> String {
+    chain.certs().first().map(|certificate| certificate.subject().to_owned()).unwrap_or_default()
+}
+
+/// What the library says, in words.
+fn reason(error: &p12_keystore::error::Error) -> String {
+    use p12_keystore::error::Error;
+    match error {
+        Error::DerError(_) | Error::InvalidData | Error::InvalidLength | Error::InvalidParameters => {
+            "it is damaged, or another kind of file".to_owned()
+        }
+        Error::X509Error(_) | Error::UnsupportedCertificateType => "a certificate in it cannot be read".to_owned(),
+        Error::InvalidPrivateKey => "its private key cannot be read".to_owned(),
+        Error::UnsupportedEncryptionScheme | Error::UnsupportedMacAlgorithm | Error::Pkcs5Error(_) => {
+            "its encryption is not supported; make it again with `keytool -importkeystore -srckeystore OLD -destkeystore NEW.p12 \
+             -deststoretype PKCS12` of a Java from 17 on"
+                .to_owned()
+        }
+        other => other.to_string(),
     }
 }

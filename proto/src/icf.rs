@@ -8,6 +8,8 @@ pub mod exceptions;
 
 use std::fmt;
 
+use zeroize::Zeroize;
+
 /// The special attribute that carries an object's identifier (`Uid` on the wire).
 pub const UID: &str = "__UID__";
 /// The special attribute that carries an object's name (`Name` on the wire).
@@ -17,11 +19,17 @@ pub const PASSWORD: &str = "__PASSWORD__";
 /// The operational attribute that carries the password in force.
 pub const CURRENT_PASSWORD: &str = "__CURRENT_PASSWORD__";
 
-/// A secret in clear text. `Debug` and `Display` never show it (promise P9).
+/// A secret in clear text. `Debug` and `Display` never show it (promise P9), and its memory is overwritten with zeros when it is dropped.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Secret<T>(T);
+pub struct Secret<T: Zeroize>(T);
 
-impl<T> Secret<T> {
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> Secret<T> {
     /// Wraps a clear-text secret.
     pub fn new(clear: T) -> Self {
         Self(clear)
@@ -33,7 +41,7 @@ impl<T> Secret<T> {
     }
 }
 
-impl<T> fmt::Debug for Secret<T> {
+impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
     }

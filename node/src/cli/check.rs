@@ -9,11 +9,21 @@ use super::{CheckArgs, load, serve};
 use crate::config::{Dial, Listen, Mode, NodeConfig, Transport};
 
 pub(super) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
-    let config = load(&arguments.properties, &arguments.settings.overrides)?;
-    rcs_cli::say(describe(&arguments.properties, &config).to_string().trim_end());
-    let plan = serve::Plan::of(&config, &arguments.settings)?;
-    if let Some(tls) = &plan.tls {
+    let (config, mut faults) = load(&arguments.properties, &arguments.settings.overrides)?;
+    let mut plan = None;
+    if let Some(config) = &config {
+        rcs_cli::say(describe(&arguments.properties, config).trim_end());
+        plan = serve::Plan::of(config, &arguments.settings, &mut faults);
+    }
+    if let Some(failure) = faults.into_failure() {
+        return Err(failure);
+    }
+    if let Some(tls) = plan.as_ref().and_then(|plan| plan.tls.as_ref()) {
+        for warning in tls.warning.iter().chain(&tls.date_warning) {
+            rcs_cli::say(format_args!("notice           {warning}"));
+        }
         rcs_cli::say(format_args!("certificate      {} (entry {})", tls.subject, tls.alias));
+        rcs_cli::say(format_args!("                 {}, valid {}", tls.key, tls.validity));
     }
     rcs_cli::say("ok");
     Ok(())
@@ -42,8 +52,23 @@ fn describe(path: &Path, config: &NodeConfig) -> String {
 
 fn describe_listen(listen: &Listen, config: &NodeConfig, line: &mut impl FnMut(&str, String)) {
     line("mode", "server: listens for callers".to_owned());
-    line("listen", std::net::SocketAddr::new(listen.address, listen.port).to_string());
-    let key = if listen.key.is_default() { "the default key, changeit" } else { "set" };
+    let port = listen.port;
+    let host = listen.host.to_string();
+    let named = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let address = listen.host.resolve(port).map(|address| address.to_string());
+    line(
+        "listen",
+        match address {
+            Ok(address) if address == named => address,
+            Ok(address) => format!("{named}, which is {address}"),
+            Err(_) => named,
+        },
+    );
+    let key = match &listen.key {
+        key if key.is_default() => "the default key, changeit",
+        key if key.is_nobodys() => "not usable",
+        _ => "set",
+    };
     line("key", key.to_owned());
     let transport = match (listen.transport, &config.key_store) {
         (Transport::Tls, Some(store)) => format!("TLS with {}", store.path.display()),

@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rcs_cli::file::{self, FileError, SecretFile};
 use rcs_cli::{EXIT_CODES, Exit, Failure};
+use rcs_proto::icf::Secret;
 
-use crate::config::{ConfigError, NodeConfig, Override};
+use crate::config::{ConfigError, Examined, NodeConfig, Override};
+use crate::limits::{KEY_FILE_BYTES, PROPERTIES_BYTES};
 
 /// Runs the program with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -92,24 +95,51 @@ struct SetKeyArgs {
     key_file: Option<PathBuf>,
 }
 
-/// Reads a configuration and its file.
-fn load(path: &Path, overrides: &[Override]) -> Result<NodeConfig, Failure> {
-    let bytes = read(path)?;
-    NodeConfig::read(&bytes, path, overrides).map_err(|error| bad_file(path, error))
-}
+/// All that keeps a file from being served, in the order in which it was found.
+#[derive(Debug, Default)]
+struct Faults(Vec<(Exit, String)>);
 
-fn bad_file(path: &Path, error: ConfigError) -> Failure {
-    match error {
-        ConfigError::Syntax(error) => Exit::BadData.with(format!("{}: {error}", path.display())),
-        ConfigError::Problems(problems) => {
-            let lines: Vec<String> =
-                problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
-            Exit::BadData.with(lines.join("\n"))
-        }
+impl Faults {
+    fn add(&mut self, exit: Exit, sentence: impl Into<String>) {
+        self.0.push((exit, sentence.into()));
+    }
+
+    /// Every sentence on a line of its own. The exit code is that of an invalid file if anything in the file is invalid.
+    fn into_failure(self) -> Option<Failure> {
+        let is_bad = self.0.iter().any(|(exit, _)| *exit == Exit::BadData);
+        let exit = if is_bad { Exit::BadData } else { self.0.first()?.0 };
+        Some(exit.with(self.0.into_iter().map(|(_, sentence)| sentence).collect::<Vec<_>>().join("\n")))
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
+/// Reads a configuration and its file. The configuration is there even with faults, if the file says enough.
+fn load(path: &Path, overrides: &[Override]) -> Result<(Option<NodeConfig>, Faults), Failure> {
+    let file = read(path)?;
+    let Examined { mut config, syntax, problems } = NodeConfig::examine(&file.bytes, path, overrides);
+    if let Some(config) = &mut config {
+        config.notices.extend(file.warning);
+    }
+    let sentences = syntax.iter().map(ToString::to_string).chain(problems.iter().map(ToString::to_string));
+    let faults =
+        sentences.map(|sentence| (Exit::BadData, format!("{}: {sentence}", path.display()))).collect();
+    Ok((config, Faults(faults)))
+}
+
+fn bad_file(path: &Path, error: &ConfigError) -> Failure {
+    let lines: Vec<String> =
+        error.to_string().lines().map(|line| format!("{}: {line}", path.display())).collect();
+    Exit::BadData.with(lines.join("\n"))
+}
+
+/// Reads a properties file: it holds the hash of the key, and passwords of stores.
+fn read(path: &Path) -> Result<SecretFile, Failure> {
+    file::read_secret(path, PROPERTIES_BYTES)
         .map_err(|error| Exit::BadData.with(format!("{} cannot be read: {error}", path.display())))
+}
+
+/// The key on the first line of a file, a byte order mark left out; and a warning if others can read the file.
+fn key_in(path: &Path) -> Result<(Secret<String>, Option<String>), FileError> {
+    let file = file::read_secret(path, KEY_FILE_BYTES)?;
+    let text = file.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file.bytes);
+    Ok((set_key::first_line(text)?, file.warning))
 }

@@ -4,29 +4,39 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 
 use rcs_cli::log::{self, Format};
-use rcs_cli::{Exit, Failure};
+use rcs_cli::{Exit, Failure, memory};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::{ServeArgs, SettingArgs, load};
+use super::{Faults, ServeArgs, SettingArgs, load};
 use crate::config::{Listen, Mode, NodeConfig, Transport};
 use crate::connector::Registry;
-use crate::limits::{DRAIN, THREADS_LINGER};
+use crate::limits::{BLOCKING_THREADS_MAX, DRAIN, THREADS_LINGER};
 use crate::server::{Server, Setup};
 use crate::tls::{self, ServerTls};
 
 pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     log::start(Format::Text)?;
-    let config = load(&arguments.properties, &arguments.settings.overrides)?;
-    for notice in &config.notices {
+    if !arguments.settings.dev {
+        keep_keys_to_itself();
+    }
+    let (config, mut faults) = load(&arguments.properties, &arguments.settings.overrides)?;
+    for notice in config.iter().flat_map(|config| &config.notices) {
         tracing::warn!("{}: {notice}", arguments.properties.display());
     }
-    let plan = Plan::of(&config, &arguments.settings)?;
+    let plan = config.as_ref().and_then(|config| Plan::of(config, &arguments.settings, &mut faults));
+    if let Some(failure) = faults.into_failure() {
+        return Err(failure);
+    }
+    let (Some(config), Some(plan)) = (&config, plan) else {
+        return Err(Exit::Internal.with("the configuration has no plan, and nothing says why"));
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(|error| Exit::Internal.with(format!("the runtime cannot be started: {error}")))?;
-    let served = runtime.block_on(serve(plan, &config, arguments.member.as_deref()));
+    let served = runtime.block_on(serve(plan, config, arguments.member.as_deref()));
     // A connector's thread that does not come back must not keep the process.
     runtime.shutdown_timeout(THREADS_LINGER);
     served
@@ -35,33 +45,49 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
 /// Everything that is decided before anything is opened.
 pub(super) struct Plan<'a> {
     pub(super) listen: &'a Listen,
+    pub(super) address: SocketAddr,
     pub(super) tls: Option<ServerTls>,
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn of(config: &'a NodeConfig, settings: &SettingArgs) -> Result<Self, Failure> {
-        let listen = match &config.mode {
-            Mode::Server(listen) => listen,
-            Mode::Client(_) => {
-                return Err(Exit::Unavailable.with(
-                    "connectorserver.url asks for client mode, which this version does not have; remove connectorserver.url \
-                     to listen in server mode, or run the Java server with this file",
-                ));
-            }
+    /// `None` only together with a fault. All faults are found, also those that do not depend on each other.
+    pub(super) fn of(config: &'a NodeConfig, settings: &SettingArgs, faults: &mut Faults) -> Option<Self> {
+        let Mode::Server(listen) = &config.mode else {
+            faults.add(
+                Exit::Unavailable,
+                "connectorserver.url asks for client mode, which this version does not have; remove connectorserver.url \
+                 to listen in server mode, or run the Java server with this file",
+            );
+            return None;
         };
         if listen.key.is_default() && !settings.dev {
-            return Err(Exit::BadData.with(
+            faults.add(
+                Exit::BadData,
                 "connectorserver.key is the hash of the default key `changeit`, which everybody knows; set another key \
                  with `rcs-node set-key FILE`, or allow the default key for a trial with --dev",
-            ));
+            );
+        }
+        let address = listen.host.resolve(listen.port);
+        if let Err(error) = &address {
+            faults.add(
+                Exit::Unavailable,
+                format!(
+                    "connectorserver.{} \"{}\" cannot be resolved: {error}; use an address or name of this machine",
+                    listen.host_key, listen.host
+                ),
+            );
         }
         let tls = match (listen.transport, &config.key_store) {
-            (Transport::Tls, Some(store)) => {
-                Some(tls::server(store).map_err(|error| Exit::BadData.with(error.to_string()))?)
-            }
+            (Transport::Tls, Some(store)) => match tls::server(store) {
+                Ok(tls) => Some(tls),
+                Err(error) => {
+                    faults.add(Exit::BadData, error.to_string());
+                    None
+                }
+            },
             _ => None,
         };
-        Ok(Self { listen, tls })
+        Some(Self { listen, address: address.ok()?, tls })
     }
 }
 
@@ -69,16 +95,19 @@ async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Res
     // Before the node is announced as ready: a signal must find its handler.
     let mut stop = Stop::listen()
         .map_err(|error| Exit::Internal.with(format!("signal handlers cannot be installed: {error}")))?;
-    let wanted = SocketAddr::new(plan.listen.address, plan.listen.port);
+    let wanted = plan.address;
     if plan.listen.key.is_default() {
         tracing::warn!(
             "the key is the default key `changeit`, which everybody knows; set another one with `rcs-node set-key`"
         );
     }
+    for warning in plan.tls.iter().flat_map(|tls| tls.warning.iter().chain(&tls.date_warning)) {
+        tracing::warn!("{warning}");
+    }
     let transport = plan.tls.as_ref().map_or("plain".to_owned(), |tls| format!("TLS as {}", tls.subject));
     let setup = Setup {
         address: wanted,
-        key: plan.listen.key,
+        key: plan.listen.key.clone(),
         tls: plan.tls,
         ping_interval: config.ping_interval,
         registry: Registry::builtin(),
@@ -107,6 +136,13 @@ async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Res
         again = stop.wait() => tracing::warn!("{again} again: open calls are broken off"),
     }
     Ok(())
+}
+
+/// Takes the process's memory from others' reach. A kernel that refuses is no reason to serve nobody.
+pub(super) fn keep_keys_to_itself() {
+    if let Err(error) = memory::forbid_dumps() {
+        tracing::warn!("keys in this process's memory could get into a core file: {error}");
+    }
 }
 
 /// Whether what is typed at the terminal reaches this process. A process in the background that reads its terminal is stopped by

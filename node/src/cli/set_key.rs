@@ -10,7 +10,7 @@ use rcs_proto::icf::Secret;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tempfile::NamedTempFile;
 
-use super::{SetKeyArgs, read};
+use super::{SetKeyArgs, key_in, read};
 use crate::config::PREFIX;
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
 use crate::limits::KEY_BYTES;
@@ -22,11 +22,11 @@ pub(super) fn run(arguments: &SetKeyArgs) -> Result<(), Failure> {
     let path = path.map_err(|error| {
         Exit::BadData.with(format!("{} cannot be read: {error}", arguments.properties.display()))
     })?;
-    let bytes = read(&path)?;
+    let file = read(&path)?;
     let key = new_key(arguments.key_file.as_deref())?;
     let property = format!("{PREFIX}key");
     let hash = SharedKey::of_text(key.expose()).to_base64();
-    let (changed, change) = properties::set(&bytes, &property, &hash)
+    let (changed, change) = properties::set(&file.bytes, &property, &hash)
         .map_err(|error| Exit::BadData.with(format!("{}: {error}", path.display())))?;
     replace(&path, &changed)
         .map_err(|error| Exit::Unavailable.with(format!("{} cannot be written: {error}", path.display())))?;
@@ -46,10 +46,18 @@ fn new_key(file: Option<&Path>) -> Result<Secret<String>, Failure> {
     let stdin = io::stdin();
     let text = match file {
         Some(path) => {
-            File::open(path).and_then(first_line).map_err(|error| (path.display().to_string(), error))
+            let read = key_in(path).map_err(|error| (path.display().to_string(), error.to_string()));
+            read.map(|(key, warning)| {
+                if let Some(warning) = warning {
+                    eprintln!("rcs-node: {warning}");
+                }
+                key
+            })
         }
-        None if stdin.is_terminal() => prompt_twice().map_err(|error| ("the terminal".to_owned(), error)),
-        None => first_line(stdin).map_err(|error| ("standard input".to_owned(), error)),
+        None if stdin.is_terminal() => {
+            prompt_twice().map_err(|error| ("the terminal".to_owned(), error.to_string()))
+        }
+        None => first_line(stdin).map_err(|error| ("standard input".to_owned(), error.to_string())),
     };
     let key = text.map_err(|(source, error)| {
         Exit::BadData.with(format!("the key cannot be read from {source}: {error}"))

@@ -21,7 +21,21 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// Where it counts.
     pub(super) scope: Scope,
+    /// Whether its value is a secret, or a hash of one.
+    pub(super) secrecy: Secrecy,
 }
+
+/// Whether a value may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// It may.
+    Open,
+    /// In no message.
+    Secret,
+}
+
+/// Most mistakes that a name is guessed through.
+const MISTAKES_MAX: usize = 2;
 
 impl Key {
     /// The known property of that name, compared as Java does: case counts.
@@ -29,9 +43,13 @@ impl Key {
         ALL.iter().find(|key| key.name == name)
     }
 
-    /// A known name that differs in case only.
+    /// The known name that is nearest: one that differs in case only, or by a letter or two.
     pub(super) fn similar(name: &str) -> Option<&'static Key> {
-        ALL.iter().find(|key| key.name.eq_ignore_ascii_case(name))
+        let lower = name.to_ascii_lowercase();
+        let near = |key: &&Key| mistakes(&lower, &key.name.to_ascii_lowercase());
+        // Two mistakes in a short word make another word.
+        let most = if name.len() < 6 { 1 } else { MISTAKES_MAX };
+        ALL.iter().min_by_key(near).filter(|key| near(key) <= most)
     }
 }
 
@@ -44,7 +62,7 @@ pub(super) const ALL: &[Key] = &[
     client("proxyHost"),
     client("proxyPort"),
     client("proxyPrincipal"),
-    client("proxyPassword"),
+    secret(client("proxyPassword")),
     client("housekeepingInterval"),
     client("groupCheckInterval"),
     client("webSocketConnections"),
@@ -54,36 +72,93 @@ pub(super) const ALL: &[Key] = &[
     client("tokenEndpoint"),
     client("scope"),
     client("clientId"),
-    client("clientSecret"),
+    secret(client("clientSecret")),
     both("pingPongInterval"),
     both("trustStoreFile"),
     both("trustStoreType"),
-    both("trustStorePass"),
+    secret(both("trustStorePass")),
     both("keyStoreFile"),
     both("keyStoreType"),
-    both("keyStorePass"),
-    both("keyPass"),
+    secret(both("keyStorePass")),
+    secret(both("keyPass")),
     both("libDir"),
     both("bundleDir"),
     both("loggerClass"),
+    both("loggingConfigFile"),
     both("principal"),
-    both("password"),
+    secret(both("password")),
     server("useSSL"),
     server("usessl"),
     server("port"),
-    server("key"),
+    secret(server("key")),
     server("address"),
     server("ifaddress"),
 ];
 
 const fn client(name: &'static str) -> Key {
-    Key { name, scope: Scope::Client }
+    Key { name, scope: Scope::Client, secrecy: Secrecy::Open }
 }
 
 const fn server(name: &'static str) -> Key {
-    Key { name, scope: Scope::Server }
+    Key { name, scope: Scope::Server, secrecy: Secrecy::Open }
 }
 
 const fn both(name: &'static str) -> Key {
-    Key { name, scope: Scope::Both }
+    Key { name, scope: Scope::Both, secrecy: Secrecy::Open }
+}
+
+const fn secret(key: Key) -> Key {
+    Key { secrecy: Secrecy::Secret, ..key }
+}
+
+/// Letters that were added, left out, replaced or swapped with their neighbours to make one word of the other; a number beyond
+/// [`MISTAKES_MAX`] for words that differ more.
+fn mistakes(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len().abs_diff(other.len()) > MISTAKES_MAX {
+        return MISTAKES_MAX + 1;
+    }
+    let (mut before, mut last): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..=other.len()).collect());
+    for (row, letter) in one.iter().enumerate() {
+        let mut now = vec![row + 1];
+        for (column, wanted) in other.iter().enumerate() {
+            let replaced = last.get(column).map_or(usize::MAX, |count| count + usize::from(letter != wanted));
+            let added = now.last().map_or(usize::MAX, |count| count + 1);
+            let left_out = last.get(column + 1).map_or(usize::MAX, |count| count + 1);
+            let swaps = row > 0
+                && column > 0
+                && one.get(row - 1) == Some(wanted)
+                && other.get(column - 1) == Some(letter);
+            let swapped =
+                before.get(column.wrapping_sub(1)).filter(|_| swaps).map_or(usize::MAX, |count| count + 1);
+            now.push(replaced.min(added).min(left_out).min(swapped));
+        }
+        before = std::mem::replace(&mut last, now);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_guessed_and_another_word_is_not() {
+        for (name, guess) in [
+            ("Port", Some("port")),
+            ("prot", Some("port")),
+            ("USESSL", Some("useSSL")),
+            ("userSSL", Some("useSSL")),
+            ("keystoreFile", Some("keyStoreFile")),
+            ("keyStoreFiel", Some("keyStoreFile")),
+            ("keyStorePasswd", Some("keyStorePass")),
+            ("ifAddres", Some("ifaddress")),
+            ("nonsense", None),
+            ("part", Some("port")),
+            ("keyboard", None),
+            ("", None),
+        ] {
+            assert_eq!(Key::similar(name).map(|key| key.name), guess, "{name}");
+        }
+    }
 }

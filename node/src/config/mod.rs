@@ -4,6 +4,7 @@
 //! disk. It reports every problem at once, each with its line.
 
 mod beside;
+mod host;
 mod keys;
 mod read;
 mod settings;
@@ -11,13 +12,13 @@ mod settings;
 mod tests;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rcs_proto::icf::Secret;
 
 pub use beside::Beside;
+pub use host::ListenHost;
 pub use keys::PREFIX;
 pub use settings::Override;
 
@@ -55,8 +56,29 @@ impl NodeConfig {
     /// # Errors
     /// [`ConfigError`]: all that is wrong, with lines.
     pub fn read(bytes: &[u8], path: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let Examined { config, syntax, problems } = Self::examine(bytes, path, overrides);
+        match (syntax.into_iter().next(), config) {
+            (Some(error), _) => Err(error.into()),
+            (None, Some(config)) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Problems(problems)),
+        }
+    }
+
+    /// As [`NodeConfig::read`], for a look at all that is wrong at once.
+    pub fn examine(bytes: &[u8], path: &Path, overrides: &[Override]) -> Examined {
         read::read(bytes, path, overrides)
     }
+}
+
+/// A file with all that is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// What the file says, with defaults in the place of what makes no sense. If anything is wrong, nothing may be served with it.
+    pub config: Option<NodeConfig>,
+    /// Lines that mean nothing.
+    pub syntax: Vec<SyntaxError>,
+    /// Settings that make no sense.
+    pub problems: Vec<Problem>,
 }
 
 /// The two modes of an RCS (M01, M02).
@@ -72,7 +94,9 @@ pub enum Mode {
 #[derive(Clone, Debug)]
 pub struct Listen {
     /// `address` or `ifaddress`; default `0.0.0.0`, all interfaces, as the Java server does.
-    pub address: IpAddr,
+    pub host: ListenHost,
+    /// The property that named the host, without the prefix.
+    pub host_key: &'static str,
     /// `port`, default 8759 (P34); 0 takes a free one.
     pub port: u16,
     /// `key`; default the hash of `changeit` (P35).
@@ -170,13 +194,20 @@ pub struct Problem {
     pub origin: Origin,
     /// The property, without the prefix.
     pub key: &'static str,
+    /// The value that makes no sense, cut to a bound; none of a property that holds a secret (promise P9).
+    pub value: Option<String>,
     /// What is wrong and what to do.
     pub what: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {PREFIX}{} {}", self.origin, self.key, self.what)
+        write!(f, "{}: {PREFIX}{} ", self.origin, self.key)?;
+        if let Some(value) = &self.value {
+            // Quoted, with escapes: a value may hold anything.
+            write!(f, "{value:?} ")?;
+        }
+        f.write_str(&self.what)
     }
 }
 

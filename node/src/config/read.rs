@@ -1,6 +1,5 @@
 //! From settings to [`NodeConfig`].
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use rcs_proto::icf::Secret;
 use super::keys::Scope;
 use super::settings::{Setting, Settings};
 use super::{
-    ConfigError, Dial, HttpProxy, Listen, Mode, NodeConfig, Origin, Override, Problem, StoreFile,
+    Dial, Examined, HttpProxy, Listen, ListenHost, Mode, NodeConfig, Origin, Override, Problem, StoreFile,
     TokenClient, Transport,
 };
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
@@ -20,20 +19,15 @@ const DEFAULT_PORT: u16 = 8759;
 const DEFAULT_PROXY_PORT: u16 = 8080;
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(300);
 
-pub(super) fn read(bytes: &[u8], path: &Path, overrides: &[Override]) -> Result<NodeConfig, ConfigError> {
-    let document = properties::parse(bytes)?;
-    let mut reader = Reader {
-        settings: Settings::of(&document, overrides),
-        problems: Vec::new(),
-        install_root: install_root(path),
-    };
+pub(super) fn read(bytes: &[u8], path: &Path, overrides: &[Override]) -> Examined {
+    let (document, syntax) = properties::examine(bytes);
+    let mut settings = Settings::of(&document, overrides);
+    let problems = settings.take_problems();
+    let mut reader = Reader { settings, problems, install_root: install_root(path) };
     let config = reader.config();
-    match config {
-        Some(config) if reader.problems.is_empty() => {
-            Ok(NodeConfig { notices: reader.settings.into_notices(), ..config })
-        }
-        _ => Err(ConfigError::Problems(reader.problems)),
-    }
+    let Reader { settings, problems, .. } = reader;
+    let config = config.map(|config| NodeConfig { notices: settings.into_notices(), ..config });
+    Examined { config, syntax, problems }
 }
 
 /// The folder above the file's `conf`, or the file's own (P27, P28: paths are relative to the install root).
@@ -59,10 +53,13 @@ impl<'a> Reader<'a> {
         let key_store = self.store("keyStoreFile", "keyStoreType", "keyStorePass");
         let trust_store = self.store("trustStoreFile", "trustStoreType", "trustStorePass");
         self.note_key_pass();
-        if let Some(setting) = self.settings.get("loggerClass") {
-            let notice =
-                setting.notice("is ignored: this node has no Java logger and logs to standard error");
-            self.settings.notice(notice);
+        for name in ["loggerClass", "loggingConfigFile"] {
+            if let Some(setting) = self.settings.get(name) {
+                let notice = setting.notice(
+                    "has no effect: it is for a Java logger. This node logs to standard error, and RCS_LOG sets the level",
+                );
+                self.settings.notice(notice);
+            }
         }
         let ping_interval = self.number("pingPongInterval", Duration::from_secs);
         let mode = if self.settings.get("url").is_some() {
@@ -70,7 +67,7 @@ impl<'a> Reader<'a> {
             self.dial().map(|dial| Mode::Client(Box::new(dial)))
         } else {
             self.settings.name_misplaced(Scope::Server);
-            self.listen(key_store.is_some()).map(Mode::Server)
+            Some(Mode::Server(self.listen(key_store.is_some())))
         };
         Some(NodeConfig {
             mode: mode?,
@@ -87,48 +84,46 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn listen(&mut self, has_key_store: bool) -> Option<Listen> {
+    fn listen(&mut self, has_key_store: bool) -> Listen {
         let transport = self.transport();
         if transport == Transport::Tls && !has_key_store {
             let what =
                 "is needed with useSSL=true: name a PKCS12 store with the server's key and certificate";
-            self.problems.push(Problem {
-                origin: Origin::Missing,
-                key: "keyStoreFile",
-                what: what.to_owned(),
-            });
+            self.missing("keyStoreFile", what);
         }
         let key = match self.settings.get("key") {
-            None => Ok(SharedKey::of_text(DEFAULT_KEY_TEXT)),
-            Some(setting) => {
-                SharedKey::from_base64(setting.trimmed()).map_err(|no| setting.problem(no.to_string()))
-            }
+            None => SharedKey::of_text(DEFAULT_KEY_TEXT),
+            Some(setting) => SharedKey::from_base64(setting.trimmed()).unwrap_or_else(|no| {
+                self.problems.push(setting.problem(no.to_string()));
+                SharedKey::nobodys()
+            }),
         };
-        Some(Listen {
-            address: self.address()?,
-            port: self.number("port", |port: u16| port).unwrap_or(DEFAULT_PORT),
-            key: key.map_err(|problem| self.problems.push(problem)).ok()?,
-            transport,
-        })
+        let (host_key, host) = self.host();
+        let port = self.number("port", |port: u16| port).unwrap_or(DEFAULT_PORT);
+        Listen { host, host_key, port, key, transport }
     }
 
-    fn address(&mut self) -> Option<IpAddr> {
-        let both = [self.settings.get("address"), self.settings.get("ifaddress")];
-        let [address, ifaddress] = both.map(|setting| setting.map(|s| (s, s.trimmed().parse::<IpAddr>())));
-        match (address, ifaddress) {
-            (None, None) => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            (Some((_, Ok(one))), Some((second, Ok(other)))) if one != other => {
-                let problem = second.problem("differs from connectorserver.address; keep one of the two");
-                self.problems.push(problem);
-                None
-            }
-            (Some((_, Ok(one))), None | Some((_, Ok(_)))) | (None, Some((_, Ok(one)))) => Some(one),
-            (Some((setting, Err(_))), _) | (_, Some((setting, Err(_)))) => {
-                self.problems
-                    .push(setting.problem("is not an IP address; use 0.0.0.0 or :: for all interfaces"));
-                None
+    /// The host, and the property that named it.
+    fn host(&mut self) -> (&'static str, ListenHost) {
+        let mut named: Option<(&'static str, ListenHost)> = None;
+        for name in ["address", "ifaddress"] {
+            let Some(setting) = self.settings.get(name) else { continue };
+            match (ListenHost::parse(setting.trimmed()), &named) {
+                (None, _) => self.problems.push(setting.problem(
+                    "is neither an IP address nor a host name; use 0.0.0.0 or :: for all interfaces, and connectorserver.port for the port",
+                )),
+                (Some(host), Some((_, before))) if host != *before => {
+                    self.problems.push(setting.problem("differs from connectorserver.address; keep one of the two"));
+                }
+                (Some(host), None) => named = Some((name, host)),
+                (Some(_), Some(_)) => {}
             }
         }
+        named.unwrap_or(("address", ListenHost::all()))
+    }
+
+    fn missing(&mut self, key: &'static str, what: &str) {
+        self.problems.push(Problem { origin: Origin::Missing, key, value: None, what: what.to_owned() });
     }
 
     /// Either spelling (P32); a file that uses both must not contradict itself.
@@ -158,8 +153,8 @@ impl<'a> Reader<'a> {
     }
 
     fn dial(&mut self) -> Option<Dial> {
-        let urls = self.urls()?;
-        let server_name = self.server_name()?;
+        let (urls, server_name) = (self.urls(), self.server_name());
+        let (urls, server_name) = (urls?, server_name?);
         Some(Dial {
             urls,
             server_name,
@@ -202,8 +197,7 @@ impl<'a> Reader<'a> {
 
     fn server_name(&mut self) -> Option<String> {
         let Some(setting) = self.settings.get("connectorServerName") else {
-            let what = "is needed with url: add the name of this server in the IDM".to_owned();
-            self.problems.push(Problem { origin: Origin::Missing, key: "connectorServerName", what });
+            self.missing("connectorServerName", "is needed with url: add the name of this server in the IDM");
             return None;
         };
         let name = setting.trimmed();
@@ -230,7 +224,7 @@ impl<'a> Reader<'a> {
             && !setting.trimmed().eq_ignore_ascii_case("PKCS12")
         {
             self.problems.push(setting.problem(
-                "must be PKCS12; `keytool -importkeystore -deststoretype PKCS12` converts other stores",
+                "must be PKCS12; convert the store with `keytool -importkeystore -srckeystore OLD -destkeystore NEW.p12 -deststoretype PKCS12`",
             ));
         }
         self.settings.get(file)?;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use rcs_proto::icf::Secret;
 
-use super::keys::{Key, PREFIX, Scope};
+use super::keys::{Key, PREFIX, Scope, Secrecy};
 use super::{Origin, Problem};
 use crate::properties::Document;
 
@@ -25,7 +25,10 @@ impl FromStr for Override {
     }
 }
 
-/// One value with its origin. Values may be secrets: problems built from it never show them.
+/// Characters of a value that a message shows at most.
+const SHOWN_CHARACTERS_MAX: usize = 80;
+
+/// One value with its origin. Problems built from it show the value, unless the property holds a secret.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting<'a> {
     pub(super) key: &'static str,
@@ -45,7 +48,15 @@ impl<'a> Setting<'a> {
     }
 
     pub(super) fn problem(&self, what: impl Into<String>) -> Problem {
-        Problem { origin: self.origin, key: self.key, what: what.into() }
+        let is_open = Key::find(self.key).is_some_and(|key| key.secrecy == Secrecy::Open);
+        let value = is_open.then(|| {
+            let mut shown: String = self.trimmed().chars().take(SHOWN_CHARACTERS_MAX).collect();
+            if shown.len() < self.trimmed().len() {
+                shown.push('…');
+            }
+            shown
+        });
+        Problem { origin: self.origin, key: self.key, value, what: what.into() }
     }
 
     pub(super) fn notice(&self, what: &str) -> String {
@@ -57,11 +68,12 @@ impl<'a> Setting<'a> {
 pub(super) struct Settings<'a> {
     settings: Vec<Setting<'a>>,
     notices: Vec<String>,
+    problems: Vec<Problem>,
 }
 
 impl<'a> Settings<'a> {
     pub(super) fn of(document: &'a Document, overrides: &'a [Override]) -> Self {
-        let mut all = Self { settings: Vec::new(), notices: Vec::new() };
+        let mut all = Self { settings: Vec::new(), notices: Vec::new(), problems: Vec::new() };
         all.notices.extend(document.notices().iter().map(ToString::to_string));
         for entry in document.entries() {
             all.add(&entry.key, &entry.value, Origin::Line(entry.line));
@@ -101,6 +113,11 @@ impl<'a> Settings<'a> {
         self.notices.extend(notices);
     }
 
+    /// What is wrong with the names alone.
+    pub(super) fn take_problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
+    }
+
     pub(super) fn notice(&mut self, notice: String) {
         self.notices.push(notice);
     }
@@ -117,14 +134,30 @@ impl<'a> Settings<'a> {
         };
         match (Key::find(bare), Key::similar(bare)) {
             (Some(key), _) => self.settings.push(Setting { key: key.name, value, origin }),
+            // Ignored, it would leave a listener without TLS that was meant to have it.
+            (None, Some(key)) if key.name.eq_ignore_ascii_case("useSSL") => self.problems.push(Problem {
+                origin,
+                key: key.name,
+                value: None,
+                what: format!(
+                    "is written {} here, and no server would use TLS for it; correct the name",
+                    shown(bare)
+                ),
+            }),
             (None, Some(key)) => self.notices.push(format!(
-                "{origin}: {PREFIX}{bare} is unknown and is ignored; did you mean {PREFIX}{}? Case counts",
+                "{origin}: {PREFIX}{} is unknown and is ignored; did you mean {PREFIX}{}? Case counts",
+                shown(bare),
                 key.name
             )),
-            (None, None) => {
-                self.notices
-                    .push(format!("{origin}: {PREFIX}{bare} is unknown and is ignored; check its spelling"));
-            }
+            (None, None) => self.notices.push(format!(
+                "{origin}: {PREFIX}{} is unknown and is ignored; check its spelling",
+                shown(bare)
+            )),
         }
     }
+}
+
+/// A name for a message, without control characters.
+fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_CHARACTERS_MAX).flat_map(char::escape_debug).collect()
 }

@@ -23,8 +23,23 @@ use lines::{Character, Encoding, LogicalLine};
 /// Reads a properties file. Never panics; a fuzz target calls it with any bytes.
 ///
 /// # Errors
-/// [`SyntaxError`], with the line, for what has no meaning: a broken `\u` escape, bytes that are no text, too large a file.
+/// The first [`SyntaxError`], with the line, for what has no meaning: a broken `\u` escape, bytes that are no text, too large a file.
 pub fn parse(bytes: &[u8]) -> Result<Document, SyntaxError> {
+    let (document, faults) = examine(bytes);
+    faults.into_iter().next().map_or(Ok(document), Err)
+}
+
+/// As [`parse`], with all that is wrong: the document has the lines that make sense.
+pub fn examine(bytes: &[u8]) -> (Document, Vec<SyntaxError>) {
+    let mut faults = Vec::new();
+    let document = read(bytes, &mut faults).unwrap_or_else(|error| {
+        faults.push(error);
+        Document::default()
+    });
+    (document, faults)
+}
+
+fn read(bytes: &[u8], faults: &mut Vec<SyntaxError>) -> Result<Document, SyntaxError> {
     if bytes.len() > PROPERTIES_BYTES {
         return Err(SyntaxError::TooLarge { bytes: bytes.len() });
     }
@@ -35,7 +50,13 @@ pub fn parse(bytes: &[u8]) -> Result<Document, SyntaxError> {
     }
     let mut seen = HashMap::new();
     for line in lines::logical_lines(bytes, start) {
-        let entry = document.entry(&line?, encoding)?;
+        let entry = match line.and_then(|line| document.entry(&line, encoding)) {
+            Ok(entry) => entry,
+            Err(error) => {
+                faults.push(error);
+                continue;
+            }
+        };
         if let Some(first) = seen.insert(entry.key.clone(), entry.line) {
             let kind = NoticeKind::Duplicate { key: entry.key.clone(), first };
             document.notices.push(Notice { line: entry.line, kind });

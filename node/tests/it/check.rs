@@ -1,5 +1,8 @@
 //! `rcs-node check`, the exit codes, and the usage.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::support::{CLIENT_SAMPLE, SERVER_SAMPLE, Scratch, run, text};
 
 /// P39, P12, A09: the server sample loads, and is refused for its default key.
@@ -37,8 +40,89 @@ fn problems_are_told_with_file_and_line() {
     let file = scratch.file("a.properties", "connectorserver.port=x\nconnectorserver.useSSL=maybe\n");
     let ran = run(&["check", text(&file)], b"");
     assert_eq!(ran.code, 65);
-    assert!(ran.stderr.contains("a.properties: line 1: connectorserver.port must be"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("a.properties: line 2: connectorserver.useSSL is neither"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("a.properties: line 1: connectorserver.port \"x\" must be"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("a.properties: line 2: connectorserver.useSSL \"maybe\" is neither"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// One look tells all: lines without a meaning, settings that make no sense, the default key, a name without an address, and a key store
+/// that is not there.
+#[test]
+fn all_faults_are_told_at_once_and_serve_tells_the_same() {
+    let scratch = Scratch::new();
+    let text_of_file = "connectorserver.port=x\nconnectorserver.ifaddress=no-such-host.invalid\na=\\u1\nb=\\u2\n\
+                        connectorserver.useSSL=true\nconnectorserver.keyStoreFile=none.p12\n";
+    let file = scratch.file("a.properties", text_of_file);
+    let check = run(&["check", text(&file)], b"");
+    let serve = run(&["serve", "--properties", text(&file)], b"");
+    for ran in [&check, &serve] {
+        assert_eq!(ran.code, 65, "{ran:?}");
+        for part in [
+            "line 1: connectorserver.port \"x\" must be",
+            "line 3: `\\u` needs four hex digits",
+            "line 4: `\\u` needs four hex digits",
+            "the default key `changeit`",
+            "connectorserver.ifaddress \"no-such-host.invalid\" cannot be resolved",
+            "none.p12 cannot be read",
+        ] {
+            assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+        }
+    }
+}
+
+/// A user who can read the file has the key's hash.
+#[test]
+fn a_file_that_everybody_can_read_is_noticed_and_one_that_everybody_can_write_refused() {
+    let scratch = Scratch::new();
+    let file = scratch.file("a.properties", "connectorserver.key=xOS4IeeE6eb/AhMbhxZEC37PgtE\\=\n");
+    for (mode, code, says) in [(0o600, 0, ""), (0o644, 0, "chmod o-r"), (0o646, 65, "chmod o-w")] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let ran = run(&["check", text(&file)], b"");
+        assert_eq!(ran.code, code, "{mode:o}: {ran:?}");
+        assert!(format!("{}{}", ran.stdout, ran.stderr).contains(says), "{mode:o}: {ran:?}");
+        assert_eq!(ran.stdout.contains("notice"), mode == 0o644, "{ran:?}");
+    }
+}
+
+/// A pipe has no end and a device no size: neither is waited for.
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let scratch = Scratch::new();
+    let pipe = scratch.path("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let good =
+        scratch.file("a.properties", "connectorserver.useSSL=true\nconnectorserver.keyStoreFile=pipe\n");
+    for (arguments, says) in [
+        (&["check", text(&pipe)][..], "it is a pipe"),
+        (&["check", "/dev/zero"], "it is a device"),
+        (&["check", text(&good), "--dev"], "it is a pipe"),
+        (&["set-key", text(&good), "--key-file", text(&pipe)], "it is a pipe"),
+        (
+            &[
+                "agent",
+                "--properties",
+                text(&good),
+                "--once",
+                "--key-file",
+                text(&pipe),
+                "--member",
+                "n1",
+                "--report",
+                "http://127.0.0.1:1",
+            ],
+            "it is a pipe",
+        ),
+    ] {
+        let ran = run(arguments, b"");
+        assert!(ran.code == 65 && ran.stderr.contains(says), "{arguments:?}: {ran:?}");
+    }
 }
 
 #[test]

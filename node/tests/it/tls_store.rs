@@ -56,3 +56,49 @@ fn nonsense_is_no_store() {
     let ran = run(&["check", text(&file), "--dev"], b"");
     assert!(ran.code == 65 && ran.stderr.contains("is not a usable PKCS12 store"), "{ran:?}");
 }
+
+/// What keytool and openssl make, and what is said of each that TLS here cannot use: kind and size of the key, and the way out.
+#[test]
+fn a_key_or_store_of_another_kind_is_named_with_the_way_out() {
+    let scratch = Scratch::new();
+    let file = scratch.file("conf/ConnectorServer.properties", SERVER_SAMPLE);
+    let check = |store: &std::path::Path| {
+        let store = format!("connectorserver.keyStoreFile={}", text(store));
+        run(&["check", text(&file), "--dev", "-D", &store], b"")
+    };
+    let pair = ["-genkeypair", "-alias", "a", "-dname", "CN=localhost", "-validity", "3650"];
+    let password = ["-storepass", "changeit", "-keypass", "changeit"];
+    for (algorithm, kind, says) in [
+        (&["-keyalg", "DSA", "-keysize", "2048"][..], "PKCS12", "a DSA key of 2048 bits"),
+        (&["-keyalg", "RSA", "-keysize", "1024"], "PKCS12", "an RSA key of 1024 bits"),
+        (&["-keyalg", "RSASSA-PSS"], "PKCS12", "an RSASSA-PSS key"),
+        (
+            &["-keyalg", "RSA"],
+            "JKS",
+            "is a JKS store, not a PKCS12 store: convert it with `keytool -importkeystore",
+        ),
+        (&["-keyalg", "RSA"], "JCEKS", "is a JCEKS store"),
+    ] {
+        let store = scratch.path(&format!("{}.{kind}", algorithm.concat()));
+        let place = ["-keystore", text(&store), "-storetype", kind];
+        if keytool(&[&pair[..], algorithm, &place, &password].concat()).is_none() {
+            return;
+        }
+        let ran = check(&store);
+        assert!(ran.code == 65 && ran.stderr.contains(says), "{algorithm:?} {kind}: {ran:?}");
+        assert!(ran.stderr.contains("keytool -"), "the way out: {ran:?}");
+    }
+    let pem =
+        scratch.file("key.pem", "\u{feff}-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n");
+    assert!(check(&pem).stderr.contains("is a PEM file, not a PKCS12 store"), "{:?}", check(&pem));
+    assert!(check(&pem).stderr.contains("openssl pkcs12 -export"));
+
+    let old = scratch.path("old.p12");
+    let dates = ["-keyalg", "EC", "-startdate", "-400d", "-validity", "365"];
+    let place = ["-keystore", text(&old), "-storetype", "PKCS12"];
+    keytool(&[&pair[..5], &dates, &place, &password].concat()).expect("it was there a moment ago");
+    let ran = check(&old);
+    assert_eq!(ran.code, 0, "a Java server takes it, too: {ran:?}");
+    assert!(ran.stdout.contains("notice           the certificate expired on 20"), "{ran:?}");
+    assert!(ran.stdout.contains("an EC key of "), "{ran:?}");
+}
