@@ -24,7 +24,7 @@ use crate::limits::{
     HANGING_REPLACED_MAX, QUESTION_DEADLINE, RESERVE_MAX, RESULTS_AHEAD_MAX, STREAMS_EACH_MAX, STREAMS_MAX,
     STREAMS_WAITING_EACH_MAX, STREAMS_WAITING_MAX,
 };
-use lane::{Bounds, Lane, Owner, Place, Share};
+use lane::{Bounds, Lane, Place, Share, Who};
 
 pub use lane::Hanging;
 
@@ -139,10 +139,10 @@ impl Pool {
 
 /// Waits for a place. A call that ends here was not run.
 async fn enter(lane: &Arc<Lane>, call: &Call, limit: Duration, reply: &impl Reply) -> Result<Place, Failure> {
-    let owner = Owner { configuration: call.configuration(), connector: call.connector_name() };
+    let who = Who { configuration: call.configuration(), connector: call.connector_name() };
     let not_run = |why: String| Failure::new(ErrorClass::Retryable, format!("{why}; the call was not run"));
     tokio::select! {
-        entered = timeout(limit, lane.enter(&owner)) => entered.map_err(|_| {
+        entered = timeout(limit, lane.enter(&who)) => entered.map_err(|_| {
             not_run(format!("overload: the call waited {} s for calls before it to end", limit.as_secs_f32()))
         })?,
         () = reply.gone() => Err(not_run("the caller is gone".to_owned())),

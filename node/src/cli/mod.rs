@@ -64,6 +64,9 @@ struct ServeArgs {
     /// Name of this server in its log.
     #[arg(long, value_name = "NAME", env = "RCS_NODE_MEMBER")]
     member: Option<String>,
+    /// Let csvFile be in this folder or below it only. Repeat the option for each folder. Default: any folder.
+    #[arg(long, value_name = "DIR")]
+    csv_folder: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

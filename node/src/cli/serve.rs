@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use rcs_cli::log::{self, Format};
 use rcs_cli::{Exit, Failure, memory};
@@ -24,6 +25,21 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     for notice in config.iter().flat_map(|config| &config.notices) {
         tracing::warn!("{}: {notice}", arguments.properties.display());
     }
+    let mut csv_folders = Vec::new();
+    for folder in &arguments.csv_folder {
+        match folder.canonicalize() {
+            Ok(real) if real.is_dir() => csv_folders.push(real),
+            Ok(_) => {
+                faults.add(Exit::Unavailable, format!("--csv-folder {} is not a folder", folder.display()))
+            }
+            Err(error) => {
+                faults.add(
+                    Exit::Unavailable,
+                    format!("--csv-folder {} cannot be used: {error}", folder.display()),
+                );
+            }
+        }
+    }
     let plan = config.as_ref().and_then(|config| Plan::of(config, &arguments.settings, &mut faults));
     if let Some(failure) = faults.into_failure() {
         return Err(failure);
@@ -36,7 +52,7 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(|error| Exit::Internal.with(format!("the runtime cannot be started: {error}")))?;
-    let served = runtime.block_on(serve(plan, config, arguments.member.as_deref()));
+    let served = runtime.block_on(serve(plan, config, arguments.member.as_deref(), csv_folders));
     // A connector's thread that does not come back must not keep the process.
     runtime.shutdown_timeout(THREADS_LINGER);
     served
@@ -91,7 +107,12 @@ impl<'a> Plan<'a> {
     }
 }
 
-async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Result<(), Failure> {
+async fn serve(
+    plan: Plan<'_>,
+    config: &NodeConfig,
+    member: Option<&str>,
+    csv_folders: Vec<PathBuf>,
+) -> Result<(), Failure> {
     // Before the node is announced as ready: a signal must find its handler.
     let mut stop = Stop::listen()
         .map_err(|error| Exit::Internal.with(format!("signal handlers cannot be installed: {error}")))?;
@@ -110,7 +131,7 @@ async fn serve(plan: Plan<'_>, config: &NodeConfig, member: Option<&str>) -> Res
         key: plan.listen.key.clone(),
         tls: plan.tls,
         ping_interval: config.ping_interval,
-        registry: Registry::builtin(),
+        registry: Registry::builtin(csv_folders),
     };
     let server = Server::start(setup)
         .await

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod paging;
 pub mod sort;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcs_proto::icf::{
@@ -239,9 +240,10 @@ impl Registry {
         Self::default()
     }
 
-    /// The connectors that this program holds. A further one is one more line here.
-    pub fn builtin() -> Self {
-        let csv = csv::CsvFactory::identities();
+    /// The connectors that this program holds. A further one is one more line here. CSV files may lie in these folders and below,
+    /// or anywhere if there are none.
+    pub fn builtin(csv_folders: Vec<PathBuf>) -> Self {
+        let csv = csv::CsvFactory::identities(csv_folders);
         csv.into_iter().fold(Self::empty(), |registry, factory| registry.with(Arc::new(factory)))
     }
 

@@ -21,7 +21,7 @@ use crate::executor::Failure;
 
 /// Whose call it is.
 #[derive(Clone, Debug)]
-pub(super) struct Owner {
+pub(super) struct Who {
     /// The configuration, by a number that is never used again.
     pub(super) configuration: u64,
     /// Name of its connector, for the log.
@@ -85,7 +85,7 @@ struct Configuration {
 
 struct Waiter {
     number: u64,
-    owner: Owner,
+    who: Who,
     granted: oneshot::Sender<Place>,
 }
 
@@ -114,13 +114,13 @@ impl Lane {
     }
 
     /// Waits for a place. A call that is turned away here was not run.
-    pub(super) async fn enter(self: &Arc<Self>, owner: &Owner) -> Result<Place, Failure> {
-        let (number, place) = match self.start_or_wait(owner)? {
+    pub(super) async fn enter(self: &Arc<Self>, who: &Who) -> Result<Place, Failure> {
+        let (number, place) = match self.start_or_wait(who)? {
             Entry::Started(place) => return Ok(place),
             Entry::Waits(number, place) => (number, place),
         };
-        let _waiting = Waiting { lane: self, configuration: owner.configuration, number };
-        place.await.map_err(|_| self.all_hang(owner))
+        let _waiting = Waiting { lane: self, configuration: who.configuration, number };
+        place.await.map_err(|_| self.all_hang(who))
     }
 
     pub(super) fn hanging(&self) -> Hanging {
@@ -129,24 +129,24 @@ impl Lane {
         Hanging { calls: state.hanging, configurations }
     }
 
-    fn start_or_wait(self: &Arc<Self>, owner: &Owner) -> Result<Entry, Failure> {
+    fn start_or_wait(self: &Arc<Self>, who: &Who) -> Result<Entry, Failure> {
         let state = &mut *self.state();
-        let entry = self.entry(state, owner);
+        let entry = self.entry(state, who);
         if entry.is_err() {
-            state.forget_if_idle(owner.configuration);
+            state.forget_if_idle(who.configuration);
         }
         entry
     }
 
-    fn entry(self: &Arc<Self>, state: &mut State, owner: &Owner) -> Result<Entry, Failure> {
-        let configuration = state.of.entry(owner.configuration).or_default();
+    fn entry(self: &Arc<Self>, state: &mut State, who: &Who) -> Result<Entry, Failure> {
+        let configuration = state.of.entry(who.configuration).or_default();
         if configuration.hanging >= self.bounds.running.each {
-            return Err(self.all_hang(owner));
+            return Err(self.all_hang(who));
         }
         if configuration.queue.is_empty() && self.bounds.running.admits(state.running, configuration.own()) {
             configuration.running += 1;
             state.running += 1;
-            return Ok(Entry::Started(self.place(owner.clone())));
+            return Ok(Entry::Started(self.place(who.clone())));
         }
         if !self.bounds.waiting.admits(state.waiting, configuration.queue.len()) {
             let message =
@@ -154,27 +154,27 @@ impl Lane {
             return Err(Failure::new(ErrorClass::Retryable, message));
         }
         if configuration.queue.is_empty() {
-            state.turns.push_back(owner.configuration);
+            state.turns.push_back(who.configuration);
         }
         let (granted, place) = oneshot::channel();
         state.last_waiter += 1;
         state.waiting += 1;
         let number = state.last_waiter;
-        configuration.queue.push_back(Waiter { number, owner: owner.clone(), granted });
+        configuration.queue.push_back(Waiter { number, who: who.clone(), granted });
         Ok(Entry::Waits(number, place))
     }
 
-    fn place(self: &Arc<Self>, owner: Owner) -> Place {
-        let shared = Arc::new(Shared { lane: self.clone(), owner, standing: Mutex::new(Standing::Running) });
+    fn place(self: &Arc<Self>, who: Who) -> Place {
+        let shared = Arc::new(Shared { lane: self.clone(), who, standing: Mutex::new(Standing::Running) });
         Place(shared)
     }
 
-    fn all_hang(&self, owner: &Owner) -> Failure {
+    fn all_hang(&self, who: &Who) -> Failure {
         let each = self.bounds.running.each;
         let message = format!(
             "{each} calls of this configuration of {} hang: its resource does not answer. The call was not run; look at the resource, \
              and repeat the call when the resource answers again",
-            owner.connector
+            who.connector
         );
         Failure::new(ErrorClass::Retryable, message)
     }
@@ -182,8 +182,8 @@ impl Lane {
     /// Gives free places to calls that wait.
     fn grant(self: &Arc<Self>) {
         loop {
-            let Some(Waiter { owner, granted, .. }) = self.state().next(self.bounds.running) else { return };
-            if let Err(place) = granted.send(self.place(owner)) {
+            let Some(Waiter { who, granted, .. }) = self.state().next(self.bounds.running) else { return };
+            if let Err(place) = granted.send(self.place(who)) {
                 // The call was given up. Another one gets the place in the next round, not by the place's end, which would call this
                 // function again.
                 place.0.leave();
@@ -259,7 +259,7 @@ pub(super) struct Watch(Arc<Shared>);
 
 struct Shared {
     lane: Arc<Lane>,
-    owner: Owner,
+    who: Who,
     standing: Mutex<Standing>,
 }
 
@@ -292,7 +292,7 @@ impl Drop for Place {
 impl Watch {
     /// The call is over its time: from now on it hangs, until its thread comes back.
     pub(super) fn hangs(&self, operation: Operation, limit: Duration) {
-        let Shared { lane, owner, standing } = &*self.0;
+        let Shared { lane, who, standing } = &*self.0;
         let mut standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
         if *standing != Standing::Running {
             return;
@@ -307,7 +307,7 @@ impl Watch {
             }
             state.hanging += 1;
             *standing = Standing::Hanging { since, replaced };
-            let configuration = state.of.entry(owner.configuration).or_default();
+            let configuration = state.of.entry(who.configuration).or_default();
             configuration.running -= 1;
             configuration.hanging += 1;
             let first = configuration.hanging == 1;
@@ -317,14 +317,14 @@ impl Watch {
             let mut given_up = VecDeque::new();
             if configuration.hanging >= lane.bounds.running.each {
                 given_up = std::mem::take(&mut configuration.queue);
-                state.turns.retain(|id| *id != owner.configuration);
+                state.turns.retain(|id| *id != who.configuration);
             }
             (first, given_up)
         };
         drop(standing);
         if first {
             tracing::warn!(
-                connector = &*owner.connector,
+                connector = &*who.connector,
                 %operation,
                 "a call hangs: the connector has not come back for {} s. Its caller got an error, its thread cannot be stopped. Look at the \
                  resource of this connector; further hanging calls of this configuration are counted only",
@@ -345,7 +345,7 @@ impl Shared {
         drop(standing);
         let mut state = self.lane.state();
         let state = &mut *state;
-        let Some(configuration) = state.of.get_mut(&self.owner.configuration) else { return false };
+        let Some(configuration) = state.of.get_mut(&self.who.configuration) else { return false };
         match before {
             Standing::Left => return false,
             Standing::Running => {
@@ -363,14 +363,14 @@ impl Shared {
                 if configuration.hanging == 0 {
                     let since = configuration.hanging_since.take().unwrap_or(since);
                     tracing::info!(
-                        connector = &*self.owner.connector,
+                        connector = &*self.who.connector,
                         "the calls of a configuration that hung have come back, the last one {} s after the first was given up",
                         since.elapsed().as_secs_f32()
                     );
                 }
             }
         }
-        state.forget_if_idle(self.owner.configuration);
+        state.forget_if_idle(self.who.configuration);
         true
     }
 }

@@ -7,6 +7,7 @@ use rcs_proto::icf::{
 };
 use subtle::ConstantTimeEq as _;
 
+use super::Folders;
 use super::config::Settings;
 use super::memory::Memory;
 use super::store::{Edit, Store};
@@ -40,8 +41,9 @@ pub(super) const CLASS_OPERATIONS: [&str; 8] = [
 ];
 
 impl CsvConnector {
-    pub(super) fn new(configuration: &ApiConfiguration, memory: &Memory) -> Self {
-        let store = Settings::read(configuration).map(|settings| Store::new(settings, memory.clone()));
+    pub(super) fn new(configuration: &ApiConfiguration, memory: &Memory, folders: &Folders) -> Self {
+        let store = Settings::read(configuration)
+            .map(|settings| Store::new(settings, memory.clone(), folders.clone()));
         Self { store }
     }
 
@@ -67,6 +69,7 @@ impl CsvConnector {
 
 impl Connector for CsvConnector {
     fn validate(&self) -> Result<(), IcfError> {
+        self.store()?.is_allowed()?;
         let file = &self.store()?.settings().file;
         let wrong = |what: &str| {
             IcfError::new(ErrorClass::Configuration, format!("csvFile {} {what}", file.display()))

@@ -2,6 +2,7 @@
 //! times its size once it is cells. So a reader takes its share before it takes the memory, and gives the share back with it.
 
 use std::mem::size_of;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -156,10 +157,28 @@ impl Drop for Lease {
 
 /// What this process may use: the bound of its control group (a container's bound on memory), else the machine's memory.
 fn available_bytes() -> Option<u64> {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse::<u64>().ok());
-    let machine = read("/proc/meminfo").and_then(|text| total_bytes(&text));
-    [group, machine].into_iter().flatten().min()
+    let machine = read(Path::new("/proc/meminfo")).and_then(|text| total_bytes(&text));
+    let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    group_files(&groups).iter().filter_map(|file| read(file)?.trim().parse::<u64>().ok()).chain(machine).min()
+}
+
+fn read(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+/// The files with the bounds of this process's group and of the groups that it is in, as `/proc/self/cgroup` names them.
+fn group_files(groups: &str) -> Vec<PathBuf> {
+    let all = Path::new("/sys/fs/cgroup");
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let mut files: Vec<PathBuf> = all
+        .join(own)
+        .ancestors()
+        .take_while(|folder| folder.starts_with(all))
+        .map(|folder| folder.join("memory.max"))
+        .collect();
+    // Control groups of the first version.
+    files.push(all.join("memory/memory.limit_in_bytes"));
+    files
 }
 
 fn total_bytes(meminfo: &str) -> Option<u64> {
@@ -221,6 +240,17 @@ mod tests {
     fn the_machine_says_what_it_has() {
         assert_eq!(total_bytes("MemTotal:       16384 kB\nMemFree: 1 kB\n"), Some(16 << 20));
         assert_eq!(total_bytes("MemFree: 1 kB\n"), None);
+        let files = group_files("1:name=systemd:/x\n0::/system.slice/rcs-node.service\n");
+        let files: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+        assert_eq!(
+            files,
+            [
+                "/sys/fs/cgroup/system.slice/rcs-node.service/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/memory.max",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            ]
+        );
         let usual = Memory::default();
         assert!((CSV_MEMORY_MIN..=CSV_MEMORY_MAX).contains(&usual.0.bytes_max));
     }

@@ -17,6 +17,7 @@ mod sync;
 mod table;
 mod values;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcs_proto::icf::{
@@ -31,7 +32,11 @@ use crate::error::IcfError;
 pub struct CsvFactory {
     memory: memory::Memory,
     bundle: Bundle,
+    folders: Folders,
 }
+
+/// The folders in which files may lie, links resolved; empty for any folder.
+type Folders = Arc<[PathBuf]>;
 
 /// Name and version of a bundle.
 type Bundle = (&'static str, &'static str);
@@ -45,16 +50,17 @@ const CONNECTOR_NAME: &str = "org.forgerock.openicf.csvfile.CSVFileConnector";
 const DISPLAY_NAME: &str = "CSV File Connector";
 
 impl CsvFactory {
-    /// The connector under both identities; they share one bound on memory.
-    pub fn identities() -> [Self; 2] {
-        let memory = memory::Memory::default();
-        [COMMERCIAL, OPEN].map(|bundle| Self { memory: memory.clone(), bundle })
+    /// The connector under both identities; they share one bound on memory. `csvFile` must lie in one of the folders or below, whose
+    /// paths have no links left; without a folder it may lie anywhere.
+    pub fn identities(folders: Vec<PathBuf>) -> [Self; 2] {
+        let (memory, folders) = (memory::Memory::default(), Folders::from(folders));
+        [COMMERCIAL, OPEN].map(|bundle| Self { memory: memory.clone(), bundle, folders: folders.clone() })
     }
 }
 
 impl Default for CsvFactory {
     fn default() -> Self {
-        Self { memory: memory::Memory::default(), bundle: COMMERCIAL }
+        Self { memory: memory::Memory::default(), bundle: COMMERCIAL, folders: Folders::default() }
     }
 }
 
@@ -79,7 +85,7 @@ impl ConnectorFactory for CsvFactory {
     }
 
     fn open(&self, configuration: &ApiConfiguration) -> Result<Arc<dyn Connector>, IcfError> {
-        Ok(Arc::new(connector::CsvConnector::new(configuration, &self.memory)))
+        Ok(Arc::new(connector::CsvConnector::new(configuration, &self.memory, &self.folders)))
     }
 }
 

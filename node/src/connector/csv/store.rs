@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rcs_cli::file::{self, FileError};
 
+use super::Folders;
 use super::config::Settings;
 use super::memory::{Keeper, Lease, Memory, NoMemory};
 use super::table::{Table, TableError};
@@ -37,6 +38,7 @@ const TEMPORARY: &str = ".rcs-tmp";
 pub(super) struct Store {
     settings: Settings,
     memory: Memory,
+    folders: Folders,
     cache: Arc<Cache>,
     /// One thread parses, the others wait for what it found.
     loading: Mutex<()>,
@@ -143,13 +145,14 @@ pub(super) struct Locked<'a> {
 
 impl Store {
     /// A store of the configured file. Touches nothing.
-    pub(super) fn new(settings: Settings, memory: Memory) -> Self {
+    pub(super) fn new(settings: Settings, memory: Memory, folders: Folders) -> Self {
         let cache = Arc::new(Cache { content: RwLock::new(None), last_used: AtomicU64::new(0) });
         let keeper: Arc<dyn Keeper> = cache.clone();
         memory.register(Arc::downgrade(&keeper));
         Self {
             settings,
             memory,
+            folders,
             cache,
             loading: Mutex::new(()),
             writing: Mutex::new(()),
@@ -157,6 +160,24 @@ impl Store {
             #[cfg(test)]
             reads: std::sync::atomic::AtomicUsize::new(0),
         }
+    }
+
+    /// Whether the file lies where the operator lets files lie.
+    ///
+    /// # Errors
+    /// `PermissionDeniedException`, the same whether there is such a file or not.
+    pub(super) fn is_allowed(&self) -> Result<(), IcfError> {
+        if self.folders.is_empty() {
+            return Ok(());
+        }
+        // What does not exist yet is judged by its folder.
+        let file = &self.settings.file;
+        let real = fs::canonicalize(file).or_else(|_| fs::canonicalize(folder_of(file)));
+        if real.is_ok_and(|real| self.folders.iter().any(|folder| real.starts_with(folder))) {
+            return Ok(());
+        }
+        let what = "it is outside of the folders that this server allows; move it, or allow its folder with --csv-folder at the server";
+        Err(IcfError::new(ErrorClass::PermissionDenied, self.sentence(what)))
     }
 
     /// Takes memory for an operation, beside what the file itself takes.
@@ -211,6 +232,7 @@ impl Store {
     /// # Errors
     /// As [`Store::change`].
     pub(super) fn lock(&self, access: Access) -> Result<Locked<'_>, IcfError> {
+        self.is_allowed()?;
         let turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let until = Instant::now() + LOCK_WAIT;
         loop {
@@ -239,6 +261,7 @@ impl Store {
     }
 
     fn load_stamped(&self) -> Result<(Stamp, Arc<Table>), IcfError> {
+        self.is_allowed()?;
         if let Some(found) = self.cached()? {
             return Ok(found);
         }

@@ -3,12 +3,12 @@ use super::*;
 const SHARE: Share = Share { all: 2, each: 2, reserve: 1 };
 const BOUNDS: Bounds = Bounds { running: SHARE, waiting: Share { all: 2, each: 1, reserve: 1 }, replaced: 2 };
 
-fn owner(configuration: u64) -> Owner {
-    Owner { configuration, connector: "test".into() }
+fn who(configuration: u64) -> Who {
+    Who { configuration, connector: "test".into() }
 }
 
 fn started(lane: &Arc<Lane>, configuration: u64) -> Place {
-    match lane.start_or_wait(&owner(configuration)) {
+    match lane.start_or_wait(&who(configuration)) {
         Ok(Entry::Started(place)) => place,
         _ => panic!("configuration {configuration} gets a place at once"),
     }
@@ -23,7 +23,7 @@ async fn settle() {
 
 fn waits(lane: &Arc<Lane>, configuration: u64) -> tokio::task::JoinHandle<Result<Place, Failure>> {
     let lane = lane.clone();
-    tokio::spawn(async move { lane.enter(&owner(configuration)).await })
+    tokio::spawn(async move { lane.enter(&who(configuration)).await })
 }
 
 fn is_empty(lane: &Lane) -> bool {
@@ -53,11 +53,11 @@ async fn a_full_lane_turns_calls_away() {
     let busy = [started(&lane, 1), started(&lane, 1), started(&lane, 2)];
     let own = waits(&lane, 1);
     settle().await;
-    let error = lane.enter(&owner(1)).await.err().expect("one may wait for each configuration");
+    let error = lane.enter(&who(1)).await.err().expect("one may wait for each configuration");
     assert!(error.class.ends_with("RetryableException") && error.message.contains("not run"), "{error:?}");
     let others = [waits(&lane, 2), waits(&lane, 3)];
     settle().await;
-    assert!(lane.enter(&owner(4)).await.is_err(), "and three in all");
+    assert!(lane.enter(&who(4)).await.is_err(), "and three in all");
     drop(busy);
     let mut places = vec![own.await.unwrap().unwrap()];
     for other in others {
@@ -79,7 +79,7 @@ async fn configurations_take_turns() {
     for configuration in [1, 1, 1, 2, 3, 2] {
         let (lane, order) = (lane.clone(), order.clone());
         tokio::spawn(async move {
-            let place = lane.enter(&owner(configuration)).await.unwrap();
+            let place = lane.enter(&who(configuration)).await.unwrap();
             order.send((configuration, place)).unwrap();
         });
         settle().await;
@@ -122,7 +122,7 @@ async fn hanging_calls_make_room_for_others_but_not_for_their_own() {
     }
     let refused = own.await.unwrap().err().expect("its whole share hangs");
     assert!(refused.message.contains("2 calls of this configuration of test hang"), "{refused:?}");
-    assert!(lane.enter(&owner(1)).await.is_err());
+    assert!(lane.enter(&who(1)).await.is_err());
     let mut others = vec![other.await.unwrap().unwrap(), started(&lane, 2), started(&lane, 3)];
     assert_eq!(lane.hanging(), Hanging { calls: 2, configurations: 1 });
 

@@ -16,13 +16,16 @@ fn the_identity_is_the_one_idms_sample_asks_for() {
     let texts = &info.messages.as_ref().unwrap()[0].1;
     let display = texts.iter().find(|(key, _)| Some(key) == info.display_name_key.as_ref()).unwrap();
     assert_eq!(display.1, "CSV File Connector");
-    assert!(Registry::builtin().find(&info.key).is_some());
-    let open = CsvFactory::identities().map(|factory| factory.info());
+    assert!(Registry::builtin(Vec::new()).find(&info.key).is_some());
+    let open = CsvFactory::identities(Vec::new()).map(|factory| factory.info());
     assert_eq!(
         open[1].key.to_string(),
         "org.openidentityplatform.openicf.connectors.csvfile-connector/1.8.0/org.forgerock.openicf.csvfile.CSVFileConnector"
     );
-    assert!(Registry::builtin().find(&open[1].key).is_some(), "OpenIDM's own configuration finds it");
+    assert!(
+        Registry::builtin(Vec::new()).find(&open[1].key).is_some(),
+        "OpenIDM's own configuration finds it"
+    );
     assert_eq!(open[1].configuration, info.configuration);
     for property in info.configuration.unwrap().properties {
         for key in [property.help_key, property.display_key].map(Option::unwrap) {
@@ -149,4 +152,35 @@ fn descriptions_survive_the_wire() {
     let rig = Rig::new(HR);
     let object = rig.get("jdoe").unwrap();
     assert_eq!(ConnectorObject::decode(&object.encode()).unwrap(), object);
+}
+
+/// An operator may bound where files lie; a link out of the folder is outside, and nothing tells which files there are elsewhere.
+#[test]
+fn a_file_outside_of_the_allowed_folders_is_refused() {
+    let rig = Rig::new(HR);
+    let folder = fs::canonicalize(rig.folder.path()).unwrap();
+    let [factory, _] = CsvFactory::identities(vec![folder.clone()]);
+    let open = |file: &std::path::Path| factory.open(&configuration(file, &[])).unwrap();
+    open(&rig.file()).test().unwrap();
+    open(&folder.join("../").join(folder.file_name().unwrap()).join("hr.csv")).test().unwrap();
+
+    let elsewhere = Rig::new(HR);
+    let link = folder.join("link.csv");
+    std::os::unix::fs::symlink(elsewhere.file(), &link).unwrap();
+    let absent = elsewhere.folder.path().join("absent.csv");
+    for file in [elsewhere.file(), link, absent, PathBuf::from("/etc/passwd"), folder.join("../hr.csv")] {
+        let connector = open(&file);
+        for result in [
+            connector.test(),
+            connector.validate(),
+            connector.delete(&account(), &Uid::new("a"), &none()),
+            connector.latest_sync_token(&account()).map(drop),
+        ] {
+            let error = result.unwrap_err();
+            assert_eq!(error.class, ErrorClass::PermissionDenied, "{}: {error}", file.display());
+            assert!(error.message.contains("--csv-folder"), "{error}");
+        }
+    }
+    let missing = open(&folder.join("absent.csv")).test().unwrap_err();
+    assert!(missing.message.contains("does not exist"), "{missing}");
 }

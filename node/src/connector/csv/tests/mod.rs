@@ -18,7 +18,7 @@ use rcs_proto::icf::{
 };
 
 use super::memory::Memory;
-use super::{COMMERCIAL, CsvFactory, default_configuration};
+use super::{CsvFactory, Folders, default_configuration};
 use crate::connector::{Connector, ConnectorFactory, Flow, UpdateKind};
 use crate::error::{ErrorClass, IcfError};
 
@@ -111,7 +111,7 @@ fn open(file: &std::path::Path, properties: &[(&str, Value)]) -> Arc<dyn Connect
 }
 
 fn open_in(memory: &Memory, file: &std::path::Path) -> Arc<dyn Connector> {
-    CsvFactory { memory: memory.clone(), bundle: COMMERCIAL }.open(&configuration(file, &[])).unwrap()
+    CsvFactory { memory: memory.clone(), ..CsvFactory::default() }.open(&configuration(file, &[])).unwrap()
 }
 
 fn configuration(file: &std::path::Path, properties: &[(&str, Value)]) -> ApiConfiguration {

@@ -142,7 +142,11 @@ fn a_writer_waits_for_the_lock_of_another_process() {
 #[test]
 fn an_unchanged_file_is_not_read_again() {
     let rig = Rig::new(HR);
-    let store = Store::new(Settings::read(&configuration(&rig.file(), &[])).unwrap(), Memory::default());
+    let store = Store::new(
+        Settings::read(&configuration(&rig.file(), &[])).unwrap(),
+        Memory::default(),
+        Folders::default(),
+    );
     let reads = || store.reads.load(Ordering::Relaxed);
     let until = Instant::now() + Duration::from_secs(180);
     let table = store.load().unwrap();
