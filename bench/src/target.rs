@@ -67,7 +67,7 @@ pub(crate) fn secret_in(path: &Path) -> Result<Secret<String>, Failure> {
     };
     let read = file::read_secret(path, SECRET_FILE_BYTES_MAX).map_err(|error| bad(&error))?;
     if let Some(warning) = read.warning {
-        eprintln!("rcs-bench: {warning}");
+        rcs_cli::tell(format_args!("rcs-bench: {warning}"));
     }
     let text = std::str::from_utf8(&read.bytes).map_err(|error| bad(&error))?;
     Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))

@@ -49,7 +49,7 @@ fn new_key(file: Option<&Path>) -> Result<Secret<String>, Failure> {
             let read = key_in(path).map_err(|error| (path.display().to_string(), error.to_string()));
             read.map(|(key, warning)| {
                 if let Some(warning) = warning {
-                    eprintln!("rcs-node: {warning}");
+                    rcs_cli::tell(format_args!("rcs-node: {warning}"));
                 }
                 key
             })
