@@ -256,6 +256,40 @@ impl OperationHead {
         }
     }
 
+    /// The object class that the operation is about, for people; empty if there is none. Only the first fields of the request are looked
+    /// at, so that the cost does not grow with the request: every known writer puts the class first.
+    pub fn object_class_told(&self) -> Bytes {
+        let first = |message: &Bytes, number: u32| {
+            let mut fields = Fields::new(message).map_while(Result::ok).take(FIELDS_LOOKED_AT);
+            fields.find_map(|field| match field.value {
+                FieldValue::Bytes(range) if field.number == number => Some(message.slice(range)),
+                _ => None,
+            })
+        };
+        let class = match self.operation {
+            Operation::Sync => first(&self.body, 1).and_then(|sync| first(&sync, 1)),
+            Operation::LatestSyncToken => first(&self.body, 2).and_then(|sync| first(&sync, 1)),
+            Operation::Authenticate
+            | Operation::Create
+            | Operation::ConnectorEventSubscription
+            | Operation::Delete
+            | Operation::Get
+            | Operation::ResolveUsername
+            | Operation::Search
+            | Operation::SyncEventSubscription
+            | Operation::Update => first(&self.body, 1),
+            Operation::Schema
+            | Operation::ScriptOnConnector
+            | Operation::ScriptOnResource
+            | Operation::Test
+            | Operation::Validate
+            | Operation::ConfigurationChange
+            | Operation::Batch
+            | Operation::Unknown => None,
+        };
+        class.unwrap_or_default()
+    }
+
     /// The legacy `OperationOptions` of a search, empty if it has none.
     pub fn search_options(&self) -> Bytes {
         match self.operation {
@@ -276,6 +310,9 @@ impl AnswerHead {
         }
     }
 }
+
+/// Fields of a request among which its object class is looked for.
+const FIELDS_LOOKED_AT: usize = 8;
 
 /// The content of the last length-delimited field of that number, empty if there is none.
 fn last_bytes(message: &Bytes, number: u32) -> Bytes {

@@ -19,7 +19,7 @@ use tokio::task::JoinError;
 use crate::access::Access;
 pub use crate::access::{AccessError, Mode};
 use crate::admin::{Agents, Gate};
-use crate::clock::Clock;
+use crate::clock::{Clock, wall};
 use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
 use crate::control::{self, Request};
@@ -30,12 +30,15 @@ use crate::follow::{self, SourceError, Sources};
 use crate::limits::{SPILL_BYTES_MAX, THREADS_MAX};
 pub use crate::listeners::ListenAt;
 use crate::listeners::{self, Bound};
+use crate::metrics::Reloads;
 use crate::owner::Owner;
 use crate::shutdown::{self, Signals};
 use crate::token::Token;
 pub use crate::token::TokenError;
 use crate::trust;
 pub use crate::trust::TrustError;
+pub use crate::unknown::DataDirError;
+use crate::unknown::Unknowns;
 use crate::upstream::Dialler;
 use crate::{admin, downstream, metrics};
 
@@ -58,6 +61,8 @@ pub struct Options {
     pub trust_store: Option<PathBuf>,
     /// Where answers that slow callers have not read yet are stored.
     pub spill: SpillTo,
+    /// Where unknown outcomes are kept until they are acknowledged; without a directory they are kept in memory.
+    pub data_dir: Option<PathBuf>,
     /// Whether well-known keys are accepted.
     pub mode: Mode,
     /// Threads that move frames, at least 1; [`default_threads`] unless said otherwise.
@@ -119,6 +124,9 @@ pub enum AppError {
     /// No usable directory for answers to slow callers.
     #[error("{0}. Choose another directory with --spill-dir, or \"none\" for memory only")]
     Spill(#[from] SpillError),
+    /// No usable directory for stored state.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// An address that cannot be listened on.
     #[error(
         "cannot listen on {address} for {what}: {source}. Choose another address, or stop the process that uses it"
@@ -158,6 +166,7 @@ struct Checked {
     sources: Sources,
     dialler_tls: Option<Arc<ClientConfig>>,
     spill: Arc<Spill>,
+    unknowns: Unknowns,
 }
 
 /// Runs a router until a signal ends it and it has drained.
@@ -236,7 +245,8 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     let gate = Gate::new(token, options.mode, options.admin);
     let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new))?;
     let spill = options.spill.open()?;
-    Ok(Checked { access, gate, mode: options.mode, sources, dialler_tls, spill })
+    let unknowns = Unknowns::open(options.data_dir.as_deref())?;
+    Ok(Checked { access, gate, mode: options.mode, sources, dialler_tls, spill, unknowns })
 }
 
 fn open_document(
@@ -270,7 +280,7 @@ fn bind_callers(given: &[ListenAt], sources: &Sources) -> Result<Vec<Bound>, App
 }
 
 async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Result<(), AppError> {
-    let Checked { access, gate, mode, sources, dialler_tls, spill } = checked;
+    let Checked { access, gate, mode, sources, dialler_tls, spill, unknowns } = checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
@@ -280,18 +290,19 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
     let (control, requests) = control::channel();
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
     let (published, view) = watch::channel(Arc::default());
-    let (recorder, scraper) = metrics::new(Arc::clone(&spill));
+    let reloads = Reloads::at_start(wall());
+    let (recorder, scraper) = metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone());
     let dialler = Dialler::new(dialler_tls, control.clone());
-    let effects = Effects::new(socket_events, spill, dialler, recorder, published);
+    let effects = Effects::new(socket_events, spill, dialler, recorder, published, unknowns.clone());
     let mut owner = Owner::new(effects, Clock::start(), events, requests);
     sources.log_warnings();
     // In force before anything of callers or agents is heard.
     owner.configure(first.clone());
     let mut owner = tokio::spawn(owner.run());
     let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
-    let _admin =
-        admin::start(admin, control.clone(), scraper, gate, agents).map_err(system("start the admin API"))?;
-    let follower = tokio::spawn(follow::follow(sources, first, control.clone(), hangup));
+    let _admin = admin::start(admin, control.clone(), scraper, unknowns.clone(), gate, agents)
+        .map_err(system("start the admin API"))?;
+    let follower = tokio::spawn(follow::follow(sources, first, control.clone(), hangup, reloads));
     let listener = tokio::spawn(downstream::serve(callers, access, view, control.clone()));
     announce(&listen, admin_address);
 
@@ -305,13 +316,16 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
     listener.abort();
     follower.abort();
     control.send(Request::Drain).await;
-    tokio::select! {
+    let ended = tokio::select! {
         ended = owner => owner_ended(ended),
         () = signals.next() => {
             tracing::warn!("ended at once by a second signal");
             Ok(())
         }
-    }
+    };
+    // What the end of the drain left unknown.
+    drop(tokio::task::spawn_blocking(move || unknowns.flush()).await);
+    ended
 }
 
 /// The owner ends by itself only when it has drained.

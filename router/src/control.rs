@@ -6,8 +6,8 @@ use rcs_core::agreed;
 use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
 use rcs_core::engine::{
-    AgentSays, Answer, BundlesReport, CallId, CallReport, CallerReport, DialFailure, Phase, Report, Selector,
-    Slot, UnknownMember, Wish,
+    AgentSays, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport, DialFailure, Phase,
+    Report, Selector, Slot, UnknownMember, Wish,
 };
 use rcs_core::ids::MemberId;
 use rcs_core::settings::Settings;
@@ -51,8 +51,10 @@ pub(crate) enum Request {
     Callers(oneshot::Sender<Vec<CallerReport>>),
     /// Report the explanation of one call.
     Explain(CallId, oneshot::Sender<Option<CallReport>>),
-    /// Report the latest calls that have an explanation.
-    Explained(oneshot::Sender<Vec<CallReport>>),
+    /// Report the latest calls that have an explanation, as far as they are asked for.
+    Explained(CallFilter, oneshot::Sender<Vec<CallReport>>),
+    /// Report the calls in flight, as far as they are asked for.
+    OpenCalls(CallFilter, oneshot::Sender<Vec<CallReport>>),
     /// Report the bundle sets of the group of this name.
     Bundles(String, oneshot::Sender<Option<BundlesReport>>),
     /// An operator asks for a change, or an agent reports something.
@@ -142,12 +144,20 @@ impl Control {
         self.ask(|answer| Request::Explain(id, answer)).await
     }
 
-    /// The latest calls that were refused, retried or failed.
+    /// The latest calls that were refused, retried or failed, as far as they are asked for.
     ///
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
-    pub(crate) async fn explained(&self) -> Result<Vec<CallReport>, NoAnswer> {
-        self.ask(Request::Explained).await
+    pub(crate) async fn explained(&self, filter: CallFilter) -> Result<Vec<CallReport>, NoAnswer> {
+        self.ask(|answer| Request::Explained(filter, answer)).await
+    }
+
+    /// The calls in flight, as far as they are asked for.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn open_calls(&self, filter: CallFilter) -> Result<Vec<CallReport>, NoAnswer> {
+        self.ask(|answer| Request::OpenCalls(filter, answer)).await
     }
 
     /// Marks a member; returns the state after that.

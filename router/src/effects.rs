@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::names::{Names, Side};
+use crate::unknown::{self, Unknowns};
 use crate::upstream::Dialler;
 
 /// Everything outside the engine that the engine acts on.
@@ -38,6 +39,8 @@ pub(crate) struct Effects {
     /// The view in force, by which upgrades of sockets are judged.
     published: watch::Sender<Arc<View>>,
     answers: Vec<(Ticket, Answer)>,
+    /// Where calls go of which nobody can say whether they ran.
+    unknowns: Unknowns,
 }
 
 struct Open {
@@ -53,6 +56,7 @@ impl Effects {
         dialler: Dialler,
         recorder: Recorder,
         published: watch::Sender<Arc<View>>,
+        unknowns: Unknowns,
     ) -> Self {
         Self {
             sockets: HashMap::new(),
@@ -65,6 +69,7 @@ impl Effects {
             names: Names::default(),
             published,
             answers: Vec::new(),
+            unknowns,
         }
     }
 
@@ -184,6 +189,7 @@ impl Io for Effects {
 
     fn publish(&mut self, view: &Arc<View>) {
         self.names.learn(view);
+        self.recorder.learn(view, &self.names);
         self.published.send_replace(Arc::clone(view));
     }
 
@@ -194,5 +200,8 @@ impl Io for Effects {
     fn note(&mut self, note: Note<'_>) {
         self.recorder.record(&note, &self.names);
         crate::logging::log(&note, &self.names);
+        if let Some(entry) = unknown::entry(&note, &self.names) {
+            self.unknowns.record(entry);
+        }
     }
 }

@@ -7,10 +7,12 @@ use rcs_core::settings::Settings;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::clock::wall;
 use crate::config::{ConfigError, ConfigFile, unknown_groups};
 use crate::control::{Configuration, Control, Request};
 use crate::document::{Document, DocumentError};
 use crate::limits::FOLLOW_EVERY;
+use crate::metrics::Reloads;
 
 /// The provider file, and the configuration file if there is one.
 #[derive(Debug)]
@@ -95,6 +97,7 @@ pub(crate) async fn follow(
     mut current: Configuration,
     control: Control,
     mut hangup: Signal,
+    reloads: Reloads,
 ) {
     let mut ticks = interval(FOLLOW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -110,7 +113,13 @@ pub(crate) async fn follow(
         // The look fails only when the process ends.
         let Ok((back, look)) = look.await else { return };
         sources = back;
+        let is_bad = matches!(look.document, Some(Err(_))) || matches!(look.config, Some(Err(_)));
         let written = [tell("provider", look.document), tell("configuration", look.config)];
+        match (is_bad, written.iter().any(Option::is_some)) {
+            (true, _) => reloads.failed(),
+            (false, true) => reloads.succeeded(wall()),
+            (false, false) => {}
+        }
         let Some(file) = written.into_iter().flatten().reduce(|_, _| "provider and the configuration") else {
             if is_asked {
                 tracing::info!(

@@ -31,6 +31,7 @@
 //!   challenges that cost no memory until they are used, and nothing kept before the proof is right.
 //! - [`metrics`]: what is counted. Gauges are read from the engine's report at each scrape, so they cannot drift from
 //!   the state. `metrics::names` has every metric's name.
+//! - [`unknown`]: the work list of calls of which nobody can say whether they ran, on disk until an operator acknowledges them.
 //! - [`logging`]: the log on standard error, each change of state once.
 //!
 //! Small parts: [`names`] (names for the engine's numbers), [`clock`] (the engine's time), [`file`](mod@file) (files that are looked at again and again), [`limits`] (bounds
@@ -73,4 +74,5 @@ mod owner;
 mod shutdown;
 mod token;
 mod trust;
+mod unknown;
 mod upstream;

@@ -35,8 +35,20 @@ pub(crate) const LISTENERS_MAX: usize = 128;
 pub(crate) const LISTEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
 /// References to connectors in one list of the configuration file, or of a request.
 pub(crate) const CONNECTOR_REFERENCES_MAX: usize = 256;
-/// Explained calls that are listed at a time, the latest.
-pub(crate) const CALLS_LISTED_MAX: usize = 100;
+/// Calls that are listed at a time, unless the operator says how many.
+pub(crate) const CALLS_LISTED: usize = 100;
+/// Unknown outcomes that are kept until they are acknowledged; the oldest go first. Each has a kibibyte at most, so all of them have
+/// 10 MiB.
+pub(crate) const UNKNOWN_OUTCOMES_MAX: usize = 10_000;
+/// Unknown outcomes that wait to be written. A member that dies leaves as many at once as it had changes in flight.
+pub(crate) const UNKNOWN_QUEUE_MAX: usize = 8_192;
+/// Bytes of the file of unknown outcomes that are read at the start: twice as many lines as are kept, and room.
+pub(crate) const UNKNOWN_FILE_BYTES_MAX: u64 = 32 << 20;
+/// Time that the end of the process waits for the last unknown outcomes to be written.
+pub(crate) const UNKNOWN_FLUSH_MAX: Duration = Duration::from_secs(1);
+/// Series of `rcs_calls_total` that are made before they count anything: some 100 for each member of each group. A scrape of so many takes
+/// some 2 MiB.
+pub(crate) const METRIC_SERIES_BORN_MAX: usize = 20_000;
 /// Columns of a table that a person reads: every terminal has them.
 pub(crate) const TABLE_COLUMNS: usize = 80;
 /// Time the command line waits for an answer of a router, and its size.
@@ -107,6 +119,11 @@ const _: () = {
     );
     assert!(AGENT_BODY_DEADLINE.as_millis() < AGENT_REQUEST_DEADLINE.as_millis());
     assert!(AGENT_REQUEST_DEADLINE.as_millis() < AGENT_NONCE_LIFE.as_millis());
+    assert!(CALLS_LISTED <= rcs_core::limits::CALLS_REPORTED_MAX);
+    assert!(
+        UNKNOWN_FILE_BYTES_MAX >= 2 * 1024 * UNKNOWN_OUTCOMES_MAX as u64,
+        "what is written is read again"
+    );
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
     assert!(
         rcs_core::limits::DRAIN_TIME.as_millis()

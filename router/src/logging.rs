@@ -22,6 +22,19 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
             %call,
             "call"
         ),
+        Note::OutcomeUnknown { call, group, member, operation, caller, connector, object_class, .. } => {
+            warn!(
+                %call,
+                group = &*names.group(group),
+                member = member.map(|id| names.member(id)).as_deref(),
+                op = operation.label(),
+                caller,
+                connector,
+                object_class,
+                "outcome unknown: the call was sent, its answer did not come, and nobody can say whether it ran. Look at the object, then \
+                 acknowledge the call: rcs-router call acknowledge {call}"
+            )
+        }
         Note::CallRetried { call, operation, from, fault } => {
             debug!(
                 %call,

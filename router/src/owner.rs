@@ -15,9 +15,7 @@ use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 use crate::clock::{Clock, wall};
 use crate::control::{Ask, Configuration, Request, Status};
 use crate::effects::Effects;
-use crate::limits::{
-    CALLS_LISTED_MAX, CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT,
-};
+use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT};
 use crate::names;
 
 /// The owner of the engine, with the queues and effects around the engine.
@@ -164,11 +162,11 @@ impl Owner {
             Request::Explain(id, answer) => {
                 drop(answer.send(self.engine.explanation(id, self.clock.now())));
             }
-            Request::Explained(answer) => {
-                let now = self.clock.now();
-                let ids = self.engine.explained_calls(CALLS_LISTED_MAX);
-                let calls = ids.into_iter().filter_map(|id| self.engine.explanation(id, now));
-                drop(answer.send(calls.collect()));
+            Request::Explained(filter, answer) => {
+                drop(answer.send(self.engine.explanations(&filter, self.clock.now())));
+            }
+            Request::OpenCalls(filter, answer) => {
+                drop(answer.send(self.engine.open_calls(&filter, self.clock.now())));
             }
             Request::Callers(answer) => drop(answer.send(self.engine.callers())),
             Request::Bundles(group, answer) => {

@@ -185,3 +185,33 @@ fn what_prost_writes_is_what_the_walk_reads() {
     };
     assert_eq!(read, handshake);
 }
+
+/// For people, and at a cost that does not grow with the request.
+#[test]
+fn the_object_class_of_every_operation_that_has_one_is_told() {
+    let class = || "__ACCOUNT__".to_owned();
+    let none = OperationRequest::default;
+    let with = |request: OperationRequest| {
+        let envelope = Envelope::parse(crate::frames::operation(1, &request)).unwrap();
+        match envelope.kind {
+            Kind::Operation(head) => head.object_class_told(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let create = CreateOpRequest { object_class: class(), ..Default::default() };
+    let update = UpdateOpRequest { object_class: class(), ..Default::default() };
+    let delete = DeleteOpRequest { object_class: class(), ..Default::default() };
+    let search = SearchOpRequest { object_class: class(), ..Default::default() };
+    let sync = sync_op_request::Sync { object_class: class(), ..Default::default() };
+    let sync = SyncOpRequest { sync: Some(sync), latest_sync_token: None };
+    for request in [
+        OperationRequest { create: Some(create), ..none() },
+        OperationRequest { update: Some(update), ..none() },
+        OperationRequest { delete: Some(delete), ..none() },
+        OperationRequest { search: Some(search), ..none() },
+        OperationRequest { sync: Some(sync), ..none() },
+    ] {
+        assert_eq!(with(request), "__ACCOUNT__");
+    }
+    assert_eq!(with(OperationRequest { test: Some(TestOpRequest {}), ..none() }), "");
+}

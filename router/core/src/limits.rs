@@ -326,6 +326,11 @@ pub const EXPLAINED_CALLS_MAX: usize = 4_096;
 /// Faults remembered of one call. With [`MEMBERS_PER_GROUP_MAX`] members noted at each, 8 bytes a member, all of them have some 16
 /// MiB at most.
 pub const EXPLAINED_STEPS_MAX: usize = 8;
+/// Characters that are kept of a text that a peer chose: a connector, an object class, the class of an exception. With four of them and
+/// the sentence of an error, [`EXPLAINED_CALLS_MAX`] calls have some 8 MiB at most.
+pub const EXPLAINED_TEXT_CHARS: usize = 160;
+/// Calls that one question of an operator is answered with: what is gathered for the answer stands in the way of calls.
+pub const CALLS_REPORTED_MAX: usize = 1_000;
 
 // --- reports ---
 

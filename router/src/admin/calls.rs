@@ -1,16 +1,23 @@
-//! `GET /v1/calls/ID`: why a call was refused, retried, or answered by the router itself with an error.
+//! `GET /v1/calls`, `/v1/calls/open` and `/v1/calls/ID`: calls that were refused, retried, or answered by the router itself with an
+//! error, and calls in flight.
 
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use rcs_core::engine::{CallId, CallReport, StepReport};
+use rcs_core::agreed::At;
+use rcs_core::engine::{CallFilter, CallId, CallReport, StepReport};
 use rcs_core::limits::EXPLAINED_CALLS_MAX;
-use serde::Serialize;
+use rcs_core::verdict::Outcome;
+use serde::{Deserialize, Serialize};
 
 use super::{Admin, no_answer, refusal};
+use crate::clock::{rfc3339, wall};
+use crate::control::NoAnswer;
+use crate::limits::CALLS_LISTED;
 
 /// One call.
 #[derive(Debug, Serialize)]
@@ -18,10 +25,24 @@ struct Row {
     id: String,
     op: &'static str,
     group: Option<String>,
+    /// The member that has the call, or had it last.
+    member: Option<String>,
+    /// The principal of the caller.
+    caller: Option<String>,
+    connector: Option<String>,
+    object_class: Option<String>,
+    /// When the call came (RFC 3339).
+    at: String,
     seconds_ago: f64,
+    /// How far a call in flight has got.
+    stage: Option<String>,
     /// Null while it is in flight.
     outcome: Option<&'static str>,
     took_ms: Option<f64>,
+    /// The class of the exception that the caller got.
+    exception: Option<String>,
+    /// The router's sentence in it; null for an error of a connector, whose text may hold values.
+    sentence: Option<String>,
     steps: Vec<Step>,
     steps_left_out: u32,
 }
@@ -66,16 +87,94 @@ pub(super) async fn explain(State(admin): State<Admin>, Path(id): Path<String>) 
     }
 }
 
-pub(super) async fn list(State(admin): State<Admin>) -> Response {
-    let Ok(calls) = admin.control.explained().await else { return no_answer() };
+/// The query parameters of both lists.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Query {
+    pub(super) group: Option<String>,
+    pub(super) member: Option<String>,
+    pub(super) caller: Option<String>,
+    outcome: Option<String>,
+    /// Calls that came within so many seconds.
+    since_seconds: Option<u64>,
+    /// How many calls at most.
+    limit: Option<usize>,
+}
+
+impl Query {
+    /// When the calls came, at the earliest.
+    pub(super) fn after(&self) -> Option<At> {
+        self.since_seconds.map(|seconds| At(wall().0.saturating_sub(seconds.saturating_mul(1000))))
+    }
+
+    /// How many calls at most.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(CALLS_LISTED)
+    }
+
+    fn filter(self) -> Result<CallFilter, String> {
+        let (after, limit) = (self.after(), self.limit());
+        let named = |word: &str| Outcome::ALL.into_iter().find(|outcome| outcome.label() == word);
+        let outcome = match self.outcome.as_deref() {
+            None => None,
+            Some(word) => Some(named(word).ok_or_else(|| {
+                let words = Outcome::ALL.map(Outcome::label).join(", ");
+                format!("{word:?} is no outcome: use one of {words}")
+            })?),
+        };
+        Ok(CallFilter { group: self.group, member: self.member, caller: self.caller, outcome, after, limit })
+    }
+}
+
+/// The refusal of a query that is not understood.
+pub(super) fn bad_query() -> Response {
+    refusal(
+        StatusCode::BAD_REQUEST,
+        "unknown or malformed query parameter: use group, member, caller, outcome, since_seconds and limit",
+    )
+}
+
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    query: Result<axum::extract::Query<Query>, QueryRejection>,
+) -> Response {
+    let Ok(axum::extract::Query(query)) = query else { return bad_query() };
+    match query.filter() {
+        Err(sentence) => refusal(StatusCode::BAD_REQUEST, sentence),
+        Ok(filter) => rows(admin.control.explained(filter).await),
+    }
+}
+
+pub(super) async fn open(
+    State(admin): State<Admin>,
+    query: Result<axum::extract::Query<Query>, QueryRejection>,
+) -> Response {
+    let Ok(axum::extract::Query(query)) = query else { return bad_query() };
+    match query.filter() {
+        Err(sentence) => refusal(StatusCode::BAD_REQUEST, sentence),
+        Ok(filter) => rows(admin.control.open_calls(filter).await),
+    }
+}
+
+fn rows(calls: Result<Vec<CallReport>, NoAnswer>) -> Response {
+    let Ok(calls) = calls else { return no_answer() };
     Json(calls.into_iter().map(row).collect::<Vec<_>>()).into_response()
 }
 
 fn row(call: CallReport) -> Row {
+    let (exception, sentence) = call.error.unzip();
     Row {
         id: call.id.to_string(),
         op: call.operation,
         group: call.group,
+        member: call.member,
+        caller: call.caller,
+        connector: call.connector,
+        object_class: call.object_class,
+        at: rfc3339(call.at),
+        stage: call.stage,
+        exception,
+        sentence: sentence.flatten(),
         seconds_ago: call.ago.as_secs_f64(),
         outcome: call.end.map(|(outcome, _)| outcome),
         took_ms: call.end.map(|(_, took)| ms(took)),

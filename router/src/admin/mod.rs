@@ -10,6 +10,7 @@ mod gate;
 mod health;
 mod marks;
 mod members;
+mod unknown;
 
 use std::io;
 use std::net::TcpListener;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::oneshot;
@@ -34,13 +35,15 @@ use self::bounded::Bounded;
 pub(crate) use self::gate::Gate;
 use crate::control::{Control, NoAnswer};
 use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
-use crate::metrics::Scraper;
+use crate::metrics::{Format, Scraper};
+use crate::unknown::Unknowns;
 
 /// What the handlers of requests need.
 #[derive(Clone)]
 struct Admin {
     control: Control,
     scraper: Arc<Scraper>,
+    unknowns: Unknowns,
     gate: Arc<Gate>,
 }
 
@@ -58,12 +61,13 @@ pub(crate) fn start(
     listener: TcpListener,
     control: Control,
     scraper: Scraper,
+    unknowns: Unknowns,
     gate: Gate,
     agents: Agents,
 ) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let admin = Admin { control, scraper: Arc::new(scraper), gate: Arc::new(gate) };
+    let admin = Admin { control, scraper: Arc::new(scraper), unknowns, gate: Arc::new(gate) };
     let service = routes(admin).merge(agents.routes());
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = async move {
@@ -81,7 +85,7 @@ pub(crate) fn start(
     Ok(Server { _stop: stop })
 }
 
-const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, /v1/callers, /v1/calls, /v1/calls/ID, \
+const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin)\n";
 
@@ -93,7 +97,10 @@ fn routes(admin: Admin) -> Router {
         .route("/v1/members", get(members::list))
         .route("/v1/callers", get(callers::list))
         .route("/v1/calls", get(calls::list))
+        .route("/v1/calls/open", get(calls::open))
         .route("/v1/calls/{id}", get(calls::explain))
+        .route("/v1/unknown", get(unknown::list))
+        .route("/v1/unknown/acknowledge", post(unknown::acknowledge))
         .route("/v1/groups/{group}/members/{member}/{change}", post(marks::change))
         .route("/v1/groups/{group}/bundles", get(bundles::show))
         .route("/v1/groups/{group}/bundles/{change}", post(bundles::change))
@@ -112,10 +119,12 @@ fn protected(router: Router, requests: usize, deadline: Duration) -> Router {
     router.layer(protect)
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let Ok(status) = admin.control.status().await else { return no_answer() };
-    match admin.scraper.text(&status.report) {
-        Ok(text) => ([(header::CONTENT_TYPE, Scraper::CONTENT_TYPE)], text).into_response(),
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::accepted(&accept.collect::<Vec<_>>().join(","));
+    match admin.scraper.text(&status.report, format) {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -104,6 +104,23 @@ pub(super) fn table<const N: usize>(
     lines.iter().map(show).collect::<Vec<_>>().join("\n")
 }
 
+/// Lines of cells as comma-separated values (RFC 4180). A cell that a spreadsheet would take for a formula begins with an apostrophe: names in
+/// it were chosen by callers and members.
+pub(super) fn csv<const N: usize>(titles: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let cell = |cell: &String| {
+        let is_formula = cell.len() > 1 && cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let cell = if is_formula { format!("'{cell}") } else { cell.clone() };
+        match cell.contains(['"', ',', '\n', '\r']) {
+            true => format!("\"{}\"", cell.replace('"', "\"\"")),
+            false => cell,
+        }
+    };
+    let head = titles.map(str::to_owned);
+    let lines = std::iter::once(head).chain(rows);
+    let lines = lines.map(|line| line.iter().map(cell).collect::<Vec<_>>().join(","));
+    lines.collect::<Vec<_>>().join("\r\n")
+}
+
 /// A line of at most so many columns: what is over is cut, and an ellipsis says so.
 pub(super) fn cut(line: &str, columns: usize) -> String {
     match line.char_indices().nth(columns) {
@@ -133,5 +150,32 @@ pub(super) fn text(row: &Value, key: &str) -> String {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_of_csv_are_quoted_and_are_no_formulas() {
+        for (cell, written) in [
+            ("plain", "plain"),
+            ("-", "-"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("a\nb", "\"a\nb\""),
+            ("=cmd()", "'=cmd()"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("=a,b", "\"'=a,b\""),
+        ] {
+            assert_eq!(csv(["T"], [[cell.to_owned()]]), format!("T\r\n{written}"), "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_cut_with_an_ellipsis_and_an_age_has_one_unit() {
+        assert_eq!((cut("abcdef", 6).as_str(), cut("abcdefg", 6).as_str()), ("abcdef", "abcde…"));
+        assert_eq!([0, 59, 60, 3_599, 3_600, 90_000].map(age), ["0s", "59s", "1m", "59m", "1h", "1d"]);
     }
 }

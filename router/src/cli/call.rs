@@ -1,18 +1,22 @@
-//! `rcs-router call`: explains why calls were refused, retried or failed.
+//! `rcs-router call`: lists calls, explains why calls were refused, retried or failed, and keeps the work list of unknown outcomes.
 
-use clap::{Args, Subcommand};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
 use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
-use super::asked::AskError;
-use super::client::{ClientError, Method, Server, ask, segment};
+use super::asked::{AskError, Asked, age, csv, cut, table, tell, text};
+use super::client::{ClientError, segment};
+use crate::config::time;
+use crate::limits::TABLE_COLUMNS;
 
-/// Explain why a call was refused, retried or failed.
+/// List calls, explain why a call was refused, retried or failed, and acknowledge unknown outcomes.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The router's admin address.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", global = true)]
-    server: Server,
+    #[command(flatten)]
+    asked: Asked,
     #[command(subcommand)]
     command: Command,
 }
@@ -23,48 +27,256 @@ enum Command {
     Explain {
         /// The id of the call, as in "(call 1f3a)" at the end of an error text, or in the log.
         id: String,
+        /// Output format.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Telling,
     },
-    /// List the latest calls that were refused, retried or failed.
-    List,
+    /// List the latest calls that were refused, retried or failed; with --open the calls in flight; with --outcome unknown the calls of
+    /// which nobody can say whether they ran, until they are acknowledged.
+    List(List),
+    /// Take a call with an unknown outcome off the work list, after you have looked at the object.
+    Acknowledge(Acknowledge),
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let told = match &arguments.command {
-        Command::Explain { id } => {
-            let path = format!("/v1/calls/{}", segment(id));
-            ask(&arguments.server, Method::Get, &path, None)
-                .map(|body| parsed(&body).map(|call| story(&call)))
-        }
-        Command::List => ask(&arguments.server, Method::Get, "/v1/calls", None).map(|body| {
-            let calls = parsed(&body)?;
-            let lines: Vec<String> = calls.as_array()?.iter().map(headline).collect();
-            Some(if lines.is_empty() {
-                "no call was refused, retried or failed".to_owned()
-            } else {
-                lines.join("\n")
-            })
-        }),
-    };
-    match told {
-        Ok(Some(text)) => {
-            rcs_cli::say(text);
-            Ok(())
-        }
-        Ok(None) => Err(Exit::Unavailable.with(AskError::NotUnderstood.to_string())),
-        Err(error) => Err(exit(&error).with(error.to_string())),
+#[derive(Debug, Args)]
+struct List {
+    /// List the calls in flight, the oldest first.
+    #[arg(long, conflicts_with = "outcome")]
+    open: bool,
+    /// Only calls of this group.
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Only calls that this member has, or had last.
+    #[arg(long, value_name = "MEMBER")]
+    member: Option<String>,
+    /// Only calls of callers with this principal.
+    #[arg(long, value_name = "PRINCIPAL")]
+    caller: Option<String>,
+    /// Only calls that ended so: ok, connector_error, unavailable, unknown, cancelled, deadline.
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Option<String>,
+    /// Only calls that came within this time, such as 90s, 30m, 8h or 2d.
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+    /// How many calls at most; 100 unless said otherwise, 1000 at most (unknown outcomes: all).
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Output format.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Shape,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Acknowledge {
+    /// The id of the call.
+    #[arg(conflicts_with = "all")]
+    id: Option<String>,
+    /// When the call came, as the list shows it: needed if several calls have the id, from before and after a restart of the router.
+    #[arg(long, value_name = "TIME", requires = "id")]
+    at: Option<String>,
+    /// All calls on the list.
+    #[arg(long)]
+    all: bool,
+}
+
+/// How calls are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// For people, in 80 columns.
+    #[default]
+    Table,
+    /// The same with everything that is known of each call, on long lines.
+    Wide,
+    /// As the API gives it.
+    Json,
+    /// For spreadsheets and scripts: a line a call, with a line of titles (RFC 4180).
+    Csv,
+}
+
+/// How one call is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Telling {
+    /// For people.
+    #[default]
+    Text,
+    /// As the API gives it.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Since(Duration);
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        time::parse(text).map(Self).ok_or_else(|| format!("write it as {}", time::FORM))
     }
 }
 
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let asked = &arguments.asked;
+    let told = match &arguments.command {
+        Command::Explain { id, output } => explain(id, *output, asked),
+        Command::List(list) => show(list, asked),
+        Command::Acknowledge(which) => acknowledge(which, asked),
+    };
+    tell(told, exit)
+}
+
 /// A malformed id is invalid data, whereas a malformed command is wrong usage.
-fn exit(error: &ClientError) -> Exit {
+fn exit(error: &AskError) -> Exit {
     match error {
-        ClientError::Refused { status: 400, .. } => Exit::BadData,
+        AskError::Client(ClientError::Refused { status: 400, .. }) => Exit::BadData,
         _ => error.exit(),
     }
 }
 
-fn parsed(body: &str) -> Option<Value> {
-    serde_json::from_str(body).ok()
+fn explain(id: &str, output: Telling, asked: &Asked) -> Result<String, AskError> {
+    let path = format!("/v1/calls/{}", segment(id));
+    match output {
+        Telling::Json => asked.text(&path),
+        Telling::Text => asked.look(&path).map(|call| story(&call)),
+    }
+}
+
+fn acknowledge(which: &Acknowledge, asked: &Asked) -> Result<String, AskError> {
+    let query = match (&which.id, &which.at) {
+        (None, _) => "all=true".to_owned(),
+        (Some(id), None) => format!("id={}", segment(id)),
+        (Some(id), Some(at)) => format!("id={}&at={}", segment(id), segment(at)),
+    };
+    let done = asked.change(&format!("/v1/unknown/acknowledge?{query}"))?;
+    Ok(format!("{} acknowledged, {} left", text(&done, "acknowledged"), text(&done, "open")))
+}
+
+fn show(list: &List, asked: &Asked) -> Result<String, AskError> {
+    let is_work = list.outcome.as_deref() == Some("unknown");
+    let path = match (list.open, is_work) {
+        (true, _) => "/v1/calls/open",
+        (false, true) => "/v1/unknown",
+        (false, false) => "/v1/calls",
+    };
+    let mut query = Vec::new();
+    for (key, value) in [("group", &list.group), ("member", &list.member), ("caller", &list.caller)] {
+        query.extend(value.as_ref().map(|value| format!("{key}={}", segment(value))));
+    }
+    if let (Some(outcome), false) = (&list.outcome, is_work) {
+        query.push(format!("outcome={}", segment(outcome)));
+    }
+    query.extend(list.since.map(|since| format!("since_seconds={}", since.0.as_secs())));
+    let limit = list.limit.or(is_work.then_some(usize::MAX));
+    query.extend(limit.map(|limit| format!("limit={limit}")));
+    let path = format!("{path}?{}", query.join("&"));
+    if list.output == Shape::Json {
+        return asked.text(&path);
+    }
+    let Value::Array(rows) = asked.look(&path)? else { return Err(AskError::NotUnderstood) };
+    Ok(match (list.output, rows.is_empty()) {
+        (Shape::Csv, _) => csv(TITLES, rows.iter().map(|row| cells(row, is_work))),
+        (_, true) => nothing(list.open, is_work).to_owned(),
+        (Shape::Wide, false) => table(TITLES, rows.iter().map(|row| cells(row, is_work))),
+        (_, false) => narrow(&rows, list.open, is_work),
+    })
+}
+
+const fn nothing(open: bool, is_work: bool) -> &'static str {
+    match (open, is_work) {
+        (true, _) => "no such call is in flight",
+        (false, true) => "no unknown outcome waits to be acknowledged",
+        (false, false) => "no such call was refused, retried or failed",
+    }
+}
+
+const TITLES: [&str; 12] = [
+    "TIME",
+    "CALL",
+    "OP",
+    "GROUP",
+    "MEMBER",
+    "CALLER",
+    "OUTCOME",
+    "MS",
+    "CONNECTOR",
+    "OBJECT CLASS",
+    "EXCEPTION",
+    "SENTENCE",
+];
+
+fn cells(row: &Value, is_work: bool) -> [String; 12] {
+    let plain = |key| text(row, key);
+    [
+        plain("at"),
+        plain("id"),
+        plain("op"),
+        plain("group"),
+        plain("member"),
+        plain("caller"),
+        outcome(row, is_work),
+        milliseconds(row),
+        plain("connector"),
+        plain("object_class"),
+        plain("exception"),
+        plain("sentence"),
+    ]
+}
+
+/// The table of 80 columns. What is told last is cut if it does not fit.
+fn narrow(rows: &[Value], open: bool, is_work: bool) -> String {
+    let last = |row: &Value| match (open, is_work) {
+        (true, _) => text(row, "stage"),
+        (false, true) => text(row, "object_class"),
+        (false, false) => {
+            let exception = text(row, "exception");
+            simple_name(&exception).trim_end_matches("Exception").to_owned()
+        }
+    };
+    let cells = rows.iter().map(|row| {
+        let plain = |key| text(row, key);
+        let ended = if open { age_of(row) } else { outcome(row, is_work) };
+        [
+            plain("at"),
+            plain("id"),
+            plain("op"),
+            plain("group"),
+            plain("member"),
+            plain("caller"),
+            ended,
+            last(row),
+        ]
+    });
+    let titles = match (open, is_work) {
+        (true, _) => ["TIME", "CALL", "OP", "GROUP", "MEMBER", "CALLER", "AGE", "STAGE"],
+        (false, true) => ["TIME", "CALL", "OP", "GROUP", "MEMBER", "CALLER", "OUTCOME", "OBJECT CLASS"],
+        (false, false) => ["TIME", "CALL", "OP", "GROUP", "MEMBER", "CALLER", "OUTCOME", "ERROR"],
+    };
+    table(titles, cells).lines().map(|line| cut(line, TABLE_COLUMNS)).collect::<Vec<_>>().join("\n")
+}
+
+fn outcome(row: &Value, is_work: bool) -> String {
+    match row["outcome"].as_str() {
+        _ if is_work => "unknown".to_owned(),
+        None => "in_flight".to_owned(),
+        Some(outcome) => outcome.to_owned(),
+    }
+}
+
+/// How long a call took, or its age.
+fn milliseconds(row: &Value) -> String {
+    let took = row["took_ms"].as_f64().or_else(|| row["seconds_ago"].as_f64().map(|seconds| seconds * 1e3));
+    took.map_or("-".to_owned(), |ms| format!("{ms:.1}"))
+}
+
+fn age_of(row: &Value) -> String {
+    row["seconds_ago"].as_f64().map_or("-".to_owned(), |seconds| {
+        age(Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs())
+    })
+}
+
+/// A Java class without its package.
+fn simple_name(class: &str) -> &str {
+    class.rsplit('.').next().unwrap_or(class)
 }
 
 fn headline(call: &Value) -> String {
@@ -73,16 +285,20 @@ fn headline(call: &Value) -> String {
         None => "in flight".to_owned(),
     };
     format!(
-        "call {}: {} in group {}, {:.1} s ago: {end}",
+        "call {}: {} in group {}, at {} ({:.1} s ago): {end}",
         word(&call["id"]),
         word(&call["op"]),
         word(&call["group"]),
+        word(&call["at"]),
         number(&call["seconds_ago"])
     )
 }
 
 fn story(call: &Value) -> String {
     let mut lines = vec![headline(call)];
+    for (title, key) in [("caller", "caller"), ("connector", "connector"), ("object class", "object_class")] {
+        lines.extend(call[key].as_str().map(|value| format!("  {title}: {value}")));
+    }
     for step in call["steps"].as_array().into_iter().flatten() {
         let at = match (step["member"].as_str(), step["stage"].as_str()) {
             (Some(member), Some(stage)) => format!(" at {member} ({stage})"),
@@ -105,6 +321,10 @@ fn story(call: &Value) -> String {
     if let Some(more) = call["steps_left_out"].as_u64().filter(|more| *more > 0) {
         lines.push(format!("  and {more} more faults"));
     }
+    if let Some(exception) = call["exception"].as_str() {
+        let sentence = call["sentence"].as_str().unwrap_or("(the connector's own text is not kept)");
+        lines.push(format!("  answer: {}: {sentence}", simple_name(exception)));
+    }
     lines.join("\n")
 }
 
@@ -123,18 +343,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_story_names_members_faults_and_verdicts() {
+    fn a_story_names_caller_members_faults_verdicts_and_the_answer() {
         let call = json!({
-            "id": "1f", "op": "get", "group": "g", "seconds_ago": 3.0, "outcome": "ok", "took_ms": 12.5,
+            "id": "1f", "op": "get", "group": "g", "at": "2026-11-29T08:00:00Z", "seconds_ago": 3.0, "outcome": "ok",
+            "took_ms": 12.5, "caller": "idm", "connector": "b/1.0/C", "object_class": "__ACCOUNT__",
+            "exception": "x.ConnectorException", "sentence": "No member.",
             "steps": [{"after_ms": 2.0, "member": "n1", "stage": "maybe_sent", "fault": "member_lost",
                 "verdict": "retry_elsewhere", "members": [{"name": "n1", "state": "has_it"}, {"name": "n2", "state": "free"}]}],
             "steps_left_out": 1,
         });
         assert_eq!(
             story(&call),
-            "call 1f: get in group g, 3.0 s ago: ok after 12.5 ms\n  \
+            "call 1f: get in group g, at 2026-11-29T08:00:00Z (3.0 s ago): ok after 12.5 ms\n  \
+             caller: idm\n  connector: b/1.0/C\n  object class: __ACCOUNT__\n  \
              +2.0 ms at n1 (maybe_sent): member_lost -> retry_elsewhere\n      \
-             members: n1 has_it, n2 free\n  and 1 more faults"
+             members: n1 has_it, n2 free\n  and 1 more faults\n  answer: ConnectorException: No member."
+        );
+    }
+
+    #[test]
+    fn lists_have_80_columns_and_csv_has_everything() {
+        let row = json!({
+            "id": "1f3a", "op": "create", "group": "hr", "member": "n1", "caller": "idm", "at": "2026-11-29T08:00:00Z",
+            "outcome": "unavailable", "took_ms": 1.5, "connector": "b/1.0/C", "object_class": "__ACCOUNT__",
+            "exception": "org.identityconnectors.framework.common.exceptions.ConnectionFailedException", "sentence": "No, \"not\" run",
+        });
+        let rows = [row];
+        assert_eq!(
+            narrow(&rows, false, false),
+            "TIME                  CALL  OP      GROUP  MEMBER  CALLER  OUTCOME      ERROR\n\
+             2026-11-29T08:00:00Z  1f3a  create  hr     n1      idm     unavailable  Connect…"
+        );
+        assert_eq!(
+            csv(TITLES, rows.iter().map(|row| cells(row, true))),
+            "TIME,CALL,OP,GROUP,MEMBER,CALLER,OUTCOME,MS,CONNECTOR,OBJECT CLASS,EXCEPTION,SENTENCE\r\n\
+             2026-11-29T08:00:00Z,1f3a,create,hr,n1,idm,unknown,1.5,b/1.0/C,__ACCOUNT__,\
+             org.identityconnectors.framework.common.exceptions.ConnectionFailedException,\"No, \"\"not\"\" run\""
         );
     }
 }

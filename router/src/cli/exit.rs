@@ -13,7 +13,7 @@ impl From<&AppError> for Exit {
             | AppError::Document(_)
             | AppError::Config(_)
             | AppError::Trust(_) => Self::BadData,
-            AppError::Bind { .. } | AppError::Spill(_) => Self::Unavailable,
+            AppError::Bind { .. } | AppError::DataDir(_) | AppError::Spill(_) => Self::Unavailable,
             AppError::System { .. } => Self::Internal,
         }
     }

@@ -212,7 +212,7 @@ fn narrow(rows: &[Value]) -> String {
         let plain = |key| text(row, key);
         [plain("group"), plain("name"), plain("state"), age, plain("in_flight"), plain("reason")]
     });
-    let whole = table(["GROUP", "MEMBER", "STATE", "SINCE", "IN FLIGHT", "REASON"], cells);
+    let whole = table(["GROUP", "MEMBER", "STATE", "SINCE", "CALLS", "REASON"], cells);
     whole.lines().map(|line| cut(line, TABLE_COLUMNS)).collect::<Vec<_>>().join("\n")
 }
 
@@ -246,7 +246,7 @@ fn wide(rows: &[Value]) -> String {
         "MEMBER",
         "STATE",
         "SINCE",
-        "IN FLIGHT",
+        "CALLS",
         "SOCKETS",
         "ADDRESS",
         "SERVER",
@@ -275,7 +275,7 @@ mod tests {
             json!({"group": "hr", "name": "long-name", "state": "down", "since": "2026-11-29T07:59:51Z", "state_seconds": 9,
                 "reason": "wrong key or principal", "in_flight": 0, "sockets": 0, "last_error": error}),
             json!({"group": "hr", "name": "n3", "state": "quarantined", "since": "2026-11-29T07:59:51Z", "state_seconds": 200_000,
-                "reason": "bundle set differs: rcs-router bundles diff a-group-with-a-long-name", "in_flight": 0}),
+                "reason": "bundle set differs: bundles diff a-group-with-a-long-name", "in_flight": 0}),
         ]
     }
 
@@ -283,10 +283,10 @@ mod tests {
     fn a_table_has_a_line_a_member_of_80_columns_at_most() {
         assert_eq!(
             narrow(&rows()),
-            "GROUP  MEMBER     STATE        SINCE  IN FLIGHT  REASON\n\
-             hr     n1         serving      2h     12         -\n\
-             hr     long-name  down         9s     0          wrong key or principal\n\
-             hr     n3         quarantined  2d     0          bundle set differs: rcs-router bundle…"
+            "GROUP  MEMBER     STATE        SINCE  CALLS  REASON\n\
+             hr     n1         serving      2h     12     -\n\
+             hr     long-name  down         9s     0      wrong key or principal\n\
+             hr     n3         quarantined  2d     0      bundle set differs: bundles diff a-…"
         );
     }
 
@@ -294,9 +294,9 @@ mod tests {
     fn the_wide_table_has_all_that_is_known() {
         let shown = wide(&rows());
         for part in [
-            "2026-11-29T06:00:00Z  12         2        10.0.0.5:8759  java    2           1f          1.2",
+            "2026-11-29T06:00:00Z  12     2        10.0.0.5:8759  java    2           1f          1.2",
             "2026-11-29T08:00:00Z 10.0.0.7:8759: the peer refused our principal",
-            "rcs-router bundles diff a-group-with-a-long-name",
+            "bundles diff a-group-with-a-long-name",
         ] {
             assert!(shown.contains(part), "{part}:\n{shown}");
         }

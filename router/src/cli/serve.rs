@@ -44,7 +44,8 @@ pub(super) struct Arguments {
     /// Worker threads; the default is half of the processors.
     #[arg(long, value_name = "N", default_value_t = app::default_threads(), value_parser = clap::value_parser!(u16).range(THREADS))]
     threads: u16,
-    /// Directory for stored state. Not available in this version.
+    /// Directory in which calls with an unknown outcome are kept until they are acknowledged; without it they are kept in memory. It must
+    /// exist, and belong to one router.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Settings of the router and its groups (TOML, see router.toml.example); the router follows changes of the file.
@@ -56,11 +57,6 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    if arguments.data_dir.is_some() {
-        return Err(Exit::Usage.with(
-            "--data-dir is not in this version. Leave it out: the state is kept in memory, and the provider file is followed.",
-        ));
-    }
     if arguments.listen.len() > LISTENERS_MAX {
         return Err(Exit::Usage
             .with(format!("--listen: at most {LISTENERS_MAX} addresses. Use paths for further groups")));
@@ -78,6 +74,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             Some(directory) if directory.as_os_str() == "none" => SpillTo::Nowhere,
             Some(directory) => SpillTo::Directory(directory),
         },
+        data_dir: arguments.data_dir,
         mode: if arguments.dev { Mode::Development } else { Mode::Production },
         threads: arguments.threads,
     };

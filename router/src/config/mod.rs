@@ -5,7 +5,7 @@ mod keys;
 #[cfg(test)]
 mod manual;
 mod report;
-mod time;
+pub(crate) mod time;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -7,10 +7,10 @@ const UNITS: [(&str, u64); 5] =
     [("d", 24 * 3_600_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// How a time is written, for errors.
-pub(super) const FORM: &str = "a whole number and its unit, \"250ms\", \"10s\", \"5m\", \"1h\" or \"1d\"";
+pub(crate) const FORM: &str = "a whole number and its unit, \"250ms\", \"10s\", \"5m\", \"1h\" or \"1d\"";
 
 /// Reads a time.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
     let (_, ms) = UNITS.iter().find(|(name, _)| *name == unit)?;

@@ -1,8 +1,11 @@
 //! The metrics. Counters are kept by the owner's [`Recorder`]; gauges are read from the engine's report at each scrape, so
 //! that they cannot drift from the state.
 
+mod format;
 mod names;
+mod process;
 mod recorder;
+mod reloads;
 mod scrape;
 
 use std::sync::Arc;
@@ -15,14 +18,21 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use rcs_proto::driver::spill::Spill;
 
+pub(crate) use format::Format;
 pub(crate) use recorder::Recorder;
+pub(crate) use reloads::Reloads;
 pub(crate) use scrape::Scraper;
+
+use crate::unknown::Unknowns;
 
 /// Upper edges, seconds: a call through the router takes some 100 µs at least, a long search minutes.
 const DURATION_BUCKETS: [f64; 19] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     60.0, 300.0, 900.0,
 ];
+
+/// The same for each member and outcome: fewer edges, for there are more series.
+const MEMBER_DURATION_BUCKETS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0];
 
 /// Labels of a finished call. The group or the member is empty if the call was refused before one was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,6 +47,26 @@ struct CallLabels {
 struct DurationLabels {
     group: Arc<str>,
     op: &'static str,
+}
+
+/// Labels of calls at a member that ended in one way. The member is empty if the call was refused before one was chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MemberDurationLabels {
+    group: Arc<str>,
+    member: Arc<str>,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    group: Arc<str>,
+    member: Arc<str>,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabel {
+    version: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,6 +118,7 @@ struct SideLabel {
 struct Counted {
     calls: Family<CallLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    member_durations: Family<MemberDurationLabels, Histogram, fn() -> Histogram>,
     refused: Family<RefusedLabels, Counter>,
     retries: Family<OpLabel, Counter>,
     streams_cut: Family<CutLabels, Counter>,
@@ -99,10 +130,11 @@ struct Counted {
 }
 
 /// The two ends of the metrics: the owner counts, the admin address shows.
-pub(crate) fn new(spill: Arc<Spill>) -> (Recorder, Scraper) {
+pub(crate) fn new(spill: Arc<Spill>, reloads: Reloads, unknowns: Unknowns) -> (Recorder, Scraper) {
     let counted = Counted {
         calls: Family::default(),
         durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+        member_durations: Family::new_with_constructor(|| Histogram::new(MEMBER_DURATION_BUCKETS)),
         refused: Family::default(),
         retries: Family::default(),
         streams_cut: Family::default(),
@@ -116,8 +148,13 @@ pub(crate) fn new(spill: Arc<Spill>) -> (Recorder, Scraper) {
     registry.register(names::CALLS, "Finished calls, by outcome", counted.calls.clone());
     registry.register(
         names::CALL_DURATION,
-        "Duration of calls, from the request to the last frame of the answer",
+        "Duration of calls that succeeded, from the request to the last frame of the answer",
         counted.durations.clone(),
+    );
+    registry.register(
+        names::MEMBER_CALL_DURATION,
+        "Duration of all calls, by the member that had them last and by outcome",
+        counted.member_durations.clone(),
     );
     registry.register(
         names::CALLS_REFUSED,
@@ -155,5 +192,5 @@ pub(crate) fn new(spill: Arc<Spill>) -> (Recorder, Scraper) {
         "Frames that were ignored because they are not messages of the protocol",
         counted.frames_ignored.clone(),
     );
-    (Recorder::new(counted), Scraper::new(registry, spill))
+    (Recorder::new(counted), Scraper::new(registry, spill, reloads, unknowns))
 }

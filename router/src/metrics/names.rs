@@ -2,8 +2,35 @@
 
 /// `rcs_calls_total{group,member,op,outcome}`: finished calls.
 pub(crate) const CALLS: &str = "rcs_calls";
-/// `rcs_call_duration_seconds{group,op}`: duration of calls, from the request to the last frame of the answer.
+/// `rcs_call_duration_seconds{group,op}`: duration of calls with the outcome `ok`, from the request to the last frame of the answer. A
+/// call that failed says nothing of how long calls take.
 pub(crate) const CALL_DURATION: &str = "rcs_call_duration_seconds";
+/// `rcs_member_call_duration_seconds{group,member,outcome}`: duration of all calls, by the member that had them last, and how they ended.
+pub(crate) const MEMBER_CALL_DURATION: &str = "rcs_member_call_duration_seconds";
+/// `rcs_member_state{group,member,state}`: 1 for the state that the member is in, 0 for the others.
+pub(crate) const MEMBER_STATE: &str = "rcs_member_state";
+/// `rcs_group_callers_waiting{group}`: callers that asked for connectors while no member of the group has reported any.
+pub(crate) const CALLERS_WAITING: &str = "rcs_group_callers_waiting";
+/// `rcs_unknown_outcomes`: calls with an unknown outcome that no operator has acknowledged.
+pub(crate) const UNKNOWN_OUTCOMES: &str = "rcs_unknown_outcomes";
+/// `rcs_unknown_outcomes_lost_total`: calls with an unknown outcome for which the list had no room.
+pub(crate) const UNKNOWN_LOST: &str = "rcs_unknown_outcomes_lost";
+/// `rcs_build_info{version}`: always 1.
+pub(crate) const BUILD_INFO: &str = "rcs_build_info";
+/// `rcs_config_last_reload_successful`: 1 if the last changed file was good, 0 if it was refused.
+pub(crate) const RELOAD_SUCCESSFUL: &str = "rcs_config_last_reload_successful";
+/// `rcs_config_last_reload_success_timestamp_seconds`: when files were read last that are in force.
+pub(crate) const RELOAD_TIME: &str = "rcs_config_last_reload_success_timestamp_seconds";
+/// `process_cpu_seconds_total`: processor time of the process.
+pub(crate) const PROCESS_CPU: &str = "process_cpu_seconds";
+/// `process_resident_memory_bytes`: memory of the process that is resident.
+pub(crate) const PROCESS_RESIDENT: &str = "process_resident_memory_bytes";
+/// `process_open_fds`: open file descriptors.
+pub(crate) const PROCESS_OPEN_FDS: &str = "process_open_fds";
+/// `process_max_fds`: how many the process may have open.
+pub(crate) const PROCESS_MAX_FDS: &str = "process_max_fds";
+/// `process_start_time_seconds`: when the process began, in seconds since 1970.
+pub(crate) const PROCESS_START: &str = "process_start_time_seconds";
 /// `rcs_member_up{group,member}`: 1 if the member gets calls.
 pub(crate) const MEMBER_UP: &str = "rcs_member_up";
 /// `rcs_member_quarantined{group,member}`: 1 if the member is quarantined for its bundle set.

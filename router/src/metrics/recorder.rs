@@ -1,6 +1,6 @@
 //! The owner's end of the metrics. A call costs one look-up by numbers; names are formatted once for each series.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -9,20 +9,27 @@ use prometheus_client::metrics::histogram::Histogram;
 use rcs_core::bundles::group::{Cause, Told};
 use rcs_core::engine::Note;
 use rcs_core::ids::{GroupId, MemberId};
-use rcs_core::verdict::Outcome;
+use rcs_core::verdict::{Class, Outcome, Paging};
+use rcs_core::view::View;
 use rcs_proto::operation::Operation;
 
 use super::{
-    CallLabels, Counted, CutLabels, DurationLabels, MemberLabel, MemberLabels, OpLabel, RefusedLabels,
-    SideLabel,
+    CallLabels, Counted, CutLabels, DurationLabels, MemberDurationLabels, MemberLabel, MemberLabels, OpLabel,
+    RefusedLabels, SideLabel,
 };
+use crate::limits::METRIC_SERIES_BORN_MAX;
 use crate::names::{Names, Side};
+
+/// Series of calls that one member of a group has at most.
+const SERIES_OF_A_MEMBER: usize = Operation::CALLS.len() * Outcome::ALL.len();
 
 /// Counts.
 pub(crate) struct Recorder {
     counted: Counted,
     /// Series by what they count. Bounded: groups, members, operations and outcomes all are.
     calls: HashMap<CallKey, CallSeries>,
+    /// Members of groups, and groups without a member, whose series were made.
+    born: HashSet<(GroupId, Option<MemberId>)>,
     downstream: Gauge,
     upstream: Gauge,
 }
@@ -31,14 +38,46 @@ type CallKey = (Option<GroupId>, Option<MemberId>, Operation, Outcome);
 
 struct CallSeries {
     count: Counter,
-    duration: Histogram,
+    /// For calls that succeeded.
+    duration: Option<Histogram>,
+    member_duration: Histogram,
 }
 
 impl Recorder {
     pub(super) fn new(counted: Counted) -> Self {
         let side = |side| counted.sockets.get_or_create_owned(&SideLabel { side });
         let (downstream, upstream) = (side("downstream"), side("upstream"));
-        Self { counted, calls: HashMap::new(), downstream, upstream }
+        Self { counted, calls: HashMap::new(), born: HashSet::new(), downstream, upstream }
+    }
+
+    /// Makes the series of calls of each group and member at 0, so that the first call with an outcome is an increase. There is a series for
+    /// each operation and each outcome that it can have; beyond [`METRIC_SERIES_BORN_MAX`] a member's series begin with its first call.
+    pub(crate) fn learn(&mut self, view: &View, names: &Names) {
+        for group in view.groups() {
+            let members = group.members.iter().map(|member| Some(*member)).chain([None]);
+            for member in members {
+                let is_room = self.born.len() < METRIC_SERIES_BORN_MAX / SERIES_OF_A_MEMBER;
+                if is_room && self.born.insert((group.id, member)) {
+                    self.bear(group.id, member, names);
+                }
+            }
+        }
+    }
+
+    fn bear(&self, group: GroupId, member: Option<MemberId>, names: &Names) {
+        let (group, member) = (names.group(group), member.map(|id| names.member(id)).unwrap_or_default());
+        for operation in Operation::CALLS {
+            let is_read = Class::of(operation, Paging::Starts).is_read();
+            for outcome in Outcome::ALL {
+                // What changes nothing has no unknown outcome, and a call without a member has no answer of one.
+                let is_answer = matches!(outcome, Outcome::Ok | Outcome::ConnectorError);
+                if !(is_read && outcome == Outcome::Unknown || member.is_empty() && is_answer) {
+                    let (group, member) = (group.clone(), member.clone());
+                    let (op, outcome) = (operation.label(), outcome.label());
+                    drop(self.counted.calls.get_or_create_owned(&CallLabels { group, member, op, outcome }));
+                }
+            }
+        }
     }
 
     /// Counts what the engine noted.
@@ -106,13 +145,21 @@ impl Recorder {
             let group = group.map(|id| names.group(id)).unwrap_or_default();
             let member = member.map(|id| names.member(id)).unwrap_or_default();
             let op = operation.label();
-            let labels = CallLabels { group: group.clone(), member, op, outcome: outcome.label() };
+            let word = outcome.label();
+            let labels = CallLabels { group: group.clone(), member: member.clone(), op, outcome: word };
+            let at_member = MemberDurationLabels { group: group.clone(), member, outcome: word };
+            let succeeded = outcome == Outcome::Ok;
             CallSeries {
                 count: counted.calls.get_or_create_owned(&labels),
-                duration: counted.durations.get_or_create_owned(&DurationLabels { group, op }),
+                duration: succeeded
+                    .then(|| counted.durations.get_or_create_owned(&DurationLabels { group, op })),
+                member_duration: counted.member_durations.get_or_create_owned(&at_member),
             }
         });
         series.count.inc();
-        series.duration.observe(took.as_secs_f64());
+        series.member_duration.observe(took.as_secs_f64());
+        if let Some(duration) = &series.duration {
+            duration.observe(took.as_secs_f64());
+        }
     }
 }

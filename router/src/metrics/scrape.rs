@@ -6,40 +6,98 @@ use std::sync::Arc;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use rcs_core::engine::Report;
+use rcs_core::state::MemberState;
 use rcs_proto::driver::spill::{Spill, Waiting};
 
-use super::{GroupLabel, MemberLabels, WhereLabel, names};
+use super::format::{Format, classic};
+use super::process::Process;
+use super::{GroupLabel, MemberLabels, Reloads, StateLabels, VersionLabel, WhereLabel, names};
+use crate::unknown::Unknowns;
 
 /// Shows the metrics.
 #[derive(Debug)]
 pub(crate) struct Scraper {
     counted: Registry,
     spill: Arc<Spill>,
+    reloads: Reloads,
+    unknowns: Unknowns,
 }
 
 impl Scraper {
-    /// The type of [`Scraper::text`].
-    pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-    pub(super) fn new(counted: Registry, spill: Arc<Spill>) -> Self {
-        Self { counted, spill }
+    pub(super) fn new(counted: Registry, spill: Arc<Spill>, reloads: Reloads, unknowns: Unknowns) -> Self {
+        Self { counted, spill, reloads, unknowns }
     }
 
-    /// Everything counted so far, and the gauges of this report.
-    pub(crate) fn text(&self, report: &Report) -> Result<String, fmt::Error> {
+    /// Everything counted so far, and the gauges of this report, in this format.
+    pub(crate) fn text(&self, report: &Report, format: Format) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode_registry(&mut text, &gauges(report, self.spill.waiting()))?;
+        encode_registry(&mut text, &of_process(&Process::now(), &self.reloads))?;
+        encode_registry(&mut text, &of_unknowns(&self.unknowns))?;
         encode_registry(&mut text, &self.counted)?;
         encode_eof(&mut text)?;
-        Ok(text)
+        Ok(match format {
+            Format::OpenMetrics => text,
+            Format::Text => classic(&text),
+        })
     }
+}
+
+/// How long the work list of unknown outcomes is.
+fn of_unknowns(unknowns: &Unknowns) -> Registry {
+    let (open, lost) = unknowns.counts();
+    let mut registry = Registry::default();
+    let help = "Calls with an unknown outcome that no operator has acknowledged";
+    registry.register(names::UNKNOWN_OUTCOMES, help, ConstGauge::new(whole(open)));
+    let help = "Calls with an unknown outcome for which the list had no room";
+    registry.register(names::UNKNOWN_LOST, help, ConstCounter::new(lost));
+    registry
+}
+
+/// What is known of the process and of its files.
+fn of_process(process: &Process, reloads: &Reloads) -> Registry {
+    let mut registry = Registry::default();
+    let build = Family::<VersionLabel, Gauge>::default();
+    build.get_or_create(&VersionLabel { version: env!("CARGO_PKG_VERSION") }).set(1);
+    registry.register(names::BUILD_INFO, "The version of the router; always 1", build);
+    let (successful, at) = reloads.last();
+    registry.register(
+        names::RELOAD_SUCCESSFUL,
+        "1 if the last changed file was good, 0 if it was refused",
+        ConstGauge::new(i64::from(successful)),
+    );
+    registry.register(
+        names::RELOAD_TIME,
+        "When files were read last that are in force, in seconds since 1970",
+        ConstGauge::new(at),
+    );
+    if let Some(seconds) = process.cpu_seconds {
+        let help = "Processor time of the process, user and system, in seconds";
+        registry.register(names::PROCESS_CPU, help, ConstCounter::new(seconds));
+    }
+    if let Some(seconds) = process.start_seconds {
+        let help = "When the process began, in seconds since 1970";
+        registry.register(names::PROCESS_START, help, ConstGauge::new(seconds));
+    }
+    for (name, help, value) in [
+        (names::PROCESS_RESIDENT, "Memory of the process that is resident, in bytes", process.resident_bytes),
+        (names::PROCESS_OPEN_FDS, "Open file descriptors", process.open_fds),
+        (names::PROCESS_MAX_FDS, "File descriptors that may be open", process.max_fds),
+    ] {
+        if let Some(value) = value {
+            registry.register(name, help, ConstGauge::new(value));
+        }
+    }
+    registry
 }
 
 fn gauges(report: &Report, waiting: Waiting) -> Registry {
     let up = Family::<MemberLabels, Gauge>::default();
+    let state = Family::<StateLabels, Gauge>::default();
+    let waiting_callers = Family::<GroupLabel, Gauge>::default();
     let quarantined = Family::<MemberLabels, Gauge>::default();
     let in_flight = Family::<MemberLabels, Gauge>::default();
     let callers = Gauge::<i64>::default();
@@ -53,6 +111,7 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
     for group in &report.groups {
         let label = GroupLabel { group: group.name.as_str().into() };
         queued.get_or_create(&label).set(whole(group.queued));
+        waiting_callers.get_or_create(&label).set(whole(group.callers_waiting));
         alarm.get_or_create(&label).set(i64::from(group.alarm.is_some()));
         for member in &group.members {
             let labels =
@@ -60,10 +119,21 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
             up.get_or_create(&labels).set(i64::from(member.takes_calls()));
             quarantined.get_or_create(&labels).set(i64::from(member.quarantine.is_some()));
             in_flight.get_or_create(&labels).set(whole(member.in_flight));
+            for word in MemberState::ALL {
+                let (group, member_name) = (labels.group.clone(), labels.member.clone());
+                let labels = StateLabels { group, member: member_name, state: word.label() };
+                state.get_or_create(&labels).set(i64::from(member.state == word));
+            }
         }
     }
     let mut registry = Registry::default();
     registry.register(names::MEMBER_UP, "1 if the member gets calls", up);
+    registry.register(names::MEMBER_STATE, "1 for the state that the member is in, 0 for the others", state);
+    registry.register(
+        names::CALLERS_WAITING,
+        "Callers that wait for connectors because no member of the group has reported any",
+        waiting_callers,
+    );
     registry.register(
         names::MEMBER_QUARANTINED,
         "1 if the member is quarantined for its bundle set",

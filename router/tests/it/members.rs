@@ -248,7 +248,7 @@ fn what_does_not_serve_is_not_called_fine() {
         ("n1", "serving", "-"),
         ("n2", "down", "connection refused"),
         ("n3", "down", "host name cannot be resolved"),
-        ("n4", "quarantined", "bundle set differs: rcs-router bundles diff g"),
+        ("n4", "quarantined", "bundle set differs: bundles diff g"),
     ];
     wait_until("each member has its state and reason", PATIENCE, || {
         let list = run(&["list"]).stdout;
@@ -273,6 +273,12 @@ fn what_does_not_serve_is_not_called_fine() {
             "{name}: said while waiting: {ran:?}"
         );
     }
+    let metrics = Metrics::scrape(router.admin);
+    for (name, state, _) in states {
+        assert_eq!(metrics.sum("rcs_member_state", &[("member", name), ("state", state)]), 1.0, "{name}");
+        let of_group = [("group", "g"), ("member", name)];
+        assert_eq!(metrics.sum("rcs_member_state", &of_group), 1.0, "{name} is in one state");
+    }
 }
 
 /// A group that loses its last member has a line of its own in the log, and another one when that is over.
@@ -294,6 +300,13 @@ fn a_call_that_failed_can_be_asked_about() {
     let mut idm = site.router.idm("g");
     let id = idm.call(&validate_request());
     site.first.inbox.operation("the call");
+    let open = run_command({
+        let mut command = command(&["call", "list", "--open"]);
+        command.args(["--server", &format!("http://{}", site.router.admin)]);
+        command
+    });
+    let line = open.stdout.lines().nth(1).unwrap_or_default();
+    assert!(line.contains("validate  g      n1      anonymous") && line.ends_with("maybe_sent"), "{open:?}");
     site.first.die();
     let call = site.second.inbox.operation("the call, again");
     let answer = OperationResponse { validate: Some(Default::default()), ..Default::default() };
@@ -314,7 +327,27 @@ fn a_call_that_failed_can_be_asked_about() {
     {
         assert!(ran.code == Some(0) && ran.stdout.contains(part), "{part}: {ran:?}");
     }
-    assert!(of_call(&["list"]).stdout.contains(&format!("call {call}:")));
+    let line = of_call(&["list"]).stdout.lines().nth(1).unwrap_or_default().to_owned();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert!(
+        words[0].ends_with('Z') && words[1..7] == [call, "validate", "g", "n1", "anonymous", "ok"],
+        "{line}"
+    );
+    for part in ["caller: anonymous", "connector: "] {
+        assert!(ran.stdout.contains(part), "{part}: {ran:?}");
+    }
+    for (more, listed) in [
+        (&["--group", "g"][..], true),
+        (&["--group", "x"], false),
+        (&["--member", "n1", "--caller", "anonymous", "--outcome", "ok", "--since", "1h"], true),
+        (&["--outcome", "deadline"], false),
+    ] {
+        let ran = of_call(&[&["list", "-o", "csv"], more].concat());
+        let has = ran.stdout.lines().count() == 2 && ran.stdout.contains(&format!(",{call},validate,g,n1,"));
+        assert!(ran.code == Some(0) && has == listed, "{more:?}: {ran:?}");
+    }
+    let ran = of_call(&["list", "--outcome", "fine"]);
+    assert!(ran.code == Some(65) && ran.stderr.contains("connector_error"), "{ran:?}");
     for (id, part) in [("ffff", "nothing is kept"), ("no-number", "hexadecimal")] {
         let ran = of_call(&["explain", id]);
         assert!(ran.code == Some(65) && ran.stderr.contains(part), "{ran:?}");

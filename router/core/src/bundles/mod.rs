@@ -15,7 +15,7 @@ pub mod set;
 pub mod wire;
 
 mod canonical;
-mod printable;
+pub(crate) mod printable;
 
 #[cfg(test)]
 mod samples;

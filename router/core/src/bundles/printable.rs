@@ -3,10 +3,10 @@
 use std::fmt;
 
 /// Characters of a name that are shown.
-const SHOWN: usize = 160;
+const SHOWN: usize = crate::limits::EXPLAINED_TEXT_CHARS;
 
 /// Shows a name from outside: characters that steer a terminal or break a line are escaped, a long name is cut.
-pub(super) struct Printable<'a>(pub(super) &'a str);
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

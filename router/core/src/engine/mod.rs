@@ -51,8 +51,8 @@ use self::members::Members;
 pub use self::note::{Note, UnservedCalls};
 pub use self::peer::Peer;
 pub use self::reports::{
-    Administration, BundlesReport, CallReport, CallerReport, GroupReport, GroupSupply, MemberBundles,
-    MemberError, MemberReport, Report, StepReport,
+    Administration, BundlesReport, CallFilter, CallReport, CallerReport, GroupReport, GroupSupply,
+    MemberBundles, MemberError, MemberReport, Report, StepReport,
 };
 pub use self::selector::{Refusal, Selector, select};
 use self::sockets::Sockets;
@@ -178,6 +178,16 @@ impl Engine {
     /// The explanation of a call, if the call is one of the latest that were refused, retried or answered by the router.
     pub fn explanation(&self, id: CallId, now: Moment) -> Option<CallReport> {
         self.tables.call_report(id, now)
+    }
+
+    /// The explanations of the latest calls that were refused, retried or answered by the router, the latest first.
+    pub fn explanations(&self, filter: &CallFilter, now: Moment) -> Vec<CallReport> {
+        self.tables.call_reports(filter, now)
+    }
+
+    /// The calls in flight, the oldest first.
+    pub fn open_calls(&self, filter: &CallFilter, now: Moment) -> Vec<CallReport> {
+        self.tables.open_call_reports(filter, now)
     }
 
     /// The ids of the latest calls that have an explanation, the latest first, at most `count`.

@@ -7,6 +7,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 
 use super::keys::CallId;
+use crate::agreed::At;
 use crate::bundles::group::Told;
 use crate::health::Unfit;
 use crate::ids::{GroupId, MemberId};
@@ -48,6 +49,30 @@ pub enum Note<'a> {
         outcome: Outcome,
         /// The time from the request to the last frame of the answer.
         took: Duration,
+    },
+    /// A call may have changed something, and nobody can say whether it ran: somebody must look. Comes before its
+    /// [`Note::CallEnded`].
+    OutcomeUnknown {
+        /// Its id.
+        call: CallId,
+        /// When it came.
+        at: At,
+        /// The group that the call was routed in.
+        group: GroupId,
+        /// The member that had the call last.
+        member: Option<MemberId>,
+        /// The operation.
+        operation: Operation,
+        /// The principal that the caller proved; none if the caller has left.
+        caller: Option<&'a str>,
+        /// The connector, as the request names it.
+        connector: Option<&'a str>,
+        /// The object class.
+        object_class: Option<&'a str>,
+        /// The class of the exception that the caller got.
+        class: Option<&'a str>,
+        /// The router's sentence in it.
+        sentence: Option<&'a str>,
     },
     /// A call goes to another member, or once more to the same one.
     CallRetried {

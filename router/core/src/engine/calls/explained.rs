@@ -1,10 +1,11 @@
 //! Explanations: why a call was refused, retried or answered by the router itself, which members there were, and what was decided at
 //! each fault. Kept for the latest of such calls, by the id that stands in the log and in the error's text.
 //!
-//! Calls that simply succeed leave nothing here, and cost one number each. An explanation has no payload, no key and no name of a
-//! caller.
+//! Calls that simply succeed leave nothing here, and cost one number each. An explanation has no payload and no key. Of a connector's own
+//! error it has the class only: the text may hold what the connector was given (P9).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcs_proto::operation::Operation;
@@ -26,11 +27,37 @@ pub(super) struct Explained {
     order: VecDeque<CallId>,
 }
 
+/// What a call is about, and who asks: names that peers chose, fit for one line of a log, and cut to
+/// [`limits::EXPLAINED_TEXT_CHARS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct About {
+    /// The principal that the caller proved.
+    pub(in crate::engine) caller: Option<Arc<str>>,
+    /// The connector, as the request names it.
+    pub(in crate::engine) connector: Option<Box<str>>,
+    /// The object class.
+    pub(in crate::engine) object_class: Option<Box<str>>,
+}
+
+/// The error that a call ended with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Told {
+    /// The class of the exception.
+    pub(in crate::engine) class: Box<str>,
+    /// The router's own sentence; none for an error of a connector.
+    pub(in crate::engine) sentence: Option<Box<str>>,
+}
+
 /// One call.
 #[derive(Debug)]
 pub(in crate::engine) struct Story {
     pub(in crate::engine) operation: Operation,
     pub(in crate::engine) group: Option<GroupId>,
+    pub(in crate::engine) about: About,
+    /// The member that had it last.
+    pub(in crate::engine) member: Option<MemberId>,
+    /// The error that it ended with.
+    pub(in crate::engine) told: Option<Told>,
     /// When it came.
     pub(in crate::engine) since: Moment,
     /// How it ended and how long it took, if it has.
@@ -81,6 +108,20 @@ impl Explained {
         self.order.iter().rev().take(count).copied().collect()
     }
 
+    /// The id of the last call that came.
+    pub(super) fn last_id(&self) -> CallId {
+        self.last
+    }
+
+    pub(super) fn get_mut(&mut self, id: CallId) -> Option<&mut Story> {
+        self.calls.get_mut(&id)
+    }
+
+    /// The calls with a story, the latest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = (CallId, &Story)> {
+        self.order.iter().rev().filter_map(|id| Some((*id, self.calls.get(id)?)))
+    }
+
     /// A call that met a fault before has ended.
     pub(super) fn end(&mut self, id: CallId, outcome: Outcome, took: Duration) {
         if let Some(story) = self.calls.get_mut(&id) {
@@ -104,10 +145,12 @@ impl Explained {
 
 impl Story {
     pub(super) fn new(operation: Operation, group: Option<GroupId>, since: Moment) -> Self {
-        Self { operation, group, since, end: None, steps: Vec::new(), more_steps: 0 }
+        let (about, member, told) = (About::default(), None, None);
+        Self { operation, group, about, member, told, since, end: None, steps: Vec::new(), more_steps: 0 }
     }
 
     pub(super) fn add(&mut self, step: StoryStep) {
+        self.member = step.member.or(self.member);
         match self.steps.len() < limits::EXPLAINED_STEPS_MAX {
             true => self.steps.push(step),
             false => self.more_steps += 1,

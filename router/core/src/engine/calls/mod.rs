@@ -20,7 +20,7 @@ pub(super) use self::deadline::Deadline;
 use self::due::DueCalls;
 pub(super) use self::error::{finding, is_out_of_reach, not_run};
 use self::explained::Explained;
-pub(super) use self::explained::{Story, StoryStep, What};
+pub(super) use self::explained::{About, Story, StoryStep, Told, What};
 use self::step::Progress;
 pub(super) use self::step::{Step, is_answer_to};
 use super::callers::CallerEnd;
@@ -437,6 +437,30 @@ impl Calls {
         self.explained.story(id, || Story::new(operation, group, now)).add(step);
         self.explained.end(id, outcome, std::time::Duration::ZERO);
         id
+    }
+
+    /// The id of the call that came last.
+    pub(super) fn last_id(&self) -> CallId {
+        self.explained.last_id()
+    }
+
+    /// What a call with a story is about.
+    pub(super) fn describe(&mut self, id: CallId, about: About) {
+        if let Some(story) = self.explained.get_mut(id) {
+            story.about = about;
+        }
+    }
+
+    /// The error that a call with a story ends with.
+    pub(super) fn tell(&mut self, id: CallId, told: Told) {
+        if let Some(story) = self.explained.get_mut(id) {
+            story.told = Some(told);
+        }
+    }
+
+    /// All calls with a story, the latest first.
+    pub(super) fn stories(&self) -> impl Iterator<Item = (CallId, &Story)> {
+        self.explained.all()
     }
 
     /// What is remembered of a call that the router refused, retried or answered itself.

@@ -167,7 +167,7 @@ impl Tables {
             MemberState::Quarantined => match bundles {
                 Some(BundleStanding::Quarantined(Cause::Differs { .. })) => {
                     let name = self.view.group(group).map_or("GROUP", |group| &*group.name);
-                    return Some(format!("bundle set differs: rcs-router bundles diff {name}"));
+                    return Some(format!("bundle set differs: bundles diff {name}"));
                 }
                 Some(BundleStanding::Quarantined(Cause::MissingAgentReport)) => "no report of its agent",
                 Some(BundleStanding::Quarantined(Cause::Unreadable(_))) => {

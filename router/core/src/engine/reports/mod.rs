@@ -5,7 +5,7 @@ mod member;
 mod sets;
 mod state;
 
-pub use self::call::{CallReport, StepReport};
+pub use self::call::{CallFilter, CallReport, StepReport};
 pub use self::member::{Administration, MemberError, MemberReport};
 pub use self::sets::{BundlesReport, MemberBundles};
 pub use self::state::{CallerReport, GroupReport, GroupSupply, Report};

@@ -150,6 +150,10 @@ impl Tables {
                 self.finish_with(key, frame, Outcome::Unavailable, now, io);
             }
             Some(caller) => {
+                let number = self.calls.get(key).map(|call| call.number);
+                if let (Some(number), Kind::Error(head)) = (number, &error.kind) {
+                    self.explain_error(number, &head.class, None);
+                }
                 let frame = error.rewrite_id(caller.id());
                 self.finish_with(key, frame, Outcome::ConnectorError, now, io);
             }
@@ -164,6 +168,7 @@ impl Tables {
         let last = call.member().or(call.losses.last().map(|loss| loss.member));
         let member = last.and_then(|member| self.members.get(member)).map(|member| member.name());
         let error = kind.to_error(&Circumstances { operation, group, member });
+        self.explain_error(number, error.class, Some(&error.message));
         // What still runs at the member runs for nobody.
         if matches!(kind, ErrorKind::CallerTooSlow | ErrorKind::StreamCut | ErrorKind::AnswerTooLarge) {
             self.cancel_at_member(key, now, io);

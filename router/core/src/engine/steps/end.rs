@@ -49,6 +49,9 @@ impl Tables {
         if let Some(caller) = &call.caller {
             self.callers.finish(caller, is_subscription);
         }
+        if outcome == Outcome::Unknown {
+            self.note_unknown(call, io);
+        }
         io.note(Note::CallEnded {
             call: call.number,
             group: Some(call.group),
@@ -56,6 +59,27 @@ impl Tables {
             operation: call.operation,
             outcome,
             took: ended.took,
+        });
+    }
+
+    /// Notes a call that may have changed something, and of which nobody can say whether it ran.
+    fn note_unknown(&self, call: &Call, io: &mut impl Io) {
+        let story = self.calls.story(call.number);
+        let lost = call.losses.last().map(|loss| loss.member);
+        let last = call.member().or(lost).or(call.touched).or(story.and_then(|story| story.member));
+        let told = story.and_then(|story| story.told.as_ref());
+        let about = story.map(|story| &story.about);
+        io.note(Note::OutcomeUnknown {
+            call: call.number,
+            at: self.epoch.after(call.since),
+            group: call.group,
+            member: last,
+            operation: call.operation,
+            caller: about.and_then(|about| about.caller.as_deref()),
+            connector: about.and_then(|about| about.connector.as_deref()),
+            object_class: about.and_then(|about| about.object_class.as_deref()),
+            class: told.map(|told| &*told.class),
+            sentence: told.and_then(|told| told.sentence.as_deref()),
         });
     }
 

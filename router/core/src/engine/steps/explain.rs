@@ -1,24 +1,57 @@
 //! What is kept of a call that the router refused, retried or answered itself, for `call explain`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use rcs_proto::envelope::OperationHead;
 use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
-use crate::engine::calls::{StoryStep, What};
-use crate::engine::keys::{CallId, CallKey};
+use crate::bundles::printable::Printable;
+use crate::engine::calls::{About, Call, StoryStep, Told, What};
+use crate::engine::keys::{CallId, CallKey, CallerKey};
 use crate::engine::tables::Tables;
 use crate::ids::GroupId;
 use crate::verdict::{ErrorKind, Fault, Verdict};
 
 impl Tables {
+    /// What a call is about, and who asks.
+    pub(in crate::engine) fn about(&self, caller: Option<CallerKey>, head: Option<&OperationHead>) -> About {
+        let text = |text: &str| Printable(text).to_string().into_boxed_str();
+        let class = head.map(OperationHead::object_class_told).filter(|class| !class.is_empty());
+        About {
+            caller: caller
+                .and_then(|key| self.callers.get(key))
+                .map(|caller| Arc::clone(&caller.id.principal)),
+            connector: head.and_then(OperationHead::connector).map(|connector| text(&connector.to_string())),
+            object_class: class.map(|class| text(&String::from_utf8_lossy(&class))),
+        }
+    }
+
+    /// What a call in flight is about. After a part of its answer was delivered, its request is no longer kept.
+    pub(in crate::engine) fn about_call(&self, call: &Call) -> About {
+        self.about(call.caller.map(|caller| caller.session()), call.head())
+    }
+
+    /// Notes the error that a call ends with. `sentence` is the router's own; a connector's own text is never kept (P9).
+    pub(in crate::engine) fn explain_error(&mut self, call: CallId, class: &str, sentence: Option<&str>) {
+        let (class, sentence) = (Printable(class).to_string(), sentence.map(Box::from));
+        self.calls.tell(call, Told { class: class.into_boxed_str(), sentence });
+    }
+
     /// Notes a fault of a call and what was decided.
     pub(in crate::engine) fn explain(&mut self, key: CallKey, fault: Fault, verdict: Verdict, now: Moment) {
         let Some(call) = self.calls.get(key) else { return };
         let (after, member, group) = (now.since(call.since), call.member(), call.group);
+        // The latest chance to read the request of a call is its first fault.
+        let fresh = self.calls.story(call.number).is_none().then_some(call.number);
         let what = What::Judged(call.stage_at(fault), fault, verdict);
         let members = self.outs(Some(group), Some(key));
         self.calls.explain(key, StoryStep { after, member, what, members });
+        if let Some(number) = fresh {
+            let about = self.calls.get(key).map(|call| self.about_call(call)).unwrap_or_default();
+            self.calls.describe(number, about);
+        }
     }
 
     /// Notes a call that was refused when it came; returns the id of the refused call.

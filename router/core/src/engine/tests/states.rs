@@ -85,7 +85,7 @@ fn each_state_has_its_reason() {
     // Another bundle set than the group's.
     world.kill(1);
     world.start_with(1, infos_at(CONNECTOR, "2.0"));
-    is(&world, 1, MemberState::Quarantined, "bundle set differs: rcs-router bundles diff g");
+    is(&world, 1, MemberState::Quarantined, "bundle set differs: bundles diff g");
     assert!(world.report_of(1).set.is_some());
     world.kill(1);
     is(&world, 1, MemberState::Down, "connection lost");

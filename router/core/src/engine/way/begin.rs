@@ -40,7 +40,9 @@ impl Tables {
             Err((kind, group)) => {
                 let end = Last { id: request.message_id, operation, frame: None, since: now };
                 let hint = self.hint(caller, kind, head, now);
-                return self.refuse(caller, socket, end, (kind, hint), group, io);
+                let about = self.about(Some(caller), Some(head));
+                self.refuse(caller, socket, end, (kind, hint), group, io);
+                return self.calls.describe(self.calls.last_id(), about);
             }
         };
         let deadlines = self.view.group(group).map(|group| group.settings.deadlines).unwrap_or_default();

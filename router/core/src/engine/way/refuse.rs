@@ -31,8 +31,12 @@ impl Tables {
         let call = self.explain_refusal(operation, group, kind, since);
         let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
         let error = kind.to_error(&Circumstances { operation, group: name, member: None });
-        let hint = hint.map(|hint| format!(" {hint}")).unwrap_or_default();
-        let frame = frames::error(id, error.class, &format!("{}{hint} (call {call})", error.message));
+        let sentence = match hint {
+            Some(hint) => format!("{} {hint}", error.message),
+            None => error.message,
+        };
+        self.explain_error(call, error.class, Some(&sentence));
+        let frame = frames::error(id, error.class, &format!("{sentence} (call {call})"));
         let last = Last { frame: Some(frame), ..end };
         match self.phase {
             Phase::Leaving => self.callers.keep(caller, last),
@@ -65,6 +69,9 @@ impl Tables {
         let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
         let circumstances = Circumstances { operation, group: name, member: None };
         let error = ErrorKind::RequestTooLarge.to_error(&circumstances);
+        self.explain_error(call, error.class, Some(&error.message));
+        let about = self.about(Some(key), None);
+        self.calls.describe(call, about);
         let text = format!("{} (The request has {bytes} bytes.) (call {call})", error.message);
         let frame = frames::error(id, error.class, &text);
         let last = Last { id, operation, frame: Some(frame), since: now };
