@@ -44,12 +44,12 @@ async fn throughput(arguments: &CompareArgs, direct: &Side, via: &Side) -> Throu
             rates[at].push(record.figures().rate);
             totals[at].merge(&record);
         }
-        eprintln!(
+        rcs_cli::tell(format_args!(
             "throughput, round {round} of {}: {:.0} direct, {:.0} via",
             arguments.rounds,
             last(&rates[0]),
             last(&rates[1])
-        );
+        ));
     }
     let [direct_rounds, via_rounds] = rates;
     let [direct_total, via_total] = totals;
@@ -71,7 +71,7 @@ async fn latency(arguments: &CompareArgs, direct: &Side, via: &Side, rate: f64) 
         for (total, side) in totals.iter_mut().zip([direct, via]) {
             total.merge(&side.open_loop(rate, span(arguments)).await?);
         }
-        eprintln!("latency at {rate:.0} calls/s, round {round} of {}", arguments.rounds);
+        rcs_cli::tell(format_args!("latency at {rate:.0} calls/s, round {round} of {}", arguments.rounds));
     }
     let [direct, via] = totals.map(|record| record.figures());
     let added_us = added(&direct.latency_us, &via.latency_us);

@@ -1,7 +1,6 @@
 //! The table for people and the JSON for programs. Both carry the parameters and the machine: a figure alone says nothing.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use rcs_cli::{Exit, Failure};
 use serde::Serialize;
@@ -151,14 +150,14 @@ pub(crate) fn comparison(arguments: &CompareArgs, comparison: &Comparison) -> Re
 }
 
 fn print(as_json: bool, table: &str, document: &impl Serialize) -> Result<(), Failure> {
-    let failed =
-        |error: std::io::Error| Exit::Internal.with(format!("the result cannot be printed: {error}"));
     if !as_json {
-        return std::io::stdout().write_all(table.as_bytes()).map_err(failed);
+        rcs_cli::say_part(table);
+        return Ok(());
     }
-    eprint!("{table}");
-    let text = serde_json::to_string_pretty(document).map_err(|error| failed(error.into()))?;
-    writeln!(std::io::stdout(), "{text}").map_err(failed)
+    rcs_cli::tell_part(table);
+    let text = serde_json::to_string_pretty(document);
+    rcs_cli::say(text.map_err(|error| Exit::Internal.with(format!("the result is no JSON: {error}")))?);
+    Ok(())
 }
 
 fn caller(arguments: &CallerArgs) -> serde_json::Value {

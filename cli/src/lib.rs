@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use output::{ask, say, say_part, tell};
+pub use output::{say, say_part, tell, tell_part};
 
 /// The line for the end of a program's help.
 pub const EXIT_CODES: &str = "Exit codes: 0 success, 64 wrong usage, 65 invalid file or request, 69 a resource is unavailable, \

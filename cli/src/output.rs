@@ -26,11 +26,11 @@ pub fn say_part(text: impl fmt::Display) {
 /// Prints a line for people on standard error: a failure's sentence, or how far a command is. Where nobody reads standard error, the
 /// line is lost.
 pub fn tell(line: impl fmt::Display) {
-    ask(format_args!("{line}\n"));
+    tell_part(format_args!("{line}\n"));
 }
 
 /// Like [`tell`], without a line end: a question at the terminal.
-pub fn ask(text: impl fmt::Display) {
+pub fn tell_part(text: impl fmt::Display) {
     let text = text.to_string();
     if !log::put(&text) {
         let mut out = io::stderr().lock();

@@ -1,5 +1,10 @@
 //! Whole-system and interop tests. With Java: the published framework on both ends. Without: scripted peers only, and a line
 //! for each test that was skipped.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what helpers of tests print is for whoever reads a test's output"
+)]
 
 mod affinity;
 mod answers;

@@ -67,16 +67,16 @@ pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
         _ => Scope::Normal,
     };
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
-    eprintln!("seed {seed}");
+    rcs_cli::tell(format_args!("seed {seed}"));
     let mut all = Vec::new();
     for scene in arguments.name.0 {
         let done = perform(scene, &members, scope, seed).await?;
         rcs_cli::say(done.json());
-        eprintln!("{}", done.row());
+        rcs_cli::tell(done.row());
         all.push(done);
     }
-    eprintln!("\n{}", Done::heading());
-    all.iter().for_each(|done| eprintln!("{}", done.row()));
+    rcs_cli::tell(format_args!("\n{}", Done::heading()));
+    all.iter().for_each(|done| rcs_cli::tell(done.row()));
     match all.iter().filter(|done| !done.passed()).count() {
         0 => Ok(()),
         failed => Err(Exit::Internal.with(format!("{failed} of {} drills failed", all.len()))),

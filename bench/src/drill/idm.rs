@@ -36,7 +36,7 @@ pub(crate) fn start(java: &Java, router: SocketAddr, properties: &[(String, Stri
             if idm.ask("connectors 1 8").starts_with("ok ") {
                 break;
             }
-            eprintln!("the Java IDM did not learn the connectors; attempt {attempt}");
+            rcs_cli::tell(format_args!("the Java IDM did not learn the connectors; attempt {attempt}"));
             idm = Idm::start(java, &url);
         }
         idm.ok(&format!("use RigConnector {}", words.join(" ")));

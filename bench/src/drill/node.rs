@@ -1,6 +1,6 @@
 //! `rcs-bench drill-node`: rcs-node's own server with the drills' connector, as a process of its own that can be killed.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,7 +51,6 @@ pub(crate) async fn run(arguments: NodeArgs) -> Result<(), Failure> {
         let _ = gone.send(());
     });
     rcs_cli::say(format_args!("ready {}", server.address()));
-    io::stdout().flush().map_err(internal)?;
     tokio::select! {
         _ = terminate.recv() => {
             server.drain(DRAIN).await;

@@ -88,11 +88,10 @@ fn prompt_twice() -> io::Result<Secret<String>> {
     let _quiet = Quiet::start()?;
     let mut answers = Vec::new();
     for question in ["New key: ", "\nAgain: "] {
-        eprint!("{question}");
-        io::stderr().flush()?;
+        rcs_cli::tell_part(question);
         answers.push(first_line(io::stdin())?);
     }
-    eprintln!();
+    rcs_cli::tell("");
     match <[Secret<String>; 2]>::try_from(answers) {
         Ok([one, other]) if one == other => Ok(one),
         _ => Err(io::Error::other("the two keys differ; run the command again")),

@@ -1,4 +1,4 @@
-//! A log that cannot be written is never felt (P10), and signals that mean no end are none.
+//! Outputs that cannot be written are never felt (P10), and signals that mean no end are none.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use rcs_rig::wait::wait_until;
 use rustix::process::Signal;
 
 use crate::serving::Serving;
-use crate::support::{PATIENCE, Scratch, rcs_node};
+use crate::support::{PATIENCE, Scratch, rcs_node, text};
 
 /// x:y, a wrong key.
 const WRONG: &str = "Basic eDp5";
@@ -50,5 +50,21 @@ fn a_wrong_filter_is_refused_with_the_levels() {
         let told = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert_eq!(ran.status.code(), Some(64), "{told}");
         assert!(told.contains("The levels are off, error, warn, info, debug, trace;"), "{told}");
+    }
+}
+
+#[test]
+fn commands_end_quietly_if_their_reader_has_gone_and_fail_if_it_cannot_be_written() {
+    let scratch = Scratch::new();
+    let file = scratch.file("a.properties", "connectorserver.port=0\n");
+    let beside = ["agent", "--once", "--properties", text(&file)];
+    for arguments in [&["--help"][..], &["check", "--dev", text(&file)], &beside] {
+        for (stream, code) in [(closed_pipe(), 0), (full_disk(), 70)] {
+            let child = rcs_node().args(arguments).stdout(stream).stderr(Stdio::piped()).spawn();
+            let ran = child.and_then(|child| child.wait_with_output()).expect("rcs-node starts");
+            let told = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(ran.status.code(), Some(code), "{arguments:?}: {told}");
+            assert!(!told.contains("panicked"), "{arguments:?}: {told}");
+        }
     }
 }

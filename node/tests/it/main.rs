@@ -1,4 +1,9 @@
 //! The `rcs-node` program from outside.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what helpers of tests print is for whoever reads a test's output"
+)]
 
 mod agent;
 mod agent_router;

@@ -6,6 +6,7 @@
 //! - `flat`: the time of one `get` with 10 and with 65,536 other calls open.
 #![allow(clippy::disallowed_methods, reason = "it measures, and nothing depends on what")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be made ends at once")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example has no other output")]
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

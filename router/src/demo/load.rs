@@ -1,7 +1,7 @@
 //! Many readers at a time, and a node that dies under them.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -152,21 +152,17 @@ impl Progress {
     }
 
     fn show(&mut self, text: &str) {
-        let mut out = io::stdout().lock();
-        // A reader that is gone does not end the demo.
-        let _ = if self.terminal {
-            write!(out, "\r  {text}  ").and_then(|()| out.flush())
+        if self.terminal {
+            rcs_cli::say_part(format_args!("\r  {text}  "));
         } else if self.shown.is_none_or(|shown| shown.elapsed() >= Duration::from_secs(1)) {
             self.shown = Some(Instant::now());
-            writeln!(out, "  {text}")
-        } else {
-            Ok(())
-        };
+            rcs_cli::say(format_args!("  {text}"));
+        }
     }
 
     fn end(&self) {
         if self.terminal {
-            println!();
+            rcs_cli::say("");
         }
     }
 }

@@ -83,7 +83,7 @@ pub(crate) async fn run(after: After) -> Result<(), DemoError> {
         Ok(_) => Ok(()),
         Err(error) => {
             if !matches!(error, DemoError::Interrupted) {
-                eprint!("{}", files.last_log_lines());
+                rcs_cli::tell_part(files.last_log_lines());
             }
             Err(error)
         }
@@ -106,7 +106,7 @@ struct Cluster {
 }
 
 async fn show(files: &Files, children: &mut Children) -> Result<Cluster, DemoError> {
-    println!("starting three nodes and a router ...");
+    rcs_cli::say("starting three nodes and a router ...");
     let mut nodes = Vec::new();
     for name in files::NODES {
         nodes.push(children.start_node(files, name, 0).await?);
@@ -114,19 +114,22 @@ async fn show(files: &Files, children: &mut Children) -> Result<Cluster, DemoErr
     files.write_provider(&nodes).map_err(system("write the provider document"))?;
     let router = children.start_router(files).await?;
     for node in &nodes {
-        println!("  {:8}ws://{}/openicf", node.name, node.address);
+        rcs_cli::say(format_args!("  {:8}ws://{}/openicf", node.name, node.address));
     }
-    println!("  {:8}ws://{}/openicf/{GROUP}, a group of the three, round robin", "router", router.listen);
+    rcs_cli::say(format_args!(
+        "  {:8}ws://{}/openicf/{GROUP}, a group of the three, round robin",
+        "router", router.listen
+    ));
     await_members_up(router.admin, nodes.len()).await?;
 
     let idm = Arc::new(Idm::connect(router.listen, &files.csv).await?);
     let users: Arc<[User]> = idm.users().await?.into();
-    println!("\nthe users of hr.csv, read through the group:");
+    rcs_cli::say(format_args!("\nthe users of hr.csv, read through the group:"));
     for user in users.iter() {
-        println!("  {:10}{:20}{}", user.uid, user.name, user.department);
+        rcs_cli::say(format_args!("  {:10}{:20}{}", user.uid, user.name, user.department));
     }
 
-    println!("\nreading on while one of the three nodes is killed (SIGKILL):");
+    rcs_cli::say(format_args!("\nreading on while one of the three nodes is killed (SIGKILL):"));
     let victim = nodes.get(1).map(|node| node.name).expect("there are three nodes");
     let tally = load::run(&idm, &users, || children.kill(victim)).await?;
     if let Some(idm) = Arc::into_inner(idm) {
@@ -143,19 +146,23 @@ async fn stay(files: &Files, children: &mut Children, cluster: Cluster) -> Resul
     if let Some(killed) = nodes.iter().find(|node| !children.is_running(node.name)) {
         children.start_node(files, killed.name, killed.address.port()).await?;
         await_members_up(router.admin, nodes.len()).await?;
-        println!("\n{} was restarted and is in use again after {:.1?}", killed.name, started.elapsed());
+        rcs_cli::say(format_args!(
+            "\n{} was restarted and is in use again after {:.1?}",
+            killed.name,
+            started.elapsed()
+        ));
     }
-    println!("\nThe router stays up; Ctrl-C ends it. In IDM's provider document:");
-    println!(
+    rcs_cli::say(format_args!("\nThe router stays up; Ctrl-C ends it. In IDM's provider document:"));
+    rcs_cli::say(format_args!(
         r#"  {{"type": "remoteConnectorServer", "name": "demo", "host": "{}", "port": {}, "websocketPath": "/openicf/{GROUP}","#,
         router.listen.ip(),
         router.listen.port()
-    );
-    println!(r#"   "useSSL": false, "principal": "anonymous", "key": "{}"}}"#, files::KEY);
-    println!("  csvFile   {}", files.csv.display());
-    println!("  members   http://{}/v1/members", router.admin);
-    println!("  metrics   http://{}/metrics", router.admin);
-    println!("  logs      {}", files.logs().display());
+    ));
+    rcs_cli::say(format_args!(r#"   "useSSL": false, "principal": "anonymous", "key": "{}"}}"#, files::KEY));
+    rcs_cli::say(format_args!("  csvFile   {}", files.csv.display()));
+    rcs_cli::say(format_args!("  members   http://{}/v1/members", router.admin));
+    rcs_cli::say(format_args!("  metrics   http://{}/metrics", router.admin));
+    rcs_cli::say(format_args!("  logs      {}", files.logs().display()));
     std::future::pending().await
 }
 

@@ -15,23 +15,23 @@ const READS_MIN: u64 = 2_000;
 /// [`DemoError::Broken`]
 pub(super) fn judge(tally: &Tally, metrics: &str, victim: &str) -> Result<(), DemoError> {
     let by_member = answered(metrics);
-    println!("\nmember      reads answered");
+    rcs_cli::say(format_args!("\nmember      reads answered"));
     for name in NODES {
         let note = if name == victim { "   killed" } else { "" };
-        println!("{name:8}{:18}{note}", by_member.get(name).copied().unwrap_or(0));
+        rcs_cli::say(format_args!("{name:8}{:18}{note}", by_member.get(name).copied().unwrap_or(0)));
     }
     let retried = sum(metrics, "rcs_retries_total", &[]);
-    println!(
+    rcs_cli::say(format_args!(
         "\n{} reads in {:.1} s ({} before the kill): {} failed, {} hung, {retried} retried at another node",
         tally.ok,
         tally.took.as_secs_f64(),
         tally.before_kill,
         tally.failed,
         tally.hung,
-    );
+    ));
     let broken = broken(tally, &by_member);
     if broken.is_empty() {
-        println!("every read was answered");
+        rcs_cli::say("every read was answered");
         return Ok(());
     }
     Err(DemoError::Broken(broken))

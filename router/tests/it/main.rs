@@ -1,6 +1,11 @@
 //! The router's shell from outside: command line, admin address, provider file, shutdown, demo. What happens to calls is
 //! tested in `rcs-tests`.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test on the spot")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what helpers of tests print is for whoever reads a test's output"
+)]
 
 mod admin;
 mod agents;
@@ -15,6 +20,7 @@ mod listeners;
 mod log;
 mod members;
 mod metrics;
+mod printing;
 mod storm;
 mod support;
 mod tls;
