@@ -119,6 +119,9 @@ pub(crate) struct WorkArgs {
     /// An attribute for create and update.
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) attributes: Vec<(String, String)>,
+    /// Leave the objects that `create` made. Without this option they are deleted at the end.
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// File with the password for authenticate and create.
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,

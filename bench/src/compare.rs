@@ -4,8 +4,12 @@ use rcs_cli::{Exit, Failure};
 
 use crate::arguments::CompareArgs;
 use crate::load::{Side, Span};
+use crate::progress::{step, watched};
 use crate::record::{Quantiles, Record};
 use crate::report::{self, Added, Comparison, Latency, Throughput};
+
+/// The two sides, in the order of their turns.
+const SIDES: [&str; 2] = ["direct", "via"];
 
 /// `rcs-bench compare`
 pub(crate) async fn run(arguments: CompareArgs) -> Result<(), Failure> {
@@ -17,12 +21,14 @@ pub(crate) async fn run(arguments: CompareArgs) -> Result<(), Failure> {
         let side = if throughput.direct == 0.0 { "--direct" } else { "--via" };
         let errors =
             if throughput.direct == 0.0 { &throughput.direct_figures } else { &throughput.via_figures };
-        return Err(Exit::Unavailable.with(format!("every call to {side} failed: {:?}", errors.errors)));
+        return Err(
+            Exit::Unavailable.with(format!("every call to {side} failed: {}", report::errors(errors)))
+        );
     }
     let rate = arguments.rate.unwrap_or(throughput.direct.min(throughput.via) / 2.0);
     let latency = latency(&arguments, &direct, &via, rate).await?;
-    direct.close().await;
-    via.close().await;
+    direct.close(arguments.work.keep).await;
+    via.close(arguments.work.keep).await;
     let comparison = Comparison { throughput, latency };
     report::comparison(&arguments, &comparison)?;
     match arguments.require_ratio {
@@ -40,11 +46,12 @@ async fn throughput(arguments: &CompareArgs, direct: &Side, via: &Side) -> Throu
     let (mut totals, mut rates) = ([Record::default(), Record::default()], [Vec::new(), Vec::new()]);
     for round in 1..=arguments.rounds {
         for (at, side) in [direct, via].into_iter().enumerate() {
-            let record = side.closed_loop(arguments.concurrency, span(arguments)).await;
+            let line = |_| format!("throughput, round {round} of {}, {} ...", arguments.rounds, SIDES[at]);
+            let record = watched(side.closed_loop(arguments.concurrency, span(arguments)), line).await;
             rates[at].push(record.figures().rate);
             totals[at].merge(&record);
         }
-        rcs_cli::tell(format_args!(
+        step(format_args!(
             "throughput, round {round} of {}: {:.0} direct, {:.0} via",
             arguments.rounds,
             last(&rates[0]),
@@ -68,18 +75,22 @@ async fn throughput(arguments: &CompareArgs, direct: &Side, via: &Side) -> Throu
 async fn latency(arguments: &CompareArgs, direct: &Side, via: &Side, rate: f64) -> Result<Latency, Failure> {
     let mut totals = [Record::default(), Record::default()];
     for round in 1..=arguments.rounds {
-        for (total, side) in totals.iter_mut().zip([direct, via]) {
-            total.merge(&side.open_loop(rate, span(arguments)).await?);
+        for (at, side) in [direct, via].into_iter().enumerate() {
+            let line = |_| format!("latency, round {round} of {}, {} ...", arguments.rounds, SIDES[at]);
+            totals[at].merge(&watched(side.open_loop(rate, span(arguments)), line).await?);
         }
-        rcs_cli::tell(format_args!("latency at {rate:.0} calls/s, round {round} of {}", arguments.rounds));
+        step(format_args!("latency at {rate:.0} calls/s, round {round} of {}", arguments.rounds));
     }
     let [direct, via] = totals.map(|record| record.figures());
     let added_us = added(&direct.latency_us, &via.latency_us);
     Ok(Latency { rate, direct, via, added_us })
 }
 
+/// A difference below nothing is noise: no way through a router makes calls faster.
 fn added(direct: &Quantiles, via: &Quantiles) -> Added {
-    let minus = |via: Option<f64>, direct: Option<f64>| Some(((via? - direct?) * 10.0).round() / 10.0);
+    let minus = |via: Option<f64>, direct: Option<f64>| {
+        Some(((via? - direct?) * 10.0).round() / 10.0).filter(|added| *added >= 0.0)
+    };
     Added {
         p50: minus(via.p50, direct.p50),
         p99: minus(via.p99, direct.p99),
@@ -104,6 +115,14 @@ fn median(rates: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_added_where_the_way_through_the_router_was_faster() {
+        let quantiles =
+            |p50, p99| Quantiles { samples: 1000, mean: None, p50, p90: None, p99, p999: None, max: None };
+        let added = added(&quantiles(Some(100.0), Some(500.0)), &quantiles(Some(250.04), Some(400.0)));
+        assert_eq!((added.p50, added.p99, added.p999), (Some(150.0), None, None));
+    }
 
     #[test]
     fn medians_of_odd_and_even_rounds() {

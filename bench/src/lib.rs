@@ -13,7 +13,8 @@
 //! - [`target`]: where to connect, and with which key. [`configuration`]: the connector configuration that every call
 //!   carries. [`workload`]: the calls that are measured, and what their answers are worth.
 //! - [`record`]: what a measurement collects. [`report`]: the table and the JSON; both name the parameters and the
-//!   [`machine`].
+//!   [`machine`]. [`units`]: figures as a person reads them. [`progress`]: how far a measurement is, on a terminal.
+//!   [`cleanup`]: takes away what creates made.
 //!
 //! Drills:
 //! - `drill::scenes`: one file a drill, which reads like a scenario.
@@ -37,13 +38,16 @@
 )]
 
 mod arguments;
+mod cleanup;
 pub mod cli;
 mod compare;
 mod configuration;
 mod drill;
 mod load;
 mod machine;
+mod progress;
 mod record;
 mod report;
 mod target;
+mod units;
 mod workload;

@@ -9,22 +9,38 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::arguments::{CallerArgs, LoadArgs, WorkArgs};
+use crate::cleanup::remove_created;
+use crate::progress::watched;
 use crate::record::{Record, Sample};
 use crate::report;
 use crate::target::connect;
+use crate::units::of;
 use crate::workload::Workload;
 
 /// `rcs-bench load`
 pub(crate) async fn run(arguments: LoadArgs) -> Result<(), Failure> {
     let side = Side::connect(&arguments.url, &arguments.caller, None, &arguments.work).await?;
     let span = Span { warmup: arguments.warmup, measured: arguments.duration };
-    let record = match arguments.rate {
-        Some(rate) => side.open_loop(rate, span).await?,
-        None => side.closed_loop(arguments.concurrency, span).await,
+    let all = span.warmup + span.measured;
+    let line = |passed: Duration| {
+        let (begun, failed) = side.so_far();
+        format!(
+            "{:.0} s of {:.0} s, {}, {failed} failed",
+            passed.as_secs_f64(),
+            all.as_secs_f64(),
+            of(begun, "call")
+        )
     };
+    let work = async {
+        match arguments.rate {
+            Some(rate) => side.open_loop(rate, span).await,
+            None => Ok(side.closed_loop(arguments.concurrency, span).await),
+        }
+    };
+    let record = watched(work, line).await?;
     let figures = record.figures();
+    side.close(arguments.work.keep).await;
     report::load(&arguments, &figures)?;
-    side.close().await;
     match figures.ok {
         0 => Err(Exit::Unavailable.with("every call failed; see the errors in the table")),
         _ => Ok(()),
@@ -69,8 +85,16 @@ impl Side {
         })
     }
 
-    /// Closes the sockets.
-    pub(crate) async fn close(self) {
+    /// Calls that were begun, and those of them that failed.
+    pub(crate) fn so_far(&self) -> (u64, u64) {
+        self.workload.so_far()
+    }
+
+    /// Deletes what creates have made, unless it is to be kept, and closes the sockets.
+    pub(crate) async fn close(self, keep: bool) {
+        if !keep {
+            remove_created(&self.caller, &self.workload, self.timeout).await;
+        }
         if let Some(caller) = Arc::into_inner(self.caller) {
             caller.close().await;
         }
@@ -87,7 +111,7 @@ impl Side {
                 let mut record = Record::default();
                 while Instant::now() < until {
                     let start = Instant::now();
-                    let outcome = call(&caller, &workload, timeout).await;
+                    let outcome = workload.run(&caller, timeout).await;
                     let end = Instant::now();
                     if end >= from && (end < until || outcome.is_err()) {
                         record.add(Sample { latency: end - start, lateness: Duration::ZERO, outcome });
@@ -124,7 +148,7 @@ impl Side {
             let record = record.clone();
             calls.spawn(async move {
                 let lateness = due.elapsed();
-                let outcome = call(&caller, &workload, timeout).await;
+                let outcome = workload.run(&caller, timeout).await;
                 let latency = due.elapsed();
                 drop(slot);
                 if due >= from {
@@ -160,11 +184,6 @@ fn pace(start: Instant, rate: f64, length: Duration, due: &mpsc::UnboundedSender
             return;
         }
     }
-}
-
-async fn call(caller: &Caller, workload: &Workload, timeout: Duration) -> Result<u64, String> {
-    let answer = tokio::time::timeout(timeout, workload.run(caller)).await;
-    answer.unwrap_or_else(|_| Err("Unanswered".to_owned()))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub(crate) struct Record {
     /// How late the generator was to start calls, ns; large values mean that the generator is the bottleneck.
     lateness: Histogram<u64>,
     errors: BTreeMap<String, u64>,
+    /// The first call of each kind of error.
+    examples: BTreeMap<String, Example>,
     rows: u64,
     /// How long was measured.
     pub(crate) span: Duration,
@@ -25,7 +27,25 @@ pub(crate) struct Sample {
     pub(crate) latency: Duration,
     pub(crate) lateness: Duration,
     /// Objects of a stream.
-    pub(crate) outcome: Result<u64, String>,
+    pub(crate) outcome: Result<u64, Fault>,
+}
+
+/// What went wrong with a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// In a word.
+    pub(crate) kind: String,
+    pub(crate) example: Example,
+}
+
+/// One call of those that failed in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Example {
+    /// The number of the call, the first call of the program being 1.
+    pub(crate) call: u64,
+    /// The router's own sentence, with the id under which the router explains the call. A connector's sentence may hold values of
+    /// attributes (P9), so it is left out.
+    pub(crate) text: Option<String>,
 }
 
 /// The figures of a measurement.
@@ -35,6 +55,8 @@ pub(crate) struct Figures {
     pub(crate) ok: u64,
     /// Calls that failed, by what went wrong.
     pub(crate) errors: BTreeMap<String, u64>,
+    /// The first call of each kind of error.
+    pub(crate) examples: BTreeMap<String, Example>,
     /// Objects in the answers of streams.
     pub(crate) rows: u64,
     pub(crate) seconds: f64,
@@ -64,6 +86,7 @@ impl Default for Record {
             latency: histogram(),
             lateness: histogram(),
             errors: BTreeMap::new(),
+            examples: BTreeMap::new(),
             rows: 0,
             span: Duration::ZERO,
         }
@@ -78,7 +101,10 @@ impl Record {
                 self.rows += rows;
                 note(&mut self.latency, sample.latency);
             }
-            Err(kind) => *self.errors.entry(kind).or_default() += 1,
+            Err(Fault { kind, example }) => {
+                *self.errors.entry(kind.clone()).or_default() += 1;
+                self.note_example(kind, example);
+            }
         }
     }
 
@@ -90,8 +116,18 @@ impl Record {
         for (kind, count) in &other.errors {
             *self.errors.entry(kind.clone()).or_default() += count;
         }
+        for (kind, example) in &other.examples {
+            self.note_example(kind.clone(), example.clone());
+        }
         self.rows += other.rows;
         self.span += other.span;
+    }
+
+    fn note_example(&mut self, kind: String, example: Example) {
+        let kept = self.examples.entry(kind).or_insert_with(|| example.clone());
+        if example.call < kept.call {
+            *kept = example;
+        }
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -100,6 +136,7 @@ impl Record {
         Figures {
             ok,
             errors: self.errors.clone(),
+            examples: self.examples.clone(),
             rows: self.rows,
             seconds,
             rate: if seconds > 0.0 { ok as f64 / seconds } else { 0.0 },
@@ -175,14 +212,17 @@ mod tests {
         let failed = Sample {
             latency: Duration::from_secs(9),
             lateness: Duration::ZERO,
-            outcome: Err("Lost".to_owned()),
+            outcome: Err(Fault { kind: "Lost".to_owned(), example: Example { call: 9, text: None } }),
         };
         record.add(failed);
+        record.note_example("Lost".to_owned(), Example { call: 3, text: None });
+        record.note_example("Lost".to_owned(), Example { call: 11, text: None });
         record.span = Duration::from_secs(3);
         let other = record.clone();
         record.merge(&other);
         let figures = record.figures();
         assert_eq!((figures.ok, figures.errors["Lost"], figures.rate), (60, 2, 10.0));
         assert!(figures.latency_us.max.unwrap() < 31.0);
+        assert_eq!(figures.examples["Lost"].call, 3, "the first one");
     }
 }

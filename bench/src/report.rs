@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::arguments::{CallerArgs, CompareArgs, LoadArgs, WorkArgs};
 use crate::machine::Machine;
 use crate::record::{Figures, Quantiles};
+use crate::units;
 
 /// What `compare` measured.
 #[derive(Debug, Serialize)]
@@ -40,7 +41,7 @@ pub(crate) struct Latency {
     pub(crate) added_us: Added,
 }
 
-/// What the way through the router adds to each quantile, microseconds.
+/// What the way through the router adds to each quantile, microseconds; absent where the difference is below what can be measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Added {
     pub(crate) p50: Option<f64>,
@@ -69,20 +70,12 @@ pub(crate) fn load(arguments: &LoadArgs, figures: &Figures) -> Result<(), Failur
     heading(&mut table, &machine, &arguments.work, &arguments.caller);
     line(&mut table, format_args!("{} · {shape} · {:?}", arguments.url, arguments.duration));
     row_heading(&mut table);
-    row(&mut table, "latency", &figures.latency_us);
+    row(&mut table, "calls", &figures.latency_us);
     if arguments.rate.is_some() {
         row(&mut table, "generator late", &figures.generator_late_us);
     }
-    line(
-        &mut table,
-        format_args!(
-            "ok {} ({:.0}/s), rows {}, errors {}",
-            figures.ok,
-            figures.rate,
-            figures.rows,
-            errors(figures)
-        ),
-    );
+    examples(&mut table, "", figures);
+    line(&mut table, format_args!("{}", verdict(figures)));
     print(arguments.json, &table, &json!({ "parameters": parameters, "machine": machine, "result": figures }))
 }
 
@@ -110,38 +103,43 @@ pub(crate) fn comparison(arguments: &CompareArgs, comparison: &Comparison) -> Re
         ),
     );
     line(&mut table, format_args!(""));
-    line(&mut table, format_args!("throughput, calls/s   median   lowest  highest   errors"));
+    line(
+        &mut table,
+        format_args!("{:<15} {:>9} {:>9} {:>9}  errors", "calls/s", "median", "lowest", "highest"),
+    );
     for (name, rounds, median, figures) in [
         ("direct", &throughput.direct_rounds, throughput.direct, &throughput.direct_figures),
         ("via", &throughput.via_rounds, throughput.via, &throughput.via_figures),
     ] {
         let lowest = rounds.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = rounds.iter().copied().fold(0.0, f64::max);
+        let [median, lowest, highest] = [median, lowest, highest].map(units::rate);
         line(
             &mut table,
-            format_args!("{name:<20} {median:>8.0} {lowest:>8.0} {highest:>8.0}   {}", errors(figures)),
+            format_args!("{name:<15} {median:>9} {lowest:>9} {highest:>9}  {}", errors(figures)),
         );
     }
-    line(&mut table, format_args!("via / direct         {:>8.3}", throughput.ratio));
+    line(&mut table, format_args!("{:<15} {:>9.3}", "via / direct", throughput.ratio));
     line(&mut table, format_args!(""));
     row_heading(&mut table);
     row(&mut table, "direct", &latency.direct.latency_us);
     row(&mut table, "via", &latency.via.latency_us);
     let added = &latency.added_us;
-    line(
-        &mut table,
-        format_args!(
-            "{:<16} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "added",
-            "",
-            cell(added.p50),
-            "",
-            cell(added.p99),
-            cell(added.p999)
-        ),
-    );
+    let cells =
+        [added.p50, None, added.p99, added.p999].map(|value| value.map_or(String::new(), units::time));
+    let [p50, p90, p99, p999] = cells;
+    line(&mut table, format_args!("{:<15} {:>9} {p50:>8} {p90:>8} {p99:>8} {p999:>8}", "added", ""));
     row(&mut table, "generator late", &latency.via.generator_late_us);
-    line(&mut table, format_args!("errors direct {}, via {}", errors(&latency.direct), errors(&latency.via)));
+    for (name, figures) in [
+        ("direct: ", &throughput.direct_figures),
+        ("via: ", &throughput.via_figures),
+        ("direct: ", &latency.direct),
+        ("via: ", &latency.via),
+    ] {
+        examples(&mut table, name, figures);
+    }
+    line(&mut table, format_args!(""));
+    line(&mut table, format_args!("{}", compared(comparison)));
     print(
         arguments.json,
         &table,
@@ -194,40 +192,147 @@ fn row_heading(table: &mut String) {
     line(
         table,
         format_args!(
-            "{:<16} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "microseconds", "samples", "p50", "p90", "p99", "p99.9", "max", "mean"
+            "{:<15} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "latency", "samples", "p50", "p90", "p99", "p99.9", "max", "mean"
         ),
     );
 }
 
 fn row(table: &mut String, name: &str, q: &Quantiles) {
+    let cells = [q.p50, q.p90, q.p99, q.p999, q.max, q.mean].map(cell);
+    let [p50, p90, p99, p999, max, mean] = cells;
+    let samples = units::count(q.samples);
     line(
         table,
-        format_args!(
-            "{name:<16} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            q.samples,
-            cell(q.p50),
-            cell(q.p90),
-            cell(q.p99),
-            cell(q.p999),
-            cell(q.max),
-            cell(q.mean)
-        ),
+        format_args!("{name:<15} {samples:>9} {p50:>8} {p90:>8} {p99:>8} {p999:>8} {max:>8} {mean:>8}"),
     );
 }
 
 fn cell(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
+    value.map_or_else(|| "-".to_owned(), units::time)
 }
 
-fn errors(figures: &Figures) -> String {
+/// Each kind of error, how often it happened, and its first call.
+fn examples(table: &mut String, side: &str, figures: &Figures) {
+    for (kind, count) in &figures.errors {
+        let Some(example) = figures.examples.get(kind) else { continue };
+        let text = example.text.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
+        line(
+            table,
+            format_args!(
+                "error  {side}{kind}, {}, the first was call {}{text}",
+                units::of(*count, "time"),
+                units::count(example.call)
+            ),
+        );
+    }
+}
+
+/// What a load found, in a sentence.
+fn verdict(figures: &Figures) -> String {
+    let failed: u64 = figures.errors.values().sum();
+    if figures.ok == 0 {
+        return format!("No call was answered in {:.1} s: {}.", figures.seconds, errors(figures));
+    }
+    let within =
+        |share: &str, value: Option<f64>| value.map(|value| format!("{share} within {}", units::time(value)));
+    let times: Vec<String> =
+        [within("half of them", figures.latency_us.p50), within("99 of 100", figures.latency_us.p99)]
+            .into_iter()
+            .flatten()
+            .collect();
+    let times = if times.is_empty() { String::new() } else { format!(", {}", times.join(", ")) };
+    let rows = if figures.rows > 0 { format!(", {}", units::of(figures.rows, "row")) } else { String::new() };
+    let failed = match failed {
+        0 => "No call failed.".to_owned(),
+        _ => {
+            let share = failed as f64 * 100.0 / (failed + figures.ok) as f64;
+            format!("{} failed ({share:.2} %).", units::of(failed, "call"))
+        }
+    };
+    format!(
+        "{} answered in {:.1} s ({} calls/s{rows}){times}. {failed}",
+        units::of(figures.ok, "call"),
+        figures.seconds,
+        units::rate(figures.rate)
+    )
+}
+
+/// What a comparison found, in a sentence.
+fn compared(comparison: &Comparison) -> String {
+    let (throughput, latency) = (&comparison.throughput, &comparison.latency);
+    let longer = |what: &str, added: Option<f64>| match added {
+        Some(added) => format!("{what} takes {} longer", units::time(added)),
+        None => format!("{what} takes no longer that could be measured"),
+    };
+    format!(
+        "Through --via {:.0} % of the direct throughput is reached; at {} calls/s {}, and {}.",
+        throughput.ratio * 100.0,
+        units::rate(latency.rate),
+        longer("the median call", latency.added_us.p50),
+        longer("the slowest of 100", latency.added_us.p99)
+    )
+}
+
+/// Errors by kind, with how often each happened.
+pub(crate) fn errors(figures: &Figures) -> String {
     if figures.errors.is_empty() {
         return "none".to_owned();
     }
-    let counts: Vec<String> = figures.errors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let counts: Vec<String> =
+        figures.errors.iter().map(|(kind, count)| format!("{} {kind}", units::count(*count))).collect();
     counts.join(", ")
 }
 
 fn line(table: &mut String, text: std::fmt::Arguments<'_>) {
     writeln!(table, "{text}").expect("writing to a String cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::record::{Example, Fault, Record, Sample};
+
+    fn figures(ok: u64, failed: u64) -> Figures {
+        let mut record = Record { span: Duration::from_secs(2), ..Record::default() };
+        for call in 0..ok + failed {
+            let text = Some("No member of group hr is available. (call 1f3a)".to_owned());
+            let fault =
+                Fault { kind: "ConnectorException".to_owned(), example: Example { call: call + 1, text } };
+            let outcome = if call < ok { Ok(0) } else { Err(fault) };
+            record.add(Sample { latency: Duration::from_micros(800), lateness: Duration::ZERO, outcome });
+        }
+        record.figures()
+    }
+
+    #[test]
+    fn a_load_ends_with_a_sentence_and_shows_an_example_of_each_error() {
+        for (ok, failed, sentence) in [
+            (
+                4000,
+                0,
+                "4,000 calls answered in 2.0 s (2,000 calls/s), half of them within 800 us, 99 of 100 within 800 us. No call failed.",
+            ),
+            (2, 2, "2 calls answered in 2.0 s (1.0 calls/s). 2 calls failed (50.00 %)."),
+            (0, 3, "No call was answered in 2.0 s: 3 ConnectorException."),
+        ] {
+            assert_eq!(verdict(&figures(ok, failed)), sentence);
+        }
+        let mut table = String::new();
+        examples(&mut table, "", &figures(2, 2));
+        assert_eq!(
+            table,
+            "error  ConnectorException, 2 times, the first was call 3: No member of group hr is available. (call 1f3a)\n"
+        );
+    }
+
+    #[test]
+    fn rows_fit_a_terminal() {
+        let mut table = String::new();
+        row_heading(&mut table);
+        row(&mut table, "generator late", &figures(20_000, 0).latency_us);
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    }
 }

@@ -1,6 +1,8 @@
 //! The calls that are measured: a request for each, and what its answer was worth.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_cli::{Exit, Failure};
@@ -11,10 +13,22 @@ use rcs_proto::messages::*;
 
 use crate::arguments::{Op, WorkArgs};
 use crate::configuration::{base_request, choose, configure};
+use crate::record::{Example, Fault};
 use crate::target::secret_in;
 
 /// Uids that a first search collects for `get`.
 const UIDS_MAX: usize = 1000;
+/// Created objects that are remembered, to be deleted at the end.
+const CREATED_MAX: usize = 1 << 20;
+
+/// What creates have made and nobody has deleted.
+#[derive(Debug, Default)]
+pub(crate) struct Created {
+    /// Of each object that was reported as created.
+    pub(crate) uids: Vec<String>,
+    /// Objects that may be there: their creates have no good answer, or there are too many to remember.
+    pub(crate) unknown: u64,
+}
 
 /// A recipe for calls, made for one target.
 #[derive(Debug)]
@@ -31,6 +45,8 @@ pub(crate) struct Workload {
     /// Part of the names of created objects, so that runs do not meet.
     run: u32,
     calls: AtomicU64,
+    failed: AtomicU64,
+    created: Mutex<Created>,
 }
 
 impl Workload {
@@ -58,6 +74,8 @@ impl Workload {
             options: OperationOptions::default().encode(),
             run: fastrand::u32(..),
             calls: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            created: Mutex::default(),
         };
         workload.find_out(caller).await?;
         Ok(workload)
@@ -105,9 +123,34 @@ impl Workload {
         Ok(uids)
     }
 
-    /// The next call.
-    pub(crate) fn request(&self) -> OperationRequest {
-        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+    /// Calls that were begun, and those of them that failed.
+    pub(crate) fn so_far(&self) -> (u64, u64) {
+        (self.calls.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// Takes out what was created so far.
+    pub(crate) fn take_created(&self) -> Created {
+        std::mem::take(&mut *self.created())
+    }
+
+    /// What the names of created objects begin with.
+    pub(crate) fn name_prefix(&self) -> String {
+        format!("bench-{:08x}-", self.run)
+    }
+
+    /// A call that deletes an object.
+    pub(crate) fn delete(&self, uid: String) -> OperationRequest {
+        let (object_class, options) = (self.object_class.clone(), self.options.clone());
+        let uid = Some(Uid { value: uid, ..Default::default() });
+        OperationRequest { delete: Some(DeleteOpRequest { object_class, uid, options }), ..self.base.clone() }
+    }
+
+    fn created(&self) -> MutexGuard<'_, Created> {
+        self.created.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The call with this number.
+    fn request(&self, number: u64) -> OperationRequest {
         let (object_class, options) = (self.object_class.clone(), self.options.clone());
         let name = || self.uids[usize::try_from(number).unwrap_or(0) % self.uids.len()].clone();
         let uid = || Some(Uid { value: name(), ..Default::default() });
@@ -153,14 +196,26 @@ impl Workload {
         }
     }
 
-    /// Sends the next call and reads its whole answer. Gives the number of its objects, or in a word what went wrong.
-    pub(crate) async fn run(&self, caller: &Caller) -> Result<u64, String> {
-        let mut answer = caller.call(self.request());
+    /// Sends the next call and reads its whole answer, for `timeout` at most. Gives the number of its objects, or what went wrong.
+    pub(crate) async fn run(&self, caller: &Caller, timeout: Duration) -> Result<u64, Fault> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let answer = tokio::time::timeout(timeout, self.exchange(caller, number)).await;
+        answer.unwrap_or_else(|_| Err(("Unanswered".to_owned(), None))).map_err(|(kind, text)| {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            if self.op == Op::Create {
+                self.created().unknown += 1;
+            }
+            Fault { kind, example: Example { call: number + 1, text } }
+        })
+    }
+
+    async fn exchange(&self, caller: &Caller, number: u64) -> Result<u64, (String, Option<String>)> {
+        let mut answer = caller.call(self.request(number));
         let mut rows = 0;
         loop {
             let frame = match answer.next().await {
-                Some(frame) => frame.map_err(|error| kind(&error))?,
-                None => return Err("NoEnd".to_owned()),
+                Some(frame) => frame.map_err(|error| (kind(&error), routers_own(&error)))?,
+                None => return Err(("NoEnd".to_owned(), None)),
             };
             if let Some(search) = &frame.search
                 && search.connector_object.is_some()
@@ -173,7 +228,19 @@ impl Workload {
             {
                 rows += 1;
             } else {
-                return self.judge(&frame).map(|()| rows);
+                self.note_created(&frame);
+                return self.judge(&frame).map(|()| rows).map_err(|kind| (kind, None));
+            }
+        }
+    }
+
+    fn note_created(&self, frame: &OperationResponse) {
+        if let Some(uid) = frame.create.as_ref().and_then(|create| create.uid.as_ref()) {
+            let mut created = self.created();
+            if created.uids.len() < CREATED_MAX {
+                created.uids.push(uid.value.clone());
+            } else {
+                created.unknown += 1;
             }
         }
     }
@@ -211,7 +278,7 @@ impl Workload {
     }
 
     fn new_object(&self, number: u64) -> Vec<Attribute> {
-        let mut attributes = vec![Attribute::text(NAME, format!("bench-{:08x}-{number}", self.run))];
+        let mut attributes = vec![Attribute::text(NAME, format!("{}{number}", self.name_prefix()))];
         attributes.extend(self.attributes.iter().cloned());
         if let Some(password) = &self.password {
             attributes.push(Attribute::new(PASSWORD, vec![Value::GuardedString(password.clone())]));
@@ -232,6 +299,33 @@ fn kind(error: &RemoteError) -> String {
     }
 }
 
+/// The sentence of an error that the router made itself: such a sentence ends with the id of the call, as in `(call 1f3a)`.
+fn routers_own(error: &RemoteError) -> Option<String> {
+    let RemoteError::Peer { message, .. } = error else { return None };
+    let id = message.strip_suffix(')')?.rsplit_once("(call ")?.1;
+    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| message.clone())
+}
+
 fn unavailable(what: &str) -> impl Fn(RemoteError) -> Failure {
     move |error| Exit::Unavailable.with(format!("the target does not give {what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P9: a connector's sentence may hold values.
+    #[test]
+    fn only_the_routers_own_sentences_are_examples() {
+        let peer = |message: &str| RemoteError::Peer { class: "a.B".to_owned(), message: message.to_owned() };
+        for (message, is_shown) in [
+            ("No member of group hr is available. (call 1f3a)", true),
+            ("the user Ann is there already", false),
+            ("the user Ann is there already (call me)", false),
+            ("the user Ann (call )", false),
+        ] {
+            assert_eq!(routers_own(&peer(message)).is_some(), is_shown, "{message}");
+        }
+        assert_eq!(routers_own(&RemoteError::NotSent), None);
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::process::{Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use rcs_proto::driver::accept::{Authorization, Refusal, RefusalStatus};
@@ -11,6 +12,7 @@ use rcs_proto::driver::listen::{Arrival, serve};
 use rcs_proto::icf::*;
 use rcs_proto::legacy::{Wire as _, facade_key};
 use rcs_proto::messages::{self, OperationResponse};
+use rcs_rig::streams::{closed_pipe, full_disk};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -71,6 +73,14 @@ impl Executor for Server {
                     messages::SearchOpResponse { sequence: 1, connector_object: Some(object), result: None };
                 responder.send(OperationResponse { search: Some(item), ..Default::default() }).await.unwrap();
                 answer.search = Some(messages::SearchOpResponse { sequence: 1, ..Default::default() });
+            } else if request.create.is_some() {
+                CREATED.fetch_add(1, Ordering::Relaxed);
+                let uid = Some(messages::Uid { value: "u2".to_owned(), ..Default::default() });
+                answer.create = Some(messages::CreateOpResponse { uid });
+            } else if let Some(delete) = request.delete {
+                assert_eq!(delete.uid.unwrap().value, "u2");
+                CREATED.fetch_sub(1, Ordering::Relaxed);
+                answer.delete = Some(messages::DeleteOpResponse {});
             } else if let Some(get) = request.get {
                 assert_eq!(get.uid.unwrap().value, "u1");
                 let object = ConnectorObject { object_class: ObjectClass(get.object_class), attributes };
@@ -82,6 +92,9 @@ impl Executor for Server {
         });
     }
 }
+
+/// Objects that were created and not deleted.
+static CREATED: AtomicI64 = AtomicI64::new(0);
 
 /// Starts the server and gives its URL.
 async fn server() -> String {
@@ -140,6 +153,10 @@ async fn load_measures_both_loops_and_prints_parameters_beside_the_figures() {
             assert_eq!(ok, 200, "every call that was due is counted");
         }
         assert!(table.contains("samples") && table.contains("cores"), "{table}");
+        assert!(
+            table.ends_with("No call failed.\n") && !table.contains('\r'),
+            "a verdict, and no progress: {table:?}"
+        );
         assert!(!text.contains("s3cret") && !table.contains("s3cret"), "P9");
     }
 }
@@ -163,7 +180,11 @@ async fn compare_measures_two_targets_in_turns() {
     let ratio = throughput["ratio"].as_f64().unwrap();
     assert!((0.1..10.0).contains(&ratio), "the same program on both sides: {ratio}");
     let latency = &document["result"]["latency"];
-    assert!(latency["added_us"]["p50"].is_number() && latency["rate"].as_f64().unwrap() > 0.0, "{latency}");
+    let added = &latency["added_us"]["p50"];
+    assert!(added.is_null() || added.as_f64().unwrap() >= 0.0, "nothing below nothing is added: {latency}");
+    assert!(latency["rate"].as_f64().unwrap() > 0.0, "{latency}");
+    let table = String::from_utf8_lossy(&output.stderr);
+    assert!(table.contains("of the direct throughput is reached; at "), "{table}");
 
     let strict = [&arguments[..], &["--require-ratio", "1000"]].concat();
     assert_eq!(bench(&strict, "the key").await.status.code(), Some(69));
@@ -199,5 +220,32 @@ async fn each_failure_has_its_exit_code_and_a_sentence() {
         assert_eq!(output.status.code(), Some(code), "{case}: {text}");
         assert!(text.contains(words), "{case}: {text}");
         assert!(!text.contains("nobody must see"), "{case}: P9");
+    }
+}
+
+#[tokio::test]
+async fn what_creates_made_is_deleted_at_the_end() {
+    let url = server().await;
+    let load = ["load", "--url", &url, "--op", "create", "--duration", "200ms"];
+    let output = bench(&[&load[..], &QUICK].concat(), "the key").await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains(" created objects removed again"), "{told}");
+    assert_eq!(CREATED.load(Ordering::Relaxed), 0);
+    let output = bench(&[&load[..], &QUICK, &["--keep"]].concat(), "the key").await;
+    assert!(output.status.success() && CREATED.load(Ordering::Relaxed) > 0);
+}
+
+/// A reader that has gone ends nothing, and a full disk is told.
+#[tokio::test]
+async fn a_result_that_cannot_be_printed_is_told() {
+    let url = server().await;
+    for (stream, code) in [(closed_pipe(), 0), (full_disk(), 70)] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_rcs-bench"));
+        command.args(["load", "--url", &url, "--op", "get", "--duration", "100ms"]).args(QUICK);
+        command.env("RCS_BENCH_KEY", "the key").stdin(Stdio::null()).stdout(stream).stderr(Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert_eq!(told.contains("standard output cannot be written"), code == 70, "{told}");
     }
 }

@@ -1,0 +1,42 @@
+//! How far a measurement is: one line that changes, on standard error, only if that is a terminal.
+
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use tokio::time::interval;
+
+/// How often the line changes.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
+/// Back to the beginning of the line, which is cleared.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Whether anybody sees how far a measurement is.
+fn is_seen() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Does the work, and shows a line about the work meanwhile, which `line` makes of the time since its start.
+pub(crate) async fn watched<T>(work: impl Future<Output = T>, line: impl Fn(Duration) -> String) -> T {
+    if !is_seen() {
+        return work.await;
+    }
+    let began = Instant::now();
+    let mut work = std::pin::pin!(work);
+    let mut ticks = interval(SHOW_EVERY);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                rcs_cli::tell_part(CLEAR);
+                return done;
+            }
+            _ = ticks.tick() => rcs_cli::tell_part(format_args!("{CLEAR}{}", line(began.elapsed()))),
+        }
+    }
+}
+
+/// A line about a step that is done.
+pub(crate) fn step(line: impl std::fmt::Display) {
+    if is_seen() {
+        rcs_cli::tell(line);
+    }
+}
