@@ -296,7 +296,8 @@ mod tests {
     use crate::record::{Example, Fault, Record, Sample};
 
     fn figures(ok: u64, failed: u64) -> Figures {
-        let mut record = Record { span: Duration::from_secs(2), ..Record::default() };
+        let mut record = Record::default();
+        record.span = Duration::from_secs(2);
         for call in 0..ok + failed {
             let text = Some("No member of group hr is available. (call 1f3a)".to_owned());
             let fault =

@@ -41,12 +41,21 @@ pub enum Exit {
     Unavailable,
     /// 70: internal error, or a drill or demo that failed.
     Internal,
+    /// 1: what `status` shows is not as it should be, and still works.
+    Degraded,
+    /// 2: what `status` shows does not work.
+    Down,
 }
 
 impl Exit {
     /// A failure with this exit code, and a text for the terminal that says what to do.
     pub fn with(self, sentence: impl Into<String>) -> Failure {
         Failure { exit: self, sentence: sentence.into() }
+    }
+
+    /// A failure with this exit code whose output has said everything.
+    pub fn silently(self) -> Failure {
+        self.with("")
     }
 }
 
@@ -57,6 +66,8 @@ impl From<Exit> for ExitCode {
             Exit::BadData => 65,
             Exit::Unavailable => 69,
             Exit::Internal => 70,
+            Exit::Degraded => 1,
+            Exit::Down => 2,
         })
     }
 }
@@ -104,7 +115,9 @@ pub fn end(program: &str, command: impl FnOnce() -> Result<(), Failure>) -> Exit
     let code = match outcome.and_then(|()| output::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tell(format_args!("{program}: {failure}"));
+            if !failure.sentence.is_empty() {
+                tell(format_args!("{program}: {failure}"));
+            }
             failure.exit.into()
         }
     };

@@ -300,10 +300,20 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
     owner.configure(first.clone());
     let mut owner = tokio::spawn(owner.run());
     let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
+    let (groups, members) = (first.document.groups.len(), first.document.members.len());
     let _admin = admin::start(admin, control.clone(), scraper, unknowns.clone(), gate, agents)
         .map_err(system("start the admin API"))?;
     let follower = tokio::spawn(follow::follow(sources, first, control.clone(), hangup, reloads));
     let listener = tokio::spawn(downstream::serve(callers, access, view, control.clone()));
+    let addresses = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = addresses,
+        admin = %admin_address,
+        groups,
+        members,
+        "rcs-router serves"
+    );
     announce(&listen, admin_address);
 
     tokio::select! {

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::members::Members;
 use super::report::Done;
 use super::scenes::{Scene, Scope};
+use crate::progress::step;
 
 /// `rcs-bench drill`
 #[derive(Args)]
@@ -69,7 +70,9 @@ pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     rcs_cli::tell(format_args!("seed {seed}"));
     let mut all = Vec::new();
-    for scene in arguments.name.0 {
+    let count = arguments.name.0.len();
+    for (number, scene) in arguments.name.0.into_iter().enumerate() {
+        step(format_args!("drill {} of {count}: {} ...", number + 1, scene.label()));
         let done = perform(scene, &members, scope, seed).await?;
         rcs_cli::say(done.json());
         rcs_cli::tell(done.row());

@@ -141,7 +141,7 @@ async fn serve(
             ))
         })?;
     let address = server.address();
-    tracing::info!(%address, transport, member, "listening");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, transport, member, "listening");
     // Whoever started us may not care for the line and have closed the pipe.
     let _ = writeln!(io::stdout(), "ready {address}").and_then(|()| io::stdout().flush());
     tracing::info!(

@@ -10,6 +10,7 @@ mod gate;
 mod health;
 mod marks;
 mod members;
+mod status;
 mod unknown;
 
 use std::io;
@@ -85,7 +86,7 @@ pub(crate) fn start(
     Ok(Server { _stop: stop })
 }
 
-const PATHS: &str = "use /livez, /readyz, /metrics, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
+const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin)\n";
 
@@ -94,6 +95,7 @@ fn routes(admin: Admin) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
+        .route("/v1/status", get(status::show))
         .route("/v1/members", get(members::list))
         .route("/v1/callers", get(callers::list))
         .route("/v1/calls", get(calls::list))

@@ -1,7 +1,6 @@
 //! What commands that send requests to a running router have in common.
 
 use std::fmt;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -11,14 +10,17 @@ use serde_json::Value;
 use super::client::{ClientError, Method, Server, ask};
 use crate::token::{Token, TokenError};
 
+/// The variable with the admin address to which commands send their requests.
+pub(super) const SERVER_VARIABLE: &str = "RCS_ROUTER_SERVER";
+
 /// The router to which requests are sent.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// The router's admin address.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", global = true)]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", env = SERVER_VARIABLE, global = true)]
     server: Server,
     /// File whose first line is the router's API token. Without this option the token is read from the variable RCS_ROUTER_TOKEN.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TOKEN_FILE", global = true)]
     token_file: Option<PathBuf>,
 }
 
@@ -141,7 +143,7 @@ pub(super) fn age(seconds: u64) -> String {
 
 /// A line on standard error about what a command waits for. A stream that is closed or full changes nothing.
 pub(super) fn hint(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    rcs_cli::tell(line);
 }
 
 /// A field as a person reads it.

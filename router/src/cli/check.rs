@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use rcs_cli::{Exit, Failure};
 use rcs_core::provider::Severity;
 use rcs_core::provider::report::Report;
@@ -13,19 +14,19 @@ use crate::app::{self, AppError, Effective, Files, Mode};
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// IDM's provisioner.openicf.connectorinfoprovider document.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_PROVIDER")]
     provider: PathBuf,
     /// Configuration file; the settings in force with it are shown.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CONFIG")]
     config: Option<PathBuf>,
     /// File whose first line is the key that callers must send; checked if it is given.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
     /// File with PEM certificates of the authorities that signed the certificates of members with useSSL.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
     /// Accept well-known keys, as serve --dev does.
-    #[arg(long)]
+    #[arg(long, env = "RCS_ROUTER_DEV", value_parser = FalseyValueParser::new())]
     dev: bool,
 }
 

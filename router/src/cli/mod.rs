@@ -5,6 +5,7 @@ mod bundles;
 mod call;
 mod check;
 mod client;
+mod completion;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
@@ -12,6 +13,7 @@ mod member;
 #[cfg(not(feature = "demo"))]
 mod no_demo;
 mod serve;
+mod status;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -30,7 +32,7 @@ use crate::demo::{ChildArguments, run_child};
 )]
 struct Cli {
     /// Format of the log on stderr. The variable RCS_LOG sets the level (default: info).
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t, env = "RCS_ROUTER_LOG_FORMAT")]
     log_format: rcs_cli::log::Format,
     #[command(subcommand)]
     command: Command,
@@ -43,6 +45,9 @@ enum Command {
     Member(member::Arguments),
     Bundles(bundles::Arguments),
     Call(call::Arguments),
+    Status(status::Status),
+    Version(status::Version),
+    Completion(completion::Arguments),
     #[cfg(feature = "demo")]
     Demo(demo::Arguments),
     /// A process of the demo.
@@ -56,7 +61,7 @@ enum Command {
 
 /// The whole program, with these arguments, its name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match rcs_cli::parse::<Cli>(arguments) {
+    let cli = match rcs_cli::parse::<Cli>(join_wait(arguments)) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
@@ -74,6 +79,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Member(arguments) => member::run(&arguments),
         Command::Bundles(arguments) => bundles::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Version(arguments) => status::version(&arguments),
+        Command::Completion(arguments) => completion::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
         // It has returned above.
@@ -84,11 +92,60 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
+/// Writes `--wait 30` as `--wait=30`. The number is optional, and what follows a `--wait` without a number is the next argument.
+fn join_wait(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let is_number = |text: &OsString| {
+        text.to_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        match joined.last_mut() {
+            Some(last) if last == "--wait" && is_number(&argument) => {
+                last.push("=");
+                last.push(&argument);
+            }
+            _ => joined.push(argument),
+        }
+    }
+    joined
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn the_seconds_of_a_wait_may_stand_apart() {
+        for (line, expected) in [
+            ("member drain hr n1 --wait 30", "member drain hr n1 --wait=30"),
+            ("member drain --wait=30 hr n1", "member drain --wait=30 hr n1"),
+            ("member drain --wait hr n1", "member drain --wait hr n1"),
+            ("member drain hr n1 --wait", "member drain hr n1 --wait"),
+        ] {
+            assert_eq!(
+                join_wait(line.split(' ').map(OsString::from)).join(std::ffi::OsStr::new(" ")),
+                expected
+            );
+        }
+    }
+
+    /// What a file of variables can set must be everything that the command line can.
+    #[test]
+    fn every_flag_of_serve_has_its_variable() {
+        let command = Cli::command();
+        let serve = command.find_subcommand("serve").expect("the router serves");
+        for flag in
+            serve.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument.get_env())))
+        {
+            let (name, variable) = flag;
+            if name != "help" {
+                let expected = format!("RCS_ROUTER_{}", name.to_uppercase().replace('-', "_"));
+                assert_eq!(variable.and_then(|name| name.to_str()), Some(&*expected), "--{name}");
+            }
+        }
+    }
 
     #[test]
     fn the_commands_are_consistent() {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
 use rcs_cli::{Exit, Failure};
 
@@ -16,43 +17,43 @@ const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// IDM's provisioner.openicf.connectorinfoprovider document; the router follows changes of the file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_PROVIDER")]
     provider: PathBuf,
     /// Address to which IDMs connect: ws://ADDR/openicf/GROUP, or ws://ADDR/openicf to choose the group by the principal or by the
     /// connector of each call. ADDR=GROUP gives a group an address of its own, which an IDM needs that can send neither the path nor
-    /// the principal (OpenIDM 6.3.0). May be repeated.
-    #[arg(long, value_name = "ADDR[=GROUP]", default_value = "127.0.0.1:8759", action = ArgAction::Append)]
+    /// the principal (OpenIDM 6.3.0). May be repeated, or separate the addresses by commas.
+    #[arg(long, value_name = "ADDR[=GROUP]", default_value = "127.0.0.1:8759", action = ArgAction::Append, value_delimiter = ',', env = "RCS_ROUTER_LISTEN")]
     listen: Vec<ListenAt>,
     /// Address of /livez, /readyz, /metrics and the API. Everybody who reaches this address may read; changes need the token.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760", env = "RCS_ROUTER_ADMIN")]
     admin: SocketAddr,
     /// File whose first line is the key that callers must send.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
     /// File whose first line is the token that API requests must carry to change anything. Without this option the token is read
     /// from the variable RCS_ROUTER_TOKEN. If no token is set, changes are refused (except with --dev on a loopback address).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_ADMIN_TOKEN_FILE")]
     admin_token_file: Option<PathBuf>,
     /// File with PEM certificates of the authorities that signed the certificates of members with useSSL; needed if there are such
     /// members.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
     /// Directory for answers that slow callers have not read yet and that exceed the memory for them (encrypted, in files without
     /// names); "none" for memory only. Default: the system's directory for temporary files.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "RCS_ROUTER_SPILL_DIR")]
     spill_dir: Option<PathBuf>,
     /// Worker threads; the default is half of the processors.
-    #[arg(long, value_name = "N", default_value_t = app::default_threads(), value_parser = clap::value_parser!(u16).range(THREADS))]
+    #[arg(long, value_name = "N", default_value_t = app::default_threads(), value_parser = clap::value_parser!(u16).range(THREADS), env = "RCS_ROUTER_THREADS")]
     threads: u16,
     /// Directory in which calls with an unknown outcome are kept until they are acknowledged; without it they are kept in memory. It must
     /// exist, and belong to one router.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "RCS_ROUTER_DATA_DIR")]
     data_dir: Option<PathBuf>,
     /// Settings of the router and its groups (TOML, see router.toml.example); the router follows changes of the file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CONFIG")]
     config: Option<PathBuf>,
     /// Development mode: accept well-known keys; without a key file callers use "changeit". Never in production.
-    #[arg(long)]
+    #[arg(long, env = "RCS_ROUTER_DEV", value_parser = FalseyValueParser::new())]
     dev: bool,
 }
 

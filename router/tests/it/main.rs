@@ -21,6 +21,7 @@ mod log;
 mod members;
 mod metrics;
 mod printing;
+mod status;
 mod storm;
 mod support;
 mod tls;

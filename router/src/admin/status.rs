@@ -1,0 +1,180 @@
+//! `GET /v1/status`: whether the router serves every group, in one word and one sentence, and the router's version.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use rcs_core::engine::{Administration, GroupReport, GroupSupply, Phase};
+use serde::Serialize;
+
+use super::{Admin, no_answer};
+use crate::control::Status;
+
+/// How well a group, or the whole router, is off. The order is from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Condition {
+    /// Every member that should serve serves.
+    Ok,
+    /// Calls are served, by fewer members than should serve; or the router is shutting down.
+    Degraded,
+    /// A group has no member for its calls.
+    Down,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    version: &'static str,
+    condition: Condition,
+    sentence: String,
+    callers: usize,
+    calls: usize,
+    /// Lines of the log that were lost.
+    log_lines_lost: u64,
+    groups: Vec<Group<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Group<'a> {
+    group: &'a str,
+    condition: Condition,
+    /// Members that get the group's calls.
+    serving: usize,
+    members: usize,
+    /// Calls that wait in the group's queue.
+    queued: usize,
+    /// Members that do not serve, and why.
+    missing: Vec<Missing<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Missing<'a> {
+    member: &'a str,
+    /// A word of [`MemberState`](rcs_core::state::MemberState).
+    state: &'static str,
+    reason: Option<&'a str>,
+}
+
+pub(super) async fn show(State(admin): State<Admin>) -> Response {
+    let Ok(status) = admin.control.status().await else { return no_answer() };
+    Json(summary(&status)).into_response()
+}
+
+fn summary(status: &Status) -> Summary<'_> {
+    let report = &status.report;
+    let groups: Vec<Group<'_>> = report.groups.iter().map(group).collect();
+    let worst = groups.iter().map(|group| group.condition).max().unwrap_or(Condition::Down);
+    let is_draining = status.phase != Phase::Serving;
+    let condition = if is_draining { worst.max(Condition::Degraded) } else { worst };
+    let sentence = if is_draining {
+        "the router is shutting down and refuses new calls".to_owned()
+    } else {
+        sentence(&groups)
+    };
+    Summary {
+        version: env!("CARGO_PKG_VERSION"),
+        condition,
+        sentence,
+        callers: report.callers,
+        calls: report.calls,
+        log_lines_lost: rcs_cli::log::lines_lost(),
+        groups,
+    }
+}
+
+fn group(report: &GroupReport) -> Group<'_> {
+    let away = report.members.iter().filter(|member| !member.takes_calls());
+    let missing = away.clone().map(|member| Missing {
+        member: &member.name,
+        state: member.state.label(),
+        reason: member.reason.as_deref(),
+    });
+    // Members that somebody took out of service on purpose are no fault.
+    let is_short =
+        away.clone().any(|member| member.admin == Administration::Enabled) || report.alarm.is_some();
+    let condition = match report.supply {
+        GroupSupply::Served if is_short => Condition::Degraded,
+        GroupSupply::Served => Condition::Ok,
+        GroupSupply::NeverServed | GroupSupply::OutSince(_) => Condition::Down,
+    };
+    let missing: Vec<_> = missing.collect();
+    let members = report.members.len();
+    let serving = members - missing.len();
+    Group { group: &report.name, condition, serving, members, queued: report.queued, missing }
+}
+
+fn sentence(groups: &[Group<'_>]) -> String {
+    let those = |condition: Condition| {
+        let names: Vec<&str> =
+            groups.iter().filter(|group| group.condition == condition).map(|group| group.group).collect();
+        names.join(", ")
+    };
+    let (down, degraded) = (those(Condition::Down), those(Condition::Degraded));
+    match (groups.len(), down.is_empty(), degraded.is_empty()) {
+        (0, ..) => "the provider file has no group and no server".to_owned(),
+        (_, false, _) => format!("no member serves {down}: its calls fail"),
+        (_, true, false) => {
+            format!("all calls are served, but not every member of {degraded} serves as it should")
+        }
+        (1, true, true) => "the group is served by all its members".to_owned(),
+        (count, true, true) => format!("all {count} groups are served by all their members"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcs_core::agreed::At;
+    use rcs_core::bundles::group::Alarm;
+
+    use super::*;
+
+    fn of(name: &str, supply: GroupSupply, alarm: Option<Alarm>) -> GroupReport {
+        GroupReport {
+            name: name.to_owned(),
+            algorithm: "failover",
+            queued: 0,
+            alarm,
+            supply,
+            callers_waiting: 0,
+            members: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_worst_group_decides_and_is_named() {
+        let (fine, out) = (GroupSupply::Served, GroupSupply::OutSince(At(0)));
+        for (phase, groups, condition, words) in [
+            (
+                Phase::Serving,
+                vec![of("a", fine, None), of("b", fine, None)],
+                Condition::Ok,
+                "all 2 groups are served",
+            ),
+            (
+                Phase::Serving,
+                vec![of("a", fine, Some(Alarm::KeepsLast)), of("b", fine, None)],
+                Condition::Degraded,
+                "not every member of a serves",
+            ),
+            (
+                Phase::Serving,
+                vec![of("a", fine, None), of("b", out, None)],
+                Condition::Down,
+                "no member serves b:",
+            ),
+            (
+                Phase::Serving,
+                vec![of("a", GroupSupply::NeverServed, None)],
+                Condition::Down,
+                "no member serves a:",
+            ),
+            (Phase::Serving, vec![], Condition::Down, "no group and no server"),
+            (Phase::Draining, vec![of("a", fine, None)], Condition::Degraded, "shutting down"),
+        ] {
+            let report = rcs_core::engine::Report { groups, callers: 0, calls: 0 };
+            let status = Status { phase, report };
+            let summary = summary(&status);
+            assert_eq!(summary.condition, condition, "{summary:?}");
+            assert!(summary.sentence.contains(words), "{summary:?}");
+        }
+    }
+}
