@@ -1,6 +1,6 @@
 //! What the log says: each change of a state once, each call once (at level debug). How lines are written: [`rcs_cli::log`].
 
-use rcs_core::bundles::group::{BundleStanding, Told};
+use rcs_core::bundles::group::{BundleStanding, Offer, Told};
 use rcs_core::engine::{Note, UnservedCalls};
 use rcs_core::ids::MemberId;
 use rcs_core::state::MemberState;
@@ -137,6 +137,15 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
             );
         }
         Note::Bundles { group, told } => log_bundles(&names.group(group), told, names),
+        Note::GroupLeft { group, callers, by_connector, principals, calls } => warn!(
+            group = &*names.group(group),
+            callers,
+            by_connector,
+            principals = ?principals,
+            calls,
+            "the group or server left the provider file while callers use it: their open calls end as they would, their new calls are \
+             refused. Put it back, or point these callers at another group"
+        ),
         Note::CallsUnserved(unserved) => log_unserved(unserved, names),
         Note::CallersBehind { group, callers } => warn!(
             group = group.map(|id| names.group(id)).as_deref(),
@@ -198,6 +207,15 @@ fn log_bundles(group: &str, told: &Told, names: &Names) {
                 }
                 _ => warn!(group, member, "member {standing}"),
             }
+        }
+        Told::FirstSight { offers, .. } => {
+            let named = |offer: &Offer| {
+                let members: Vec<String> =
+                    offer.members.iter().map(|id| names.member(*id).to_string()).collect();
+                format!("{}={}", offer.set, members.join("+"))
+            };
+            let sets = offers.iter().map(named).collect::<Vec<_>>().join(" ");
+            warn!(group, sets, "{told}");
         }
         Told::Accepted { from, .. } => {
             info!(group, member = from.map(|id| names.member(id)).as_deref(), "{told}");

@@ -19,7 +19,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const MEMBERS_MAX: usize = 1024;
 /// Groups the document lists.
 pub const LISTED_GROUPS_MAX: usize = 1024;
-/// Groups of one view: the listed ones, and the groups of one that servers without a group make.
+/// Groups of one view: the listed ones, and the group of one of each server.
 pub const GROUPS_MAX: usize = LISTED_GROUPS_MAX + MEMBERS_MAX;
 /// Members of one group. A pick looks at each of them once.
 pub const MEMBERS_PER_GROUP_MAX: usize = 64;
@@ -211,6 +211,9 @@ pub const PANIC_PERCENT: usize = 50;
 pub const DRIFT_CHECKS: u32 = 3;
 /// A member whose connectors change while it runs is out of rotation within this time (G12), if it responds at once.
 pub const DRIFT_SEEN_MAX: Duration = Duration::from_secs(10);
+/// How long a group without a set waits after a member's first report for the reports of the others: a server that runs is
+/// dialled, shakes hands and reports within a second. A member that cannot be reached is not waited for.
+pub const FIRST_USE_WAIT: Duration = Duration::from_secs(3);
 /// Bytes of a connector key; the router does not look for members that have a connector with a longer key.
 pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
 /// Connectors of a group for which the router remembers which members run their calls, while the members differ; beyond it, all
@@ -415,6 +418,10 @@ const _: () = {
         "the connectors that callers use cost what their comment says"
     );
     assert!(UNSERVED_EVERY.as_millis() > TICK.as_millis() && IN_USE_SHOWN_MAX <= CONNECTORS_USED_MAX);
+    assert!(
+        FIRST_USE_WAIT.as_millis() < QUEUE_WAIT.as_millis(),
+        "a call of the first moment can be repeated soon"
+    );
     assert!(BUNDLES_HOLD_BASE.as_millis() <= BUNDLES_HOLD_CAP.as_millis());
     assert!(
         DIFFERENCE_PROPERTIES_MAX < DIFFERENCE_ITEMS_MAX && MANIFEST_CONNECTORS_MAX < MANIFEST_PROPERTIES_MAX

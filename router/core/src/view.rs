@@ -134,6 +134,9 @@ pub enum GroupOrigin {
     /// A server no group lists: a group of one with its name, as a connectorHostRef may name a server as well
     /// (B02).
     Standalone,
+    /// The address of a server that groups list: a group of one with its name as well, for callers that name the server. It is
+    /// there to be called by its name only: the connector of a call never chooses it, and lists leave it out while nobody uses it.
+    Address,
 }
 
 /// What an operator says of one group.
@@ -220,8 +223,8 @@ pub enum ViewError {
 }
 
 impl View {
-    /// Builds the snapshot; `book` keeps ids stable from view to view. Servers that no group lists become
-    /// groups of one, after the listed groups.
+    /// Builds the snapshot; `book` keeps ids stable from view to view. Each server is a group of one as well, after the listed
+    /// groups: so a server keeps its address when a group begins to list it.
     pub fn build(
         book: &mut NameBook,
         members: Vec<MemberSpec>,
@@ -238,8 +241,8 @@ impl View {
         mut groups: Vec<GroupSpec>,
     ) -> Result<Self, BookFull> {
         let listed = groups.len();
-        let standalone = standalone_groups(&members, &groups);
-        groups.extend(standalone);
+        let own = own_groups(&members);
+        groups.extend(own);
         Self::assemble(book, members, groups, listed)
     }
 
@@ -249,7 +252,7 @@ impl View {
     /// Every offence, not the first alone.
     pub fn check(members: &[MemberSpec], groups: &[GroupSpec]) -> Result<(), Vec<ViewError>> {
         let mut all = groups.to_vec();
-        all.extend(standalone_groups(members, groups));
+        all.extend(own_groups(members));
         let offences = offences(members, &all, groups.len());
         if offences.is_empty() { Ok(()) } else { Err(offences) }
     }
@@ -261,6 +264,8 @@ impl View {
         listed: usize,
     ) -> Result<Self, BookFull> {
         let mut view = Self::default();
+        let in_a_group: HashSet<String> =
+            groups.iter().take(listed).flat_map(|group| group.members.iter().cloned()).collect();
         for spec in members {
             let id = book.member(&spec.name)?;
             view.member_index.insert(id, view.members.len());
@@ -274,7 +279,11 @@ impl View {
             for member in &members {
                 view.groups_of.entry(*member).or_default().push(view.groups.len());
             }
-            let origin = if place < listed { GroupOrigin::Listed } else { GroupOrigin::Standalone };
+            let origin = match place < listed {
+                true => GroupOrigin::Listed,
+                false if in_a_group.contains(&spec.name) => GroupOrigin::Address,
+                false => GroupOrigin::Standalone,
+            };
             view.group_index.insert(id, view.groups.len());
             view.group_names.insert(spec.name.clone(), id);
             let (name, policy, settings) = (spec.name, spec.policy, GroupSettings::default());
@@ -303,9 +312,14 @@ impl View {
         &self.members
     }
 
-    /// Every group: the listed ones in the order of the document, then the groups of one.
+    /// Every group: the listed ones in the order of the document, then the groups of one, [`GroupOrigin::Address`] included.
     pub fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// The groups that the document means by itself: all but the addresses of servers that groups list.
+    pub fn meant_groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.origin != GroupOrigin::Address)
     }
 
     /// The member of this id, if this view has it.
@@ -328,7 +342,7 @@ impl View {
         self.group_names.get(name).and_then(|id| self.group(*id))
     }
 
-    /// The groups that list the member; it may be several (C12).
+    /// The groups that have the member: those that list it, which may be several (C12), and the one of its own name.
     pub fn groups_of(&self, member: MemberId) -> impl Iterator<Item = &Group> {
         self.groups_of.get(&member).into_iter().flatten().filter_map(|at| self.groups.get(*at))
     }
@@ -385,19 +399,19 @@ pub fn is_usable_name(name: &str) -> bool {
         && name != ".."
 }
 
-fn standalone_groups(members: &[MemberSpec], groups: &[GroupSpec]) -> Vec<GroupSpec> {
-    let listed: HashSet<&String> = groups.iter().flat_map(|g| &g.members).collect();
-    members
-        .iter()
-        .filter(|m| !listed.contains(&m.name))
-        .map(|m| GroupSpec { name: m.name.clone(), policy: Policy::Failover, members: vec![m.name.clone()] })
-        .collect()
+fn own_groups(members: &[MemberSpec]) -> Vec<GroupSpec> {
+    let own = |m: &MemberSpec| GroupSpec {
+        name: m.name.clone(),
+        policy: Policy::Failover,
+        members: vec![m.name.clone()],
+    };
+    members.iter().map(own).collect()
 }
 
 fn offences(members: &[MemberSpec], groups: &[GroupSpec], listed: usize) -> Vec<ViewError> {
     let mut found = Vec::new();
     too_many(&mut found, "members", members.len(), MEMBERS_MAX);
-    too_many(&mut found, "groups, servers without a group included", groups.len(), GROUPS_MAX);
+    too_many(&mut found, "groups, the one of each server included", groups.len(), GROUPS_MAX);
     let mut member_names = HashSet::new();
     for m in members {
         if !is_usable_name(&m.name) {

@@ -96,7 +96,7 @@ impl ConfigFile {
 
 /// Tables for groups that the document does not have: a typing error, or a group that is added later.
 pub(crate) fn unknown_groups<'a>(settings: &'a Settings, document: &Document) -> Vec<&'a str> {
-    let is_known = |wanted: &String| document.group_names().any(|name| name == wanted);
+    let is_known = |wanted: &String| document.addresses().any(|name| name == wanted);
     settings.groups.keys().filter(|name| !is_known(name)).map(String::as_str).collect()
 }
 

@@ -63,10 +63,16 @@ impl Document {
         self.groups.iter().map(|group| group.name.as_str()).chain(alone)
     }
 
+    /// The same, and the names of servers that groups list: each is an address of its own.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let groups = self.groups.iter().map(|group| group.name.as_str());
+        groups.chain(self.members.iter().map(|member| member.name.as_str()))
+    }
+
     /// How many members a group has; none if there is no such group.
     fn members_of(&self, group: &str) -> Option<usize> {
         let listed = self.groups.iter().find(|listed| listed.name == group);
-        let alone = || self.group_names().any(|name| name == group).then_some(1);
+        let alone = || self.members.iter().any(|member| member.name == group).then_some(1);
         listed.map(|listed| listed.members.len()).or_else(alone)
     }
 }
@@ -178,7 +184,7 @@ impl Agreed {
             // A member or group that leaves loses its marks and decisions: if its name comes back later, it starts afresh.
             self.marks.retain(|name| document.members.iter().any(|member| member.name == name));
             self.document = document;
-            let names: HashSet<String> = self.document.group_names().map(str::to_owned).collect();
+            let names: HashSet<String> = self.document.addresses().map(str::to_owned).collect();
             self.sets.retain(|name, _| names.contains(name));
         }
         if let Some(settings) = settings {
@@ -186,7 +192,7 @@ impl Agreed {
         }
         let pins: Vec<_> = self
             .document
-            .group_names()
+            .addresses()
             .map(|name| (name.to_owned(), self.settings.group(name).pinned))
             .collect();
         for (group, pin) in pins {

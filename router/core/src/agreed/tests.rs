@@ -55,7 +55,7 @@ fn a_change_that_says_what_is_so_already_changes_nothing_and_a_refused_one_neith
     for (change, refusal) in [
         (configured(twice), Refusal::Document(vec![ViewError::TwoMembers("a".into())])),
         (Change::Mark { member: "z".into(), mark: Mark::Draining }, Refusal::NoMember("z".into())),
-        (of("a", first(1)), Refusal::NoGroup("a".into())),
+        (of("z", first(1)), Refusal::NoGroup("z".into())),
         (of("g", SetsChange::Commit), Refusal::Sets(Refused::NothingProposed)),
     ] {
         assert_eq!(agreed.apply(change, Author::Operator, At(2)), Err(refusal));

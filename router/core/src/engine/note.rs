@@ -202,6 +202,19 @@ pub enum Note<'a> {
         /// What happened. The text goes on after the name of the member or the group.
         told: &'a Told,
     },
+    /// A group, or a server that is a group of one, has left the document while callers use it.
+    GroupLeft {
+        /// The group.
+        group: GroupId,
+        /// Callers on its way in.
+        callers: usize,
+        /// Callers for whom the connector decides, and that used a connector which no other group has.
+        by_connector: usize,
+        /// Some principals of the callers on its way in.
+        principals: &'a [String],
+        /// Calls that these callers have open.
+        calls: usize,
+    },
     /// Calls ask for a connector in a version that no member which serves has: at first, and once a minute while such calls come;
     /// and once more when no such call came for a minute.
     CallsUnserved(&'a UnservedCalls),

@@ -14,6 +14,14 @@ pub enum Selector {
 }
 
 impl Selector {
+    /// The group, if the connection chose one.
+    pub(super) fn group(self) -> Option<GroupId> {
+        match self {
+            Self::Group(group) => Some(group),
+            Self::ByConnectorKey => None,
+        }
+    }
+
     /// The name of the group, if the connection chose one.
     pub(super) fn group_name(self, book: &NameBook) -> Option<&str> {
         match self {

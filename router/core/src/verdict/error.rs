@@ -52,6 +52,8 @@ pub enum ErrorKind {
     QueueTimeout,
     /// The call certainly was not run, and the retry limit of its group is used up.
     RetriesSpent,
+    /// The group of the caller's way in has left the provider document; the call was not run.
+    GroupLeft,
     /// No group has the connector; the call was not run.
     UnknownConnector,
     /// Several groups have the connector and nothing says which is meant; the call was not run.
@@ -117,7 +119,7 @@ impl Outcome {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NoMember,
         Self::AnswerLost,
         Self::LoginUnknown,
@@ -137,6 +139,7 @@ impl ErrorKind {
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RetriesSpent,
+        Self::GroupLeft,
         Self::UnknownConnector,
         Self::AmbiguousConnector,
     ];
@@ -163,6 +166,7 @@ impl ErrorKind {
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
             Self::RetriesSpent => "retries_spent",
+            Self::GroupLeft => "group_left",
             Self::UnknownConnector => "unknown_connector",
             Self::AmbiguousConnector => "ambiguous_connector",
         }
@@ -188,6 +192,7 @@ impl ErrorKind {
             | Self::QueueFull
             | Self::QueueTimeout
             | Self::RetriesSpent
+            | Self::GroupLeft
             | Self::UnknownConnector
             | Self::AmbiguousConnector => Outcome::Unavailable,
         }
@@ -215,7 +220,8 @@ impl ErrorKind {
             | Self::RouterFull
             | Self::QueueFull
             | Self::QueueTimeout
-            | Self::RetriesSpent => Repeatable::Yes,
+            | Self::RetriesSpent
+            | Self::GroupLeft => Repeatable::Yes,
             // A login that counts twice may lock an account; a poison, slow or oversized call would do the
             // same again.
             Self::LoginUnknown
@@ -234,7 +240,7 @@ impl ErrorKind {
     pub const fn exception_class(self) -> &'static str {
         match self {
             // What a Java caller sees without a router when no server is there (WIRE 4.5).
-            Self::NoMember => exceptions::CONNECTION_FAILED,
+            Self::NoMember | Self::GroupLeft => exceptions::CONNECTION_FAILED,
             Self::AnswerLost | Self::SubscriptionLost => exceptions::CONNECTION_BROKEN,
             Self::StreamCut
             | Self::PageLost
@@ -382,6 +388,12 @@ impl ErrorKind {
                 "Overload: {member} of {group} did not run this {op}, and the group's retry limit is used up, \
                  so it was not retried. Nothing was changed. Repeat it later."
             ),
+            Self::GroupLeft => {
+                format!(
+                    "The router's provider file has no {group} any more: it was removed or renamed. This {op} was not \
+                    run. Point the caller at a group or server that is there, or put this one back."
+                )
+            }
             Self::UnknownConnector => {
                 format!(
                     "No group of this router has the connector: {op} was not run. Check bundleName, \

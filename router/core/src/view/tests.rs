@@ -30,10 +30,13 @@ fn view(members: &[&str], groups: Vec<GroupSpec>) -> Result<View, Vec<ViewError>
 fn a_server_no_group_lists_is_a_group_of_one_b02() {
     let view = view(&["n1", "n2", "csv"], vec![group("ha", &["n2", "n1"])]).unwrap();
     let names: Vec<&str> = view.groups().iter().map(|g| g.name.as_str()).collect();
-    assert_eq!(names, ["ha", "csv"]);
+    assert_eq!(names, ["ha", "n1", "n2", "csv"]);
+    let meant: Vec<&str> = view.meant_groups().map(|g| g.name.as_str()).collect();
+    assert_eq!(meant, ["ha", "csv"], "the others are addresses only");
     let csv = view.group_named("csv").unwrap();
     assert_eq!((csv.origin, csv.members.len()), (GroupOrigin::Standalone, 1));
-    assert!(view.group_named("n1").is_none(), "a listed server is reached through its group");
+    let n1 = view.group_named("n1").unwrap();
+    assert_eq!((n1.origin, n1.members.len()), (GroupOrigin::Address, 1), "a listed server keeps its address");
     let order: Vec<&str> = view
         .group_named("ha")
         .unwrap()
@@ -48,7 +51,7 @@ fn a_server_no_group_lists_is_a_group_of_one_b02() {
 fn a_server_may_be_in_two_groups_c12() {
     let view = view(&["n1", "n2"], vec![group("a", &["n1", "n2"]), group("b", &["n1"])]).unwrap();
     let n1 = view.member_named("n1").unwrap().id;
-    assert_eq!(view.groups_of(n1).map(|g| g.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(view.groups_of(n1).map(|g| g.name.as_str()).collect::<Vec<_>>(), ["a", "b", "n1"]);
 }
 
 #[test]

@@ -129,6 +129,8 @@ pub(super) struct Record {
     pub(super) unreadable: Option<String>,
     /// When its agent said something last.
     pub(super) heard: Moment,
+    /// Whether it could not be reached, or is not wanted, since it reported last.
+    pub(super) is_absent: bool,
     pub(super) server: Option<Server>,
     pub(super) standing: BundleStanding,
     /// What an operator knows of it; how it stands while nothing is known of it is not told.
@@ -163,6 +165,11 @@ impl Record {
                 Some(SetDigest { wire, files: Some(files) })
             }
         }
+    }
+
+    /// Whether it reported what is compared, or what nobody can read.
+    pub(super) fn has_reported(&self, reports: Reports) -> bool {
+        self.unreadable.is_some() || self.shown(reports).is_some()
     }
 
     /// Whether its set has connectors, if that is known.

@@ -7,6 +7,7 @@
 //! ([`GroupSets::wish`]), and what is decided is followed ([`GroupSets::follow`]). While a decision is called for, nobody is
 //! judged by what may be about to change.
 
+mod first;
 mod member;
 mod review;
 mod set;
@@ -21,6 +22,8 @@ use rcs_proto::time::Moment;
 pub use member::{Against, BundleStanding, Cause, Server};
 pub use status::{MemberStatus, Status};
 
+use self::first::FirstReports;
+pub use self::first::Offer;
 use self::member::Record;
 use self::set::Set;
 pub use super::policy::{BundlePolicy, NoneLeft, Reports};
@@ -62,6 +65,13 @@ pub enum Told {
         /// Whose it is, if it was taken from a member.
         from: Option<MemberId>,
     },
+    /// The members' sets differ at first sight, before an operator or a member that served said which one is right.
+    FirstSight {
+        /// The set that was taken.
+        set: SetDigest,
+        /// Every set that members reported, with these members.
+        offers: Vec<Offer>,
+    },
     /// The group has a next set.
     Proposed(SetDigest),
     /// The rolling upgrade was aborted: the group has no next set any more.
@@ -100,7 +110,7 @@ pub enum Proposal {
 #[derive(Clone, Debug)]
 pub struct GroupSets {
     policy: BundlePolicy,
-    /// In list order, which decides whose set is accepted on first use if several are known.
+    /// In list order.
     order: Vec<MemberId>,
     members: BTreeMap<MemberId, Record>,
     /// The sets that are decided, with what is known of their content.
@@ -108,8 +118,12 @@ pub struct GroupSets {
     next: Option<Set>,
     /// Whether the first set with connectors replaces the accepted one.
     provisional: bool,
+    /// The wait for the members' first reports.
+    first: FirstReports,
     /// Who served last because its set was right. Those that are away stay in here.
     last_right: MemberSet,
+    /// The sets of those, while nobody has a right set.
+    kept_sets: Vec<SetDigest>,
     serving: MemberSet,
     alarm: Option<Alarm>,
     /// What was told of the servers.
@@ -126,7 +140,9 @@ impl GroupSets {
             accepted: None,
             next: None,
             provisional: false,
+            first: FirstReports::default(),
             last_right: MemberSet::new(),
+            kept_sets: Vec::new(),
             serving: MemberSet::new(),
             alarm: None,
             servers: Vec::new(),
@@ -167,6 +183,7 @@ impl GroupSets {
         }
         record.manifest.wire = Some(wire);
         record.unreadable = None;
+        record.is_absent = false;
         self.review(now)
     }
 
@@ -178,6 +195,7 @@ impl GroupSets {
         }
         record.manifest.wire = None;
         record.unreadable = Some(why);
+        record.is_absent = false;
         self.review(now)
     }
 
@@ -221,9 +239,17 @@ impl GroupSets {
         self.review(now)
     }
 
+    /// A member could not be reached, or is not wanted now: the first use of a set waits for it no longer.
+    pub fn absent(&mut self, member: MemberId, now: Moment) -> Vec<Told> {
+        let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
+        let was_absent = std::mem::replace(&mut record.is_absent, true);
+        if was_absent || self.accepted.is_some() { Vec::new() } else { self.review(now) }
+    }
+
     /// Time passed: holds end, agents fall silent. Needed at [`GroupSets::due`] and may come at any time.
     pub fn tick(&mut self, now: Moment) -> Vec<Told> {
         let is_due = self.due().is_some_and(|due| due <= now);
+        self.first.tick(now);
         for record in self.members.values_mut() {
             if now.since(record.heard) >= AGENT_SILENCE_MAX {
                 record.manifest.files = None;
@@ -239,7 +265,8 @@ impl GroupSets {
             _ => None,
         });
         let silences = self.members.values().filter(|record| record.manifest.files.is_some());
-        holds.chain(silences.map(|record| record.heard + AGENT_SILENCE_MAX)).min()
+        let waits = self.first.until();
+        holds.chain(silences.map(|record| record.heard + AGENT_SILENCE_MAX)).chain(waits).min()
     }
 
     // --- what is decided ---
@@ -263,11 +290,18 @@ impl GroupSets {
         };
         self.provisional = accepted.is_some_and(Accepted::is_provisional);
         self.accepted = accepted.map(|accepted| named(accepted.set, accepted.origin));
+        if accepted.is_some() {
+            self.first = FirstReports::default();
+        }
         self.next = next.map(|next| named(next, Origin::Committed));
         if let Some(accepted) = accepted.filter(|accepted| before.0 != Some((accepted.set, accepted.origin)))
         {
             let Accepted { set, origin, .. } = *accepted;
             told.push(Told::Accepted { set, origin, from: self.whose(set, before.0, origin) });
+            let offers = self.offers();
+            if origin == Origin::FirstUse && before.0.is_none() && offers.len() > 1 {
+                told.push(Told::FirstSight { set, offers });
+            }
         }
         match (before.1, next) {
             (before, Some(next)) if before != Some(next) => told.push(Told::Proposed(next)),
@@ -389,6 +423,11 @@ impl GroupSets {
     /// Why the operator must act, if that is so.
     pub fn alarm(&self) -> Option<Alarm> {
         self.alarm
+    }
+
+    /// Whether no set is accepted yet.
+    pub fn has_no_set(&self) -> bool {
+        self.accepted.is_none()
     }
 
     /// The connectors of the accepted set, if a member ever had it.

@@ -8,13 +8,18 @@ use rcs_proto::time::Moment;
 use super::member::{Against, BundleStanding, Cause, Compared, Judgement, Record, Server};
 use super::set::Set;
 use super::{Alarm, GroupSets, NoneLeft, Origin, Reports, SetDigest, Told};
-use crate::agreed::sets::{Content, SetsChange};
+use crate::agreed::sets::SetsChange;
 use crate::bundles::diff::Difference;
 use crate::ids::{MemberId, MemberSet};
 
 impl GroupSets {
     /// Works out what follows; not while a decision is called for, which another review follows.
     pub(super) fn review(&mut self, now: Moment) -> Vec<Told> {
+        let is_any_known = self
+            .order
+            .iter()
+            .any(|id| self.members.get(id).is_some_and(|of| of.shown(self.policy.reports).is_some()));
+        self.first.look(self.accepted.is_none(), is_any_known, now);
         if self.wish().is_some() { Vec::new() } else { self.review_as_decided(now) }
     }
 
@@ -27,8 +32,9 @@ impl GroupSets {
                 set.share(&mut record.manifest);
             }
         }
+        let waits = self.waits_for_reports();
         let judgements: Vec<(MemberId, Judgement)> =
-            self.order.clone().into_iter().map(|member| (member, self.judge(member, now))).collect();
+            self.order.clone().into_iter().map(|member| (member, self.judge(member, waits, now))).collect();
         let standings = self.standings(&judgements, now);
         self.serving = standings.iter().filter(|(_, standing)| standing.serves()).map(|(m, _)| *m).collect();
         for (member, standing) in standings {
@@ -53,20 +59,9 @@ impl GroupSets {
         self.first_use().or_else(|| self.the_only_one()).or_else(|| self.files_to_learn())
     }
 
-    /// The first set that a member tells is the group's. One without connectors gives way to the first one with some: a server
-    /// that is only half installed must not decide what the others need.
+    /// The set that most members have is the group's; of equals the first one in list order.
     fn first_use(&self) -> Option<SetsChange> {
-        if self.accepted.is_some() && !self.provisional {
-            return None;
-        }
-        let offers = || {
-            self.order.iter().filter_map(|member| {
-                let record = self.members.get(member)?;
-                Some((record.shown(self.policy.reports)?, record.content()?))
-            })
-        };
-        let full = offers().find(|(_, content)| *content == Content::Some);
-        let (set, content) = full.or_else(|| offers().next().filter(|_| self.accepted.is_none()))?;
+        let (set, content, _) = self.first_uses().into_iter().next()?;
         Some(SetsChange::AcceptFirst { set, content })
     }
 
@@ -99,7 +94,8 @@ impl GroupSets {
         })
     }
 
-    fn judge(&mut self, member: MemberId, now: Moment) -> Judgement {
+    /// `waits`: whether nobody is judged by the set that it reports yet.
+    fn judge(&mut self, member: MemberId, waits: bool, now: Moment) -> Judgement {
         let Some(record) = self.members.get_mut(&member) else { return Judgement::Unknown };
         if let Some(why) = &record.unreadable {
             return Judgement::Out(Cause::Unreadable(why.clone()));
@@ -107,6 +103,9 @@ impl GroupSets {
         let Some(wire) = record.manifest.wire.as_ref().map(|wire| *wire.digest()) else {
             return Judgement::Unknown;
         };
+        if waits && record.shown(self.policy.reports).is_some() {
+            return Judgement::Unknown;
+        }
         let is_wire_of = |set: &Option<Set>| set.as_ref().is_some_and(|set| set.digest.wire == wire);
         let Some(shown) = record.shown(self.policy.reports) else {
             // Without its files: what its connectors alone tell to differ, differs.
@@ -165,6 +164,24 @@ impl GroupSets {
             let is_only_unread = matches!(cause, Cause::Unreadable(_)) && self.accepted.is_none();
             self.last_right.contains(member) || is_only_unread && self.policy.reports == Reports::WireOnly
         };
+        // Members with the set of one that serves on answer like it, say after a change that all members have at once.
+        let reports = self.policy.reports;
+        let is_whole = |set: &SetDigest| reports == Reports::WireOnly || set.files.is_some();
+        let of_last = judgements.iter().filter_map(|(member, judgement)| match judgement {
+            Judgement::Out(cause @ Cause::Differs { found, .. }) => {
+                (is_last(*member, cause) && is_whole(found)).then_some(*found)
+            }
+            _ => None,
+        });
+        let of_last: Vec<SetDigest> = of_last.collect();
+        let is_last_away = of_last.is_empty();
+        // They serve on also while those that served last are away.
+        let kept_sets = match (right.is_empty(), of_last.is_empty()) {
+            (false, _) => Vec::new(),
+            (true, true) => self.kept_sets.clone(),
+            (true, false) => of_last,
+        };
+        let is_like_one_kept = |cause: &Cause| matches!(cause, Cause::Differs { found, .. } if is_whole(found) && kept_sets.contains(found));
         let stand = |(member, judgement): &(MemberId, Judgement)| {
             let standing = match judgement {
                 Judgement::Unknown => BundleStanding::Unknown,
@@ -173,14 +190,23 @@ impl GroupSets {
                 Judgement::Accepted | Judgement::Next => {
                     BundleStanding::Held { until: until(member).unwrap_or(now) }
                 }
-                Judgement::Out(cause) if keeps && right.is_empty() && is_last(*member, cause) => {
+                Judgement::Out(cause)
+                    if keeps && right.is_empty() && (is_last(*member, cause) || is_like_one_kept(cause)) =>
+                {
                     BundleStanding::Kept(cause.clone())
                 }
                 Judgement::Out(cause) => BundleStanding::Quarantined(cause.clone()),
             };
             (*member, standing)
         };
-        judgements.iter().map(stand).collect()
+        let standings: Vec<(MemberId, BundleStanding)> = judgements.iter().map(stand).collect();
+        // While those that served last are away, whoever serves in their place is the last to serve.
+        if right.is_empty() && is_last_away {
+            let kept = standings.iter().filter(|(_, standing)| standing.serves()).map(|(member, _)| *member);
+            kept.for_each(|member| self.last_right.insert(member));
+        }
+        self.kept_sets = kept_sets;
+        standings
     }
 
     fn raise_alarm(&mut self, judgements: &[(MemberId, Judgement)], told: &mut Vec<Told>) {

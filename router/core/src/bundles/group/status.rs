@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::member::{Against, BundleStanding, Cause, Server};
-use super::{Alarm, BundlePolicy, GroupSets, Origin, Reports, SetDigest, Told};
+use super::{Alarm, BundlePolicy, GroupSets, Offer, Origin, Reports, SetDigest, Told};
 use crate::bundles::diff::{Difference, Line};
 use crate::bundles::printable::Printable;
 use crate::ids::MemberId;
@@ -137,12 +137,32 @@ impl fmt::Display for Told {
         match self {
             Self::Accepted { set, origin, .. } => {
                 let how = match origin {
-                    Origin::FirstUse => "the set of the first member that reported one; pin it to be sure",
+                    Origin::FirstUse => {
+                        return write!(
+                            f,
+                            "the accepted bundle set is now {set} (first use: the set of most members that reported one). To keep it \
+                             over restarts, set bundles.pinned = \"{set}\" for this group in the configuration file"
+                        );
+                    }
                     Origin::Followed => "the new set of the group's only member",
                     Origin::Pinned => "pinned by the operator",
                     Origin::Committed => "committed by the operator",
                 };
                 write!(f, "the accepted bundle set is now {set} ({how})")
+            }
+            Self::FirstSight { set, offers } => {
+                write!(f, "the members' bundle sets differ at first sight: ")?;
+                for (at, Offer { set, members }) in offers.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{} of {} members", set.short(), members.len())?;
+                }
+                write!(
+                    f,
+                    ". {} was taken, and members with another one are quarantined. If another one is right, accept it \
+                     (rcs-router bundles pin GROUP --member MEMBER); to decide it for good, set bundles.pinned in the configuration \
+                     file",
+                    set.short()
+                )
             }
             Self::Proposed(set) => write!(f, "rolling upgrade: members with the bundle set {set} may serve too"),
             Self::Aborted(set) => {
@@ -154,8 +174,8 @@ impl fmt::Display for Told {
                  their set with `rcs-router bundles pin`",
             ),
             Self::Alarm(Alarm::KeepsLast) => f.write_str(
-                "no member has the group's bundle set, so the members that served last keep serving: correct their bundles, or \
-                 accept their set with `rcs-router bundles pin`",
+                "no member has the group's bundle set, so the members that served last, and those with the same set, keep serving: \
+                 correct their bundles, or accept their set with `rcs-router bundles pin`",
             ),
             Self::AlarmOver(_) => f.write_str("members with the group's bundle set serve again"),
             Self::Servers { servers, reports } => {

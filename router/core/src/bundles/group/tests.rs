@@ -1,6 +1,7 @@
 //! The group's decisions, case by case; `random` tries to break its invariants.
 
 mod alone;
+mod first;
 mod random;
 
 use std::time::Duration;
@@ -78,9 +79,11 @@ fn lines(told: &[Told]) -> Vec<String> {
 #[test]
 fn the_first_set_is_taken_and_said_so_and_equal_ones_are_not_told_g11() {
     let mut group = group(&[A, B], BundlePolicy::default());
+    group.absent(B, at(0));
     let told = group.wire_seen(A, wire("1.0.0.0"), at(1));
     assert_eq!(told, [Told::Accepted { set: set("1.0.0.0"), origin: Origin::FirstUse, from: Some(A) }]);
-    assert!(told[0].to_string().contains("the set of the first member"));
+    let line = format!("bundles.pinned = \"{}\"", set("1.0.0.0"));
+    assert!(told[0].to_string().contains(&line), "{}", told[0]);
     assert_eq!(group.wire_seen(B, wire("1.0.0.0"), at(2)), []);
     assert_eq!(group.wire_seen(B, wire("1.0.0.0"), at(3)), []);
     assert_eq!(labels(&group), ["matching", "matching"]);
@@ -115,6 +118,7 @@ fn a_member_that_drifts_is_out_at_once_told_once_and_back_as_soon_as_it_matches_
 #[test]
 fn a_member_that_joins_with_another_set_never_serves() {
     let mut group = group(&[A, B], BundlePolicy::default());
+    group.absent(B, at(0));
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     for other in [
         wire_of(&[]),
@@ -152,6 +156,9 @@ fn a_changed_script_is_seen_where_agents_are_required_and_only_there_w06() {
 #[test]
 fn a_member_without_a_report_does_not_serve_where_one_is_required() {
     let mut group = group(&[A, B, C], require_agent());
+    for member in [B, C] {
+        group.absent(member, at(0));
+    }
     let said = lines(&group.wire_seen(A, wire("1.0.0.0"), at(1)));
     assert!(said[0].contains("requires an agent's report"), "{said:?}");
     assert_eq!((group.alarm(), group.serving().len()), (Some(Alarm::NoneServes), 0));
@@ -253,6 +260,9 @@ fn commit_and_abort_leave_only_members_of_one_set() {
         (false, ["quarantined", "matching", "quarantined"]),
     ] {
         let mut group = group(&[A, B, C], BundlePolicy::default());
+        for member in [A, C] {
+            group.absent(member, at(0));
+        }
         for (member, version) in [(B, "1.0.0.0"), (A, "1.0.0.1"), (C, "9.0.0.0")] {
             group.wire_seen(member, wire(version), at(1));
         }
@@ -281,6 +291,7 @@ fn a_proposal_that_leaves_too_few_is_refused_with_the_numbers() {
     let mut empty = group(&[A], BundlePolicy::default());
     assert_eq!(empty.propose(Proposal::Set(set("1.0.0.1")), at(1)), Err(Refused::NothingAccepted));
     let mut pair = group(&[A, B], BundlePolicy::default());
+    pair.absent(B, at(0));
     pair.wire_seen(A, wire("1.0.0.0"), at(1));
     assert_eq!(pair.propose(Proposal::Of(A), at(1)), Err(Refused::SameSet));
     assert_eq!(pair.propose(Proposal::Of(B), at(1)), Err(Refused::NoManifest));
@@ -296,7 +307,7 @@ fn when_every_member_differs_the_policy_decides() {
         for member in [A, B] {
             group.wire_seen(member, wire("1.0.0.0"), at(1));
         }
-        group.wire_seen(A, wire("1.0.0.1"), at(2));
+        group.wire_seen(A, wire("1.0.0.2"), at(2));
         assert_eq!(group.alarm(), None);
         let told = group.wire_seen(B, wire("1.0.0.1"), at(3));
         assert_eq!(labels(&group), expected);
@@ -399,6 +410,7 @@ fn a_member_that_flips_is_held_for_a_growing_time() {
 #[test]
 fn a_held_member_serves_rather_than_one_with_a_wrong_set() {
     let mut group = group(&[A, B], BundlePolicy::default());
+    group.absent(B, at(0));
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     for now in 0..4 {
         group.wire_seen(B, wire("1.0.0.0"), at(2 + 2 * now));
@@ -444,6 +456,7 @@ fn a_group_of_one_follows_its_member_unless_the_operator_says_otherwise() {
 #[test]
 fn a_member_without_connectors_does_not_decide_what_the_others_need() {
     let mut group = group(&[A, B], BundlePolicy::default());
+    group.absent(B, at(0));
     group.wire_seen(A, wire_of(&[]), at(1));
     assert_eq!(labels(&group), ["matching", "unknown"]);
     group.wire_seen(B, wire("1.0.0.0"), at(2));
@@ -454,6 +467,7 @@ fn a_member_without_connectors_does_not_decide_what_the_others_need() {
 #[test]
 fn what_cannot_be_read_is_quarantined_with_its_reason() {
     let mut group = group(&[A, B], BundlePolicy::default());
+    group.absent(B, at(0));
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     let said = lines(&group.wire_unreadable(B, "a \u{1b}[31mlist".to_owned(), at(2)));
     assert_eq!(said, ["2 is quarantined: its list of connectors cannot be used: a \\u{1b}[31mlist"]);
@@ -484,6 +498,7 @@ fn servers_of_other_products_or_versions_are_shown_b09() {
 #[test]
 fn members_that_leave_the_group_are_forgotten() {
     let mut group = group(&[A, B], BundlePolicy::default());
+    group.absent(B, at(0));
     group.wire_seen(A, wire("1.0.0.0"), at(1));
     group.members_are(&[B], at(2));
     assert_eq!((group.standing(A), group.serving().len()), (None, 0));

@@ -281,13 +281,13 @@ impl Callers {
         }
     }
 
-    /// The connectors that callers used lately who may call a group: on the group's way in, or where the connector decides. By
-    /// their keys as in requests.
-    pub(super) fn uses_in(&self, group: GroupId, now: Moment) -> BTreeMap<&Bytes, Users> {
+    /// The connectors that callers used lately who may call a group: on the group's way in, and, if `by_connector`, where the
+    /// connector decides. By their keys as in requests.
+    pub(super) fn uses_in(&self, group: GroupId, by_connector: bool, now: Moment) -> BTreeMap<&Bytes, Users> {
         let mut all: BTreeMap<&Bytes, Users> = BTreeMap::new();
         let may_call = |caller: &&Caller| match caller.id.selector {
             Selector::Group(own) => own == group,
-            Selector::ByConnectorKey => true,
+            Selector::ByConnectorKey => by_connector,
         };
         for caller in self.sessions.iter().map(|(_, caller)| caller).filter(may_call) {
             for connector in caller.uses.lately(now) {
@@ -295,6 +295,33 @@ impl Callers {
             }
         }
         all
+    }
+
+    /// How many callers, for whom the connector decides, used such a connector lately.
+    pub(super) fn used_by_connector(&self, now: Moment, is_such: impl Fn(&Bytes) -> bool) -> usize {
+        let callers = self.sessions.iter().map(|(_, caller)| caller);
+        let open = callers.filter(|caller| caller.id.selector == Selector::ByConnectorKey);
+        open.filter(|caller| caller.uses.lately(now).any(&is_such)).count()
+    }
+
+    /// Whether a known caller is on the way in of this group.
+    pub(super) fn is_way_in(&self, group: GroupId) -> bool {
+        self.sessions.iter().any(|(_, caller)| caller.id.selector == Selector::Group(group))
+    }
+
+    /// The known callers on the way in of a group, and how many calls they have open.
+    pub(super) fn on_way_in(&self, group: GroupId) -> (Users, usize) {
+        let (mut users, mut calls) = (Users::default(), 0);
+        for (_, caller) in self.sessions.iter().filter(|(_, of)| of.id.selector == Selector::Group(group)) {
+            users.add(&caller.id.principal);
+            calls += caller.open_calls();
+        }
+        (users, calls)
+    }
+
+    /// The groups that known callers chose by their way in.
+    pub(super) fn ways_in(&self) -> BTreeSet<GroupId> {
+        self.sessions.iter().filter_map(|(_, caller)| caller.id.selector.group()).collect()
     }
 
     /// A call of this caller is executed under the id that the caller gave it.

@@ -7,11 +7,12 @@ use crate::engine::callers::{Caller, Redials};
 use crate::engine::groups::Supply;
 use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
+use crate::view::{Group, GroupOrigin};
 
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The groups in the order of the document.
+    /// The groups in the order of the document. The address of a server that groups list is one of them while callers use it.
     pub groups: Vec<GroupReport>,
     /// Callers that are known.
     pub callers: usize,
@@ -69,7 +70,9 @@ pub struct CallerReport {
 impl Tables {
     /// The state now.
     pub(in crate::engine) fn report(&self) -> Report {
-        let groups = self.view.groups().iter().map(|group| GroupReport {
+        let ways_in = self.callers.ways_in();
+        let is_shown = |group: &&Group| group.origin != GroupOrigin::Address || ways_in.contains(&group.id);
+        let groups = self.view.groups().iter().filter(is_shown).map(|group| GroupReport {
             name: group.name.clone(),
             algorithm: group.policy.name(),
             queued: self.groups.queued(group.id),
@@ -93,7 +96,8 @@ impl Tables {
         let report = |caller: &Caller| CallerReport {
             principal: caller.id.principal.to_string(),
             group: match caller.id.selector {
-                Selector::Group(group) => self.view.group(group).map(|group| group.name.clone()),
+                // By its name also after it has left the document.
+                Selector::Group(group) => Some(self.book.group_name(group).to_owned()),
                 Selector::ByConnectorKey => None,
             },
             sockets: caller.sockets().count(),

@@ -164,7 +164,10 @@ impl Tables {
     pub(super) fn answer_error(&mut self, key: CallKey, kind: ErrorKind, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         let (number, caller, of, operation) = (call.number, call.caller, call.group, call.operation);
-        let group = self.view.group(call.group).map(|group| group.name.as_str());
+        // A call may outlive its group's place in the document.
+        let has_left = kind == ErrorKind::NoMember && self.view.group(call.group).is_none();
+        let kind = if has_left { ErrorKind::GroupLeft } else { kind };
+        let group = Some(self.book.group_name(call.group));
         let last = call.member().or(call.losses.last().map(|loss| loss.member));
         let member = last.and_then(|member| self.members.get(member)).map(|member| member.name());
         let error = kind.to_error(&Circumstances { operation, group, member });

@@ -19,6 +19,7 @@ impl Tables {
             let of = |member: &MemberId| Some((*member, self.state_of(group, *member)?));
             let states: Vec<(MemberId, MemberState)> = listed.members.iter().filter_map(of).collect();
             match self.groups.states_are(group, &states, now) {
+                Some(_) if !self.is_in_service(listed) => {}
                 None => {}
                 Some(Supplied::Out) => {
                     let queued = self.groups.queued(group);

@@ -19,7 +19,7 @@ use crate::engine::keys::{CallKey, CallerKey};
 use crate::engine::members::Asking;
 use crate::engine::tables::Tables;
 use crate::ids::{GroupId, MemberId};
-use crate::view::Group;
+use crate::view::{Group, GroupOrigin};
 
 /// Who runs calls in one state of a group.
 #[derive(Clone, Debug)]
@@ -32,6 +32,14 @@ pub(in crate::engine) struct Takers {
 /// The connectors that callers of a group use.
 #[derive(Debug)]
 pub(in crate::engine) struct Used(Vec<(ConnectorKey, Users)>);
+
+impl Used {
+    /// How many callers ask for connectors of this list, each counted once for each connector.
+    pub(in crate::engine) fn callers_of(&self, wire: &WireManifest) -> usize {
+        let has = |connector: &ConnectorKey| wire.connectors().contains_key(connector);
+        self.0.iter().filter(|(connector, _)| has(connector)).map(|(_, users)| users.callers).sum()
+    }
+}
 
 impl Takers {
     fn take<'a>(&'a self, connector: &'a ConnectorKey) -> impl Iterator<Item = Option<MemberId>> + 'a {
@@ -175,7 +183,7 @@ impl Tables {
 
     /// The same for a call whose connector decides on its group, where no group has the connector.
     pub(in crate::engine) fn missing_everywhere(&self, asked: &ConnectorKey) -> String {
-        let shown = self.view.groups().iter().filter_map(|group| self.groups.shown(group.id));
+        let shown = self.view.meant_groups().filter_map(|group| self.groups.shown(group.id));
         let versions: BTreeSet<&str> = shown.flat_map(|shown| shown.versions_of(asked)).collect();
         let versions: Vec<String> = versions.into_iter().map(str::to_owned).collect();
         in_use::sentence(asked, &versions)
@@ -194,9 +202,16 @@ impl Tables {
         }
     }
 
+    /// Whether a group is there for its callers: every group but the address of a server in a group that nobody uses.
+    pub(in crate::engine) fn is_in_service(&self, group: &Group) -> bool {
+        group.origin != GroupOrigin::Address || self.callers.is_way_in(group.id)
+    }
+
     /// What callers of a group use, whoever runs it.
     pub(in crate::engine) fn used_in(&self, group: &Group, now: Moment) -> Used {
-        let used = self.callers.uses_in(group.id, now).into_iter();
+        // The connector of a call never chooses a server's own address.
+        let is_address = group.origin == GroupOrigin::Address;
+        let used = self.callers.uses_in(group.id, !is_address, now).into_iter();
         Used(used.filter_map(|(key, users)| Some((connector_of(key)?, users))).collect())
     }
 }

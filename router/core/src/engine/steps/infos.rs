@@ -42,7 +42,7 @@ impl Tables {
         match selector {
             Selector::Group(group) => self.list_of(group),
             Selector::ByConnectorKey => {
-                let groups = self.view.groups().iter();
+                let groups = self.view.meant_groups();
                 let lists: Vec<Bytes> = groups.filter_map(|group| self.list_of(group.id)).collect();
                 merged(&lists)
             }
@@ -68,7 +68,7 @@ impl Tables {
         match selector {
             Selector::Group(group) => Some(ShownEdition::OfGroup(self.groups.shown(group)?.edition())),
             Selector::ByConnectorKey => {
-                let editions = self.view.groups().iter().map(|group| {
+                let editions = self.view.meant_groups().map(|group| {
                     let edition = self.groups.shown(group.id)?.edition();
                     Some(digest64(&[group.name.as_bytes(), &edition.to_bytes()]).to_le_bytes())
                 });

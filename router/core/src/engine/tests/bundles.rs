@@ -67,6 +67,16 @@ impl World {
         }
     }
 
+    /// The dials of a member that are under way fail.
+    pub(super) fn refuse(&mut self, index: usize) {
+        let id = self.engine.view().member_named(&format!("n{index}")).unwrap().id;
+        while let Some(at) = self.io.dials.iter().position(|(member, _)| *member == id) {
+            let (member, slot) = self.io.dials.remove(at).unwrap();
+            let failure = DialFailure::ConnectionRefused;
+            self.apply(Event::DialFailed { member, slot, failure, reason: "refused".into() });
+        }
+    }
+
     /// An agent says that a member's files are still these; whether they are known.
     pub(super) fn heard(&mut self, member: &str, bytes: &[u8]) -> Result<bool, UnknownMember> {
         let says = AgentSays::StillThere(files(bytes).digest());
@@ -135,6 +145,8 @@ fn the_set_of_the_first_member_is_accepted_and_others_are_compared_with_it() {
     assert_eq!(world.bundles().accepted, None);
     assert_eq!(world.standings(), ["unknown"; 3]);
     world.start_with(1, infos_at(CONNECTOR, "1.0"));
+    assert_eq!(world.standings(), ["unknown"; 3], "the others may report in a moment");
+    world.pass(crate::limits::FIRST_USE_WAIT);
     world.start_with(0, infos_at(CONNECTOR, "1.1"));
     let report = world.bundles();
     assert_eq!(report.accepted, Some((set("1.0"), Origin::FirstUse)));
@@ -305,7 +317,7 @@ fn the_policy_and_its_alarm_are_shown() {
         world.kill(member);
         world.start_with(member, infos_at(CONNECTOR, "1.1"));
     }
-    assert_eq!(world.standings(), ["quarantined", "kept"]);
+    assert_eq!(world.standings(), ["kept", "kept"], "both have the same set");
     assert_eq!(world.bundles().alarm, Some(group::Alarm::KeepsLast));
     assert_eq!(world.engine.report().groups[0].alarm, Some(group::Alarm::KeepsLast));
     let mut settings = Settings::default();
@@ -340,4 +352,28 @@ fn a_group_that_only_the_old_view_has_cannot_be_changed() {
     let change = BundleChange::Pin(ProposedSet::Digest(set("2.0")));
     let refused = world.change(change).unwrap_err();
     assert_eq!(refused, BundleRefusal::NotListed(NotListed::NoGroup("g".to_owned())));
+}
+
+/// A member that refuses the connection is not waited for, nor one that is drained; of two sets that one member has each, callers
+/// decide.
+#[test]
+fn the_first_use_waits_for_members_that_may_report_and_asks_what_callers_use() {
+    let mut world = World::with_members_down(2, Policy::Failover);
+    world.refuse(1);
+    world.start(0);
+    assert_eq!(world.standings(), ["matching", "unknown"]);
+    let mut world = World::with_members_down(2, Policy::Failover);
+    world.mark(&[(1, crate::view::Mark::Draining)]);
+    world.start(0);
+    assert_eq!(world.standings(), ["matching", "unknown"]);
+    for (asked, expected) in [("1.1", ["quarantined", "matching"]), ("1.0", ["matching", "quarantined"])] {
+        let mut world = World::with_members_down(2, Policy::Failover);
+        let caller = world.caller("idm", 1);
+        world.call(caller[0], 1, super::versions::of(asked, get()));
+        world.start_with(0, infos_at(CONNECTOR, "1.0"));
+        world.start_with(1, infos_at(CONNECTOR, "1.1"));
+        assert_eq!(world.standings(), expected, "{asked}");
+        let told = world.io.notes.iter().filter(|note| note.contains("told: FirstSight")).count();
+        assert_eq!(told, 1, "{:?}", world.io.notes);
+    }
 }

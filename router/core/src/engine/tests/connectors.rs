@@ -28,6 +28,7 @@ fn a_caller_that_asks_before_any_member_is_known_is_answered_as_soon_as_one_is()
     let caller = world.caller("idm", 2);
     world.feed(caller[1], frames::control_request(1, Ask::ConnectorInfo, &[], &[1]));
     assert!(world.at_caller(&caller).is_empty());
+    world.refuse(0);
     world.start(1);
     let got = world.taken(caller[1]);
     assert_eq!((got.len(), got[0].message_id, infos(&got[0])), (1, 1, connector_infos(CONNECTOR)));

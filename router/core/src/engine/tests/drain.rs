@@ -171,6 +171,7 @@ fn the_last_member_that_serves_is_drained_only_by_force() {
         world.engine.tables.judge_mark("g", member, Drain, last, world.now)
     };
     assert_eq!(judge(&world, "n0", Kept), Ok(Mark::Draining), "it takes no calls anyhow");
+    world.refuse(1);
     world.start(0);
     let last = MarkRefusal::LastOne { group: "g".into(), member: "n0".into() };
     assert_eq!(judge(&world, "n0", Kept), Err(last.clone()));

@@ -1,5 +1,6 @@
 //! The engine between scripted peers, without sockets and without time passing by itself.
 
+mod addresses;
 mod admission;
 mod answers;
 mod bundles;

@@ -47,7 +47,7 @@ impl Tables {
     /// The connectors, in versions that callers use, that only this member of one of its groups runs.
     fn versions_that_need(&self, member: MemberId, now: Moment) -> Option<Box<Lost>> {
         self.members.takes(member, Asking::InPanic).ok()?;
-        self.view.groups_of(member).find_map(|group| {
+        self.view.groups_of(member).filter(|group| self.is_in_service(group)).find_map(|group| {
             let (with_it, fit) =
                 (self.takers_now(group, Asking::InPanic), self.takers_now(group, Asking::New));
             self.lost(group, &self.used_in(group, now), &with_it.only(member), &fit.without(member))
@@ -64,7 +64,8 @@ impl Tables {
             |group: &Group, id: MemberId| self.members.takes(id, Asking::New).is_ok() && may_serve(group, id);
         let has_others = |group: &Group| group.members.iter().any(|id| *id != member && serves(group, *id));
         let mut groups = self.view.groups_of(member);
-        let needs = groups.find(|group| may_serve(group, member) && !has_others(group));
+        let needs =
+            groups.find(|group| self.is_in_service(group) && may_serve(group, member) && !has_others(group));
         needs.map(|group| group.name.clone())
     }
 

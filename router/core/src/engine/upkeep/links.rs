@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcs_proto::icf::ConnectorKey;
 use rcs_proto::limits as wire_limits;
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
+use crate::bundles::range::StandIns;
 use crate::engine::clock::Timer;
 use crate::engine::event::DialFailure;
+use crate::engine::groups::connector_of;
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, CallerKey, Slot};
 use crate::engine::note::Note;
@@ -18,7 +21,7 @@ use crate::engine::tables::Tables;
 use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::Fault;
-use crate::view::{self, Mark};
+use crate::view::{self, GroupOrigin, Mark};
 
 impl Tables {
     /// Follows what operators decided: dials new members, lets go of removed members once their calls are done. A member that
@@ -28,7 +31,10 @@ impl Tables {
             Ok(view) => Arc::new(view),
             Err(full) => return io.note(Note::ViewNotFollowed { reason: &full.to_string() }),
         };
-        self.view = Arc::clone(&view);
+        let before = std::mem::replace(&mut self.view, Arc::clone(&view));
+        for left in before.groups().iter().filter(|group| view.group(group.id).is_none()) {
+            self.tell_group_left(left, now, io);
+        }
         io.publish(&view);
         let router = view.router();
         let (caller_ping_every, ttl) = (router.caller_ping_every, router.socket_ttl);
@@ -48,6 +54,32 @@ impl Tables {
             }
         }
         self.set_test_intervals(now);
+    }
+
+    /// A group has left the document. If callers use it, the operator is told: their open calls end as they would, and their new
+    /// calls are refused, for as long as they are connected.
+    fn tell_group_left(&self, group: &view::Group, now: Moment, io: &mut impl Io) {
+        let (users, calls) = self.callers.on_way_in(group.id);
+        let by_connector = if group.origin == GroupOrigin::Address { 0 } else { self.left_alone(group, now) };
+        if users.callers + by_connector > 0 {
+            let (group, callers, principals) = (group.id, users.callers, users.names());
+            io.note(Note::GroupLeft { group, callers, by_connector, principals: &principals, calls });
+        }
+    }
+
+    /// Callers for whom the connector decides, and that used a connector lately which only this group had.
+    fn left_alone(&self, group: &view::Group, now: Moment) -> usize {
+        let Some(shown) = self.groups.shown(group.id) else { return 0 };
+        let none = StandIns::default();
+        let is_there = |member: &MemberId, connector: &ConnectorKey| {
+            self.members.told_by(*member).is_some_and(|wire| wire.connectors().contains_key(connector))
+        };
+        let is_only = |connector: &ConnectorKey| {
+            let mut others = self.view.meant_groups().flat_map(|other| &other.members);
+            shown.has(connector, &none) && !others.any(|member| is_there(member, connector))
+        };
+        self.callers
+            .used_by_connector(now, |key| connector_of(key).is_some_and(|connector| is_only(&connector)))
     }
 
     /// Begins to let go of members that left the view, or changed in it. Returns the members whose mark changed, with the new mark.
@@ -76,7 +108,7 @@ impl Tables {
     /// How often each member is tested, as its groups want.
     fn set_test_intervals(&mut self, now: Moment) {
         let mut every: HashMap<MemberId, Duration> = HashMap::new();
-        for group in self.view.groups() {
+        for group in self.view.meant_groups() {
             let Some(of_group) = group.settings.test_every else { continue };
             for member in &group.members {
                 every.entry(*member).and_modify(|other| *other = of_group.min(*other)).or_insert(of_group);
@@ -133,6 +165,7 @@ impl Tables {
         if self.members.is_new_failure(member, reason) {
             io.note(Note::DialFailed { member, reason });
         }
+        self.is_absent(member, now);
         if failure.is_lasting() {
             self.members.slot_failed(member, slot);
             self.clock.set(now + limits::REFUSED_CREDENTIALS_WAIT, Timer::Redial(member, slot));

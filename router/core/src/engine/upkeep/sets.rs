@@ -13,7 +13,7 @@ use crate::bundles::range::StandIns;
 use crate::engine::members::Asking;
 use crate::engine::tables::Tables;
 use crate::ids::{GroupId, MemberId};
-use crate::view::Group;
+use crate::view::{AdminState, Group, Mark};
 
 impl Tables {
     /// Judges an operator's wish for a group's sets by what this router sees. Changes nothing.
@@ -90,6 +90,19 @@ impl Tables {
         found.ok_or(BundleRefusal::Refused(Refused::NoManifest))
     }
 
+    /// A member cannot be reached, or is not wanted: no group waits for what the member would report first.
+    pub(super) fn is_absent(&mut self, member: MemberId, now: Moment) {
+        if self.members.judged_list(member).is_some() {
+            return;
+        }
+        let groups: Vec<GroupId> = self.view.groups_of(member).map(|group| group.id).collect();
+        for group in groups {
+            if self.groups.sets(group).is_some_and(|sets| sets.has_no_set()) {
+                self.groups.sets_change(group, |sets| sets.absent(member, now));
+            }
+        }
+    }
+
     /// Follows a change of the view: what each group's sets are compared by, which members the group has, what is decided.
     pub(super) fn sets_follow_view(&mut self, now: Moment) {
         let view = Arc::clone(&self.view);
@@ -110,6 +123,14 @@ impl Tables {
             });
             for member in new {
                 self.tell_set(member, &[group.id], now);
+            }
+            for member in &group.members {
+                let is_wanted = view.member(*member).is_some_and(|member| {
+                    member.mark == Mark::Enabled && member.spec.admin == AdminState::Enabled
+                });
+                if !is_wanted {
+                    self.is_absent(*member, now);
+                }
             }
         }
     }

@@ -85,7 +85,7 @@ impl Tables {
         bytes: usize,
     ) -> Result<GroupId, (ErrorKind, Option<GroupId>)> {
         let Some(from) = self.callers.get(caller) else { return Err((ErrorKind::NoMember, None)) };
-        let group = self.group_of(from.id.selector, head).map_err(|kind| (kind, None))?;
+        let group = self.group_of(from.id.selector, head).map_err(|kind| (kind, from.id.selector.group()))?;
         let is_over = from.is_at_its_limit(head.operation, self.view.router().caller_in_flight_max);
         match self.phase {
             Phase::Draining | Phase::Leaving => Err((ErrorKind::Draining, Some(group))),
@@ -117,8 +117,8 @@ impl Tables {
 
     /// The group, unless its callers may not see, and so may not use, the connector.
     fn group_of_visible(&self, group: GroupId, head: &OperationHead) -> Result<GroupId, ErrorKind> {
-        let visible = self.view.group(group).map(|group| &group.settings.visible);
-        let Some(visible @ Visible::Only(_)) = visible else { return Ok(group) };
+        let Some(listed) = self.view.group(group) else { return Err(ErrorKind::GroupLeft) };
+        let visible @ Visible::Only(_) = &listed.settings.visible else { return Ok(group) };
         let connector = head.connector().ok_or(ErrorKind::UnknownConnector)?;
         if visible.allows(&connector) { Ok(group) } else { Err(ErrorKind::UnknownConnector) }
     }
@@ -131,7 +131,7 @@ impl Tables {
             let shown = self.groups.shown(group.id);
             shown.is_some_and(|shown| shown.has(&connector, self.agreed.stand_ins(group)))
         };
-        let mut having = self.view.groups().iter().filter(has);
+        let mut having = self.view.meant_groups().filter(has);
         match (having.next(), having.next()) {
             (Some(group), None) => Ok(group.id),
             (None, _) => Err(ErrorKind::UnknownConnector),

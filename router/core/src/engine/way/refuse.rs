@@ -29,7 +29,7 @@ impl Tables {
     ) {
         let Last { id, operation, since, .. } = end;
         let call = self.explain_refusal(operation, group, kind, since);
-        let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
+        let name = group.map(|group| self.book.group_name(group));
         let error = kind.to_error(&Circumstances { operation, group: name, member: None });
         let sentence = match hint {
             Some(hint) => format!("{} {hint}", error.message),
@@ -66,7 +66,7 @@ impl Tables {
             _ => None,
         };
         let call = self.explain_refusal(operation, group, ErrorKind::RequestTooLarge, now);
-        let name = group.and_then(|group| self.view.group(group)).map(|group| group.name.as_str());
+        let name = group.map(|group| self.book.group_name(group));
         let circumstances = Circumstances { operation, group: name, member: None };
         let error = ErrorKind::RequestTooLarge.to_error(&circumstances);
         self.explain_error(call, error.class, Some(&error.message));

@@ -200,6 +200,8 @@ fn the_view_has_what_the_document_says_b02_c12() {
         [
             ("a", Policy::Failover, 2, GroupOrigin::Listed),
             ("b", Policy::RoundRobin, 1, GroupOrigin::Listed),
+            ("n1", Policy::Failover, 1, GroupOrigin::Address),
+            ("n2", Policy::Failover, 1, GroupOrigin::Address),
             ("csv", Policy::Failover, 1, GroupOrigin::Standalone),
         ]
     );

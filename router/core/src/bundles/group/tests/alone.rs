@@ -88,6 +88,11 @@ impl Alone {
         self.settle(told, now)
     }
 
+    pub(super) fn absent(&mut self, member: MemberId, now: Moment) -> Vec<Told> {
+        let told = self.sets.absent(member, now);
+        self.settle(told, now)
+    }
+
     pub(super) fn tick(&mut self, now: Moment) -> Vec<Told> {
         let told = self.sets.tick(now);
         self.settle(told, now)

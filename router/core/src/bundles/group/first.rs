@@ -1,0 +1,112 @@
+//! The first use of a set: which of the sets that members report becomes the group's, while nobody has said which one is right.
+//!
+//! Members report within moments of each other when a router starts. So the group waits a moment for most of them, and takes the set
+//! that most of them have. If members disagree, whoever answers first must not decide: the others would be quarantined for it.
+
+use std::collections::BTreeMap;
+
+use rcs_proto::time::Moment;
+
+use super::{GroupSets, SetDigest};
+use crate::agreed::sets::Content;
+use crate::ids::MemberId;
+use crate::limits::FIRST_USE_WAIT;
+
+/// A set that members reported before the group had one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The set.
+    pub set: SetDigest,
+    /// The members that have it, in list order.
+    pub members: Vec<MemberId>,
+}
+
+/// How far the wait for the first reports is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FirstReports {
+    /// When the wait ends; none before the first report, and once the group has a set.
+    until: Option<Moment>,
+    is_over: bool,
+}
+
+impl FirstReports {
+    /// The members' reports changed. `waits`: whether the group has no set; `any`: whether a member has reported one.
+    pub(super) fn look(&mut self, waits: bool, any: bool, now: Moment) {
+        if waits && any {
+            self.until.get_or_insert(now + FIRST_USE_WAIT);
+        } else {
+            *self = Self::default();
+        }
+    }
+
+    /// Time passed.
+    pub(super) fn tick(&mut self, now: Moment) {
+        self.is_over |= self.until.is_some_and(|until| until <= now);
+    }
+
+    /// When something is due.
+    pub(super) fn until(&self) -> Option<Moment> {
+        self.until.filter(|_| !self.is_over)
+    }
+}
+
+impl GroupSets {
+    /// The sets that members report now, the one that most of them have first; of equals in list order.
+    pub(super) fn offers(&self) -> Vec<Offer> {
+        let mut offers: Vec<Offer> = Vec::new();
+        for member in &self.order {
+            let shown = self.members.get(member).and_then(|record| record.shown(self.policy.reports));
+            let Some(set) = shown else { continue };
+            match offers.iter_mut().find(|offer| offer.set == set) {
+                Some(offer) => offer.members.push(*member),
+                None => offers.push(Offer { set, members: vec![*member] }),
+            }
+        }
+        // A stable sort.
+        offers.sort_by_key(|offer| std::cmp::Reverse(offer.members.len()));
+        offers
+    }
+
+    /// The set that the first use takes now, with those that as many members have; none while the group waits. One without
+    /// connectors is taken only if no member has any: a server that is only half installed must not decide what the others need.
+    pub fn first_uses(&self) -> Vec<(SetDigest, Content, MemberId)> {
+        if self.accepted.is_some() && !self.provisional {
+            return Vec::new();
+        }
+        let content: BTreeMap<MemberId, Content> =
+            self.members.iter().filter_map(|(id, record)| Some((*id, record.content()?))).collect();
+        let offers: Vec<(SetDigest, Content, Vec<MemberId>)> = self
+            .offers()
+            .into_iter()
+            .filter_map(|Offer { set, members }| Some((set, *content.get(members.first()?)?, members)))
+            .collect();
+        let is_any_full = offers.iter().any(|(_, content, _)| *content == Content::Some);
+        let wanted = if is_any_full { Content::Some } else { Content::Empty };
+        let fits = offers.into_iter().filter(|(_, content, _)| *content == wanted);
+        let fits: Vec<(SetDigest, Content, Vec<MemberId>)> = fits.collect();
+        let most = fits.first().map_or(0, |(_, _, members)| members.len());
+        let is_decided = self.accepted.is_some() || self.is_first_use_clear(most);
+        let is_better = self.accepted.is_none() || wanted == Content::Some;
+        if !is_decided || !is_better {
+            return Vec::new();
+        }
+        let equals = fits.into_iter().take_while(|(_, _, members)| members.len() == most);
+        equals.filter_map(|(set, content, members)| Some((set, content, *members.first()?))).collect()
+    }
+
+    /// Whether members reported sets, and the group waits for others before it takes one.
+    pub(super) fn waits_for_reports(&self) -> bool {
+        self.accepted.is_none() && self.first.until().is_some() && self.first_uses().is_empty()
+    }
+
+    /// Whether no report that may come soon changes which set `most` members have.
+    fn is_first_use_clear(&self, most: usize) -> bool {
+        let is_awaited = |member: &&MemberId| {
+            self.members
+                .get(member)
+                .is_some_and(|record| !record.is_absent && !record.has_reported(self.policy.reports))
+        };
+        let awaited = self.order.iter().filter(is_awaited).count();
+        self.first.is_over || awaited == 0 || 2 * most > self.order.len()
+    }
+}
