@@ -1,5 +1,6 @@
 //! The calls of a drill: how each is asked, and whether its answer is right.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +30,39 @@ const CUT_SHORT: &str = "was cut short";
 /// The classes of its errors for a stream that broke off.
 const CUT: [&str; 2] = ["RetryableException", "ConnectionBrokenException"];
 
+/// Which version of the drill's connector a caller chooses from the list that it is shown when it connects, as an IDM does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// There is only one.
+    Only,
+    /// This one: its reference names it exactly.
+    Exact(&'static str),
+    /// The highest one: its reference is a range that holds all.
+    Newest,
+}
+
+impl Version {
+    /// Leaves the connectors of this version.
+    fn keep_in(self, infos: &mut Vec<ConnectorInfo>) {
+        match self {
+            Self::Only => {}
+            Self::Exact(version) => infos.retain(|info| info.key.bundle_version == version),
+            // The versions of a drill differ in their last digit.
+            Self::Newest => {
+                let newest: HashMap<String, String> =
+                    infos.iter().fold(HashMap::new(), |mut newest, info| {
+                        let highest = newest.entry(info.key.connector_name.clone()).or_default();
+                        if info.key.bundle_version > *highest {
+                            highest.clone_from(&info.key.bundle_version);
+                        }
+                        newest
+                    });
+                infos.retain(|info| newest.get(&info.key.connector_name) == Some(&info.key.bundle_version));
+            }
+        }
+    }
+}
+
 /// Recipes for calls.
 #[derive(Debug)]
 pub(crate) struct Calls {
@@ -43,24 +77,40 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
+    /// The same for a caller that chooses this version of the drill's connector.
+    pub(crate) async fn prepare_version(
+        caller: &Caller,
+        site: &Site,
+        version: Version,
+    ) -> Result<Self, Failure> {
+        Self::prepare_with(caller, site, Some(SEARCH_DEADLINE), version).await
+    }
+
     /// Asks for the connectors and configures the drill's. Searches have as long as the other calls of a drill.
     pub(crate) async fn prepare(caller: &Caller, site: &Site) -> Result<Self, Failure> {
-        Self::prepare_with(caller, site, Some(SEARCH_DEADLINE)).await
+        Self::prepare_with(caller, site, Some(SEARCH_DEADLINE), Version::Only).await
     }
 
     /// The same, where a search goes on for as long as objects come.
     pub(crate) async fn prepare_patient(caller: &Caller, site: &Site) -> Result<Self, Failure> {
-        Self::prepare_with(caller, site, None).await
+        Self::prepare_with(caller, site, None, Version::Only).await
     }
 
-    async fn prepare_with(caller: &Caller, site: &Site, search: Option<Duration>) -> Result<Self, Failure> {
+    async fn prepare_with(
+        caller: &Caller,
+        site: &Site,
+        search: Option<Duration>,
+        version: Version,
+    ) -> Result<Self, Failure> {
         let unavailable =
             |why: String| Exit::Unavailable.with(format!("no connectors from the router: {why}"));
         let infos = tokio::time::timeout(CALL_DEADLINE, caller.connector_infos())
             .await
             .map_err(|_| unavailable("no answer".to_owned()))?
             .map_err(|error| unavailable(error.to_string()))?;
-        let infos = Vec::<ConnectorInfo>::decode(&infos).map_err(|error| unavailable(error.to_string()))?;
+        let mut infos =
+            Vec::<ConnectorInfo>::decode(&infos).map_err(|error| unavailable(error.to_string()))?;
+        version.keep_in(&mut infos);
         let nodes = matches!(site.kind(), Members::Nodes);
         let info = choose(&infos, Some(if nodes { "drill.Connector" } else { "rig.RigConnector" }))?;
         Ok(Self {

@@ -16,6 +16,8 @@ use rcs_proto::icf::{
     ConnectorObject, Filter, NAME, ObjectClass, OperationOptions, SearchResult, Secret, UID, Uid, Value,
 };
 
+/// The name of its bundle.
+pub(crate) const BUNDLE: &str = "rcs-bench.drill";
 /// The journal's name in a member's folder.
 pub(crate) const JOURNAL: &str = "journal";
 /// While a file of this name is in the member's folder, its resource is down.
@@ -37,14 +39,17 @@ const ROW_BYTES: &str = "rowBytes";
 pub(crate) struct DrillFactory {
     member: String,
     folder: PathBuf,
+    /// Of its bundle.
+    version: String,
     journal: Arc<File>,
 }
 
 impl DrillFactory {
-    /// The connector of a member whose files are in `folder`.
-    pub(crate) fn new(member: &str, folder: &Path) -> io::Result<Self> {
+    /// The connector of a member whose files are in `folder`, in a bundle of this version.
+    pub(crate) fn new(member: &str, folder: &Path, version: &str) -> io::Result<Self> {
         let journal = OpenOptions::new().create(true).append(true).open(folder.join(JOURNAL))?;
-        Ok(Self { member: member.to_owned(), folder: folder.to_owned(), journal: Arc::new(journal) })
+        let (member, folder, version) = (member.to_owned(), folder.to_owned(), version.to_owned());
+        Ok(Self { member, folder, version, journal: Arc::new(journal) })
     }
 }
 
@@ -75,8 +80,8 @@ impl ConnectorFactory for DrillFactory {
             display_name_key: None,
             category_key: None,
             key: ConnectorKey {
-                bundle_name: "rcs-bench.drill".to_owned(),
-                bundle_version: "1.0.0.0".to_owned(),
+                bundle_name: BUNDLE.to_owned(),
+                bundle_version: self.version.clone(),
                 connector_name: "drill.Connector".to_owned(),
             },
             messages: None,

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::GROUP;
-use super::calls::Calls;
+use super::calls::{Calls, Version};
 use super::idm::Calling;
 use super::members::KEY;
 use super::site::Site;
@@ -47,6 +47,8 @@ impl Default for Plan {
 
 /// Calls that go on until they are told to end.
 pub(crate) struct Load {
+    /// Tells its changes from those of other loads.
+    run: u32,
     callers: Vec<Arc<Caller>>,
     shared: Arc<Shared>,
     workers: JoinSet<()>,
@@ -61,12 +63,19 @@ struct Shared {
 impl Load {
     /// Connects the callers, and begins.
     pub(crate) async fn start(site: &mut Site, plan: &Plan) -> Result<Self, Failure> {
+        let mut load = Self::start_with(site, plan, Version::Only).await?;
+        load.idm = site.idm().map(|idm| Calling::start(idm, load.run));
+        Ok(load)
+    }
+
+    /// The same for callers that choose this version of the connector when they connect, without a Java IDM beside them.
+    pub(crate) async fn start_with(site: &mut Site, plan: &Plan, version: Version) -> Result<Self, Failure> {
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), tally: Mutex::default() });
         let run = site.next_load();
-        let mut load = Self { callers: Vec::new(), shared, workers: JoinSet::new(), idm: None };
+        let mut load = Self { run, callers: Vec::new(), shared, workers: JoinSet::new(), idm: None };
         for session in 0..plan.sessions {
             let caller = Arc::new(connect(site).await?);
-            let calls = Arc::new(Calls::prepare(&caller, site).await?);
+            let calls = Arc::new(Calls::prepare_version(&caller, site, version).await?);
             for worker in 0..plan.workers {
                 let worker = Worker {
                     caller: caller.clone(),
@@ -80,7 +89,6 @@ impl Load {
             }
             load.callers.push(caller);
         }
-        load.idm = site.idm().map(|idm| Calling::start(idm, run));
         Ok(load)
     }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rcs_cli::{Exit, Failure};
+use rcs_rig::bundles::{Bundles, RIG_VERSION};
 use rcs_rig::java::Java;
 use rcs_rig::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,6 +18,9 @@ use super::proxy::Proxy;
 
 /// What members and router let callers in with: a drill is no production.
 pub(crate) const KEY: &str = "changeit";
+
+/// The version of the connector's bundle that members begin with.
+pub(crate) const FIRST_VERSION: &str = RIG_VERSION;
 
 /// What the members of a drill are.
 #[derive(Clone)]
@@ -36,18 +40,27 @@ impl Members {
         }
     }
 
-    fn command(&self, member: &str, folder: &Path) -> Result<Command, Failure> {
+    fn command(&self, member: &str, folder: &Path, version: &str) -> Result<Command, Failure> {
         match self {
             Self::Nodes => {
                 let program = std::env::current_exe()
                     .map_err(|error| Exit::Internal.with(format!("this program cannot be found: {error}")))?;
                 let mut command = Command::new(program);
                 command.args(["drill-node", "--member", member, "--folder"]).arg(folder);
+                command.args(["--bundle-version", version]);
                 Ok(command)
             }
             Self::Java(java) => {
                 let mut command = java.peer("rcs-server", member);
-                command.args(["--port", "0", "--bundles", &java.bundles()]);
+                command.args(["--port", "0", "--bundles"]);
+                match version {
+                    FIRST_VERSION => command.arg(java.bundles()),
+                    version => {
+                        let bundles = Bundles::new(java, folder.join("bundles"));
+                        bundles.replace_rig(java, version);
+                        command.arg(bundles.folder())
+                    }
+                };
                 Ok(command)
             }
         }
@@ -69,6 +82,8 @@ pub(crate) struct Member {
     folder: PathBuf,
     proxy: Proxy,
     process: Option<Process>,
+    /// Of its connector's bundle, from its next start on.
+    version: &'static str,
 }
 
 impl Member {
@@ -85,7 +100,8 @@ impl Member {
         let proxy = Proxy::start(seed)
             .await
             .map_err(|error| Exit::Internal.with(format!("the proxy cannot listen: {error}")))?;
-        let mut member = Self { name: name.to_owned(), kind: kind.clone(), folder, proxy, process: None };
+        let (name, kind) = (name.to_owned(), kind.clone());
+        let mut member = Self { name, kind, folder, proxy, process: None, version: FIRST_VERSION };
         member.restart()?;
         Ok(member)
     }
@@ -107,7 +123,7 @@ impl Member {
 
     /// Starts its process, which must have ended before; comes back once it listens.
     pub(crate) fn restart(&mut self) -> Result<(), Failure> {
-        let command = self.kind.command(&self.name, &self.folder)?;
+        let command = self.kind.command(&self.name, &self.folder, self.version)?;
         let (name, bound) = (&self.name, self.kind.start_bound());
         let (process, ready) = block_in_place(|| {
             let process = Process::start(name, command);
@@ -120,6 +136,11 @@ impl Member {
         self.proxy.lead_to(port);
         self.process = Some(process);
         Ok(())
+    }
+
+    /// Upgrades its connector's bundle; in force with its next start.
+    pub(crate) fn upgrade(&mut self, version: &'static str) {
+        self.version = version;
     }
 
     /// SIGKILL, and gone when this returns. A member that is dead already stays so.

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::connector::DrillFactory;
-use super::members::KEY;
+use super::members::{FIRST_VERSION, KEY};
 
 /// How long open calls may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -29,13 +29,17 @@ pub(crate) struct NodeArgs {
     /// Where its journal is, and the files that tell it to fail.
     #[arg(long)]
     folder: PathBuf,
+    /// The version of its connector's bundle.
+    #[arg(long, default_value = FIRST_VERSION)]
+    bundle_version: String,
 }
 
 /// Serves until SIGTERM, or until whoever started it is gone.
 pub(crate) async fn run(arguments: NodeArgs) -> Result<(), Failure> {
     let internal = |error: io::Error| Exit::Internal.with(format!("the member cannot start: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
-    let connector = DrillFactory::new(&arguments.member, &arguments.folder).map_err(internal)?;
+    let connector = DrillFactory::new(&arguments.member, &arguments.folder, &arguments.bundle_version)
+        .map_err(internal)?;
     let setup = Setup {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         key: SharedKey::of_text(KEY),

@@ -114,6 +114,31 @@ impl Router {
         }
     }
 
+    /// Asks for a change below `/v1/groups/GROUP/`; gives the status and body of the answer.
+    pub(crate) async fn change(&self, path: &str) -> Result<(u16, String), Failure> {
+        let path = format!("/v1/groups/{GROUP}/{path}");
+        let answer = http(self.admin, "POST", &path).await;
+        answer.ok_or_else(|| Exit::Unavailable.with(format!("the router does not answer POST {path}")))
+    }
+
+    /// Waits until the bundle set of a member has this standing; false if it has not within `bound`.
+    pub(crate) async fn until_standing(&self, member: &str, standing: &str, bound: Duration) -> bool {
+        let end = Instant::now() + bound;
+        let has = |text: &str| {
+            let row = serde_json::from_str::<Value>(text).ok()?;
+            let row = row.get("members")?.as_array()?.iter().find(|row| row["name"] == member)?.clone();
+            Some(row["standing"] == standing)
+        };
+        while Instant::now() < end {
+            let answer = http(self.admin, "GET", &format!("/v1/groups/{GROUP}/bundles")).await;
+            if answer.and_then(|(_, text)| has(&text)) == Some(true) {
+                return true;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        false
+    }
+
     /// Waits until a member that is told to drain has no calls left; false if it has within `bound`.
     pub(crate) async fn until_drained(&self, member: &str, bound: Duration) -> bool {
         let drained = |sight: &Sight| sight.marks.get(member).is_some_and(|mark| mark == "drained");

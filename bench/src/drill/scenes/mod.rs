@@ -16,6 +16,7 @@ mod slow_member;
 mod slow_reader;
 mod storm;
 mod trials;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(crate) enum Scene {
     Flapping,
     /// Strangers, a bad caller, a bad member and slow admin clients do what harm they can, all at once.
     HostileMix,
+    /// The connectors of a group are upgraded by the book, under IDMs of three kinds.
+    Upgrade,
 }
 
 /// How much of a drill is wanted.
@@ -109,6 +112,7 @@ impl Scene {
             Self::RollingRestart => "rolling-restart",
             Self::Flapping => "flapping",
             Self::HostileMix => "hostile-mix",
+            Self::Upgrade => "upgrade",
         }
     }
 
@@ -135,6 +139,7 @@ impl Scene {
             Self::RollingRestart => rolling_restart::perform(members, scope, seed).await,
             Self::Flapping => flapping::perform(members, scope, seed).await,
             Self::HostileMix => hostile_mix::perform(members, scope, seed).await,
+            Self::Upgrade => upgrade::perform(members, scope, seed).await,
         }
     }
 }
