@@ -286,7 +286,7 @@ mod tests {
             "GROUP  MEMBER     STATE        SINCE  CALLS  REASON\n\
              hr     n1         serving      2h     12     -\n\
              hr     long-name  down         9s     0      wrong key or principal\n\
-             hr     n3         quarantined  2d     0      bundle set differs: bundles diff a-…"
+             hr     n3         quarantined  2d     0      bundle set differs: bundles diff a…"
         );
     }
 
