@@ -129,7 +129,7 @@ pub enum TlsError {
         subject: String,
     },
     /// It is another kind of file.
-    #[error("the key store {} is {}, not a PKCS12 store: {}", path.display(), kind.name(), kind.way_out())]
+    #[error("the key store {} is {}, not a PKCS12 store: {}", path.display(), kind.name(), kind.way_out(path))]
     OtherKind {
         /// The store.
         path: PathBuf,

@@ -115,12 +115,15 @@ impl Faults {
     }
 }
 
+const EXPOSED: &str = "the file holds a secret, and every user of this machine can read it; take that permission away with `chmod o-r FILE`";
+
 /// Reads a configuration and its file. The configuration is there even with faults, if the file says enough.
 fn load(path: &Path, overrides: &[Override]) -> Result<(Option<NodeConfig>, Faults), Failure> {
     let file = read(path)?;
     let Examined { mut config, syntax, problems } = NodeConfig::examine(&file.bytes, path, overrides);
     if let Some(config) = &mut config {
-        config.notices.extend(file.warning);
+        // The notice is shown behind the path.
+        config.notices.extend(file.warning.map(|_| EXPOSED.to_owned()));
     }
     let sentences = syntax.iter().map(ToString::to_string).chain(problems.iter().map(ToString::to_string));
     let faults =

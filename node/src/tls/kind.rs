@@ -1,5 +1,7 @@
 //! What a file is that was taken for a PKCS12 store.
 
+use std::path::Path;
+
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
@@ -45,19 +47,24 @@ impl OtherKind {
         }
     }
 
-    pub(super) fn way_out(self) -> &'static str {
+    /// The command that makes a PKCS12 store of the file.
+    pub(super) fn way_out(self, path: &Path) -> String {
+        let old = path.display();
         match self {
-            Self::Jks => {
-                "convert it with `keytool -importkeystore -srckeystore OLD -destkeystore NEW.p12 -deststoretype PKCS12`"
-            }
-            Self::Jceks => {
-                "convert it with `keytool -importkeystore -srckeystore OLD -srcstoretype JCEKS -destkeystore NEW.p12 -deststoretype PKCS12`"
-            }
-            Self::Pem => {
-                "put key and certificate into one with `openssl pkcs12 -export -inkey KEY.pem -in CERT.pem -name rcs -out NEW.p12`"
-            }
+            Self::Jks => format!(
+                "convert it with `keytool -importkeystore -srckeystore {old} -destkeystore {old}.p12 -deststoretype PKCS12`, and name {old}.p12"
+            ),
+            Self::Jceks => format!(
+                "convert it with `keytool -importkeystore -srckeystore {old} -srcstoretype JCEKS -destkeystore {old}.p12 -deststoretype \
+                 PKCS12`, and name {old}.p12"
+            ),
+            Self::Pem => format!(
+                "put key and certificate into one with `openssl pkcs12 -export -inkey KEY.pem -in CERT.pem -name rcs -out {old}.p12`, and name \
+                 {old}.p12"
+            ),
             Self::Empty | Self::Certificate => {
                 "name the store with the server's key, as `keytool -genkeypair -storetype PKCS12` makes it"
+                    .to_owned()
             }
         }
     }
