@@ -1,4 +1,4 @@
-//! The addresses of servers and groups over changes of the document (B02, C11): who is called by its name stays where it is.
+//! The addresses of servers and groups over changes of the document (B02, C12): who is called by its name stays where it is.
 
 use rcs_proto::session::SocketId;
 
