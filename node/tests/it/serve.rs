@@ -52,10 +52,27 @@ fn callers_are_let_in_by_the_key_alone() {
         }
         let answer = raw_exchange(node.address, request.as_bytes());
         assert_eq!(answer.status, status, "{path} {authorization:?} {protocol:?}: {answer:?}");
-        assert!(answer.closed && answer.body.len() > 10, "a sentence and an end: {answer:?}");
+        let reason =
+            answer.head.lines().next().and_then(|line| line.splitn(3, ' ').nth(2)).unwrap_or_default();
+        assert!(answer.closed && reason.split(' ').count() > 3, "a sentence and an end: {answer:?}");
+        assert!(answer.body.is_empty() && answer.header("Content-Length").is_none(), "{answer:?}");
         let challenge = answer.header("WWW-Authenticate");
         assert_eq!(challenge.is_some(), status == 401, "{answer:?}");
     }
+}
+
+/// The health check of the published image greps the answer to a plain request for the server's name.
+#[test]
+fn a_plain_request_is_told_whose_address_it_is() {
+    let node = Serving::with(Scratch::new(), "connectorserver.key=xOS4IeeE6eb/AhMbhxZEC37PgtE\\=\n", &[]);
+    let answer =
+        raw_exchange(node.address, b"GET /openicf HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n");
+    assert_eq!(
+        (answer.status, answer.header("Server")),
+        (426, Some("OpenICF Connector Server")),
+        "{answer:?}"
+    );
+    assert!(answer.body.contains("WebSockets"), "{answer:?}");
 }
 
 /// The first line of what the node answers.

@@ -1,9 +1,9 @@
 //! The accepting end of the HTTP upgrade, tolerant of the Java dialler's headers and strict about everything else (WIRE 1.1).
 //!
-//! Refusals carry a sentence, their exact length and `Connection: close`, and then the connection is ended: a Java dialler would
-//! hold an open one for ever (WIRE 1.1, 11.14).
+//! A refused upgrade is answered with a status line whose reason phrase is the sentence, without length, body or `Connection`,
+//! and the connection is closed: the only form in which the `connect()` of a 1.8.0 client fails at once, instead of never
+//! (WIRE 1.1, 11.14). A request that is no upgrade comes from a browser or a health check, and gets a body.
 
-use std::fmt::Write;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -20,6 +20,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::http::{self, HeadError};
 use super::{Role, SUBPROTOCOL, Transport, WebSocket, limits};
 use crate::icf::Secret;
+
+/// The name that a stock connector server gives itself in its answers to plain HTTP.
+const SERVER_NAME: &str = "OpenICF Connector Server";
 
 /// A request for a WebSocket, checked as far as HTTP goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +62,8 @@ pub struct Credentials {
 pub struct Refusal {
     /// The answer's status.
     pub status: RefusalStatus,
-    /// One line of plain text for the body; it says what to do and holds no secret.
+    /// One line of plain text; it says what to do and holds no secret. It is the reason phrase of the answer, so what is not
+    /// visible ASCII reaches the peer as `?`, and at most [`limits::REASON_PHRASE_BYTES`] reach it.
     pub sentence: String,
 }
 
@@ -146,7 +150,10 @@ pub enum AcceptError {
     #[error("the peer does not speak TLS, but this listener does; set useSSL at the peer")]
     PlainOnTls,
     /// Neither HTTP nor TLS.
-    #[error("the peer speaks neither HTTP nor TLS")]
+    #[error(
+        "the peer speaks neither HTTP nor TLS; if it is an IDM, it speaks the older OpenICF protocol without WebSockets: set \
+         \"protocol\": \"websocket\" for this server in IDM's provisioner.openicf.connectorinfoprovider"
+    )]
     NotHttp,
     /// The TLS handshake failed.
     #[error("the TLS handshake failed: {0}")]
@@ -188,30 +195,30 @@ impl<S: Transport> Pending<S> {
     pub async fn read(mut stream: S, peer: SocketAddr) -> Result<Self, AcceptError> {
         let mut buffer = BytesMut::new();
         let read = timeout(limits::UPGRADE_DEADLINE, http::read_head(&mut stream, &mut buffer)).await;
-        let refusal = match read {
+        let refused = match read {
             Ok(Ok(length)) => {
                 let head = buffer.split_to(length).freeze();
                 match parse(&head, peer) {
                     Ok((request, accept_key)) => {
                         return Ok(Self { stream, request, accept_key, leftover: buffer.freeze() });
                     }
-                    Err(refusal) => refusal,
+                    Err(refused) => refused,
                 }
             }
-            Ok(Err(HeadError::TooLarge)) => Refusal::new(
+            Ok(Err(HeadError::TooLarge)) => Refused::upgrade(Refusal::new(
                 RefusalStatus::HeadTooLarge,
                 format!("the request's head is longer than {} bytes", limits::HTTP_HEAD_BYTES),
-            ),
+            )),
             Ok(Err(HeadError::Closed { .. })) => return Err(AcceptError::Closed),
             Ok(Err(HeadError::Tls)) => return Err(AcceptError::TlsOnPlain),
             Ok(Err(HeadError::NotHttp)) => return Err(AcceptError::NotHttp),
             Ok(Err(HeadError::Io(error))) => return Err(AcceptError::Io(error)),
-            Err(_) => Refusal::new(
+            Err(_) => Refused::upgrade(Refusal::new(
                 RefusalStatus::RequestTimeout,
                 format!("the request was not complete within {} s", limits::UPGRADE_DEADLINE.as_secs()),
-            ),
+            )),
         };
-        Err(refuse(stream, refusal).await)
+        Err(refuse(stream, refused).await)
     }
 
     /// Lets `decide` judge it, and answers.
@@ -257,7 +264,7 @@ impl<S: Transport> Pending<S> {
 
     /// Answers with a refusal and ends the connection.
     pub async fn refuse(self, refusal: Refusal) -> AcceptError {
-        refuse(self.stream, refusal).await
+        refuse(self.stream, Refused::upgrade(refusal)).await
     }
 }
 
@@ -270,21 +277,56 @@ impl Pending<TcpStream> {
     }
 }
 
+/// What the answer of a refusal looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The sentence is the reason phrase, and nothing follows the head.
+    Bare,
+    /// The sentence is the body.
+    Body,
+}
+
+/// A refusal and its form.
+struct Refused {
+    refusal: Refusal,
+    form: Form,
+}
+
+impl Refused {
+    fn upgrade(refusal: Refusal) -> Self {
+        Self { refusal, form: Form::Bare }
+    }
+
+    fn plain(refusal: Refusal) -> Self {
+        Self { refusal, form: Form::Body }
+    }
+
+    fn answer(&self) -> String {
+        let Refusal { status, sentence } = &self.refusal;
+        let (code, extra) = (status.code(), status.extra_header());
+        match self.form {
+            Form::Bare => format!("HTTP/1.1 {code} {}\r\n{extra}\r\n", reason_phrase(sentence)),
+            // The health check of the published image looks for this name.
+            Form::Body => format!(
+                "HTTP/1.1 {code} {}\r\n{extra}Server: {SERVER_NAME}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{sentence}\n",
+                status.reason(),
+                sentence.len() + 1,
+            ),
+        }
+    }
+}
+
+/// The sentence as one line of visible ASCII, bounded.
+fn reason_phrase(sentence: &str) -> String {
+    let visible = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    sentence.chars().take(limits::REASON_PHRASE_BYTES).map(visible).collect()
+}
+
 /// Writes the refusal, ends our direction, and listens a little: closing with unread bytes would reset the connection, and the
 /// peer's kernel would drop our answer.
-async fn refuse<S: Transport>(mut stream: S, refusal: Refusal) -> AcceptError {
-    let Refusal { status, sentence } = &refusal;
-    let mut answer = String::new();
-    write!(
-        answer,
-        "HTTP/1.1 {} {}\r\n{}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n{sentence}\n",
-        status.code(),
-        status.reason(),
-        status.extra_header(),
-        sentence.len() + 1,
-    )
-    .expect("writing to a String cannot fail");
+async fn refuse<S: Transport>(mut stream: S, refused: Refused) -> AcceptError {
+    let answer = refused.answer();
     let exchange = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
@@ -293,36 +335,53 @@ async fn refuse<S: Transport>(mut stream: S, refusal: Refusal) -> AcceptError {
     };
     // A peer that does not take its refusal loses only the sentence.
     let _ = timeout(limits::REFUSAL_DRAIN, exchange).await;
-    AcceptError::Refused(refusal)
+    AcceptError::Refused(refused.refusal)
 }
 
 /// Checks a request's head; returns it with the value of `Sec-WebSocket-Accept`.
-fn parse(head: &[u8], peer: SocketAddr) -> Result<(UpgradeRequest, String), Refusal> {
-    let bad = |sentence: &str| Refusal::new(RefusalStatus::BadRequest, sentence);
+fn parse(head: &[u8], peer: SocketAddr) -> Result<(UpgradeRequest, String), Refused> {
     let mut headers = [httparse::EMPTY_HEADER; limits::HTTP_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(Refusal::new(
+            return Err(Refused::upgrade(Refusal::new(
                 RefusalStatus::HeadTooLarge,
                 format!("the request has more than {} headers", limits::HTTP_HEADERS),
-            ));
+            )));
         }
-        Ok(httparse::Status::Partial) | Err(_) => return Err(bad("this is not an HTTP/1.1 request")),
+        Ok(httparse::Status::Partial) | Err(_) => {
+            return Err(Refused::plain(bad("this is not an HTTP/1.1 request")));
+        }
     }
-    let (method, target, headers) =
-        (request.method.unwrap_or(""), request.path.unwrap_or(""), &*request.headers);
-    let upgrades = http::tokens(headers, "Upgrade").any(|token| token.eq_ignore_ascii_case("websocket"))
-        && http::tokens(headers, "Connection").any(|token| token.eq_ignore_ascii_case("upgrade"));
+    let upgrades = http::tokens(request.headers, "Upgrade")
+        .any(|token| token.eq_ignore_ascii_case("websocket"))
+        && http::tokens(request.headers, "Connection").any(|token| token.eq_ignore_ascii_case("upgrade"));
     if !upgrades {
-        return Err(Refusal::new(
+        return Err(Refused::plain(Refusal::new(
             RefusalStatus::UpgradeRequired,
             "this address speaks the OpenICF protocol on WebSockets; point a connector client at it, not a browser",
-        ));
+        )));
     }
-    if method != "GET" || request.version != Some(1) {
+    read_upgrade(&request, peer).map_err(Refused::upgrade)
+}
+
+/// Checks a request that asks for a WebSocket.
+fn read_upgrade(
+    request: &httparse::Request<'_, '_>,
+    peer: SocketAddr,
+) -> Result<(UpgradeRequest, String), Refusal> {
+    let headers = &*request.headers;
+    if request.method != Some("GET") || request.version != Some(1) {
         return Err(bad("a WebSocket must be asked for with GET and HTTP/1.1"));
+    }
+    if http::values(headers, "Host").count() != 1 {
+        return Err(bad("the request needs one Host header"));
+    }
+    let has_body = http::values(headers, "Transfer-Encoding").next().is_some()
+        || http::values(headers, "Content-Length").any(|length| length != b"0");
+    if has_body {
+        return Err(bad("a request for a WebSocket must not have a body"));
     }
     if !http::tokens(headers, "Sec-WebSocket-Version").any(|version| version == "13") {
         return Err(Refusal::new(RefusalStatus::UpgradeRequired, "only WebSocket version 13 is spoken here"));
@@ -332,6 +391,7 @@ fn parse(head: &[u8], peer: SocketAddr) -> Result<(UpgradeRequest, String), Refu
         (Some(key), None) if BASE64_STANDARD.decode(key).is_ok_and(|key| key.len() == 16) => key,
         _ => return Err(bad("the request needs one Sec-WebSocket-Key of 16 bytes in base64")),
     };
+    let target = request.path.unwrap_or_default();
     let request = UpgradeRequest {
         path: path(target).ok_or_else(|| bad("the request's path is not valid"))?,
         authorization: authorization(headers),
@@ -339,6 +399,10 @@ fn parse(head: &[u8], peer: SocketAddr) -> Result<(UpgradeRequest, String), Refu
         peer,
     };
     Ok((request, derive_accept_key(key)))
+}
+
+fn bad(sentence: &str) -> Refusal {
+    Refusal::new(RefusalStatus::BadRequest, sentence)
 }
 
 /// What is offered, each once. None at all is accepted, as a stock acceptor does.

@@ -13,6 +13,9 @@ pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
 pub const REFUSAL_DRAIN: Duration = Duration::from_secs(1);
 /// See [`REFUSAL_DRAIN`].
 pub const REFUSAL_DRAIN_BYTES: usize = 64 * 1024;
+/// Longest reason phrase of a refusal, bytes: room for a sentence with two names of the longest kind, far below what HTTP
+/// clients read as one line.
+pub const REASON_PHRASE_BYTES: usize = 512;
 /// Connections of all listeners that share an intake that have not finished their upgrade, or have not shown yet that they speak the protocol.
 pub const PENDING_SOCKETS: usize = 1024;
 /// Connections that may wait in the kernel to be taken; Linux's own maximum by default (`net.core.somaxconn`), and enough for
@@ -27,6 +30,9 @@ pub const ACCEPT_BURST: Duration = Duration::from_millis(5);
 pub const READ_BYTES: usize = 8 * 1024;
 /// Largest single read, bytes: reads grow to it while they come back full.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
+/// Payloads up to this size, bytes, are copied out of the read buffer: a request is kept while its call is open, and one of 100 bytes
+/// must not keep a whole buffer. A larger payload shares its buffer, so what it keeps is at most 4 times its size.
+pub const SHARED_PAYLOAD_BYTES: usize = READ_BYTES_MAX / 2;
 /// Small frames are put together for one write up to this size, bytes. A larger payload goes out without a copy.
 pub const WRITE_BATCH_BYTES: usize = 64 * 1024;
 /// Most frames taken from the queue for one write.
@@ -39,6 +45,34 @@ pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 pub const OVERSIZE_HEAD_BYTES: usize = 1024;
 /// A message that claims more than this ends its socket, bytes. What is between the two limits is read and dropped.
 pub const MESSAGE_BYTES_HARD: u64 = 1024 * 1024 * 1024;
+/// Bytes of an unfinished message that need no room of [`INTAKE_BYTES`]: nearly all messages pass with these. So a socket may hold twice
+/// as much, the next read included.
+pub const UNFINISHED_FREE_BYTES: usize = READ_BYTES_MAX;
+/// Bytes of larger messages that one owner's sockets of a kind (callers' sockets, members' sockets) may hold while the messages are
+/// unfinished, or wait for the owner. Four of the largest messages at once.
+pub const INTAKE_BYTES: usize = 256 << 20;
+/// How long a caller's large message waits for room. The socket is not read on meanwhile; then the message is dropped.
+pub const INTAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// Time for which a large message may be slower than [`MESSAGE_BYTES_PER_SECOND`]: longer than a full garbage collection of a peer.
+pub const MESSAGE_GRACE: Duration = Duration::from_secs(30);
+/// The least pace of a large message, on average; a slow line of a branch office has as much.
+pub const MESSAGE_BYTES_PER_SECOND: usize = 256 << 10;
+/// Time between two log lines about messages that were dropped for want of room or pace.
+pub const DROPPED_LOG_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of all messages before the peer's handshake: a handshake has less than a kilobyte, and what overtakes one is small.
+pub const GREETING_BYTES: usize = 64 << 10;
+/// Bytes of answers that we made ourselves (pongs, answers to session checks and refused calls) above which a caller's socket is not
+/// read on: a peer that asks and does not read stops itself. One answer may be larger.
+pub const OWN_ANSWERS_LOW_BYTES: usize = 64 << 10;
+/// The same towards a member, which is read without pause (P13): beyond this, pongs are dropped, and another answer ends the socket.
+pub const OWN_ANSWERS_MAX_BYTES: usize = 4 << 20;
+/// What one caller's socket may have waiting for the owner, in units of [`EVENT_UNITS`]: sockets take turns, so that a caller that
+/// asks as fast as it can is served between the others, not before them.
+pub const SHARE_UNITS: usize = 32;
+/// What a report weighs: a session check, a question for connectors or a handshake as much as four calls.
+pub const EVENT_UNITS: usize = 1;
+/// See [`EVENT_UNITS`].
+pub const CONTROL_UNITS: usize = 4;
 /// Bytes that wait in memory for one socket, unless configured; over it [`super::socket::SendError::Full`].
 pub const BACKLOG_BYTES: usize = 256 * 1024 * 1024;
 
@@ -84,9 +118,15 @@ pub const DIALLED_USER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const ACCEPTED_USER_TIMEOUT: Duration = Duration::from_secs(900);
 
 const _: () = assert!(crate::limits::HOLD_OFF.as_millis() < SHUTTING_DOWN_QUIET.as_millis());
+const _: () = assert!(REASON_PHRASE_BYTES < HTTP_HEAD_BYTES);
 const _: () = assert!(READ_BYTES <= READ_BYTES_MAX);
 const _: () = assert!((MESSAGE_BYTES as u64) < MESSAGE_BYTES_HARD);
 const _: () = assert!(MESSAGE_BYTES < BACKLOG_BYTES);
+const _: () = assert!(GREETING_BYTES <= UNFINISHED_FREE_BYTES, "before the handshake no message needs room");
+const _: () = assert!(crate::limits::SESSION_ID_BYTES_MAX * 4 < GREETING_BYTES);
+const _: () = assert!(CONTROL_UNITS < SHARE_UNITS && EVENT_UNITS <= CONTROL_UNITS);
+const _: () = assert!(4 * MESSAGE_BYTES <= INTAKE_BYTES);
+const _: () = assert!(OWN_ANSWERS_LOW_BYTES < OWN_ANSWERS_MAX_BYTES && OWN_ANSWERS_MAX_BYTES < BACKLOG_BYTES);
 const _: () = assert!(COUNT_STEP_BYTES < SPILL_CHUNK_TIGHT_BYTES);
 const _: () = assert!(SPILL_CHUNK_MIN_BYTES < SPILL_CHUNK_TIGHT_BYTES);
 const _: () = assert!(SPILL_CHUNK_TIGHT_BYTES < SPILL_FROM_TIGHT_BYTES);

@@ -130,22 +130,65 @@ async fn refusals_say_why_and_end_the_connection() {
         ("short key", java_request().replace("dGhlIHNhbXBsZSBub25jZQ==", "YQ=="), 400, "Sec-WebSocket-Key"),
         ("bad escape", java_request().replace("/openicf?", "/%zz?"), 400, "path"),
         ("control character", java_request().replace("/openicf?", "/%0a?"), 400, "path"),
+        ("no Host", without("Host"), 400, "Host"),
+        ("Host twice", with("Host: other"), 400, "Host"),
+        ("a body", with("Content-Length: 5"), 400, "body"),
+        ("chunks", with("Transfer-Encoding: chunked"), 400, "body"),
         ("not HTTP", "GET\u{1} \r\n\r\n".to_owned(), 400, "HTTP"),
         ("long head", long, 431, "8192"),
         ("many headers", many, 431, "64"),
     ] {
         let (answer, outcome) = exchange(request.as_bytes()).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{case}: {answer}");
+        assert!(answer.contains(words), "{case}: {answer}");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{case}: {answer}");
-        assert!(head.contains("\r\nConnection: close"), "{case}: {answer}");
-        assert!(body.contains(words), "{case}: {body}");
+        match case {
+            // What health checks and browsers send.
+            "plain GET" | "not HTTP" => {
+                assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{case}: {answer}");
+                assert!(head.contains("\r\nConnection: close"), "{case}: {answer}");
+                assert!(head.contains("\r\nServer: OpenICF Connector Server\r\n"), "{case}: {answer}");
+            }
+            // A 1.8.0 client notices a refusal only if nothing announces a body (WIRE 1.1).
+            _ => {
+                assert_eq!(body, "", "{case}");
+                for header in ["Content-", "Connection", "Transfer-", "Server"] {
+                    assert!(!head.contains(&format!("\r\n{header}")), "{case}: {answer}");
+                }
+            }
+        }
         assert_eq!(head.contains("WWW-Authenticate: Basic realm=\"openicf.forgerock.org\""), status == 401);
         assert!(
             matches!(outcome, Err(AcceptError::Refused(refusal)) if refusal.status.code() == status),
             "{case}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_length_of_zero_is_no_body() {
+    let request = java_request().replacen("\r\n", "\r\nContent-Length: 0\r\n", 1);
+    exchange(request.as_bytes()).await.1.expect("accepted");
+}
+
+/// A sentence may repeat what the peer sent, which must not add a header, and must not be endless.
+#[tokio::test]
+async fn a_reason_phrase_is_one_bounded_line_of_ascii() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepting = tokio::spawn(async move {
+        let (stream, peer) = listener.accept().await.unwrap();
+        let sentence = format!("größe\r\nX-Evil: 1 {}", "x".repeat(4096));
+        accept(stream, peer, |_| Err::<(), _>(Refusal::new(RefusalStatus::NotFound, sentence))).await
+    });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(java_request().as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").unwrap();
+    drop(stream);
+    accepting.await.unwrap().expect_err("refused");
+    assert!(answer.starts_with("HTTP/1.1 404 gr??e??X-Evil: 1 xxx"), "{answer}");
+    assert_eq!(answer.len(), "HTTP/1.1 404 ".len() + limits::REASON_PHRASE_BYTES + 4, "{answer}");
 }
 
 #[tokio::test]
@@ -162,6 +205,7 @@ async fn what_is_no_http_is_named() {
     for (case, bytes, words) in [
         ("TLS", &b"\x16\x03\x01\x02\x00\x01"[..], "useSSL"),
         ("noise", &b"\x00\x01\x02"[..], "neither"),
+        ("the older OpenICF protocol", &b"\xfa\xce\x00\x05"[..], "\"protocol\": \"websocket\""),
         ("nothing", &b""[..], "before it sent"),
         ("half a head", &b"GET / HTTP/1.1\r\n"[..], "before it sent"),
     ] {

@@ -352,21 +352,18 @@ impl View {
         self.group_named(principal)
     }
 
-    /// What the target of an upgrade request selects. The context path of the settings, a query and one final slash are passed over.
-    pub fn path_target(&self, target: &str) -> PathTarget {
-        let path = target.split(['?', '#']).next().unwrap_or_default();
+    /// What the path of an upgrade request selects. The listener has taken off the query and resolved the escapes: a path that was
+    /// escaped twice names no group. The context path of the settings, and one final slash, are passed over.
+    pub fn path_target(&self, path: &str) -> PathTarget {
         let path = path.strip_prefix(self.router.context_path.as_str()).unwrap_or(path);
         let Some(rest) = path.strip_prefix(OPENICF_PATH) else { return PathTarget::NotOpenIcf };
         match rest.strip_prefix('/').map(|r| r.strip_suffix('/').unwrap_or(r)) {
             None if rest.is_empty() => PathTarget::AnyGroup,
             None => PathTarget::NotOpenIcf,
             Some("") => PathTarget::AnyGroup,
-            Some(segment) => match percent_decoded(segment) {
-                Some(name) => match self.group_named(&name) {
-                    Some(group) => PathTarget::Group(group.id),
-                    None => PathTarget::UnknownGroup(name),
-                },
-                None => PathTarget::UnknownGroup(segment.to_owned()),
+            Some(name) => match self.group_named(name) {
+                Some(group) => PathTarget::Group(group.id),
+                None => PathTarget::UnknownGroup(name.to_owned()),
             },
         }
     }
@@ -457,21 +454,6 @@ fn too_many(found: &mut Vec<ViewError>, what: &'static str, n: usize, max: usize
     if n > max {
         found.push(ViewError::TooMany { what, found: n, max });
     }
-}
-
-fn percent_decoded(segment: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(segment.len());
-    let mut bytes = segment.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let high = char::from(bytes.next()?).to_digit(16)?;
-        let low = char::from(bytes.next()?).to_digit(16)?;
-        out.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

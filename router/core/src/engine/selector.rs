@@ -64,14 +64,14 @@ impl Refusal {
     }
 }
 
-/// Chooses the way in by the address that was dialled, the target of the upgrade request, and the principal of its credentials.
+/// Chooses the way in by the address that was dialled, the path of the upgrade request (its escapes resolved), and the principal of its credentials.
 /// `own` is the group to which the address belongs; an address for all groups has none. A group is the same way in by its address
 /// and by its path.
 ///
 /// # Errors
 /// [`Refusal`]
-pub fn select(view: &View, own: Option<&str>, target: &str, principal: &str) -> Result<Selector, Refusal> {
-    let target = view.path_target(target);
+pub fn select(view: &View, own: Option<&str>, path: &str, principal: &str) -> Result<Selector, Refusal> {
+    let target = view.path_target(path);
     if let Some(own) = own {
         return of_address(view, own, target);
     }
