@@ -16,6 +16,7 @@ use crate::wire::{FieldValue, Fields, WireError, put_varint, varint_len};
 use crate::withheld::Withheld;
 
 mod connector;
+mod control;
 
 /// Why a frame is not a message of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,14 @@ pub enum FrameError {
     /// A singular field given twice, or with another wire type: two readers might see two different messages.
     #[error("field {0} of the message is given twice or has the wrong type")]
     Ambiguous(u32),
+    /// A list of a session check is longer than any check needs.
+    #[error("a list of the frame's {what} has more than {max} entries")]
+    TooLong {
+        /// What the list is in.
+        what: &'static str,
+        /// The bound.
+        max: usize,
+    },
 }
 
 /// One frame, read as far as routing needs.
@@ -49,9 +58,10 @@ pub enum Kind {
     HandshakeRequest(messages::HandshakeMessage),
     /// The acceptor's introduction.
     HandshakeResponse(messages::HandshakeMessage),
-    /// A session check, or the question for connectors (WIRE 4.4).
+    /// A session check, or the question for connectors (WIRE 4.4). Its lists of ids are in ascending order, each id once, and have
+    /// [`crate::limits::CHECK_IDS_MAX`] entries at most.
     ControlRequest(messages::ControlRequest),
-    /// Its answer.
+    /// The answer to a check, of which only the connectors are read.
     ControlResponse(messages::ControlResponse),
     /// A call, or a configuration event.
     Operation(OperationHead),
@@ -345,7 +355,7 @@ fn request_kind(frame: &Bytes, range: &Range<usize>) -> Result<Kind, FrameError>
     };
     Ok(match number {
         1 => Kind::HandshakeRequest(decode(frame.slice(body), "handshake")?),
-        2 => Kind::ControlRequest(decode(frame.slice(body), "control request")?),
+        2 => Kind::ControlRequest(control::request(frame, &body)?),
         3 => Kind::Operation(operation_head(frame, &body)?),
         _ => Kind::Cancel,
     })
@@ -357,12 +367,9 @@ fn response_kind(frame: &Bytes, range: &Range<usize>) -> Result<Kind, FrameError
     };
     Ok(match number {
         1 => Kind::HandshakeResponse(decode(frame.slice(body), "handshake")?),
-        2 => Kind::ControlResponse(decode(frame.slice(body), "control response")?),
+        2 => Kind::ControlResponse(control::response(frame, &body)?),
         3 => Kind::Answer(answer_head(frame, &body)?),
-        _ => {
-            let error: messages::ExceptionMessage = decode(frame.slice(body), "error")?;
-            Kind::Error(ErrorHead { class: error.exception_class, message: error.message })
-        }
+        _ => Kind::Error(control::error(frame, &body)?),
     })
 }
 

@@ -45,6 +45,21 @@ pub const INFOS_AGAIN: Duration = Duration::from_secs(1);
 /// A call younger than this may cross a session check on its way and is not missed in it.
 pub const CHECK_CROSSING: Duration = Duration::from_secs(5);
 
+/// Ids in one list of a session check; a longer list is no check. As many calls as one process of ours has open at most, with room for
+/// those that are just ending.
+pub const CHECK_IDS_MAX: usize = 73_728;
+
+/// Info levels in one session check; three are known (WIRE 3.1).
+pub const CHECK_LEVELS_MAX: usize = 64;
+
+/// The lists of a session's checks are compared with its calls no more often than this; checks in between are answered all the same.
+/// Java checks every 4 minutes, and what is missed only counts after [`CHECK_CROSSING`].
+pub const CHECK_LISTS_EVERY: Duration = Duration::from_secs(1);
+
+/// Times that a peer may refuse the same last frame before it is sent no more. Each is followed by a pause of [`HOLD_OFF`], so a
+/// peer that stores our handshake late has many times the longest delay that was seen.
+pub const ANSWER_REFUSALS_MAX: u8 = 8;
+
 /// Checks that may leave out a call before it counts as gone (WIRE 4.4).
 pub const CHECK_MISSES_MAX: u32 = 3;
 
@@ -52,6 +67,8 @@ pub const CHECK_MISSES_MAX: u32 = 3;
 pub const STREAM_AHEAD_MAX: usize = 65_536;
 
 const _: () = assert!(INFOS_AGAIN.as_millis() > HOLD_OFF.as_millis());
+const _: () = assert!(CHECK_LISTS_EVERY.as_millis() < CHECK_CROSSING.as_millis());
+const _: () = assert!(HOLD_OFF.as_millis() * ANSWER_REFUSALS_MAX as u128 > 10 * 122);
 const _: () = assert!(CHECK_CROSSING.as_millis() < CHECK_EVERY.as_millis());
 const _: () = assert!(HANDSHAKE_DEADLINE.as_millis() > HOLD_OFF.as_millis());
 

@@ -58,16 +58,9 @@ impl<'a> Fields<'a> {
     }
 
     fn varint(&mut self) -> Result<u64, WireError> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = *self.bytes[..self.end].get(self.at).ok_or(WireError::Varint)?;
-            self.at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(WireError::Varint)
+        let (value, rest) = varint(&self.bytes[self.at..self.end])?;
+        self.at = self.end - rest.len();
+        Ok(value)
     }
 
     fn skip(&mut self, length: u64) -> Result<Range<usize>, WireError> {
@@ -97,6 +90,18 @@ impl<'a> Fields<'a> {
         };
         Ok(Field { number, value, span: start..self.at })
     }
+}
+
+/// The varint that a slice begins with, and what follows it.
+pub(crate) fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), WireError> {
+    let mut value = 0u64;
+    for (at, byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if *byte < 0x80 {
+            return Ok((value, &bytes[at + 1..]));
+        }
+    }
+    Err(WireError::Varint)
 }
 
 impl Iterator for Fields<'_> {

@@ -1,6 +1,6 @@
 //! Session checks: the ControlRequest each end sends now and then, and what the lists in it say about calls (WIRE 4.4).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Tracked, keys_by_id};
@@ -34,11 +34,13 @@ pub(super) struct Control {
     lacks_infos: bool,
     /// The last question that is not answered.
     asked: Option<i64>,
+    /// When the lists of a check of the peer were compared last.
+    compared_at: Option<Moment>,
 }
 
 impl Control {
     pub(super) fn every(every: Duration) -> Self {
-        Self { every, due_at: None, wants_infos: false, lacks_infos: false, asked: None }
+        Self { every, due_at: None, wants_infos: false, lacks_infos: false, asked: None, compared_at: None }
     }
 
     pub(super) fn socket_joined(&mut self, now: Moment) {
@@ -94,22 +96,30 @@ impl Control {
         executing: &mut HashMap<i64, Tracked<K>>,
         now: Moment,
     ) -> Checked<K> {
-        Checked {
+        let mut checked = Checked {
             id,
             wants_connector_infos: request.info_level.contains(&(InfoLevel::ConnectorInfo as i32)),
-            vanished: misses(open, &request.local_request_id, now),
-            abandoned: misses(executing, &request.remote_request_id, now),
+            vanished: Vec::new(),
+            abandoned: Vec::new(),
+        };
+        // Comparing costs as much as there are calls, and a peer may check as often as it likes.
+        let is_due = self.compared_at.is_none_or(|at| now.since(at) >= limits::CHECK_LISTS_EVERY);
+        if is_due && !(open.is_empty() && executing.is_empty()) {
+            self.compared_at = Some(now);
+            checked.vanished = misses(open, &request.local_request_id, now);
+            checked.abandoned = misses(executing, &request.remote_request_id, now);
         }
+        checked
     }
 }
 
-/// Counts each call that the peer did not list; gives the keys of those that it left out too often, in the order of their ids.
+/// Counts each call that the peer did not list; gives the keys of those that it left out too often, in the order of their ids. `listed`
+/// is in ascending order ([`crate::envelope::Kind::ControlRequest`]), so nothing is built of it.
 fn misses<K: Copy>(calls: &mut HashMap<i64, Tracked<K>>, listed: &[i64], now: Moment) -> Vec<K> {
-    let listed: HashSet<i64> = listed.iter().copied().collect();
     let mut gone = Vec::new();
     for (id, call) in calls {
         // A frame that crosses the check on its way is not missed yet.
-        if listed.contains(id) || now.since(call.since) < limits::CHECK_CROSSING {
+        if listed.binary_search(id).is_ok() || now.since(call.since) < limits::CHECK_CROSSING {
             continue;
         }
         call.misses += 1;

@@ -278,6 +278,21 @@ impl<K: Copy> Session<K> {
         self.recent.keep(Sent { socket, last }, now);
     }
 
+    /// Bytes of the last frames that are kept to be sent again.
+    pub fn recent_bytes(&self) -> usize {
+        self.recent.bytes()
+    }
+
+    /// Keeps no more than this of them, bytes. For an end whose frame is gone only an error can be sent.
+    pub fn limit_recent(&mut self, bytes: usize) {
+        self.recent.limit(bytes);
+    }
+
+    /// Gives up the memory of last frames that are too old to be sent again; returns when to call this again, if frames are left.
+    pub fn forget_old_answers(&mut self, now: Moment) -> Option<Moment> {
+        self.recent.forget_old(now)
+    }
+
     /// The last frame of an answer waits behind much else for its socket. Until [`Session::settle`] finds that over, checks list
     /// the call as one that we hold: a peer fails calls that several of them left out (WIRE 4.4).
     pub fn linger(&mut self, id: i64, socket: SocketId) {

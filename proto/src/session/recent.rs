@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -23,6 +24,8 @@ pub struct Last {
     pub frame: Option<Bytes>,
     /// When it was sent first.
     pub since: Moment,
+    /// How often the peer has refused it.
+    pub refusals: u8,
 }
 
 impl fmt::Debug for Last {
@@ -58,12 +61,14 @@ impl RecentAnswers {
         while let Some(oldest) = self.sent.front()
             && (self.sent.len() > limits::RECENT_ANSWERS_MAX || is_old(oldest, now))
         {
-            self.bytes -= bytes_of(oldest);
-            self.bare = self.bare.saturating_sub(1);
-            self.sent.pop_front();
+            self.drop_oldest();
         }
-        // The frames of the oldest make room; that they were sent stays known.
-        while self.bytes > limits::RECENT_ANSWER_BYTES_MAX
+        self.limit(limits::RECENT_ANSWER_BYTES_MAX);
+    }
+
+    /// Forgets the oldest frames until no more than this is kept; that they were sent stays known.
+    pub(super) fn limit(&mut self, bytes: usize) {
+        while self.bytes > bytes
             && let Some(oldest) = self.sent.get_mut(self.bare)
         {
             self.bytes -= bytes_of(oldest);
@@ -72,12 +77,40 @@ impl RecentAnswers {
         }
     }
 
+    /// Bytes of the frames that are kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets what is too old to be sent again, with the memory that it took; returns when more will be too old.
+    pub(super) fn forget_old(&mut self, now: Moment) -> Option<Moment> {
+        while self.sent.front().is_some_and(|oldest| is_old(oldest, now)) {
+            self.drop_oldest();
+        }
+        if self.sent.len() < self.sent.capacity() / 4 {
+            self.sent.shrink_to(2 * self.sent.len());
+        }
+        // An end is old only after its time.
+        self.sent
+            .front()
+            .map(|oldest| oldest.last.since + limits::RECENT_ANSWER_KEPT + Duration::from_nanos(1))
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.sent.pop_front() {
+            self.bytes -= bytes_of(&oldest);
+            self.bare = self.bare.saturating_sub(1);
+        }
+    }
+
+    /// The end of an answer that the peer refuses; none if it is not known, or was refused too often to be sent again.
     pub(super) fn take(&mut self, id: i64) -> Option<Last> {
         let at = self.sent.iter().rposition(|sent| sent.last.id == id)?;
         let sent = self.sent.remove(at)?;
         self.bytes -= bytes_of(&sent);
         self.bare -= usize::from(at < self.bare);
-        Some(sent.last)
+        let last = Last { refusals: sent.last.refusals.saturating_add(1), ..sent.last };
+        (last.refusals <= limits::ANSWER_REFUSALS_MAX).then_some(last)
     }
 
     pub(super) fn take_of(&mut self, socket: SocketId, now: Moment) -> Vec<Last> {

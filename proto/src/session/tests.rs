@@ -27,7 +27,13 @@ fn test_answer(id: i64) -> Envelope {
 }
 
 fn last(id: i64, ms: u64) -> Last {
-    Last { id, operation: Operation::Test, frame: Some(test_answer(id).frame().clone()), since: at(ms) }
+    Last {
+        id,
+        operation: Operation::Test,
+        frame: Some(test_answer(id).frame().clone()),
+        since: at(ms),
+        refusals: 0,
+    }
 }
 
 fn joined(sockets: &[u64]) -> Session<u32> {
@@ -347,6 +353,25 @@ fn ends_without_room_for_their_frames_are_still_known() {
     assert_eq!((known.len(), whole), (9, vec![7, 8, 10, 11]));
 }
 
+/// What a storm took is given back by time, not only when the next answer comes.
+#[test]
+fn recent_answers_give_their_memory_back_when_they_are_old() {
+    let mut session = joined(&[1]);
+    let frame = Bytes::from(vec![0; 1000]);
+    for id in 1..=100 {
+        session.sent_last(SocketId(1), Last { frame: Some(frame.clone()), ..last(id, 0) }, at(0));
+    }
+    session.sent_last(SocketId(1), Last { frame: Some(frame.clone()), ..last(101, 5_000) }, at(5_000));
+    assert_eq!(session.recent_bytes(), 101_000);
+    session.limit_recent(50_000);
+    assert_eq!(session.recent_bytes(), 50_000);
+    let next = session.forget_old_answers(at(9_000)).expect("all are young");
+    assert!(next > at(10_000) && session.recent_bytes() == 50_000);
+    let next = session.forget_old_answers(next).expect("one is left");
+    assert_eq!(session.recent_bytes(), 1_000);
+    assert_eq!((session.forget_old_answers(next), session.recent_bytes()), (None, 0));
+}
+
 /// A peer that refuses the same answer over and over is not answered for ever.
 #[test]
 fn an_answer_that_is_refused_again_and_again_is_given_up() {
@@ -354,12 +379,31 @@ fn an_answer_that_is_refused_again_and_again_is_given_up() {
     session.sent_last(SocketId(1), last(1, 0), at(0));
     let text = "Connection received response before handshake";
     let refusal = parsed(frames::error(1, exceptions::CONNECTOR, text));
-    let mut resent = 0;
+    let mut resent = 0u32;
     for ms in (0..60_000).step_by(200) {
         if let Event::AnswerRefused(Some(last)) = session.receive(&refusal, at(ms)) {
             resent += 1;
             session.sent_last(SocketId(1), last, at(ms));
         }
     }
-    assert!((1..=60).contains(&resent), "{resent}");
+    assert_eq!(resent, u32::from(limits::ANSWER_REFUSALS_MAX));
+}
+
+/// A peer may check as often as it likes: comparing its lists with 16,384 calls each time would be work without a bound.
+#[test]
+fn lists_of_checks_are_compared_once_a_second_and_every_check_is_answered() {
+    let mut session = joined(&[1]);
+    session.accept(5, 1, at(0));
+    let check = parsed(frames::control_request(9, Ask::Check, &[], &[9]));
+    let mut abandoned = Vec::new();
+    for ms in (10_000..13_000).step_by(10) {
+        let Event::Control(checked) = session.receive(&check, at(ms)) else {
+            panic!("every check counts as one")
+        };
+        assert_eq!(checked.id, 9);
+        if !checked.abandoned.is_empty() {
+            abandoned.push((ms, checked.abandoned));
+        }
+    }
+    assert_eq!(abandoned, [(12_000, vec![1])], "the third comparison");
 }

@@ -27,6 +27,7 @@ use self::habits::StreamHabits;
 pub(super) use self::habits::Tail;
 use self::queue::Queue;
 pub(super) use self::queue::{Among, Lane};
+use self::sets::ListOfAll;
 use self::states::States;
 pub(super) use self::states::{Supplied, Supply};
 use self::unserved::Unserved;
@@ -195,6 +196,8 @@ pub(super) struct Groups {
     restated: BTreeSet<GroupId>,
     /// Groups whose callers may have to be shown another list of connectors.
     stale_lists: BTreeSet<GroupId>,
+    /// What callers whose calls choose the group are shown, until a group's list may have changed.
+    list_of_all: Option<ListOfAll>,
     /// Groups that have something to propose for their bundle sets.
     wishing: BTreeSet<GroupId>,
     /// What is to be noted of bundle sets for operators.
@@ -226,6 +229,7 @@ impl Groups {
             self.wishing.remove(&id);
         }
         self.waiting.retain(|id| self.groups.contains_key(id));
+        self.all_is_stale();
         for listed in view.groups() {
             let left = &mut self.left;
             let new = || Group::new(listed, left.remove(&listed.id).unwrap_or(0));

@@ -14,6 +14,18 @@ use crate::bundles::wire::WireManifest;
 use crate::ids::{GroupId, MemberId};
 use crate::view;
 
+/// The lists of all groups as one: what callers are shown whose calls choose the group.
+#[derive(Debug)]
+pub(in crate::engine) struct ListOfAll {
+    /// The list; none while no group has one.
+    pub(in crate::engine) list: Option<Bytes>,
+    /// A digest of the editions of the groups' lists.
+    pub(in crate::engine) edition: Option<u64>,
+    /// The lists that it was made of.
+    of: Vec<Bytes>,
+    is_stale: bool,
+}
+
 impl Groups {
     /// What is known of a group's sets.
     pub(in crate::engine) fn sets(&self, id: GroupId) -> Option<&GroupSets> {
@@ -94,7 +106,9 @@ impl Groups {
 
     /// The next group whose list is to be looked at.
     pub(in crate::engine) fn next_stale_list(&mut self) -> Option<GroupId> {
-        self.stale_lists.pop_first()
+        let id = self.stale_lists.pop_first()?;
+        self.all_is_stale();
+        Some(id)
     }
 
     /// The connectors that the members of a group reported may have changed.
@@ -112,6 +126,31 @@ impl Groups {
     ) -> Review {
         let Some(group) = self.groups.get_mut(&listed.id) else { return Review::Same };
         group.shown.refresh(group.sets.shown(), told, &listed.settings.visible)
+    }
+
+    /// The list of all groups, unless the list of a group may have changed since it was made.
+    pub(in crate::engine) fn list_of_all(&self) -> Option<&ListOfAll> {
+        self.list_of_all.as_ref().filter(|all| !all.is_stale)
+    }
+
+    /// Makes the list of all groups anew, if a group has another list than before: `merge` costs as much as all the lists together.
+    pub(in crate::engine) fn renew_list_of_all(
+        &mut self,
+        of: Vec<Bytes>,
+        edition: Option<u64>,
+        merge: impl FnOnce(&[Bytes]) -> Option<Bytes>,
+    ) -> &ListOfAll {
+        let list = match self.list_of_all.take().filter(|known| known.of == of) {
+            Some(known) => known.list,
+            None => merge(&of),
+        };
+        self.list_of_all.insert(ListOfAll { list, edition, of, is_stale: false })
+    }
+
+    pub(super) fn all_is_stale(&mut self) {
+        if let Some(all) = &mut self.list_of_all {
+            all.is_stale = true;
+        }
     }
 
     /// What callers of a group are shown.

@@ -22,10 +22,14 @@ use crate::ids::GroupId;
 /// keys, stays as its server wrote it: entries can be copied only by encoding them again (LEGACY 2).
 fn merged(lists: &[Bytes]) -> Option<Bytes> {
     let first = lists.first()?;
-    let mut seen = HashSet::new();
+    let (mut seen, mut read) = (HashSet::new(), HashSet::new());
     let mut all = Vec::new();
     let mut of_first = 0;
     for (at, list) in lists.iter().enumerate() {
+        // Groups of alike servers have one list.
+        if !read.insert(list) {
+            continue;
+        }
         // A list that cannot be read is shown only if it stands alone.
         let Ok(infos) = Vec::<ConnectorInfo>::decode(list) else { continue };
         all.extend(infos.into_iter().filter(|info| seen.insert(info.key.clone())));
@@ -37,14 +41,18 @@ fn merged(lists: &[Bytes]) -> Option<Bytes> {
 }
 
 impl Tables {
-    /// What a caller is shown; none until a member has reported connectors with the set of its group.
-    pub(in crate::engine) fn connector_infos(&self, selector: Selector) -> Option<Bytes> {
+    /// What a caller is shown; none until a member has reported connectors with the set of its group. A question costs a copy of the
+    /// answer: the list of all groups is made once for each change of a group's list.
+    pub(in crate::engine) fn connector_infos(&mut self, selector: Selector) -> Option<Bytes> {
         match selector {
             Selector::Group(group) => self.list_of(group),
             Selector::ByConnectorKey => {
-                let groups = self.view.meant_groups();
-                let lists: Vec<Bytes> = groups.filter_map(|group| self.list_of(group.id)).collect();
-                merged(&lists)
+                if let Some(all) = self.groups.list_of_all() {
+                    return all.list.clone();
+                }
+                let lists = self.view.meant_groups().filter_map(|group| self.list_of(group.id)).collect();
+                let edition = self.edition_of_all();
+                self.groups.renew_list_of_all(lists, edition, merged).list.clone()
             }
         }
     }
@@ -68,14 +76,19 @@ impl Tables {
         match selector {
             Selector::Group(group) => Some(ShownEdition::OfGroup(self.groups.shown(group)?.edition())),
             Selector::ByConnectorKey => {
-                let editions = self.view.meant_groups().map(|group| {
-                    let edition = self.groups.shown(group.id)?.edition();
-                    Some(digest64(&[group.name.as_bytes(), &edition.to_bytes()]).to_le_bytes())
-                });
-                let all: Vec<[u8; 8]> = editions.collect::<Option<_>>()?;
-                Some(ShownEdition::OfAll(digest64(&[all.as_flattened()])))
+                let known = self.groups.list_of_all().map(|all| all.edition);
+                known.unwrap_or_else(|| self.edition_of_all()).map(ShownEdition::OfAll)
             }
         }
+    }
+
+    fn edition_of_all(&self) -> Option<u64> {
+        let editions = self.view.meant_groups().map(|group| {
+            let edition = self.groups.shown(group.id)?.edition();
+            Some(digest64(&[group.name.as_bytes(), &edition.to_bytes()]).to_le_bytes())
+        });
+        let all: Vec<[u8; 8]> = editions.collect::<Option<_>>()?;
+        Some(digest64(&[all.as_flattened()]))
     }
 
     /// Callers of a group, or of all groups, that were shown a list which lacks something of the present one.
