@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
-use rcs_proto::driver::oversize::OversizeHead;
+use rcs_proto::driver::oversize::{OversizeHead, Overrun};
 use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::icf::ConnectorKey;
 use rcs_proto::messages::RemoteMessage;
@@ -15,7 +15,7 @@ const IDS: [i64; 4] = [0, 1, 0x1234_5678, i64::MAX];
 fuzz_target!(|data: &[u8]| {
     let frame = Bytes::copy_from_slice(data);
     rcs_fuzz::within_bound(data.len(), || {
-        let _ = OversizeHead::read(&frame, u64::MAX);
+        let _ = OversizeHead::read(&frame, u64::MAX, Overrun::Size);
         let Ok(envelope) = Envelope::parse(frame.clone()) else { return };
         assert_eq!(envelope.frame(), &frame);
         look_into(&envelope);

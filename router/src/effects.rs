@@ -11,8 +11,10 @@ use rcs_core::limits::FRAME_BYTES_MAX;
 use rcs_core::view::{Endpoint, View};
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::framing::Limits;
+use rcs_proto::driver::intake::Intake;
+use rcs_proto::driver::limits as driver;
 use rcs_proto::driver::listen::Unproven;
-use rcs_proto::driver::socket::{self, CloseReason, Events, SendError, SocketConfig, SocketHandle};
+use rcs_proto::driver::socket::{self, CloseReason, Events, Reading, SendError, SocketConfig, SocketHandle};
 use rcs_proto::driver::spill::Spill;
 use rcs_proto::session::SocketId;
 use tokio::sync::watch;
@@ -33,6 +35,7 @@ pub(crate) struct Effects {
     events: Events,
     /// Where rows go that slow callers have not read.
     spill: Arc<Spill>,
+    intakes: Intakes,
     dialler: Dialler,
     recorder: Recorder,
     names: Names,
@@ -41,6 +44,12 @@ pub(crate) struct Effects {
     answers: Vec<(Ticket, Answer)>,
     /// Where calls go of which nobody can say whether they ran.
     unknowns: Unknowns,
+}
+
+/// Room for large messages on their way in. Callers and members have their own, so that callers' requests take nothing from answers.
+struct Intakes {
+    callers: Arc<Intake>,
+    members: Arc<Intake>,
 }
 
 struct Open {
@@ -64,6 +73,10 @@ impl Effects {
             last_socket: 0,
             events,
             spill,
+            intakes: Intakes {
+                callers: Intake::of(driver::INTAKE_BYTES),
+                members: Intake::of(driver::INTAKE_BYTES),
+            },
             dialler,
             recorder,
             names: Names::default(),
@@ -84,10 +97,17 @@ impl Effects {
     pub(crate) fn open(&mut self, socket: WebSocket, side: Side) -> SocketId {
         self.last_socket += 1;
         let id = SocketId(self.last_socket);
+        let (intake, reading) = match side {
+            Side::Downstream => (&self.intakes.callers, Reading::Patient),
+            Side::Upstream => (&self.intakes.members, Reading::Steady),
+        };
         let config = SocketConfig {
             message: Limits { message: FRAME_BYTES_MAX, ..Limits::default() },
             backlog_bytes: DRIVER_BACKLOG_BYTES_MAX,
             spill: Arc::clone(&self.spill),
+            intake: Arc::clone(intake),
+            reading,
+            greeting_bytes: driver::GREETING_BYTES,
         };
         let handle = socket::spawn(id, socket, &config, self.events.clone());
         self.sockets.insert(id, Open { handle, side });
@@ -144,6 +164,10 @@ impl Effects {
 impl Io for Effects {
     fn send(&mut self, socket: SocketId, frame: Bytes) {
         self.queue(socket, |handle| handle.send(frame));
+    }
+
+    fn reply(&mut self, socket: SocketId, frame: Bytes) {
+        self.queue(socket, |handle| handle.reply(frame));
     }
 
     fn hold(&mut self, socket: SocketId, pause: Duration) {

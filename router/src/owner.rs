@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 
 use rcs_core::agreed::{At, Author, Change};
-use rcs_core::engine::{Answer, Engine, Event, Io as _, OversizeFrame, Peer, Phase, Start, Ticket, Wish};
+use rcs_core::engine::{
+    Answer, Engine, Event, Io as _, OversizeFrame, OversizeReason, Peer, Phase, Start, Ticket, Wish,
+};
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
-use rcs_proto::driver::oversize::Side as OversizeSide;
-use rcs_proto::driver::socket::SocketEvent;
-use rcs_proto::session::{Side, SocketId};
+use rcs_proto::driver::oversize::{Overrun, Side as OversizeSide};
+use rcs_proto::driver::socket::{Report, Reports, SocketEvent};
+use rcs_proto::session::Side;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
@@ -24,7 +26,7 @@ pub(crate) struct Owner {
     effects: Effects,
     clock: Clock,
     /// Reports of sockets.
-    events: mpsc::Receiver<(SocketId, SocketEvent)>,
+    events: Reports,
     /// Requests of the rest of the process.
     requests: mpsc::Receiver<Request>,
     /// Where the engine's answers go, by ticket.
@@ -39,7 +41,7 @@ impl Owner {
     pub(crate) fn new(
         effects: Effects,
         clock: Clock,
-        events: mpsc::Receiver<(SocketId, SocketEvent)>,
+        events: Reports,
         requests: mpsc::Receiver<Request>,
     ) -> Self {
         let seed = [fastrand::u64(..), fastrand::u64(..)];
@@ -72,8 +74,8 @@ impl Owner {
             tokio::select! {
                 Some(request) = self.requests.recv() => self.handle(request),
                 _ = self.events.recv_many(&mut batch, EVENT_BATCH_MAX) => {
-                    for (socket, event) in batch.drain(..) {
-                        self.on_socket_event(socket, event);
+                    for report in batch.drain(..) {
+                        self.on_report(report);
                     }
                 }
                 () = &mut alarm => {}
@@ -96,7 +98,7 @@ impl Owner {
     }
 
     /// Lets the callers go, a few at a time, so that no call goes into a closing socket.
-    async fn let_callers_go(&mut self, batch: &mut Vec<(SocketId, SocketEvent)>) {
+    async fn let_callers_go(&mut self, batch: &mut Vec<Report>) {
         let callers = self.engine.connected_callers().div_ceil(CLOSE_BATCHES).max(1);
         let mut ticks = interval_at(Instant::now() + FAREWELL_WAIT, CLOSE_EVERY);
         while self.engine.has_callers() {
@@ -105,8 +107,8 @@ impl Owner {
                 _ = ticks.tick() => self.apply(Event::LetGo { callers }),
                 Some(request) = self.requests.recv() => self.handle(request),
                 _ = self.events.recv_many(batch, EVENT_BATCH_MAX) => {
-                    for (socket, event) in batch.drain(..) {
-                        self.on_socket_event(socket, event);
+                    for report in batch.drain(..) {
+                        self.on_report(report);
                     }
                 }
             }
@@ -182,7 +184,8 @@ impl Owner {
         }
     }
 
-    fn on_socket_event(&mut self, socket: SocketId, event: SocketEvent) {
+    fn on_report(&mut self, report: Report) {
+        let (socket, event) = report.open();
         let event = match event {
             SocketEvent::Frame(envelope) => {
                 self.effects.prove(socket);
@@ -199,7 +202,11 @@ impl Owner {
                 match (head.message_id, what) {
                     (Some(message_id), Some(what)) => {
                         let bytes = usize::try_from(head.total).unwrap_or(usize::MAX);
-                        Event::Oversize { socket, message_id, what, bytes }
+                        let why = match head.why {
+                            Overrun::Size => OversizeReason::Limit,
+                            Overrun::Room | Overrun::Pace => OversizeReason::Overload,
+                        };
+                        Event::Oversize { socket, message_id, what, bytes, why }
                     }
                     _ => Event::Garbage { socket },
                 }
@@ -248,7 +255,7 @@ impl Owner {
                     _ = ticks.tick(), if !open.is_empty() => {
                         open.drain(..batch.min(open.len())).for_each(|socket| self.effects.close(socket));
                     }
-                    event = self.events.recv() => match event {
+                    report = self.events.recv() => match report.map(Report::open) {
                         Some((socket, SocketEvent::Closed(closed))) => self.effects.forget(socket, closed.reason),
                         Some(_) => {}
                         None => return,

@@ -425,7 +425,7 @@ fn way(command: &Command) -> Way {
     let frame = match command {
         Command::Ping | Command::Pong(_) => return Way::Urgent { ends: None },
         Command::Hold(_) | Command::Close => return Way::InPlace,
-        Command::Frame(frame) => frame,
+        Command::Frame(frame) | Command::Reply(frame) => frame,
     };
     let Ok(envelope) = Envelope::parse(frame.clone()) else { return Way::InPlace };
     let call = envelope.message_id;

@@ -10,6 +10,8 @@ use super::limits;
 pub(super) enum Command {
     /// A message.
     Frame(Bytes),
+    /// A message that answers what the peer asked of us, not of a party behind us.
+    Reply(Bytes),
     /// Nothing behind this is written before that moment.
     Hold(Instant),
     /// An empty ping: Java logs a line for any other (WIRE 1.2).
@@ -26,10 +28,18 @@ impl Command {
         self.payload().len() + limits::FRAME_OVERHEAD_BYTES
     }
 
+    /// What it counts for among the answers of our own, bytes.
+    pub(super) fn own_cost(&self) -> usize {
+        match self {
+            Self::Reply(_) | Self::Pong(_) => self.cost(),
+            Self::Frame(_) | Self::Hold(_) | Self::Ping | Self::Close => 0,
+        }
+    }
+
     /// What its WebSocket frame carries.
     pub(super) fn payload(&self) -> &[u8] {
         match self {
-            Self::Frame(payload) | Self::Pong(payload) => payload,
+            Self::Frame(payload) | Self::Reply(payload) | Self::Pong(payload) => payload,
             Self::Close => &NORMAL_CLOSE,
             Self::Hold(_) | Self::Ping => &[],
         }

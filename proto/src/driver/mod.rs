@@ -11,6 +11,7 @@ pub mod dial;
 pub mod endpoint;
 pub mod framing;
 mod http;
+pub mod intake;
 pub mod limits;
 pub mod listen;
 pub mod oversize;

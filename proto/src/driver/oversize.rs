@@ -1,8 +1,8 @@
-//! What can still be said of a message that was too large to keep: which call it belongs to.
+//! What can still be said of a message that was not kept: which call it belongs to.
 
 use bytes::Bytes;
 
-/// The beginning of a message over the size limit; the rest was read and dropped.
+/// The beginning of a message that was not kept; the rest was read and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OversizeHead {
     /// `RemoteMessage.messageId`; `None` if it does not come before the payload (every known peer puts it first).
@@ -11,6 +11,19 @@ pub struct OversizeHead {
     pub side: Side,
     /// Length of the whole message, bytes.
     pub total: u64,
+    /// Why it was not kept.
+    pub why: Overrun,
+}
+
+/// Why a message was read and dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overrun {
+    /// It is over the limit for one message.
+    Size,
+    /// The room that large messages share was taken ([`super::intake`]).
+    Room,
+    /// It came too slowly ([`super::limits::MESSAGE_BYTES_PER_SECOND`]).
+    Pace,
 }
 
 /// Whether an oversized message asks or answers.
@@ -26,8 +39,8 @@ pub enum Side {
 
 impl OversizeHead {
     /// Reads what `head`, a message's first bytes, tells.
-    pub fn read(head: &Bytes, total: u64) -> Self {
-        let mut found = Self { message_id: None, side: Side::Unknown, total };
+    pub fn read(head: &Bytes, total: u64, why: Overrun) -> Self {
+        let mut found = Self { message_id: None, side: Side::Unknown, total, why };
         let mut rest = &head[..];
         // Fields 1 to 3 of the envelope (WIRE 3.1); the first one that does not end within the head is the payload.
         while let Some((tag, after)) = varint(rest) {
@@ -75,7 +88,7 @@ mod tests {
             // A field of 5000 bytes, of which the head holds 100.
             bytes.extend_from_slice(&[(field << 3) | 2, 0x88, 0x27]);
             bytes.extend_from_slice(&long);
-            OversizeHead::read(&Bytes::from(bytes), 5003)
+            OversizeHead::read(&Bytes::from(bytes), 5003, Overrun::Size)
         };
         for (case, prefix, field, id, side) in [
             ("request 7", &[0x08, 7][..], 2, Some(7), Side::Request),
@@ -91,8 +104,12 @@ mod tests {
             ("unknown payload", &[0x08, 7], 15, Some(7), Side::Unknown),
             ("not protobuf", &[0xff; 12], 2, None, Side::Unknown),
         ] {
-            assert_eq!(message(prefix, field), OversizeHead { message_id: id, side, total: 5003 }, "{case}");
+            assert_eq!(
+                message(prefix, field),
+                OversizeHead { message_id: id, side, total: 5003, why: Overrun::Size },
+                "{case}"
+            );
         }
-        assert_eq!(OversizeHead::read(&Bytes::new(), 9).side, Side::Unknown);
+        assert_eq!(OversizeHead::read(&Bytes::new(), 9, Overrun::Pace).side, Side::Unknown);
     }
 }

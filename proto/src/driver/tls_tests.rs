@@ -64,7 +64,7 @@ async fn arrival(arrived: &mut mpsc::Receiver<Arrival<()>>) -> Result<super::Web
     arrival.outcome.map(|(socket, ..)| socket)
 }
 
-type Pumped = (SocketHandle, mpsc::Receiver<(SocketId, SocketEvent)>);
+type Pumped = (SocketHandle, socket::Reports);
 
 fn pump(socket: super::WebSocket) -> Pumped {
     let (events, received) = mpsc::channel(16);
@@ -72,7 +72,7 @@ fn pump(socket: super::WebSocket) -> Pumped {
 }
 
 async fn frame_id(pumped: &mut Pumped) -> i64 {
-    match timeout(PATIENCE, pumped.1.recv()).await.expect("a frame in time").unwrap().1 {
+    match timeout(PATIENCE, pumped.1.recv()).await.expect("a frame in time").unwrap().open().1 {
         SocketEvent::Frame(envelope) => envelope.message_id,
         other => panic!("{other:?}"),
     }
@@ -102,7 +102,7 @@ async fn reading_goes_on_over_tls_while_writing_is_stuck_p13() {
     }
     assert!(ours.0.backlog_bytes() > 8 << 20, "writing was not stuck");
     for id in 1..=8 {
-        let (_, event) = timeout(PATIENCE, theirs.recv()).await.expect("in time").unwrap();
+        let (_, event) = timeout(PATIENCE, theirs.recv()).await.expect("in time").unwrap().open();
         assert!(matches!(event, SocketEvent::Frame(envelope) if envelope.message_id == id));
     }
 }

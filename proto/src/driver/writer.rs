@@ -122,11 +122,13 @@ impl Ledger {
     fn advance(&mut self, bytes: usize) {
         self.written += bytes as u64;
         self.counts.wrote(bytes);
-        let mut released = 0;
+        let (mut released, mut own) = (0, 0);
         while let Some((command, end)) = self.sending.pop_front_if(|(_, end)| *end <= self.written) {
             released += command.cost();
+            own += command.own_cost();
             self.boundary = end;
         }
+        self.counts.release_own(own);
         self.counts.release(released);
     }
 }
@@ -170,8 +172,9 @@ impl Writer {
         left.extend(inbox.drain());
         let mut unsent = Vec::new();
         for command in left {
+            out.ledger.counts.release_own(command.own_cost());
             out.ledger.counts.release(command.cost());
-            if let Command::Frame(payload) = command {
+            if let Command::Frame(payload) | Command::Reply(payload) = command {
                 unsent.push(payload);
             }
         }
@@ -251,7 +254,7 @@ impl Out {
             Command::Ping => Opcode::Ping,
             Command::Pong(_) => Opcode::Pong,
             Command::Close => Opcode::Close,
-            Command::Frame(_) | Command::Hold(_) => Opcode::Binary,
+            Command::Frame(_) | Command::Reply(_) | Command::Hold(_) => Opcode::Binary,
         };
         let before = self.buffer.len();
         frame_into(&mut self.buffer, self.role, opcode, command.payload());
@@ -267,7 +270,10 @@ impl Out {
                 sleep_until(until).await;
                 Ok(())
             }
-            Command::Frame(payload) => self.write_large(payload).await,
+            Command::Frame(ref payload) | Command::Reply(ref payload) => {
+                let payload = payload.clone();
+                self.write_large(command, payload).await
+            }
             Command::Ping | Command::Pong(_) | Command::Close => unreachable!("control frames are small"),
         }
     }
@@ -280,10 +286,10 @@ impl Out {
     }
 
     /// Writes the buffer with the frame's header, then the payload: from where it is, or masked piece by piece.
-    async fn write_large(&mut self, payload: Bytes) -> io::Result<()> {
+    async fn write_large(&mut self, command: Command, payload: Bytes) -> io::Result<()> {
         let before = self.buffer.len();
         let mask = header_into(&mut self.buffer, self.role, Opcode::Binary, payload.len());
-        self.ledger.add(Command::Frame(payload.clone()), self.buffer.len() - before + payload.len());
+        self.ledger.add(command, self.buffer.len() - before + payload.len());
         self.write_buffer().await?;
         let Some(mask) = mask else { return write_counted(&mut self.io, &payload, &mut self.ledger).await };
         // The piece size is a multiple of the mask's, so each piece begins with the mask's first byte.
@@ -317,7 +323,7 @@ impl Out {
 /// Whether a command is copied into the buffer with others.
 fn is_small(command: &Command) -> bool {
     match command {
-        Command::Frame(payload) => payload.len() <= COPY_BYTES,
+        Command::Frame(payload) | Command::Reply(payload) => payload.len() <= COPY_BYTES,
         Command::Ping | Command::Pong(_) => true,
         Command::Hold(_) | Command::Close => false,
     }

@@ -80,6 +80,11 @@ pub const FACADE_KEY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of all of one session, oldest forgotten first.
 pub const FACADE_KEY_BYTES_PER_SESSION_MAX: usize = 4 << 20;
 
+/// Bytes that are remembered of all callers: facade keys, answers sent a moment ago, answers kept for callers without sockets.
+pub const REMEMBERED_BYTES_MAX: usize = 256 << 20;
+/// Bytes that one caller may add to from half of [`REMEMBERED_BYTES_MAX`] on: the other half is enough for this much of every caller.
+pub const REMEMBERED_TIGHT_BYTES: usize = 32 << 10;
+
 /// Ends with a `result` in a row, none without, after which a configuration's streams must have one (P13).
 pub const STREAM_ENDS_LEARNED: u32 = 3;
 /// Kinds of streams whose ends are remembered for one group; the one that was not used for longest is forgotten.
@@ -368,10 +373,16 @@ const _: () = {
     assert!(GROUPS_MAX <= NAMES_EVER_MAX as usize);
     assert!(CALLS_PER_SESSION_MAX <= CALLS_MAX);
     assert!(
+        CALLS_MAX + rcs_proto::limits::RECENT_ANSWERS_MAX < rcs_proto::limits::CHECK_IDS_MAX,
+        "a session check of our own is read by its peer"
+    );
+    assert!(
         FRAME_BYTES_MAX < REQUEST_BYTES_PER_SESSION_MAX,
         "the largest request of a quiet caller is taken"
     );
     assert!(REQUEST_BYTES_PER_SESSION_MAX < REQUEST_BYTES_MAX / 2);
+    assert!(DOWNSTREAM_SESSIONS_MAX * REMEMBERED_TIGHT_BYTES <= REMEMBERED_BYTES_MAX / 2);
+    assert!(KEPT_ANSWER_BYTES_MAX < REMEMBERED_BYTES_MAX / 2);
     assert!(FACADE_KEY_BYTES_MAX <= FACADE_KEY_BYTES_PER_SESSION_MAX, "what is remembered fits");
     assert!(SUBSCRIPTIONS_PER_SESSION_MAX < CALLS_PER_SESSION_MAX, "subscriptions leave room for calls");
     assert!(SOCKETS_PER_MEMBER_DEFAULT as usize <= SOCKETS_PER_SESSION_MAX && SOCKETS_PER_MEMBER_DEFAULT > 0);

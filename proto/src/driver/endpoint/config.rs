@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::driver::socket::SocketConfig;
+use crate::driver::limits;
+use crate::driver::socket::{Reading, SocketConfig};
 use crate::frames::Identity;
 
 /// What an endpoint is and allows.
@@ -30,7 +31,11 @@ impl EndpointConfig {
     pub fn new(identity: Identity) -> Self {
         Self {
             identity,
-            socket: SocketConfig::default(),
+            socket: SocketConfig {
+                reading: Reading::Patient,
+                greeting_bytes: limits::GREETING_BYTES,
+                ..SocketConfig::default()
+            },
             pause_backlog_bytes: 4 << 20,
             calls_max: 65_536,
             keep_lost: Duration::from_secs(60),

@@ -17,8 +17,8 @@ use super::shutdown::{Shutdown, Step};
 use super::to_hub::ToHub;
 use super::wanted::Wanted;
 use crate::driver::WebSocket;
-use crate::driver::oversize::{self, OversizeHead};
-use crate::driver::socket::{CloseReason, SocketEvent};
+use crate::driver::oversize::{self, Overrun, OversizeHead};
+use crate::driver::socket::{CloseReason, Reports, SocketEvent};
 use crate::envelope::Envelope;
 use crate::frames;
 use crate::icf::exceptions;
@@ -39,7 +39,7 @@ pub(super) struct Hub {
     outgoing: Outgoing,
     wanted: Wanted,
     shutdown: Shutdown,
-    events: mpsc::Receiver<(SocketId, SocketEvent)>,
+    events: Reports,
     /// Largest message that is read, bytes.
     message_limit: usize,
 }
@@ -79,7 +79,12 @@ impl Hub {
                 _ = tick.tick() => Input::Tick,
             };
             match input {
-                Input::Events => events.drain(..).for_each(|(id, event)| self.socket_event(id, event)),
+                Input::Events => {
+                    for report in events.drain(..) {
+                        let (id, event) = report.open();
+                        self.socket_event(id, event);
+                    }
+                }
                 // The last handle is gone; dropping the sockets' handles closes them.
                 Input::Messages(0) => return,
                 Input::Messages(_) => asked.drain(..).for_each(|message| self.message(message)),
@@ -192,7 +197,7 @@ impl Hub {
         };
         if let Some(reply) = reply {
             // It belongs on this socket (WIRE 4.2); if that has just died, the peer asks again.
-            self.net.send_on(socket, &reply);
+            self.net.reply_on(socket, &reply);
         }
     }
 
@@ -239,15 +244,24 @@ impl Hub {
         }
     }
 
-    /// A message too large to be read fails its call only.
+    /// A message that was not kept fails its call only.
     fn oversize(&mut self, socket: SocketId, head: OversizeHead) {
         let limit = self.message_limit;
-        let text = format!("A message of {} bytes is over the limit of {limit} bytes", head.total);
-        tracing::warn!(socket = %socket, bytes = head.total, limit, "a message is over the limit");
+        let text = match head.why {
+            Overrun::Size => format!("A message of {} bytes is over the limit of {limit} bytes", head.total),
+            Overrun::Room => format!(
+                "Overload: the connector server had no room for a message of {} bytes. The call was not run: repeat it",
+                head.total
+            ),
+            Overrun::Pace => {
+                format!("A message of {} bytes came too slowly. The call was not run", head.total)
+            }
+        };
+        tracing::debug!(socket = %socket, bytes = head.total, limit, why = ?head.why, "a message was dropped");
         let Some(no) = self.net.peer_of(socket) else { return };
         match (head.side, head.message_id) {
             (oversize::Side::Request, Some(id)) => {
-                self.net.send_on(socket, &frames::error(id, exceptions::CONNECTOR, &text));
+                self.net.reply_on(socket, &frames::error(id, exceptions::CONNECTOR, &text));
             }
             (oversize::Side::Response, Some(id)) => self.outgoing.oversize(no, id, head.total, &mut self.net),
             _ => {}

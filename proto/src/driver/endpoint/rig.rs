@@ -11,7 +11,7 @@ use super::config::EndpointConfig;
 use super::net::{Net, PeerNo};
 use crate::driver::WebSocket;
 use crate::driver::framing::Role;
-use crate::driver::socket::{self, SocketEvent, SocketHandle};
+use crate::driver::socket::{self, Report, SocketEvent, SocketHandle};
 use crate::envelope::{Envelope, Kind};
 use crate::frames::{self, Identity};
 use crate::messages::{
@@ -22,7 +22,7 @@ use crate::session::SocketId;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Reports = (socket::Events, mpsc::Receiver<(SocketId, SocketEvent)>);
+type Reports = (socket::Events, socket::Reports);
 
 /// A net, and the far ends of its sockets.
 pub(super) struct Rig {
@@ -60,14 +60,14 @@ impl Rig {
 
     /// What one of our sockets reports next.
     pub(super) async fn report(&mut self) -> (SocketId, SocketEvent) {
-        timeout(PATIENCE, self.near.1.recv()).await.expect("a report in time").expect("a report")
+        timeout(PATIENCE, self.near.1.recv()).await.expect("a report in time").expect("a report").open()
     }
 
     /// The next frame that reaches a peer.
     pub(super) async fn frame(&mut self) -> (SocketId, Envelope) {
         loop {
             let report = timeout(PATIENCE, self.far.1.recv()).await.expect("a frame in time");
-            if let Some((id, SocketEvent::Frame(envelope))) = report {
+            if let Some((id, SocketEvent::Frame(envelope))) = report.map(Report::open) {
                 return (id, envelope);
             }
         }

@@ -14,7 +14,7 @@ use super::*;
 use crate::driver::accept::Credentials;
 use crate::driver::dial::{DialTarget, dial};
 use crate::driver::listen::{Arrival, serve};
-use crate::driver::socket::{self, SocketEvent, SocketHandle};
+use crate::driver::socket::{self, Report, SocketEvent, SocketHandle};
 use crate::envelope::{Envelope, Kind, Part};
 use crate::frames::{self, Identity};
 use crate::icf::Secret;
@@ -133,7 +133,7 @@ fn target(address: SocketAddr) -> DialTarget {
 struct Scripted {
     identity: Identity,
     address: SocketAddr,
-    events: (socket::Events, mpsc::Receiver<(SocketId, SocketEvent)>),
+    events: (socket::Events, socket::Reports),
     sockets: Vec<SocketHandle>,
 }
 
@@ -165,7 +165,8 @@ impl Scripted {
     /// The next frame; what else sockets report is passed over.
     async fn frame(&mut self) -> (SocketId, Envelope) {
         loop {
-            if let (id, SocketEvent::Frame(envelope)) = within("a frame", self.events.1.recv()).await.unwrap()
+            if let (id, SocketEvent::Frame(envelope)) =
+                within("a frame", self.events.1.recv()).await.unwrap().open()
             {
                 return (id, envelope);
             }
@@ -411,7 +412,7 @@ async fn a_shutdown_finishes_what_runs_and_refuses_what_comes() {
     let left = within("the shutdown", closing).await.unwrap();
     assert_eq!(left.executing, 0);
     loop {
-        if let (_, SocketEvent::Closed(_)) = within("the close", peer.events.1.recv()).await.unwrap() {
+        if let (_, SocketEvent::Closed(_)) = within("the close", peer.events.1.recv()).await.unwrap().open() {
             break;
         }
     }
@@ -434,7 +435,7 @@ async fn scripted_acceptor(
                     let id = SocketId(handles.len() as u64);
                     handles.push(socket::spawn(id, socket, &Default::default(), events.clone()));
                 }
-                Some((SocketId(id), event)) = received.recv() => match event {
+                Some((SocketId(id), event)) = async { received.recv().await.map(Report::open) } => match event {
                     SocketEvent::Frame(envelope) if matches!(envelope.kind, Kind::HandshakeRequest(_)) => {
                         handles[id as usize].send(frames::handshake_response(&identity)).unwrap();
                     }

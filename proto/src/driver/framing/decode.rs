@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
 use super::{Opcode, Role, apply_mask};
 use crate::driver::limits;
+use crate::driver::oversize::Overrun;
 use crate::withheld::Withheld;
 
 /// What the decoder found.
@@ -15,12 +16,14 @@ use crate::withheld::Withheld;
 pub enum Inbound {
     /// A whole binary message, unmasked, put together if it came in fragments.
     Binary(Bytes),
-    /// A binary message over [`Limits::message`]: its first bytes; the rest was read and dropped.
+    /// A binary message over [`Limits::message`], or one that was given up: its first bytes; the rest was read and dropped.
     Oversize {
         /// At most [`limits::OVERSIZE_HEAD_BYTES`].
         head: Bytes,
         /// The message's whole length, bytes.
         total: u64,
+        /// Why it was dropped.
+        why: Overrun,
     },
     /// A text message, dropped: the protocol has none (WIRE 1.2).
     Text,
@@ -36,7 +39,7 @@ impl fmt::Debug for Inbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Binary(message) => f.debug_tuple("Binary").field(&Withheld(message)).finish(),
-            Self::Oversize { total, .. } => write!(f, "Oversize({total} bytes)"),
+            Self::Oversize { total, why, .. } => write!(f, "Oversize({total} bytes, {why:?})"),
             Self::Text => f.write_str("Text"),
             Self::Ping(payload) => f.debug_tuple("Ping").field(&Withheld(payload)).finish(),
             Self::Pong => f.write_str("Pong"),
@@ -121,7 +124,7 @@ struct Partial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Deliver,
-    DropOversize,
+    Drop(Overrun),
     DropText,
 }
 
@@ -139,13 +142,67 @@ impl Decoder {
     /// The buffer to read into, with room made. Its growth follows what arrived, never what a length field claims.
     pub fn space(&mut self) -> &mut BytesMut {
         let have = self.buffer.len();
-        // Also before a read of a few bytes into the end of a block.
-        if self.buffer.capacity() - have < self.read_size / 8 {
-            let missing = self.frame.map_or(0, |frame| usize::try_from(frame.left).unwrap_or(usize::MAX));
-            let earned = have.clamp(self.read_size, missing.max(self.read_size));
-            self.buffer.reserve(earned);
+        if let Some(capacity) = self.growth() {
+            if have < limits::READ_BYTES_MAX {
+                self.buffer.reserve(capacity - have);
+            } else {
+                // Exact, where `reserve` would round up to twice the size: a request may be kept for long.
+                let mut grown = BytesMut::with_capacity(capacity);
+                grown.extend_from_slice(&self.buffer);
+                self.buffer = grown;
+            }
         }
         &mut self.buffer
+    }
+
+    /// The capacity that the buffer needs for the next read, if it needs another one.
+    fn growth(&self) -> Option<usize> {
+        let have = self.buffer.len();
+        // Also before a read of a few bytes into the end of a block.
+        if self.buffer.capacity() - have >= self.read_size / 8 {
+            return None;
+        }
+        let missing = self.frame.map_or(0, |frame| usize::try_from(frame.left).unwrap_or(usize::MAX));
+        Some(have + have.clamp(self.read_size, missing.saturating_sub(have).max(self.read_size)))
+    }
+
+    /// Bytes of the unfinished message that are there.
+    pub fn held(&self) -> usize {
+        self.buffer.len() + self.message.as_ref().map_or(0, |message| message.kept.len())
+    }
+
+    /// Memory that the unfinished message takes once there is room for the next read, bytes.
+    pub fn next_size(&self) -> usize {
+        let buffer = self.growth().unwrap_or(self.buffer.capacity());
+        match &self.message {
+            // The pieces so far grow by the piece that is being read, to twice the size at most.
+            Some(message) if message.fate == Fate::Deliver => {
+                buffer + 2 * (message.kept.len() + self.buffer.len())
+            }
+            _ => buffer,
+        }
+    }
+
+    /// Gives the unfinished message up: what is there of it is dropped but for its head, and so is the rest when it comes.
+    pub fn give_up(&mut self, why: Overrun) {
+        let is_data = self.frame.is_none_or(|frame| !frame.opcode.is_control());
+        match &mut self.message {
+            Some(message) if message.fate == Fate::Deliver => {
+                message.kept = BytesMut::from(head_of(&message.kept));
+                message.fate = Fate::Drop(why);
+            }
+            None if is_data => {
+                let Some(frame) = self.frame else { return };
+                self.message =
+                    Some(Partial { kept: BytesMut::new(), total: frame.left, fate: Fate::Drop(why) });
+            }
+            _ => return,
+        }
+        if let Some(frame) = self.frame.filter(|frame| !frame.opcode.is_control()) {
+            // Less than the frame is there, so no message ends here.
+            let Skipped::Waiting = self.skip(frame) else { return };
+            self.buffer = BytesMut::new();
+        }
     }
 
     /// Tells how much the last read brought, so that busy sockets read in larger pieces and idle ones keep little.
@@ -214,7 +271,7 @@ impl Decoder {
             (Opcode::Continuation, Some(message)) => {
                 message.total = total;
                 if too_big && message.fate == Fate::Deliver {
-                    message.fate = Fate::DropOversize;
+                    message.fate = Fate::Drop(Overrun::Size);
                     message.kept = BytesMut::from(head_of(&message.kept));
                 }
             }
@@ -222,7 +279,7 @@ impl Decoder {
             (opcode, empty @ None) => {
                 let fate = match opcode {
                     Opcode::Text => Fate::DropText,
-                    _ if too_big => Fate::DropOversize,
+                    _ if too_big => Fate::Drop(Overrun::Size),
                     _ => Fate::Deliver,
                 };
                 if fate != Fate::Deliver || !frame.last {
@@ -236,7 +293,13 @@ impl Decoder {
     /// The frame's whole unmasked payload, once it is there.
     fn take_payload(&mut self, frame: FrameHead) -> Option<Bytes> {
         let len = usize::try_from(frame.left).ok().filter(|len| *len <= self.buffer.len())?;
-        let mut payload = self.buffer.split_to(len);
+        let mut payload = if len <= limits::SHARED_PAYLOAD_BYTES {
+            let copy = BytesMut::from(&self.buffer[..len]);
+            self.buffer.advance(len);
+            copy
+        } else {
+            self.buffer.split_to(len)
+        };
         if len > limits::READ_BYTES_MAX {
             // The rest would hold on to the payload's memory, and read into it again: an idle socket keeps little.
             self.buffer = BytesMut::from(&self.buffer[..]);
@@ -267,7 +330,7 @@ impl Decoder {
         let there = usize::try_from(frame.left).unwrap_or(usize::MAX).min(self.buffer.len());
         let mut piece = self.buffer.split_to(there);
         if let Some(message) = &mut self.message
-            && message.fate == Fate::DropOversize
+            && matches!(message.fate, Fate::Drop(_))
         {
             let room = limits::OVERSIZE_HEAD_BYTES.saturating_sub(message.kept.len()).min(there);
             if let Some(mask) = frame.mask {
@@ -288,8 +351,8 @@ impl Decoder {
             return Skipped::Frame;
         }
         match self.message.take() {
-            Some(Partial { kept, total, fate: Fate::DropOversize }) => {
-                Skipped::Message(Inbound::Oversize { head: kept.freeze(), total })
+            Some(Partial { kept, total, fate: Fate::Drop(why) }) => {
+                Skipped::Message(Inbound::Oversize { head: kept.freeze(), total, why })
             }
             _ => Skipped::Message(Inbound::Text),
         }

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::protocol::{
 use super::decode::Violation;
 use super::*;
 use crate::driver::limits::{OVERSIZE_HEAD_BYTES, READ_BYTES_MAX};
+use crate::driver::oversize::Overrun;
 
 const LIMITS: Limits = Limits { message: 5000, hard: 20_000 };
 
@@ -79,7 +80,7 @@ fn a_message_over_the_limit_is_dropped_but_for_its_head_and_the_next_one_arrives
             assert_eq!(
                 found,
                 [
-                    Inbound::Oversize { head: head.clone(), total: 6000 },
+                    Inbound::Oversize { head: head.clone(), total: 6000, why: Overrun::Size },
                     Inbound::Binary(Bytes::from_static(b"next"))
                 ],
                 "{case} in pieces of {piece}"

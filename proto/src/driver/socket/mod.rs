@@ -5,32 +5,44 @@
 //! socket whose peer does not read must still bring answers and pongs. The reading task is the senior: it hears the owner's
 //! wish to end, ends the writing task, and makes the one last report.
 //!
+//! A caller's socket is read on only while the caller does its part: it reads what it asked for, its large messages have room
+//! ([`super::intake`]), and its reports do not fill the owner's queue. A member's socket is read without pause, whatever comes.
+//!
 //! The stream's halves come from `TcpStream::into_split`, which needs no lock; for TLS both directions share one state, and
 //! tokio's split locks it for the length of a poll.
+
+mod outlook;
+mod reader;
+mod report;
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
+
+use self::reader::Reader;
+pub use self::report::Report;
 
 use super::command::Command;
 pub use super::counts::Moved;
 use super::counts::SocketCounts;
-use super::framing::{Decoder, Inbound, Limits, Role, Violation};
+use super::framing::{Decoder, Limits, Violation};
+use super::intake::{Grant, Intake};
 use super::oversize::OversizeHead;
 use super::spill::Spill;
-use super::writer::{self, EndCause, WriterEnd};
-use super::{ReadHalf, WebSocket, limits};
+use super::writer;
+use super::{WebSocket, limits};
 use crate::envelope::{Envelope, FrameError};
 use crate::session::SocketId;
 use crate::withheld::Withheld;
 
 /// Where a socket's reports go: one bounded channel for all sockets of an owner.
-pub type Events = mpsc::Sender<(SocketId, SocketEvent)>;
+pub type Events = mpsc::Sender<Report>;
+
+/// The owner's end of that channel.
+pub type Reports = mpsc::Receiver<Report>;
 
 /// What a socket reports to its owner.
 #[derive(Debug)]
@@ -83,6 +95,9 @@ pub enum CloseReason {
     /// The peer broke the rules of WebSockets.
     #[error("{0}")]
     ProtocolError(Violation),
+    /// More than [`limits::GREETING_BYTES`] came before the peer's handshake.
+    #[error("the peer sent {0} bytes before its handshake")]
+    Greeting(u64),
     /// A message so large that it is not even skipped.
     #[error("the peer announced a message of {0} bytes, over the hard limit")]
     HardLimit(u64),
@@ -104,11 +119,34 @@ pub struct SocketConfig {
     pub backlog_bytes: usize,
     /// Where what waits is counted, and may be spilled to.
     pub spill: Arc<Spill>,
+    /// Room for large messages on their way in.
+    pub intake: Arc<Intake>,
+    /// Whether reading may pause.
+    pub reading: Reading,
+    /// Most bytes of all messages before the peer's handshake; `usize::MAX` for no limit.
+    pub greeting_bytes: usize,
+}
+
+/// Whether reading a socket may pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Never: for members. What cannot be taken is dropped.
+    Steady,
+    /// While the peer does not read our own answers, while a large message has no room, and while the socket's share of the
+    /// owner's queue is used up: for callers.
+    Patient,
 }
 
 impl Default for SocketConfig {
     fn default() -> Self {
-        Self { message: Limits::default(), backlog_bytes: limits::BACKLOG_BYTES, spill: Spill::nowhere() }
+        Self {
+            message: Limits::default(),
+            backlog_bytes: limits::BACKLOG_BYTES,
+            spill: Spill::nowhere(),
+            intake: Intake::of(limits::INTAKE_BYTES),
+            reading: Reading::Steady,
+            greeting_bytes: usize::MAX,
+        }
     }
 }
 
@@ -135,6 +173,7 @@ struct Inner {
     stop: watch::Sender<Stop>,
     counts: Arc<SocketCounts>,
     backlog_limit: usize,
+    reading: Reading,
 }
 
 /// What the owner wants of the reading task. Dropping the sender means `Close`.
@@ -157,6 +196,18 @@ impl SocketHandle {
     /// [`SendError`]; the message was not queued.
     pub fn send(&self, message: Bytes) -> Result<(), SendError> {
         self.queue(Command::Frame(message))
+    }
+
+    /// Queues a message that answers what the peer asked of us, as [`SocketHandle::send`] does. While many wait, a caller is not read
+    /// on; a member that does not read them loses the socket.
+    ///
+    /// # Errors
+    /// [`SendError`]; the message was not queued.
+    pub fn reply(&self, message: Bytes) -> Result<(), SendError> {
+        if self.inner.reading == Reading::Steady && self.inner.counts.own() > limits::OWN_ANSWERS_MAX_BYTES {
+            return Err(SendError::Full);
+        }
+        self.queue(Command::Reply(message))
     }
 
     /// Nothing queued after this is written before `until` (WIRE 7, consequence 2). What was queued before goes out at once.
@@ -242,7 +293,10 @@ impl SocketHandle {
         if !self.inner.counts.charge_within(cost, self.inner.backlog_limit, true) {
             return Err(SendError::Full);
         }
+        let own = command.own_cost();
+        self.inner.counts.charge_own(own);
         self.inner.queue.send(command).map_err(|_| {
+            self.inner.counts.release_own(own);
             self.inner.counts.release(cost);
             SendError::Closed
         })
@@ -277,191 +331,15 @@ pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Eve
         backlog_limit: config.backlog_bytes,
         counts: counts.clone(),
         garbage: 0,
+        reading: config.reading,
+        greeting: Some(config.greeting_bytes).filter(|bytes| *bytes < usize::MAX),
+        intake: Arc::clone(&config.intake),
+        room: Grant::none(&config.intake),
+        large_since: None,
     };
     tokio::spawn(reader.run(writer, halt, stopped));
-    let backlog_limit = config.backlog_bytes;
-    SocketHandle { inner: Arc::new(Inner { id, queue, stop, counts, backlog_limit }) }
-}
-
-struct Reader {
-    id: SocketId,
-    role: Role,
-    io: ReadHalf,
-    decoder: Decoder,
-    events: Events,
-    /// Weak, so that the writer notices when the owner's last handle is gone.
-    pongs: mpsc::WeakUnboundedSender<Command>,
-    backlog_limit: usize,
-    counts: Arc<SocketCounts>,
-    garbage: u64,
-}
-
-impl Reader {
-    async fn run(
-        mut self,
-        writer: JoinHandle<WriterEnd>,
-        halt: oneshot::Sender<()>,
-        stopped: watch::Receiver<Stop>,
-    ) {
-        let mut outlook = Outlook { writer, ended: None, stopped, listening: true, ending: None };
-        let reason = self.read(&mut outlook).await;
-        drop(halt);
-        let end = match outlook.ended {
-            Some(end) => end,
-            None => writer_end(outlook.writer.await),
-        };
-        let closed = Closed { reason, unsent: end.unsent };
-        let goodbye = match reason {
-            CloseReason::PeerClose(code) => Some(code),
-            CloseReason::ProtocolError(_) => Some(Some(1002)),
-            CloseReason::HardLimit(_) => Some(Some(1009)),
-            _ => None,
-        };
-        // An owner that is gone needs no report.
-        let _ = self.events.send((self.id, SocketEvent::Closed(closed))).await;
-        self.counts.ring();
-        if let (Some(code), Some(io)) = (goodbye, end.clean) {
-            // The peer is not owed more than the attempt.
-            let _ = timeout(limits::LAST_WORDS, writer::say_goodbye(io, self.role, code)).await;
-        }
-    }
-
-    /// Reads and reports until the end, and tells its reason.
-    async fn read(&mut self, outlook: &mut Outlook) -> CloseReason {
-        loop {
-            if let Err(reason) = self.report_all().await {
-                return reason;
-            }
-            // Looked at each time, since a peer that never pauses would keep the other branches from their turn.
-            if let Some(reason) = outlook.look().await {
-                return reason;
-            }
-            tokio::select! {
-                biased;
-                read = self.io.read_buf(self.decoder.space()) => match read {
-                    Ok(0) => return outlook.reason_or(CloseReason::Eof),
-                    Ok(count) => {
-                        self.counts.received(count);
-                        self.decoder.note_read(count);
-                    }
-                    Err(_) => return outlook.reason_or(CloseReason::Reset),
-                },
-                () = outlook.changed() => {}
-            }
-        }
-    }
-
-    /// Reports everything that has been read.
-    async fn report_all(&mut self) -> Result<(), CloseReason> {
-        loop {
-            let inbound = match self.decoder.decode() {
-                Ok(Some(inbound)) => inbound,
-                Ok(None) => return Ok(()),
-                Err(Violation::HardLimit(bytes)) => return Err(CloseReason::HardLimit(bytes)),
-                Err(violation) => return Err(CloseReason::ProtocolError(violation)),
-            };
-            let event = match inbound {
-                Inbound::Binary(message) => match Envelope::parse(message) {
-                    Ok(envelope) => SocketEvent::Frame(envelope),
-                    Err(error) => {
-                        self.garbage += 1;
-                        SocketEvent::Garbage { error, count: self.garbage }
-                    }
-                },
-                Inbound::Oversize { head, total } => SocketEvent::Oversize(OversizeHead::read(&head, total)),
-                Inbound::Pong => SocketEvent::Pong,
-                Inbound::Text => {
-                    self.counts.text_frame();
-                    continue;
-                }
-                Inbound::Ping(payload) => {
-                    self.answer_ping(payload);
-                    continue;
-                }
-                Inbound::Close(code) => return Err(CloseReason::PeerClose(code)),
-            };
-            self.events.send((self.id, event)).await.map_err(|_| CloseReason::Owner)?;
-        }
-    }
-
-    /// Queues the pong. One that does not fit is dropped: the peer is not reading, so it would not see it (P10).
-    fn answer_ping(&self, payload: Bytes) {
-        let Some(queue) = self.pongs.upgrade() else { return };
-        let pong = Command::Pong(payload);
-        let cost = pong.cost();
-        if self.counts.charge_within(cost, self.backlog_limit, false) && queue.send(pong).is_err() {
-            self.counts.release(cost);
-        }
-    }
-}
-
-/// What may end a socket besides its stream.
-struct Outlook {
-    writer: JoinHandle<WriterEnd>,
-    /// How writing ended, if it has.
-    ended: Option<WriterEnd>,
-    /// The owner's wishes.
-    stopped: watch::Receiver<Stop>,
-    /// Whether there is an owner.
-    listening: bool,
-    /// Once the end is decided: why, and until when what the peer had sent is still read.
-    ending: Option<(CloseReason, Instant)>,
-}
-
-impl Outlook {
-    /// Takes note of what has happened, and tells if the socket ends now.
-    async fn look(&mut self) -> Option<CloseReason> {
-        if self.ended.is_none() && self.writer.is_finished() {
-            let end = writer_end((&mut self.writer).await);
-            self.writer_ended(end);
-        }
-        if self.listening && self.stopped.has_changed().unwrap_or(true) {
-            // Without a sender the owner's last handle is gone.
-            self.listening = self.stopped.has_changed().is_ok();
-            if *self.stopped.borrow_and_update() == Stop::Abort {
-                return Some(CloseReason::Owner);
-            }
-            self.ending.get_or_insert((CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE));
-        }
-        self.ending.filter(|(_, deadline)| Instant::now() >= *deadline).map(|(reason, _)| reason)
-    }
-
-    /// Waits until [`Outlook::look`] has something to see.
-    async fn changed(&mut self) {
-        let deadline = async {
-            match self.ending {
-                Some((_, deadline)) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            end = &mut self.writer, if self.ended.is_none() => self.writer_ended(writer_end(end)),
-            wish = self.stopped.changed(), if self.listening => {
-                if wish.is_ok() {
-                    // Seen, but not looked at.
-                    self.stopped.mark_changed();
-                }
-            }
-            () = deadline => {}
-        }
-    }
-
-    fn writer_ended(&mut self, end: WriterEnd) {
-        let (reason, patience) = match end.cause {
-            EndCause::Finished => (CloseReason::Owner, limits::CLOSE_DEADLINE),
-            EndCause::Failed | EndCause::Halted => (CloseReason::WriteFailed, limits::LAST_WORDS),
-        };
-        self.ending.get_or_insert((reason, Instant::now() + patience));
-        self.ended = Some(end);
-    }
-
-    fn reason_or(&self, reason: CloseReason) -> CloseReason {
-        self.ending.map_or(reason, |(decided, _)| decided)
-    }
-}
-
-fn writer_end(joined: Result<WriterEnd, tokio::task::JoinError>) -> WriterEnd {
-    joined.unwrap_or(WriterEnd { cause: EndCause::Failed, unsent: Vec::new(), clean: None })
+    let (backlog_limit, reading) = (config.backlog_bytes, config.reading);
+    SocketHandle { inner: Arc::new(Inner { id, queue, stop, counts, backlog_limit, reading }) }
 }
 
 #[cfg(test)]

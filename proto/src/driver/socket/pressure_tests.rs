@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::driver::backlog::tests::{end, row, unary};
+use crate::driver::framing::{Inbound, Role};
 use crate::driver::spill::Waiting;
 
 /// Bound of a wait for what must come, on a machine that may have many times the work that it has processors for.
@@ -17,7 +18,7 @@ const CALL: i64 = 7;
 
 struct Rig {
     handle: SocketHandle,
-    events: mpsc::Receiver<(SocketId, SocketEvent)>,
+    events: Reports,
     peer: TcpStream,
     decoder: Decoder,
 }
@@ -139,7 +140,7 @@ async fn a_socket_that_dies_with_rows_on_disk_leaves_nothing_and_owes_its_end() 
     })
     .await;
     drop(rig.peer);
-    let (_, closed) = timeout(PATIENCE, rig.events.recv()).await.expect("in time").unwrap();
+    let (_, closed) = timeout(PATIENCE, rig.events.recv()).await.expect("in time").unwrap().open();
     let SocketEvent::Closed(closed) = closed else { panic!("{closed:?}") };
     assert!(closed.unsent.contains(&end(CALL, 50_000)));
     assert_eq!((rig.handle.backlog_bytes(), rig.handle.spilled_bytes()), (0, 0));
@@ -156,7 +157,7 @@ async fn a_socket_that_is_closed_with_rows_on_disk_ends_in_time() {
     let mut rig = Rig::start(&spill).await;
     rig.queue_rows(50_000, 1000).await;
     rig.handle.close();
-    let end = timeout(PATIENCE, rig.events.recv()).await.expect("the peer never reads").unwrap();
+    let end = timeout(PATIENCE, rig.events.recv()).await.expect("the peer never reads").unwrap().open();
     assert!(matches!(end.1, SocketEvent::Closed(Closed { reason: CloseReason::Owner, .. })), "{end:?}");
     until("nothing waits", || spill.waiting() == Waiting::default()).await;
 }
@@ -198,7 +199,8 @@ mod user_timeout {
         let [(_short, short_events, _peer), (long, long_events, _long_peer)] = &mut ends[..] else {
             panic!("two were made")
         };
-        let (_, end) = timeout(PATIENCE, short_events.recv()).await.expect("the kernel ends it").unwrap();
+        let (_, end) =
+            timeout(PATIENCE, short_events.recv()).await.expect("the kernel ends it").unwrap().open();
         assert!(matches!(end, SocketEvent::Closed(_)), "{end:?}");
         assert!(long_events.try_recv().is_err() && !long.is_closed(), "a caller outlasts its stall");
     }

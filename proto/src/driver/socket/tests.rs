@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::driver::framing::{Opcode, frame_into};
+use crate::driver::framing::{Inbound, Opcode, Role, frame_into};
+use crate::driver::oversize::Overrun;
 use crate::frames;
 use crate::messages::{OperationRequest, TestOpRequest};
 
@@ -18,7 +19,7 @@ const ID: SocketId = SocketId(7);
 
 struct Rig {
     handle: SocketHandle,
-    events: mpsc::Receiver<(SocketId, SocketEvent)>,
+    events: Reports,
     peer: TcpStream,
 }
 
@@ -35,7 +36,7 @@ async fn rig(config: SocketConfig) -> Rig {
 impl Rig {
     async fn event(&mut self) -> SocketEvent {
         let (id, event) =
-            timeout(PATIENCE, self.events.recv()).await.expect("an event in time").expect("a report");
+            timeout(PATIENCE, self.events.recv()).await.expect("an event in time").expect("a report").open();
         assert_eq!(id, ID);
         event
     }
@@ -253,7 +254,7 @@ async fn a_reset_is_told_from_an_end() {
     let Rig { peer, mut events, handle: _handle } = rig(SocketConfig::default()).await;
     socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
-    let (_, end) = timeout(PATIENCE, events.recv()).await.expect("in time").unwrap();
+    let (_, end) = timeout(PATIENCE, events.recv()).await.expect("in time").unwrap().open();
     assert!(matches!(end, SocketEvent::Closed(Closed { reason: CloseReason::Reset, .. })), "{end:?}");
 }
 
@@ -298,7 +299,7 @@ async fn a_forgotten_socket_closes_itself() {
     timeout(PATIENCE, peer.read_to_end(&mut rest)).await.expect("the end").unwrap();
     assert_eq!(rest, [0x88, 2, 0x03, 0xe8]);
     drop(peer);
-    let (_, end) = timeout(PATIENCE, events.recv()).await.expect("in time").unwrap();
+    let (_, end) = timeout(PATIENCE, events.recv()).await.expect("in time").unwrap().open();
     assert!(matches!(end, SocketEvent::Closed(Closed { reason: CloseReason::Owner, .. })), "{end:?}");
 }
 
@@ -321,7 +322,7 @@ async fn a_peer_that_never_pauses_does_not_outlive_its_close() {
         }
         let end = async {
             loop {
-                if let (_, SocketEvent::Closed(closed)) = events.recv().await.expect("a last report") {
+                if let (_, SocketEvent::Closed(closed)) = events.recv().await.expect("a last report").open() {
                     return closed.reason;
                 }
             }
@@ -333,5 +334,227 @@ async fn a_peer_that_never_pauses_does_not_outlive_its_close() {
         );
         timeout(PATIENCE, flooding).await.expect("the connection is gone").unwrap();
         listening.abort();
+    }
+}
+
+fn patient(intake: &Arc<Intake>) -> SocketConfig {
+    SocketConfig { intake: Arc::clone(intake), reading: Reading::Patient, ..Default::default() }
+}
+
+/// A call of this length.
+fn long_request(id: i64, bytes: usize) -> Bytes {
+    let connector_facade_key = Bytes::from(vec![b'x'; bytes]);
+    let test = Some(TestOpRequest {});
+    frames::operation(id, &OperationRequest { connector_facade_key, test, ..Default::default() })
+}
+
+/// The WebSocket frame of a message.
+fn framed(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame_into(&mut bytes, Role::Client, Opcode::Binary, payload);
+    bytes
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// A hostile caller announces large messages and sends half of each: what they take is bounded for the process, small messages
+/// pass all the while, and the message that finds no room fails alone.
+#[tokio::test]
+async fn half_messages_share_one_room_and_small_ones_always_pass_p10() {
+    let intake = Intake::timed(4 << 20, Duration::from_millis(50), LONG);
+    let (half, whole) = (2 << 20, 5 << 20);
+    let mut stuck = rig(patient(&intake)).await;
+    stuck.peer.write_all(&framed(&long_request(1, whole))[..half]).await.unwrap();
+    let mut others = rig(patient(&intake)).await;
+    others.write(Opcode::Binary, &long_request(2, whole)).await;
+    match others.event().await {
+        SocketEvent::Oversize(head) => assert_eq!((head.message_id, head.why), (Some(2), Overrun::Room)),
+        other => panic!("{other:?}"),
+    }
+    for id in 3..40 {
+        others.write(Opcode::Binary, &long_request(id, limits::UNFINISHED_FREE_BYTES / 2)).await;
+        assert!(matches!(others.event().await, SocketEvent::Frame(envelope) if envelope.message_id == id));
+    }
+    assert!(intake.taken() > 0 && intake.taken() <= 4 << 20, "{}", intake.taken());
+    drop(stuck);
+    others.write(Opcode::Binary, &long_request(50, 1 << 20)).await;
+    let report = timeout(PATIENCE, others.events.recv()).await.expect("in time").unwrap();
+    assert!(intake.taken() >= 1 << 20, "it waits for the owner: its room is not free");
+    assert!(matches!(report.open().1, SocketEvent::Frame(envelope) if envelope.message_id == 50));
+    until("the room is free", || intake.taken() == 0).await;
+}
+
+/// A message waits for room as long as others may still finish.
+#[tokio::test]
+async fn a_large_message_waits_for_room_and_nothing_of_it_is_lost() {
+    let intake = Intake::timed(4 << 20, LONG, LONG);
+    let (mut first, mut second) = (rig(patient(&intake)).await, rig(patient(&intake)).await);
+    let request = framed(&long_request(1, 3 << 20));
+    let (begin, rest) = request.split_at(2 << 20);
+    first.peer.write_all(begin).await.unwrap();
+    until("half of it is there", || intake.taken() >= 2 << 20).await;
+    let (_reads, mut writes) = second.peer.split();
+    let writing = async { writes.write_all(&framed(&long_request(2, 3 << 20))).await.unwrap() };
+    let finish = async {
+        first.peer.write_all(rest).await.unwrap();
+        let report = timeout(PATIENCE, first.events.recv()).await.expect("in time").unwrap();
+        assert!(matches!(report.open().1, SocketEvent::Frame(envelope) if envelope.message_id == 1));
+    };
+    let waiting = async { timeout(PATIENCE, second.events.recv()).await.expect("in time").unwrap() };
+    let ((), (), report) = tokio::join!(writing, finish, waiting);
+    assert!(matches!(report.open().1, SocketEvent::Frame(envelope) if envelope.message_id == 2));
+}
+
+/// A member is read without pause (P13): without room its message is dropped at once, and what follows is read.
+#[tokio::test]
+async fn a_members_message_without_room_is_dropped_and_its_socket_is_read_on() {
+    let config = SocketConfig { intake: Intake::timed(1 << 20, LONG, LONG), ..Default::default() };
+    let mut rig = rig(config).await;
+    rig.write(Opcode::Binary, &long_request(1, 5 << 20)).await;
+    match rig.event().await {
+        SocketEvent::Oversize(head) => {
+            assert_eq!((head.message_id, head.why), (Some(1), Overrun::Room));
+            assert!(head.total > 5 << 20);
+        }
+        other => panic!("{other:?}"),
+    }
+    rig.write(Opcode::Binary, &request(2)).await;
+    assert!(matches!(rig.event().await, SocketEvent::Frame(envelope) if envelope.message_id == 2));
+}
+
+/// In fragments as well, and without a word from the peer: the room goes back, the socket stays.
+#[tokio::test]
+async fn a_message_that_makes_no_progress_gives_its_room_back() {
+    let intake = Intake::timed(64 << 20, LONG, Duration::from_millis(100));
+    for fragments in [1, 3] {
+        let mut rig = rig(patient(&intake)).await;
+        let message = long_request(1, 1 << 20);
+        let mut bytes = Vec::new();
+        for (at, piece) in message.chunks(message.len().div_ceil(fragments)).enumerate() {
+            let mut piece = framed(piece);
+            // Not final but for the last one; a continuation but for the first one.
+            let (last, opcode) = (u8::from(at + 1 == fragments) << 7, if at == 0 { 2 } else { 0 });
+            piece[0] = last | opcode;
+            bytes.extend_from_slice(&piece);
+        }
+        let (begin, rest) = bytes.split_at(bytes.len() - 1000);
+        rig.peer.write_all(begin).await.unwrap();
+        until("it takes room", || intake.taken() > 0).await;
+        until("the room is given back", || intake.taken() == 0).await;
+        rig.peer.write_all(rest).await.unwrap();
+        match rig.event().await {
+            SocketEvent::Oversize(head) => {
+                let total = message.len() as u64;
+                assert_eq!((head.message_id, head.why, head.total), (Some(1), Overrun::Pace, total));
+            }
+            other => panic!("{other:?}"),
+        }
+        rig.write(Opcode::Binary, &request(2)).await;
+        assert!(matches!(rig.event().await, SocketEvent::Frame(envelope) if envelope.message_id == 2));
+    }
+}
+
+#[tokio::test]
+async fn little_is_taken_before_the_handshake() {
+    let config = SocketConfig { greeting_bytes: limits::GREETING_BYTES, ..Default::default() };
+    let garbage = vec![0xff; 1000];
+    for (case, messages, half) in [
+        (
+            "one large message",
+            vec![],
+            framed(&long_request(1, 1 << 20))[..limits::GREETING_BYTES + 100].to_vec(),
+        ),
+        ("many small ones", vec![long_request(1, 1000); 70], vec![]),
+        ("garbage", vec![Bytes::from(garbage); 70], vec![]),
+    ] {
+        let mut rig = rig(config.clone()).await;
+        for message in messages {
+            // The socket may end at any of them.
+            let _ = rig.peer.write_all(&framed(&message)).await;
+        }
+        let _ = rig.peer.write_all(&half).await;
+        let closed = loop {
+            if let SocketEvent::Closed(closed) = rig.event().await {
+                break closed;
+            }
+        };
+        assert!(matches!(closed.reason, CloseReason::Greeting(_)), "{case}: {:?}", closed.reason);
+    }
+    let mut rig = rig(config).await;
+    let identity = frames::Identity { session_id: "s".to_owned(), public_key: Bytes::new() };
+    rig.write(Opcode::Binary, &request(1)).await;
+    rig.write(Opcode::Binary, &frames::handshake_request(&identity)).await;
+    rig.write(Opcode::Binary, &long_request(2, 1 << 20)).await;
+    for expected in [1, 0, 2] {
+        assert!(matches!(rig.event().await, SocketEvent::Frame(envelope) if envelope.message_id == expected));
+    }
+}
+
+/// A caller that asks and does not read stops itself: its socket is not read on, whatever it asks for.
+#[tokio::test]
+async fn a_caller_that_does_not_read_our_own_answers_is_not_read_on() {
+    for pings in [true, false] {
+        let mut rig = rig(patient(&Intake::of(1 << 20))).await;
+        rig.handle.hold(Instant::now() + LONG).unwrap();
+        let message = match pings {
+            true => {
+                let mut bytes = Vec::new();
+                frame_into(&mut bytes, Role::Client, Opcode::Ping, &[b'p'; 125]);
+                bytes
+            }
+            false => framed(&request(1)),
+        };
+        let mut sent = 0;
+        // Until the kernel takes no more: the other end does not read.
+        while let Ok(written) = timeout(Duration::from_millis(500), rig.peer.write(&message)).await {
+            sent += written.unwrap();
+            while let Ok(report) = rig.events.try_recv() {
+                assert!(matches!(report.open().1, SocketEvent::Frame(_)));
+                rig.handle.reply(numbered(1, 10_000)).unwrap();
+            }
+        }
+        assert!(sent > 0);
+        let most = limits::OWN_ANSWERS_LOW_BYTES + limits::SHARE_UNITS * 11_000;
+        assert!(rig.handle.backlog_bytes() <= most, "{} bytes wait", rig.handle.backlog_bytes());
+    }
+}
+
+/// Towards a member the same is bounded otherwise: a pong is dropped, and an answer has the owner give the socket up.
+#[tokio::test]
+async fn a_member_that_does_not_read_our_own_answers_is_bounded_p13() {
+    let mut rig = rig(SocketConfig::default()).await;
+    rig.handle.hold(Instant::now() + LONG).unwrap();
+    for _ in 0..20_000 {
+        rig.write(Opcode::Ping, &[b'p'; 125]).await;
+    }
+    rig.write(Opcode::Binary, &request(1)).await;
+    assert!(matches!(rig.event().await, SocketEvent::Frame(_)), "all pings were read");
+    assert!(rig.handle.backlog_bytes() <= limits::OWN_ANSWERS_LOW_BYTES + 1000);
+    let full = (0..1000).find(|_| rig.handle.reply(numbered(1, 10_000)) == Err(SendError::Full));
+    assert!(full.is_some_and(|count| count > 300), "{full:?}");
+}
+
+/// The owner's queue is shared: a caller that asks as fast as it can has a bounded part of it.
+#[tokio::test]
+async fn one_socket_has_its_share_of_the_owners_queue_and_no_more() {
+    let mut rig = rig(patient(&Intake::of(1 << 20))).await;
+    for id in 1..=60 {
+        rig.write(Opcode::Binary, &request(id)).await;
+    }
+    until("the share is used", || rig.events.len() == limits::SHARE_UNITS).await;
+    // A reader that went on would report the rest within this.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(rig.events.len(), limits::SHARE_UNITS);
+    for id in 1..=60 {
+        assert!(matches!(rig.event().await, SocketEvent::Frame(envelope) if envelope.message_id == id));
     }
 }

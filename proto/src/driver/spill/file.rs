@@ -1,9 +1,10 @@
 //! One socket's spill file: chunks of frames are appended, and read once, in any order.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,6 +143,14 @@ fn in_turn<T: Send + 'static>(
     })
 }
 
+/// A file without a name that only this process's user may open, by whatever way (`/proc`). The descriptor was made a moment before,
+/// when nothing was in the file.
+pub(super) fn nameless_file(directory: &Path) -> io::Result<File> {
+    let file = tempfile::tempfile_in(directory)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
 fn write(
     spill: &Arc<Spill>,
     store: &Store,
@@ -158,7 +167,7 @@ fn write(
     let segment = match current {
         Some(segment) => segment,
         None => Arc::new(Segment {
-            file: tempfile::tempfile_in(&store.directory)?,
+            file: nameless_file(&store.directory)?,
             taken: AtomicU64::new(0),
             spill: Arc::clone(spill),
         }),

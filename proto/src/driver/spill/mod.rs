@@ -79,7 +79,7 @@ impl Spill {
     /// # Errors
     /// [`SpillError`]
     pub fn into(directory: &Path, disk_max: u64) -> Result<Arc<Self>, SpillError> {
-        tempfile::tempfile_in(directory)
+        file::nameless_file(directory)
             .map_err(|source| SpillError::Unusable { directory: directory.to_owned(), source })?;
         let mut key = [0; 32];
         rand::fill(&mut key).map_err(|_| SpillError::NoRandomness)?;

@@ -100,3 +100,13 @@ fn a_share_is_reported_in_steps_and_taken_back_whole() {
     drop(share);
     assert_eq!(spill.waiting().memory, 0);
 }
+
+/// Rows hold people's attributes (P9): nobody else opens the file, with whatever umask the router was started.
+#[test]
+fn a_spill_file_belongs_to_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let file = super::file::nameless_file(directory.path()).unwrap();
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "it has no name");
+}

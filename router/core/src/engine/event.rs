@@ -44,7 +44,7 @@ pub enum Event {
         /// The envelope of the frame.
         envelope: Envelope,
     },
-    /// A frame over the size limit arrived and was dropped. Only its head was read.
+    /// A frame over the size limit arrived and was dropped, or one that there was no room for. Only its head was read.
     Oversize {
         /// On this socket.
         socket: SocketId,
@@ -54,6 +54,8 @@ pub enum Event {
         what: OversizeFrame,
         /// The size of the frame.
         bytes: usize,
+        /// Why the frame was dropped.
+        why: OversizeReason,
     },
     /// A binary frame arrived that is no message of the protocol.
     Garbage {
@@ -106,6 +108,15 @@ pub enum Event {
         /// How many callers to begin with, besides those that the event before this one began with.
         callers: usize,
     },
+}
+
+/// Why a large frame was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OversizeReason {
+    /// The frame is over the limit for one frame.
+    Limit,
+    /// The room that all large frames share was taken, or the frame came so slowly that it would have kept its room for too long.
+    Overload,
 }
 
 /// Which side of a call an over-long frame belongs to.

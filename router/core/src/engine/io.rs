@@ -18,6 +18,12 @@ pub trait Io {
     /// Queues a frame behind those that wait for the socket.
     fn send(&mut self, socket: SocketId, frame: Bytes);
 
+    /// Queues a frame that answers what the peer asked of the router itself: a session check, a refused call. A caller is not read on
+    /// while many of them wait for it.
+    fn reply(&mut self, socket: SocketId, frame: Bytes) {
+        self.send(socket, frame);
+    }
+
     /// Lets nothing queued after this call leave the socket before the pause is over (WIRE 7, consequence 2).
     fn hold(&mut self, socket: SocketId, pause: Duration);
 

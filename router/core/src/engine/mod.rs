@@ -41,7 +41,7 @@ pub use self::callers::Redials;
 use self::calls::Calls;
 use self::clock::{Clock, Timer};
 pub use self::event::{
-    AgentSays, Answer, DialFailure, Event, OversizeFrame, Phase, Ticket, UnknownMember, Wish,
+    AgentSays, Answer, DialFailure, Event, OversizeFrame, OversizeReason, Phase, Ticket, UnknownMember, Wish,
 };
 use self::groups::Groups;
 use self::identity::Identities;
@@ -113,8 +113,11 @@ impl Engine {
             Event::DialFailed { member, slot, failure, reason } => {
                 tables.on_dial_failed(member, slot, failure, &reason, now, io);
             }
-            Event::Oversize { socket, message_id, what, bytes } => {
-                tables.on_oversize(socket, message_id, what, bytes, now, io);
+            Event::Oversize { socket, message_id, what: OversizeFrame::Request, bytes, why } => {
+                tables.on_request_oversize(socket, message_id, bytes, why, now, io);
+            }
+            Event::Oversize { socket, message_id, what: OversizeFrame::Answer, .. } => {
+                tables.on_answer_frame_oversize(socket, message_id, io);
             }
             Event::Garbage { socket } => tables.on_garbage(socket, now, io),
             Event::Pong { socket } => tables.on_pong(socket),

@@ -44,7 +44,7 @@ pub enum ErrorKind {
     DeadlineUnknown,
     /// The caller has reached its limit of open calls; the call was not run.
     TooManyCalls,
-    /// The router has reached its limit of open calls; the call was not run.
+    /// The router has reached its limit of open calls, or of bytes of requests; the call was not run.
     RouterFull,
     /// No member of the group has a free place, and the group's queue is full; the call was not run.
     QueueFull,
@@ -341,8 +341,8 @@ impl ErrorKind {
                 )
             }
             Self::AnswerTooLarge => format!(
-                "An answer of {member} of {group} to this {op} is larger than {} MiB. Ask for fewer \
-                attributes or objects.",
+                "An answer of {member} of {group} to this {op} is larger than {} MiB, or than what \
+                the router had room for. Ask for fewer attributes or objects.",
                 FRAME_BYTES_MAX >> 20
             ),
             Self::Draining => {
@@ -372,8 +372,8 @@ impl ErrorKind {
             }
             Self::RouterFull => {
                 format!(
-                    "Overload: the router has as many calls open as it can hold. {op} was not run. Repeat it \
-                     later."
+                    "Overload: the router holds as many calls, or as much of their data, as it can. {op} was not run. \
+                     Repeat it later."
                 )
             }
             Self::QueueFull => format!(

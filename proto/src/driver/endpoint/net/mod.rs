@@ -26,6 +26,9 @@ use crate::operation::Operation;
 use crate::session::{Event, Handshake, HandshakeStep, Last, Side, SocketId};
 use crate::time::Moment;
 
+/// Bytes of answers kept for all peers that have no socket.
+const OUTBOXES_BYTES: usize = 64 << 20;
+
 /// The sockets and sessions of an endpoint.
 pub(super) struct Net {
     identity: Identity,
@@ -202,8 +205,17 @@ impl Net {
 
     /// Queues a frame on this socket; false if it cannot take it.
     pub(super) fn send_on(&self, socket: SocketId, frame: &Bytes) -> bool {
+        self.queue(socket, |handle| handle.send(frame.clone()))
+    }
+
+    /// Queues a frame that answers what the peer asked of this endpoint.
+    pub(super) fn reply_on(&self, socket: SocketId, frame: &Bytes) -> bool {
+        self.queue(socket, |handle| handle.reply(frame.clone()))
+    }
+
+    fn queue(&self, socket: SocketId, what: impl FnOnce(&SocketHandle) -> Result<(), SendError>) -> bool {
         let Some(connection) = self.connections.get(&socket) else { return false };
-        match connection.handle.send(frame.clone()) {
+        match what(&connection.handle) {
             Ok(()) => true,
             Err(SendError::Closed) => false,
             Err(SendError::Full) => {
@@ -233,13 +245,18 @@ impl Net {
     pub(super) fn answer(&mut self, no: PeerNo, preferred: Option<SocketId>, id: i64, frame: Bytes) {
         let socket = self.deliver(no, preferred, &frame);
         let now = self.now();
+        let kept: usize = match socket {
+            Some(_) => 0,
+            None => self.peers.values().map(Peer::outbox_bytes).sum(),
+        };
         let Some(peer) = self.peers.get_mut(&no) else { return };
         match socket {
             Some(socket) => {
-                let last = Last { id, operation: Operation::Unknown, frame: Some(frame), since: now };
+                let last =
+                    Last { id, operation: Operation::Unknown, frame: Some(frame), since: now, refusals: 0 };
                 peer.session.sent_last(socket, last, now);
             }
-            None => peer.keep(id, frame),
+            None => peer.keep(id, frame, OUTBOXES_BYTES.saturating_sub(kept)),
         }
     }
 
@@ -339,6 +356,8 @@ impl Net {
             if peer.session.next_check().is_some_and(|due| due <= now) {
                 checks.extend(peer.session.due_check(now, &[]));
             }
+            // What a storm took is given back by time, not only when the next answer comes.
+            peer.session.forget_old_answers(now);
         }
         for (socket, frame) in checks {
             // A lost check is asked for again.

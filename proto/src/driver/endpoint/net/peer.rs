@@ -38,9 +38,15 @@ impl Peer {
         }
     }
 
-    /// Keeps an answer until a socket joins; one that does not fit is lost, as all are in Java.
-    pub(super) fn keep(&mut self, id: i64, frame: Bytes) {
-        if self.outbox_bytes + frame.len() > OUTBOX_BYTES {
+    /// Bytes of answers that are kept.
+    pub(super) fn outbox_bytes(&self) -> usize {
+        self.outbox_bytes
+    }
+
+    /// Keeps an answer until a socket joins, if it fits into `room`, what all peers together may have yet; one that does not fit is
+    /// lost, as all are in Java.
+    pub(super) fn keep(&mut self, id: i64, frame: Bytes, room: usize) {
+        if self.outbox_bytes + frame.len() > OUTBOX_BYTES || frame.len() > room {
             tracing::warn!(
                 call = id,
                 "an answer is lost: its caller has no socket, and too many wait already"
@@ -66,12 +72,14 @@ mod tests {
         let mut peer = Peer::new("P".to_owned());
         let half = Bytes::from(vec![0; OUTBOX_BYTES / 2]);
         for id in 1..=3 {
-            peer.keep(id, half.clone());
+            peer.keep(id, half.clone(), OUTBOX_BYTES);
         }
         let kept: Vec<i64> = peer.take_outbox().into_iter().map(|(id, _)| id).collect();
         assert_eq!(kept, [1, 2]);
-        peer.keep(4, half);
+        peer.keep(4, half.clone(), OUTBOX_BYTES);
         assert_eq!(peer.take_outbox().len(), 1, "room was given back");
         assert!(peer.take_outbox().is_empty());
+        peer.keep(5, half, OUTBOX_BYTES / 2 - 1);
+        assert!(peer.take_outbox().is_empty(), "other peers have taken the room");
     }
 }

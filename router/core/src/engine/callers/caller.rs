@@ -30,6 +30,10 @@ pub(in crate::engine) struct Caller {
     pub(super) uses: Uses,
     /// Ends of answers that came while no socket was open; delivered if the caller comes back.
     pub(super) kept: Vec<Last>,
+    /// Bytes of their frames.
+    pub(super) kept_bytes: usize,
+    /// When recent answers are too old to be sent again; the moment in the table's agenda for that.
+    pub(super) old_at: Option<Moment>,
     /// When its last socket closed, if none is open.
     pub(super) left_at: Option<Moment>,
     /// Subscriptions among its open calls.
@@ -75,6 +79,8 @@ impl Caller {
             facades: Facades::default(),
             uses: Uses::default(),
             kept: Vec::new(),
+            kept_bytes: 0,
+            old_at: None,
             left_at: None,
             subscriptions: 0,
             redials: Redials::Unknown,
@@ -148,14 +154,25 @@ impl Caller {
         (Some(pages), StreamKind::of(head, facade, paged))
     }
 
-    /// Keeps the end of an answer for a caller without sockets. If the frame is too large to keep, an error is kept in its place,
-    /// so that the call ends at least.
-    pub(super) fn keep(&mut self, mut last: Last) {
-        let bytes: usize =
-            self.kept.iter().filter_map(|last| last.frame.as_ref()).map(bytes::Bytes::len).sum();
-        last.frame = last.frame.filter(|frame| bytes + frame.len() <= limits::KEPT_ANSWER_BYTES_MAX);
+    /// Keeps the end of an answer for a caller without sockets. If the frame is too large for what the caller may have, an error is
+    /// kept in its place, so that the call ends at least.
+    pub(super) fn keep(&mut self, mut last: Last, room: usize) {
+        let max = limits::KEPT_ANSWER_BYTES_MAX.min(room);
+        last.frame = last.frame.filter(|frame| self.kept_bytes + frame.len() <= max);
         if self.kept.len() < limits::KEPT_ANSWERS_MAX {
+            self.kept_bytes += last.frame.as_ref().map_or(0, bytes::Bytes::len);
             self.kept.push(last);
         }
+    }
+
+    /// Takes out the ends of answers that were kept.
+    pub(super) fn take_kept(&mut self) -> Vec<Last> {
+        self.kept_bytes = 0;
+        std::mem::take(&mut self.kept)
+    }
+
+    /// Bytes that are remembered of the caller.
+    pub(super) fn remembered_bytes(&self) -> usize {
+        self.session.recent_bytes() + self.kept_bytes + self.facades.bytes()
     }
 }

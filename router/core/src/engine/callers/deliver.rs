@@ -83,7 +83,12 @@ impl Callers {
         now: Moment,
         io: &mut impl Io,
     ) {
-        self.send_again(key, last, Some(socket), now, io);
+        let frame = last.frame.clone().unwrap_or_else(|| lost_on_the_way(&last));
+        let chosen = self.choose(key, Some(socket), now, io);
+        if let Some(chosen) = chosen {
+            io.reply(chosen, frame);
+        }
+        self.note_last(key, chosen, last, now, io);
     }
 
     /// Sends a caller a frame that belongs to none of its calls.
@@ -93,15 +98,12 @@ impl Callers {
 
     /// Keeps the end of an answer until the caller comes back, or is let go.
     pub(in crate::engine) fn keep(&mut self, key: CallerKey, last: Last) {
-        if let Some(caller) = self.sessions.get_mut(key) {
-            caller.keep(last);
-        }
+        self.change(key, |caller, room| caller.keep(last, room));
     }
 
     /// A caller that comes back gets the answers that came meanwhile.
     pub(in crate::engine) fn deliver_kept(&mut self, key: CallerKey, now: Moment, io: &mut impl Io) {
-        let Some(caller) = self.sessions.get_mut(key) else { return };
-        for last in std::mem::take(&mut caller.kept) {
+        for last in self.change(key, |caller, _| caller.take_kept()).unwrap_or_default() {
             self.send_again(key, Last { since: now, ..last }, None, now, io);
         }
     }
@@ -116,8 +118,7 @@ impl Callers {
         now: Moment,
         io: &mut impl Io,
     ) {
-        let Some(caller) = self.sessions.get_mut(key) else { return };
-        let again = caller.session.unconfirmed(dead, now);
+        let Some(again) = self.change(key, |caller, _| caller.session.unconfirmed(dead, now)) else { return };
         let delivered: HashSet<i64> = again.iter().map(|last| last.id).collect();
         for last in again {
             self.send_again(key, Last { since: now, ..last }, None, now, io);
@@ -150,20 +151,37 @@ impl Callers {
         io: &mut impl Io,
     ) {
         let sent = self.send(key, pinned, frame, now, io);
-        let Some(caller) = self.sessions.get_mut(key) else { return };
-        match sent {
+        self.note_last(key, sent, last, now, io);
+    }
+
+    /// Notes the end of an answer that went to this socket; if it went to none, it is kept.
+    fn note_last(
+        &mut self,
+        key: CallerKey,
+        sent: Option<SocketId>,
+        last: Last,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        self.change(key, |caller, room| match sent {
             Some(socket) => {
                 if io.backlog_bytes(socket) > limits::SOCKET_BACKLOG_LOW {
                     caller.session.linger(last.id, socket);
                 }
                 caller.session.sent_last(socket, last, now);
+                caller.session.limit_recent(room);
             }
-            None => caller.keep(last),
+            None => caller.keep(last, room),
+        });
+        if let Some(caller) = self.sessions.get_mut(key)
+            && caller.old_at.is_none()
+        {
+            let old_at = Some(now + rcs_proto::limits::RECENT_ANSWER_KEPT);
+            self.old_answers.plan(key, &mut caller.old_at, old_at);
         }
     }
 
-    /// Hands a frame to a caller: on the given socket while it lives, else on the next one, or on the one with the least that
-    /// waits if the next socket is slow. Returns the socket that the frame went to.
+    /// Hands a frame to a caller; returns the socket that the frame went to.
     fn send(
         &mut self,
         key: CallerKey,
@@ -172,12 +190,25 @@ impl Callers {
         now: Moment,
         io: &mut impl Io,
     ) -> Option<SocketId> {
-        let session = &mut self.sessions.get_mut(key)?.session;
-        let mut socket = session.socket_for(pinned, now)?;
-        if pinned != Some(socket) && io.backlog_bytes(socket) > limits::SOCKET_BACKLOG_LOW {
-            socket = session.sockets().min_by_key(|socket| io.backlog_bytes(*socket))?;
-        }
+        let socket = self.choose(key, pinned, now, io)?;
         io.send(socket, frame);
         Some(socket)
+    }
+
+    /// The socket for a frame to a caller: the given one while it lives, else the next one, or the one with the least that waits if
+    /// the next socket is slow.
+    fn choose(
+        &mut self,
+        key: CallerKey,
+        pinned: Option<SocketId>,
+        now: Moment,
+        io: &impl Io,
+    ) -> Option<SocketId> {
+        let session = &mut self.sessions.get_mut(key)?.session;
+        let socket = session.socket_for(pinned, now)?;
+        if pinned == Some(socket) || io.backlog_bytes(socket) <= limits::SOCKET_BACKLOG_LOW {
+            return Some(socket);
+        }
+        session.sockets().min_by_key(|socket| io.backlog_bytes(*socket))
     }
 }

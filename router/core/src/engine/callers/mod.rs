@@ -125,6 +125,10 @@ pub(super) struct Callers {
     tell_of_waiting_at: Option<Moment>,
     /// When session checks are due.
     agenda: Agenda<CallerKey>,
+    /// When recent answers are too old to be sent again.
+    old_answers: Agenda<CallerKey>,
+    /// Bytes that are remembered of all callers.
+    remembered: usize,
 }
 
 impl Callers {
@@ -209,6 +213,8 @@ impl Callers {
     pub(super) fn remove(&mut self, key: CallerKey) {
         if let Some(mut caller) = self.sessions.remove(key) {
             self.agenda.plan(key, &mut caller.planned, None);
+            self.old_answers.plan(key, &mut caller.old_at, None);
+            self.remembered -= caller.remembered_bytes();
             self.by_id.remove(&caller.id);
         }
     }
@@ -266,12 +272,35 @@ impl Callers {
         envelope: &Envelope,
         now: Moment,
     ) -> Option<SessionEvent<CallKey>> {
-        Some(self.sessions.get_mut(key)?.session.receive(envelope, now))
+        self.change(key, |caller, _| caller.session.receive(envelope, now))
     }
 
     /// Notes the configuration that a call names.
     pub(super) fn remember(&mut self, key: CallerKey, head: &OperationHead) -> Option<Arc<Facade>> {
-        Some(self.sessions.get_mut(key)?.facades.remember(head))
+        self.change(key, |caller, room| caller.facades.remember(head, room))
+    }
+
+    /// Changes what is remembered of a caller. `change` is given the bytes that may be remembered of the caller.
+    fn change<T>(&mut self, key: CallerKey, change: impl FnOnce(&mut Caller, usize) -> T) -> Option<T> {
+        let room = match self.remembered < limits::REMEMBERED_BYTES_MAX / 2 {
+            true => usize::MAX,
+            false => limits::REMEMBERED_TIGHT_BYTES,
+        };
+        let caller = self.sessions.get_mut(key)?;
+        let before = caller.remembered_bytes();
+        let changed = change(caller, room);
+        self.remembered = self.remembered + caller.remembered_bytes() - before;
+        Some(changed)
+    }
+
+    /// Forgets answers that are too old to be sent again.
+    pub(super) fn forget_old_answers(&mut self, now: Moment) {
+        for key in self.old_answers.due(now) {
+            let next = self.change(key, |caller, _| caller.session.forget_old_answers(now)).flatten();
+            if let Some(caller) = self.sessions.get_mut(key) {
+                self.old_answers.plan(key, &mut caller.old_at, next);
+            }
+        }
     }
 
     /// A call of this caller names this connector, by its key as in the request.
@@ -467,6 +496,8 @@ impl Callers {
             assert_eq!(self.by_id.get(&caller.id), Some(&key));
         }
         assert_eq!(self.by_id.len(), self.sessions.len());
+        let remembered: usize = self.sessions.iter().map(|(_, caller)| caller.remembered_bytes()).sum();
+        assert_eq!(self.remembered, remembered, "bytes that are remembered");
     }
 }
 

@@ -22,7 +22,7 @@ fn table() -> (Callers, CallerKey) {
 }
 
 fn last(id: i64) -> Last {
-    Last { id, operation: Operation::Get, frame: Some(Bytes::from_static(b"end")), since: at(1) }
+    Last { id, operation: Operation::Get, frame: Some(Bytes::from_static(b"end")), since: at(1), refusals: 0 }
 }
 
 #[test]
@@ -110,4 +110,39 @@ fn a_caller_is_left_socket_by_socket() {
     assert_eq!((io.closed.len(), callers.connected().count(), callers.take_going().len()), (2, 0, 0));
     callers.remove(key);
     assert!(callers.is_empty());
+}
+
+/// Callers together hold what the process allows: past half of it each adds little, and time gives it back (P10).
+#[test]
+fn what_is_remembered_of_all_callers_is_bounded_and_given_back() {
+    let (mut callers, mut io) = (Callers::default(), Recorder::default());
+    let frame = Bytes::from(vec![0; 512 << 10]);
+    let mut keys = Vec::new();
+    for number in 0..400u64 {
+        let key = callers.add(id(&number.to_string()));
+        callers.join(key, SocketId(number), at(0)).unwrap();
+        for id in 0..4 {
+            let last = Last { frame: Some(frame.clone()), ..last(id) };
+            callers.deliver_last(&CallerEnd::new(key, id), frame.clone(), last, at(1), &mut io);
+        }
+        io.sent.clear();
+        keys.push(key);
+    }
+    callers.assert_settled(&[]);
+    assert!(callers.remembered > limits::REMEMBERED_BYTES_MAX / 4, "{}", callers.remembered);
+    assert!(callers.remembered < limits::REMEMBERED_BYTES_MAX / 2 + (2 << 20), "{}", callers.remembered);
+    callers.forget_old_answers(at(5));
+    assert!(callers.remembered > 0, "none is old");
+    callers.forget_old_answers(
+        at(1) + rcs_proto::limits::RECENT_ANSWER_KEPT + std::time::Duration::from_secs(1),
+    );
+    assert_eq!(callers.remembered, 0);
+    callers.assert_settled(&[]);
+    // Answers for a caller that is away count as well, until it is let go.
+    callers.leave(keys[0], SocketId(0), at(20));
+    let late = Last { frame: Some(frame.clone()), since: at(20), ..last(9) };
+    callers.deliver_last(&CallerEnd::new(keys[0], 9), frame, late, at(20), &mut io);
+    assert_eq!(callers.remembered, 512 << 10);
+    callers.remove(keys[0]);
+    assert_eq!(callers.remembered, 0);
 }

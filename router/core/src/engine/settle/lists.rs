@@ -50,7 +50,7 @@ impl Tables {
         for (key, selector) in self.callers.waiting_for_infos() {
             let Some(infos) = self.connector_infos(selector) else { continue };
             for (socket, id) in self.callers.take_infos_wanted(key) {
-                io.send(socket, frames::control_response(id, Some(infos.clone())));
+                io.reply(socket, frames::control_response(id, Some(infos.clone())));
             }
             self.callers.was_shown(key, self.edition(selector));
         }

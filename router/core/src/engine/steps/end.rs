@@ -31,7 +31,8 @@ impl Tables {
             // An error is complete in itself, but the end of a stream is worthless without the items before it.
             let is_whole = outcome != Outcome::Ok || call.stage() != Stage::PartlyAnswered;
             let again = is_whole.then(|| frame.clone());
-            let last = Last { id: caller.id(), operation: call.operation, frame: again, since: now };
+            let last =
+                Last { id: caller.id(), operation: call.operation, frame: again, since: now, refusals: 0 };
             self.callers.deliver_last(&caller, frame, last, now, io);
         }
         self.end(key, outcome, now, io);

@@ -311,6 +311,7 @@ impl Chaos {
                         message_id: self.held.first().map_or(1, |held| held.2),
                         what: if b & 16 == 0 { OversizeFrame::Request } else { OversizeFrame::Answer },
                         bytes: 1 << 30,
+                        why: if b & 32 == 0 { OversizeReason::Limit } else { OversizeReason::Overload },
                     }),
                     2 => self
                         .world

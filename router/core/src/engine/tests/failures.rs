@@ -280,7 +280,13 @@ fn an_answer_over_the_size_limit_fails_its_call_only() {
     let caller = world.caller("idm", 1);
     world.call(caller[0], 1, get());
     let (_, socket, message_id) = world.only_request();
-    world.apply(Event::Oversize { socket, message_id, what: OversizeFrame::Answer, bytes: 1 << 30 });
+    world.apply(Event::Oversize {
+        socket,
+        message_id,
+        what: OversizeFrame::Answer,
+        bytes: 1 << 30,
+        why: OversizeReason::Limit,
+    });
     let got = world.at_caller(&caller);
     assert!(error_of(&got[0]).message.contains("larger than"));
     world.apply(Event::Oversize {
@@ -288,10 +294,23 @@ fn an_answer_over_the_size_limit_fails_its_call_only() {
         message_id: 9,
         what: OversizeFrame::Request,
         bytes: 1 << 30,
+        why: OversizeReason::Limit,
     });
     let got = world.at_caller(&caller);
     assert_eq!(got[0].message_id, 9);
     assert!(error_of(&got[0]).message.contains("was not run"));
+    world.apply(Event::Oversize {
+        socket: caller[0],
+        message_id: 10,
+        what: OversizeFrame::Request,
+        bytes: 5 << 20,
+        why: OversizeReason::Overload,
+    });
+    let got = world.at_caller(&caller);
+    let error = error_of(&got[0]);
+    assert!(error.message.starts_with("Overload:") && error.message.contains("5242880 bytes"), "{error:?}");
+    assert!(error.class.ends_with("RetryableException"), "{error:?}");
+    assert!(world.io.notes.iter().any(|note| note.starts_with("CallRefused")), "{:?}", world.io.notes);
     world.call(caller[0], 2, get());
     world.only_request();
 }

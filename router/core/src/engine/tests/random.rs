@@ -290,7 +290,13 @@ impl Play {
                 let Some((socket, at)) = self.pick(member, nth) else { return };
                 let message_id = self.held[member].remove(at).id;
                 let what = OversizeFrame::Answer;
-                self.world.apply(Event::Oversize { socket, message_id, what, bytes: 1 << 30 });
+                self.world.apply(Event::Oversize {
+                    socket,
+                    message_id,
+                    what,
+                    bytes: 1 << 30,
+                    why: OversizeReason::Limit,
+                });
             }
             Step::Kill(member) => {
                 self.held[member].clear();

@@ -52,6 +52,7 @@ impl Tables {
         for caller in self.callers.due(now) {
             self.callers.check(caller, now, io);
         }
+        self.callers.forget_old_answers(now);
         for group in self.groups.due(now) {
             self.look_after_group(group, now);
         }

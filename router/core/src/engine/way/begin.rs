@@ -38,7 +38,7 @@ impl Tables {
         let group = match self.admit(caller, head, request.frame_bytes()) {
             Ok(group) => group,
             Err((kind, group)) => {
-                let end = Last { id: request.message_id, operation, frame: None, since: now };
+                let end = Last { id: request.message_id, operation, frame: None, since: now, refusals: 0 };
                 let hint = self.hint(caller, kind, head, now);
                 let about = self.about(Some(caller), Some(head));
                 self.refuse(caller, socket, end, (kind, hint), group, io);

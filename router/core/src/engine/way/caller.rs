@@ -40,9 +40,9 @@ impl Tables {
             SessionEvent::HandshakeAgain => {
                 let selector = self.callers.get(key).map(|caller| caller.id.selector);
                 let group = selector.and_then(|selector| selector.group_name(&self.book));
-                io.send(socket, frames::handshake_response(&self.identities.towards_callers(group)));
+                io.reply(socket, frames::handshake_response(&self.identities.towards_callers(group)));
             }
-            SessionEvent::Reply(frame) => io.send(socket, frame),
+            SessionEvent::Reply(frame) => io.reply(socket, frame),
             // Callers run nothing for the router: their other frames answer no request of the router.
             SessionEvent::ConfigurationChange
             | SessionEvent::Answer(_)
@@ -63,12 +63,12 @@ impl Tables {
         io: &mut impl Io,
     ) {
         if !wants_infos {
-            return io.send(socket, frames::control_response(id, None));
+            return io.reply(socket, frames::control_response(id, None));
         }
         let Some(selector) = self.callers.get(key).map(|caller| caller.id.selector) else { return };
         match self.connector_infos(selector) {
             Some(infos) => {
-                io.send(socket, frames::control_response(id, Some(infos)));
+                io.reply(socket, frames::control_response(id, Some(infos)));
                 self.callers.was_shown(key, self.edition(selector));
             }
             None => self.callers.wants_infos(key, socket, id, now),

@@ -10,7 +10,7 @@ use rcs_proto::time::Moment;
 
 use crate::engine::callers::{CallerId, NotJoined};
 use crate::engine::clock::Timer;
-use crate::engine::event::OversizeFrame;
+use crate::engine::event::OversizeReason;
 use crate::engine::identity::Identities;
 use crate::engine::io::Io;
 use crate::engine::keys::Slot;
@@ -194,24 +194,34 @@ impl Tables {
         }
     }
 
-    /// A frame over the size limit arrived and was dropped.
-    pub(in crate::engine) fn on_oversize(
+    /// A caller's request was dropped for its size.
+    pub(in crate::engine) fn on_request_oversize(
         &mut self,
         socket: SocketId,
         message_id: i64,
-        what: OversizeFrame,
         bytes: usize,
+        why: OversizeReason,
         now: Moment,
         io: &mut impl Io,
     ) {
-        match (self.sockets.belongs(socket), what) {
-            (Some(Belongs::Caller(session)), OversizeFrame::Request) => {
+        match self.sockets.belongs(socket) {
+            Some(Belongs::Caller(session)) => {
                 let session = *session;
-                self.refuse_oversize(session, socket, message_id, bytes, now, io);
+                self.refuse_oversize(session, socket, message_id, (bytes, why), now, io);
             }
-            (Some(Belongs::Member { session, .. }), OversizeFrame::Answer) => {
-                self.on_answer_oversize(*session, message_id);
-            }
+            _ => io.note(Note::FrameIgnored { socket }),
+        }
+    }
+
+    /// A frame of a member's answer was dropped for its size.
+    pub(in crate::engine) fn on_answer_frame_oversize(
+        &mut self,
+        socket: SocketId,
+        message_id: i64,
+        io: &mut impl Io,
+    ) {
+        match self.sockets.belongs(socket) {
+            Some(Belongs::Member { session, .. }) => self.on_answer_oversize(*session, message_id),
             _ => io.note(Note::FrameIgnored { socket }),
         }
     }

@@ -46,7 +46,7 @@ impl Tables {
             SessionEvent::ConfigurationChange => self.on_configuration_change(member, &envelope, now, io),
             SessionEvent::Control(checked) => {
                 let infos = checked.wants_connector_infos.then(no_connectors);
-                io.send(socket, frames::control_response(checked.id, infos));
+                io.reply(socket, frames::control_response(checked.id, infos));
                 for work in checked.vanished {
                     if let Work::Call(call) = work {
                         self.calls.fault(call, Fault::MemberLost);
@@ -55,13 +55,13 @@ impl Tables {
             }
             SessionEvent::HandshakeAgain => {
                 let identity = self.identities.towards_member(self.book.member_name(member));
-                io.send(socket, frames::handshake_response(&identity));
+                io.reply(socket, frames::handshake_response(&identity));
             }
-            SessionEvent::Reply(frame) => io.send(socket, frame),
+            SessionEvent::Reply(frame) => io.reply(socket, frame),
             // The router has no connectors. A Java server answers a call of a connector that it does not have in the same way.
             SessionEvent::Call => {
                 let text = "Connector not found: the router has none";
-                io.send(socket, frames::error(envelope.message_id, exceptions::CONNECTOR, text));
+                io.reply(socket, frames::error(envelope.message_id, exceptions::CONNECTOR, text));
             }
             // The router answers no request of a member, so a member has nothing to refuse.
             SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(_) | SessionEvent::Ignored(_) => {}

@@ -7,7 +7,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
 
-use crate::engine::event::Phase;
+use crate::engine::event::{OversizeReason, Phase};
 use crate::engine::io::Io;
 use crate::engine::keys::CallerKey;
 use crate::engine::note::Note;
@@ -49,13 +49,13 @@ impl Tables {
         io.note(Note::CallEnded { call, group, member, operation, outcome, took });
     }
 
-    /// A request over the size limit was dropped.
+    /// A request was dropped for its size. An overload is a refusal like any other.
     pub(super) fn refuse_oversize(
         &mut self,
         key: CallerKey,
         socket: SocketId,
         id: i64,
-        bytes: usize,
+        (bytes, why): (usize, OversizeReason),
         now: Moment,
         io: &mut impl Io,
     ) {
@@ -65,16 +65,23 @@ impl Tables {
             Some(Selector::Group(group)) => Some(group),
             _ => None,
         };
-        let call = self.explain_refusal(operation, group, ErrorKind::RequestTooLarge, now);
+        let kind = match why {
+            OversizeReason::Limit => ErrorKind::RequestTooLarge,
+            OversizeReason::Overload => ErrorKind::RouterFull,
+        };
+        let call = self.explain_refusal(operation, group, kind, now);
         let name = group.map(|group| self.book.group_name(group));
         let circumstances = Circumstances { operation, group: name, member: None };
-        let error = ErrorKind::RequestTooLarge.to_error(&circumstances);
+        let error = kind.to_error(&circumstances);
         self.explain_error(call, error.class, Some(&error.message));
         let about = self.about(Some(key), None);
         self.calls.describe(call, about);
         let text = format!("{} (The request has {bytes} bytes.) (call {call})", error.message);
         let frame = frames::error(id, error.class, &text);
-        let last = Last { id, operation, frame: Some(frame), since: now };
+        let last = Last { id, operation, frame: Some(frame), since: now, refusals: 0 };
         self.callers.reply_last(key, socket, last, now, io);
+        if kind.is_refusal() {
+            io.note(Note::CallRefused { call, group, operation, reason: kind });
+        }
     }
 }

@@ -68,5 +68,5 @@ fn last_of(frame: Envelope, now: Moment) -> Option<Last> {
         Kind::Error(_) => (Operation::Unknown, Some(bytes)),
         _ => return None,
     };
-    Some(Last { id, operation, frame, since: now })
+    Some(Last { id, operation, frame, since: now, refusals: 0 })
 }

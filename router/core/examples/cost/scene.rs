@@ -1,16 +1,8 @@
-//! What an event costs the engine's owner: `cargo run --release -p rcs-core --example cost -- [get|tick|flat]`.
-//!
-//! - `get N OPEN`: N calls of `get` beside so many open ones, request to answer, one after the other. Under callgrind, with two values of N, the difference is
-//!   the instructions of one call; the allocations of one call are printed.
-//! - `tick`: the time of one tick with 65,536 open calls, 1,024 members and 100 groups.
-//! - `flat`: the time of one `get` with 10 and with 65,536 other calls open.
-#![allow(clippy::disallowed_methods, reason = "it measures, and nothing depends on what")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be made ends at once")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example has no other output")]
+//! An engine whose members are linked and whose callers are connected.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_core::agreed::{At, Author, Change, Document};
@@ -29,10 +21,10 @@ use rcs_proto::time::Moment;
 
 /// Effects that go nowhere; frames towards members are kept.
 #[derive(Default)]
-struct World {
-    sent: VecDeque<(SocketId, Bytes)>,
-    dials: VecDeque<(MemberId, Slot)>,
-    keeps: bool,
+pub(crate) struct World {
+    pub(crate) sent: VecDeque<(SocketId, Bytes)>,
+    pub(crate) dials: VecDeque<(MemberId, Slot)>,
+    pub(crate) keeps: bool,
 }
 
 impl Io for World {
@@ -68,17 +60,17 @@ impl Io for World {
     fn answer(&mut self, _: Ticket, _: Answer) {}
 }
 
-struct Scene {
-    engine: Engine,
-    world: World,
-    now: Moment,
-    callers: Vec<SocketId>,
-    next_id: i64,
+pub(crate) struct Scene {
+    pub(crate) engine: Engine,
+    pub(crate) world: World,
+    pub(crate) now: Moment,
+    pub(crate) callers: Vec<SocketId>,
+    pub(crate) next_id: i64,
 }
 
 impl Scene {
     /// Groups of equal size, all members linked, one caller a group with one socket each.
-    fn new(members: usize, groups: usize, callers: usize) -> Self {
+    pub(crate) fn new(members: usize, groups: usize, callers: usize) -> Self {
         let now = Moment::after_start(Duration::from_secs(1_000));
         let engine = Engine::new(Start { seed: [1, 2], router: 0, now, epoch: At(0) });
         let mut scene = Self {
@@ -124,17 +116,17 @@ impl Scene {
         scene
     }
 
-    fn apply(&mut self, event: Event) {
+    pub(crate) fn apply(&mut self, event: Event) {
         self.engine.apply(event, self.now, &mut self.world);
     }
 
-    fn feed(&mut self, socket: SocketId, frame: Bytes) {
+    pub(crate) fn feed(&mut self, socket: SocketId, frame: Bytes) {
         let envelope = Envelope::parse(frame).unwrap();
         self.apply(Event::Frame { socket, envelope });
     }
 
     /// Lets time pass; members answer what they are asked but calls.
-    fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.engine.next_wake().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -163,14 +155,14 @@ impl Scene {
     }
 
     /// A call that its member keeps.
-    fn open(&mut self, caller: usize) {
+    pub(crate) fn open(&mut self, caller: usize) {
         self.next_id += 1;
         let frame = get(self.next_id);
         self.feed(self.callers[caller % self.callers.len()], frame);
     }
 
     /// A call from request to answer.
-    fn call(&mut self) {
+    pub(crate) fn call(&mut self) {
         self.open(0);
         let (socket, frame) = self.world.sent.pop_back().unwrap();
         let id = Envelope::parse(frame).unwrap().message_id;
@@ -180,7 +172,7 @@ impl Scene {
     }
 }
 
-fn get(id: i64) -> Bytes {
+pub(crate) fn get(id: i64) -> Bytes {
     let request = OperationRequest {
         connector_key: Some(messages::ConnectorKey {
             bundle_name: "b".into(),
@@ -194,7 +186,7 @@ fn get(id: i64) -> Bytes {
     frames::operation(id, &request)
 }
 
-fn infos() -> Bytes {
+pub(crate) fn infos() -> Bytes {
     let key =
         ConnectorKey { bundle_name: "b".into(), bundle_version: "1.0".into(), connector_name: "Rig".into() };
     let info = ConnectorInfo {
@@ -221,58 +213,5 @@ fn spec(name: &str) -> MemberSpec {
         sockets: 2,
         ping_interval: None,
         admin: AdminState::Enabled,
-    }
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn main() {
-    let arguments: HashMap<usize, String> = std::env::args().enumerate().collect();
-    let number = |at: usize| arguments.get(&at).and_then(|text| text.parse::<usize>().ok());
-    match arguments.get(&1).map(String::as_str) {
-        Some("get") => {
-            let mut scene = Scene::new(4, 1, 1);
-            (0..number(3).unwrap_or(0)).for_each(|_| scene.open(0));
-            scene.world.sent.clear();
-            (0..number(2).unwrap_or(1_000)).for_each(|_| scene.call());
-        }
-        Some("tick") => {
-            let mut scene = Scene::new(number(3).unwrap_or(1_024), number(4).unwrap_or(100), 100);
-            (0..number(2).unwrap_or(65_000)).for_each(|caller| scene.open(caller));
-            scene.world.sent.clear();
-            scene.world.keeps = false;
-            let ticks = (0..21).map(|_| {
-                scene.now = scene.now.max(scene.engine.next_wake().unwrap());
-                let since = Instant::now();
-                scene.engine.apply(Event::Wake, scene.now, &mut scene.world);
-                since.elapsed()
-            });
-            let ticks: Vec<Duration> = ticks.collect();
-            let (longest, mean) =
-                (ticks.iter().max().unwrap(), ticks.iter().sum::<Duration>() / ticks.len() as u32);
-            println!(
-                "{} calls open: tick median {:?}, mean {mean:?}, longest {longest:?}",
-                scene.engine.report().calls,
-                median(ticks.clone())
-            );
-        }
-        Some("flat") => {
-            for open in [10, 65_000] {
-                let mut scene = Scene::new(4, 1, 1);
-                (0..open).for_each(|_| scene.open(0));
-                scene.world.sent.clear();
-                let rounds = (0..21).map(|_| {
-                    let since = Instant::now();
-                    (0..2_000).for_each(|_| scene.call());
-                    since.elapsed() / 2_000
-                });
-                let rounds: Vec<Duration> = rounds.collect();
-                println!("{open} calls open: one get {:?}", median(rounds));
-            }
-        }
-        _ => println!("usage: cost get [N OPEN] | tick [CALLS MEMBERS GROUPS] | flat"),
     }
 }

@@ -1,0 +1,156 @@
+//! Room for messages on their way in: one budget for all sockets of a kind. What is small always passes; what is large takes room
+//! for as long as it is unfinished, or waits for the owner. A length that a peer only announces takes none (P10).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
+
+use super::limits;
+
+/// The room that the sockets of an owner share.
+#[derive(Debug)]
+pub struct Intake {
+    /// Bytes.
+    max: usize,
+    taken: AtomicUsize,
+    /// Rings whenever room is given back.
+    freed: Notify,
+    /// How long a message waits for room.
+    pub(super) patience: Duration,
+    /// How long a message may be slower than [`limits::MESSAGE_BYTES_PER_SECOND`].
+    pub(super) grace: Duration,
+    since: Instant,
+    /// When a dropped message was last written to the log, in ms after `since`, and one more.
+    logged_at: AtomicU64,
+}
+
+impl Intake {
+    /// Room for so many bytes.
+    pub fn of(max: usize) -> Arc<Self> {
+        Self::timed(max, limits::INTAKE_PATIENCE, limits::MESSAGE_GRACE)
+    }
+
+    /// The same with other times.
+    pub(super) fn timed(max: usize, patience: Duration, grace: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            max,
+            patience,
+            grace,
+            taken: AtomicUsize::new(0),
+            freed: Notify::new(),
+            since: Instant::now(),
+            logged_at: AtomicU64::new(0),
+        })
+    }
+
+    /// Bytes that are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when room is given back next.
+    pub(super) fn freed(&self) -> Notified<'_> {
+        self.freed.notified()
+    }
+
+    /// Whether a dropped message may be written to the log: one a second, whoever sends them.
+    pub(super) fn may_log(&self, now: Instant) -> bool {
+        let now = 1 + u64::try_from(now.duration_since(self.since).as_millis()).unwrap_or(u64::MAX - 1);
+        let before = self.logged_at.load(Ordering::Relaxed);
+        let is_due =
+            before == 0 || now.saturating_sub(before) >= limits::DROPPED_LOG_EVERY.as_millis() as u64;
+        is_due && self.logged_at.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// The room that one message has; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Grant {
+    intake: Arc<Intake>,
+    bytes: usize,
+}
+
+impl Grant {
+    /// None yet.
+    pub(super) fn none(intake: &Arc<Intake>) -> Self {
+        Self { intake: Arc::clone(intake), bytes: 0 }
+    }
+
+    /// Whether it has room for anything.
+    pub(super) fn is_none(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Takes room until it has this much; false, and nothing is taken, if there is not so much.
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return true;
+        }
+        if self.intake.taken.fetch_add(more, Ordering::Relaxed) + more > self.intake.max {
+            self.intake.taken.fetch_sub(more, Ordering::Relaxed);
+            return false;
+        }
+        self.bytes = bytes;
+        true
+    }
+
+    /// Gives everything back.
+    pub(super) fn clear(&mut self) {
+        if self.bytes > 0 {
+            self.intake.taken.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+            self.intake.freed.notify_waiters();
+        }
+    }
+
+    /// Hands it over to a message that is complete.
+    pub(super) fn take(&mut self) -> Option<Self> {
+        if self.is_none() {
+            return None;
+        }
+        Some(std::mem::replace(self, Self::none(&self.intake)))
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_once_and_given_back_with_its_grant() {
+        let intake = Intake::of(100);
+        let mut first = Grant::none(&intake);
+        let mut second = Grant::none(&intake);
+        assert!(first.take().is_none());
+        assert!(first.grow(60) && first.grow(50) && !second.grow(41) && second.grow(40));
+        assert_eq!(intake.taken(), 100);
+        assert!(!first.grow(61), "what it has stays");
+        let complete = first.take().expect("it had room");
+        assert!(first.is_none());
+        assert_eq!(intake.taken(), 100, "a message that waits for the owner keeps its room");
+        drop(complete);
+        assert!(first.grow(60));
+        drop((first, second));
+        assert_eq!(intake.taken(), 0);
+    }
+
+    #[test]
+    fn dropped_messages_make_one_line_a_second() {
+        let intake = Intake::of(1);
+        let lines = |ms: u64| {
+            let now = intake.since + Duration::from_millis(ms);
+            (0..100).filter(|_| intake.may_log(now)).count()
+        };
+        assert_eq!([0, 999, 1000, 1001, 2000].map(lines), [1, 0, 1, 0, 1]);
+    }
+}

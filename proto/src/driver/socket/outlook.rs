@@ -1,0 +1,78 @@
+//! What ends a socket besides its stream: the owner's wish, or the end of the writing task.
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep_until};
+
+use super::{CloseReason, Stop};
+use crate::driver::limits;
+use crate::driver::writer::{EndCause, WriterEnd};
+
+/// What may end a socket besides its stream.
+pub(super) struct Outlook {
+    pub(super) writer: JoinHandle<WriterEnd>,
+    /// How writing ended, if it has.
+    pub(super) ended: Option<WriterEnd>,
+    /// The owner's wishes.
+    pub(super) stopped: watch::Receiver<Stop>,
+    /// Whether there is an owner.
+    pub(super) listening: bool,
+    /// Once the end is decided: why, and until when what the peer had sent is still read.
+    pub(super) ending: Option<(CloseReason, Instant)>,
+}
+
+impl Outlook {
+    /// Takes note of what has happened, and tells if the socket ends now.
+    pub(super) async fn look(&mut self) -> Option<CloseReason> {
+        if self.ended.is_none() && self.writer.is_finished() {
+            let end = writer_end((&mut self.writer).await);
+            self.writer_ended(end);
+        }
+        if self.listening && self.stopped.has_changed().unwrap_or(true) {
+            // Without a sender the owner's last handle is gone.
+            self.listening = self.stopped.has_changed().is_ok();
+            if *self.stopped.borrow_and_update() == Stop::Abort {
+                return Some(CloseReason::Owner);
+            }
+            self.ending.get_or_insert((CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE));
+        }
+        self.ending.filter(|(_, deadline)| Instant::now() >= *deadline).map(|(reason, _)| reason)
+    }
+
+    /// Waits until [`Outlook::look`] has something to see.
+    pub(super) async fn changed(&mut self) {
+        let deadline = async {
+            match self.ending {
+                Some((_, deadline)) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            end = &mut self.writer, if self.ended.is_none() => self.writer_ended(writer_end(end)),
+            wish = self.stopped.changed(), if self.listening => {
+                if wish.is_ok() {
+                    // Seen, but not looked at.
+                    self.stopped.mark_changed();
+                }
+            }
+            () = deadline => {}
+        }
+    }
+
+    fn writer_ended(&mut self, end: WriterEnd) {
+        let (reason, patience) = match end.cause {
+            EndCause::Finished => (CloseReason::Owner, limits::CLOSE_DEADLINE),
+            EndCause::Failed | EndCause::Halted => (CloseReason::WriteFailed, limits::LAST_WORDS),
+        };
+        self.ending.get_or_insert((reason, Instant::now() + patience));
+        self.ended = Some(end);
+    }
+
+    pub(super) fn reason_or(&self, reason: CloseReason) -> CloseReason {
+        self.ending.map_or(reason, |(decided, _)| decided)
+    }
+}
+
+pub(super) fn writer_end(joined: Result<WriterEnd, JoinError>) -> WriterEnd {
+    joined.unwrap_or(WriterEnd { cause: EndCause::Failed, unsent: Vec::new(), clean: None })
+}

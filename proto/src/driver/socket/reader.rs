@@ -1,0 +1,301 @@
+//! The reading task of a socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::outlook::{Outlook, writer_end};
+use super::report::Share;
+use super::{CloseReason, Closed, Events, Reading, Report, SocketEvent, Stop};
+use crate::driver::command::Command;
+use crate::driver::counts::SocketCounts;
+use crate::driver::framing::{Decoder, Inbound, Role, Violation};
+use crate::driver::intake::{Grant, Intake};
+use crate::driver::oversize::{Overrun, OversizeHead};
+use crate::driver::writer::{self, WriterEnd};
+use crate::driver::{ReadHalf, limits};
+use crate::envelope::{Envelope, Kind};
+use crate::session::SocketId;
+
+pub(super) struct Reader {
+    pub(super) id: SocketId,
+    pub(super) role: Role,
+    pub(super) io: ReadHalf,
+    pub(super) decoder: Decoder,
+    pub(super) events: Events,
+    /// Weak, so that the writer notices when the owner's last handle is gone.
+    pub(super) pongs: mpsc::WeakUnboundedSender<Command>,
+    pub(super) backlog_limit: usize,
+    pub(super) counts: Arc<SocketCounts>,
+    pub(super) garbage: u64,
+    pub(super) reading: Reading,
+    /// What may still come before the peer's handshake, bytes; none once it has come.
+    pub(super) greeting: Option<usize>,
+    pub(super) intake: Arc<Intake>,
+    /// The room of the unfinished message.
+    pub(super) room: Grant,
+    /// When the unfinished message became a large one.
+    pub(super) large_since: Option<Instant>,
+}
+
+impl Reader {
+    pub(super) async fn run(
+        mut self,
+        writer: JoinHandle<WriterEnd>,
+        halt: oneshot::Sender<()>,
+        stopped: watch::Receiver<Stop>,
+    ) {
+        let mut outlook = Outlook { writer, ended: None, stopped, listening: true, ending: None };
+        let reason = self.read(&mut outlook).await;
+        drop(halt);
+        let end = match outlook.ended {
+            Some(end) => end,
+            None => writer_end(outlook.writer.await),
+        };
+        let closed = Closed { reason, unsent: end.unsent };
+        let goodbye = match reason {
+            CloseReason::PeerClose(code) => Some(code),
+            CloseReason::ProtocolError(_) => Some(Some(1002)),
+            CloseReason::HardLimit(_) | CloseReason::Greeting(_) => Some(Some(1009)),
+            _ => None,
+        };
+        // What the peer had begun to send is not kept while its end waits for the owner.
+        self.room.clear();
+        drop(self.decoder);
+        // An owner that is gone needs no report.
+        let report = Report::new(self.id, SocketEvent::Closed(closed), None, None);
+        let _ = self.events.send(report).await;
+        self.counts.ring();
+        if let (Some(code), Some(io)) = (goodbye, end.clean) {
+            // The peer is not owed more than the attempt.
+            let _ = timeout(limits::LAST_WORDS, writer::say_goodbye(io, self.role, code)).await;
+        }
+    }
+
+    /// Reads and reports until the end, and tells its reason.
+    async fn read(&mut self, outlook: &mut Outlook) -> CloseReason {
+        loop {
+            if let Err(reason) = self.report_all(outlook).await {
+                return reason;
+            }
+            // Looked at each time, since a peer that never pauses would keep the other branches from their turn.
+            if let Some(reason) = outlook.look().await {
+                return reason;
+            }
+            if let Err(reason) = self.make_room(outlook).await {
+                return reason;
+            }
+            let deadline = self.pace_deadline();
+            tokio::select! {
+                biased;
+                read = self.io.read_buf(self.decoder.space()) => match read {
+                    Ok(0) => return outlook.reason_or(CloseReason::Eof),
+                    Ok(count) => {
+                        self.counts.received(count);
+                        self.decoder.note_read(count);
+                    }
+                    Err(_) => return outlook.reason_or(CloseReason::Reset),
+                },
+                () = outlook.changed() => {}
+                () = passed(deadline) => self.give_up(Overrun::Pace),
+            }
+        }
+    }
+
+    /// Reports everything that has been read.
+    async fn report_all(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
+        loop {
+            if self.reading == Reading::Patient {
+                self.await_peer_and_owner(outlook).await?;
+            }
+            let inbound = match self.decoder.decode() {
+                Ok(Some(inbound)) => inbound,
+                Ok(None) => return self.check_greeting(self.decoder.held()),
+                Err(Violation::HardLimit(bytes)) => return Err(CloseReason::HardLimit(bytes)),
+                Err(violation) => return Err(CloseReason::ProtocolError(violation)),
+            };
+            if let Inbound::Binary(_) | Inbound::Oversize { .. } = inbound {
+                self.large_since = None;
+            }
+            let event = match inbound {
+                Inbound::Binary(message) => self.message(message)?,
+                Inbound::Oversize { head, total, why } => {
+                    SocketEvent::Oversize(OversizeHead::read(&head, total, why))
+                }
+                Inbound::Pong => SocketEvent::Pong,
+                Inbound::Text => {
+                    self.counts.text_frame();
+                    continue;
+                }
+                Inbound::Ping(payload) => {
+                    self.answer_ping(payload);
+                    continue;
+                }
+                Inbound::Close(code) => return Err(CloseReason::PeerClose(code)),
+            };
+            let room = match event {
+                SocketEvent::Frame(_) => self.room.take(),
+                _ => None,
+            };
+            let share = (self.reading == Reading::Patient).then(|| Share::of(&event, &self.counts));
+            let report = Report::new(self.id, event, share, room);
+            self.events.send(report).await.map_err(|_| CloseReason::Owner)?;
+        }
+    }
+
+    /// What a message means.
+    fn message(&mut self, message: Bytes) -> Result<SocketEvent, CloseReason> {
+        let bytes = message.len();
+        let event = match Envelope::parse(message) {
+            Ok(envelope) => SocketEvent::Frame(envelope),
+            Err(error) => {
+                self.garbage += 1;
+                SocketEvent::Garbage { error, count: self.garbage }
+            }
+        };
+        if self.greeting.is_some() {
+            self.check_greeting(bytes)?;
+            self.greeting = self.greeting.map(|left| left.saturating_sub(bytes));
+            if let SocketEvent::Frame(envelope) = &event
+                && matches!(envelope.kind, Kind::HandshakeRequest(_) | Kind::HandshakeResponse(_))
+            {
+                self.greeting = None;
+            }
+        }
+        Ok(event)
+    }
+
+    /// Whether so many more bytes may come before the peer's handshake.
+    fn check_greeting(&self, bytes: usize) -> Result<(), CloseReason> {
+        match self.greeting {
+            Some(left) if bytes > left => Err(CloseReason::Greeting(bytes as u64)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits while the peer does not read what it asked of us, and while the owner has enough of this socket's reports.
+    async fn await_peer_and_owner(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
+        while self.counts.own() > limits::OWN_ANSWERS_LOW_BYTES {
+            let counts = Arc::clone(&self.counts);
+            let drained = counts.drained();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if self.counts.own() > limits::OWN_ANSWERS_LOW_BYTES {
+                pause(drained, outlook).await?;
+            }
+        }
+        while self.counts.is_share_used() {
+            let counts = Arc::clone(&self.counts);
+            pause(counts.share_freed(), outlook).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes room for the next read into a large message. Without room a caller's socket is not read on, and after
+    /// [`limits::INTAKE_PATIENCE`] the message is given up; a member's is given up at once.
+    async fn make_room(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
+        if self.decoder.held() <= limits::UNFINISHED_FREE_BYTES {
+            self.room.clear();
+            self.large_since = None;
+            return Ok(());
+        }
+        let since = *self.large_since.get_or_insert_with(Instant::now);
+        let size = self.decoder.next_size();
+        if self.room.grow(size) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let patience = match self.reading {
+            Reading::Steady => Duration::ZERO,
+            Reading::Patient => self.intake.patience,
+        };
+        let intake = Arc::clone(&self.intake);
+        while began.elapsed() < patience {
+            let freed = intake.freed();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if self.room.grow(size) {
+                // The wait was ours, not the peer's.
+                self.large_since = Some(since + began.elapsed());
+                return Ok(());
+            }
+            // Over with the patience as well.
+            timeout(patience.saturating_sub(began.elapsed()), pause(freed, outlook))
+                .await
+                .unwrap_or(Ok(()))?;
+        }
+        self.give_up(Overrun::Room);
+        Ok(())
+    }
+
+    /// When a large message counts as too slow if nothing of it comes.
+    fn pace_deadline(&self) -> Option<Instant> {
+        let seconds = u64::try_from(self.decoder.held() / limits::MESSAGE_BYTES_PER_SECOND).ok()?;
+        Some(self.large_since? + self.intake.grace + Duration::from_secs(seconds))
+    }
+
+    fn give_up(&mut self, why: Overrun) {
+        let held = self.decoder.held();
+        self.decoder.give_up(why);
+        self.room.clear();
+        self.large_since = None;
+        if self.intake.may_log(Instant::now()) {
+            tracing::warn!(
+                socket = %self.id,
+                bytes = held,
+                taken = self.intake.taken(),
+                "{}",
+                match why {
+                    Overrun::Size => "a message is too large",
+                    Overrun::Room => "a message is dropped: the room for large messages on their way in is taken",
+                    Overrun::Pace => "a message is dropped: its sender has not finished it in time",
+                }
+            );
+        }
+    }
+
+    /// Queues the pong. One that does not fit is dropped: the peer is not reading, so it would not see it (P10).
+    fn answer_ping(&self, payload: Bytes) {
+        let Some(queue) = self.pongs.upgrade() else { return };
+        let pong = Command::Pong(payload);
+        let (cost, own) = (pong.cost(), pong.own_cost());
+        let has_room = self.counts.own() <= limits::OWN_ANSWERS_LOW_BYTES
+            && self.counts.charge_within(cost, self.backlog_limit, false);
+        if has_room {
+            self.counts.charge_own(own);
+            if queue.send(pong).is_err() {
+                self.counts.release_own(own);
+                self.counts.release(cost);
+            }
+        }
+    }
+}
+
+/// Waits for a moment; for ever if there is none.
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for something, or for the end of the socket.
+async fn pause(what: impl Future<Output = ()>, outlook: &mut Outlook) -> Result<(), CloseReason> {
+    tokio::pin!(what);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut what => return Ok(()),
+            () = outlook.changed() => {
+                if let Some(reason) = outlook.look().await {
+                    return Err(reason);
+                }
+            }
+        }
+    }
+}
