@@ -337,7 +337,7 @@ fn requests_that_are_kept_have_a_bound_in_bytes_and_one_caller_cannot_take_it_al
     }
     assert_eq!(taken.len(), 15, "all but the one over the bound");
     assert!(refusals[0].contains("this caller has"), "{refusals:?}");
-    assert!(refusals.last().unwrap().contains("the router has"), "{refusals:?}");
+    assert!(refusals.last().unwrap().contains("the router holds"), "{refusals:?}");
     for (socket, id) in taken {
         world.feed(socket, answer(id));
     }
