@@ -11,7 +11,7 @@ use rcs_core::limits::FRAME_BYTES_MAX;
 use rcs_core::view::{Endpoint, View};
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::framing::Limits;
-use rcs_proto::driver::intake::Intake;
+use rcs_proto::driver::inflow::Inflow;
 use rcs_proto::driver::limits as driver;
 use rcs_proto::driver::listen::Unproven;
 use rcs_proto::driver::socket::{self, CloseReason, Events, Reading, SendError, SocketConfig, SocketHandle};
@@ -35,7 +35,7 @@ pub(crate) struct Effects {
     events: Events,
     /// Where rows go that slow callers have not read.
     spill: Arc<Spill>,
-    intakes: Intakes,
+    inflows: Inflows,
     dialler: Dialler,
     recorder: Recorder,
     names: Names,
@@ -47,9 +47,9 @@ pub(crate) struct Effects {
 }
 
 /// Room for large messages on their way in. Callers and members have their own, so that callers' requests take nothing from answers.
-struct Intakes {
-    callers: Arc<Intake>,
-    members: Arc<Intake>,
+struct Inflows {
+    callers: Arc<Inflow>,
+    members: Arc<Inflow>,
 }
 
 struct Open {
@@ -73,9 +73,9 @@ impl Effects {
             last_socket: 0,
             events,
             spill,
-            intakes: Intakes {
-                callers: Intake::of(driver::INTAKE_BYTES),
-                members: Intake::of(driver::INTAKE_BYTES),
+            inflows: Inflows {
+                callers: Inflow::of(driver::INFLOW_BYTES),
+                members: Inflow::of(driver::INFLOW_BYTES),
             },
             dialler,
             recorder,
@@ -97,15 +97,15 @@ impl Effects {
     pub(crate) fn open(&mut self, socket: WebSocket, side: Side) -> SocketId {
         self.last_socket += 1;
         let id = SocketId(self.last_socket);
-        let (intake, reading) = match side {
-            Side::Downstream => (&self.intakes.callers, Reading::Patient),
-            Side::Upstream => (&self.intakes.members, Reading::Steady),
+        let (inflow, reading) = match side {
+            Side::Downstream => (&self.inflows.callers, Reading::Patient),
+            Side::Upstream => (&self.inflows.members, Reading::Steady),
         };
         let config = SocketConfig {
             message: Limits { message: FRAME_BYTES_MAX, ..Limits::default() },
             backlog_bytes: DRIVER_BACKLOG_BYTES_MAX,
             spill: Arc::clone(&self.spill),
-            intake: Arc::clone(intake),
+            inflow: Arc::clone(inflow),
             reading,
             greeting_bytes: driver::GREETING_BYTES,
         };

@@ -45,14 +45,14 @@ pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 pub const OVERSIZE_HEAD_BYTES: usize = 1024;
 /// A message that claims more than this ends its socket, bytes. What is between the two limits is read and dropped.
 pub const MESSAGE_BYTES_HARD: u64 = 1024 * 1024 * 1024;
-/// Bytes of an unfinished message that need no room of [`INTAKE_BYTES`]: nearly all messages pass with these. So a socket may hold twice
+/// Bytes of an unfinished message that need no room of [`INFLOW_BYTES`]: nearly all messages pass with these. So a socket may hold twice
 /// as much, the next read included.
 pub const UNFINISHED_FREE_BYTES: usize = READ_BYTES_MAX;
 /// Bytes of larger messages that one owner's sockets of a kind (callers' sockets, members' sockets) may hold while the messages are
 /// unfinished, or wait for the owner. Four of the largest messages at once.
-pub const INTAKE_BYTES: usize = 256 << 20;
+pub const INFLOW_BYTES: usize = 256 << 20;
 /// How long a caller's large message waits for room. The socket is not read on meanwhile; then the message is dropped.
-pub const INTAKE_PATIENCE: Duration = Duration::from_secs(10);
+pub const INFLOW_PATIENCE: Duration = Duration::from_secs(10);
 /// Time for which a large message may be slower than [`MESSAGE_BYTES_PER_SECOND`]: longer than a full garbage collection of a peer.
 pub const MESSAGE_GRACE: Duration = Duration::from_secs(30);
 /// The least pace of a large message, on average; a slow line of a branch office has as much.
@@ -125,7 +125,7 @@ const _: () = assert!(MESSAGE_BYTES < BACKLOG_BYTES);
 const _: () = assert!(GREETING_BYTES <= UNFINISHED_FREE_BYTES, "before the handshake no message needs room");
 const _: () = assert!(crate::limits::SESSION_ID_BYTES_MAX * 4 < GREETING_BYTES);
 const _: () = assert!(CONTROL_UNITS < SHARE_UNITS && EVENT_UNITS <= CONTROL_UNITS);
-const _: () = assert!(4 * MESSAGE_BYTES <= INTAKE_BYTES);
+const _: () = assert!(4 * MESSAGE_BYTES <= INFLOW_BYTES);
 const _: () = assert!(OWN_ANSWERS_LOW_BYTES < OWN_ANSWERS_MAX_BYTES && OWN_ANSWERS_MAX_BYTES < BACKLOG_BYTES);
 const _: () = assert!(COUNT_STEP_BYTES < SPILL_CHUNK_TIGHT_BYTES);
 const _: () = assert!(SPILL_CHUNK_MIN_BYTES < SPILL_CHUNK_TIGHT_BYTES);

@@ -11,7 +11,7 @@ pub mod dial;
 pub mod endpoint;
 pub mod framing;
 mod http;
-pub mod intake;
+pub mod inflow;
 pub mod limits;
 pub mod listen;
 pub mod oversize;

@@ -20,7 +20,7 @@ pub struct OversizeHead {
 pub enum Overrun {
     /// It is over the limit for one message.
     Size,
-    /// The room that large messages share was taken ([`super::intake`]).
+    /// The room that large messages share was taken ([`super::inflow`]).
     Room,
     /// It came too slowly ([`super::limits::MESSAGE_BYTES_PER_SECOND`]).
     Pace,

@@ -6,7 +6,7 @@
 //! wish to end, ends the writing task, and makes the one last report.
 //!
 //! A caller's socket is read on only while the caller does its part: it reads what it asked for, its large messages have room
-//! ([`super::intake`]), and its reports do not fill the owner's queue. A member's socket is read without pause, whatever comes.
+//! ([`super::inflow`]), and its reports do not fill the owner's queue. A member's socket is read without pause, whatever comes.
 //!
 //! The stream's halves come from `TcpStream::into_split`, which needs no lock; for TLS both directions share one state, and
 //! tokio's split locks it for the length of a poll.
@@ -29,7 +29,7 @@ use super::command::Command;
 pub use super::counts::Moved;
 use super::counts::SocketCounts;
 use super::framing::{Decoder, Limits, Violation};
-use super::intake::{Grant, Intake};
+use super::inflow::{Grant, Inflow};
 use super::oversize::OversizeHead;
 use super::spill::Spill;
 use super::writer;
@@ -120,7 +120,7 @@ pub struct SocketConfig {
     /// Where what waits is counted, and may be spilled to.
     pub spill: Arc<Spill>,
     /// Room for large messages on their way in.
-    pub intake: Arc<Intake>,
+    pub inflow: Arc<Inflow>,
     /// Whether reading may pause.
     pub reading: Reading,
     /// Most bytes of all messages before the peer's handshake; `usize::MAX` for no limit.
@@ -143,7 +143,7 @@ impl Default for SocketConfig {
             message: Limits::default(),
             backlog_bytes: limits::BACKLOG_BYTES,
             spill: Spill::nowhere(),
-            intake: Intake::of(limits::INTAKE_BYTES),
+            inflow: Inflow::of(limits::INFLOW_BYTES),
             reading: Reading::Steady,
             greeting_bytes: usize::MAX,
         }
@@ -333,8 +333,8 @@ pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Eve
         garbage: 0,
         reading: config.reading,
         greeting: Some(config.greeting_bytes).filter(|bytes| *bytes < usize::MAX),
-        intake: Arc::clone(&config.intake),
-        room: Grant::none(&config.intake),
+        inflow: Arc::clone(&config.inflow),
+        room: Grant::none(&config.inflow),
         large_since: None,
     };
     tokio::spawn(reader.run(writer, halt, stopped));

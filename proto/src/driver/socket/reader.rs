@@ -15,7 +15,7 @@ use super::{CloseReason, Closed, Events, Reading, Report, SocketEvent, Stop};
 use crate::driver::command::Command;
 use crate::driver::counts::SocketCounts;
 use crate::driver::framing::{Decoder, Inbound, Role, Violation};
-use crate::driver::intake::{Grant, Intake};
+use crate::driver::inflow::{Grant, Inflow};
 use crate::driver::oversize::{Overrun, OversizeHead};
 use crate::driver::writer::{self, WriterEnd};
 use crate::driver::{ReadHalf, limits};
@@ -36,7 +36,7 @@ pub(super) struct Reader {
     pub(super) reading: Reading,
     /// What may still come before the peer's handshake, bytes; none once it has come.
     pub(super) greeting: Option<usize>,
-    pub(super) intake: Arc<Intake>,
+    pub(super) inflow: Arc<Inflow>,
     /// The room of the unfinished message.
     pub(super) room: Grant,
     /// When the unfinished message became a large one.
@@ -197,7 +197,7 @@ impl Reader {
     }
 
     /// Takes room for the next read into a large message. Without room a caller's socket is not read on, and after
-    /// [`limits::INTAKE_PATIENCE`] the message is given up; a member's is given up at once.
+    /// [`limits::INFLOW_PATIENCE`] the message is given up; a member's is given up at once.
     async fn make_room(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
         if self.decoder.held() <= limits::UNFINISHED_FREE_BYTES {
             self.room.clear();
@@ -212,11 +212,11 @@ impl Reader {
         let began = Instant::now();
         let patience = match self.reading {
             Reading::Steady => Duration::ZERO,
-            Reading::Patient => self.intake.patience,
+            Reading::Patient => self.inflow.patience,
         };
-        let intake = Arc::clone(&self.intake);
+        let inflow = Arc::clone(&self.inflow);
         while began.elapsed() < patience {
-            let freed = intake.freed();
+            let freed = inflow.freed();
             tokio::pin!(freed);
             freed.as_mut().enable();
             if self.room.grow(size) {
@@ -236,7 +236,7 @@ impl Reader {
     /// When a large message counts as too slow if nothing of it comes.
     fn pace_deadline(&self) -> Option<Instant> {
         let seconds = u64::try_from(self.decoder.held() / limits::MESSAGE_BYTES_PER_SECOND).ok()?;
-        Some(self.large_since? + self.intake.grace + Duration::from_secs(seconds))
+        Some(self.large_since? + self.inflow.grace + Duration::from_secs(seconds))
     }
 
     fn give_up(&mut self, why: Overrun) {
@@ -244,11 +244,11 @@ impl Reader {
         self.decoder.give_up(why);
         self.room.clear();
         self.large_since = None;
-        if self.intake.may_log(Instant::now()) {
+        if self.inflow.may_log(Instant::now()) {
             tracing::warn!(
                 socket = %self.id,
                 bytes = held,
-                taken = self.intake.taken(),
+                taken = self.inflow.taken(),
                 "{}",
                 match why {
                     Overrun::Size => "a message is too large",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::SocketEvent;
 use crate::driver::counts::SocketCounts;
-use crate::driver::intake::Grant;
+use crate::driver::inflow::Grant;
 use crate::driver::limits;
 use crate::envelope::Kind;
 use crate::session::SocketId;

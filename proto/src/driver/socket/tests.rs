@@ -337,8 +337,8 @@ async fn a_peer_that_never_pauses_does_not_outlive_its_close() {
     }
 }
 
-fn patient(intake: &Arc<Intake>) -> SocketConfig {
-    SocketConfig { intake: Arc::clone(intake), reading: Reading::Patient, ..Default::default() }
+fn patient(inflow: &Arc<Inflow>) -> SocketConfig {
+    SocketConfig { inflow: Arc::clone(inflow), reading: Reading::Patient, ..Default::default() }
 }
 
 /// A call of this length.
@@ -370,11 +370,11 @@ const LONG: Duration = Duration::from_secs(600);
 /// pass all the while, and the message that finds no room fails alone.
 #[tokio::test]
 async fn half_messages_share_one_room_and_small_ones_always_pass_p10() {
-    let intake = Intake::timed(4 << 20, Duration::from_millis(50), LONG);
+    let inflow = Inflow::timed(4 << 20, Duration::from_millis(50), LONG);
     let (half, whole) = (2 << 20, 5 << 20);
-    let mut stuck = rig(patient(&intake)).await;
+    let mut stuck = rig(patient(&inflow)).await;
     stuck.peer.write_all(&framed(&long_request(1, whole))[..half]).await.unwrap();
-    let mut others = rig(patient(&intake)).await;
+    let mut others = rig(patient(&inflow)).await;
     others.write(Opcode::Binary, &long_request(2, whole)).await;
     match others.event().await {
         SocketEvent::Oversize(head) => assert_eq!((head.message_id, head.why), (Some(2), Overrun::Room)),
@@ -384,24 +384,24 @@ async fn half_messages_share_one_room_and_small_ones_always_pass_p10() {
         others.write(Opcode::Binary, &long_request(id, limits::UNFINISHED_FREE_BYTES / 2)).await;
         assert!(matches!(others.event().await, SocketEvent::Frame(envelope) if envelope.message_id == id));
     }
-    assert!(intake.taken() > 0 && intake.taken() <= 4 << 20, "{}", intake.taken());
+    assert!(inflow.taken() > 0 && inflow.taken() <= 4 << 20, "{}", inflow.taken());
     drop(stuck);
     others.write(Opcode::Binary, &long_request(50, 1 << 20)).await;
     let report = timeout(PATIENCE, others.events.recv()).await.expect("in time").unwrap();
-    assert!(intake.taken() >= 1 << 20, "it waits for the owner: its room is not free");
+    assert!(inflow.taken() >= 1 << 20, "it waits for the owner: its room is not free");
     assert!(matches!(report.open().1, SocketEvent::Frame(envelope) if envelope.message_id == 50));
-    until("the room is free", || intake.taken() == 0).await;
+    until("the room is free", || inflow.taken() == 0).await;
 }
 
 /// A message waits for room as long as others may still finish.
 #[tokio::test]
 async fn a_large_message_waits_for_room_and_nothing_of_it_is_lost() {
-    let intake = Intake::timed(4 << 20, LONG, LONG);
-    let (mut first, mut second) = (rig(patient(&intake)).await, rig(patient(&intake)).await);
+    let inflow = Inflow::timed(4 << 20, LONG, LONG);
+    let (mut first, mut second) = (rig(patient(&inflow)).await, rig(patient(&inflow)).await);
     let request = framed(&long_request(1, 3 << 20));
     let (begin, rest) = request.split_at(2 << 20);
     first.peer.write_all(begin).await.unwrap();
-    until("half of it is there", || intake.taken() >= 2 << 20).await;
+    until("half of it is there", || inflow.taken() >= 2 << 20).await;
     let (_reads, mut writes) = second.peer.split();
     let writing = async { writes.write_all(&framed(&long_request(2, 3 << 20))).await.unwrap() };
     let finish = async {
@@ -417,7 +417,7 @@ async fn a_large_message_waits_for_room_and_nothing_of_it_is_lost() {
 /// A member is read without pause (P13): without room its message is dropped at once, and what follows is read.
 #[tokio::test]
 async fn a_members_message_without_room_is_dropped_and_its_socket_is_read_on() {
-    let config = SocketConfig { intake: Intake::timed(1 << 20, LONG, LONG), ..Default::default() };
+    let config = SocketConfig { inflow: Inflow::timed(1 << 20, LONG, LONG), ..Default::default() };
     let mut rig = rig(config).await;
     rig.write(Opcode::Binary, &long_request(1, 5 << 20)).await;
     match rig.event().await {
@@ -434,9 +434,9 @@ async fn a_members_message_without_room_is_dropped_and_its_socket_is_read_on() {
 /// In fragments as well, and without a word from the peer: the room goes back, the socket stays.
 #[tokio::test]
 async fn a_message_that_makes_no_progress_gives_its_room_back() {
-    let intake = Intake::timed(64 << 20, LONG, Duration::from_millis(100));
+    let inflow = Inflow::timed(64 << 20, LONG, Duration::from_millis(100));
     for fragments in [1, 3] {
-        let mut rig = rig(patient(&intake)).await;
+        let mut rig = rig(patient(&inflow)).await;
         let message = long_request(1, 1 << 20);
         let mut bytes = Vec::new();
         for (at, piece) in message.chunks(message.len().div_ceil(fragments)).enumerate() {
@@ -448,8 +448,8 @@ async fn a_message_that_makes_no_progress_gives_its_room_back() {
         }
         let (begin, rest) = bytes.split_at(bytes.len() - 1000);
         rig.peer.write_all(begin).await.unwrap();
-        until("it takes room", || intake.taken() > 0).await;
-        until("the room is given back", || intake.taken() == 0).await;
+        until("it takes room", || inflow.taken() > 0).await;
+        until("the room is given back", || inflow.taken() == 0).await;
         rig.peer.write_all(rest).await.unwrap();
         match rig.event().await {
             SocketEvent::Oversize(head) => {
@@ -503,7 +503,7 @@ async fn little_is_taken_before_the_handshake() {
 #[tokio::test]
 async fn a_caller_that_does_not_read_our_own_answers_is_not_read_on() {
     for pings in [true, false] {
-        let mut rig = rig(patient(&Intake::of(1 << 20))).await;
+        let mut rig = rig(patient(&Inflow::of(1 << 20))).await;
         rig.handle.hold(Instant::now() + LONG).unwrap();
         let message = match pings {
             true => {
@@ -546,7 +546,7 @@ async fn a_member_that_does_not_read_our_own_answers_is_bounded_p13() {
 /// The owner's queue is shared: a caller that asks as fast as it can has a bounded part of it.
 #[tokio::test]
 async fn one_socket_has_its_share_of_the_owners_queue_and_no_more() {
-    let mut rig = rig(patient(&Intake::of(1 << 20))).await;
+    let mut rig = rig(patient(&Inflow::of(1 << 20))).await;
     for id in 1..=60 {
         rig.write(Opcode::Binary, &request(id)).await;
     }

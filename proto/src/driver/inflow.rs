@@ -13,7 +13,7 @@ use super::limits;
 
 /// The room that the sockets of an owner share.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Inflow {
     /// Bytes.
     max: usize,
     taken: AtomicUsize,
@@ -28,10 +28,10 @@ pub struct Intake {
     logged_at: AtomicU64,
 }
 
-impl Intake {
+impl Inflow {
     /// Room for so many bytes.
     pub fn of(max: usize) -> Arc<Self> {
-        Self::timed(max, limits::INTAKE_PATIENCE, limits::MESSAGE_GRACE)
+        Self::timed(max, limits::INFLOW_PATIENCE, limits::MESSAGE_GRACE)
     }
 
     /// The same with other times.
@@ -70,14 +70,14 @@ impl Intake {
 /// The room that one message has; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Grant {
-    intake: Arc<Intake>,
+    inflow: Arc<Inflow>,
     bytes: usize,
 }
 
 impl Grant {
     /// None yet.
-    pub(super) fn none(intake: &Arc<Intake>) -> Self {
-        Self { intake: Arc::clone(intake), bytes: 0 }
+    pub(super) fn none(inflow: &Arc<Inflow>) -> Self {
+        Self { inflow: Arc::clone(inflow), bytes: 0 }
     }
 
     /// Whether it has room for anything.
@@ -91,8 +91,8 @@ impl Grant {
         if more == 0 {
             return true;
         }
-        if self.intake.taken.fetch_add(more, Ordering::Relaxed) + more > self.intake.max {
-            self.intake.taken.fetch_sub(more, Ordering::Relaxed);
+        if self.inflow.taken.fetch_add(more, Ordering::Relaxed) + more > self.inflow.max {
+            self.inflow.taken.fetch_sub(more, Ordering::Relaxed);
             return false;
         }
         self.bytes = bytes;
@@ -102,8 +102,8 @@ impl Grant {
     /// Gives everything back.
     pub(super) fn clear(&mut self) {
         if self.bytes > 0 {
-            self.intake.taken.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
-            self.intake.freed.notify_waiters();
+            self.inflow.taken.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+            self.inflow.freed.notify_waiters();
         }
     }
 
@@ -112,7 +112,7 @@ impl Grant {
         if self.is_none() {
             return None;
         }
-        Some(std::mem::replace(self, Self::none(&self.intake)))
+        Some(std::mem::replace(self, Self::none(&self.inflow)))
     }
 }
 
@@ -128,28 +128,28 @@ mod tests {
 
     #[test]
     fn room_is_taken_once_and_given_back_with_its_grant() {
-        let intake = Intake::of(100);
-        let mut first = Grant::none(&intake);
-        let mut second = Grant::none(&intake);
+        let inflow = Inflow::of(100);
+        let mut first = Grant::none(&inflow);
+        let mut second = Grant::none(&inflow);
         assert!(first.take().is_none());
         assert!(first.grow(60) && first.grow(50) && !second.grow(41) && second.grow(40));
-        assert_eq!(intake.taken(), 100);
+        assert_eq!(inflow.taken(), 100);
         assert!(!first.grow(61), "what it has stays");
         let complete = first.take().expect("it had room");
         assert!(first.is_none());
-        assert_eq!(intake.taken(), 100, "a message that waits for the owner keeps its room");
+        assert_eq!(inflow.taken(), 100, "a message that waits for the owner keeps its room");
         drop(complete);
         assert!(first.grow(60));
         drop((first, second));
-        assert_eq!(intake.taken(), 0);
+        assert_eq!(inflow.taken(), 0);
     }
 
     #[test]
     fn dropped_messages_make_one_line_a_second() {
-        let intake = Intake::of(1);
+        let inflow = Inflow::of(1);
         let lines = |ms: u64| {
-            let now = intake.since + Duration::from_millis(ms);
-            (0..100).filter(|_| intake.may_log(now)).count()
+            let now = inflow.since + Duration::from_millis(ms);
+            (0..100).filter(|_| inflow.may_log(now)).count()
         };
         assert_eq!([0, 999, 1000, 1001, 2000].map(lines), [1, 0, 1, 0, 1]);
     }
