@@ -1,17 +1,12 @@
 //! Who may call: one shared key, as with a stock connector server, which accepts any user name with the right key (WIRE 1.1).
 //! By default nobody may call (P12, A09).
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcs_proto::driver::accept::{Authorization, Refusal, RefusalStatus};
-use rcs_proto::icf::Secret;
-use subtle::ConstantTimeEq;
 
-use crate::limits::KEY_FILE_BYTES_MAX;
+use crate::secrets::{self, Accepted, Followed, SecretsError};
 
 /// The key that every connector server is delivered with.
 const DEFAULT_KEY: &str = "changeit";
@@ -27,10 +22,10 @@ pub enum Mode {
     Development,
 }
 
-/// Judges callers' credentials.
-#[derive(Clone)]
+/// Judges callers' credentials. Each clone sees the changes of the key file.
+#[derive(Clone, Debug)]
 pub(crate) struct Access {
-    key: Secret<String>,
+    keys: Accepted,
 }
 
 /// Whether everybody knows this key.
@@ -47,33 +42,36 @@ pub enum AccessError {
          or start with --dev, which accepts the well-known key \"{DEFAULT_KEY}\""
     )]
     NoKey,
-    /// The file cannot be read.
-    #[error("the key file {path} cannot be read: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The first line of the file is not a usable key.
-    #[error("the key file {path} cannot be used: {reason}")]
-    Unusable {
+    /// The file is not usable.
+    #[error("the key file {path} {source}")]
+    File {
         /// The file.
         path: PathBuf,
         /// What is wrong and what to do; never contains the key.
-        reason: &'static str,
+        source: SecretsError,
     },
 }
 
 impl Access {
-    /// Reads the callers' key.
-    pub(crate) fn load(key_file: Option<&Path>, mode: Mode) -> Result<Self, AccessError> {
-        let key = match (key_file, mode) {
-            (Some(path), mode) => read_key(path, mode)?,
-            (None, Mode::Development) => DEFAULT_KEY.to_owned(),
-            (None, Mode::Production) => return Err(AccessError::NoKey),
+    /// Reads the callers' keys: the file's first line, and its second line while one key replaces the other. With the file comes what
+    /// follows its changes.
+    ///
+    /// # Errors
+    /// [`AccessError`]
+    pub(crate) fn open(key_file: Option<&Path>, mode: Mode) -> Result<(Self, Option<Followed>), AccessError> {
+        let Some(path) = key_file else {
+            return match mode {
+                Mode::Development => Ok((Self { keys: Accepted::fixed(DEFAULT_KEY.to_owned()) }, None)),
+                Mode::Production => Err(AccessError::NoKey),
+            };
         };
-        Ok(Self { key: Secret::new(key) })
+        let judge = match mode {
+            Mode::Development => judge_any,
+            Mode::Production => judge_secret,
+        };
+        let opened = secrets::open(path, judge);
+        let (keys, file) = opened.map_err(|source| AccessError::File { path: path.to_owned(), source })?;
+        Ok((Self { keys }, Some(file)))
     }
 
     /// The principal of a caller that has the key.
@@ -84,8 +82,7 @@ impl Access {
                 "credentials are missing: send Authorization: Basic with a principal and the router's caller key",
             ));
         };
-        let (given, wanted) = (credentials.secret.expose().as_bytes(), self.key.expose().as_bytes());
-        if bool::from(given.ct_eq(wanted)) {
+        if self.keys.has(credentials.secret.expose()) {
             return Ok(credentials.principal.as_str().into());
         }
         Err(Refusal::new(
@@ -95,36 +92,31 @@ impl Access {
     }
 }
 
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access").finish_non_exhaustive()
-    }
-}
-
-/// The start of a file with a secret in its first line.
-pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(KEY_FILE_BYTES_MAX).read_to_end(&mut text)?;
-    Ok(text)
-}
-
-fn read_key(path: &Path, mode: Mode) -> Result<String, AccessError> {
-    let unusable = |reason| AccessError::Unusable { path: path.to_owned(), reason };
-    let text =
-        read_bounded(path).map_err(|source| AccessError::Unreadable { path: path.to_owned(), source })?;
-    let text =
-        String::from_utf8(text).map_err(|_| unusable("the file is not UTF-8 text: save it as UTF-8"))?;
-    let key = text.lines().next().unwrap_or_default();
+/// Whether a line can be a key at all.
+pub(crate) fn judge_any(key: &str) -> Result<(), &'static str> {
     if key.is_empty() {
-        return Err(unusable("its first line is empty: write the key on the first line"));
+        return Err("is empty: write the key on the first line");
     }
     if key.chars().any(|c| u32::from(c) > 0xFF || c.is_control()) {
-        return Err(unusable("the key has characters that Basic credentials cannot carry: use ISO-8859-1"));
+        return Err("has characters that Basic credentials cannot carry: use ISO-8859-1");
     }
-    if mode == Mode::Production && is_known_key(key) {
-        return Err(unusable("everybody knows this default key: choose another key, or start with --dev"));
+    Ok(())
+}
+
+/// Whether a line can be a key in production.
+fn judge_secret(key: &str) -> Result<(), &'static str> {
+    judge_any(key)?;
+    match is_known_key(key) {
+        true => Err("is a default key that everybody knows: choose another key, or start with --dev"),
+        false => Ok(()),
     }
-    Ok(key.to_owned())
+}
+
+#[cfg(test)]
+impl Access {
+    pub(crate) fn load(key_file: Option<&Path>, mode: Mode) -> Result<Self, AccessError> {
+        Self::open(key_file, mode).map(|(access, _)| access)
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +124,7 @@ mod tests {
     use std::io::Write;
 
     use rcs_proto::driver::accept::Credentials;
+    use rcs_proto::icf::Secret;
 
     use super::*;
 
@@ -152,7 +145,7 @@ mod tests {
         for key in KNOWN_KEYS {
             let file = file(key);
             let error = Access::load(Some(file.path()), Mode::Production).unwrap_err();
-            assert!(matches!(error, AccessError::Unusable { .. }), "{key}");
+            assert!(matches!(error, AccessError::File { .. }), "{key}");
             assert!(!error.to_string().contains(key), "P9: {error}");
             assert!(Access::load(Some(file.path()), Mode::Development).is_ok(), "{key}");
         }
@@ -160,14 +153,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_is_the_key() {
+    fn the_first_two_lines_are_keys() {
         let file = file("s3cr\u{e9}t\r\nsecond\n");
         let access = Access::load(Some(file.path()), Mode::Production).unwrap();
         assert_eq!(&*access.judge(&basic("idm", "s3cr\u{e9}t")).unwrap(), "idm");
-        for wrong in ["", "s3cr", "s3cr\u{e9}t\r", "changeit", "second"] {
+        for wrong in ["", "s3cr", "s3cr\u{e9}t\r", "changeit", "secon"] {
             let refusal = access.judge(&basic("idm", wrong)).unwrap_err();
             assert_eq!(refusal.status, RefusalStatus::Forbidden, "{wrong:?}");
         }
+        assert!(
+            access.judge(&basic("idm", "second")).is_ok(),
+            "while one key replaces the other, both are valid"
+        );
         for none in [Authorization::Absent, Authorization::Unusable] {
             assert_eq!(access.judge(&none).unwrap_err().status, RefusalStatus::Unauthorized);
         }
@@ -179,7 +176,7 @@ mod tests {
         for text in ["", "\nkey", "k\u{20ac}y", "k\u{0}y"] {
             let file = file(text);
             let error = Access::load(Some(file.path()), Mode::Development);
-            assert!(matches!(error, Err(AccessError::Unusable { .. })), "{text:?}");
+            assert!(matches!(error, Err(AccessError::File { .. })), "{text:?}");
         }
     }
 }

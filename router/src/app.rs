@@ -12,6 +12,7 @@ use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
 use rcs_proto::driver::listen;
 use rcs_proto::driver::spill::{Spill, SpillError};
+use rcs_proto::driver::tls::Pins;
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
@@ -26,7 +27,7 @@ use crate::control::{self, Request};
 pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
-use crate::follow::{self, SourceError, Sources};
+use crate::follow::{self, Beside, SourceError, Sources, TrustStore};
 use crate::limits::{SPILL_BYTES_MAX, THREADS_MAX};
 pub use crate::listeners::ListenAt;
 use crate::listeners::{self, Bound};
@@ -39,7 +40,7 @@ use crate::trust;
 pub use crate::trust::TrustError;
 pub use crate::unknown::DataDirError;
 use crate::unknown::Unknowns;
-use crate::upstream::Dialler;
+use crate::upstream::{Dialler, OwnTrust};
 use crate::{admin, downstream, metrics};
 
 /// What a router is started with.
@@ -57,7 +58,7 @@ pub struct Options {
     pub caller_key_file: Option<PathBuf>,
     /// File with the operators' token; if none is given, the token is read from the variable `RCS_ROUTER_TOKEN`, if that is set.
     pub admin_token_file: Option<PathBuf>,
-    /// Certificates of the authorities that sign members' certificates.
+    /// Members' certificates, or those of the authorities that sign them.
     pub trust_store: Option<PathBuf>,
     /// Where answers that slow callers have not read yet are stored.
     pub spill: SpillTo,
@@ -164,7 +165,8 @@ struct Checked {
     gate: Gate,
     mode: Mode,
     sources: Sources,
-    dialler_tls: Option<Arc<ClientConfig>>,
+    dialler_tls: Option<watch::Receiver<Arc<ClientConfig>>>,
+    own_trust: watch::Receiver<OwnTrust>,
     spill: Arc<Spill>,
     unknowns: Unknowns,
 }
@@ -209,53 +211,79 @@ pub struct Checkup {
     pub reading: Option<Reading>,
     /// What is set for whom, if both files are good and there is a configuration file.
     pub effective: Option<(Settings, Arc<Document>)>,
+    /// What an operator should know of the other files.
+    pub warnings: Vec<String>,
     /// What would keep [`serve`] from running.
     pub problems: Vec<AppError>,
 }
 
 /// Looks at files without binding or dialling anything. The callers' key is checked if there is one.
 pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
-    let mut checkup = Checkup { reading: None, effective: None, problems: Vec::new() };
+    let mut checkup = Checkup { reading: None, effective: None, warnings: Vec::new(), problems: Vec::new() };
     let mut config = files.config.map(ConfigFile::new);
     let settings = config.as_mut().and_then(ConfigFile::reload).transpose();
-    match open_document(files.provider, files.trust_store) {
-        Ok((mut document, _)) => {
-            let loaded = document.load();
-            checkup.reading = document.reading().cloned();
-            match (loaded, &settings) {
-                (Ok(document), Ok(_)) => {
-                    checkup.effective = config.map(|config| (config.settings().clone(), document))
-                }
-                (Ok(_), Err(_)) => {}
-                (Err(error), _) => checkup.problems.push(error.into()),
+    let mut document = open_document(files.provider, files.trust_store.is_some());
+    if let (Some(config), Ok(_)) = (&config, &settings) {
+        match config.members().read() {
+            Ok(found) => {
+                document.beside(&found.keys, found.trust.keys().cloned().collect());
+                checkup.warnings.extend(found.warnings);
             }
+            Err(faults) => checkup.problems.push(config.faulty(faults).into()),
         }
-        Err(error) => checkup.problems.push(error),
+    }
+    let loaded = document.load();
+    checkup.reading = document.reading().cloned();
+    match (loaded, &settings) {
+        (Ok(document), Ok(_)) => {
+            checkup.effective = config.map(|config| (config.settings().clone(), document));
+        }
+        (Ok(_), Err(_)) => {}
+        (Err(error), _) => checkup.problems.push(error.into()),
+    }
+    match files.trust_store.map(|path| trust::load(path, Pins::ForNamesItHas)) {
+        None => {}
+        Some(Ok(trusted)) => {
+            checkup.warnings.extend(trusted.warnings.iter().map(|w| format!("the trust store: {w}")))
+        }
+        Some(Err(error)) => checkup.problems.push(error.into()),
     }
     checkup.problems.extend(settings.err().map(AppError::from));
-    let key = files.caller_key.map(|file| Access::load(Some(file), mode)).transpose();
-    checkup.problems.extend(key.err().map(AppError::from));
+    match files.caller_key.map(|file| Access::open(Some(file), mode)) {
+        None => {}
+        Some(Ok((_, file))) => {
+            checkup.warnings.extend(file.and_then(|file| file.warning().map(str::to_owned)))
+        }
+        Some(Err(error)) => checkup.problems.push(error.into()),
+    }
     checkup
 }
 
 fn validate(options: &Options) -> Result<Checked, AppError> {
-    let (document, dialler_tls) = open_document(&options.provider, options.trust_store.as_deref())?;
-    let access = Access::load(options.caller_key_file.as_deref(), options.mode)?;
-    let token = Token::load(options.admin_token_file.as_deref())?;
+    let mut beside = Beside::default();
+    let opened = options.trust_store.as_deref().map(TrustStore::open).transpose()?;
+    let (dialler_tls, store) = opened.unzip();
+    beside.trust = store;
+    let own_trust = beside.own_trust.subscribe();
+    let document = open_document(&options.provider, dialler_tls.is_some());
+    let (access, key_file) = Access::open(options.caller_key_file.as_deref(), options.mode)?;
+    let (token, token_file) = Token::open(options.admin_token_file.as_deref())?.unzip();
+    let files = [("callers' key", key_file), ("token", token_file.flatten())];
+    for (what, file) in files {
+        let Some(file) = file else { continue };
+        file.warning().into_iter().for_each(|warning| tracing::warn!("{warning}"));
+        beside.secrets.push((what, file));
+    }
     let gate = Gate::new(token, options.mode, options.admin);
-    let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new))?;
+    let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new), beside)?;
     let spill = options.spill.open()?;
     let unknowns = Unknowns::open(options.data_dir.as_deref())?;
-    Ok(Checked { access, gate, mode: options.mode, sources, dialler_tls, spill, unknowns })
+    Ok(Checked { access, gate, mode: options.mode, sources, dialler_tls, own_trust, spill, unknowns })
 }
 
-fn open_document(
-    provider: &Path,
-    trust_store: Option<&Path>,
-) -> Result<(document::Document, Option<Arc<ClientConfig>>), AppError> {
-    let config = trust_store.map(trust::client_config).transpose()?;
-    let tls = if config.is_some() { Tls::Trusting } else { Tls::Unavailable };
-    Ok((document::Document::new(provider, tls), config))
+fn open_document(provider: &Path, has_trust_store: bool) -> document::Document {
+    let tls = if has_trust_store { Tls::Trusting } else { Tls::Unavailable };
+    document::Document::new(provider, tls)
 }
 
 fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError> {
@@ -280,7 +308,7 @@ fn bind_callers(given: &[ListenAt], sources: &Sources) -> Result<Vec<Bound>, App
 }
 
 async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Result<(), AppError> {
-    let Checked { access, gate, mode, sources, dialler_tls, spill, unknowns } = checked;
+    let Checked { access, gate, mode, sources, dialler_tls, own_trust, spill, unknowns } = checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
@@ -292,7 +320,7 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
     let (published, view) = watch::channel(Arc::default());
     let reloads = Reloads::at_start(wall());
     let (recorder, scraper) = metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone());
-    let dialler = Dialler::new(dialler_tls, control.clone());
+    let dialler = Dialler::new(dialler_tls, own_trust, control.clone());
     let effects = Effects::new(socket_events, spill, dialler, recorder, published, unknowns.clone());
     let mut owner = Owner::new(effects, Clock::start(), events, requests);
     sources.log_warnings();
@@ -301,8 +329,16 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
     let mut owner = tokio::spawn(owner.run());
     let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
     let (groups, members) = (first.document.groups.len(), first.document.members.len());
-    let _admin = admin::start(admin, control.clone(), scraper, unknowns.clone(), gate, agents)
-        .map_err(system("start the admin API"))?;
+    let _admin = admin::start(
+        admin,
+        control.clone(),
+        scraper,
+        unknowns.clone(),
+        gate,
+        agents,
+        sources.board().files(),
+    )
+    .map_err(system("start the admin API"))?;
     let follower = tokio::spawn(follow::follow(sources, first, control.clone(), hangup, reloads));
     let listener = tokio::spawn(downstream::serve(callers, access, view, control.clone()));
     let addresses = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");

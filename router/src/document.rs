@@ -1,16 +1,17 @@
 //! The provider file: read and judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcs_core::agreed;
 use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
-use rcs_core::provider::{self, Properties, Reading, Severity};
+use rcs_core::provider::{self, Keys, Properties, Reading, Severity};
 use rcs_core::view::{AdminState, Link, Transport, View, ViewError};
 
 use crate::file::Content;
+use crate::upstream;
 
 /// Whether members can be dialled with TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub(crate) struct Document {
     tls: Tls,
     /// What `&{NAME}` stands for: the environment as it was at the start.
     properties: Properties,
+    /// Keys beside the document.
+    keys: Keys,
+    /// Members with a trust store of their own.
+    own_trust: BTreeSet<String>,
     /// What was there when it was last looked at, good or bad.
     seen: Option<Content>,
     /// All there is to say about that.
@@ -72,7 +77,24 @@ impl Display for Faults {
 impl Document {
     /// Names a file; nothing is read yet.
     pub(crate) fn new(path: &Path, tls: Tls) -> Self {
-        Self { path: path.to_owned(), tls, properties: environment(), seen: None, reading: None }
+        Self {
+            path: path.to_owned(),
+            tls,
+            properties: environment(),
+            keys: Keys::default(),
+            own_trust: BTreeSet::new(),
+            seen: None,
+            reading: None,
+        }
+    }
+
+    /// Takes keys and trust that stand beside the document; the next look judges the file anew if they changed.
+    pub(crate) fn beside(&mut self, keys: &Keys, own_trust: BTreeSet<String>) {
+        if self.keys != *keys || self.own_trust != own_trust {
+            self.keys = keys.clone();
+            self.own_trust = own_trust;
+            self.seen = None;
+        }
     }
 
     /// Reads the file.
@@ -105,7 +127,7 @@ impl Document {
     fn take_in(&mut self, content: Content) -> Result<Arc<agreed::Document>, DocumentError> {
         let outcome = match &content {
             Content::Text(text) => {
-                let reading = provider::read(text, &self.properties);
+                let reading = provider::read_with(text, &self.properties, &self.keys);
                 let outcome = self.judge(&reading);
                 self.reading = Some(reading);
                 outcome
@@ -125,14 +147,13 @@ impl Document {
         let Some(provider) = &reading.provider else {
             return Err(faulty(reading.of(Severity::Error).map(ToString::to_string).collect()));
         };
-        let untrusted = self.untrusted(provider);
-        if !untrusted.is_empty() {
-            return Err(faulty(untrusted));
-        }
         let document = provider.document();
-        View::check(&document.members, &document.groups)
-            .map_err(|errors| faulty(errors.iter().map(ViewError::to_string).collect()))?;
-        Ok(Arc::new(document))
+        let mut faults = self.untrusted(provider);
+        faults.extend(undialable(provider));
+        if let Err(errors) = View::check(&document.members, &document.groups) {
+            faults.extend(errors.iter().map(ViewError::to_string));
+        }
+        if faults.is_empty() { Ok(Arc::new(document)) } else { Err(faulty(faults)) }
     }
 
     /// Members that want TLS although nobody is trusted.
@@ -140,11 +161,12 @@ impl Document {
         let wants_tls = |member: &&provider::MemberEntry| {
             matches!(&member.spec.link, Link::Dial(endpoint) if endpoint.transport == Transport::Tls)
                 && member.spec.admin == AdminState::Enabled
+                && !self.own_trust.contains(&member.spec.name)
         };
         let fault = |member: &provider::MemberEntry| {
             format!(
                 "{}.useSSL: the router has no trust store, so it could trust no certificate of {:?}. \
-                 Start it with --trust-store FILE (PEM), or clear useSSL.",
+                 Start it with --trust-store FILE (PEM, DER or PKCS12), or clear useSSL.",
                 member.path, member.spec.name
             )
         };
@@ -153,6 +175,16 @@ impl Document {
             Tls::Unavailable => provider.members.iter().filter(wants_tls).map(fault).collect(),
         }
     }
+}
+
+/// Members that the dialler would refuse to dial, whatever the network says.
+fn undialable(provider: &provider::Provider) -> Vec<String> {
+    let fault = |member: &provider::MemberEntry| {
+        let Link::Dial(endpoint) = &member.spec.link else { return None };
+        let error = upstream::validate(endpoint).err()?;
+        Some(format!("{}: {:?} cannot be dialled: {error}.", member.path, member.spec.name))
+    };
+    provider.members.iter().filter_map(fault).collect()
 }
 
 fn environment() -> Properties {

@@ -204,7 +204,7 @@ impl Io for Effects {
     }
 
     fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
-        self.dialler.start(member, slot, endpoint);
+        self.dialler.start(member, &self.names.member(member), slot, endpoint);
     }
 
     fn random(&mut self) -> u64 {

@@ -1,18 +1,33 @@
 //! Reads the operator's two files together, and follows their changes while the process runs.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcs_core::agreed;
 use rcs_core::settings::Settings;
+use rcs_proto::driver::tls::Pins;
+use rustls::ClientConfig;
 use tokio::signal::unix::Signal;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::wall;
 use crate::config::{ConfigError, ConfigFile, unknown_groups};
 use crate::control::{Configuration, Control, Request};
 use crate::document::{Document, DocumentError};
-use crate::limits::FOLLOW_EVERY;
+use crate::file::Content;
+use crate::files::Board;
+use crate::limits::{FOLLOW_EVERY, TRUST_STORE_BYTES_MAX};
 use crate::metrics::Reloads;
+use crate::secrets::Followed;
+use crate::trust::{self, TrustError};
+use crate::upstream::OwnTrust;
+
+/// What followed files are called, in the log and in `GET /v1/files`.
+const PROVIDER: &str = "provider";
+const CONFIGURATION: &str = "configuration";
+const TRUST_STORE: &str = "trust store";
+const MEMBERS: &str = "keys and trust stores of members";
 
 /// The provider file, and the configuration file if there is one.
 #[derive(Debug)]
@@ -21,6 +36,104 @@ pub(crate) struct Sources {
     config: Option<ConfigFile>,
     /// The content of the last good provider file.
     provided: Arc<agreed::Document>,
+    /// What else is followed.
+    beside: Beside,
+    /// What the last look at the files of members found wrong, which is told once.
+    member_faults: Vec<String>,
+}
+
+/// The files beside the two that make the configuration. Each has its effect where it is used; the owner hears nothing of them.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// The callers' keys and the operators' token, each with what it is.
+    pub(crate) secrets: Vec<(&'static str, Followed)>,
+    /// The trust store.
+    pub(crate) trust: Option<TrustStore>,
+    /// How members with a trust store of their own are dialled.
+    pub(crate) own_trust: watch::Sender<OwnTrust>,
+    /// What became of each followed file.
+    pub(crate) board: Board,
+}
+
+/// A trust store that is looked at again and again.
+#[derive(Debug)]
+pub(crate) struct TrustStore {
+    path: PathBuf,
+    /// What was there when it was last looked at, good or bad.
+    seen: Content,
+    publish: watch::Sender<Arc<ClientConfig>>,
+}
+
+impl TrustStore {
+    /// Reads a trust store: what members are dialled with now, and what follows the file.
+    ///
+    /// # Errors
+    /// [`TrustError`]
+    pub(crate) fn open(path: &Path) -> Result<(watch::Receiver<Arc<ClientConfig>>, Self), TrustError> {
+        let trusted = trust::load(path, Pins::ForNamesItHas)?;
+        trusted.log_warnings(path);
+        let (publish, config) = watch::channel(trusted.config);
+        let seen = Content::read(path, TRUST_STORE_BYTES_MAX);
+        Ok((config, Self { path: path.to_owned(), seen, publish }))
+    }
+
+    /// Looks at the file; members that are dialled from now on are judged by what it holds.
+    fn look(&mut self) -> Option<Result<(), String>> {
+        let found = Content::read(&self.path, TRUST_STORE_BYTES_MAX);
+        if found == self.seen {
+            return None;
+        }
+        let judged = match &found {
+            Content::Unreadable(reason) => Err(format!("cannot be read: {reason}")),
+            Content::Text(bytes) => {
+                trust::parse(bytes, Pins::ForNamesItHas).map_err(|reason| format!("cannot be used: {reason}"))
+            }
+        };
+        self.seen = found;
+        Some(judged.map(|trusted| {
+            trusted.log_warnings(&self.path);
+            self.publish.send_replace(trusted.config);
+        }))
+    }
+}
+
+impl Beside {
+    /// Looks at all of them; each change is logged here.
+    fn look(&mut self) {
+        for (what, file) in &mut self.secrets {
+            match file.look() {
+                None => {}
+                Some(Ok(count)) => {
+                    self.board.in_force(what);
+                    tracing::info!(count, "the {what} file changed and is in force now");
+                    file.warning().into_iter().for_each(|warning| tracing::warn!("{warning}"));
+                }
+                Some(Err(error)) => {
+                    let path = file.path();
+                    self.board.rejected(what, &format_args!("{path} {error}"));
+                    tracing::error!(
+                        "the {what} file {path} {error}\nnothing was changed: what was valid stays valid"
+                    );
+                }
+            }
+        }
+        if let Some(store) = &mut self.trust {
+            let path = store.path.display().to_string();
+            match store.look() {
+                None => {}
+                Some(Ok(())) => {
+                    self.board.in_force(TRUST_STORE);
+                    tracing::info!("the trust store changed and is in force for new connections to members");
+                }
+                Some(Err(why)) => {
+                    self.board.rejected(TRUST_STORE, &format_args!("{path} {why}"));
+                    tracing::error!(
+                        "the trust store {path} {why}\nnothing was changed: the last good version stays in force"
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// What a look at the files found; none for a file that is as it was.
@@ -44,11 +157,32 @@ impl Sources {
     /// Reads both files.
     ///
     /// # Errors
-    /// [`SourceError`], of the provider file first.
-    pub(crate) fn load(mut document: Document, mut config: Option<ConfigFile>) -> Result<Self, SourceError> {
-        let provided = document.load()?;
+    /// [`SourceError`], of the configuration file first.
+    pub(crate) fn load(
+        mut document: Document,
+        mut config: Option<ConfigFile>,
+        beside: Beside,
+    ) -> Result<Self, SourceError> {
         config.as_mut().and_then(ConfigFile::reload).transpose()?;
-        Ok(Self { document, config, provided })
+        if let Some(config) = &config {
+            let found = config.members().read().map_err(|faults| config.faulty(faults))?;
+            found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            document.beside(&found.keys, found.trust.keys().cloned().collect());
+            beside.own_trust.send_replace(found.trust);
+        }
+        let provided = document.load()?;
+        let written =
+            [(PROVIDER, true), (CONFIGURATION, config.is_some()), (TRUST_STORE, beside.trust.is_some())];
+        let secrets = beside.secrets.iter().map(|(what, _)| (*what, true));
+        for (file, _) in written.into_iter().chain(secrets).filter(|(_, is_followed)| *is_followed) {
+            beside.board.in_force(file);
+        }
+        Ok(Self { document, config, provided, beside, member_faults: Vec::new() })
+    }
+
+    /// What became of each followed file.
+    pub(crate) fn board(&self) -> &Board {
+        &self.beside.board
     }
 
     /// The content of both files together.
@@ -72,6 +206,13 @@ impl Sources {
     /// Puts what is worth a warning into the log.
     pub(crate) fn log_warnings(&self) {
         self.document.log_warnings();
+        let members = self.config.iter().flat_map(|config| config.members().names());
+        for name in members.filter(|name| !self.provided.members.iter().any(|member| member.name == **name)) {
+            tracing::warn!(
+                member = name,
+                "configuration file: the provider file has no server of this name; its table is not used"
+            );
+        }
         for name in self.settings().into_iter().flat_map(|settings| unknown_groups(settings, &self.provided))
         {
             tracing::warn!(
@@ -83,8 +224,38 @@ impl Sources {
 
     /// Looks at both files. If a file is bad, its last good version stays in force.
     fn look(&mut self) -> Look {
+        self.beside.look();
+        let config = self.config.as_mut().and_then(ConfigFile::reload);
+        self.look_at_members();
         let document = self.document.reload().map(|read| read.map(|document| self.provided = document));
-        Look { document, config: self.config.as_mut().and_then(ConfigFile::reload) }
+        Look { document, config }
+    }
+
+    /// Reads keys and trust stores of members again. With one fault nothing of them changes.
+    fn look_at_members(&mut self) {
+        let Some(config) = &self.config else { return };
+        match config.members().read() {
+            Ok(found) => {
+                if !self.member_faults.is_empty() {
+                    self.member_faults.clear();
+                    self.beside.board.in_force(MEMBERS);
+                    tracing::info!(
+                        "the keys and trust stores of members can be used again and are in force now"
+                    );
+                }
+                let names = found.trust.keys().cloned().collect();
+                self.document.beside(&found.keys, names);
+                self.beside.own_trust.send_replace(found.trust);
+            }
+            Err(faults) if faults == self.member_faults => {}
+            Err(faults) => {
+                let error = config.faulty(faults.clone());
+                tracing::error!("{error}\nkeys and trust stores of members stay as they were");
+                self.beside.board.in_force_unless_known(MEMBERS);
+                self.beside.board.rejected(MEMBERS, &error);
+                self.member_faults = faults;
+            }
+        }
     }
 }
 
@@ -114,7 +285,8 @@ pub(crate) async fn follow(
         let Ok((back, look)) = look.await else { return };
         sources = back;
         let is_bad = matches!(look.document, Some(Err(_))) || matches!(look.config, Some(Err(_)));
-        let written = [tell("provider", look.document), tell("configuration", look.config)];
+        let board = sources.board();
+        let written = [tell(PROVIDER, look.document, board), tell(CONFIGURATION, look.config, board)];
         match (is_bad, written.iter().any(Option::is_some)) {
             (true, _) => reloads.failed(),
             (false, true) => reloads.succeeded(wall()),
@@ -142,10 +314,18 @@ pub(crate) async fn follow(
 }
 
 /// Logs a bad file; returns the name of a file that was written and is good.
-fn tell<E: std::fmt::Display>(file: &'static str, look: Option<Result<(), E>>) -> Option<&'static str> {
+fn tell<E: std::fmt::Display>(
+    file: &'static str,
+    look: Option<Result<(), E>>,
+    board: &Board,
+) -> Option<&'static str> {
     match look? {
-        Ok(()) => Some(file),
+        Ok(()) => {
+            board.in_force(file);
+            Some(file)
+        }
         Err(error) => {
+            board.rejected(file, &error);
             // A file may have many faults, and a line of the log has no line ends.
             error.to_string().lines().for_each(|line| tracing::error!("{}", line.trim_start()));
             tracing::error!("nothing was changed: the last good version stays in force");

@@ -21,7 +21,8 @@
 //! - [`follow`]: follows the provider file ([`document`]) and the configuration file ([`config`]), as one change.
 //! - [`config`]: the configuration file. `config::keys` lists every key once: reading, `check`, the example file and
 //!   the manual's tables go by that list.
-//! - [`trust`]: the certificates of the authorities behind members that use TLS.
+//! - [`trust`]: the certificates that members may show, and the authorities that may have signed them. [`secrets`]: files with keys and
+//!   tokens. Both are followed as well.
 //!
 //! What is asked while the router runs:
 //! - [`control`]: what the rest of the process may ask of the owner.
@@ -34,7 +35,7 @@
 //! - [`unknown`]: the work list of calls of which nobody can say whether they ran, on disk until an operator acknowledges them.
 //! - [`logging`]: the log on standard error, each change of state once.
 //!
-//! Small parts: [`names`] (names for the engine's numbers), [`clock`] (the engine's time), [`file`](mod@file) (files that are looked at again and again), [`limits`] (bounds
+//! Small parts: [`names`] (names for the engine's numbers), [`clock`] (the engine's time), [`file`](mod@file) (files that are looked at again and again), [`files`] (what became of them), [`limits`] (bounds
 //! of this shell).
 //!
 //! # Features
@@ -64,6 +65,7 @@ mod document;
 mod downstream;
 mod effects;
 mod file;
+mod files;
 mod follow;
 mod limits;
 mod listeners;
@@ -71,6 +73,7 @@ mod logging;
 mod metrics;
 mod names;
 mod owner;
+mod secrets;
 mod shutdown;
 mod token;
 mod trust;

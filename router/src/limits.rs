@@ -61,9 +61,11 @@ pub(crate) const THREADS_MAX: u16 = 256;
 /// How often the provider file is looked at.
 pub(crate) const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of a key file.
-pub(crate) const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
+pub(crate) const KEY_FILE_BYTES_MAX: usize = 16 << 10;
+/// Keys or tokens in one file: the old one and the new one.
+pub(crate) const SECRETS_MAX: usize = 2;
 /// Bytes of a trust store: all public authorities together have less than a quarter of it.
-pub(crate) const TRUST_STORE_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const TRUST_STORE_BYTES_MAX: usize = 4 << 20;
 /// Time the owner has to answer a liveness ping or a question for its state.
 pub(crate) const OWNER_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 /// Time an admin request may take as a whole.

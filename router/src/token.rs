@@ -1,90 +1,86 @@
 //! The operators' token, which API requests must carry to change anything.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use rcs_proto::icf::Secret;
-use subtle::ConstantTimeEq;
 
-use crate::access::read_bounded;
+use crate::secrets::{self, Accepted, Followed, SecretsError};
 
 /// The variable that holds the token where no file is named.
 pub(crate) const TOKEN_VARIABLE: &str = "RCS_ROUTER_TOKEN";
 
-/// The token.
-#[derive(Clone)]
-pub(crate) struct Token(Secret<String>);
+/// The token, or two while one replaces the other. Each clone sees the changes of the token's file.
+#[derive(Clone, Debug)]
+pub(crate) struct Token(Accepted);
 
 /// Why there is no usable token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The file cannot be read.
-    #[error("the token file {path} cannot be read: {source}")]
-    Unreadable {
+    /// The file is not usable.
+    #[error("the token file {path} {source}")]
+    File {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// What is wrong and what to do; never contains the token.
+        source: SecretsError,
     },
-    /// The file or the variable has no valid token.
-    #[error(
-        "{place} has no valid token: write 1 to 4,096 visible ASCII characters without spaces, on one line"
-    )]
-    Unusable {
-        /// The file or the variable.
-        place: String,
-    },
+    /// The variable has no valid token.
+    #[error("{TOKEN_VARIABLE} has no valid token: it {0}")]
+    Variable(&'static str),
 }
 
 impl Token {
     /// Reads the token from the first line of the file, or from [`TOKEN_VARIABLE`] if no file is named; none if the variable is
-    /// empty or not set.
+    /// empty or not set. With the file comes what follows its changes.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub(crate) fn open(file: Option<&Path>) -> Result<Option<(Self, Option<Followed>)>, TokenError> {
+        if let Some(path) = file {
+            let opened = secrets::open(path, judge);
+            let (accepted, file) =
+                opened.map_err(|source| TokenError::File { path: path.to_owned(), source })?;
+            return Ok(Some((Self(accepted), Some(file))));
+        }
+        let Some(value) = std::env::var_os(TOKEN_VARIABLE).filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let text = value.into_string().map_err(|_| TokenError::Variable(FORM))?;
+        let line = text.lines().next().unwrap_or_default();
+        judge(line).map_err(TokenError::Variable)?;
+        Ok(Some((Self(Accepted::fixed(line.to_owned())), None)))
+    }
+
+    /// The token for a request to a router.
     ///
     /// # Errors
     /// [`TokenError`]
     pub(crate) fn load(file: Option<&Path>) -> Result<Option<Self>, TokenError> {
-        let (place, text) = match file {
-            Some(path) => {
-                let text = read_bounded(path)
-                    .map_err(|source| TokenError::Unreadable { path: path.to_owned(), source })?;
-                (path.display().to_string(), text)
-            }
-            None => match std::env::var_os(TOKEN_VARIABLE).filter(|value| !value.is_empty()) {
-                Some(value) => (TOKEN_VARIABLE.to_owned(), value.into_encoded_bytes()),
-                None => return Ok(None),
-            },
-        };
-        Self::parse(&text).map(Some).ok_or(TokenError::Unusable { place })
-    }
-
-    fn parse(text: &[u8]) -> Option<Self> {
-        let line = std::str::from_utf8(text).ok()?.lines().next()?;
-        let is_usable = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_graphic());
-        is_usable.then(|| Self(Secret::new(line.to_owned())))
+        Ok(Self::open(file)?.map(|(token, _)| token))
     }
 
     /// Whether `given` is this token. The comparison takes equally long for wrong and right tokens.
     pub(crate) fn is(&self, given: &str) -> bool {
-        self.0.expose().as_bytes().ct_eq(given.as_bytes()).into()
+        self.0.has(given)
     }
 
     /// The value of an `Authorization` header.
     pub(crate) fn header(&self) -> Secret<String> {
-        Secret::new(format!("Bearer {}", self.0.expose()))
+        Secret::new(format!("Bearer {}", self.0.first().expose()))
     }
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").finish_non_exhaustive()
-    }
+const FORM: &str = "must be 1 to 4,096 visible ASCII characters without spaces";
+
+fn judge(line: &str) -> Result<(), &'static str> {
+    let is_usable = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_usable { Ok(()) } else { Err(FORM) }
 }
 
 #[cfg(test)]
 impl Token {
     pub(crate) fn of(text: &str) -> Self {
-        Self::parse(text.as_bytes()).expect("a usable token")
+        Self(Accepted::fixed(text.to_owned()))
     }
 }
 
@@ -94,16 +90,8 @@ mod tests {
 
     #[test]
     fn a_token_is_one_line_of_visible_ascii() {
-        for (text, usable) in [
-            ("abc", true),
-            ("abc\n", true),
-            ("abc\r\nmore", true),
-            ("", false),
-            ("\nabc", false),
-            ("a b", false),
-            ("ä", false),
-        ] {
-            assert_eq!(Token::parse(text.as_bytes()).is_some(), usable, "{text:?}");
+        for (text, usable) in [("abc", true), ("", false), ("a b", false), ("\u{e4}", false)] {
+            assert_eq!(judge(text).is_ok(), usable, "{text:?}");
         }
         let token = Token::of("abc");
         assert!(token.is("abc") && !token.is("abd") && !token.is("abcd") && !token.is(""));
@@ -114,7 +102,7 @@ mod tests {
     fn a_file_that_cannot_be_used_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        assert!(matches!(Token::load(Some(&path)), Err(TokenError::Unreadable { .. })));
+        assert!(matches!(Token::load(Some(&path)), Err(TokenError::File { .. })));
         std::fs::write(&path, "two words\n").unwrap();
         let error = Token::load(Some(&path)).unwrap_err().to_string();
         assert!(error.contains("token") && !error.contains("two words"), "{error}");

@@ -1,5 +1,6 @@
 //! Dialling members, and what a failed dial means for the next one.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
@@ -10,29 +11,46 @@ use rcs_core::view::{Endpoint, Transport};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialError, DialTarget, DialTls, dial};
 use rustls::ClientConfig;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::control::{Control, NotDialled, Request};
 use crate::limits::DIALS_MAX;
 
+/// The TLS configurations of members with a trust store of their own, by name.
+pub(crate) type OwnTrust = BTreeMap<String, Arc<ClientConfig>>;
+
+/// Whether an endpoint can be dialled at all.
+///
+/// # Errors
+/// [`DialError::BadTarget`]
+pub(crate) fn validate(endpoint: &Endpoint) -> Result<(), DialError> {
+    target(endpoint, None).validate()
+}
+
 /// Dials on behalf of the engine, and reports to the owner.
 #[derive(Clone)]
 pub(crate) struct Dialler {
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<watch::Receiver<Arc<ClientConfig>>>,
+    own: watch::Receiver<OwnTrust>,
     control: Control,
     /// Dials that may be under way.
     places: Arc<Semaphore>,
 }
 
 impl Dialler {
-    /// `tls` is what members with `useSSL` are dialled with; documents that have some are refused without it.
-    pub(crate) fn new(tls: Option<Arc<ClientConfig>>, control: Control) -> Self {
-        Self { tls, control, places: Arc::new(Semaphore::new(DIALS_MAX)) }
+    /// `tls` is what members with `useSSL` are dialled with, and `own` what single members are dialled with in its place; both change
+    /// with their files. Documents that have members with `useSSL` and neither of the two are refused.
+    pub(crate) fn new(
+        tls: Option<watch::Receiver<Arc<ClientConfig>>>,
+        own: watch::Receiver<OwnTrust>,
+        control: Control,
+    ) -> Self {
+        Self { tls, own, control, places: Arc::new(Semaphore::new(DIALS_MAX)) }
     }
 
     /// Dials once; the outcome is a [`Request::Dialled`].
-    pub(crate) fn start(&self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
-        let target = self.target(endpoint);
+    pub(crate) fn start(&self, member: MemberId, name: &str, slot: Slot, endpoint: &Endpoint) {
+        let target = self.target(name, endpoint);
         let (control, places) = (self.control.clone(), Arc::clone(&self.places));
         tokio::spawn(async move {
             let place = places.acquire_owned().await.expect("the semaphore is never closed");
@@ -48,24 +66,27 @@ impl Dialler {
         });
     }
 
-    fn target(&self, endpoint: &Endpoint) -> Result<DialTarget, &'static str> {
-        let tls = match (endpoint.transport, &self.tls) {
-            (Transport::Plain, _) => None,
-            (Transport::Tls, Some(config)) => Some(DialTls { config: Arc::clone(config), server_name: None }),
-            (Transport::Tls, None) => {
-                return Err(
-                    "the member has useSSL, but the router has no trust store: start the router with --trust-store",
-                );
-            }
+    fn target(&self, name: &str, endpoint: &Endpoint) -> Result<DialTarget, &'static str> {
+        let config = match endpoint.transport {
+            Transport::Plain => return Ok(target(endpoint, None)),
+            Transport::Tls => self.own.borrow().get(name).cloned(),
         };
-        Ok(DialTarget {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            path: endpoint.path.clone(),
-            tls,
-            credentials: Credentials { principal: endpoint.principal.clone(), secret: endpoint.key.clone() },
-            connect_timeout: CONNECT_TIMEOUT,
-        })
+        let config = config.or_else(|| self.tls.as_ref().map(|tls| Arc::clone(&tls.borrow())));
+        let config = config.ok_or(
+            "the member has useSSL, but the router has no trust store: start the router with --trust-store",
+        )?;
+        Ok(target(endpoint, Some(DialTls { config, server_name: None })))
+    }
+}
+
+fn target(endpoint: &Endpoint, tls: Option<DialTls>) -> DialTarget {
+    DialTarget {
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        path: endpoint.path.clone(),
+        tls,
+        credentials: Credentials { principal: endpoint.principal.clone(), secret: endpoint.key.clone() },
+        connect_timeout: CONNECT_TIMEOUT,
     }
 }
 
@@ -116,7 +137,7 @@ mod tests {
             DialError::WrongKey { status: 403 },
             DialError::PlainPeer,
             DialError::TlsPeer,
-            DialError::Tls(io::Error::new(ErrorKind::InvalidData, "unknown issuer")),
+            DialError::Tls("unknown issuer".to_owned()),
         ];
         for error in refused {
             assert!(failure(&error).is_lasting(), "{error}");

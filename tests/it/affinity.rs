@@ -27,7 +27,7 @@ fn pages_of_real_peers_stay_and_end_with_a_restartable_error() {
     };
     let mut site = JavaSite::start(&java);
     let router = site.router("roundrobin", 2);
-    let mut idm = Idm::start(&java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
     let journal = site.journal("journal");
     journal.seed(100, 10);
     idm.ok(&journal.use_command());
@@ -56,7 +56,7 @@ fn a_page_under_way_at_a_killed_real_member_ends_with_a_restartable_error() {
     let Some(java) = Java::or_skip(name) else { return };
     let mut site = JavaSite::start(&java);
     let router = site.router("roundrobin", 2);
-    let mut idm = Idm::start(&java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
     let journal = site.journal("journal");
     journal.seed(100, 10);
     idm.ok(&format!("{} delayMillis=2000", journal.use_command()));

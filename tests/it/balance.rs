@@ -12,7 +12,7 @@ fn round_robin_spreads_exactly() {
     let Some(java) = Java::or_skip("balance::round_robin_spreads_exactly") else { return };
     let site = JavaSite::start(&java);
     let router = site.router("roundrobin", 2);
-    let mut idm = Idm::start(&java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
     idm.ok(&site.journal("journal").use_command());
     idm.ok("create name=u0");
     let load = idm.load("get 16 10 u0");
@@ -30,7 +30,7 @@ fn failover_uses_the_first_while_it_lives_and_comes_back_to_it() {
     };
     let mut site = JavaSite::start(&java);
     let router = site.router("failover", 2);
-    let mut idm = Idm::start(&java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
     idm.ok(&site.journal("journal").use_command());
     idm.ok("create name=u0");
 

@@ -34,7 +34,7 @@ fn state(router: &Router, member: &str) -> String {
 fn drain_under(java: &Java, load: &str) -> (Load, JavaSite) {
     let site = JavaSite::start(java);
     let router = site.router("roundrobin", 2);
-    let mut idm = Idm::start(java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(java, &router.url(Some(GROUP)), 1);
     idm.ok(&site.journal("journal").use_command());
     idm.ok("create name=u0");
     let sockets = idm.sockets_to(router.listen().port());
@@ -91,7 +91,7 @@ fn rotate_under(java: &Java, load: &str) -> (Load, JavaSite) {
     fs::write(&config, "[router]\nsocket_ttl = \"1s\"\n").expect("the scratch folder can be written to");
     let config = config.to_str().expect("scratch paths are UTF-8");
     let router = site.router_with("roundrobin", 2, &["--config", config]);
-    let mut idm = Idm::start(java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(java, &router.url(Some(GROUP)), 1);
     idm.ok(&site.journal("journal").use_command());
     idm.ok("create name=u0");
     let before: Vec<_> = MEMBERS.map(|member| calls(&router, member)).into();
@@ -127,7 +127,7 @@ fn a_router_that_ends_leaves_no_call_in_doubt() {
     let Some(java) = Java::or_skip("drain::a_router_that_ends_leaves_no_call_in_doubt") else { return };
     let site = JavaSite::start(&java);
     let mut router = site.router("roundrobin", 2);
-    let mut idm = Idm::start(&java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
     idm.ok(&site.journal("journal").use_command());
     idm.ok("create name=u0");
     idm.begin("load create 8 6 w");

@@ -16,7 +16,7 @@ use crate::site::{GROUP, JavaSite};
 fn under_load(java: &Java, load: &str) -> (Load, BTreeMap<String, usize>) {
     let mut site = JavaSite::start(java);
     let router = site.router("roundrobin", 2);
-    let mut idm = Idm::start(java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(java, &router.url(Some(GROUP)), 1);
     let journal = site.journal("journal");
     idm.ok(&journal.use_command());
     idm.ok("create name=u0");

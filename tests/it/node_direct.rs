@@ -247,7 +247,7 @@ fn hr_csv_reads_the_same_through_a_router_and_our_nodes() {
     let provider = Provider::new().server("n1", nodes[0].port(), 2).server("n2", nodes[1].port(), 2);
     let router = Router::start(&provider.group("g", "roundrobin", &["n1", "n2"]).write(folders[0].path()));
     router.await_up("g", &["n1", "n2"]);
-    let mut idm = Idm::start(&java, &router.url(None));
+    let mut idm = Idm::start_through(&java, &router.url(None), 1);
     idm.ok(&hr::use_command(&hr::write(folders[0].path())));
     let steps: Vec<_> =
         transcript::CSV.iter().copied().filter(|(_, answer)| answer.starts_with("ok")).collect();

@@ -24,7 +24,7 @@ fn twenty_thousand_rows_arrive_in_order() {
     let router = site.router("roundrobin", 2);
     let journal = site.journal("journal");
     journal.seed(ROWS, 1024);
-    let mut idm = Idm::start(&java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
     idm.ok(&journal.use_command());
     let all = format!("ok {ROWS} cookie=null u1..u{ROWS} ordered");
     assert_eq!(idm.ask("search"), all);

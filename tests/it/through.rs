@@ -18,7 +18,7 @@ fn every_command_answers_as_without_a_router() {
             let router = site.router(algorithm, sockets);
             for group in [Some(GROUP), None] {
                 let case = format!("{algorithm}, {sockets} sockets, {group:?}");
-                let mut idm = Idm::start(&java, &router.url(group));
+                let mut idm = Idm::start_through(&java, &router.url(group), 1);
                 assert_eq!(idm.ask("connectors 2"), transcript::CONNECTORS, "{case}");
                 let journal = site.journal(&case.replace([' ', '"', '(', ')', ','], ""));
                 idm.ok(&journal.use_command());
@@ -41,7 +41,7 @@ fn hr_csv_reads_the_same_after_the_first_member_is_killed() {
     let mut site = JavaSite::start(&java);
     let csv = hr::write(site.scratch.path());
     let router = site.router("failover", 2);
-    let mut idm = Idm::start(&java, &router.url(Some(GROUP)));
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
     idm.ok(&hr::use_command(&csv));
     let before = idm.ok("search rows");
     assert!(before.starts_with("3 "), "{before}");

@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::accept::Credentials;
 use super::http::{self, HeadError};
+use super::tls::in_words;
 use super::{ReadHalf, Role, SUBPROTOCOL, Transport, WebSocket, WriteHalf, limits, tune};
 
 /// Where and how to dial.
@@ -92,9 +93,9 @@ pub enum DialError {
     /// No TLS was dialled, and the peer answered with TLS.
     #[error("the peer answers with TLS; set useSSL here")]
     TlsPeer,
-    /// The TLS handshake failed: a certificate, a name, a version.
+    /// The TLS handshake failed: a certificate, a name, a version. In words, with what to do about it.
     #[error("the TLS handshake failed: {0}")]
-    Tls(#[source] io::Error),
+    Tls(String),
     /// 401 or 403: a stock server answers 403 to a wrong key.
     #[error("the peer refused our principal or key (HTTP {status}); compare the keys of both sides")]
     WrongKey {
@@ -130,6 +131,24 @@ pub enum DialError {
     /// The socket failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
+}
+
+impl DialTarget {
+    /// What [`dial`] would refuse before it dials: a host, path, principal or key that cannot stand in a request.
+    ///
+    /// # Errors
+    /// [`DialError::BadTarget`]
+    pub fn validate(&self) -> Result<(), DialError> {
+        request(self, "")?;
+        server_name(&self.host).map(drop)
+    }
+}
+
+/// The name under which a certificate is judged: the host, without the interface of a link-local address.
+fn server_name(host: &str) -> Result<ServerName<'static>, DialError> {
+    let name = host.split('%').next().unwrap_or_default().to_owned();
+    ServerName::try_from(name)
+        .map_err(|_| DialError::BadTarget("the host is neither a host name nor an address"))
 }
 
 /// Dials, and returns the WebSocket with the peer's address.
@@ -189,15 +208,15 @@ async fn start_tls(
     target: &DialTarget,
     tls: &DialTls,
 ) -> Result<TlsStream<TcpStream>, DialError> {
-    let name = tls.server_name.clone().unwrap_or_else(|| target.host.clone());
-    let name = ServerName::try_from(name).map_err(|_| DialError::BadTarget("the TLS server name"))?;
+    let host = tls.server_name.clone().unwrap_or_else(|| target.host.clone());
+    let name = server_name(&host)?;
     TlsConnector::from(tls.config.clone()).connect(name, stream).await.map_err(|error| {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match inner {
             Some(rustls::Error::InvalidMessage(_)) => DialError::PlainPeer,
             // An alert or a complaint about a certificate comes as an error of rustls.
             None => DialError::NoTlsAnswer,
-            Some(_) => DialError::Tls(error),
+            Some(inner) => DialError::Tls(in_words(inner, &host)),
         }
     })
 }
@@ -209,7 +228,7 @@ fn request(target: &DialTarget, key: &str) -> Result<Vec<u8>, DialError> {
         return Err(DialError::BadTarget("the path must begin with / and hold no blanks"));
     }
     if !clean(&target.host) {
-        return Err(DialError::BadTarget("the host name"));
+        return Err(DialError::BadTarget("the host has spaces or other letters than ASCII has"));
     }
     let Credentials { principal, secret } = &target.credentials;
     if principal.contains(':') {
@@ -218,7 +237,11 @@ fn request(target: &DialTarget, key: &str) -> Result<Vec<u8>, DialError> {
     let user = latin1(&format!("{principal}:{}", secret.expose()))
         .ok_or(DialError::BadTarget("principal and key must be within ISO-8859-1"))?;
     let (host, port, path) = (&target.host, target.port, &target.path);
-    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    // The interface of a link-local address means something on this machine only (RFC 6874).
+    let host = match host.split('%').next().unwrap_or(host) {
+        address if address.contains(':') => format!("[{address}]"),
+        name => name.to_owned(),
+    };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\

@@ -17,6 +17,7 @@ pub mod listen;
 pub mod oversize;
 pub mod socket;
 pub mod spill;
+pub mod tls;
 #[cfg(test)]
 mod tls_tests;
 #[cfg(test)]

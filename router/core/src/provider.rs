@@ -11,6 +11,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use rcs_proto::icf::Secret;
+
 use crate::agreed::Document;
 use crate::ids::NameBook;
 use crate::limits::{MEMBERS_MAX, PROVIDER_DOCUMENT_BYTES_MAX};
@@ -32,6 +34,15 @@ use walk::{Field, Object, Reader, found};
 /// A name with dots is also looked up in the form of an environment variable (`rcs.host` as `RCS_HOST`), as
 /// IDM does.
 pub type Properties = BTreeMap<String, String>;
+
+/// Keys of members that are given beside the document, because IDM's own document has them encrypted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Keys {
+    /// By the member's name: these replace the keys of the document.
+    pub by_name: BTreeMap<String, Secret<String>>,
+    /// The key of members whose key is encrypted or missing in the document.
+    pub others: Option<Secret<String>>,
+}
 
 /// The `_id` of the document.
 pub const DOCUMENT_ID: &str = "provisioner.openicf.connectorinfoprovider";
@@ -80,7 +91,12 @@ pub struct Reading {
 
 /// Reads a document. Never fails as a whole: what is wrong is in the findings.
 pub fn read(document: &[u8], properties: &Properties) -> Reading {
-    let mut reader = Reader::new(properties);
+    read_with(document, properties, &Keys::default())
+}
+
+/// The same with keys that are given beside the document.
+pub fn read_with(document: &[u8], properties: &Properties, keys: &Keys) -> Reading {
+    let mut reader = Reader::new(properties, keys);
     let provider = read_document(&mut reader, document);
     let findings = reader.finish();
     let clean = findings.iter().all(|f| f.problem.severity() != Severity::Error);

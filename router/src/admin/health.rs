@@ -20,6 +20,9 @@ struct Readiness {
     reason: Option<&'static str>,
     members_up: usize,
     members: usize,
+    /// Files on disk that are not in force; see `GET /v1/files`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rejected_files: Vec<&'static str>,
 }
 
 pub(super) async fn live(State(admin): State<Admin>) -> Response {
@@ -31,7 +34,7 @@ pub(super) async fn live(State(admin): State<Admin>) -> Response {
 
 pub(super) async fn ready(State(admin): State<Admin>) -> Response {
     let Ok(status) = admin.control.status().await else { return no_answer() };
-    let readiness = judge(&status);
+    let readiness = Readiness { rejected_files: admin.files.rejected(), ..judge(&status) };
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
 }
@@ -56,7 +59,13 @@ fn judge(status: &Status) -> Readiness {
         }
         Phase::Serving => None,
     };
-    Readiness { ready: reason.is_none(), reason, members_up: members_up.len(), members: members.len() }
+    Readiness {
+        ready: reason.is_none(),
+        reason,
+        members_up: members_up.len(),
+        members: members.len(),
+        rejected_files: Vec::new(),
+    }
 }
 
 #[cfg(test)]

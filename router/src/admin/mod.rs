@@ -35,6 +35,7 @@ pub(crate) use self::agents::Agents;
 use self::bounded::Bounded;
 pub(crate) use self::gate::Gate;
 use crate::control::{Control, NoAnswer};
+use crate::files::Files;
 use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
 use crate::metrics::{Format, Scraper};
 use crate::unknown::Unknowns;
@@ -46,6 +47,7 @@ struct Admin {
     scraper: Arc<Scraper>,
     unknowns: Unknowns,
     gate: Arc<Gate>,
+    files: Files,
 }
 
 /// The running server; dropping it ends it.
@@ -65,10 +67,11 @@ pub(crate) fn start(
     unknowns: Unknowns,
     gate: Gate,
     agents: Agents,
+    files: Files,
 ) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let admin = Admin { control, scraper: Arc::new(scraper), unknowns, gate: Arc::new(gate) };
+    let admin = Admin { control, scraper: Arc::new(scraper), unknowns, gate: Arc::new(gate), files };
     let service = routes(admin).merge(agents.routes());
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = async move {
@@ -87,6 +90,7 @@ pub(crate) fn start(
 }
 
 const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
+    /v1/files, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin)\n";
 
@@ -100,6 +104,7 @@ fn routes(admin: Admin) -> Router {
         .route("/v1/callers", get(callers::list))
         .route("/v1/calls", get(calls::list))
         .route("/v1/calls/open", get(calls::open))
+        .route("/v1/files", get(files))
         .route("/v1/calls/{id}", get(calls::explain))
         .route("/v1/unknown", get(unknown::list))
         .route("/v1/unknown/acknowledge", post(unknown::acknowledge))
@@ -119,6 +124,11 @@ fn protected(router: Router, requests: usize, deadline: Duration) -> Router {
         .layer(GlobalConcurrencyLimitLayer::new(requests))
         .layer(TimeoutLayer::new(deadline));
     router.layer(protect)
+}
+
+/// Every file that the router follows: since when its content is in force, and why the file on disk is not.
+async fn files(State(admin): State<Admin>) -> Response {
+    axum::Json(&*admin.files.all()).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {

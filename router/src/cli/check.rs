@@ -19,10 +19,10 @@ pub(super) struct Arguments {
     /// Configuration file; the settings in force with it are shown.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CONFIG")]
     config: Option<PathBuf>,
-    /// File whose first line is the key that callers must send; checked if it is given.
+    /// File with the key that callers must send; checked if it is given.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
-    /// File with PEM certificates of the authorities that signed the certificates of members with useSSL.
+    /// Trust store for members with useSSL: their certificates, or those of the authorities that signed them (PEM, DER or PKCS12).
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
     /// Accept well-known keys, as serve --dev does.
@@ -44,6 +44,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if let Some((settings, document)) = &checkup.effective {
         rcs_cli::say(Effective { settings, document }.to_string().trim_end());
+    }
+    for warning in &checkup.warnings {
+        rcs_cli::say(format!("Warning: {warning}."));
     }
     let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
     let sentence = |error: &AppError| match error {

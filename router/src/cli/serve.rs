@@ -27,15 +27,17 @@ pub(super) struct Arguments {
     /// Address of /livez, /readyz, /metrics and the API. Everybody who reaches this address may read; changes need the token.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760", env = "RCS_ROUTER_ADMIN")]
     admin: SocketAddr,
-    /// File whose first line is the key that callers must send.
+    /// File with the key that callers must send on its first line; a second line may have a second key, while one replaces the other.
+    /// The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
-    /// File whose first line is the token that API requests must carry to change anything. Without this option the token is read
+    /// File with the token that API requests must carry to change anything, and perhaps a second one on the second line; followed like
+    /// the key file. Without this option the token is read
     /// from the variable RCS_ROUTER_TOKEN. If no token is set, changes are refused (except with --dev on a loopback address).
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_ADMIN_TOKEN_FILE")]
     admin_token_file: Option<PathBuf>,
-    /// File with PEM certificates of the authorities that signed the certificates of members with useSSL; needed if there are such
-    /// members.
+    /// Trust store for members with useSSL, needed if there are such members: their certificates, or those of the authorities that
+    /// signed them (PEM, DER or PKCS12). The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
     /// Directory for answers that slow callers have not read yet and that exceed the memory for them (encrypted, in files without

@@ -46,6 +46,8 @@ pub(super) enum Place<S: 'static> {
     AddressOrOff(fn(&mut S) -> &mut Option<SocketAddr>),
     /// The beginning of paths, or "off", which is the empty path.
     PathOrOff(fn(&mut S) -> &mut String),
+    /// A text of the operator's own, or "off"; what the text is.
+    TextOrOff(fn(&mut S) -> &mut Option<String>, &'static str),
     /// References to connectors, "*" for all.
     Visible(fn(&mut S) -> &mut Visible),
     /// References to connectors.
@@ -305,6 +307,11 @@ impl<S: Clone> Key<S> {
             }
             (Place::PathOrOff(at), Value::Text(OFF)) => put(at(settings), Some(String::new())),
             (Place::PathOrOff(at), Value::Text(text)) => put(at(settings), context_path(text)),
+            (Place::TextOrOff(at, _), Value::Text(OFF)) => put(at(settings), Some(None)),
+            (Place::TextOrOff(at, _), Value::Text(text)) => {
+                let usable = !text.is_empty() && !text.contains(char::is_control);
+                put(at(settings), usable.then(|| Some(text.to_owned())))
+            }
             (Place::Visible(at), Value::Texts(texts)) if !texts.is_empty() => {
                 let all = references(&texts)?;
                 let visible = if texts.contains(&ALL) { Visible::All } else { Visible::Only(all) };
@@ -340,6 +347,7 @@ impl<S: Clone> Key<S> {
                 let path = at(&mut settings);
                 quoted(if path.is_empty() { OFF } else { path })
             }
+            Place::TextOrOff(at, _) => quoted(at(&mut settings).as_deref().unwrap_or(OFF)),
             Place::Visible(at) => match at(&mut settings) {
                 Visible::All => list(&[ALL]),
                 Visible::Only(references) => list(references),
@@ -370,6 +378,7 @@ impl<S: Clone> Key<S> {
             Place::PathOrOff(_) => {
                 format!("a path such as \"/base\" without a slash at its end, or \"{OFF}\"")
             }
+            Place::TextOrOff(_, what) => format!("{what}, or \"{OFF}\""),
             Place::Visible(_) => format!("a list of {REFERENCE}"),
             Place::StandIns(_) => format!("a list of {REFERENCE}; it may be empty"),
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use rcs_core::settings::{GroupSettings, RouterSettings};
 
 use super::keys::{GROUP, Key, OWN_GROUP, ROUTER};
+use super::members::{MEMBER, MEMBERS, MemberFiles};
 
 /// Set to anything, it makes the test below write the document in place of comparing it.
 const WRITE: &str = "RCS_WRITE_DOCS";
@@ -34,6 +35,7 @@ retry_percent = 10
 - A time is a whole number and its unit: `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"1d"`. `"off"` switches a feature off, where the table below allows it.
 - `serve` reads the file again about once a second. A good change is in force at once. A file with a fault changes nothing: the log names every fault with its line, and the last good settings stay.
 - Settings for a group that the provider document does not have are a warning. They wait for a group of that name.
+- IDM encrypts the keys in its own document (`$crypto`), and never gives out another form. Put the key into a file and name it in `[members]` (for all servers with such a key) or in `[member.NAME]`; the document stays as IDM writes it. Key files and trust stores are followed as well.
 
 `check` prints what is in force for each group, and marks with a star what differs from the default:
 
@@ -53,6 +55,8 @@ fn document() -> String {
     table(&mut text, "`[router]`", ROUTER, &RouterSettings::default());
     table(&mut text, "`[defaults]` and `[group.NAME]`", GROUP, &GroupSettings::default());
     table(&mut text, "`[group.NAME]` alone", OWN_GROUP, &GroupSettings::default());
+    table(&mut text, "`[members]`", MEMBERS, &MemberFiles::default());
+    table(&mut text, "`[member.NAME]`", MEMBER, &MemberFiles::default());
     text
 }
 

@@ -4,6 +4,7 @@
 mod keys;
 #[cfg(test)]
 mod manual;
+mod members;
 mod report;
 pub(crate) mod time;
 
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rcs_core::agreed::Document;
 use rcs_core::bundles::group::Reports;
-use rcs_core::limits::{CONFIG_BYTES_MAX, CONFIG_FAULTS_MAX};
+use rcs_core::limits::{CONFIG_BYTES_MAX, CONFIG_FAULTS_MAX, MEMBERS_MAX};
 use rcs_core::settings::{GroupSettings, Settings};
 use rcs_core::view::is_usable_name;
 use toml::Spanned;
@@ -21,6 +22,8 @@ use toml::de::{DeTable, DeValue};
 
 use self::keys::{GROUP, Key, OWN_GROUP, ROUTER, Value};
 pub(crate) use self::keys::{NONE_LEFT, REPORTS, word_of};
+pub(crate) use self::members::Members;
+use self::members::{MEMBER, MEMBERS, MemberFiles};
 pub use self::report::Effective;
 use crate::document::Faults;
 use crate::file::Content;
@@ -33,7 +36,14 @@ pub(crate) struct ConfigFile {
     /// What was there when it was last looked at, good or bad.
     seen: Option<Content>,
     /// What its last good version says.
+    parsed: Parsed,
+}
+
+/// What a file says.
+#[derive(Clone, Debug, Default)]
+struct Parsed {
     settings: Settings,
+    members: Members,
 }
 
 /// Why a configuration file cannot be used.
@@ -60,12 +70,22 @@ pub enum ConfigError {
 impl ConfigFile {
     /// Names a file; nothing is read yet.
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), seen: None, settings: Settings::default() }
+        Self { path: path.to_owned(), seen: None, parsed: Parsed::default() }
     }
 
     /// What its last good version says.
     pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
+        &self.parsed.settings
+    }
+
+    /// What the last good version says of single members.
+    pub(crate) fn members(&self) -> &Members {
+        &self.parsed.members
+    }
+
+    /// The same as an error about this file.
+    pub(crate) fn faulty(&self, faults: Vec<String>) -> ConfigError {
+        ConfigError::Faulty { path: self.path.clone(), faults: Faults(faults) }
     }
 
     /// Reads the file; `None` if the file did not change. A bad file leaves the settings as they are.
@@ -79,10 +99,10 @@ impl ConfigFile {
         }
         let outcome = self.judge(&content);
         self.seen = Some(content);
-        Some(outcome.map(|settings| self.settings = settings))
+        Some(outcome.map(|parsed| self.parsed = parsed))
     }
 
-    fn judge(&self, content: &Content) -> Result<Settings, ConfigError> {
+    fn judge(&self, content: &Content) -> Result<Parsed, ConfigError> {
         let path = self.path.clone();
         let text = match content {
             Content::Unreadable(reason) => {
@@ -101,7 +121,7 @@ pub(crate) fn unknown_groups<'a>(settings: &'a Settings, document: &Document) ->
 }
 
 /// Reads a text. Faults are in the order of their lines.
-fn parse(text: &[u8]) -> Result<Settings, Vec<String>> {
+fn parse(text: &[u8]) -> Result<Parsed, Vec<String>> {
     if text.len() > CONFIG_BYTES_MAX {
         return Err(vec![format!(
             "the file is longer than {CONFIG_BYTES_MAX} bytes. Use fewer groups or comments"
@@ -117,10 +137,9 @@ fn parse(text: &[u8]) -> Result<Settings, Vec<String>> {
         reader.fault(at, format!("not valid TOML: {}", error.message()));
     }
     // What is said of the rest of a file that is no TOML would be guesses.
-    let settings =
-        if reader.faults.is_empty() { reader.settings(root.get_ref()) } else { Settings::default() };
+    let parsed = if reader.faults.is_empty() { reader.parsed(root.get_ref()) } else { Parsed::default() };
     match reader.faults.is_empty() {
-        true => Ok(settings),
+        true => Ok(parsed),
         false => Err(reader.told()),
     }
 }
@@ -138,8 +157,8 @@ struct Reader<'a> {
 type Entry<'a, 'b> = (&'b Spanned<std::borrow::Cow<'a, str>>, &'b Spanned<DeValue<'a>>);
 
 impl Reader<'_> {
-    fn settings(&mut self, root: &DeTable<'_>) -> Settings {
-        let mut settings = Settings::default();
+    fn parsed(&mut self, root: &DeTable<'_>) -> Parsed {
+        let Parsed { mut settings, mut members } = Parsed::default();
         // Groups inherit, so what they inherit comes first.
         if let Some((_, defaults)) = root.iter().find(|(key, _)| key.get_ref() == "defaults") {
             self.table("defaults", defaults, &[GROUP], &mut settings.defaults);
@@ -150,13 +169,47 @@ impl Reader<'_> {
                 "defaults" => {}
                 "router" => self.table("router", value, &[ROUTER], &mut settings.router),
                 "group" => self.groups(value, &mut settings),
+                "members" => {
+                    self.table("members", value, &[MEMBERS], &mut members.others);
+                    self.one_place("members", value, &members.others);
+                }
+                "member" => self.members(value, &mut members),
                 other => self.fault(
                     key.span().start,
-                    format!("{other}: unknown table. Use [router], [defaults] or [group.NAME]"),
+                    format!("{other}: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME]"),
                 ),
             }
         }
-        settings
+        Parsed { settings, members }
+    }
+
+    fn members(&mut self, value: &Spanned<DeValue<'_>>, members: &mut Members) {
+        let Some(named) = value.get_ref().as_table() else {
+            return self.fault(value.span().start, "member: it must be a table: [member.NAME]".to_owned());
+        };
+        for (name, value) in named {
+            let path = format!("member.{}", name.get_ref());
+            if !is_usable_name(name.get_ref()) || members.named.len() >= MEMBERS_MAX {
+                self.fault(
+                    name.span().start,
+                    format!("{path}: not a valid server name. Use the name of a server in the provider file"),
+                );
+                continue;
+            }
+            let mut files = MemberFiles::default();
+            self.table(&path, value, &[MEMBER], &mut files);
+            self.one_place(&path, value, &files);
+            members.named.insert(name.get_ref().to_string(), files);
+        }
+    }
+
+    fn one_place(&mut self, path: &str, value: &Spanned<DeValue<'_>>, files: &MemberFiles) {
+        if files.key_file.is_some() && files.key_variable.is_some() {
+            self.fault(
+                value.span().start,
+                format!("{path}: the key is in key_file and in key_variable. Remove one of the two"),
+            );
+        }
     }
 
     fn groups(&mut self, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {

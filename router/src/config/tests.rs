@@ -10,7 +10,43 @@ use rcs_core::settings::{Deadlines, RouterSettings, StreamEnd};
 use super::*;
 
 fn settings(text: &str) -> Settings {
-    parse(text.as_bytes()).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    parse(text.as_bytes()).unwrap_or_else(|faults| panic!("{faults:#?}")).settings
+}
+
+#[test]
+fn keys_and_trust_of_members_stand_beside_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("all.key"), "key-of-all\n").unwrap();
+    fs::write(path("n1.key"), "key-of-n1\n").unwrap();
+    let made = rcgen::generate_simple_self_signed(["n1".to_owned()]).unwrap();
+    fs::write(path("n1.der"), made.cert.der()).unwrap();
+    let text = format!(
+        "[members]\nkey_file = {:?}\n[member.n1]\nkey_file = {:?}\ntrust_store = {:?}\n[member.\"n 2\"]\nkey_variable = \"off\"\n",
+        path("all.key"),
+        path("n1.key"),
+        path("n1.der")
+    );
+    let found = parse(text.as_bytes()).unwrap().members.read().unwrap();
+    assert_eq!(found.keys.others.unwrap().expose(), "key-of-all");
+    assert_eq!(found.keys.by_name.keys().collect::<Vec<_>>(), ["n1"]);
+    assert_eq!(found.keys.by_name["n1"].expose(), "key-of-n1");
+    assert_eq!(found.trust.keys().collect::<Vec<_>>(), ["n1"]);
+    let text = "[members]\nkey_file = \"/nowhere/key\"\n[member.n1]\nkey_variable = \"NO_SUCH_VARIABLE_1\"\n[member.n2]\ntrust_store = \"/dev/null\"\n";
+    let faults = parse(text.as_bytes()).unwrap().members.read().unwrap_err();
+    for (fault, part) in
+        faults.iter().zip(["members.key_file", "member.n1.key_variable", "member.n2.trust_store"])
+    {
+        assert!(fault.starts_with(part), "{fault}");
+    }
+    assert_eq!(faults.len(), 3, "all at once");
+    let faults =
+        parse(b"[members]\nkey_file = \"a\"\nkey_variable = \"B\"\ntrust_store = \"c\"\n[member]\nn1 = 3\n")
+            .unwrap_err();
+    assert!(
+        faults.len() == 3 && faults.iter().any(|fault| fault.contains("Remove one of the two")),
+        "{faults:?}"
+    );
 }
 
 fn repository(file: &str) -> String {
@@ -152,7 +188,7 @@ ejection = 5
         "line 13: group.hr.test_every: \"0s\" is not valid. Use \"1s\" to \"1h\", or \"off\"",
         "line 15: group.a/b: not a valid group name",
         "line 17: group.csv.ejection: it must be a table",
-        "line 18: groups: unknown table. Use [router], [defaults] or [group.NAME].",
+        "line 18: groups: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME].",
     ];
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");
     for (fault, expected) in faults.iter().zip(expected) {
@@ -228,8 +264,8 @@ fn the_example_file_says_the_defaults_of_every_key() {
         text.lines().filter(said).map(str::to_owned).collect()
     };
     assert_eq!(keys(&example), keys(&wanted), "wanted:\n{wanted}");
-    for key in OWN_GROUP {
-        assert!(example.contains(&format!("## {} = ", key.name)), "no {} for one group", key.name);
+    for name in OWN_GROUP.iter().map(|key| key.name).chain(MEMBERS.iter().chain(MEMBER).map(|key| key.name)) {
+        assert!(example.contains(&format!("## {name} = ")), "no {name} in the example");
     }
 }
 

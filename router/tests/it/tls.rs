@@ -4,14 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, KeyPair, generate_simple_self_signed,
+};
 use rcs_rig::scripted::FakeMember;
+use rcs_rig::wait::wait_until;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Router, file, member, scratch};
+use crate::support::{PATIENCE, Router, file, member, scratch};
 
 /// A TLS end in front of a member, for as long as the runtime lives.
 struct TlsFront {
@@ -22,8 +25,11 @@ struct TlsFront {
 
 impl TlsFront {
     fn start(member: &FakeMember) -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        Self::with(member, generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap())
+    }
+
+    fn with(member: &FakeMember, pair: CertifiedKey<KeyPair>) -> Self {
+        let CertifiedKey { cert, signing_key } = pair;
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -85,4 +91,46 @@ fn a_member_with_another_certificate_is_not() {
     router.await_log("TLS");
     assert_eq!(router.get("/readyz").0, 503);
     assert!(member.sockets().is_empty(), "nothing was said to it");
+}
+
+/// What `keytool -genkeypair -dname CN=127.0.0.1` and `openssl req -x509` make: no subjectAltName, and an authority's own mark.
+fn as_the_vendors_pages_make_them(common: &str) -> CertifiedKey<KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, common);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let signing_key = KeyPair::generate().unwrap();
+    CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key }
+}
+
+/// S02: a certificate that is in the trust store is trusted for the names it has; the store is followed.
+#[test]
+fn a_certificate_as_the_vendors_pages_make_it_is_trusted_when_it_is_in_the_store() {
+    let (folder, member) = (scratch(), member("n1"));
+    let pair = as_the_vendors_pages_make_them("127.0.0.1");
+    let der = pair.cert.der().to_vec();
+    let front = TlsFront::with(&member, pair);
+    let provider = file(&folder, "provider.json", &document(front.address.port()));
+    let other = pem(generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
+    let trust = file(&folder, "trust", &other);
+    let router = Router::serve(provider.as_ref(), &["--dev", "--trust-store", &trust]);
+    router.await_log("add this");
+    std::fs::write(&trust, b"junk").unwrap();
+    router.await_log("holds no certificate");
+    std::fs::write(&trust, der).unwrap();
+    router.await_log("the trust store changed");
+    wait_until("the member is in use", PATIENCE, || router.get("/readyz").0 == 200);
+}
+
+#[test]
+fn a_certificate_for_another_name_is_told_and_trusted_from_the_one_member_it_is_given_for() {
+    let (folder, member) = (scratch(), member("n1"));
+    let front = TlsFront::with(&member, as_the_vendors_pages_make_them("rcs1.example.com"));
+    let provider = file(&folder, "provider.json", &document(front.address.port()));
+    let trust = file(&folder, "trust.pem", &front.certificate_pem);
+    let config = file(&folder, "router.toml", "");
+    let router = Router::serve(provider.as_ref(), &["--dev", "--trust-store", &trust, "--config", &config]);
+    router.await_log("rcs1.example.com");
+    router.await_log("not for");
+    std::fs::write(&config, format!("[member.n1]\ntrust_store = {trust:?}\n")).unwrap();
+    wait_until("the member is in use", PATIENCE, || router.get("/readyz").0 == 200);
 }

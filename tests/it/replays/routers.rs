@@ -65,7 +65,7 @@ fn one_java_member_behind_two_routers_serves_both() {
     let journal = site.journal("journal");
     journal.seed(1, 10);
     let routers = [site.router("failover", 3), site.router("failover", 3)];
-    let mut idms = routers.each_ref().map(|router| Idm::start(&java, &router.url(Some(GROUP))));
+    let mut idms = routers.each_ref().map(|router| Idm::start_through(&java, &router.url(Some(GROUP)), 1));
     for idm in &mut idms {
         idm.ok(&journal.use_command());
     }

@@ -36,7 +36,12 @@ impl Groups {
         // well.
         let policy = policy(reader, entry).unwrap_or_default();
         let listed = servers_list(reader, entry);
+        let enabled = reader.flag(entry, "enabled").or(true);
         let Some(name) = name else { return };
+        if !enabled {
+            reader.report(entry.path(), Problem::GroupDisabled(name));
+            return;
+        }
         self.found.push(Found { place, path: entry.path().to_owned(), display_name, name, policy, listed });
     }
 

@@ -1,11 +1,12 @@
 //! Servers and clients of the document (C01-C08, C11, C15, C17).
 
 use std::collections::HashMap;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use rcs_proto::icf::Secret;
 
+use super::json::Tree;
 use super::problem::Problem;
 use super::walk::{Field, Object, Reader, shortened};
 use super::{MemberEntry, Place};
@@ -18,6 +19,13 @@ const PRINCIPAL_DEFAULT: &str = "anonymous";
 const KEY_DEFAULT: &str = "changeit";
 /// The key of IDM's template (R04, C06).
 const KEY_TEMPLATE: &str = "password";
+/// Keys that stand in the vendor's examples for a key of one's own.
+const KEYS_OF_SAMPLES: [&str; 4] = ["some-key", "Passw0rd", "secret", "KEY"];
+/// Bytes of a host name and of one part of it (RFC 1035).
+const HOST_BYTES_MAX: usize = 254;
+const HOST_LABEL_BYTES_MAX: usize = 63;
+/// Bytes of the name of a network interface on Linux.
+const ZONE_BYTES_MAX: usize = 15;
 /// The longest interval IDM would take for one, in seconds: a day times thirty.
 const INTERVAL_MAX_S: u64 = 30 * 24 * 3600;
 
@@ -69,6 +77,8 @@ pub(super) struct Members {
     pub(super) entries: Vec<MemberEntry>,
     /// Every name met and where, those of wrong entries included: a group may list them.
     names: HashMap<String, String>,
+    /// Hosts and ports, and where each was met first.
+    addresses: HashMap<(String, u16), String>,
 }
 
 impl Members {
@@ -84,7 +94,7 @@ impl Members {
         let display_name = reader.filled(entry, "displayName").given();
         let host = host(reader, entry);
         let port = port(reader, entry);
-        let key = key(reader, entry);
+        let key = key(reader, entry, name.as_deref());
         let principal = principal(reader, entry);
         let path = websocket_path(reader, entry);
         let transport =
@@ -96,6 +106,7 @@ impl Members {
         else {
             return;
         };
+        self.note_address(reader, entry, &host, port);
         let endpoint = Endpoint { host, port, path, transport, principal, key };
         let spec = MemberSpec { name, link: Link::Dial(endpoint), sockets, ping_interval, admin };
         self.entries.push(MemberEntry { path: entry.path().to_owned(), display_name, spec });
@@ -115,6 +126,17 @@ impl Members {
         let spec =
             MemberSpec { name, link: Link::Accept, sockets, ping_interval: Some(PING_INTERVAL), admin };
         self.entries.push(MemberEntry { path: entry.path().to_owned(), display_name, spec });
+    }
+
+    /// Points out an address that another server has as well.
+    fn note_address(&mut self, reader: &mut Reader<'_>, entry: &Object<'_>, host: &str, port: u16) {
+        let address = (host.to_ascii_lowercase(), port);
+        if let Some(first) = self.addresses.get(&address) {
+            let (first, shown) = (first.clone(), format!("{host}:{port}"));
+            reader.report(entry.path(), Problem::SameAddress { address: shown, first });
+        } else {
+            self.addresses.insert(address, entry.path().to_owned());
+        }
     }
 
     fn name(&mut self, reader: &mut Reader<'_>, entry: &Object<'_>, place: Place) -> Option<String> {
@@ -161,14 +183,42 @@ fn admin(reader: &mut Reader<'_>, entry: &Object<'_>) -> AdminState {
 fn host(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<String> {
     let host = reader.required(entry, "host")?;
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&host);
-    let odd = |c: char| c.is_control() || c.is_whitespace() || "/:@?#[]\\%".contains(c);
-    if bare.parse::<Ipv6Addr>().is_ok() || (!bare.is_empty() && bare == host && !host.chars().any(odd)) {
+    if is_ipv6(bare) {
         return Some(bare.to_owned());
+    }
+    if host.starts_with('<') || host.ends_with('>') || host == "HOST" {
+        reader.report(&entry.child("host"), Problem::SampleHost(shortened(&host)));
+        return None;
+    }
+    let label = |label: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=HOST_LABEL_BYTES_MAX).contains(&label.len()) && label.chars().all(inner)
+    };
+    let name = host.strip_suffix('.').unwrap_or(&host);
+    if bare == host && host.len() <= HOST_BYTES_MAX && name.split('.').all(label) {
+        // The resolver takes a name whose last part is a number for an address, and reads `10.300` in ways that nobody means.
+        let is_number =
+            name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_number && name.parse::<Ipv4Addr>().is_err() {
+            reader.report(&entry.child("host"), Problem::NoAddress(shortened(&host)));
+            return None;
+        }
+        return Some(host);
     }
     // Credentials may stand in front of it, as in a URL: those are not repeated.
     let shown = host.rsplit_once('@').map_or(host.clone(), |(_, rest)| format!("...@{rest}"));
     reader.report(&entry.child("host"), Problem::BadHost(shortened(&shown)));
     None
+}
+
+/// An IPv6 address, perhaps with the interface of a link-local one behind it (`fe80::1%eth0`).
+fn is_ipv6(host: &str) -> bool {
+    let (address, zone) = host.split_once('%').map_or((host, None), |(address, zone)| (address, Some(zone)));
+    let usable = |zone: &str| {
+        (1..=ZONE_BYTES_MAX).contains(&zone.len())
+            && zone.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(usable)
 }
 
 fn port(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<u16> {
@@ -182,7 +232,14 @@ fn port(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<u16> {
     }
 }
 
-fn key(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<Secret<String>> {
+fn key(reader: &mut Reader<'_>, entry: &Object<'_>, name: Option<&str>) -> Option<Secret<String>> {
+    let keys = reader.keys();
+    if let Some(key) = name.and_then(|name| keys.by_name.get(name)) {
+        return Some(key.clone());
+    }
+    if entry.get("key").is_none_or(is_encrypted) && keys.others.is_some() {
+        return keys.others.clone();
+    }
     let key = reader.required(entry, "key")?;
     let path = entry.child("key");
     if !is_latin1(&key) {
@@ -192,9 +249,17 @@ fn key(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<Secret<String>> {
     match key.as_str() {
         KEY_DEFAULT => reader.report(&path, Problem::DefaultKey),
         KEY_TEMPLATE => reader.report(&path, Problem::TemplateKey),
+        sample if KEYS_OF_SAMPLES.contains(&sample) || (sample.starts_with('<') && sample.ends_with('>')) => {
+            reader.report(&path, Problem::SampleKey);
+        }
         _ => {}
     }
     Some(Secret::new(key))
+}
+
+/// IDM writes each key in this form into its own document (C06).
+fn is_encrypted(tree: &Tree) -> bool {
+    matches!(tree, Tree::Object(fields) if matches!(fields.as_slice(), [(wrap, _)] if wrap == "$crypto"))
 }
 
 fn principal(reader: &mut Reader<'_>, entry: &Object<'_>) -> String {
@@ -238,6 +303,10 @@ fn sockets(reader: &mut Reader<'_>, entry: &Object<'_>) -> u8 {
 fn ping_interval(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<Duration> {
     match reader.number(entry, "pingPongInterval", 0, INTERVAL_MAX_S) {
         Field::Given(0) => None,
+        Field::Given(seconds) if Duration::from_secs(seconds) > PING_INTERVAL => {
+            reader.report(&entry.child("pingPongInterval"), Problem::PingIntervalTooLong { seconds });
+            Some(PING_INTERVAL)
+        }
         Field::Given(seconds) => Some(Duration::from_secs(seconds).clamp(PING_INTERVAL_MIN, PING_INTERVAL)),
         _ => Some(PING_INTERVAL),
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::balance::Policy;
-use crate::limits::{NAME_BYTES_MAX, PROVIDER_DOCUMENT_BYTES_MAX};
+use crate::limits::{NAME_BYTES_MAX, PING_INTERVAL, PROVIDER_DOCUMENT_BYTES_MAX};
 
 /// One finding, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,10 @@ pub enum Problem {
     TooMany { what: &'static str, found: usize, max: usize },
     NothingToRoute,
     OtherDocument(String),
+    Misspelled { found: String, meant: &'static str },
+    SampleHost(String),
+    NoAddress(String),
+    NotFlag(String),
     UnknownField,
     FieldTwice,
     Dangling { group: String, name: String },
@@ -67,10 +71,14 @@ pub enum Problem {
     UsesAgent,
     DefaultKey,
     TemplateKey,
+    SampleKey,
+    SameAddress { address: String, first: String },
+    GroupDisabled(String),
     NoUsableMember(String),
     ProviderDisabled,
     MoreFindings(usize),
     IntervalNotUsed,
+    PingIntervalTooLong { seconds: u64 },
 }
 
 impl Problem {
@@ -100,6 +108,10 @@ impl Problem {
             | Self::EmptyGroup
             | Self::ListedTwice(_)
             | Self::TooMany { .. }
+            | Self::Misspelled { .. }
+            | Self::SampleHost(_)
+            | Self::NoAddress(_)
+            | Self::NotFlag(_)
             | Self::NothingToRoute => Severity::Error,
             // Vendor examples list groups whose servers are in another document: load them (C13).
             Self::NoMemberLeft { .. }
@@ -116,10 +128,13 @@ impl Problem {
             | Self::UsesAgent
             | Self::DefaultKey
             | Self::TemplateKey
+            | Self::SampleKey
+            | Self::SameAddress { .. }
+            | Self::GroupDisabled(_)
             | Self::NoUsableMember(_)
             | Self::ProviderDisabled
             | Self::MoreFindings(_) => Severity::Warning,
-            Self::IntervalNotUsed => Severity::Note,
+            Self::IntervalNotUsed | Self::PingIntervalTooLong { .. } => Severity::Note,
         }
     }
 
@@ -133,7 +148,7 @@ impl Problem {
             Self::WrongType { expected, found } => format!("must be {expected}, but is {found}"),
             Self::Missing(key) => format!("{key} is missing or empty"),
             Self::NotInRange { found, min, max } => {
-                format!("must be a whole number from {min} to {max}, but is {found}")
+                format!("must be a whole number from {min} to {max}, but is {found:?}")
             }
             Self::Unresolved(name) => format!("the placeholder &{{{name}}} has no value"),
             Self::OpenPlaceholder => "a placeholder &{ has no closing brace".to_owned(),
@@ -164,8 +179,14 @@ impl Problem {
                 )
             }
             Self::TooMany { what, found, max } => format!("{found} {what}, but at most {max} are allowed"),
-            Self::NothingToRoute => "the document has no servers, clients or groups".to_owned(),
+            Self::NothingToRoute => {
+                "the document has no servers, clients or groups (IDM's own document is empty until a server is added)".to_owned()
+            }
             Self::OtherDocument(id) => format!("this is the document {id:?}"),
+            Self::Misspelled { found, meant } => format!("unknown field {found:?}; did you mean {meant:?}?"),
+            Self::SampleHost(host) => format!("{host:?} is a placeholder of an example, not a host"),
+            Self::NoAddress(host) => format!("{host:?} looks like an IP address, but is none"),
+            Self::NotFlag(found) => format!("must be true or false, but is {found:?}"),
             Self::UnknownField => "the router does not know this field and ignores it".to_owned(),
             Self::FieldTwice => "given twice; the last one counts".to_owned(),
             Self::Dangling { group, name } => {
@@ -196,6 +217,13 @@ impl Problem {
             }
             Self::DefaultKey => "the key is the well-known default of connector servers".to_owned(),
             Self::TemplateKey => "the key is that of IDM's template, which matches no server".to_owned(),
+            Self::SampleKey => "the key is the placeholder of an example".to_owned(),
+            Self::SameAddress { address, first } => {
+                format!("{address} is the address of {first} too: one server under two names gets the calls of two")
+            }
+            Self::GroupDisabled(name) => {
+                format!("enabled is false: the group {name:?} is not served, and callers that ask for it are refused")
+            }
             Self::NoUsableMember(group) => {
                 format!("no server of group {group:?} can get calls: all are disabled or in client mode")
             }
@@ -204,6 +232,10 @@ impl Problem {
             Self::IntervalNotUsed => {
                 "the router has its own, shorter interval and does not use this one".to_owned()
             }
+            Self::PingIntervalTooLong { seconds } => format!(
+                "{seconds} s is longer than the router's own interval: it pings every {} s",
+                PING_INTERVAL.as_secs_f64()
+            ),
         }
     }
 
@@ -228,8 +260,9 @@ impl Problem {
             Self::OpenPlaceholder => "Write &{NAME} or &{NAME|default}.".to_owned(),
             Self::UnknownWrapper(_) => "Write the value itself, or $int, $bool or $string.".to_owned(),
             Self::Encrypted => {
-                "Put the clear key, or a placeholder such as &{RCS_KEY}, in the router's copy of the \
-                document."
+                "IDM never gives out another form. Leave the document as it is, write the clear key into a file, and name the file in \
+                the router's configuration file: key_file = \"FILE\" in [members] or [member.NAME]. Or write the clear key, or a \
+                placeholder such as &{RCS_KEY}, into the router's copy of the document."
                     .to_owned()
             }
             Self::NotLatin1(_) => "Use characters of ISO-8859-1 only.".to_owned(),
@@ -238,8 +271,8 @@ impl Problem {
                 and spaces at its ends."
             ),
             Self::BadHost(_) => {
-                "Write the host alone: no scheme, no path, the port in the field port, IPv6 addresses \
-                with or without brackets."
+                "Write the host alone: no scheme, no path, no spaces, the port in the field port, names in ASCII letters (xn--... for \
+                others), IPv6 addresses with or without brackets."
                     .to_owned()
             }
             Self::BadPath(_) => "Write a path such as /openicf, in visible ASCII characters.".to_owned(),
@@ -261,8 +294,17 @@ impl Problem {
             Self::ListedTwice(_) => "Remove one of the two.".to_owned(),
             Self::NoMemberLeft { .. } => "Add the servers to this document, or remove the group.".to_owned(),
             Self::TooMany { .. } => "Split the document over several routers.".to_owned(),
-            Self::NothingToRoute => "Add at least one entry to remoteConnectorServers.".to_owned(),
+            Self::NothingToRoute => {
+                "Add a server to remoteConnectorServers: {\"name\": \"n1\", \"host\": \"HOST\", \"port\": 8759, \"key\": \"KEY\"}."
+                    .to_owned()
+            }
             Self::OtherDocument(_) => format!("Check that it is IDM's {}.", super::DOCUMENT_ID),
+            Self::Misspelled { meant, .. } => {
+                format!("Write {meant:?}: upper and lower case count, and IDM ignores the field as well as it stands.")
+            }
+            Self::SampleHost(_) => "Write the name or address of the server.".to_owned(),
+            Self::NoAddress(_) => "Write a whole address such as 10.0.0.7, or a name.".to_owned(),
+            Self::NotFlag(_) => "Write true or false.".to_owned(),
             Self::UnknownField => "Check its spelling.".to_owned(),
             Self::FieldTwice => "Remove one of the two.".to_owned(),
             Self::Dangling { .. } => "Add the server, or remove it from the list.".to_owned(),
@@ -285,12 +327,18 @@ impl Problem {
                 .to_owned(),
             Self::DefaultKey => "Set another key with the server's setKey, and write it here.".to_owned(),
             Self::TemplateKey => "Write the key that was set with the server's setKey.".to_owned(),
+            Self::SampleKey => "Write the key that was set with the server's setKey.".to_owned(),
+            Self::SameAddress { .. } => "Remove one of the two, unless a port forwarder makes two servers of it.".to_owned(),
+            Self::GroupDisabled(_) => "Set enabled to true, or remove the group.".to_owned(),
             Self::NoUsableMember(_) => {
                 "Enable a server, run one in server mode, or remove the group.".to_owned()
             }
             Self::ProviderDisabled => "Set enabled to true to use its servers.".to_owned(),
             Self::MoreFindings(_) => "Correct the findings that are shown first.".to_owned(),
             Self::IntervalNotUsed => "Nothing needs to be done.".to_owned(),
+            Self::PingIntervalTooLong { .. } => {
+                "A frozen server would be found too late with a longer one; 0 turns pings off.".to_owned()
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::json::Tree;
 use super::problem::{Finding, Problem};
-use super::{Properties, Severity};
+use super::{Keys, Properties, Severity};
 use crate::limits::PROVIDER_FINDINGS_MAX;
 
 /// An object of the document and where it is.
@@ -27,6 +27,7 @@ pub(super) enum Field<T> {
 /// Collects findings while typed values are read.
 pub(super) struct Reader<'p> {
     properties: &'p Properties,
+    keys: &'p Keys,
     findings: Vec<Finding>,
     /// Findings that found no room.
     dropped: usize,
@@ -84,8 +85,13 @@ impl<T> Field<T> {
 }
 
 impl<'p> Reader<'p> {
-    pub(super) fn new(properties: &'p Properties) -> Self {
-        Self { properties, findings: Vec::new(), dropped: 0 }
+    pub(super) fn new(properties: &'p Properties, keys: &'p Keys) -> Self {
+        Self { properties, keys, findings: Vec::new(), dropped: 0 }
+    }
+
+    /// The keys that were given beside the document.
+    pub(super) fn keys(&self) -> &'p Keys {
+        self.keys
     }
 
     /// Adds a finding. An error always finds room, in place of something milder if need be, so that a bad
@@ -114,10 +120,16 @@ impl<'p> Reader<'p> {
     }
 
     /// Reports fields that mean nothing here, and those given twice.
-    pub(super) fn check_fields(&mut self, object: &Object<'_>, known: &[&str]) {
+    pub(super) fn check_fields(&mut self, object: &Object<'_>, known: &[&'static str]) {
         let mut seen = HashSet::new();
         for (key, _) in object.fields {
-            if !known.contains(&key.as_str()) {
+            let is_known = known.contains(&key.as_str());
+            if let Some(meant) = known.iter().copied().find(|known| !is_known && is_slip(key, known)) {
+                self.report(
+                    &object.child(&shortened(key)),
+                    Problem::Misspelled { found: shortened(key), meant },
+                );
+            } else if !is_known {
                 self.report(&object.child(&shortened(key)), Problem::UnknownField);
             } else if !seen.insert(key) {
                 self.report(&object.child(key), Problem::FieldTwice);
@@ -195,15 +207,24 @@ impl<'p> Reader<'p> {
 
     /// A boolean, as such or as text of one.
     pub(super) fn flag(&mut self, object: &Object<'_>, key: &str) -> Field<bool> {
-        self.typed(object, key, |scalar| match scalar {
-            Scalar::Flag(flag) => Ok(flag),
-            Scalar::Text(text) => match text.trim() {
+        let flag = self.typed(object, key, |scalar| match scalar {
+            Scalar::Flag(flag) => Ok(Ok(flag)),
+            Scalar::Text(text) => Ok(match text.trim() {
                 "true" => Ok(true),
                 "false" => Ok(false),
-                _ => Err(("true or false", "another text")),
-            },
-            Scalar::Number(_) => Err(("true or false", "a number")),
-        })
+                _ => Err(text),
+            }),
+            Scalar::Number(number) => Ok(Err(number.to_string())),
+        });
+        match flag {
+            Field::Given(Ok(flag)) => Field::Given(flag),
+            Field::Given(Err(text)) => {
+                self.report(&object.child(key), Problem::NotFlag(shortened(&text)));
+                Field::Bad
+            }
+            Field::Absent => Field::Absent,
+            Field::Bad => Field::Bad,
+        }
     }
 
     fn typed<T>(
@@ -290,6 +311,29 @@ impl<'p> Reader<'p> {
 
 /// IDM's coercions that make sense for one value.
 const WRAPPERS: [&str; 7] = ["$int", "$integer", "$long", "$number", "$bool", "$boolean", "$string"];
+
+/// Whether a field's name is another one in other letters or with one slip: a letter too many, too few, wrong, or two swapped.
+fn is_slip(found: &str, known: &str) -> bool {
+    if found.eq_ignore_ascii_case(known) {
+        return true;
+    }
+    let (a, b) = (found.to_ascii_lowercase().into_bytes(), known.to_ascii_lowercase().into_bytes());
+    // One slip makes another word of a short one.
+    if b.len() < SLIP_LENGTH_MIN || a.len().abs_diff(b.len()) > 1 {
+        return false;
+    }
+    let start = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (a.split_at(start).1, b.split_at(start).1);
+    let behind = |of: &'_ [u8], n: usize| of.get(n..).unwrap_or_default().to_vec();
+    let swapped = matches!((a, b), ([a0, a1, ..], [b0, b1, ..]) if a0 == b1 && a1 == b0);
+    behind(a, 1) == behind(b, 1)
+        || behind(a, 1) == b
+        || a == behind(b, 1)
+        || (swapped && behind(a, 2) == behind(b, 2))
+}
+
+/// The shortest name of a field in which one slip is taken for one.
+const SLIP_LENGTH_MIN: usize = 4;
 
 /// What a value is, in words.
 pub(super) fn found(tree: &Tree) -> &'static str {
