@@ -143,11 +143,15 @@ pub enum BatchPart {
     Result {
         /// Whether it is the last result.
         complete: bool,
+        /// Whether the task failed. After such a result the caller may end the batch whatever else comes.
+        failed: bool,
     },
     /// (b) The token.
     Token {
         /// Whether results come as frames of this call.
         returns_results: bool,
+        /// Whether results are to be asked for with the token, in another batch.
+        query_required: bool,
     },
     /// (c) The end of the tasks.
     Complete,
@@ -307,9 +311,29 @@ impl OperationHead {
             _ => Bytes::new(),
         }
     }
+
+    /// The first tokens of a batch that asks for the results of an earlier batch (WIRE 5.6), at most `max`; none for a batch of
+    /// tasks.
+    pub fn batch_tokens(&self, max: usize) -> Vec<Bytes> {
+        let is_query = Fields::new(&self.body)
+            .map_while(Result::ok)
+            .any(|field| field.number == 1 && matches!(field.value, FieldValue::Varint(value) if value != 0));
+        match self.operation {
+            Operation::Batch if is_query => all_bytes(&self.body, 3, max),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl AnswerHead {
+    /// The first tokens that a batch gives for its results (WIRE 5.6), at most `max`.
+    pub fn batch_tokens(&self, max: usize) -> Vec<Bytes> {
+        match (self.operation, self.part) {
+            (Operation::Batch, Part::Batch(BatchPart::Token { .. })) => all_bytes(&self.body, 1, max),
+            _ => Vec::new(),
+        }
+    }
+
     /// The cookie of the next page in the end of a search (`result.pagedResultsCookie`), empty if there is none.
     pub fn paged_results_cookie(&self) -> Bytes {
         match (self.operation, self.part) {
@@ -333,6 +357,15 @@ fn last_bytes(message: &Bytes, number: u32) -> Bytes {
         }
     }
     found
+}
+
+/// The contents of the first length-delimited fields of that number, at most `max`, empty ones left out.
+fn all_bytes(message: &Bytes, number: u32, max: usize) -> Vec<Bytes> {
+    let of_it = Fields::new(message).map_while(Result::ok).filter_map(|field| match field.value {
+        FieldValue::Bytes(range) if field.number == number && !range.is_empty() => Some(message.slice(range)),
+        _ => None,
+    });
+    of_it.take(max).collect()
 }
 
 /// The sub-message of the lowest number among 1 to 4: the order in which Java looks.
@@ -461,21 +494,24 @@ fn event_part(body: &[u8]) -> Result<Part, FrameError> {
 }
 
 fn batch_part(body: &[u8]) -> Result<Part, FrameError> {
-    let (mut is_result, mut complete, mut returns_results) = (false, false, false);
+    let (mut is_result, mut complete, mut failed) = (false, false, false);
+    let (mut returns_results, mut query_required) = (false, false);
     for field in Fields::new(body) {
         let field = field?;
         match (field.number, field.value) {
             (2, FieldValue::Bytes(range)) => is_result |= !range.is_empty(),
             (8 | 9, FieldValue::Bytes(_)) => is_result = true,
             (3, FieldValue::Varint(value)) => complete = value != 0,
+            (4, FieldValue::Varint(value)) => failed = value != 0,
+            (5, FieldValue::Varint(value)) => query_required = value != 0,
             (7, FieldValue::Varint(value)) => returns_results = value != 0,
             _ => {}
         }
     }
     Ok(Part::Batch(match (is_result, complete) {
-        (true, complete) => BatchPart::Result { complete },
+        (true, complete) => BatchPart::Result { complete, failed },
         (false, true) => BatchPart::Complete,
-        (false, false) => BatchPart::Token { returns_results },
+        (false, false) => BatchPart::Token { returns_results, query_required },
     }))
 }
 

@@ -6,10 +6,10 @@ use rcs_core::agreed;
 use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
 use rcs_core::engine::{
-    AgentSays, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport, DialFailure, Phase,
-    Report, Selector, Slot, UnknownMember, Wish,
+    AgentSays, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport, ConfigurationReport,
+    DialFailure, NotQuarantined, Phase, Report, Selector, Slot, UnknownMember, Wish,
 };
-use rcs_core::ids::MemberId;
+use rcs_core::ids::{ConfigurationId, MemberId};
 use rcs_core::settings::Settings;
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::listen::Unproven;
@@ -57,6 +57,8 @@ pub(crate) enum Request {
     OpenCalls(CallFilter, oneshot::Sender<Vec<CallReport>>),
     /// Report the bundle sets of the group of this name.
     Bundles(String, oneshot::Sender<Option<BundlesReport>>),
+    /// Report the configurations that are quarantined.
+    Quarantined(oneshot::Sender<Vec<ConfigurationReport>>),
     /// An operator asks for a change, or an agent reports something.
     Ask(Ask, oneshot::Sender<Answer>),
 }
@@ -175,7 +177,30 @@ impl Control {
         match self.ask(|answer| Request::Ask(Ask::Operator(wish), answer)).await? {
             Answer::Marked(Ok(())) => self.status().await.map(Ok),
             Answer::Marked(Err(refused)) => Ok(Err(refused)),
-            Answer::Bundles(_) | Answer::Agent(_) => Err(NoAnswer),
+            Answer::Bundles(_) | Answer::Agent(_) | Answer::Released(_) => Err(NoAnswer),
+        }
+    }
+
+    /// The configurations that are quarantined.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn quarantined(&self) -> Result<Vec<ConfigurationReport>, NoAnswer> {
+        self.ask(Request::Quarantined).await
+    }
+
+    /// Releases a configuration; returns those that are quarantined after that.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the configuration may be released all the same.
+    pub(crate) async fn release(
+        &self,
+        id: ConfigurationId,
+    ) -> Result<Result<Vec<ConfigurationReport>, NotQuarantined>, NoAnswer> {
+        match self.ask(|answer| Request::Ask(Ask::Operator(Wish::Release(id)), answer)).await? {
+            Answer::Released(Ok(())) => self.quarantined().await.map(Ok),
+            Answer::Released(Err(refused)) => Ok(Err(refused)),
+            Answer::Marked(_) | Answer::Bundles(_) | Answer::Agent(_) => Err(NoAnswer),
         }
     }
 
@@ -201,7 +226,7 @@ impl Control {
         match self.ask(|answer| Request::Ask(Ask::Operator(wish), answer)).await? {
             Answer::Bundles(Ok(())) => self.bundles(group).await?.map(Ok).ok_or(NoAnswer),
             Answer::Bundles(Err(refused)) => Ok(Err(refused)),
-            Answer::Marked(_) | Answer::Agent(_) => Err(NoAnswer),
+            Answer::Marked(_) | Answer::Agent(_) | Answer::Released(_) => Err(NoAnswer),
         }
     }
 
@@ -216,7 +241,7 @@ impl Control {
     ) -> Result<Result<bool, UnknownMember>, NoAnswer> {
         match self.ask(|answer| Request::Ask(Ask::Agent(member.to_owned(), says), answer)).await? {
             Answer::Agent(known) => Ok(known),
-            Answer::Marked(_) | Answer::Bundles(_) => Err(NoAnswer),
+            Answer::Marked(_) | Answer::Bundles(_) | Answer::Released(_) => Err(NoAnswer),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the log says: each change of a state once, each call once (at level debug). How lines are written: [`rcs_cli::log`].
 
 use rcs_core::bundles::group::{BundleStanding, Offer, Told};
-use rcs_core::engine::{Note, UnservedCalls};
+use rcs_core::engine::{Note, ReleasedBy, UnservedCalls};
 use rcs_core::ids::MemberId;
 use rcs_core::state::MemberState;
 use rcs_core::verdict::Cut;
@@ -135,6 +135,28 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                 member = &*names.member(member),
                 "the member's list of connectors cannot be read; check the member's version and its log"
             );
+        }
+        Note::ConfigurationQuarantined { configuration, connector, members, time } => {
+            let members: Vec<_> = members.iter().map(|id| names.member(*id)).collect();
+            warn!(
+                %configuration,
+                connector,
+                members = members.join(","),
+                seconds = time.as_secs(),
+                "a connector configuration is quarantined: members were lost while they worked with it. Its calls are refused, and \
+                 members are not tested with it; find out in the members' logs what ended them, mend the configuration, and release \
+                 it with rcs-router quarantine release"
+            );
+        }
+        Note::ConfigurationReleased { configuration, connector, by } => {
+            let reason = match by {
+                ReleasedBy::Time => "its time is over",
+                ReleasedBy::Operator => "an operator released it",
+                ReleasedBy::Answer => "a member answered a call with it",
+                ReleasedBy::Life => "the lost members live, so the network was to blame",
+                ReleasedBy::Room => "too many configurations are quarantined",
+            };
+            warn!(%configuration, connector, reason, "a connector configuration is quarantined no longer");
         }
         Note::Bundles { group, told } => log_bundles(&names.group(group), told, names),
         Note::GroupLeft { group, callers, by_connector, principals, calls } => warn!(

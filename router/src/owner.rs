@@ -161,6 +161,9 @@ impl Owner {
                 self.apply(Event::DialFailed { member, slot, failure, reason });
             }
             Request::Configure(configuration) => self.configure(configuration),
+            Request::Quarantined(answer) => {
+                drop(answer.send(self.engine.quarantined(self.clock.now())));
+            }
             Request::Explain(id, answer) => {
                 drop(answer.send(self.engine.explanation(id, self.clock.now())));
             }
@@ -278,8 +281,9 @@ fn log_change(wished: Option<&Wish>) {
             let change = change.label();
             tracing::info!(%group, change, "an operator's change of bundle sets; it is kept in memory");
         }
-        // What a router decided for what agents said stands in the lines of the bundle sets.
-        None => {}
+        // What a router decided for what agents said stands in the lines of the bundle sets; a configuration that is released has a
+        // line of its own.
+        Some(Wish::Release(_)) | None => {}
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct Calls {
     reads: OperationRequest,
     /// Of changes.
     changes: OperationRequest,
+    /// Of calls that end every member that meets them.
+    poison: OperationRequest,
     /// Objects of a search: `u1` ... `uN`.
     rows: u64,
     /// Who can log in; `None` for anybody.
@@ -116,6 +118,7 @@ impl Calls {
         Ok(Self {
             reads: base(info, &site.read_properties(), search)?,
             changes: base(info, &site.change_properties(), search)?,
+            poison: base(info, &site.poison_properties(), search)?,
             rows: site.plan().rows,
             login: (!nodes).then(|| "u1".to_owned()),
         })
@@ -174,6 +177,12 @@ impl Calls {
     /// A get that ends the process of the member that runs it.
     pub(crate) fn poison(&self) -> OperationRequest {
         self.get(POISON)
+    }
+
+    /// A get whose configuration ends the process of the member that runs it.
+    pub(crate) fn poison_configuration(&self) -> OperationRequest {
+        let get = self.get(POISON).get;
+        OperationRequest { get, ..self.poison.clone() }
     }
 
     fn request(&self, ask: Ask, token: &str) -> OperationRequest {

@@ -30,6 +30,8 @@ pub(crate) const POISON: &str = "poison";
 pub(crate) const MARK: &str = "mark";
 /// Milliseconds for which a call has made no progress yet when the drill looks for one; a property.
 const DELAY: &str = "delayMillis";
+/// Whether the process ends as soon as anything is done with this configuration, a `test` included; a property.
+const ENDS: &str = "poison";
 /// Objects of a search; a property.
 const ROWS: &str = "rows";
 /// Bytes of each of them; a property.
@@ -72,7 +74,12 @@ impl ConnectorFactory for DrillFactory {
             pooling_supported: false,
             pool: None,
             results_handlers: None,
-            properties: vec![number(1, ROWS, 10), number(2, ROW_BYTES, 100), number(3, DELAY, 0)],
+            properties: vec![
+                number(1, ROWS, 10),
+                number(2, ROW_BYTES, 100),
+                number(3, DELAY, 0),
+                number(4, ENDS, 0),
+            ],
             timeouts_ms: operations.iter().map(|operation| (operation.clone(), -1)).collect(),
             supported_operations: operations,
         };
@@ -101,6 +108,7 @@ impl ConnectorFactory for DrillFactory {
             rows: value(ROWS),
             pad: "x".repeat(usize::try_from(value(ROW_BYTES)).unwrap_or(0)),
             delay: Duration::from_millis(value(DELAY)),
+            ends: value(ENDS) > 0,
         }))
     }
 }
@@ -127,11 +135,15 @@ struct DrillConnector {
     rows: u64,
     pad: String,
     delay: Duration,
+    ends: bool,
 }
 
 impl DrillConnector {
     /// What every operation begins with: is the resource there, and how long does it take.
     fn reach(&self) -> Result<(), IcfError> {
+        if self.ends {
+            std::process::abort();
+        }
         let slow = std::fs::read_to_string(self.folder.join(SLOW)).ok();
         let slow =
             slow.and_then(|text| text.trim().parse().ok()).map_or(Duration::ZERO, Duration::from_millis);

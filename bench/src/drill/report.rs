@@ -152,7 +152,7 @@ impl Done {
     /// The table's head.
     pub(crate) fn heading() -> String {
         format!(
-            "{:<17} {:<8} {:>6} {:>6} {:>7} {:>7} {:>5} {:>5} {:>6} {:>5} {:>7} {:>4}  verdict",
+            "{:<20} {:<8} {:>6} {:>6} {:>7} {:>7} {:>5} {:>5} {:>6} {:>5} {:>7} {:>4}  verdict",
             "drill",
             "members",
             "s",
@@ -170,7 +170,7 @@ impl Done {
 
     /// Its row for people, with the reasons below if it failed.
     pub(crate) fn row(&self) -> String {
-        let mut row = format!("{:<17} {:<8} {:>6.1}", self.name, self.members, self.took.as_secs_f64());
+        let mut row = format!("{:<20} {:<8} {:>6.1}", self.name, self.members, self.took.as_secs_f64());
         match &self.outcome {
             Err(why) => {
                 let _ = write!(row, "  FAIL\n    {why}");

@@ -172,6 +172,14 @@ impl Site {
         }
     }
 
+    /// A configuration of its own that ends whatever meets it. A Java member is ended by the call that carries it.
+    pub(crate) fn poison_properties(&self) -> Vec<(String, String)> {
+        match self.kind {
+            Members::Nodes => own(&[("poison", "1".to_owned())]),
+            Members::Java(_) => own(&[("storeFile", self.file("poison")), ("faultFolder", self.file(""))]),
+        }
+    }
+
     /// The configuration that changes carry.
     pub(crate) fn change_properties(&self) -> Vec<(String, String)> {
         let takes = self.plan.change_takes.as_millis().to_string();

@@ -150,13 +150,15 @@ fn parts_of_streams_batches_and_subscriptions_are_told_apart() {
     assert_eq!(part(sync(0, false)), Part::End { count: 0, has_result: false });
     let batch = |result: BatchOpResult| part(OperationResponse { batch: Some(result), ..Default::default() });
     let task = BatchOpResult { task_id: "0".into(), complete: true, ..Default::default() };
-    assert_eq!(batch(task), Part::Batch(BatchPart::Result { complete: true }));
+    assert_eq!(batch(task), Part::Batch(BatchPart::Result { complete: true, failed: false }));
+    let failed = BatchOpResult { task_id: "1".into(), error: true, ..Default::default() };
+    assert_eq!(batch(failed), Part::Batch(BatchPart::Result { complete: false, failed: true }));
     assert_eq!(
         batch(BatchOpResult { complete: true, ..Default::default() }),
         Part::Batch(BatchPart::Complete)
     );
     let token = BatchOpResult { returns_results: true, ..Default::default() };
-    assert_eq!(batch(token), Part::Batch(BatchPart::Token { returns_results: true }));
+    assert_eq!(batch(token), Part::Batch(BatchPart::Token { returns_results: true, query_required: false }));
     let event = SyncEventSubscriptionOpResponse { sync_delta: None, completed: true };
     let event = OperationResponse { sync_event_subscription: Some(event), ..Default::default() };
     assert_eq!(part(event), Part::Event { completed: true });

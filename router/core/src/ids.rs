@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 
 use crate::limits::NAMES_EVER_MAX;
 
@@ -12,6 +13,25 @@ pub struct GroupId(pub u32);
 /// A member (one RCS) of the view. Stable for the life of the process: the same name always has the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u32);
+
+/// Names a configuration of a connector towards operators: in the log, the API, errors and on the command line. It is a keyed
+/// digest, another one in each router process, so that nobody can try out configurations against it (P9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConfigurationId(pub u64);
+
+impl fmt::Display for ConfigurationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for ConfigurationId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
+}
 
 impl fmt::Display for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,6 +154,15 @@ impl MemberSet {
     pub fn contains(&self, id: MemberId) -> bool {
         let (word, bit) = place(id);
         self.words.get(word).is_some_and(|w| w & bit != 0)
+    }
+
+    /// The members, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = MemberId> {
+        let bits = |(word, w): (usize, &u64)| {
+            let (word, w) = (word as u32 * 64, *w);
+            (0..64).filter(move |bit| w & (1 << bit) != 0).map(move |bit| MemberId(word + bit))
+        };
+        self.words.iter().enumerate().flat_map(bits)
     }
 
     /// How many members the set holds.

@@ -122,6 +122,25 @@ pub const POISON_LOSSES_MAX: u8 = 2;
 /// How long a call that looks like poison waits for a sign that a member that was lost with it lives: a router dials again within
 /// 200 ms, and a Java server takes its connection in some 100 ms more.
 pub const POISON_PROOF_WAIT: Duration = Duration::from_secs(2);
+/// Configurations that members were lost with and that are remembered, suspects and quarantined ones together, in the process. Each
+/// has a few hundred bytes.
+pub const SUSPECTED_CONFIGURATIONS_MAX: usize = 256;
+/// Lost processes remembered of one of them: enough to name the members.
+pub const LOSSES_PER_CONFIGURATION_MAX: usize = 8;
+/// Time after which a suspicion that led to nothing is forgotten: a caller that repeats what failed does so sooner.
+pub const SUSPICION_KEPT: Duration = Duration::from_mins(10);
+/// Time of the first quarantine of a configuration; doubles with each further one. Long enough to restart what was ended, short
+/// enough for a configuration that was mended, or was quarantined for what another did.
+pub const QUARANTINE_BASE: Duration = Duration::from_mins(1);
+/// The longest quarantine: then a configuration that nobody mends ends one member an hour at most.
+pub const QUARANTINE_CAP: Duration = Duration::from_hours(1);
+/// Time after a release for which the next member that is lost with the configuration counts at once, and its quarantines are
+/// remembered.
+pub const PROBATION_KEPT: Duration = Duration::from_hours(24);
+/// Calls of a member's session that were given up without an answer and are remembered as suspects: most members run them on.
+pub const GIVEN_UP_CALLS_MAX: usize = 64;
+/// Time for which they are suspects: a process that runs out of memory does so within seconds.
+pub const GIVEN_UP_SUSPECT: Duration = Duration::from_mins(1);
 /// Wait before a call goes again to the member that refused it before the handshake; the refusals were seen
 /// up to 122 ms after the handshake answer (WIRE 7.1).
 pub const RETRY_SAME_WAIT: Duration = HOLD_OFF;
@@ -163,6 +182,11 @@ pub const TICK: Duration = Duration::from_millis(250);
 pub const CALLER_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Pings in a row without a pong after which a socket counts as dead.
 pub const PING_MISSES_MAX: u32 = 2;
+/// The same for the last member of a group that can be reached: a member that answers late is better than none. With the interval of
+/// pings, the sockets of such a member are closed after 18 s.
+pub const PING_MISSES_OF_LAST_MAX: u32 = 6;
+/// Session checks in a row without an answer after which the last member of a group is cut off, if its pings are off.
+pub const CHECK_MISSES_OF_LAST_MAX: u32 = 5;
 /// A frozen or black-holed member is out of rotation within this time (P6).
 pub const FROZEN_MEMBER_OUT_MAX: Duration = Duration::from_secs(10);
 
@@ -180,6 +204,11 @@ pub const TEST_PROBE_DEADLINE: Duration = Duration::from_secs(5);
 pub const FACADE_IN_USE: Duration = Duration::from_secs(600);
 /// Configurations that are probed and warmed up, the latest of a group.
 pub const PROBED_FACADES_MAX: usize = 4;
+/// Configurations of a group of which it is remembered that a member has answered a call with them; members are tested with no
+/// others. More than are tested, so that an old acquaintance is not mistaken for a newcomer.
+pub const ANSWERED_CONFIGURATIONS_MAX: usize = 64;
+/// `test`s of a member that were given up and may still run there, each of another configuration; the oldest is forgotten first.
+pub const HANGING_TESTS_MAX: usize = 64;
 /// Time a member may take to warm up; then it is served with as it is.
 pub const WARM_UP_MAX: Duration = Duration::from_secs(5);
 /// A member that is linked for this time beyond its hold-down counts as stable: after its next loss it serves again at once.
@@ -277,6 +306,12 @@ pub const CHANGE_DEADLINE: Duration = Duration::from_secs(120);
 pub const SCRIPT_DEADLINE: Duration = Duration::from_secs(600);
 /// For searches, syncs and batches: the longest time between two frames of the answer.
 pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(300);
+
+/// Time after the last result of a batch at which its caller has ended the batch by itself: 5 s (WIRE 5.6), and a second for frames
+/// that are on their way.
+pub const BATCH_QUIET: Duration = Duration::from_secs(6);
+/// Tokens of one frame of a batch that are remembered or looked for: a batch has one.
+pub const BATCH_TOKENS_MAX: usize = 8;
 
 // --- buffers ---
 
@@ -418,6 +453,12 @@ const _: () = {
             <= DRIFT_SEEN_MAX.as_millis(),
         "drift is seen within its time"
     );
+    assert!(PROBED_FACADES_MAX <= ANSWERED_CONFIGURATIONS_MAX && PROBED_FACADES_MAX < HANGING_TESTS_MAX);
+    assert!(POISON_LOSSES_MAX as usize <= LOSSES_PER_CONFIGURATION_MAX);
+    assert!(QUARANTINE_BASE.as_millis() <= QUARANTINE_CAP.as_millis());
+    assert!(POISON_PROOF_WAIT.as_millis() < QUARANTINE_BASE.as_millis());
+    assert!(QUARANTINE_CAP.as_millis() < PROBATION_KEPT.as_millis(), "a repeat is known as one");
+    assert!(PING_MISSES_MAX < PING_MISSES_OF_LAST_MAX && PROBE_FALL < CHECK_MISSES_OF_LAST_MAX);
     assert!(HOLD_DOWN_BASE.as_millis() <= HOLD_DOWN_CAP.as_millis());
     assert!(EJECTION_BASE.as_millis() <= EJECTION_CAP.as_millis());
     assert!(QUEUED_CALLS <= CALLS_MAX && MEMBER_IN_FLIGHT <= CALLS_MAX);

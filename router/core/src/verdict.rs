@@ -15,7 +15,7 @@ use crate::limits::{POISON_LOSSES_MAX, RETRIES_ELSEWHERE_MAX, RETRIES_SAME_MAX};
 
 mod error;
 
-pub use error::{CallError, Circumstances, ErrorKind, Outcome};
+pub use error::{CallError, Circumstances, ErrorKind, Outcome, QuarantinedConfiguration};
 
 /// What may be done with a call whose answer is missing (WIRE 5.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +26,8 @@ pub enum Class {
     CountedRead,
     /// Changes nothing, has many answers: search, sync.
     Stream,
-    /// A search that continues a paged one: the state behind its cookie may live in one member (X01).
+    /// A search that continues a paged one, or a question for the results of a batch: the state behind its cookie or token may live in
+    /// one member (X01).
     Page,
     /// May change something: create, update, delete, scripts, batch, and whatever is unknown.
     Write,
@@ -72,6 +73,8 @@ pub enum Fault {
     /// The member ended a stream, and the end looks cut: items are missing, or it lacks the `result` this
     /// connector sends (P13).
     EndLooksCut,
+    /// Members were lost with the configuration that the call names, and it is quarantined (P3).
+    ConfigurationQuarantined,
     /// The picker found no member to (re)send the call to.
     NoMember,
     /// No member had a free place for the call, and the group's queue is full.
@@ -177,7 +180,8 @@ impl Class {
                 Self::PureRead
             }
             Op::Authenticate => Self::CountedRead,
-            Op::Search if paging == Paging::Continues => Self::Page,
+            // A batch that continues another one asks for results and runs no task.
+            Op::Search | Op::Batch if paging == Paging::Continues => Self::Page,
             Op::Search | Op::Sync => Self::Stream,
             Op::ConnectorEventSubscription | Op::SyncEventSubscription => Self::Subscription,
             Op::Create
@@ -197,12 +201,12 @@ impl Class {
     }
 }
 
-/// Whether a search continues a paged one.
+/// Whether a search continues a paged one, or a batch asks for the results of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Paging {
-    /// No page cookie: the first page, or no paging.
+    /// No cookie and no token.
     Starts,
-    /// A page cookie that an earlier page gave.
+    /// A cookie that an earlier page gave, or a token that an earlier batch gave.
     Continues,
 }
 
@@ -282,6 +286,8 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
         (F::EndLooksCut, Unsent | MaybeSent, Stream) => Verdict::RetryElsewhere,
         (F::EndLooksCut, _, Stream | Page) => Verdict::Answer(ErrorKind::StreamCut),
         (F::EndLooksCut, _, _) => give_up,
+
+        (F::ConfigurationQuarantined, ..) => Verdict::Answer(ErrorKind::ConfigurationQuarantined),
 
         (F::NoMember, _, Page) => give_up,
         (F::NoMember, Unsent, _) => Verdict::Answer(ErrorKind::NoMember),

@@ -105,7 +105,7 @@ mod tests {
             callers_waiting: 0,
             members: members.iter().map(member).collect(),
         });
-        Status { phase, report: Report { groups: groups.collect(), callers: 0, calls: 0 } }
+        Status { phase, report: Report { groups: groups.collect(), callers: 0, calls: 0, quarantined: 0 } }
     }
 
     #[test]

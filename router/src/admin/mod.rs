@@ -10,6 +10,7 @@ mod gate;
 mod health;
 mod marks;
 mod members;
+mod quarantine;
 mod status;
 mod unknown;
 
@@ -90,9 +91,9 @@ pub(crate) fn start(
 }
 
 const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
-    /v1/files, \
+    /v1/files, /v1/quarantine, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
-    POST /v1/groups/GROUP/bundles/propose (commit, abort, pin)\n";
+    POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release\n";
 
 fn routes(admin: Admin) -> Router {
     let router = Router::new()
@@ -111,6 +112,8 @@ fn routes(admin: Admin) -> Router {
         .route("/v1/groups/{group}/members/{member}/{change}", post(marks::change))
         .route("/v1/groups/{group}/bundles", get(bundles::show))
         .route("/v1/groups/{group}/bundles/{change}", post(bundles::change))
+        .route("/v1/quarantine", get(quarantine::list))
+        .route("/v1/quarantine/{id}/release", post(quarantine::release))
         .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
         .with_state(admin);
     protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)

@@ -170,7 +170,7 @@ mod tests {
             (Phase::Serving, vec![], Condition::Down, "no group and no server"),
             (Phase::Draining, vec![of("a", fine, None)], Condition::Degraded, "shutting down"),
         ] {
-            let report = rcs_core::engine::Report { groups, callers: 0, calls: 0 };
+            let report = rcs_core::engine::Report { groups, callers: 0, calls: 0, quarantined: 0 };
             let status = Status { phase, report };
             let summary = summary(&status);
             assert_eq!(summary.condition, condition, "{summary:?}");

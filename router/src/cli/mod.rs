@@ -12,6 +12,7 @@ mod exit;
 mod member;
 #[cfg(not(feature = "demo"))]
 mod no_demo;
+mod quarantine;
 mod serve;
 mod status;
 
@@ -45,6 +46,7 @@ enum Command {
     Member(member::Arguments),
     Bundles(bundles::Arguments),
     Call(call::Arguments),
+    Quarantine(quarantine::Arguments),
     Status(status::Status),
     Version(status::Version),
     Completion(completion::Arguments),
@@ -79,6 +81,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Member(arguments) => member::run(&arguments),
         Command::Bundles(arguments) => bundles::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Quarantine(arguments) => quarantine::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Version(arguments) => status::version(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),

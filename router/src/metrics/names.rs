@@ -49,6 +49,8 @@ pub(crate) const CALLS_REFUSED: &str = "rcs_calls_refused";
 pub(crate) const RETRIES: &str = "rcs_retries";
 /// `rcs_streams_cut_total{group,reason}`: answers of searches and syncs that were treated as incomplete.
 pub(crate) const STREAMS_CUT: &str = "rcs_streams_cut";
+/// `rcs_configurations_quarantined`: connector configurations whose calls are refused, since members were lost with them.
+pub(crate) const CONFIGURATIONS_QUARANTINED: &str = "rcs_configurations_quarantined";
 /// `rcs_callers`: known callers.
 pub(crate) const CALLERS: &str = "rcs_callers";
 /// `rcs_backlog_bytes{where}`: bytes that peers have not read yet, in `memory` or on `disk`.

@@ -108,6 +108,8 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
     let queued = Family::<GroupLabel, Gauge>::default();
     let alarm = Family::<GroupLabel, Gauge>::default();
     callers.set(whole(report.callers));
+    let configurations = Gauge::<i64>::default();
+    configurations.set(whole(report.quarantined));
     for group in &report.groups {
         let label = GroupLabel { group: group.name.as_str().into() };
         queued.get_or_create(&label).set(whole(group.queued));
@@ -142,6 +144,11 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
     registry.register(names::BUNDLE_ALARM, "1 while no member has the group's bundle set", alarm);
     registry.register(names::CALLS_IN_FLIGHT, "Open calls at the member, of all its groups", in_flight);
     registry.register(names::CALLS_QUEUED, "Calls that wait in the group's queue", queued);
+    registry.register(
+        names::CONFIGURATIONS_QUARANTINED,
+        "Connector configurations whose calls are refused, since members were lost with them",
+        configurations,
+    );
     registry.register(names::CALLERS, "Known callers: connected, or connected until a moment ago", callers);
     registry.register(names::BACKLOG, "Bytes that peers have not read yet, in memory or on disk", backlog);
     registry.register(

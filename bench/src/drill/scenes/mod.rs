@@ -7,6 +7,7 @@ mod freeze;
 mod hostile_mix;
 mod kill;
 mod poison;
+mod poison_configuration;
 mod reset;
 mod resource_down;
 mod restart_warm_up;
@@ -49,6 +50,8 @@ pub(crate) enum Scene {
     SlowReader,
     /// A call ends the process of every member that runs it.
     Poison,
+    /// A configuration ends the process of every member that meets it.
+    PoisonConfiguration,
     /// Callers and members lose their connections at once.
     Storm,
     /// The router is told to end with calls in flight.
@@ -107,6 +110,7 @@ impl Scene {
             Self::Rotation => "rotation",
             Self::SlowReader => "slow-reader",
             Self::Poison => "poison",
+            Self::PoisonConfiguration => "poison-configuration",
             Self::Storm => "storm",
             Self::Drain => "drain",
             Self::RollingRestart => "rolling-restart",
@@ -134,6 +138,7 @@ impl Scene {
             Self::Rotation => rotation::perform(members, scope, seed).await,
             Self::SlowReader => slow_reader::perform(members, scope, seed).await,
             Self::Poison => poison::perform(members, scope, seed).await,
+            Self::PoisonConfiguration => poison_configuration::perform(members, scope, seed).await,
             Self::Storm => storm::perform(members, scope, seed).await,
             Self::Drain => drain::perform(members, scope, seed).await,
             Self::RollingRestart => rolling_restart::perform(members, scope, seed).await,

@@ -202,8 +202,8 @@ impl Call {
             }
             (Progress::Batch { token, complete, last_result }, Part::Batch(part)) => {
                 match part {
-                    BatchPart::Result { complete } => *last_result |= complete,
-                    BatchPart::Token { returns_results } => *token = Some(returns_results),
+                    BatchPart::Result { complete, .. } => *last_result |= complete,
+                    BatchPart::Token { returns_results, .. } => *token = Some(returns_results),
                     BatchPart::Complete => *complete = true,
                 }
                 if *complete && token.is_some_and(|returns| !returns || *last_result) {

@@ -12,7 +12,7 @@ use super::peer::Peer;
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::agreed::sets::{BundleChange, BundleRefusal};
 use crate::agreed::{Author, Change};
-use crate::ids::MemberId;
+use crate::ids::{ConfigurationId, MemberId};
 
 /// Something that happened. [`Event`] has no `Debug`, for frames are payload.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ pub enum Event {
     },
     /// An operator asks for a change. The engine judges the change by what this router sees, and then has it agreed.
     Operator {
-        /// Comes back with the answer: [`Answer::Marked`] or [`Answer::Bundles`].
+        /// Comes back with the answer: [`Answer::Marked`], [`Answer::Bundles`] or [`Answer::Released`].
         ticket: Ticket,
         /// What is asked for.
         wish: Wish,
@@ -238,6 +238,8 @@ pub enum Wish {
         /// Whether a connector version in use may be left without a member.
         last: LastMember,
     },
+    /// Release a configuration that is quarantined.
+    Release(ConfigurationId),
 }
 
 /// What the agent beside a member reports.
@@ -260,10 +262,19 @@ pub enum Answer {
     Marked(Result<(), MarkRefusal>),
     /// To [`Wish::Bundles`]: whether the change was made. A refused change changes nothing.
     Bundles(Result<(), BundleRefusal>),
+    /// To [`Wish::Release`]: whether the configuration was released.
+    Released(Result<(), NotQuarantined>),
     /// To [`Event::Agent`]: whether the router knows the files of the digest that the agent named. If not, the agent must report all
     /// files.
     Agent(Result<bool, UnknownMember>),
 }
+
+/// An operator releases a configuration that is not quarantined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no configuration {0} is quarantined in this router: `rcs-router quarantine list` names those that are"
+)]
+pub struct NotQuarantined(pub ConfigurationId);
 
 /// An agent reports for a member that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,9 +8,11 @@ use rcs_proto::envelope::OperationHead;
 use rcs_proto::icf::ApiConfiguration;
 use rcs_proto::legacy::facade_key;
 use rcs_proto::operation::Operation;
+use sha1::{Digest, Sha1};
 
 use crate::digest64::digest64;
 use crate::ids::MemberId;
+use crate::limits;
 use crate::verdict::Paging;
 
 /// Names a page: a cookie means something only to the connector and configuration that gave it. Kept as a digest, because
@@ -30,12 +32,55 @@ pub(super) struct Pages {
     pub(super) member: Option<MemberId>,
 }
 
+/// Tells one configuration of one connector from all others, whoever uses it and in whatever group. A digest without a key: it stays
+/// in the engine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ConfigurationDigest([u8; 20]);
+
+impl ConfigurationDigest {
+    /// The configuration that a request names. SHA-1, as nobody may find a second configuration that is taken for a given one. Of a
+    /// key that is too long to be remembered, and would be read anew with each call, a quick digest stands in for the rest.
+    fn of(head: &OperationHead, digest: u64) -> Self {
+        let start = head.facade_key.get(..limits::FACADE_KEY_BYTES_MAX).unwrap_or(&head.facade_key);
+        let mut hash = Sha1::new();
+        hash.update((head.connector_key.len() as u64).to_le_bytes());
+        hash.update(&head.connector_key);
+        hash.update(start);
+        if start.len() < head.facade_key.len() {
+            hash.update(digest.to_le_bytes());
+        }
+        Self(hash.finalize().into())
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(super) const fn numbered(number: u8) -> Self {
+        Self([number; 20])
+    }
+
+    #[cfg(test)]
+    pub(super) const fn of_bytes(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for ConfigurationDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConfigurationDigest")
+    }
+}
+
 /// One configuration of one connector, as calls name it. The key holds secrets and never leaves this type but in a frame.
 pub(super) struct Facade {
     pub(super) connector_key: Bytes,
     pub(super) key: Bytes,
     /// Names the configuration by its exact text, as members do (LEGACY 8).
     pub(super) digest: u64,
+    /// Names the configuration with its connector.
+    pub(super) configuration: ConfigurationDigest,
     /// How long the caller waits for each operation; absent where the caller waits for ever.
     timeouts: Vec<(Operation, Duration)>,
 }
@@ -48,11 +93,13 @@ impl fmt::Debug for Facade {
 
 impl Facade {
     pub(super) fn new(head: &OperationHead) -> Self {
+        let digest = digest64(&[&head.facade_key]);
         Self {
             // Copies: the slices would keep the whole frame alive.
             connector_key: Bytes::copy_from_slice(&head.connector_key),
             key: Bytes::copy_from_slice(&head.facade_key),
-            digest: digest64(&[&head.facade_key]),
+            digest,
+            configuration: ConfigurationDigest::of(head, digest),
             // A key that cannot be read passes through unread (LEGACY 12): the member may understand it.
             timeouts: facade_key::decode(&head.facade_key).map_or(Vec::new(), |facade| timeouts(&facade)),
         }

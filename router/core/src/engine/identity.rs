@@ -13,6 +13,9 @@ use bytes::Bytes;
 use rcs_proto::frames::Identity;
 use sha1::{Digest, Sha1};
 
+use super::facade::ConfigurationDigest;
+use crate::ids::ConfigurationId;
+
 /// Makes identities from a seed: the same pairing always has the same one.
 #[derive(Clone, Debug)]
 pub(super) struct Identities {
@@ -26,6 +29,9 @@ enum Pairing {
     Group = 2,
     AnyGroup = 3,
 }
+
+/// Stands where a [`Pairing`] stands in an identity: names of configurations are no identities.
+const CONFIGURATION: u8 = 4;
 
 impl Identities {
     pub(super) fn new(seed: [u64; 2]) -> Self {
@@ -45,6 +51,18 @@ impl Identities {
         }
     }
 
+    /// The name of a configuration towards operators.
+    pub(super) fn configuration(&self, digest: &ConfigurationDigest) -> ConfigurationId {
+        let mut hash = Sha1::new();
+        for part in self.seed {
+            hash.update(part.to_be_bytes());
+        }
+        hash.update([CONFIGURATION]);
+        hash.update(digest.bytes());
+        let digest = hash.finalize();
+        ConfigurationId(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
     fn identity(&self, with: Pairing, name: &str) -> Identity {
         let mut hash = Sha1::new();
         for part in self.seed {
@@ -62,6 +80,19 @@ impl Identities {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configurations_name_follows_from_the_seed_as_well() {
+        let (one, other) = (Identities::new([1, 2]), Identities::new([1, 3]));
+        let (a, b) = (ConfigurationDigest::numbered(1), ConfigurationDigest::numbered(2));
+        assert_eq!(one.configuration(&a), one.configuration(&a));
+        assert_ne!(one.configuration(&a), one.configuration(&b));
+        assert_ne!(
+            one.configuration(&a),
+            other.configuration(&a),
+            "nobody can try configurations out against it"
+        );
+    }
 
     #[test]
     fn identities_follow_from_seed_and_name_alone() {

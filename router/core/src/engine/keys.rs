@@ -36,8 +36,8 @@ pub struct Slot(pub u8);
 pub(super) enum Work {
     /// A caller's call.
     Call(CallKey),
-    /// A `test` of our own.
-    Probe,
+    /// A `test` of our own: the number of the `test` at its member.
+    Probe(u32),
 }
 
 /// Names a call in logs, in error texts and for `call explain`: which router took the call, and a number that the router counts

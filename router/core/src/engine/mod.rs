@@ -41,18 +41,19 @@ pub use self::callers::Redials;
 use self::calls::Calls;
 use self::clock::{Clock, Timer};
 pub use self::event::{
-    AgentSays, Answer, DialFailure, Event, OversizeFrame, OversizeReason, Phase, Ticket, UnknownMember, Wish,
+    AgentSays, Answer, DialFailure, Event, NotQuarantined, OversizeFrame, OversizeReason, Phase, Ticket,
+    UnknownMember, Wish,
 };
 use self::groups::Groups;
 use self::identity::Identities;
 pub use self::io::{Backlog, Io, Moved};
 pub use self::keys::{CallId, Slot};
 use self::members::Members;
-pub use self::note::{Note, UnservedCalls};
+pub use self::note::{Note, ReleasedBy, UnservedCalls};
 pub use self::peer::Peer;
 pub use self::reports::{
-    Administration, BundlesReport, CallFilter, CallReport, CallerReport, GroupReport, GroupSupply,
-    MemberBundles, MemberError, MemberReport, Report, StepReport,
+    Administration, BundlesReport, CallFilter, CallReport, CallerReport, ConfigurationReport, GroupReport,
+    GroupSupply, MemberBundles, MemberError, MemberReport, Report, StepReport,
 };
 pub use self::selector::{Refusal, Selector, select};
 use self::sockets::Sockets;
@@ -196,6 +197,11 @@ impl Engine {
     /// The ids of the latest calls that have an explanation, the latest first, at most `count`.
     pub fn explained_calls(&self, count: usize) -> Vec<CallId> {
         self.tables.calls.latest_stories(count)
+    }
+
+    /// The configurations that are quarantined, in the order of their names.
+    pub fn quarantined(&self, now: Moment) -> Vec<ConfigurationReport> {
+        self.tables.configuration_reports(now)
     }
 
     /// The bundle sets of the group of this name, or of the server that is its own group.

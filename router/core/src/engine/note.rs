@@ -10,7 +10,7 @@ use super::keys::CallId;
 use crate::agreed::At;
 use crate::bundles::group::Told;
 use crate::health::Unfit;
-use crate::ids::{GroupId, MemberId};
+use crate::ids::{ConfigurationId, GroupId, MemberId};
 use crate::state::MemberState;
 use crate::verdict::{Cut, ErrorKind, Fault, Outcome};
 use crate::view::Mark;
@@ -195,6 +195,26 @@ pub enum Note<'a> {
         /// The member.
         member: MemberId,
     },
+    /// A configuration is quarantined: members were lost with it, and nothing with it is sent any more.
+    ConfigurationQuarantined {
+        /// Its name, which does not reveal it.
+        configuration: ConfigurationId,
+        /// Its connector, fit for a line of a log.
+        connector: &'a str,
+        /// The members that were lost.
+        members: &'a [MemberId],
+        /// For how long.
+        time: Duration,
+    },
+    /// A configuration is quarantined no longer.
+    ConfigurationReleased {
+        /// Its name.
+        configuration: ConfigurationId,
+        /// Its connector.
+        connector: &'a str,
+        /// Why.
+        by: ReleasedBy,
+    },
     /// The bundle sets of a group changed, or how a member stands with its own.
     Bundles {
         /// The group.
@@ -251,4 +271,19 @@ pub enum Note<'a> {
         /// The socket that it came on.
         socket: SocketId,
     },
+}
+
+/// Why a configuration is quarantined no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleasedBy {
+    /// The time is over.
+    Time,
+    /// An operator released the configuration.
+    Operator,
+    /// A member answered a call with the configuration that was on its way already.
+    Answer,
+    /// The processes that were lost live: the network was to blame.
+    Life,
+    /// More configurations are quarantined than can be remembered, and this one would have been released first.
+    Room,
 }

@@ -6,8 +6,12 @@
 //! as "try again". A plain ConnectorException becomes 500, which is not retried automatically. So the first
 //! family is for calls that may be repeated, and ConnectorException for all others.
 
+use std::time::Duration;
+
 use rcs_proto::icf::exceptions;
 use rcs_proto::operation::Operation;
+
+use crate::ids::ConfigurationId;
 
 use crate::limits::{CALL_BACKLOG_MAX, FRAME_BYTES_MAX};
 
@@ -30,6 +34,8 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// The call was lost with several members in a row.
     Poison,
+    /// The configuration that the call names is quarantined; the call was not run.
+    ConfigurationQuarantined,
     /// The caller read its answer too slowly.
     CallerTooSlow,
     /// The request is over the frame limit; it was not run.
@@ -86,6 +92,21 @@ pub struct Circumstances<'a> {
     pub group: Option<&'a str>,
     /// The name of the member that has or had the call.
     pub member: Option<&'a str>,
+    /// The configuration that the call names, if it is quarantined.
+    pub quarantine: Option<QuarantinedConfiguration<'a>>,
+}
+
+/// A configuration that is quarantined, as an error names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuarantinedConfiguration<'a> {
+    /// Its name, which does not reveal it.
+    pub id: ConfigurationId,
+    /// Its connector, as `BUNDLE/VERSION/CONNECTOR`.
+    pub connector: &'a str,
+    /// The names of the members that were lost with it.
+    pub members: &'a str,
+    /// Time until it is released.
+    pub left: Duration,
 }
 
 /// An error as it goes to the caller in `response.error`.
@@ -119,7 +140,7 @@ impl Outcome {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NoMember,
         Self::AnswerLost,
         Self::LoginUnknown,
@@ -128,6 +149,7 @@ impl ErrorKind {
         Self::SubscriptionLost,
         Self::OutcomeUnknown,
         Self::Poison,
+        Self::ConfigurationQuarantined,
         Self::CallerTooSlow,
         Self::RequestTooLarge,
         Self::AnswerTooLarge,
@@ -155,6 +177,7 @@ impl ErrorKind {
             Self::SubscriptionLost => "subscription_lost",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Poison => "poison",
+            Self::ConfigurationQuarantined => "configuration_quarantined",
             Self::CallerTooSlow => "caller_too_slow",
             Self::RequestTooLarge => "request_too_large",
             Self::AnswerTooLarge => "answer_too_large",
@@ -184,6 +207,7 @@ impl ErrorKind {
             | Self::PageLost
             | Self::SubscriptionLost
             | Self::Poison
+            | Self::ConfigurationQuarantined
             | Self::RequestTooLarge
             | Self::AnswerTooLarge
             | Self::Draining
@@ -228,6 +252,7 @@ impl ErrorKind {
             | Self::OutcomeUnknown
             | Self::DeadlineUnknown
             | Self::Poison
+            | Self::ConfigurationQuarantined
             | Self::CallerTooSlow
             | Self::RequestTooLarge
             | Self::AnswerTooLarge
@@ -255,6 +280,7 @@ impl ErrorKind {
             | Self::OutcomeUnknown
             | Self::DeadlineUnknown
             | Self::Poison
+            | Self::ConfigurationQuarantined
             | Self::CallerTooSlow
             | Self::RequestTooLarge
             | Self::AnswerTooLarge
@@ -309,6 +335,10 @@ impl ErrorKind {
                 "The answer of {member} of {group} to this {op} was cut short. What was delivered is incomplete: \
                  discard it and start the {op} again."
             ),
+            Self::PageLost if call.operation == Operation::Batch => format!(
+                "The results of this batch are lost: {member} of {group}, which ran the batch, could not return them. \
+                Read the objects to see what was changed."
+            ),
             Self::PageLost => format!(
                 "The next page of this {op} is lost: {member} of {group}, which holds the state of the \
                 search, could not return it. Start again from the first page."
@@ -327,6 +357,22 @@ impl ErrorKind {
                 "Two members of {group} were lost while they ran this {op}, the last one {member}. The {op} \
                 may have ended both, so it was not sent to another: check the logs of both members."
             ),
+            Self::ConfigurationQuarantined => match call.quarantine {
+                Some(of) => format!(
+                    "Members were lost while they worked with this configuration of the connector {}: {}. The router \
+                     has quarantined the configuration, and did not run this {op}. Find out in the members' logs what \
+                     ended them, and mend the configuration. It is released in {} s, or with \
+                     `rcs-router quarantine release {}`.",
+                    of.connector,
+                    of.members,
+                    of.left.as_secs().max(1),
+                    of.id
+                ),
+                None => format!(
+                    "Members were lost while they worked with this configuration. The router has quarantined it, and \
+                     did not run this {op}: see `rcs-router quarantine list`."
+                ),
+            },
             Self::CallerTooSlow => format!(
                 "The caller read the answer of this {op} too slowly: more than {} MiB in memory or {} MiB on \
                  disk were waiting (less when other callers are slow too). The {op} was cancelled at {member} of \

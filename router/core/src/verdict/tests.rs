@@ -272,7 +272,12 @@ fn classes_of_operations() {
 
 #[test]
 fn errors_say_what_happened_to_whom_and_what_to_do() {
-    let call = Circumstances { operation: Operation::Update, group: Some("hr-ha"), member: Some("n2") };
+    let call = Circumstances {
+        operation: Operation::Update,
+        group: Some("hr-ha"),
+        member: Some("n2"),
+        quarantine: None,
+    };
     for kind in ErrorKind::ALL {
         let error = kind.to_error(&call);
         assert!(

@@ -130,13 +130,16 @@ impl Caller {
         self.infos_wanted.iter().any(|(of, _)| *of == socket)
     }
 
-    /// For a search: whether it continues another search, and which member gave its cookie. For a search or sync: the kind of stream,
-    /// by which its end is judged.
+    /// For a search: whether it continues another search, and which member gave its cookie; the same for a batch and its token. For a
+    /// search or sync: the kind of stream, by which its end is judged.
     pub(in crate::engine) fn pages_of(
         &self,
         head: &OperationHead,
         facade: &Facade,
     ) -> (Option<Pages>, Option<StreamKind>) {
+        if head.operation == Operation::Batch {
+            return (Some(self.batch_of(head, facade)), None);
+        }
         if head.operation != Operation::Search {
             return (None, StreamKind::of(head, facade, Paged::No));
         }
@@ -152,6 +155,14 @@ impl Caller {
             }
         };
         (Some(pages), StreamKind::of(head, facade, paged))
+    }
+
+    /// For a batch: whether it asks for the results of an earlier batch, and which member ran that one.
+    fn batch_of(&self, head: &OperationHead, facade: &Facade) -> Pages {
+        let tokens = head.batch_tokens(limits::BATCH_TOKENS_MAX);
+        let paging = if tokens.is_empty() { Paging::Starts } else { Paging::Continues };
+        let member = tokens.iter().find_map(|token| self.pages.member(page(facade.digest, token)));
+        Pages { facade: facade.digest, paging, member }
     }
 
     /// Keeps the end of an answer for a caller without sockets. If the frame is too large for what the caller may have, an error is

@@ -8,7 +8,7 @@ use super::deadline::Deadline;
 use super::due::Planned;
 use super::step::Progress;
 use crate::engine::callers::CallerEnd;
-use crate::engine::facade::{Pages, StreamKind};
+use crate::engine::facade::{ConfigurationDigest, Pages, StreamKind};
 use crate::engine::keys::CallId;
 use crate::engine::members::Route;
 use crate::ids::{GroupId, MemberId, MemberSet};
@@ -27,6 +27,8 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) caller: Option<CallerEnd>,
     /// The group that the call is routed in.
     pub(in crate::engine) group: GroupId,
+    /// The configuration that the call names.
+    pub(in crate::engine) configuration: ConfigurationDigest,
     /// What is asked.
     pub(in crate::engine) operation: Operation,
     /// The request as it came, kept until a part of its answer was delivered: it may have to be sent once more.
@@ -49,10 +51,14 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) touched: Option<MemberId>,
     /// When the call is given up.
     pub(super) deadline: Deadline,
+    /// For batches of which a result has come: the moment at which the caller has ended the batch, unless another result comes.
+    pub(super) quiet_at: Option<Moment>,
     /// Where the call stands among the calls that may be due.
     pub(super) planned: Option<Planned>,
     /// How often the call was retried, and why.
     pub(in crate::engine) attempts: Attempts,
+    /// Whether the member that is being lost is lost for something else: the loss does not count for this call.
+    pub(super) is_innocent: bool,
     /// The sessions of members that were lost while they had the call.
     pub(in crate::engine) losses: Vec<Loss>,
     /// What came of its answer.
@@ -126,6 +132,12 @@ impl Call {
         self.answer.has_end()
     }
 
+    /// Whether the caller may have ended the call although its last frame has not come. What the caller refuses, or loses, of such a
+    /// call from now on is no loss (WIRE 5.6).
+    pub(in crate::engine) fn may_be_ended_by_caller(&self) -> bool {
+        self.answer.may_be_ended()
+    }
+
     /// Whether nothing of an answer has come.
     pub(in crate::engine) fn is_untouched(&self) -> bool {
         matches!(self.answer, Progress::Nothing)
@@ -143,8 +155,8 @@ impl Call {
         )
     }
 
-    /// The moment at which the call is given up, or its wait for a place, if nothing happens to the call until then.
+    /// The moment at which the call is given up, its wait for a place ends, or its caller has ended it, if nothing happens to the call until then.
     pub(super) fn due_at(&self) -> Option<Moment> {
-        self.deadline.at().into_iter().chain(self.waiting_until).min()
+        self.deadline.at().into_iter().chain(self.waiting_until).chain(self.quiet_at).min()
     }
 }

@@ -13,7 +13,7 @@ use rcs_proto::time::Moment;
 
 use crate::engine::keys::CallId;
 use crate::engine::out::Out;
-use crate::ids::{GroupId, MemberId};
+use crate::ids::{ConfigurationId, GroupId, MemberId};
 use crate::limits;
 use crate::verdict::{ErrorKind, Fault, Outcome, Stage, Verdict};
 
@@ -75,6 +75,8 @@ pub(in crate::engine) struct StoryStep {
     /// The member that had it.
     pub(in crate::engine) member: Option<MemberId>,
     pub(in crate::engine) what: What,
+    /// The configuration of the call, if it was quarantined.
+    pub(in crate::engine) configuration: Option<ConfigurationId>,
     /// The members of the group at that moment, each with why it could not have the call next.
     pub(in crate::engine) members: Vec<(MemberId, Option<Out>)>,
 }

@@ -11,7 +11,7 @@ mod step;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use rcs_proto::envelope::{Envelope, Part};
+use rcs_proto::envelope::{BatchPart, Envelope, Part};
 use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
@@ -24,7 +24,7 @@ pub(super) use self::explained::{About, Story, StoryStep, Told, What};
 use self::step::Progress;
 pub(super) use self::step::{Step, is_answer_to};
 use super::callers::CallerEnd;
-use super::facade::{Pages, StreamKind};
+use super::facade::{ConfigurationDigest, Pages, StreamKind};
 use super::keys::{CallId, CallKey, CallTag};
 use super::members::Route;
 use crate::arena::Arena;
@@ -38,6 +38,8 @@ pub(super) struct NewCall {
     pub(super) caller: CallerEnd,
     /// The group it is routed in.
     pub(super) group: GroupId,
+    /// The configuration that it names.
+    pub(super) configuration: ConfigurationDigest,
     /// What is asked.
     pub(super) operation: Operation,
     /// The request as it came.
@@ -77,6 +79,8 @@ pub(super) enum Overdue {
     Deadline,
     /// The time that it may wait for a free place has passed.
     Wait,
+    /// Its caller has ended it by itself: a batch of which no further result came.
+    Quiet,
 }
 
 /// A call that has ended.
@@ -153,6 +157,7 @@ impl Calls {
             fault: None,
             caller: Some(new.caller),
             group: new.group,
+            configuration: new.configuration,
             operation: new.operation,
             request: Some(new.request),
             pages: new.pages,
@@ -164,8 +169,10 @@ impl Calls {
             tried: MemberSet::new(),
             touched: None,
             deadline: new.deadline,
+            quiet_at: None,
             planned: None,
             attempts: Default::default(),
+            is_innocent: false,
             losses: Vec::new(),
             answer: Progress::Nothing,
             since: now,
@@ -182,7 +189,7 @@ impl Calls {
         call.touched = call.touched.filter(|touched| *touched == member);
         call.route = route;
         call.sends += 1;
-        call.is_watched = false;
+        (call.is_watched, call.is_innocent) = (false, false);
     }
 
     /// The route of a call, to be changed by its owner.
@@ -250,6 +257,13 @@ impl Calls {
         let call = self.entries.get_mut(key)?;
         call.deadline.progressed(now);
         call.progressed_at = now;
+        if matches!(part, Part::Batch(BatchPart::Result { .. })) {
+            let is_first = call.quiet_at.replace(now + limits::BATCH_QUIET).is_none();
+            if is_first {
+                self.plan(key, now);
+            }
+        }
+        let call = self.entries.get_mut(key)?;
         Some(match is_answer_to(call.operation, part) {
             true => call.answer.step(part, frame),
             false => Step::Broken,
@@ -315,9 +329,19 @@ impl Calls {
         }
     }
 
+    /// The member that has the call is lost for something else: the loss will not count for this call.
+    pub(super) fn excuse(&mut self, key: CallKey) {
+        if let Some(call) = self.entries.get_mut(key) {
+            call.is_innocent = true;
+        }
+    }
+
     /// A member was lost while it may have run the call: `loss` says which of its processes, if that is known.
     pub(super) fn lost(&mut self, key: CallKey, loss: Option<Loss>) {
         let Some(call) = self.entries.get_mut(key) else { return };
+        if std::mem::take(&mut call.is_innocent) {
+            return;
+        }
         call.attempts.losses = call.attempts.losses.saturating_add(1);
         call.losses.extend(loss);
     }
@@ -389,6 +413,8 @@ impl Calls {
             call.planned = None;
             if call.deadline.is_past(now) {
                 overdue.push((key, Overdue::Deadline));
+            } else if call.quiet_at.is_some_and(|at| at <= now) {
+                overdue.push((key, Overdue::Quiet));
             } else if call.waiting_until.is_some_and(|until| until <= now) {
                 overdue.push((key, Overdue::Wait));
             }

@@ -60,23 +60,38 @@ pub(super) struct BatchProgress {
     complete: bool,
     wants_results: bool,
     last_result: bool,
+    failed: bool,
 }
 
 impl BatchProgress {
     /// Notes a frame; returns whether the batch is over.
     fn note(&mut self, part: BatchPart) -> bool {
         match part {
-            BatchPart::Result { complete } => self.last_result |= complete,
+            BatchPart::Result { complete, failed } => {
+                self.last_result |= complete;
+                self.failed |= failed;
+            }
             BatchPart::Complete => self.complete = true,
-            BatchPart::Token { returns_results } => {
+            BatchPart::Token { returns_results, .. } => {
                 (self.token, self.wants_results) = (true, returns_results)
             }
         }
         self.token && self.complete && (self.last_result || !self.wants_results)
     }
+
+    /// Whether the caller may have ended the batch although frames of the batch are missing: it has all results, or one of a task that
+    /// failed.
+    fn may_be_ended(&self) -> bool {
+        self.last_result || self.failed
+    }
 }
 
 impl Progress {
+    /// Whether the caller may have ended the call although its last frame has not come: batches alone.
+    pub(super) fn may_be_ended(&self) -> bool {
+        matches!(self, Self::Batch(progress) if progress.may_be_ended())
+    }
+
     /// Whether the end of a stream is held back.
     pub(super) fn has_end(&self) -> bool {
         matches!(self, Self::Stream { end: Some(_), .. })

@@ -14,6 +14,7 @@ fn new(id: i64, deadline: Deadline) -> NewCall {
     NewCall {
         caller: CallerEnd::new(keys::<CallerTag>(1)[0], id),
         group: GroupId(0),
+        configuration: ConfigurationDigest::numbered(0),
         operation: Operation::Get,
         request: request(id),
         pages: None,

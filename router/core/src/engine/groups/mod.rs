@@ -2,6 +2,7 @@
 //! habits of its streams.
 
 mod budget;
+mod configurations;
 mod facades;
 mod habits;
 mod places;
@@ -22,6 +23,7 @@ use rcs_proto::time::Moment;
 
 use self::budget::RetryBudget;
 pub(super) use self::budget::is_free;
+pub(super) use self::configurations::{Bar, Configurations, Quarantine, Suspect, Turned};
 use self::facades::ProbedFacades;
 use self::habits::StreamHabits;
 pub(super) use self::habits::Tail;
@@ -34,7 +36,7 @@ use self::unserved::Unserved;
 pub(super) use self::versions::connector_of;
 use self::versions::{Takers, Versions};
 use super::agenda::Agenda;
-use super::facade::{Facade, StreamKind};
+use super::facade::{ConfigurationDigest, Facade, StreamKind};
 use super::keys::{CallKey, CallerKey};
 use super::note::UnservedCalls;
 use super::out::Out;
@@ -204,6 +206,10 @@ pub(super) struct Groups {
     told: Vec<(GroupId, Told)>,
     /// Calls for connector versions that no member has.
     unserved: Unserved,
+    /// Members that may serve in a group and could not before.
+    let_in: BTreeSet<MemberId>,
+    /// Configurations that members were lost with, in all groups.
+    configurations: Configurations,
     /// When time changes something in a group.
     agenda: Agenda<GroupId>,
 }
@@ -339,7 +345,29 @@ impl Groups {
         self.groups.get_mut(&id).is_some_and(|group| group.habits.looks_cut(kind, tail, now))
     }
 
-    /// The configurations that calls of a group use.
+    /// A member answered a call of a group with this configuration.
+    pub(super) fn was_answered(&mut self, id: GroupId, configuration: ConfigurationDigest) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.facades.was_answered(configuration);
+        }
+    }
+
+    /// Whether a member has answered a call with this configuration in any group, as far as is remembered.
+    pub(super) fn has_answered(&self, configuration: ConfigurationDigest) -> bool {
+        self.groups.values().any(|group| group.facades.has_answered(configuration))
+    }
+
+    /// The configurations that members were lost with, in all groups.
+    pub(super) fn configurations(&self) -> &Configurations {
+        &self.configurations
+    }
+
+    /// The same, to be changed.
+    pub(super) fn configurations_mut(&mut self) -> &mut Configurations {
+        &mut self.configurations
+    }
+
+    /// The configurations that members of a group are tested with.
     pub(super) fn facades_in_use(&self, id: GroupId, now: Moment) -> impl Iterator<Item = &Arc<Facade>> {
         self.groups.get(&id).into_iter().flat_map(move |group| group.facades.in_use(now))
     }

@@ -48,6 +48,8 @@ impl Groups {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let (serving, shown) = (group.sets.serving().clone(), group.sets.shown());
         let told = change(&mut group.sets);
+        let let_in = group.sets.serving().iter().filter(|member| !serving.contains(*member));
+        self.let_in.extend(let_in);
         // A member that joins with a matching set serves without a note. So the serving members are compared as well.
         if *group.sets.serving() != serving || !told.is_empty() {
             self.stale.insert(id);
@@ -68,6 +70,11 @@ impl Groups {
                 return Some((id, wish));
             }
         }
+    }
+
+    /// The next member that may serve in a group and could not before.
+    pub(in crate::engine) fn next_let_in(&mut self) -> Option<MemberId> {
+        self.let_in.pop_first()
     }
 
     /// Takes out what is to be noted of bundle sets for operators.

@@ -64,7 +64,7 @@ impl Members {
     pub(in crate::engine) fn call_under(&self, key: MemberSessionKey, id: i64) -> Option<CallKey> {
         match self.sessions.get(key)?.session.open_key(id)? {
             Work::Call(call) => Some(call),
-            Work::Probe => None,
+            Work::Probe(_) => None,
         }
     }
 

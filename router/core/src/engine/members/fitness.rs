@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rcs_proto::frames;
 use rcs_proto::time::Moment;
 
-use super::probing::{Next, ProbePlan, TestProbe};
+use super::probing::{Next, TestProbe};
 use super::{Drain, Members, Route, Standing, Turned};
 use crate::engine::facade::Facade;
 use crate::engine::io::Io;
@@ -111,8 +112,22 @@ impl Members {
             true => member.health.warmed_up(),
             false => member.health.warm_up(),
         }
-        member.probes = ProbePlan::of_fresh_session(facades, now);
+        member.probes.begin_warm_up(facades, now);
         self.changed(id);
+    }
+
+    /// Notes whether configurations of some of its groups were left out of a member's warm-up.
+    pub(in crate::engine) fn withhold(&mut self, id: MemberId, is_withheld: bool) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.probes.is_withheld = is_withheld;
+        }
+    }
+
+    /// Whether a member that may serve in one more group is to be warmed up with the group's configurations before it serves: not if
+    /// it serves already in another group.
+    pub(in crate::engine) fn awaits_warm_up(&self, id: MemberId) -> bool {
+        let member = self.members.get(&id).filter(|member| member.linked);
+        member.is_some_and(|member| member.probes.is_withheld)
     }
 
     /// Whether a `test` may be sent to a member now.
@@ -120,7 +135,8 @@ impl Members {
         self.members.get(&id).is_some_and(|member| member.linked && member.probes.is_due(now))
     }
 
-    /// Which configuration is tested now, of those in use.
+    /// Which configuration is tested now, of those in use. A configuration whose last `test` hangs at the member is not: its turn
+    /// counts as one more `test` without an answer.
     pub(in crate::engine) fn choose_probe(
         &mut self,
         id: MemberId,
@@ -133,6 +149,10 @@ impl Members {
         let member = self.members.get_mut(&id)?;
         match member.probes.choose(in_use, every, now) {
             Next::Facade(facade) => Some(facade),
+            Next::Hangs => {
+                self.tested(id, Finding::Bad);
+                None
+            }
             Next::Nothing => {
                 member.health.test_unknown();
                 None
@@ -140,10 +160,11 @@ impl Members {
         }
     }
 
-    /// Sends a `test`; `frame` makes its frame from the message id.
+    /// Sends a `test` of this configuration; `frame` makes its frame from the message id.
     pub(in crate::engine) fn send_probe(
         &mut self,
         id: MemberId,
+        facade: &Arc<Facade>,
         frame: impl FnOnce(i64) -> Bytes,
         now: Moment,
         io: &mut impl Io,
@@ -152,8 +173,8 @@ impl Members {
         let Some(key) = member.session else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(socket) = session.session.socket_for(None, now) else { return };
-        let open = session.session.open(Work::Probe, now);
-        member.probes.under_way = Some(TestProbe { session: key, id: open, since: now });
+        let open = |number| session.session.open(Work::Probe(number), now);
+        let open = member.probes.begin(key, facade, now, open);
         io.send(socket, frame(open));
     }
 
@@ -167,11 +188,31 @@ impl Members {
         let session = self.sessions.get_mut(key)?;
         session.session.close(id);
         let member = session.member;
+        self.members.get_mut(&member)?.probes.hangs_no_longer(key, id);
         self.conclude_probe(member, key, id, finding).then_some(member)
     }
 
-    /// Ends a warm-up that takes too long, and a `test` that does; returns whether a `test` was ended.
-    pub(in crate::engine) fn end_late_probe(&mut self, id: MemberId, now: Moment) -> bool {
+    /// A member's session check does not list a `test` of ours: it will not be answered.
+    pub(in crate::engine) fn probe_vanished(&mut self, key: MemberSessionKey, number: u32) {
+        let member = self.sessions.get(key).and_then(|session| self.members.get(&session.member));
+        let mut unanswered = member.into_iter().flat_map(|member| member.probes.unanswered_in(key));
+        let id = unanswered.find(|probe| probe.number == number).map(|probe| probe.id);
+        drop(unanswered);
+        if let Some(id) = id {
+            self.probe_answered(key, id, Finding::Bad);
+        }
+    }
+
+    /// The `test`s of a session that are not answered, each with the moment at which it was sent.
+    pub(in crate::engine) fn tests_in(&self, key: MemberSessionKey) -> Vec<(Arc<Facade>, Moment)> {
+        let member = self.sessions.get(key).and_then(|session| self.members.get(&session.member));
+        let unanswered = member.into_iter().flat_map(|member| member.probes.unanswered_in(key));
+        unanswered.map(|probe| (Arc::clone(&probe.facade), probe.since)).collect()
+    }
+
+    /// Ends a warm-up that takes too long, and gives up a `test` that does; returns whether a `test` was given up. The member is
+    /// asked to cancel it; few members can.
+    pub(in crate::engine) fn end_late_probe(&mut self, id: MemberId, now: Moment, io: &mut impl Io) -> bool {
         let Some(member) = self.members.get_mut(&id) else { return false };
         if member.probes.is_warm_up_late(now) {
             member.probes.end_warm_up();
@@ -179,26 +220,35 @@ impl Members {
             self.changed(id);
         }
         let Some(member) = self.members.get_mut(&id) else { return false };
-        if !member.probes.is_probe_late(now) {
-            return false;
-        }
-        let Some((key, open)) = member.probes.under_way.as_ref().map(|probe| (probe.session, probe.id))
-        else {
+        let Some((TestProbe { session: key, id: open, .. }, forgotten)) = member.probes.give_up(now) else {
             return false;
         };
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.session.close(open);
+        if let Some(session) = self.sessions.get_mut(key)
+            && let Some(socket) = session.session.socket_for(None, now)
+        {
+            io.send(socket, frames::cancel(open));
         }
-        self.conclude_probe(id, key, open, Finding::Bad)
+        if let Some(forgotten) = forgotten
+            && let Some(session) = self.sessions.get_mut(forgotten.session)
+        {
+            session.session.close(forgotten.id);
+        }
+        self.tested(id, Finding::Bad);
+        true
     }
 
     fn conclude_probe(&mut self, id: MemberId, key: MemberSessionKey, open: i64, finding: Finding) -> bool {
-        let Some(member) = self.members.get_mut(&id) else { return false };
-        let is_other = |probe: &TestProbe| (probe.session, probe.id) != (key, open);
-        if member.probes.under_way.as_ref().is_none_or(is_other) {
-            return false;
+        let member = self.members.get_mut(&id);
+        let is_it = member.is_some_and(|member| member.probes.end(key, open));
+        if is_it {
+            self.tested(id, finding);
         }
-        member.probes.under_way = None;
+        is_it
+    }
+
+    /// A `test` of a member ended like this.
+    fn tested(&mut self, id: MemberId, finding: Finding) {
+        let Some(member) = self.members.get_mut(&id) else { return };
         if member.probes.is_warming() {
             member.health.warm_up_probed(finding);
             if member.probes.has_tested_all() {
@@ -209,7 +259,6 @@ impl Members {
             member.health.probed(Probe::Test, finding);
         }
         self.changed(id);
-        true
     }
 
     /// Whether a drain of a member that waits for its calls is over by now, and its sockets are to be closed.

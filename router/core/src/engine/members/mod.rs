@@ -22,7 +22,7 @@ pub(super) use self::drain::Drain;
 pub(super) use self::list::MemberList;
 pub(super) use self::member::{Asking, LastError, Member, Standing};
 pub(super) use self::route::Route;
-pub(super) use self::session::MemberSession;
+pub(super) use self::session::{GivenUp, MemberSession};
 use super::agenda::Agenda;
 use super::keys::{CallKey, MemberSessionKey, MemberSessionTag, Slot, Work};
 use super::out::Out;
@@ -236,7 +236,7 @@ impl Members {
 fn open_calls(session: &MemberSession) -> Vec<CallKey> {
     let call = |work| match work {
         Work::Call(call) => Some(call),
-        Work::Probe => None,
+        Work::Probe(_) => None,
     };
     let mut calls: Vec<CallKey> = session.session.open_keys().into_iter().filter_map(call).collect();
     // The same in every run.

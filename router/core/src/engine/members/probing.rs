@@ -1,5 +1,9 @@
 //! The `test` probes of one member: when the next one is due, which configuration has its turn, and the warm-up of a fresh session.
+//!
+//! A `test` that is not answered in time counts as failed, and is not forgotten: it hangs at the member, and holds a thread there.
+//! Until it is answered, or its session ends, its configuration is not tested there again (G17).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,18 +13,33 @@ use crate::engine::facade::Facade;
 use crate::engine::keys::MemberSessionKey;
 use crate::limits;
 
-/// The `test` that is under way at a member.
-#[derive(Debug)]
+/// A `test` that was sent to a member and is not answered.
+#[derive(Clone, Debug)]
 pub(super) struct TestProbe {
     pub(super) session: MemberSessionKey,
     pub(super) id: i64,
+    /// Its number at the member.
+    pub(super) number: u32,
     pub(super) since: Moment,
+    pub(super) facade: Arc<Facade>,
+}
+
+impl TestProbe {
+    fn is(&self, session: MemberSessionKey, id: i64) -> bool {
+        (self.session, self.id) == (session, id)
+    }
 }
 
 /// What a member's probes have to do.
 #[derive(Debug, Default)]
 pub(super) struct ProbePlan {
-    pub(super) under_way: Option<TestProbe>,
+    under_way: Option<TestProbe>,
+    /// `test`s that were given up and may still run at the member, the oldest first.
+    hanging: VecDeque<TestProbe>,
+    /// The number of the last `test`.
+    last_number: u32,
+    /// Whether a group's configurations were left out of the warm-up, as the member may not serve in that group (P5).
+    pub(super) is_withheld: bool,
     /// When the next one is due.
     next_at: Moment,
     /// Which of the configurations in use had its turn last.
@@ -34,15 +53,78 @@ pub(super) struct ProbePlan {
 pub(super) enum Next {
     /// This configuration.
     Facade(Arc<Facade>),
+    /// The last `test` of the configuration whose turn it is hangs at the member: no other is sent.
+    Hangs,
     /// None is in use.
     Nothing,
 }
 
 impl ProbePlan {
-    /// The plan of a fresh session: these configurations are tested first.
-    pub(super) fn of_fresh_session(facades: Vec<Arc<Facade>>, now: Moment) -> Self {
+    /// The plan from here on: these configurations are tested first. What is not answered is not forgotten.
+    pub(super) fn begin_warm_up(&mut self, facades: Vec<Arc<Facade>>, now: Moment) {
         let warming_since = (!facades.is_empty()).then_some(now);
-        Self { next_at: now, warm_up: facades, warming_since, ..Self::default() }
+        let before = std::mem::take(self);
+        let (hanging, last_number) = (before.hanging, before.last_number);
+        *self =
+            Self { next_at: now, warm_up: facades, warming_since, hanging, last_number, ..Self::default() };
+        before.under_way.into_iter().for_each(|probe| drop(self.hangs_on(probe)));
+    }
+
+    /// A `test` is sent from now on; `open` gives it an id by its number.
+    pub(super) fn begin(
+        &mut self,
+        session: MemberSessionKey,
+        facade: &Arc<Facade>,
+        now: Moment,
+        open: impl FnOnce(u32) -> i64,
+    ) -> i64 {
+        self.last_number = self.last_number.wrapping_add(1);
+        let (id, number) = (open(self.last_number), self.last_number);
+        self.under_way = Some(TestProbe { session, id, number, since: now, facade: Arc::clone(facade) });
+        id
+    }
+
+    /// Ends the `test` under way if it is this one; returns whether it was.
+    pub(super) fn end(&mut self, session: MemberSessionKey, id: i64) -> bool {
+        self.under_way.take_if(|probe| probe.is(session, id)).is_some()
+    }
+
+    /// Gives up the `test` under way if it is late: from now on it hangs. Returns the `test`, and one that is forgotten in its place.
+    pub(super) fn give_up(&mut self, now: Moment) -> Option<(TestProbe, Option<TestProbe>)> {
+        let late = self.under_way.take_if(|probe| now.since(probe.since) >= limits::TEST_PROBE_DEADLINE)?;
+        Some((late.clone(), self.hangs_on(late)))
+    }
+
+    fn hangs_on(&mut self, probe: TestProbe) -> Option<TestProbe> {
+        let is_full = self.hanging.len() >= limits::HANGING_TESTS_MAX;
+        let oldest = if is_full { self.hanging.pop_front() } else { None };
+        self.hanging.push_back(probe);
+        oldest
+    }
+
+    /// A `test` that hung was answered.
+    pub(super) fn hangs_no_longer(&mut self, session: MemberSessionKey, id: i64) {
+        self.hanging.retain(|probe| !probe.is(session, id));
+    }
+
+    /// The `test`s of a session that are not answered.
+    pub(super) fn unanswered_in(&self, session: MemberSessionKey) -> impl Iterator<Item = &TestProbe> {
+        self.under_way.iter().chain(&self.hanging).filter(move |probe| probe.session == session)
+    }
+
+    /// Whether a `test` that is not given up yet is under way in a session.
+    pub(super) fn is_under_way_in(&self, session: MemberSessionKey) -> bool {
+        self.under_way.as_ref().is_some_and(|probe| probe.session == session)
+    }
+
+    /// A session has ended, and its `test`s with it.
+    pub(super) fn forget_session(&mut self, session: MemberSessionKey) {
+        self.hanging.retain(|probe| probe.session != session);
+        self.under_way.take_if(|probe| probe.session == session);
+    }
+
+    fn hangs(&self, facade: &Facade) -> bool {
+        self.hanging.iter().any(|probe| probe.facade.configuration == facade.configuration)
     }
 
     pub(super) fn is_warming(&self) -> bool {
@@ -63,10 +145,6 @@ impl ProbePlan {
         self.warming_since.is_some_and(|since| now.since(since) >= limits::WARM_UP_MAX)
     }
 
-    pub(super) fn is_probe_late(&self, now: Moment) -> bool {
-        self.under_way.as_ref().is_some_and(|probe| now.since(probe.since) >= limits::TEST_PROBE_DEADLINE)
-    }
-
     /// Whether the next probe may be sent.
     pub(super) fn is_due(&self, now: Moment) -> bool {
         self.under_way.is_none() && (self.next_at <= now || self.is_warming())
@@ -80,14 +158,15 @@ impl ProbePlan {
     /// Chooses what is probed now; the next probe comes after `every`.
     pub(super) fn choose(&mut self, in_use: &[Arc<Facade>], every: Duration, now: Moment) -> Next {
         self.next_at = now + every;
-        match self.warm_up.pop() {
-            Some(facade) => Next::Facade(facade),
-            None if in_use.is_empty() => Next::Nothing,
+        let facade = match self.warm_up.pop() {
+            Some(facade) => facade,
+            None if in_use.is_empty() => return Next::Nothing,
             None => {
                 self.turn = (self.turn + 1) % in_use.len();
-                Next::Facade(Arc::clone(&in_use[self.turn]))
+                Arc::clone(&in_use[self.turn])
             }
-        }
+        };
+        if self.hangs(&facade) { Next::Hangs } else { Next::Facade(facade) }
     }
 
     /// When something is to be done next; `is_linked`: whether probes can be sent.

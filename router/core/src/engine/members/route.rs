@@ -42,6 +42,11 @@ impl Route {
         self.id
     }
 
+    /// The session that the request was sent in.
+    pub(in crate::engine) fn session(&self) -> MemberSessionKey {
+        self.session
+    }
+
     /// When the request was sent.
     pub(in crate::engine) fn sent(&self) -> Moment {
         self.sent

@@ -1,10 +1,15 @@
 //! One session of a member. It ends when its last socket closes.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 use rcs_proto::messages::handshake_message::ServerType;
 use rcs_proto::session::{Remote, Session, SocketId};
+use rcs_proto::time::Moment;
 
 use super::list::MemberList;
 use crate::bundles::group::Server;
+use crate::engine::facade::ConfigurationDigest;
 use crate::engine::keys::Work;
 use crate::ids::MemberId;
 
@@ -19,9 +24,30 @@ pub(in crate::engine) struct MemberSession {
     pub(super) told: Option<MemberList>,
     /// Session checks sent since the list came.
     pub(super) checks_since_told: u32,
+    /// Session checks in a row that were not answered in time.
+    pub(super) checks_missed: u32,
+    /// Calls that were given up without an answer, the latest last: most members run them on.
+    pub(super) given_up: VecDeque<GivenUp>,
+}
+
+/// A call that was given up without an answer.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct GivenUp {
+    pub(in crate::engine) configuration: ConfigurationDigest,
+    /// The connector key of its request.
+    pub(in crate::engine) connector: Bytes,
+    /// When it was sent.
+    pub(in crate::engine) sent: Moment,
+    /// When it was given up.
+    pub(in crate::engine) at: Moment,
 }
 
 impl MemberSession {
+    /// The member.
+    pub(in crate::engine) fn member(&self) -> MemberId {
+        self.member
+    }
+
     /// Open sockets that are ready.
     pub(in crate::engine) fn sockets(&self) -> impl Iterator<Item = SocketId> {
         self.session.sockets()

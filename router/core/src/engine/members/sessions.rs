@@ -1,6 +1,6 @@
 //! Sessions of members: sockets join and leave, and lists of connectors arrive.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
@@ -8,7 +8,7 @@ use rcs_proto::session::{Event as SessionEvent, Remote, Session, SocketId};
 use rcs_proto::time::Moment;
 
 use super::session::server_of;
-use super::{Joined, Left, Member, MemberList, MemberSession, Members, Route, open_calls};
+use super::{GivenUp, Joined, Left, Member, MemberList, MemberSession, Members, Route, open_calls};
 use crate::engine::io::Io;
 use crate::engine::keys::{MemberSessionKey, Work};
 use crate::health::Unfit;
@@ -41,7 +41,15 @@ impl Members {
                 session.go_on_after(self.last_id);
                 session.want_connector_infos(now);
                 let remote = remote.session_id;
-                let session = MemberSession { member: id, remote, session, told: None, checks_since_told: 0 };
+                let session = MemberSession {
+                    member: id,
+                    remote,
+                    session,
+                    told: None,
+                    checks_since_told: 0,
+                    checks_missed: 0,
+                    given_up: VecDeque::new(),
+                };
                 let key = self.sessions.insert(session);
                 member.sessions.push(key);
                 key
@@ -117,6 +125,10 @@ impl Members {
     pub(in crate::engine) fn bury(&mut self) {
         for key in std::mem::take(&mut self.ended) {
             if let Some(session) = self.sessions.remove(key) {
+                if let Some(member) = self.members.get_mut(&session.member) {
+                    member.probes.forget_session(key);
+                }
+                self.plan(session.member);
                 self.last_id = self.last_id.max(session.session.last_id());
             }
         }
@@ -245,6 +257,7 @@ impl Members {
             session.session.recheck_connector_infos();
         }
         let missed = session.session.is_check_unanswered();
+        session.checks_missed = if missed { session.checks_missed.saturating_add(1) } else { 0 };
         let sent = session.session.due_check(now, &[]);
         if let Some((socket, frame)) = sent {
             session.checks_since_told = session.checks_since_told.saturating_add(1);
@@ -271,13 +284,43 @@ impl Members {
         unfit == Some(Unfit::ChecksUnanswered)
     }
 
+    /// Whether the session checks of a member are not answered.
+    pub(in crate::engine) fn misses_checks(&self, id: MemberId, now: Moment) -> bool {
+        let unfit = self.members.get(&id).and_then(|member| member.health.unfit(now));
+        unfit == Some(Unfit::ChecksUnanswered)
+    }
+
+    /// Whether so many session checks in a row were missed that the session is given up even if its member is the last of a group.
+    pub(in crate::engine) fn misses_too_many(&self, key: MemberSessionKey) -> bool {
+        let session = self.sessions.get(key);
+        session.is_some_and(|session| session.checks_missed >= limits::CHECK_MISSES_OF_LAST_MAX)
+    }
+
     fn member_of(&self, key: MemberSessionKey) -> Option<&Member> {
         self.sessions.get(key).and_then(|session| self.members.get(&session.member))
     }
 
-    /// Whether a `test` of ours is under way in a session.
+    /// Whether a `test` of ours is under way in a session, other than those that hang.
     pub(in crate::engine) fn is_probed_in(&self, key: MemberSessionKey) -> bool {
-        let session = self.sessions.get(key);
-        session.is_some_and(|session| session.session.open_keys().contains(&Work::Probe))
+        self.member_of(key).is_some_and(|member| member.probes.is_under_way_in(key))
+    }
+
+    /// A call of a session was given up without an answer, and may still run there.
+    pub(in crate::engine) fn was_given_up(&mut self, key: MemberSessionKey, given_up: GivenUp) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.given_up.len() >= limits::GIVEN_UP_CALLS_MAX {
+            session.given_up.pop_front();
+        }
+        session.given_up.push_back(given_up);
+    }
+
+    /// The calls of a session that were given up not long ago.
+    pub(in crate::engine) fn given_up_in(
+        &self,
+        key: MemberSessionKey,
+        now: Moment,
+    ) -> impl Iterator<Item = &GivenUp> {
+        let given_up = self.sessions.get(key).into_iter().flat_map(|session| &session.given_up);
+        given_up.filter(move |call| now.since(call.at) <= limits::GIVEN_UP_SUSPECT)
     }
 }

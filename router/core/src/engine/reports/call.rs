@@ -207,6 +207,8 @@ impl Tables {
                 (Some(snake(&format!("{stage:?}"))), snake(&format!("{fault:?}")), verdict_label(verdict))
             }
         };
+        let fault =
+            step.configuration.map_or_else(|| fault.clone(), |id| format!("{fault} (configuration {id})"));
         let named = |(member, out): &(MemberId, Option<Out>)| (self.member_name(*member), Out::label(*out));
         StepReport {
             after: step.after,

@@ -18,6 +18,8 @@ pub struct Report {
     pub callers: usize,
     /// Calls in flight.
     pub calls: usize,
+    /// Configurations that are quarantined.
+    pub quarantined: usize,
 }
 
 /// A group.
@@ -88,7 +90,9 @@ impl Tables {
             },
             members: group.members.iter().filter_map(|id| self.member_report(group.id, *id)).collect(),
         });
-        Report { groups: groups.collect(), callers: self.callers.len(), calls: self.calls.len() }
+        let quarantined = self.groups.configurations().quarantined().count();
+        let (callers, calls) = (self.callers.len(), self.calls.len());
+        Report { groups: groups.collect(), callers, calls, quarantined }
     }
 
     /// The known callers, including those whose last socket closed within [`crate::limits::CALLER_KEPT`].

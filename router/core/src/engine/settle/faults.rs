@@ -14,7 +14,8 @@ use crate::engine::note::Note;
 use crate::engine::tables::Tables;
 use crate::limits;
 use crate::verdict::{
-    Attempts, Budget, Circumstances, Cut, ErrorKind, Fault, Outcome, Stage, Verdict, decide,
+    Attempts, Budget, Circumstances, Cut, ErrorKind, Fault, Outcome, QuarantinedConfiguration, Stage,
+    Verdict, decide,
 };
 
 impl Tables {
@@ -170,7 +171,23 @@ impl Tables {
         let group = Some(self.book.group_name(call.group));
         let last = call.member().or(call.losses.last().map(|loss| loss.member));
         let member = last.and_then(|member| self.members.get(member)).map(|member| member.name());
-        let error = kind.to_error(&Circumstances { operation, group, member });
+        let configurations = self.groups.configurations();
+        let quarantine = configurations.quarantine(call.configuration);
+        let quarantine = quarantine.filter(|_| kind == ErrorKind::ConfigurationQuarantined);
+        let names: Vec<&str> =
+            quarantine.iter().flat_map(|of| &of.members).map(|id| self.book.member_name(*id)).collect();
+        let names = names.join(", ");
+        let quarantine = quarantine.as_ref().map(|of| QuarantinedConfiguration {
+            id: of.id,
+            connector: &of.connector,
+            members: &names,
+            left: of.until.since(now),
+        });
+        let configuration = call.configuration;
+        let error = kind.to_error(&Circumstances { operation, group, member, quarantine });
+        if quarantine.is_some() {
+            self.groups.configurations_mut().was_refused(configuration);
+        }
         self.explain_error(number, error.class, Some(&error.message));
         // What still runs at the member runs for nobody.
         if matches!(kind, ErrorKind::CallerTooSlow | ErrorKind::StreamCut | ErrorKind::AnswerTooLarge) {

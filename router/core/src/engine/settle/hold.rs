@@ -8,6 +8,7 @@
 use rcs_proto::time::Moment;
 
 use crate::engine::calls::Held;
+use crate::engine::groups::Bar;
 use crate::engine::io::Io;
 use crate::engine::tables::Tables;
 use crate::limits;
@@ -29,7 +30,28 @@ impl Tables {
         for Held { call: key, until } in held {
             // The caller or the deadline may have ended the call.
             let Some(call) = self.calls.get(key) else { continue };
-            let is_cleared = call.attempts.losses < limits::POISON_LOSSES_MAX;
+            let (is_new, losses) = (call.sends == 0, call.attempts.losses);
+            let bar = self.groups.configurations().bar(call.configuration);
+            match bar {
+                // It is known a moment later whether the configuration is to blame.
+                Some(Bar::HeldBack(until)) => {
+                    self.calls.hold_back(key, until);
+                    continue;
+                }
+                // The call itself lost enough members, or was held back for its configuration alone.
+                Some(Bar::Quarantined) if losses < limits::POISON_LOSSES_MAX => {
+                    self.stop_at(key, Bar::Quarantined);
+                    has_moved = true;
+                    continue;
+                }
+                None if is_new => {
+                    self.dispatch(key, now, io);
+                    has_moved = true;
+                    continue;
+                }
+                Some(Bar::Quarantined) | None => {}
+            }
+            let is_cleared = bar.is_none() && losses < limits::POISON_LOSSES_MAX;
             let is_over = now >= until;
             if is_cleared && (is_over || self.has_untried_member(key)) {
                 self.explain(key, Fault::MemberLost, Verdict::RetryElsewhere, now);

@@ -1,6 +1,7 @@
 //! What must always follow an event, in one order: when an event is applied, every table is settled before the next event.
 //!
-//! 1. `sets`: what groups propose for their bundle sets is decided, and noted for operators.
+//! 1. `sets`: what groups propose for their bundle sets is decided, and noted for operators. Members that may serve since then are
+//!    warmed up before they do.
 //! 2. `standings`: members that something happened to are reviewed. If a member cannot be reached, its groups no longer judge it.
 //! 3. `pickers`: each group whose members can do something else than before gets another picker.
 //! 4. `states`: what each member does for its groups' calls; a group that has no member left is noted for operators.
@@ -33,6 +34,7 @@ impl Tables {
     pub(super) fn settle(&mut self, now: Moment, io: &mut impl Io) {
         loop {
             self.decide_sets(now, io);
+            self.warm_up_let_in(now, io);
             self.look_at_members(now, io);
             self.rebuild_pickers();
             self.look_at_states(now, io);

@@ -45,6 +45,7 @@ impl Tables {
                 // The member that the call waited for is gone, and the others are full: the call keeps waiting, for any of them.
                 Some(Found::NoPlace(lane)) => self.enqueue(key, lane, now),
                 Some(Found::Nobody) => self.calls.fault(key, Fault::NoMember),
+                Some(Found::Barred(bar)) => self.stop_at(key, bar),
                 None => {}
             }
             return true;

@@ -231,8 +231,8 @@ impl Sockets {
 
     // --- pings ---
 
-    /// Pings the sockets whose ping is due; returns the sockets of members that have answered none of the last pings. A ping towards a
-    /// caller only keeps middle boxes from closing an idle socket, for a 1.8.0 dialler would not come back (WIRE 7.5).
+    /// Pings the sockets whose ping is due; returns the sockets of members that have answered none of the last pings, which are not
+    /// pinged. A ping towards a caller only keeps middle boxes from closing an idle socket, for a 1.8.0 dialler would not come back (WIRE 7.5).
     pub(super) fn ping(&mut self, now: Moment, io: &mut impl Io) -> Vec<SocketId> {
         let mut silent = Vec::new();
         for id in self.pings.due(now) {
@@ -251,6 +251,26 @@ impl Sockets {
             self.plan(id);
         }
         silent
+    }
+
+    /// Pings a silent socket of [`Sockets::ping`] once more. Returns false if it was silent for as long as the last member of a group may
+    /// be.
+    pub(super) fn ping_once_more(&mut self, id: SocketId, now: Moment, io: &mut impl Io) -> bool {
+        let Some(socket) = self.open.get_mut(&id) else { return false };
+        if socket.unanswered >= limits::PING_MISSES_OF_LAST_MAX {
+            return false;
+        }
+        socket.unanswered += 1;
+        socket.pinged_at = now;
+        io.ping(id);
+        self.plan(id);
+        true
+    }
+
+    /// Whether no socket of a member answered its last pings.
+    pub(super) fn is_silent(&self, member: MemberId) -> bool {
+        let mut sockets = self.of(member).into_iter().filter_map(|id| self.open.get(&id));
+        sockets.all(|socket| socket.unanswered >= limits::PING_MISSES_MAX)
     }
 
     /// Whether bytes moved on a socket since the last look that only a living peer can have moved.

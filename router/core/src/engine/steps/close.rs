@@ -64,7 +64,7 @@ impl Tables {
         match gone.belongs {
             Belongs::Caller(session) => self.caller_lost_socket(session, socket, unsent.ends, now, io),
             Belongs::Member { session, member, slot } => {
-                self.member_lost_socket(session, socket, unsent.calls, now);
+                self.member_lost_socket(session, socket, unsent.calls, now, io);
                 match slot {
                     _ if gone.is_replaced => self.end_rest(member),
                     Some(slot) => self.redial_later(member, slot, now, io),
@@ -84,6 +84,7 @@ impl Tables {
         socket: SocketId,
         unsent: Vec<CallKey>,
         now: Moment,
+        io: &mut impl Io,
     ) {
         match self.members.leave(session, socket, now) {
             None => {}
@@ -94,7 +95,9 @@ impl Tables {
                 }
             }
             Some(Left::Nothing(calls)) => {
-                for call in unsent.into_iter().chain(calls) {
+                let calls: Vec<CallKey> = unsent.into_iter().chain(calls).collect();
+                self.blame(session, &calls, now, io);
+                for call in calls {
                     self.calls.fault(call, Fault::MemberLost);
                 }
             }
@@ -153,7 +156,8 @@ impl Tables {
             return self.abandon(key, now, io);
         }
         let is_pinned = call.caller.is_some_and(|caller| caller.is_pinned_to(socket));
-        if is_pinned && call.stage() == Stage::PartlyAnswered {
+        // A batch that the caller may have ended is left to its quiet end.
+        if is_pinned && call.stage() == Stage::PartlyAnswered && !call.may_be_ended_by_caller() {
             // Items that were on the dead socket are missing for good, so the stream must not end as if it were complete (P13).
             self.cut(key, Cut::LostOnTheWay, io);
         }

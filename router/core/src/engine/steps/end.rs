@@ -41,6 +41,7 @@ impl Tables {
     /// Forgets a call at both ends.
     pub(in crate::engine) fn end(&mut self, key: CallKey, outcome: Outcome, now: Moment, io: &mut impl Io) {
         self.leave_queue(key);
+        self.remember_given_up(key, outcome, now);
         let Some(ended) = self.calls.remove(key, outcome, now) else { return };
         let call = &ended.call;
         let is_subscription = call.operation.is_subscription();

@@ -46,8 +46,9 @@ impl Tables {
         // The latest chance to read the request of a call is its first fault.
         let fresh = self.calls.story(call.number).is_none().then_some(call.number);
         let what = What::Judged(call.stage_at(fault), fault, verdict);
+        let configuration = self.groups.configurations().quarantine(call.configuration).map(|of| of.id);
         let members = self.outs(Some(group), Some(key));
-        self.calls.explain(key, StoryStep { after, member, what, members });
+        self.calls.explain(key, StoryStep { after, member, what, configuration, members });
         if let Some(number) = fresh {
             let about = self.calls.get(key).map(|call| self.about_call(call)).unwrap_or_default();
             self.calls.describe(number, about);
@@ -64,7 +65,7 @@ impl Tables {
     ) -> CallId {
         let members = self.outs(group, None);
         let what = What::Refused(reason);
-        let step = StoryStep { after: Duration::ZERO, member: None, what, members };
+        let step = StoryStep { after: Duration::ZERO, member: None, what, configuration: None, members };
         self.calls.explain_refusal(operation, group, reason.outcome(), step, now)
     }
 }

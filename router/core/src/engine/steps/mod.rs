@@ -4,6 +4,7 @@
 
 mod abandon;
 mod agree;
+mod blame;
 mod close;
 mod end;
 mod explain;

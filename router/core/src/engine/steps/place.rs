@@ -11,7 +11,7 @@ use rcs_proto::time::Moment;
 
 use crate::balance::Pick;
 use crate::engine::calls::Call;
-use crate::engine::groups::{Among, Candidates, Lane};
+use crate::engine::groups::{Among, Bar, Candidates, Lane};
 use crate::engine::io::Io;
 use crate::engine::keys::CallKey;
 use crate::engine::members::{Asking, Members};
@@ -29,6 +29,8 @@ pub(in crate::engine) enum Found {
     NoPlace(Lane),
     /// No member.
     Nobody,
+    /// Nothing that names the call's configuration is sent.
+    Barred(Bar),
 }
 
 impl Tables {
@@ -50,7 +52,16 @@ impl Tables {
             Some(Found::Place(member)) => self.send_to(key, member, now, io),
             Some(Found::NoPlace(lane)) => self.enqueue(key, lane, now),
             Some(Found::Nobody) => self.calls.fault(key, Fault::NoMember),
+            Some(Found::Barred(bar)) => self.stop_at(key, bar),
             None => {}
+        }
+    }
+
+    /// Holds back, or refuses, a call whose configuration members were lost with.
+    pub(in crate::engine) fn stop_at(&mut self, key: CallKey, bar: Bar) {
+        match bar {
+            Bar::HeldBack(until) => self.calls.hold_back(key, until),
+            Bar::Quarantined => self.calls.fault(key, Fault::ConfigurationQuarantined),
         }
     }
 
@@ -58,6 +69,9 @@ impl Tables {
     pub(in crate::engine) fn find_place(&mut self, key: CallKey, member: Option<MemberId>) -> Option<Found> {
         let Self { calls, groups, members, .. } = self;
         let call = calls.get(key)?;
+        if let Some(bar) = groups.configurations().bar(call.configuration) {
+            return Some(Found::Barred(bar));
+        }
         let connector = call.head().map(|head| &head.connector_key);
         // The group may have left the document while its calls were on the way.
         let Some(mut candidates) = groups.candidates(call.group, connector) else {

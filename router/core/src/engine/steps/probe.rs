@@ -15,6 +15,7 @@ use crate::engine::groups::connector_of;
 use crate::engine::io::Io;
 use crate::engine::tables::Tables;
 use crate::ids::MemberId;
+use crate::view::Group;
 
 impl Tables {
     /// A member has a fresh session: before the member gets traffic, it is tested with the configurations that its groups use.
@@ -22,6 +23,8 @@ impl Tables {
         let facades = self.facades_in_use(member, now);
         let is_needed = !facades.is_empty();
         self.members.warm_up(member, facades, now);
+        let is_withheld = self.view.groups_of(member).any(|group| !self.may_serve_in(group, member));
+        self.members.withhold(member, is_withheld);
         if is_needed {
             self.send_probe(member, now, io);
         }
@@ -35,18 +38,43 @@ impl Tables {
         let facades = self.facades_in_use(member, now);
         let Some(facade) = self.members.choose_probe(member, &facades, now) else { return };
         let connector = self.connector_at(member, &facade);
-        self.members.send_probe(member, |id| test_frame(id, connector, &facade), now, io);
+        self.members.send_probe(member, &facade, |id| test_frame(id, connector, &facade), now, io);
     }
 
+    /// The configurations that a member is tested with: those in use in the groups that the member may serve in. A configuration is
+    /// a secret, which a server with other bundles than the group's must not get (P5). Left out are configurations that members were
+    /// lost with.
     fn facades_in_use(&self, member: MemberId, now: Moment) -> Vec<Arc<Facade>> {
-        let tested = self.view.groups_of(member).filter(|group| group.settings.test_every.is_some());
+        let groups = self.view.groups_of(member);
+        let tested =
+            groups.filter(|group| group.settings.test_every.is_some() && self.may_serve_in(group, member));
         let mut facades: Vec<Arc<Facade>> = Vec::new();
         for facade in tested.flat_map(|group| self.groups.facades_in_use(group.id, now)) {
-            if !facades.iter().any(|known| known.digest == facade.digest) {
+            let is_there = facades.iter().any(|known| known.configuration == facade.configuration);
+            if !is_there && !self.groups.configurations().is_suspected(facade.configuration) {
                 facades.push(Arc::clone(facade));
             }
         }
         facades
+    }
+
+    fn may_serve_in(&self, group: &Group, member: MemberId) -> bool {
+        self.groups.sets(group.id).is_some_and(|sets| sets.may_serve(member))
+    }
+
+    /// Members that may serve in one more group, since its bundle set is the group's now: a member that serves nowhere yet is warmed
+    /// up before it serves.
+    pub(in crate::engine) fn warm_up_let_in(&mut self, now: Moment, io: &mut impl Io) {
+        while let Some(member) = self.groups.next_let_in() {
+            if !self.members.awaits_warm_up(member) {
+                continue;
+            }
+            let may_serve = |group: &&Group| self.may_serve_in(group, member);
+            match self.view.groups_of(member).filter(may_serve).count() {
+                1 => self.warm_up(member, now, io),
+                _ => self.members.withhold(member, false),
+            }
+        }
     }
 
     /// Under which key a configuration's connector is tested at a member, where another version may stand in for it.

@@ -227,6 +227,7 @@ fn a_member_of_two_groups_serves_the_one_whose_set_it_has_c12() {
     // It moves to the set of the other one.
     world.lists[1] = infos_at(CONNECTOR, "1.1");
     world.tell_unasked(1);
+    world.answer_probes();
     assert_eq!((serve(&mut world, caller, 2), serve(&mut world, other, 2)), (Some(0), Some(1)));
     let quarantined = |world: &World, group: usize| {
         let member = world.engine.report().groups[group].members[0].clone();

@@ -3,9 +3,11 @@
 mod addresses;
 mod admission;
 mod answers;
+mod batches;
 mod bundles;
 mod callers;
 mod chaos;
+mod configurations;
 mod connectors;
 mod drain;
 mod drift;

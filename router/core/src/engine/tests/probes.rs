@@ -290,3 +290,66 @@ fn a_warm_up_ends_with_its_session() {
     world.pass(limits::WARM_UP_MAX * 4);
     assert!(world.report_of(0).takes_calls(), "{:?}", world.report_of(0));
 }
+
+/// The reads of a group, ended as refused.
+fn refused(world: &mut World, caller: SocketIds<'_>) -> usize {
+    let got = world.at_caller(caller);
+    got.iter().filter(|envelope| matches!(envelope.kind, Kind::Error(_))).count()
+}
+
+/// P3: whatever health says of the last member that can be reached, it is better than none.
+#[test]
+fn with_one_member_frozen_and_the_other_just_flapped_reads_go_to_the_other() {
+    let mut world = World::with_members(2, Policy::RoundRobin);
+    let caller = world.caller("idm", 1);
+    for _ in 0..5 {
+        world.kill(1);
+        world.start(1);
+    }
+    assert_eq!(world.report_of(1).unfit, Some("held_down"));
+    world.frozen = vec![0];
+    // Long enough for the frozen member to be cut off.
+    for id in 0..40 {
+        world.call(caller[0], id, get());
+        world.pass(Duration::from_millis(500));
+        for (socket, request) in world.at_member(1) {
+            if matches!(request.kind, Kind::Operation(_)) {
+                world.feed(socket, answer(request.message_id));
+            }
+        }
+        assert_eq!(refused(&mut world, &caller), 0, "read {id}");
+    }
+    assert_eq!(world.report_of(1).sockets, 2);
+}
+
+/// The last member is late by seconds with pongs and checks. It is not cut off while nobody else answers, and not spared for good.
+#[test]
+fn the_last_member_that_can_be_reached_may_be_late_with_its_answers() {
+    for pings in [Some(limits::PING_INTERVAL), None] {
+        let mut world = World::with_members_down(2, Policy::RoundRobin);
+        world.ping_interval = pings;
+        let names = ["n0".to_owned(), "n1".to_owned()];
+        world.set_view_at(9_999, &names, vec![("g", Policy::RoundRobin, names.to_vec())]);
+        world.start(0);
+        world.start(1);
+        let caller = world.caller("idm", 1);
+        world.kill(0);
+        world.frozen = vec![1];
+        world.pass(Duration::from_secs(12));
+        assert_eq!(world.report_of(1).sockets, 2, "{pings:?}");
+        world.call(caller[0], 1, get());
+        assert_eq!(refused(&mut world, &caller), 0);
+        assert_eq!(world.only_request().0, 1);
+        world.pass(Duration::from_secs(12));
+        assert_eq!(world.report_of(1).sockets, 0, "{pings:?}: not for good");
+    }
+}
+
+/// A silent member is cut off in time if another one answers (P6).
+#[test]
+fn a_silent_member_is_cut_off_in_time_while_another_answers() {
+    let mut world = World::with_members(2, Policy::RoundRobin);
+    world.frozen = vec![1];
+    world.pass(limits::FROZEN_MEMBER_OUT_MAX);
+    assert_eq!((world.report_of(0).sockets, world.report_of(1).sockets), (2, 0));
+}

@@ -247,6 +247,10 @@ impl Play {
             Kind::Error(_) => true,
             Kind::Answer(head) => {
                 let of = self.asked[&call];
+                // From its first result on, a batch may end without a last frame: its caller ends it by itself (WIRE 5.6).
+                if let Part::Batch(BatchPart::Result { .. }) = head.part {
+                    self.cancelled.insert(call);
+                }
                 assert_eq!((caller, head.operation), of, "an answer to call {call}");
                 if head.part == Part::Only {
                     let text = call.to_string();

@@ -96,6 +96,8 @@ pub(super) struct World {
     pub(super) members: Vec<Vec<SocketId>>,
     /// Members that answer no ping and no probe.
     pub(super) frozen: Vec<usize>,
+    /// Members whose connectors answer no `test`.
+    pub(super) hangs_in_tests: Vec<usize>,
     /// Members whose resource is down.
     pub(super) sick: Vec<usize>,
     /// `test`s that were answered, and pings that were sent.
@@ -158,6 +160,7 @@ impl World {
             next_socket: 0,
             members: vec![Vec::new(); count],
             frozen: Vec::new(),
+            hangs_in_tests: Vec::new(),
             sick: Vec::new(),
             tests_answered: 0,
             pings: 0,
@@ -272,8 +275,9 @@ impl World {
     /// Members answer session checks, and `test` if their resource lives.
     pub(super) fn answer_probes(&mut self) {
         for index in 0..self.members.len() {
+            let hangs = self.hangs_in_tests.contains(&index);
             if !self.frozen.contains(&index) {
-                self.answer_what(index, is_probe);
+                self.answer_what(index, |envelope| is_probe(envelope) && !(hangs && is_test(envelope)));
             }
         }
     }
@@ -485,6 +489,10 @@ pub(super) fn dialled(member: MemberId, slot: Slot, socket: SocketId) -> Event {
 /// A question for connectors.
 fn is_question(envelope: &Envelope) -> bool {
     matches!(&envelope.kind, Kind::ControlRequest(request) if !request.info_level.is_empty())
+}
+
+fn is_test(envelope: &Envelope) -> bool {
+    matches!(&envelope.kind, Kind::Operation(head) if head.operation == Operation::Test)
 }
 
 /// A session check, with or without a question, or a `test`: the tests themselves send none.

@@ -5,6 +5,7 @@
 //! What this does to a call is left in the tables as a fault, which `settle` judges.
 
 mod agents;
+mod configurations;
 mod drains;
 mod farewell;
 mod links;

@@ -7,9 +7,11 @@ use rcs_proto::time::Moment;
 
 use crate::engine::io::Io;
 use crate::engine::keys::MemberSessionKey;
+use crate::engine::members::Asking;
 use crate::engine::tables::Tables;
 use crate::health::{Finding, Probe};
 use crate::ids::{GroupId, MemberId};
+use crate::view::Group;
 
 impl Tables {
     /// Does what is due for a member by now: session checks, the end of late `test`s, the next `test`, the member's drain, and a
@@ -18,7 +20,7 @@ impl Tables {
         for session in self.members.sessions_of(member) {
             self.check_member(session, now, io);
         }
-        let _ = self.members.end_late_probe(member, now);
+        let _ = self.members.end_late_probe(member, now, io);
         self.send_probe(member, now, io);
         self.look_after_drain(member, now, io);
         self.members.changed(member);
@@ -41,6 +43,25 @@ impl Tables {
         }
     }
 
+    /// Whether a member is the last of a group that can be reached: no other member of the group that may have calls answers health
+    /// checks. A late answer is better than none (P3), and if no member answers, the router's own machine may be to blame. So the
+    /// member is cut off later.
+    pub(super) fn is_last_one(&self, member: MemberId, now: Moment) -> bool {
+        let answers = |id: MemberId| {
+            self.members.takes(id, Asking::InPanic).is_ok()
+                && !self.sockets.is_silent(id)
+                && !self.members.misses_checks(id, now)
+        };
+        let may_serve =
+            |group: &Group, id: MemberId| self.groups.sets(group.id).is_some_and(|sets| sets.may_serve(id));
+        if self.members.takes(member, Asking::InPanic).is_err() {
+            return false;
+        }
+        self.view.groups_of(member).filter(|group| may_serve(group, member)).any(|group| {
+            !group.members.iter().any(|id| *id != member && may_serve(group, *id) && answers(*id))
+        })
+    }
+
     /// Cuts off a member that has pings off and does not answer session checks: if nothing moves on its sockets, they are closed, as
     /// the sockets of a member are that does not answer pings. Otherwise the member's calls would wait for their deadlines.
     fn end_silent(&mut self, session: MemberSessionKey, now: Moment, io: &mut impl Io) {
@@ -53,7 +74,9 @@ impl Tables {
         for socket in &sockets {
             is_moving |= self.sockets.is_moving(*socket, io);
         }
-        if !is_moving && self.members.looks_silent(session, now) {
+        let Some(member) = self.members.session(session).map(|session| session.member()) else { return };
+        let is_spared = !self.members.misses_too_many(session) && self.is_last_one(member, now);
+        if !is_moving && !is_spared && self.members.looks_silent(session, now) {
             for socket in sockets {
                 self.disconnect(
                     socket,

@@ -7,9 +7,10 @@ use crate::engine::clock::Timer;
 use crate::engine::io::Io;
 use crate::engine::note::Note;
 use crate::engine::selector::Selector;
+use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;
 use crate::limits::TICK;
-use crate::verdict::Fault;
+use crate::verdict::{Fault, Outcome};
 
 impl Tables {
     /// The moment that [`Engine::next_wake`](crate::engine::Engine::next_wake) named has come.
@@ -44,6 +45,12 @@ impl Tables {
 
     fn on_tick(&mut self, now: Moment, io: &mut impl Io) {
         for socket in self.sockets.ping(now, io) {
+            let member = self.sockets.belongs(socket).and_then(Belongs::member);
+            if member.is_some_and(|member| self.is_last_one(member, now))
+                && self.sockets.ping_once_more(socket, now, io)
+            {
+                continue;
+            }
             self.disconnect(socket, "it does not answer pings", now, io);
         }
         for member in self.members.due(now) {
@@ -61,15 +68,19 @@ impl Tables {
             io.note(Note::CallsUnserved(&unserved));
         }
         self.rotate_sockets(now, io);
+        self.look_after_configurations(now, io);
         self.calls.ask_about_held();
         for (call, overdue) in self.calls.overdue(now) {
-            self.calls.fault(
-                call,
-                match overdue {
-                    Overdue::Deadline => Fault::DeadlinePassed,
-                    Overdue::Wait => Fault::QueueTimeout,
-                },
-            );
+            match overdue {
+                Overdue::Deadline => self.calls.fault(call, Fault::DeadlinePassed),
+                Overdue::Wait => self.calls.fault(call, Fault::QueueTimeout),
+                // The caller expects nothing more, so nothing is sent. The member may go on with the tasks, as it would without
+                // a router (WIRE 5.6).
+                Overdue::Quiet => {
+                    self.clear(call, io);
+                    self.end(call, Outcome::Ok, now, io);
+                }
+            }
         }
         self.clock.set(now + TICK, Timer::Tick);
     }

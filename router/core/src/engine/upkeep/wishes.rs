@@ -35,6 +35,9 @@ impl Tables {
             Wish::Bundles { group, change, last } => {
                 Answer::Bundles(self.change_sets(&group, change, last, now))
             }
+            Wish::Release(configuration) => {
+                Answer::Released(self.release_configuration(configuration, now, io))
+            }
         }
     }
 

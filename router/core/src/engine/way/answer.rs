@@ -1,7 +1,7 @@
 //! From a member's frame to the caller: order, exactly one final frame, and the end of the call.
 
 use bytes::Bytes;
-use rcs_proto::envelope::{AnswerHead, Envelope, Kind, Part};
+use rcs_proto::envelope::{AnswerHead, BatchPart, Envelope, Kind, Part};
 use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
@@ -13,6 +13,7 @@ use crate::engine::io::Io;
 use crate::engine::keys::CallKey;
 use crate::engine::tables::Tables;
 use crate::health::Finding;
+use crate::limits;
 use crate::settings::StreamEnd;
 use crate::verdict::{Cut, Fault, Outcome};
 
@@ -33,6 +34,7 @@ impl Tables {
             return self.calls.fault_by(key, fault, envelope);
         }
         self.note_health(key, finding(&error.class), now);
+        self.clear(key, io);
         match is_out_of_reach(&error.class) {
             true => self.calls.fault_by(key, Fault::ResourceFailing, envelope),
             false => self.pass_last(key, &envelope, Outcome::ConnectorError, now, io),
@@ -51,6 +53,7 @@ impl Tables {
         let Some(caller_id) = call.caller.map(|caller| caller.id()) else {
             // The caller has left, so nobody waits for this answer. Calls with many answer frames were cancelled when their
             // caller left.
+            self.clear(key, io);
             return self.end(key, Outcome::Ok, now, io);
         };
         let tail = match head.part {
@@ -79,13 +82,17 @@ impl Tables {
             }
             Step::Broken => self.cut(key, Cut::Nonsense, io),
             Step::Pass => {
+                self.remember_batch(key, head, now);
                 self.pass(key, envelope.rewrite_id(caller_id), now, io);
             }
             Step::PassLast => {
+                self.remember_batch(key, head, now);
+                self.clear(key, io);
                 self.note_health(key, Finding::Good, now);
                 self.pass_last(key, envelope, Outcome::Ok, now, io);
             }
             Step::PassThenLast(last) => {
+                self.clear(key, io);
                 if self.pass(key, envelope.rewrite_id(caller_id), now, io) {
                     self.finish_with(key, last, Outcome::Ok, now, io);
                 }
@@ -153,6 +160,21 @@ impl Tables {
         };
         self.callers.remember_page(&caller, page(pages.facade, &cookie), member);
         self.members.gave_page(member, now);
+    }
+
+    /// Remembers which member ran the batch of this token: the results are kept there.
+    fn remember_batch(&mut self, key: CallKey, head: &AnswerHead, now: Moment) {
+        let tokens = head.batch_tokens(limits::BATCH_TOKENS_MAX);
+        let Some(call) = self.calls.get(key).filter(|_| !tokens.is_empty()) else { return };
+        let (Some(member), Some(caller), Some(pages)) = (call.member(), call.caller, call.pages) else {
+            return;
+        };
+        for token in tokens {
+            self.callers.remember_page(&caller, page(pages.facade, &token), member);
+        }
+        if let Part::Batch(BatchPart::Token { query_required: true, .. }) = head.part {
+            self.members.gave_page(member, now);
+        }
     }
 }
 

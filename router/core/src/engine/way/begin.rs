@@ -54,7 +54,8 @@ impl Tables {
         self.groups.called(group, &facade, now);
         let deadline = Deadline::of(operation, &facade, &deadlines, now);
         let end = CallerEnd::new(caller, request.message_id);
-        let new = NewCall { caller: end, group, operation, request, pages, stream, deadline };
+        let configuration = facade.configuration;
+        let new = NewCall { caller: end, group, configuration, operation, request, pages, stream, deadline };
         let call = self.calls.insert(new, now);
         self.callers.accept(&end, call, operation.is_subscription(), now);
         self.dispatch(call, now, io);

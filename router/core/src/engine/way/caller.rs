@@ -36,7 +36,7 @@ impl Tables {
                 io.hold(socket, wire_limits::HOLD_OFF);
                 self.callers.reply_last(key, socket, last, now, io);
             }
-            SessionEvent::AnswerRefused(None) => self.on_part_refused(key, envelope.message_id, io),
+            SessionEvent::AnswerRefused(None) => self.on_part_refused(key, envelope.message_id, now, io),
             SessionEvent::HandshakeAgain => {
                 let selector = self.callers.get(key).map(|caller| caller.id.selector);
                 let group = selector.and_then(|selector| selector.group_name(&self.book));
@@ -83,11 +83,14 @@ impl Tables {
         }
     }
 
-    /// The caller refused a part of an answer that is not the last: the part is missing for good.
-    fn on_part_refused(&mut self, key: CallerKey, id: i64, io: &mut impl Io) {
+    /// The caller refused a part of an answer that is not the last: the part is missing for good. A caller that may have ended its
+    /// batch has ended it.
+    fn on_part_refused(&mut self, key: CallerKey, id: i64, now: Moment, io: &mut impl Io) {
         let call = self.callers.get(key).and_then(|caller| caller.open_key(id));
         let Some(call) = call else { return };
-        if self.calls.get(call).is_some_and(|call| call.stage() == Stage::PartlyAnswered) {
+        if self.calls.get(call).is_some_and(Call::may_be_ended_by_caller) {
+            self.end(call, Outcome::Ok, now, io);
+        } else if self.calls.get(call).is_some_and(|call| call.stage() == Stage::PartlyAnswered) {
             self.cut(call, Cut::LostOnTheWay, io);
         }
     }

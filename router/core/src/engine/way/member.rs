@@ -36,7 +36,7 @@ impl Tables {
         match event {
             SessionEvent::Answer(Work::Call(call)) => self.on_answer(call, envelope, now, io),
             SessionEvent::NotRun(Work::Call(call)) => self.calls.fault(call, Fault::RefusedBeforeHandshake),
-            SessionEvent::Answer(Work::Probe) | SessionEvent::NotRun(Work::Probe) => {
+            SessionEvent::Answer(Work::Probe(_)) | SessionEvent::NotRun(Work::Probe(_)) => {
                 self.on_probe_answer(key, &envelope, now, io);
             }
             SessionEvent::Ignored(Ignored::CheckAnswered) => {
@@ -48,8 +48,9 @@ impl Tables {
                 let infos = checked.wants_connector_infos.then(no_connectors);
                 io.reply(socket, frames::control_response(checked.id, infos));
                 for work in checked.vanished {
-                    if let Work::Call(call) = work {
-                        self.calls.fault(call, Fault::MemberLost);
+                    match work {
+                        Work::Call(call) => self.calls.fault(call, Fault::MemberLost),
+                        Work::Probe(number) => self.members.probe_vanished(key, number),
                     }
                 }
             }

@@ -30,7 +30,7 @@ impl Tables {
         let Last { id, operation, since, .. } = end;
         let call = self.explain_refusal(operation, group, kind, since);
         let name = group.map(|group| self.book.group_name(group));
-        let error = kind.to_error(&Circumstances { operation, group: name, member: None });
+        let error = kind.to_error(&Circumstances { operation, group: name, member: None, quarantine: None });
         let sentence = match hint {
             Some(hint) => format!("{} {hint}", error.message),
             None => error.message,
@@ -71,7 +71,7 @@ impl Tables {
         };
         let call = self.explain_refusal(operation, group, kind, now);
         let name = group.map(|group| self.book.group_name(group));
-        let circumstances = Circumstances { operation, group: name, member: None };
+        let circumstances = Circumstances { operation, group: name, member: None, quarantine: None };
         let error = kind.to_error(&circumstances);
         self.explain_error(call, error.class, Some(&error.message));
         let about = self.about(Some(key), None);

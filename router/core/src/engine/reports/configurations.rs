@@ -1,0 +1,45 @@
+//! The configurations that are quarantined.
+
+use std::time::Duration;
+
+use rcs_proto::time::Moment;
+
+use crate::engine::tables::Tables;
+use crate::ids::ConfigurationId;
+
+/// A configuration that is quarantined, as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigurationReport {
+    /// Its name. It does not reveal the configuration.
+    pub id: ConfigurationId,
+    /// Its connector, as `BUNDLE/VERSION/CONNECTOR`.
+    pub connector: String,
+    /// The members that were lost with it.
+    pub members: Vec<String>,
+    /// How long ago it was quarantined.
+    pub ago: Duration,
+    /// Time until it is released.
+    pub left: Duration,
+    /// How often it was quarantined, this time included.
+    pub times: u32,
+    /// Calls that were refused since.
+    pub refused: u64,
+}
+
+impl Tables {
+    /// The configurations that are quarantined, in the order of their names.
+    pub(in crate::engine) fn configuration_reports(&self, now: Moment) -> Vec<ConfigurationReport> {
+        let report = |quarantine: crate::engine::groups::Quarantine| ConfigurationReport {
+            id: quarantine.id,
+            connector: quarantine.connector,
+            members: quarantine.members.iter().map(|id| self.book.member_name(*id).to_owned()).collect(),
+            ago: now.since(quarantine.since),
+            left: quarantine.until.since(now),
+            times: quarantine.times,
+            refused: quarantine.refused,
+        };
+        let mut reports: Vec<_> = self.groups.configurations().quarantined().map(report).collect();
+        reports.sort_by_key(|report| report.id);
+        reports
+    }
+}

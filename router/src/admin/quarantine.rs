@@ -1,0 +1,71 @@
+//! `GET /v1/quarantine`: the configurations that members were lost with. `POST /v1/quarantine/ID/release` releases one.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rcs_core::engine::ConfigurationReport;
+use rcs_core::ids::ConfigurationId;
+use serde::Serialize;
+
+use super::{Admin, no_answer, refusal};
+
+/// One configuration.
+#[derive(Debug, Serialize)]
+struct Row {
+    /// Does not reveal the configuration, and is another one in each router process.
+    id: String,
+    /// As `BUNDLE/VERSION/CONNECTOR`.
+    connector: String,
+    /// The members that were lost with it.
+    members: Vec<String>,
+    seconds_ago: f64,
+    seconds_left: f64,
+    /// How often it was quarantined, this time included.
+    times: u32,
+    /// Calls that were refused since.
+    refused: u64,
+}
+
+pub(super) async fn list(State(admin): State<Admin>) -> Response {
+    match admin.control.quarantined().await {
+        Ok(quarantined) => Json(rows(quarantined)).into_response(),
+        Err(_) => no_answer(),
+    }
+}
+
+pub(super) async fn release(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(denied) = admin.gate.judge(&headers) {
+        return refusal(denied.status(), denied);
+    }
+    let Ok(id) = id.parse::<ConfigurationId>() else {
+        let sentence =
+            "the ID of a configuration is a hexadecimal number, as in the log or in GET /v1/quarantine";
+        return refusal(StatusCode::BAD_REQUEST, sentence);
+    };
+    match admin.control.release(id).await {
+        Err(_) => no_answer(),
+        Ok(Err(refused)) => refusal(StatusCode::NOT_FOUND, refused),
+        Ok(Ok(left)) => Json(rows(left)).into_response(),
+    }
+}
+
+fn rows(quarantined: Vec<ConfigurationReport>) -> Vec<Row> {
+    quarantined.into_iter().map(row).collect()
+}
+
+fn row(configuration: ConfigurationReport) -> Row {
+    Row {
+        id: configuration.id.to_string(),
+        connector: configuration.connector,
+        members: configuration.members,
+        seconds_ago: configuration.ago.as_secs_f64(),
+        seconds_left: configuration.left.as_secs_f64(),
+        times: configuration.times,
+        refused: configuration.refused,
+    }
+}
