@@ -14,8 +14,9 @@ use crate::answers::validated;
 use crate::bounds::PATIENCE;
 use crate::site::ScriptedSite;
 
-/// What the router takes without any of this, with room for what the system's allocator does not give back at once.
-const QUIET_KIB: u64 = 96 << 10;
+/// What the router takes without any of this, with room for buffers that are just growing, and for what the system's allocator does
+/// not give back at once.
+const QUIET_KIB: u64 = 160 << 10;
 /// The room that all large messages of callers share.
 const ROOM_KIB: u64 = 256 << 10;
 
