@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcs_proto::manifest::{
-    Challenge, Digest, FileManifest, PROOF_HEADER, ProofKey, Report, ReportError, ReportedSet, Shown,
+    Challenge, Digest, FileManifest, HEAD_HEADER, PROOF_HEADER, ProofKey, Report, ReportError, ReportedSet,
+    Shown,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -113,7 +114,10 @@ pub async fn report(url: &RouterUrl, identity: &Identity, set: ReportedSet) -> R
     let body = report.encode().map_err(ReportFault::NoReport)?;
     let proof = identity.key.prove(&challenge.nonce, &identity.member, &body);
     let path = format!("/v1/members/{member}/manifest");
-    let headers = format!("Content-Type: application/json\r\n{PROOF_HEADER}: {proof}\r\n");
+    // Routers read a report only for a proof in its head; older routers pass that over.
+    let head = identity.key.prove_head(&challenge.nonce, &identity.member, body.len() as u64);
+    let headers =
+        format!("Content-Type: application/json\r\n{HEAD_HEADER}: {head}\r\n{PROOF_HEADER}: {proof}\r\n");
     let answer =
         http::exchange(url, Request { method: "POST", path: &path, headers: &headers, body: &body }).await?;
     accepted(answer).map(drop)

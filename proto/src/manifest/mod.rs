@@ -13,7 +13,7 @@ mod tests;
 use std::fmt;
 
 pub use digest::{Digest, Hasher, NoDigest};
-pub use proof::{NoNonce, Nonce, PROOF_HEADER, Proof, ProofKey, WrongProof};
+pub use proof::{HEAD_HEADER, Head, NoNonce, Nonce, PROOF_HEADER, Proof, ProofKey, WrongProof};
 pub use report::{Challenge, Report, ReportError, ReportedSet, listing};
 
 use crate::limits::{

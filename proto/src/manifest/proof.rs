@@ -14,6 +14,10 @@ use super::digest::{read_hex, write_hex};
 /// The header that carries the [`Proof`] of a report.
 pub const PROOF_HEADER: &str = "RCS-Agent-Proof";
 
+/// The header that carries the [`Head`] of a report: a proof that a router can check before the report itself arrives. Older
+/// agents do not send it.
+pub const HEAD_HEADER: &str = "RCS-Agent-Head";
+
 /// A number for one report, from the router's random source; its text is 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Nonce([u8; 16]);
@@ -84,6 +88,29 @@ impl ProofKey {
         self.over(nonce, member, body).verify_slice(&proof).map_err(|_| WrongProof)
     }
 
+    /// The head of a report of so many bytes about this member, under this nonce.
+    pub fn prove_head(&self, nonce: &Nonce, member: &str, bytes: u64) -> Head {
+        Head {
+            nonce: *nonce,
+            proof: Proof(self.over_head(nonce, member, bytes).finalize().into_bytes().into()),
+        }
+    }
+
+    /// Whether a head announces a report of so many bytes about this member. Takes the same time for all wrong ones.
+    ///
+    /// # Errors
+    /// [`WrongProof`] if not.
+    pub fn verify_head(&self, head: &Head, member: &str, bytes: u64) -> Result<(), WrongProof> {
+        self.over_head(&head.nonce, member, bytes).verify_slice(&head.proof.0).map_err(|_| WrongProof)
+    }
+
+    /// No report has these bytes: it begins with the nonce, and `h` is no digit of a nonce.
+    fn over_head(&self, nonce: &Nonce, member: &str, bytes: u64) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(format!("head\n{nonce}\n{member}\n{bytes}").as_bytes());
+        mac
+    }
+
     /// Neither a nonce's text nor a member's name can hold a line's end, so no two reports have these bytes in common.
     fn over(&self, nonce: &Nonce, member: &str, body: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
@@ -113,6 +140,36 @@ impl fmt::Display for Proof {
 impl fmt::Debug for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Proof(***)")
+    }
+}
+
+/// What the header [`HEAD_HEADER`] says: the nonce of the report, a blank, and 64 digits of a proof over nonce, member and length.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    nonce: Nonce,
+    proof: Proof,
+}
+
+impl Head {
+    /// The nonce of the report.
+    pub fn nonce(&self) -> &Nonce {
+        &self.nonce
+    }
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.nonce, self.proof)
+    }
+}
+
+impl FromStr for Head {
+    type Err = WrongProof;
+
+    fn from_str(text: &str) -> Result<Self, WrongProof> {
+        let (nonce, proof) = text.trim().split_once(' ').ok_or(WrongProof)?;
+        let nonce = nonce.parse().map_err(|_| WrongProof)?;
+        Ok(Self { nonce, proof: Proof(read_hex(proof).ok_or(WrongProof)?) })
     }
 }
 

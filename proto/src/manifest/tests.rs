@@ -188,6 +188,33 @@ fn odd_entries_are_found_and_compared_by_their_links() {
 
 /// RFC 2104 as `openssl dgst -sha256 -hmac` computes it, under the sample file's key hash (P35).
 #[test]
+fn a_head_proves_nonce_member_and_length() {
+    let key = ProofKey::of_key("changeit");
+    let head = key.prove_head(&nonce(), "n1", 2);
+    let text =
+        "000102030405060708090a0b0c0d0e0f 5dc4b76b28d8180037b3cc8a0f0fff7695c24107f98a209a5f550f4ac6dd1c3a";
+    assert_eq!(head.to_string(), text);
+    let read: Head = text.parse().unwrap();
+    assert_eq!((read.nonce(), key.verify_head(&read, "n1", 2)), (&nonce(), Ok(())));
+    let of_other_nonce: Head = text.replace("0f ", "0e ").parse().unwrap();
+    for (key, head, member, bytes) in [
+        (ProofKey::of_key("Passw0rd"), read, "n1", 2),
+        (key.clone(), of_other_nonce, "n1", 2),
+        (key.clone(), read, "n2", 2),
+        (key.clone(), read, "n1", 3),
+    ] {
+        assert_eq!(key.verify_head(&head, member, bytes), Err(WrongProof), "{member} {bytes}");
+    }
+    let proof = key.prove(&nonce(), "n1", b"2").to_string();
+    assert_eq!(key.verify(&nonce(), "n1", b"2", text.split_once(' ').unwrap().1), Err(WrongProof));
+    assert_eq!(key.verify_head(&format!("{} {proof}", nonce()).parse().unwrap(), "n1", 2), Err(WrongProof));
+    for text in ["", " ", &text[..96], &text.to_uppercase(), &text.replace(' ', "")] {
+        assert!(text.parse::<Head>().is_err(), "{text:?}");
+    }
+    assert!(!format!("{head:?}").contains("5dc4b76b28d8"));
+}
+
+#[test]
 fn a_proof_is_that_of_any_hmac() {
     let stored = ProofKey::of_stored_hash("lmA6bMfENJGlIDbfrVtklXFK32s=");
     let proof = stored.prove(&nonce(), "n1", b"{}").to_string();
