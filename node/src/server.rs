@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rcs_proto::driver::accept::{AcceptError, Authorization, Refusal, RefusalStatus, UpgradeRequest};
 use rcs_proto::driver::endpoint::{self, Counts, Endpoint, EndpointConfig, IncomingCall};
 use rcs_proto::driver::listen::{self, Arrival};
+use rcs_proto::driver::refusals::Refusals;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -132,7 +133,13 @@ impl Door {
 
 /// Hands accepted sockets to the endpoint, and logs how they come and go.
 async fn adopt(mut arrivals: mpsc::Receiver<Arrival<OwnedSemaphorePermit>>, endpoint: Endpoint) {
-    while let Some(Arrival { peer, outcome, .. }) = arrivals.recv().await {
+    let mut refusals = Refusals::default();
+    loop {
+        let arrival = tokio::select! {
+            arrival = arrivals.recv() => arrival,
+            () = refusals.log_due() => continue,
+        };
+        let Some(Arrival { peer, outcome, .. }) = arrival else { return };
         match outcome {
             Ok((socket, _, place)) => {
                 tracing::info!(%peer, "a caller connected");
@@ -147,7 +154,7 @@ async fn adopt(mut arrivals: mpsc::Receiver<Arrival<OwnedSemaphorePermit>>, endp
             }
             // Health checks of load balancers come and go like this every few seconds.
             Err(AcceptError::Closed) => tracing::debug!(%peer, "a connection closed without a request"),
-            Err(error) => tracing::warn!(%peer, %error, "a connection was refused"),
+            Err(error) => refusals.log(peer, &error),
         }
     }
 }

@@ -10,6 +10,7 @@ use rcs_core::agreed::Document;
 use rcs_core::limits::EVENT_QUEUE_MAX;
 use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
+use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::listen;
 use rcs_proto::driver::spill::{Spill, SpillError};
 use rcs_proto::driver::tls::Pins;
@@ -19,7 +20,7 @@ use tokio::task::JoinError;
 
 use crate::access::Access;
 pub use crate::access::{AccessError, Mode};
-use crate::admin::{Agents, Gate};
+use crate::admin::{Agents, Gate, Hosts, Rules};
 use crate::clock::{Clock, wall};
 use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
@@ -28,7 +29,9 @@ pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
 use crate::follow::{self, Beside, SourceError, Sources, TrustStore};
-use crate::limits::{SPILL_BYTES_MAX, THREADS_MAX};
+use crate::limits::{
+    ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MIN, ADMIN_DESCRIPTORS_SHARE, SPILL_BYTES_MAX, THREADS_MAX,
+};
 pub use crate::listeners::ListenAt;
 use crate::listeners::{self, Bound};
 use crate::metrics::Reloads;
@@ -54,6 +57,8 @@ pub struct Options {
     pub listen: Vec<ListenAt>,
     /// The address of health probes, metrics and the API; port 0 picks a free port.
     pub admin: SocketAddr,
+    /// Names of the admin address beside its addresses, `localhost`, and names that exist in private networks only.
+    pub admin_hosts: Vec<String>,
     /// File with the callers' key.
     pub caller_key_file: Option<PathBuf>,
     /// File with the operators' token; if none is given, the token is read from the variable `RCS_ROUTER_TOKEN`, if that is set.
@@ -162,7 +167,8 @@ impl From<SourceError> for AppError {
 /// Everything that was checked before anything is started.
 struct Checked {
     access: Access,
-    gate: Gate,
+    rules: Rules,
+    descriptors: Descriptors,
     mode: Mode,
     sources: Sources,
     dialler_tls: Option<watch::Receiver<Arc<ClientConfig>>>,
@@ -176,6 +182,9 @@ struct Checked {
 /// # Errors
 /// [`AppError`], before anything was routed.
 pub fn serve(options: &Options) -> Result<(), AppError> {
+    if options.mode == Mode::Production {
+        hide_memory();
+    }
     let checked = validate(options)?;
     let callers = bind_callers(&options.listen, &checked.sources)?;
     let admin = bind(options.admin, "the admin API")?;
@@ -259,6 +268,13 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
     checkup
 }
 
+/// Keeps keys and tokens to this process. A kernel that refuses is no reason to serve nobody.
+fn hide_memory() {
+    if let Err(error) = rcs_cli::memory::forbid_dumps() {
+        tracing::warn!("keys in this process's memory could get into a core file: {error}");
+    }
+}
+
 fn validate(options: &Options) -> Result<Checked, AppError> {
     let mut beside = Beside::default();
     let opened = options.trust_store.as_deref().map(TrustStore::open).transpose()?;
@@ -274,11 +290,32 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         file.warning().into_iter().for_each(|warning| tracing::warn!("{warning}"));
         beside.secrets.push((what, file));
     }
-    let gate = Gate::new(token, options.mode, options.admin);
+    let descriptors = Descriptors::raise().map_err(system("raise the limit of open files"))?;
+    let rules = Rules {
+        gate: Gate::new(token, options.mode, options.admin),
+        hosts: Hosts::new(&options.admin_hosts),
+        connections: admin_connections(descriptors),
+    };
     let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new), beside)?;
     let spill = options.spill.open()?;
     let unknowns = Unknowns::open(options.data_dir.as_deref())?;
-    Ok(Checked { access, gate, mode: options.mode, sources, dialler_tls, own_trust, spill, unknowns })
+    Ok(Checked {
+        access,
+        rules,
+        descriptors,
+        mode: options.mode,
+        sources,
+        dialler_tls,
+        own_trust,
+        spill,
+        unknowns,
+    })
+}
+
+/// A router that may open few descriptors has them for callers and members first.
+fn admin_connections(descriptors: Descriptors) -> usize {
+    let share = descriptors.limit() / ADMIN_DESCRIPTORS_SHARE;
+    usize::try_from(share).unwrap_or(usize::MAX).clamp(ADMIN_CONNECTIONS_MIN, ADMIN_CONNECTIONS_MAX)
 }
 
 fn open_document(provider: &Path, has_trust_store: bool) -> document::Document {
@@ -308,7 +345,8 @@ fn bind_callers(given: &[ListenAt], sources: &Sources) -> Result<Vec<Bound>, App
 }
 
 async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Result<(), AppError> {
-    let Checked { access, gate, mode, sources, dialler_tls, own_trust, spill, unknowns } = checked;
+    let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, spill, unknowns } =
+        checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
@@ -334,13 +372,13 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
         control.clone(),
         scraper,
         unknowns.clone(),
-        gate,
+        rules,
         agents,
         sources.board().files(),
     )
     .map_err(system("start the admin API"))?;
     let follower = tokio::spawn(follow::follow(sources, first, control.clone(), hangup, reloads));
-    let listener = tokio::spawn(downstream::serve(callers, access, view, control.clone()));
+    let listener = tokio::spawn(downstream::serve(callers, access, view, descriptors, control.clone()));
     let addresses = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -350,6 +388,7 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
         members,
         "rcs-router serves"
     );
+    tracing::info!("{descriptors}");
     announce(&listen, admin_address);
 
     tokio::select! {

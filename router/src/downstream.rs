@@ -5,7 +5,10 @@ use std::sync::Arc;
 use rcs_core::engine::{Selector, select};
 use rcs_core::view::View;
 use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
+use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::listen::{self, Arrival, Intake};
+use rcs_proto::driver::refusals::Refusals;
+use rcs_proto::manifest::Shown;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -25,10 +28,11 @@ pub(crate) async fn serve(
     bound: Vec<Bound>,
     access: Access,
     view: watch::Receiver<Arc<View>>,
+    descriptors: Descriptors,
     control: Control,
 ) {
     let (arrivals, arrived) = mpsc::channel(REQUEST_QUEUE_MAX);
-    let intake = Arc::new(Intake::default());
+    let intake = Arc::new(Intake::new(descriptors));
     let views = view.clone();
     let serve = move |listener: TcpListener, own: Option<Arc<str>>| {
         let (access, settings, view) = (access.clone(), views.clone(), views.clone());
@@ -55,17 +59,23 @@ fn judge(
 }
 
 async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Caller>>, control: Control) {
-    while let Some(Arrival { peer, outcome, unproven }) = arrived.recv().await {
+    let mut refusals = Refusals::default();
+    loop {
+        let arrival = tokio::select! {
+            arrival = arrived.recv() => arrival,
+            () = refusals.log_due() => continue,
+        };
+        let Some(Arrival { peer, outcome, unproven }) = arrival else { return };
         match outcome {
             Ok((socket, _, Caller { selector, principal })) => {
-                tracing::debug!(%peer, %principal, ?selector, "a caller's connection was accepted");
+                tracing::debug!(%peer, principal = %Shown::new(&principal), ?selector, "a caller's connection was accepted");
                 control.send(Request::Accepted { socket, unproven, selector, principal }).await;
             }
             // Port scanners and TCP health checks do this all day.
             Err(AcceptError::Closed | AcceptError::Io(_)) => {
                 tracing::trace!(%peer, "a connection closed without a request")
             }
-            Err(error) => tracing::warn!(%peer, "a connection was refused: {error}"),
+            Err(error) => refusals.log(peer, &error),
         }
     }
 }

@@ -28,8 +28,7 @@ pub(crate) const CLOSE_BATCHES: usize = 20;
 pub(crate) const CLOSE_EVERY: Duration = Duration::from_millis(25);
 /// Bytes of the context path: far from the bound of a request's head.
 pub(crate) const CONTEXT_PATH_BYTES_MAX: usize = 256;
-/// Addresses on which callers are accepted: so many of the command line, and as many of the configuration file. Each holds one of
-/// [`driver::PENDING_SOCKETS`] places while it waits.
+/// Addresses on which callers are accepted: so many of the command line, and as many of the configuration file.
 pub(crate) const LISTENERS_MAX: usize = 128;
 /// How often an address that could not be listened on is tried again.
 pub(crate) const LISTEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
@@ -72,20 +71,52 @@ pub(crate) const OWNER_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 pub(crate) const ADMIN_REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// Admin requests at a time; further ones are answered 503 at once.
 pub(crate) const ADMIN_REQUESTS_MAX: usize = 32;
-/// Admin connections at a time; further ones wait to be taken.
+/// Admin connections at a time; over it the network that holds the most of them loses its slowest one. A router that may open few
+/// descriptors has fewer.
 pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 128;
-/// Time an admin connection may be silent: longer than the usual pause between two scrapes.
-pub(crate) const ADMIN_IDLE_MAX: Duration = Duration::from_secs(75);
-/// Requests of agents at a time; further ones are answered 503 at once. They have places of their own, so that slow ones keep
-/// nobody's probes waiting.
+/// The same where few descriptors may be open: one of so many, and at least so many.
+pub(crate) const ADMIN_DESCRIPTORS_SHARE: u64 = 8;
+/// See [`ADMIN_DESCRIPTORS_SHARE`].
+pub(crate) const ADMIN_CONNECTIONS_MIN: usize = 8;
+/// Of these, connections from the loopback that keep their places whatever others do: the machine's own probes and commands.
+pub(crate) const ADMIN_CONNECTIONS_KEPT: usize = 16;
+/// Time in which a request's head must come whole, counted from the connection's start or from the last answer. A client that keeps
+/// its connection for longer, such as Prometheus between two scrapes, opens a new one.
+pub(crate) const ADMIN_HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// Bytes of a request's head.
+pub(crate) const ADMIN_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Bytes of one connection that are read ahead or written behind.
+pub(crate) const ADMIN_READ_BYTES_MAX: usize = 64 << 10;
+/// Time in which a client must take an answer whole, once the answer has to wait for the client.
+pub(crate) const ADMIN_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// Age of the state that a health probe may be answered with: probes cost the owner at most 50 reports a second.
+pub(crate) const PROBE_FRESH: Duration = Duration::from_millis(20);
+/// Time for which a wrong token keeps its place among [`ADMIN_GUESSES_MAX`].
+pub(crate) const ADMIN_GUESS_DELAY: Duration = Duration::from_secs(1);
+/// Requests of one network whose token is judged at a time, or was found wrong: so many tokens a second can be tried.
+pub(crate) const ADMIN_GUESSES_MAX: usize = 8;
+/// Requests of one network that wait to be judged; further ones are refused at once, and not judged.
+pub(crate) const ADMIN_GUESSES_WAITING_MAX: usize = 16;
+/// Time for which they wait.
+pub(crate) const ADMIN_GUESS_WAIT: Duration = Duration::from_secs(2);
+/// Reports of agents at a time; further ones are answered 503 at once.
 pub(crate) const AGENT_REQUESTS_MAX: usize = 64;
+/// Reports of one member at a time: a heartbeat, and a whole report after a change.
+pub(crate) const AGENT_MEMBER_REPORTS_MAX: usize = 2;
+/// Reports at a time that prove nothing before their end, as older agents send them; one of them may be longer than
+/// [`AGENT_HEARTBEAT_BYTES_MAX`].
+pub(crate) const AGENT_UNPROVEN_REPORTS_MAX: usize = 4;
 /// Reports at a time that are longer than [`AGENT_HEARTBEAT_BYTES_MAX`]; further ones wait. Each may take several times
 /// [`rcs_proto::limits::MANIFEST_BODY_BYTES_MAX`] while it is judged.
 pub(crate) const AGENT_WHOLE_REPORTS_MAX: usize = 2;
 /// Bytes of a report that needs no such place: room for a heartbeat with the longest names.
 pub(crate) const AGENT_HEARTBEAT_BYTES_MAX: usize = 4 << 10;
-/// Time in which a report must come.
-pub(crate) const AGENT_BODY_DEADLINE: Duration = Duration::from_secs(8);
+/// Time in which the first byte of a report must follow its head: an agent sends both at once.
+pub(crate) const AGENT_BODY_FIRST: Duration = Duration::from_secs(1);
+/// Time that a report has beside [`AGENT_BODY_BYTES_PER_SECOND`].
+pub(crate) const AGENT_BODY_GRACE: Duration = Duration::from_secs(2);
+/// Bytes of a report that must come per second: the largest one takes 8 s.
+pub(crate) const AGENT_BODY_BYTES_PER_SECOND: u32 = 512 << 10;
 /// Time an agent's request may take as a whole; the agent waits for 15 s.
 pub(crate) const AGENT_REQUEST_DEADLINE: Duration = Duration::from_secs(12);
 /// How long a challenge is good.
@@ -112,14 +143,33 @@ const _: () = {
         driver::SPILL_TIGHT_BYTES + FRAME_BYTES_MAX < PROCESS_BACKLOG_MAX.memory,
         "sockets keep the least in memory long before calls fail for it"
     );
-    assert!(LISTENERS_MAX * 4 <= driver::PENDING_SOCKETS, "listeners that wait leave room for connections");
-    assert!(ADMIN_REQUESTS_MAX + AGENT_REQUESTS_MAX <= ADMIN_CONNECTIONS_MAX);
+    assert!(
+        ADMIN_REQUESTS_MAX + AGENT_REQUESTS_MAX + ADMIN_GUESSES_MAX + ADMIN_GUESSES_WAITING_MAX
+            <= ADMIN_CONNECTIONS_MAX,
+        "requests that are being answered leave room for others"
+    );
+    assert!(
+        ADMIN_DESCRIPTORS_SHARE == 2 * driver::DESCRIPTORS_KEPT_SHARE
+            && 2 * ADMIN_CONNECTIONS_MAX as u64 <= driver::DESCRIPTORS_KEPT,
+        "at most half of the descriptors that are kept from callers are the admin address's"
+    );
+    assert!(ADMIN_CONNECTIONS_KEPT * 2 <= ADMIN_CONNECTIONS_MAX);
+    assert!(ADMIN_HEAD_BYTES_MAX <= ADMIN_READ_BYTES_MAX);
     assert!(AGENT_WHOLE_REPORTS_MAX < AGENT_REQUESTS_MAX, "heartbeats have room beside whole reports");
+    assert!(AGENT_MEMBER_REPORTS_MAX > 1, "a heartbeat has room beside its member's whole report");
+    assert!(
+        AGENT_UNPROVEN_REPORTS_MAX * 8 < AGENT_REQUESTS_MAX,
+        "what proves nothing leaves the places to the rest"
+    );
     assert!(
         AGENT_HEARTBEAT_BYTES_MAX > 2 * MANIFEST_TEXT_BYTES_MAX + 512
             && AGENT_HEARTBEAT_BYTES_MAX < MANIFEST_BODY_BYTES_MAX
     );
-    assert!(AGENT_BODY_DEADLINE.as_millis() < AGENT_REQUEST_DEADLINE.as_millis());
+    assert!(AGENT_BODY_FIRST.as_millis() < AGENT_BODY_GRACE.as_millis());
+    assert!(
+        AGENT_BODY_GRACE.as_secs() + (MANIFEST_BODY_BYTES_MAX as u64) / (AGENT_BODY_BYTES_PER_SECOND as u64)
+            < AGENT_REQUEST_DEADLINE.as_secs()
+    );
     assert!(AGENT_REQUEST_DEADLINE.as_millis() < AGENT_NONCE_LIFE.as_millis());
     assert!(CALLS_LISTED <= rcs_core::limits::CALLS_REPORTED_MAX);
     assert!(

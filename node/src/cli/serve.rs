@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rcs_cli::log::{self, Format};
 use rcs_cli::{Exit, Failure, memory};
+use rcs_proto::driver::descriptors::Descriptors;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -126,6 +127,10 @@ async fn serve(
         tracing::warn!("{warning}");
     }
     let transport = plan.tls.as_ref().map_or("plain".to_owned(), |tls| format!("TLS as {}", tls.subject));
+    let descriptors = Descriptors::raise().unwrap_or_else(|error| {
+        tracing::warn!("the limit of open files cannot be raised: {error}");
+        Descriptors::unchanged()
+    });
     let setup = Setup {
         address: wanted,
         key: plan.listen.key.clone(),
@@ -142,6 +147,7 @@ async fn serve(
         })?;
     let address = server.address();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, transport, member, "listening");
+    tracing::info!("{descriptors}");
     // Whoever started us may not care for the line and have closed the pipe.
     let _ = writeln!(io::stdout(), "ready {address}").and_then(|()| io::stdout().flush());
     tracing::info!(

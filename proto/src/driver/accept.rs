@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::http::{self, HeadError};
@@ -138,6 +138,16 @@ pub enum AcceptError {
     /// It was refused; the peer has been told.
     #[error("refused with {}: {}", .0.status.code(), .0.sentence)]
     Refused(Refusal),
+    /// It made room for others, which were waiting.
+    #[error(
+        "too many connections are waiting, and this one had sent no whole request: send the request at once after connecting"
+    )]
+    Crowded,
+    /// The process has no descriptors left for it.
+    #[error(
+        "as many connections are open as this process may have: raise its limit of open files (ulimit -n, LimitNOFILE)"
+    )]
+    NoDescriptors,
     /// The peer ended it before it had asked for anything, as port scanners and TCP health checks do, or before it had an answer.
     #[error("the peer closed the connection before it sent a request, or before it was answered")]
     Closed,
@@ -161,6 +171,32 @@ pub enum AcceptError {
     /// The socket failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
+}
+
+impl AcceptError {
+    /// The kind of the error in a few words, without anything that the peer sent.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => match refusal.status {
+                RefusalStatus::Unauthorized => "no credentials",
+                RefusalStatus::Forbidden => "wrong key",
+                RefusalStatus::NotFound => "unknown path or group",
+                RefusalStatus::RequestTimeout => "no whole request in time",
+                RefusalStatus::UpgradeRequired => "not a WebSocket request",
+                RefusalStatus::BadRequest => "malformed request",
+                RefusalStatus::HeadTooLarge => "request too long",
+                RefusalStatus::Unavailable => "overload",
+            },
+            Self::Crowded => "silent or slow while others waited",
+            Self::NoDescriptors => "too many open files",
+            Self::Closed => "closed by the peer",
+            Self::TlsOnPlain => "TLS on a listener without TLS",
+            Self::PlainOnTls => "no TLS on a listener with TLS",
+            Self::NotHttp => "neither HTTP nor TLS",
+            Self::Tls(_) => "failed TLS handshake",
+            Self::Io(_) => "broken connection",
+        }
+    }
 }
 
 /// Reads an upgrade request, lets `decide` judge it, and answers. `decide` may return anything that it found out.
@@ -192,9 +228,14 @@ impl<S: Transport> Pending<S> {
     ///
     /// # Errors
     /// [`AcceptError`]; what is no acceptable upgrade has been answered.
-    pub async fn read(mut stream: S, peer: SocketAddr) -> Result<Self, AcceptError> {
+    pub async fn read(stream: S, peer: SocketAddr) -> Result<Self, AcceptError> {
+        Self::read_by(stream, peer, Instant::now() + limits::UPGRADE_DEADLINE).await
+    }
+
+    /// [`Pending::read`] with a deadline that runs already.
+    pub(super) async fn read_by(mut stream: S, peer: SocketAddr, due: Instant) -> Result<Self, AcceptError> {
         let mut buffer = BytesMut::new();
-        let read = timeout(limits::UPGRADE_DEADLINE, http::read_head(&mut stream, &mut buffer)).await;
+        let read = timeout_at(due, http::read_head(&mut stream, &mut buffer)).await;
         let refused = match read {
             Ok(Ok(length)) => {
                 let head = buffer.split_to(length).freeze();
@@ -215,14 +256,14 @@ impl<S: Transport> Pending<S> {
             Ok(Err(HeadError::Io(error))) => return Err(AcceptError::Io(error)),
             Err(_) => Refused::upgrade(Refusal::new(
                 RefusalStatus::RequestTimeout,
-                format!("the request was not complete within {} s", limits::UPGRADE_DEADLINE.as_secs()),
+                "the request was not complete in time: send it at once after connecting",
             )),
         };
         Err(refuse(stream, refused).await)
     }
 
     /// Lets `decide` judge it, and answers.
-    pub(super) async fn settle<T>(
+    async fn settle<T>(
         self,
         decide: impl FnOnce(&UpgradeRequest) -> Result<T, Refusal>,
     ) -> Result<(WebSocket, UpgradeRequest, T), AcceptError> {

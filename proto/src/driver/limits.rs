@@ -8,6 +8,9 @@ pub const HTTP_HEAD_BYTES: usize = 8 * 1024;
 pub const HTTP_HEADERS: usize = 64;
 /// Time in which a TLS hello or an HTTP head must be complete.
 pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
+/// The same for connections of a listener, which can lose their places to others long before, so this need not be short: in a reconnect
+/// storm on a busy machine, diallers of 4,000 connections took more than 5 s to send their requests.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 /// After a refusal: how long, and for how many bytes, the client is listened to, so that its kernel does not throw our answer
 /// away on a reset.
 pub const REFUSAL_DRAIN: Duration = Duration::from_secs(1);
@@ -16,8 +19,20 @@ pub const REFUSAL_DRAIN_BYTES: usize = 64 * 1024;
 /// Longest reason phrase of a refusal, bytes: room for a sentence with two names of the longest kind, far below what HTTP
 /// clients read as one line.
 pub const REASON_PHRASE_BYTES: usize = 512;
-/// Connections of all listeners that share an intake that have not finished their upgrade, or have not shown yet that they speak the protocol.
+/// Sockets of all listeners that share an intake that have not shown yet that they speak the protocol; further ones wait for their turn.
 pub const PENDING_SOCKETS: usize = 1024;
+/// Connections of the same listeners whose request has not come whole, or waits for its turn. Over it the network that holds the most
+/// of them loses its slowest one. Room for the sockets of a reconnect storm; each costs a few KiB.
+pub const REQUESTING_SOCKETS: usize = 4096;
+/// Connections that they take from the kernel per second at most, so that a flood of them leaves the processor to others.
+/// It empties the kernel's queue in less than half a second: a newcomer behind a full one is served within a second.
+pub const ACCEPTS_PER_SECOND_MAX: u32 = 10_000;
+/// Descriptors that connections from outside leave to the rest of the process: connections to members, the admin address, files.
+pub const DESCRIPTORS_KEPT: u64 = 512;
+/// Where the process may have few descriptors, the part of them that is kept: one of so many.
+pub const DESCRIPTORS_KEPT_SHARE: u64 = 4;
+/// Kinds of events that a [`super::tally::Tally`] tells apart.
+pub const TALLY_KINDS: usize = 256;
 /// Connections that may wait in the kernel to be taken; Linux's own maximum by default (`net.core.somaxconn`), and enough for
 /// two sockets each of 2,000 sessions.
 pub const LISTEN_BACKLOG: i32 = 4096;
@@ -117,6 +132,9 @@ pub const DIALLED_USER_TIMEOUT: Duration = Duration::from_secs(10);
 /// again (WIRE 7.5). So it is as long as a Java acceptor waits for a silent peer (WIRE 9).
 pub const ACCEPTED_USER_TIMEOUT: Duration = Duration::from_secs(900);
 
+const _: () = assert!(PENDING_SOCKETS <= REQUESTING_SOCKETS);
+const _: () = assert!(UPGRADE_DEADLINE.as_millis() < REQUEST_DEADLINE.as_millis());
+const _: () = assert!(LISTEN_BACKLOG as u32 * 2 <= ACCEPTS_PER_SECOND_MAX);
 const _: () = assert!(crate::limits::HOLD_OFF.as_millis() < SHUTTING_DOWN_QUIET.as_millis());
 const _: () = assert!(REASON_PHRASE_BYTES < HTTP_HEAD_BYTES);
 const _: () = assert!(READ_BYTES <= READ_BYTES_MAX);

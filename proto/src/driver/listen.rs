@@ -1,28 +1,38 @@
 //! A whole listener: TCP, TLS if asked for, and the upgrade, many connections at a time and each within its deadline.
+//!
+//! Connections are taken from the kernel as fast as they come, and their requests are read at once. A request that is let in then waits
+//! for its turn. So strangers who send nothing, or nothing good, keep nobody waiting: they cost places among
+//! [`limits::REQUESTING_SOCKETS`], which the slowest of them lose ([`super::places`]).
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::{TlsAcceptor, rustls};
 
-use super::accept::{AcceptError, Pending, Refusal, UpgradeRequest, accept};
-use super::{WebSocket, limits, tune};
+use super::accept::{AcceptError, Pending, Refusal, UpgradeRequest};
+use super::descriptors::Descriptors;
+use super::places::{Place, Places};
+use super::shares::Shown;
+use super::tally::Tally;
+use super::turns::{Pace, Turns};
+use super::{Transport, WebSocket, limits, tune};
 
 /// Pause after a failed `accept`: the process is out of file descriptors, and only closing some will help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The right of a connection that proves nothing yet to be among the [`limits::PENDING_SOCKETS`] of its [`Intake`]. Keep it
-/// until the socket has shown that it speaks the protocol: while all are taken, further connections wait in the kernel's queue.
+/// until the socket has shown that it speaks the protocol: while all are taken, further connections wait for their turn.
 #[derive(Debug)]
 pub struct Unproven {
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A connection that went through its upgrade, or did not.
@@ -51,84 +61,56 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// What the listeners of one process share: places for connections that prove nothing yet, and the pace at which connections are
-/// taken. A listener that waits for its next connection holds one place.
+/// What the listeners of one process share: places for connections that are not sockets yet, the pace at which requests become
+/// sockets, and the process's descriptors.
 #[derive(Debug)]
 pub struct Intake {
-    places: Arc<Semaphore>,
-    pace: Mutex<Pace>,
-    /// Tells the listeners that the pace was given turns back.
-    given_back: Notify,
-}
-
-/// How fast connections are taken: `per_second`, and after a pause those of [`limits::ACCEPT_BURST`] at once.
-#[derive(Debug)]
-struct Pace {
-    /// When the next one may be taken.
-    next: Instant,
-    /// Turns of connections that were no work.
-    spared: u32,
+    /// Connections whose request is not let in yet.
+    requesting: Arc<Places>,
+    requesting_max: usize,
+    turns: Turns,
+    /// How fast connections are taken from the kernel.
+    taking: Mutex<Pace>,
+    /// The highest number that a connection's descriptor may have.
+    descriptor_max: i32,
 }
 
 impl Default for Intake {
     fn default() -> Self {
-        Self::new(limits::PENDING_SOCKETS)
+        Self::new(Descriptors::unchanged())
     }
 }
 
 impl Intake {
-    fn new(places: usize) -> Self {
+    /// For a process with these descriptors, some of which are kept from connections.
+    pub fn new(descriptors: Descriptors) -> Self {
+        Self::with_room(limits::REQUESTING_SOCKETS, limits::PENDING_SOCKETS, descriptors)
+    }
+
+    fn with_room(requesting_max: usize, unproven_max: usize, descriptors: Descriptors) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(places)),
-            pace: Mutex::new(Pace { next: Instant::now(), spared: 0 }),
-            given_back: Notify::new(),
+            requesting: Places::new(0),
+            requesting_max,
+            turns: Turns::new(unproven_max),
+            taking: Mutex::new(Pace::new()),
+            descriptor_max: descriptors.highest_from_outside(),
         }
     }
 
-    /// A place for the next connection, as soon as the pace allows that connection.
-    async fn turn(&self, per_second: u32) -> Unproven {
-        let permit = self.places.clone().acquire_owned().await.expect("the semaphore is never closed");
-        loop {
-            let next = {
-                let mut pace = self.pace();
-                pace.settle(per_second);
-                pace.next
-            };
-            if next <= Instant::now() {
-                return Unproven { _permit: permit };
-            }
-            tokio::select! {
-                () = sleep_until(next) => {}
-                () = self.given_back.notified() => {}
-            }
+    /// Whether a descriptor of this number leaves the others what is kept for them: the system gives out the lowest free number, so
+    /// all below are in use. If not, the slowest connection makes room.
+    async fn has_room_for(&self, descriptor: i32) -> bool {
+        if descriptor <= self.descriptor_max {
+            return true;
         }
+        let has_room = self.requesting.end_slowest();
+        // The one that lost its place closes its descriptor now.
+        yield_now().await;
+        has_room
     }
 
-    fn took_one(&self, per_second: u32) {
-        self.pace().took_one(per_second, Instant::now());
-    }
-
-    /// A connection that was taken was no work.
-    fn spare_one(&self) {
-        self.pace().spared += 1;
-        self.given_back.notify_one();
-    }
-
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().expect("nothing panics while the pace is locked")
-    }
-}
-
-impl Pace {
-    fn took_one(&mut self, per_second: u32, now: Instant) {
-        let earliest = now.checked_sub(limits::ACCEPT_BURST).unwrap_or(self.next);
-        self.next = self.next.max(earliest) + Duration::from_secs(1) / per_second.max(1);
-    }
-
-    /// Gives the turns back that were spared.
-    fn settle(&mut self, per_second: u32) {
-        let time = Duration::from_secs(1) / per_second.max(1) * std::mem::take(&mut self.spared);
-        self.next = self.next.checked_sub(time).unwrap_or(self.next);
+    fn taking(&self) -> MutexGuard<'_, Pace> {
+        self.taking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,67 +128,127 @@ pub async fn serve<T, D>(
     serve_at_pace(listener, tls, Arc::default(), || u32::MAX, decide, arrivals).await;
 }
 
-/// The same, with at most `per_second` connections a second over all listeners that share `intake`: the work of a storm is spread,
+/// The same, with at most `per_second` sockets a second over all listeners that share `intake`: the work of a storm is spread,
 /// so that those that are there already feel little of it. `per_second` is asked for each connection.
-pub async fn serve_at_pace<T, D>(
+pub async fn serve_at_pace<T, D, P>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     intake: Arc<Intake>,
-    per_second: impl Fn() -> u32,
+    per_second: P,
     decide: D,
     arrivals: mpsc::Sender<Arrival<T>>,
 ) where
     T: Send + 'static,
     D: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static,
+    P: Fn() -> u32 + Send + Sync + 'static,
 {
-    let decide = Arc::new(decide);
+    let door = Arc::new(Door { tls, decide, per_second, intake });
+    let intake = &door.intake;
+    let mut failures = Tally::default();
     // Owns the upgrades under way.
     let mut upgrades = JoinSet::new();
     loop {
-        let per_second = per_second();
-        let unproven = intake.turn(per_second).await;
+        let next = intake.taking().next();
+        sleep_until(next).await;
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections; retrying");
+                if failures.note((), (), Instant::now()) {
+                    tracing::warn!(%error, "cannot accept connections; retrying");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                failures.due(Instant::now());
                 continue;
             }
         };
-        intake.took_one(per_second);
-        let (tls, decide, arrivals, intake) = (tls.clone(), decide.clone(), arrivals.clone(), intake.clone());
+        intake.taking().took_one(limits::ACCEPTS_PER_SECOND_MAX, Instant::now());
+        while upgrades.try_join_next().is_some() {}
+        if !intake.has_room_for(stream.as_raw_fd()).await {
+            drop(stream);
+            let unproven = Unproven { _permit: None };
+            // If nobody hears of it, there is more to hear of than that.
+            let _ = arrivals.try_send(Arrival { peer, outcome: Err(AcceptError::NoDescriptors), unproven });
+            continue;
+        }
+        let (place, lost) = intake.requesting.take(peer.ip(), intake.requesting_max).await;
+        let (door, arrivals) = (Arc::clone(&door), arrivals.clone());
         upgrades.spawn(async move {
-            let outcome = upgrade(stream, peer, tls, &*decide).await;
-            if let Err(AcceptError::Closed) = outcome {
-                intake.spare_one();
-            }
+            let let_in = tokio::select! {
+                let_in = door.let_in(stream, peer, place) => let_in,
+                () = lost.wait() => Err(AcceptError::Crowded),
+            };
+            let (outcome, permit) = match let_in {
+                Ok((arrived, permit)) => (Ok(arrived), Some(permit)),
+                Err(error) => (Err(error), None),
+            };
+            let unproven = Unproven { _permit: permit };
             // Nobody to hand it to: the owner is shutting down.
             let _ = arrivals.send(Arrival { peer, outcome, unproven }).await;
         });
-        while upgrades.try_join_next().is_some() {}
     }
 }
 
-async fn upgrade<T>(
-    stream: TcpStream,
-    peer: SocketAddr,
+/// Who gets in, and when.
+struct Door<D, P> {
     tls: Option<TlsAcceptor>,
-    decide: &(dyn Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync),
-) -> Result<(WebSocket, UpgradeRequest, T), AcceptError> {
-    tune(&stream, limits::ACCEPTED_USER_TIMEOUT)?;
-    match tls {
-        None => {
-            let pending = Pending::read(stream, peer).await?;
-            if pending.is_given_up() {
-                return Err(AcceptError::Closed);
+    decide: D,
+    per_second: P,
+    intake: Arc<Intake>,
+}
+
+/// A socket with what it asked for and what the decider found out, and its place among those that prove nothing yet.
+type LetIn<T> = ((WebSocket, UpgradeRequest, T), OwnedSemaphorePermit);
+
+impl<D, P: Fn() -> u32> Door<D, P> {
+    async fn let_in<T>(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+    ) -> Result<LetIn<T>, AcceptError>
+    where
+        D: Fn(&UpgradeRequest) -> Result<T, Refusal>,
+    {
+        tune(&stream, limits::ACCEPTED_USER_TIMEOUT)?;
+        let due = Instant::now() + limits::REQUEST_DEADLINE;
+        // HTTP and TLS both begin with the peer. If it stays silent, what reads next is late at once.
+        let _ = timeout_at(due, stream.readable()).await;
+        place.note(Shown::Something);
+        match &self.tls {
+            None => {
+                let pending = Pending::read_by(stream, peer, due).await?;
+                self.judge(pending, &place, Pending::is_given_up).await
             }
-            pending.settle(decide).await
+            Some(tls) => {
+                let stream =
+                    timeout_at(due, tls.accept(stream)).await.map_err(io::Error::from)?.map_err(tls_error)?;
+                self.judge(Pending::read_by(stream, peer, due).await?, &place, |_| false).await
+            }
         }
-        Some(tls) => {
-            let handshake = timeout(limits::UPGRADE_DEADLINE, tls.accept(stream)).await;
-            let stream = handshake.map_err(io::Error::from)?.map_err(tls_error)?;
-            accept(stream, peer, decide).await
-        }
+    }
+
+    async fn judge<T, S: Transport>(
+        &self,
+        pending: Pending<S>,
+        place: &Place,
+        is_given_up: impl Fn(&Pending<S>) -> bool,
+    ) -> Result<LetIn<T>, AcceptError>
+    where
+        D: Fn(&UpgradeRequest) -> Result<T, Refusal>,
+    {
+        let found = match (self.decide)(pending.request()) {
+            Ok(found) => found,
+            Err(refusal) => return Err(pending.refuse(refusal).await),
+        };
+        place.note(Shown::Enough);
+        let permit = self
+            .intake
+            .turns
+            .next(&self.per_second, || is_given_up(&pending))
+            .await
+            .ok_or(AcceptError::Closed)?;
+        let (socket, request) = pending.accept().await?;
+        Ok(((socket, request, found), permit))
     }
 }
 
@@ -220,28 +262,9 @@ fn tls_error(error: io::Error) -> AcceptError {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
 
     use super::*;
-
-    #[test]
-    fn connections_are_taken_at_the_pace_and_few_at_once_after_a_pause() {
-        let start = Instant::now();
-        let mut pace = Pace { next: start, spared: 0 };
-        let mut now = start;
-        let mut take = |now: &mut Instant| {
-            *now = pace.next.max(*now);
-            pace.took_one(1_000, *now);
-        };
-        (0..500).for_each(|_| take(&mut now));
-        assert_eq!(now - start, Duration::from_millis(499), "the first one at once");
-        let later = now + Duration::from_secs(60);
-        now = later;
-        let at_once = (0..500).take_while(|_| {
-            take(&mut now);
-            now == later
-        });
-        assert_eq!(at_once.count(), 6, "those of the burst, and the next, of a minute's worth");
-    }
 
     const ASKS: &[u8] = b"GET /openicf HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -276,28 +299,63 @@ mod tests {
         serving.abort();
     }
 
-    #[tokio::test]
-    async fn those_that_prove_nothing_keep_the_next_ones_waiting_and_close_none() {
+    fn listening(
+        requesting_max: usize,
+        unproven_max: usize,
+    ) -> (SocketAddr, mpsc::Receiver<Arrival<()>>, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let (arrivals, mut arrived) = mpsc::channel(4);
-        let intake = Arc::new(Intake::new(2));
-        let serving = tokio::spawn(serve_at_pace(listener, None, intake, || u32::MAX, |_| Ok(()), arrivals));
+        let (arrivals, arrived) = mpsc::channel(4);
+        let intake = Arc::new(Intake::with_room(requesting_max, unproven_max, Descriptors::unchanged()));
+        let serving = serve_at_pace(listener, None, intake, || u32::MAX, |_| Ok(()), arrivals);
+        (address, arrived, tokio::spawn(serving))
+    }
+
+    async fn next(arrived: &mut mpsc::Receiver<Arrival<()>>) -> Arrival<()> {
+        timeout(Duration::from_secs(60), arrived.recv()).await.expect("in time").expect("it listens")
+    }
+
+    #[tokio::test]
+    async fn those_that_prove_nothing_keep_the_next_ones_waiting_and_close_none() {
+        let (address, mut arrived, serving) = listening(100, 2);
         let mut open = Vec::new();
         for _ in 0..3 {
             open.push(TcpStream::connect(address).await.unwrap());
+            open.last_mut().unwrap().write_all(ASKS).await.unwrap();
         }
-        let mut last = open.pop().unwrap();
-        // Nothing refuses it: it waits, and is served as soon as one of the others is gone.
-        let mut byte = [0];
-        last.try_read(&mut byte).expect_err("neither closed nor answered");
-        drop(open.remove(0));
-        let gone = timeout(Duration::from_secs(5), arrived.recv()).await.expect("in time").unwrap();
-        assert!(gone.outcome.is_err());
-        drop(gone);
-        last.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
-        let answer = timeout(Duration::from_secs(5), last.read(&mut byte)).await.expect("in time");
-        assert_eq!(answer.unwrap(), 1, "it has its turn");
+        let (first, second) = (next(&mut arrived).await, next(&mut arrived).await);
+        assert!(first.outcome.is_ok() && second.outcome.is_ok());
+        // Nothing refuses the third one: it waits, and is served as soon as one of the others has proved itself.
+        let waiting = open.iter().find(|stream| {
+            let own = stream.local_addr().unwrap();
+            own != first.peer && own != second.peer
+        });
+        waiting.unwrap().try_read(&mut [0]).expect_err("neither closed nor answered");
+        drop(first.unproven);
+        assert!(next(&mut arrived).await.outcome.is_ok(), "it has its turn");
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn silent_ones_make_room_for_those_who_ask() {
+        let (address, mut arrived, serving) = listening(3, 2);
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut asks = TcpStream::connect(address).await.unwrap();
+        asks.write_all(ASKS).await.unwrap();
+        let mut crowded = 0;
+        let served = loop {
+            let arrival = next(&mut arrived).await;
+            match arrival.outcome {
+                Err(AcceptError::Crowded) => crowded += 1,
+                outcome => break (arrival.peer, outcome.is_ok()),
+            }
+        };
+        assert_eq!(served, (asks.local_addr().unwrap(), true));
+        assert!(crowded >= 10, "only {crowded} of the silent ones made room");
+        assert_eq!(silent[0].read(&mut [0]).await.unwrap_or(0), 0, "the oldest one is closed");
         serving.abort();
     }
 }

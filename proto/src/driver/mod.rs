@@ -7,6 +7,7 @@ pub mod accept;
 mod backlog;
 mod command;
 mod counts;
+pub mod descriptors;
 pub mod dial;
 pub mod endpoint;
 pub mod framing;
@@ -15,11 +16,16 @@ pub mod inflow;
 pub mod limits;
 pub mod listen;
 pub mod oversize;
+pub mod places;
+pub mod refusals;
+pub mod shares;
 pub mod socket;
 pub mod spill;
+pub mod tally;
 pub mod tls;
 #[cfg(test)]
 mod tls_tests;
+mod turns;
 #[cfg(test)]
 mod upgrade_tests;
 mod writer;

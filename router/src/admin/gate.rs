@@ -16,6 +16,15 @@ pub(crate) struct Gate {
     open: bool,
 }
 
+/// How a request passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// With the token.
+    WithToken,
+    /// Without one, in development.
+    Open,
+}
+
 /// Why a change is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
@@ -47,16 +56,24 @@ impl Gate {
     }
 
     /// Whether a request with these headers may change something.
-    pub(super) fn judge(&self, headers: &HeaderMap) -> Result<(), Denied> {
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
-        match (&self.token, shown) {
-            (Some(token), Some(shown)) if token.is(shown) => Ok(()),
+    pub(super) fn judge(&self, headers: &HeaderMap) -> Result<Passed, Denied> {
+        match (&self.token, shown(headers)) {
+            (Some(token), Some(shown)) if token.is(shown) => Ok(Passed::WithToken),
             (Some(_), Some(_)) => Err(Denied::WrongToken),
-            _ if self.open => Ok(()),
+            _ if self.open => Ok(Passed::Open),
             (Some(_), None) => Err(Denied::NoToken),
             (None, _) => Err(Denied::NoChanges),
         }
     }
+
+    /// Whether a request shows a token, right or wrong.
+    pub(super) fn has_token(headers: &HeaderMap) -> bool {
+        shown(headers).is_some()
+    }
+}
+
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?))
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -77,13 +94,13 @@ mod tests {
             (None, live, loopback, None, Err(NoChanges)),
             (None, live, loopback, Some("Bearer t"), Err(NoChanges)),
             (None, dev, any, None, Err(NoChanges)),
-            (None, dev, loopback, None, Ok(())),
+            (None, dev, loopback, None, Ok(Passed::Open)),
             (Some("t"), live, loopback, None, Err(NoToken)),
             (Some("t"), live, loopback, Some("Basic t"), Err(NoToken)),
-            (Some("t"), live, loopback, Some("bearer t"), Ok(())),
+            (Some("t"), live, loopback, Some("bearer t"), Ok(Passed::WithToken)),
             (Some("t"), live, any, Some("Bearer x"), Err(WrongToken)),
             (Some("t"), dev, any, None, Err(NoToken)),
-            (Some("t"), dev, loopback, None, Ok(())),
+            (Some("t"), dev, loopback, None, Ok(Passed::Open)),
             (Some("t"), dev, loopback, Some("Bearer x"), Err(WrongToken)),
         ] {
             let mut headers = HeaderMap::new();

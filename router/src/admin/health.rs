@@ -1,6 +1,7 @@
 //! Health probes: live means that the routing loop runs; ready means that calls can be routed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,9 +9,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rcs_core::engine::{Administration, MemberReport, Phase};
 use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use super::{Admin, no_answer};
-use crate::control::Status;
+use super::no_answer;
+use crate::control::{Control, NoAnswer, Status};
+use crate::files::Files;
+use crate::limits::PROBE_FRESH;
 
 /// Whether new calls should be sent to this router, and why not.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -25,16 +30,49 @@ struct Readiness {
     rejected_files: Vec<&'static str>,
 }
 
-pub(super) async fn live(State(admin): State<Admin>) -> Response {
-    match admin.control.status().await {
+/// Asks the owner for all probes of one moment at once, so that no number of probes costs more than a few questions, and none is
+/// refused because of others.
+#[derive(Clone, Debug)]
+pub(super) struct Pulse {
+    control: Control,
+    files: Files,
+    latest: Arc<Mutex<Option<Latest>>>,
+}
+
+/// The latest answer, and when it came.
+type Latest = (Instant, Result<Arc<Status>, NoAnswer>);
+
+impl Pulse {
+    pub(super) fn new(control: Control, files: Files) -> Self {
+        Self { control, files, latest: Arc::default() }
+    }
+
+    /// The state, as the owner reported it after this was called or within [`PROBE_FRESH`] before.
+    async fn status(&self) -> Result<Arc<Status>, NoAnswer> {
+        let came = Instant::now();
+        // Who asks holds it, so that the others wait for the same answer.
+        let mut latest = self.latest.lock().await;
+        match &*latest {
+            Some((at, answer)) if *at + PROBE_FRESH > came => answer.clone(),
+            _ => {
+                let answer = self.control.status().await.map(Arc::new);
+                *latest = Some((Instant::now(), answer.clone()));
+                answer
+            }
+        }
+    }
+}
+
+pub(super) async fn live(State(pulse): State<Pulse>) -> Response {
+    match pulse.status().await {
         Ok(_) => "live\n".into_response(),
         Err(_) => no_answer(),
     }
 }
 
-pub(super) async fn ready(State(admin): State<Admin>) -> Response {
-    let Ok(status) = admin.control.status().await else { return no_answer() };
-    let readiness = Readiness { rejected_files: admin.files.rejected(), ..judge(&status) };
+pub(super) async fn ready(State(pulse): State<Pulse>) -> Response {
+    let Ok(status) = pulse.status().await else { return no_answer() };
+    let readiness = Readiness { rejected_files: pulse.files.rejected(), ..judge(&status) };
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
 }

@@ -2,12 +2,15 @@
 //! cannot starve them, and they cannot starve the data plane.
 
 mod agents;
-mod bounded;
+mod answering;
 mod bundles;
 mod callers;
 mod calls;
+mod connections;
 mod gate;
+mod guard;
 mod health;
+mod hosts;
 mod marks;
 mod members;
 mod quarantine;
@@ -24,6 +27,7 @@ use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::oneshot;
@@ -33,8 +37,11 @@ use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 
 pub(crate) use self::agents::Agents;
-use self::bounded::Bounded;
 pub(crate) use self::gate::Gate;
+use self::guard::Guard;
+pub(crate) use self::guard::REASONS;
+use self::health::Pulse;
+pub(crate) use self::hosts::Hosts;
 use crate::control::{Control, NoAnswer};
 use crate::files::Files;
 use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
@@ -47,8 +54,18 @@ struct Admin {
     control: Control,
     scraper: Arc<Scraper>,
     unknowns: Unknowns,
-    gate: Arc<Gate>,
     files: Files,
+}
+
+/// Who may do what, and how many at a time.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// Who may change something.
+    pub(crate) gate: Gate,
+    /// Names of the admin address.
+    pub(crate) hosts: Hosts,
+    /// Connections at a time.
+    pub(crate) connections: usize,
 }
 
 /// The running server; dropping it ends it.
@@ -66,19 +83,24 @@ pub(crate) fn start(
     control: Control,
     scraper: Scraper,
     unknowns: Unknowns,
-    gate: Gate,
+    rules: Rules,
     agents: Agents,
     files: Files,
 ) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let admin = Admin { control, scraper: Arc::new(scraper), unknowns, gate: Arc::new(gate), files };
-    let service = routes(admin).merge(agents.routes());
+    let Rules { gate, hosts, connections } = rules;
+    let guard = Arc::new(Guard::new(gate, hosts, scraper.refusals()));
+    let probes = probes(Pulse::new(control.clone(), files.clone()));
+    let admin = Admin { control, scraper: Arc::new(scraper), unknowns, files };
+    let guarded = routes(admin).layer(middleware::from_fn_with_state(Arc::clone(&guard), guard::stand));
+    let service = guarded.merge(probes).merge(agents.routes());
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::select! {
-            served = axum::serve(Bounded::new(listener), service) => served,
+            served = connections::serve(listener, service, connections) => served,
+            () = guard.tell() => Ok(()),
             _ = stopped => Ok(()),
         }
     };
@@ -95,10 +117,13 @@ const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release\n";
 
+/// Nothing stands before them but the bound on connections: they are answered whatever other clients do.
+fn probes(pulse: Pulse) -> Router {
+    Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).with_state(pulse)
+}
+
 fn routes(admin: Admin) -> Router {
     let router = Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status::show))
         .route("/v1/members", get(members::list))

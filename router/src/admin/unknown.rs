@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -47,11 +47,7 @@ pub(super) struct Acknowledge {
 pub(super) async fn acknowledge(
     State(admin): State<Admin>,
     query: Result<Query<Acknowledge>, QueryRejection>,
-    headers: HeaderMap,
 ) -> Response {
-    if let Err(denied) = admin.gate.judge(&headers) {
-        return refusal(denied.status(), denied);
-    }
     let which = match query {
         Ok(Query(Acknowledge { id: Some(id), at, all: false })) => Which::Call { id, at },
         Ok(Query(Acknowledge { id: None, at: None, all: true })) => Which::All,

@@ -27,6 +27,11 @@ pub(super) struct Arguments {
     /// Address of /livez, /readyz, /metrics and the API. Everybody who reaches this address may read; changes need the token.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760", env = "RCS_ROUTER_ADMIN")]
     admin: SocketAddr,
+    /// A DNS name of the admin address. Repeat the option for each name that clients use in their URLs, or separate the names by commas.
+    /// Addresses, localhost, names without a dot and names of private networks (.local, .internal, .svc) need no entry. "*" accepts
+    /// every name.
+    #[arg(long = "admin-host", value_name = "NAME", action = ArgAction::Append, value_delimiter = ',', env = "RCS_ROUTER_ADMIN_HOST")]
+    admin_hosts: Vec<String>,
     /// File with the key that callers must send on its first line; a second line may have a second key, while one replaces the other.
     /// The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
@@ -69,6 +74,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         config: arguments.config,
         listen: arguments.listen,
         admin: arguments.admin,
+        admin_hosts: arguments.admin_hosts,
         caller_key_file: arguments.caller_key_file,
         admin_token_file: arguments.admin_token_file,
         trust_store: arguments.trust_store,

@@ -113,7 +113,7 @@ pub(super) const ROUTER: &[Key<RouterSettings>] = &[
     },
     Key {
         name: "accepts_per_second",
-        about: "new connections of callers accepted per second; more wait in the kernel's accept queue",
+        about: "new connections of callers accepted per second; more wait for their turn",
         place: Place::Number(|s| &mut s.accepts_per_second, limits::ACCEPTS_RANGE),
     },
     Key {

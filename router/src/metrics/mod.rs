@@ -18,6 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use rcs_proto::driver::spill::Spill;
 
+use crate::admin::REASONS;
 pub(crate) use format::Format;
 pub(crate) use recorder::Recorder;
 pub(crate) use reloads::Reloads;
@@ -90,6 +91,23 @@ struct GroupLabel {
 struct RefusedLabels {
     group: Arc<str>,
     reason: &'static str,
+}
+
+/// Label of a refused request to the admin address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// Counts refused requests to the admin address. Clones share their values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AdminRefusals(Family<ReasonLabel, Counter>);
+
+impl AdminRefusals {
+    /// Counts one.
+    pub(crate) fn count(&self, reason: &'static str) {
+        self.0.get_or_create(&ReasonLabel { reason }).inc();
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -192,5 +210,15 @@ pub(crate) fn new(spill: Arc<Spill>, reloads: Reloads, unknowns: Unknowns) -> (R
         "Frames that were ignored because they are not messages of the protocol",
         counted.frames_ignored.clone(),
     );
-    (Recorder::new(counted), Scraper::new(registry, spill, reloads, unknowns))
+    let refusals = AdminRefusals::default();
+    for reason in REASONS {
+        // From the start, so that an alert sees the first one.
+        drop(refusals.0.get_or_create(&ReasonLabel { reason }));
+    }
+    registry.register(
+        names::ADMIN_REQUESTS_REFUSED,
+        "Requests to the admin address that were refused, by reason",
+        refusals.0.clone(),
+    );
+    (Recorder::new(counted), Scraper::new(registry, spill, refusals, reloads, unknowns))
 }

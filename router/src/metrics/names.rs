@@ -65,3 +65,5 @@ pub(crate) const DIAL_FAILURES: &str = "rcs_dial_failures";
 pub(crate) const FRAMES_IGNORED: &str = "rcs_frames_ignored";
 /// `rcs_log_lines_dropped_total`: lines of the log that were lost because standard error could not be written, or not fast enough.
 pub(crate) const LOG_LINES_DROPPED: &str = "rcs_log_lines_dropped";
+/// `rcs_admin_requests_refused_total{reason}`: requests to the admin address that were refused.
+pub(crate) const ADMIN_REQUESTS_REFUSED: &str = "rcs_admin_requests_refused";

@@ -14,7 +14,7 @@ use rcs_proto::driver::spill::{Spill, Waiting};
 
 use super::format::{Format, classic};
 use super::process::Process;
-use super::{GroupLabel, MemberLabels, Reloads, StateLabels, VersionLabel, WhereLabel, names};
+use super::{AdminRefusals, GroupLabel, MemberLabels, Reloads, StateLabels, VersionLabel, WhereLabel, names};
 use crate::unknown::Unknowns;
 
 /// Shows the metrics.
@@ -22,13 +22,25 @@ use crate::unknown::Unknowns;
 pub(crate) struct Scraper {
     counted: Registry,
     spill: Arc<Spill>,
+    refusals: AdminRefusals,
     reloads: Reloads,
     unknowns: Unknowns,
 }
 
 impl Scraper {
-    pub(super) fn new(counted: Registry, spill: Arc<Spill>, reloads: Reloads, unknowns: Unknowns) -> Self {
-        Self { counted, spill, reloads, unknowns }
+    pub(super) fn new(
+        counted: Registry,
+        spill: Arc<Spill>,
+        refusals: AdminRefusals,
+        reloads: Reloads,
+        unknowns: Unknowns,
+    ) -> Self {
+        Self { counted, spill, refusals, reloads, unknowns }
+    }
+
+    /// Where refused requests to the admin address are counted.
+    pub(crate) fn refusals(&self) -> AdminRefusals {
+        self.refusals.clone()
     }
 
     /// Everything counted so far, and the gauges of this report, in this format.

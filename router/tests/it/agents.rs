@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rcs_proto::limits::{MANIFEST_BODY_BYTES_MAX, MANIFEST_FILES_MAX};
 use rcs_proto::manifest::{
-    Challenge, Content, Digest, FileEntry, FileManifest, Nonce, PROOF_HEADER, ProofKey, Report, ReportedSet,
-    Root,
+    Challenge, Content, Digest, FileEntry, FileManifest, HEAD_HEADER, Nonce, PROOF_HEADER, ProofKey, Report,
+    ReportedSet, Root,
 };
 use rcs_rig::metrics::http_send;
 use rcs_rig::scripted::FakeMember;
@@ -20,7 +20,8 @@ use crate::support::{PATIENCE, Router, file, member, provider, scratch};
 
 /// The key that test documents give every member.
 const KEY: &str = "changeit";
-/// Longest wait for what the router gives up after 8 s.
+const JSON: &str = "Content-Type: application/json\r\n";
+/// Longest wait for what the router gives up after seconds.
 const LATE: Duration = PATIENCE;
 /// What the router may grow by, whatever strangers send: the two long reports that it takes at a time, and some. It was 5 MiB;
 /// with bodies kept in the pieces in which they come, 46 MiB.
@@ -48,8 +49,13 @@ impl Site {
         Challenge::decode(body.as_bytes()).unwrap().nonce
     }
 
+    /// As an older agent does it: the head proves nothing.
     fn post(&self, member: &str, proof: &str, body: &[u8]) -> (u16, String) {
-        let headers = format!("Content-Type: application/json\r\n{PROOF_HEADER}: {proof}\r\n");
+        self.post_with(member, &format!("{PROOF_HEADER}: {proof}\r\n"), body)
+    }
+
+    fn post_with(&self, member: &str, headers: &str, body: &[u8]) -> (u16, String) {
+        let headers = format!("{JSON}{headers}");
         http_send(self.router.admin, &format!("/v1/members/{member}/manifest"), &headers, body)
     }
 
@@ -57,7 +63,7 @@ impl Site {
     fn report(&self, member: &str, set: ReportedSet) -> (u16, String) {
         let nonce = self.nonce(member);
         let body = body(member, nonce, set);
-        self.post(member, &prove(KEY, &nonce, member, &body), &body)
+        self.post_with(member, &proved(&nonce, member, &body), &body)
     }
 
     /// A field of a member of the group.
@@ -76,6 +82,16 @@ impl Site {
 
 fn body(member: &str, nonce: Nonce, set: ReportedSet) -> Vec<u8> {
     Report { member: member.to_owned(), nonce, agent: "a test".to_owned(), set }.encode().unwrap()
+}
+
+/// The headers that prove a report.
+fn proved(nonce: &Nonce, member: &str, body: &[u8]) -> String {
+    let (head, proof) = (head(nonce, member, body.len()), prove(KEY, nonce, member, body));
+    format!("{head}{PROOF_HEADER}: {proof}\r\n")
+}
+
+fn head(nonce: &Nonce, member: &str, bytes: usize) -> String {
+    format!("{HEAD_HEADER}: {}\r\n", ProofKey::of_key(KEY).prove_head(nonce, member, bytes as u64))
 }
 
 fn prove(key: &str, nonce: &Nonce, member: &str, body: &[u8]) -> String {
@@ -162,7 +178,7 @@ fn what_strangers_report_is_refused_with_a_reason() {
         assert!(found == status && answer.contains(part), "{case}: {found} {answer}");
     }
     let path = "/v1/members/n1/manifest";
-    let (status, answer) = http_send(site.router.admin, path, "", &good);
+    let (status, answer) = http_send(site.router.admin, path, JSON, &good);
     assert!(status == 401 && answer.contains(PROOF_HEADER), "{answer}");
     assert_eq!(site.router.get("/v1/members/n9/challenge").0, 404);
     assert_eq!(site.router.get(path).0, 405);
@@ -203,12 +219,12 @@ fn what_strangers_report_is_refused_with_a_reason() {
         let lines = site.router.process.stderr_lines();
         lines.iter().filter(|line| line.contains("a report of files was refused")).count()
     };
-    assert_eq!(http_send(site.router.admin, path, "", &good).0, 401);
+    assert_eq!(http_send(site.router.admin, path, JSON, &good).0, 401);
     site.router.await_log("the report has no proof");
     let before = told();
     for _ in 0..20 {
         assert_eq!(site.post("n1", &proof, &good).0, 400, "a replay");
-        assert_eq!(http_send(site.router.admin, path, "", &good).0, 401);
+        assert_eq!(http_send(site.router.admin, path, JSON, &good).0, 401);
     }
     assert_eq!(told(), before, "strangers do not fill the log");
     assert!(!site.router.process.said_on_stderr(&proof), "P9");
@@ -283,7 +299,7 @@ fn send(admin: std::net::SocketAddr, length: &str, body: &[u8]) {
     stream.set_read_timeout(Some(LATE)).unwrap();
     stream.set_write_timeout(Some(LATE)).unwrap();
     let head = format!(
-        "POST /v1/members/n1/manifest HTTP/1.1\r\nHost: x\r\n{PROOF_HEADER}: {}\r\n{length}\r\nConnection: close\r\n\r\n",
+        "POST /v1/members/n1/manifest HTTP/1.1\r\nHost: x\r\n{JSON}{PROOF_HEADER}: {}\r\n{length}\r\nConnection: close\r\n\r\n",
         "0".repeat(64)
     );
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
@@ -300,7 +316,7 @@ fn a_report_that_does_not_end_or_never_fits_is_told_so() {
         let mut stream = TcpStream::connect(site.router.admin).unwrap();
         stream.set_read_timeout(Some(LATE)).unwrap();
         let head = format!(
-            "POST /v1/members/n1/manifest HTTP/1.1\r\nHost: x\r\n{PROOF_HEADER}: 0\r\n{length}\r\nConnection: close\r\n\r\n"
+            "POST /v1/members/n1/manifest HTTP/1.1\r\nHost: x\r\n{JSON}{PROOF_HEADER}: 0\r\n{length}\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
         // It may be refused before it is all taken.
@@ -317,14 +333,8 @@ fn a_report_that_does_not_end_or_never_fits_is_told_so() {
             "413",
             "longer than 4194304 bytes",
         ),
-        (
-            "without an end",
-            "Transfer-Encoding: chunked",
-            b"5\r\n{\"a\":\r\n",
-            "408",
-            "did not come within 8 s",
-        ),
-        ("shorter than it says", "Content-Length: 100", b"{", "408", "did not come within 8 s"),
+        ("without an end", "Transfer-Encoding: chunked", b"5\r\n{\"a\":\r\n", "408", "came too slowly"),
+        ("shorter than it says", "Content-Length: 100", b"{", "408", "came too slowly"),
         ("no chunk", "Transfer-Encoding: chunked", b"x\r\n", "400", "broke off"),
     ] {
         let answer = say(length, body);
@@ -333,6 +343,76 @@ fn a_report_that_does_not_end_or_never_fits_is_told_so() {
             "{case}: {answer}"
         );
     }
+}
+
+/// What a head can be wrong in, and that it is used up with its report.
+#[test]
+fn a_head_is_judged_before_its_report() {
+    let site = Site::start("");
+    let (nonce, set) = (site.nonce("n1"), whole(&[("a.groovy", "1")]));
+    let report = body("n1", nonce, set.clone());
+    let proof = format!("{PROOF_HEADER}: {}\r\n", prove(KEY, &nonce, "n1", &report));
+    let invented = Nonce::from([7; 16]);
+    for (case, head, status, part) in [
+        ("of another length", head(&nonce, "n1", report.len() + 1), 401, "proof is wrong"),
+        ("of another member", head(&nonce, "n2", report.len()), 401, "proof is wrong"),
+        ("no head", format!("{HEAD_HEADER}: x\r\n"), 401, "proof is wrong"),
+        ("no challenge of ours", head(&invented, "n1", report.len()), 400, "new challenge"),
+    ] {
+        // The report itself would do.
+        let (found, answer) = site.post_with("n1", &format!("{head}{proof}"), &report);
+        assert!(found == status && answer.contains(part), "{case}: {found} {answer}");
+    }
+    let path = "/v1/members/n1/manifest";
+    let form = format!("Content-Type: text/plain\r\n{}", proved(&nonce, "n1", &report));
+    assert_eq!(http_send(site.router.admin, path, &form, &report).0, 415);
+    assert_eq!(
+        site.post_with("n1", &proved(&nonce, "n1", &report), &report).0,
+        200,
+        "none of that used it up"
+    );
+    let (status, answer) = site.post_with("n1", &proved(&nonce, "n1", &report), &report);
+    assert!(status == 400 && answer.contains("used before"), "heard and repeated: {answer}");
+    let nonce = site.nonce("n1");
+    let old = body("n1", nonce, set);
+    assert_eq!(site.post("n1", &prove(KEY, &nonce, "n1", &old), &old).0, 200, "an older agent");
+}
+
+/// Strangers who know no key, and more of them than there are places, keep no agent out of a group that serves by reports alone.
+#[test]
+fn slow_strangers_keep_no_agent_out() {
+    let site = Site::start("[group.g.bundles]\nreports = \"require_agent\"\nnone_left = \"fail_closed\"\n");
+    let admin = site.router.admin;
+    let slow = |length: usize| {
+        let mut stream = TcpStream::connect(admin).unwrap();
+        let head = format!(
+            "POST /v1/members/n1/manifest HTTP/1.1\r\nHost: x\r\n{JSON}{PROOF_HEADER}: aa\r\nContent-Length: {length}\r\n\r\n{{"
+        );
+        let _ = stream.write_all(head.as_bytes());
+        stream
+    };
+    let set = whole(&[("a.groovy", "1")]);
+    let digest = match &set {
+        ReportedSet::Whole(files) => files.digest(),
+        ReportedSet::Unchanged(digest) => *digest,
+    };
+    let mut strangers: Vec<TcpStream> = Vec::new();
+    for round in 0..4 {
+        strangers.extend((0..40).map(|number| slow(if number % 2 == 0 { 4_000_000 } else { 2_000 })));
+        for member in ["n1", "n2"] {
+            let (status, answer) = site.report(member, set.clone());
+            assert_eq!(status, 200, "a whole report beside them, round {round}: {answer}");
+            let (status, answer) = site.report(member, ReportedSet::Unchanged(digest));
+            assert_eq!(status, 200, "a heartbeat beside them, round {round}: {answer}");
+        }
+        for stranger in &mut strangers {
+            let _ = stranger.set_nonblocking(true).and_then(|()| stranger.write_all(b" "));
+        }
+    }
+    for member in ["n1", "n2"] {
+        site.await_standing(member, "matching");
+    }
+    site.router.await_alive();
 }
 
 /// P12: with a key that everybody knows a proof proves nothing.

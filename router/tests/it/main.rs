@@ -12,6 +12,7 @@ mod agents;
 mod bundles;
 mod callers;
 mod config;
+mod crowd;
 #[cfg(feature = "demo")]
 mod demo;
 mod ending;
@@ -23,6 +24,7 @@ mod metrics;
 mod printing;
 mod status;
 mod storm;
+mod strangers;
 mod support;
 mod tls;
 mod unknown;

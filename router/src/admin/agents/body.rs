@@ -2,11 +2,12 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use crate::limits::AGENT_BODY_DEADLINE;
+use crate::limits::{AGENT_BODY_BYTES_PER_SECOND, AGENT_BODY_FIRST, AGENT_BODY_GRACE};
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,8 +17,13 @@ pub(super) enum BodyFault {
         "the report is longer than {0} bytes: remove files that are not part of the bundles from the reported folders"
     )]
     TooLarge(usize),
-    /// The report did not end in time.
-    #[error("timeout: the report did not come within {} s; send it again", AGENT_BODY_DEADLINE.as_secs())]
+    /// The report came too slowly.
+    #[error(
+        "timeout: the report came too slowly: it must begin within {} s of its head, and bring {} KiB a second after {} s; send it again",
+        AGENT_BODY_FIRST.as_secs(),
+        AGENT_BODY_BYTES_PER_SECOND >> 10,
+        AGENT_BODY_GRACE.as_secs()
+    )]
     Late,
     /// The connection broke, or its chunks are malformed.
     #[error("the connection broke off before the end of the report; send it again")]
@@ -29,22 +35,22 @@ pub(super) fn stated_length(body: &Body) -> Option<u64> {
     body.size_hint().exact()
 }
 
-/// The whole body.
+/// The whole body, if it comes fast enough: what holds a place must bring something for it.
 ///
 /// # Errors
 /// [`BodyFault`]; what says that it is too long is not read at all.
-pub(super) async fn read(body: Body, most: usize) -> Result<Vec<u8>, BodyFault> {
-    timeout(AGENT_BODY_DEADLINE, read_slowly(body, most)).await.unwrap_or(Err(BodyFault::Late))
-}
-
-async fn read_slowly(mut body: Body, most: usize) -> Result<Vec<u8>, BodyFault> {
+pub(super) async fn read(mut body: Body, most: usize) -> Result<Vec<u8>, BodyFault> {
     let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if least > most {
         return Err(BodyFault::TooLarge(most));
     }
+    let start = Instant::now();
     // Pieces are copied together as they come: kept apart, a body in chunks of one byte would take many times its size.
     let mut bytes = Vec::with_capacity(least);
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+    loop {
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let frame = timeout_at(start + time_for(bytes.len()), frame).await.map_err(|_| BodyFault::Late)?;
+        let Some(frame) = frame else { return Ok(bytes) };
         let frame = frame.map_err(|_| BodyFault::Broken)?;
         let Ok(piece) = frame.into_data() else { continue };
         if bytes.len() + piece.len() > most {
@@ -52,7 +58,14 @@ async fn read_slowly(mut body: Body, most: usize) -> Result<Vec<u8>, BodyFault> 
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(bytes)
+}
+
+/// Time in which more than this many bytes must have come.
+fn time_for(bytes: usize) -> Duration {
+    if bytes == 0 {
+        return AGENT_BODY_FIRST;
+    }
+    AGENT_BODY_GRACE + Duration::from_secs(bytes as u64) / AGENT_BODY_BYTES_PER_SECOND
 }
 
 #[cfg(test)]
@@ -66,5 +79,13 @@ mod tests {
             assert_eq!(stated_length(&body), Some(length as u64));
             assert_eq!(read(body, 10).await.map(|bytes| bytes.len()), outcome, "{length}");
         }
+    }
+
+    #[test]
+    fn a_body_has_time_for_what_it_brought() {
+        assert_eq!(time_for(0), AGENT_BODY_FIRST);
+        assert_eq!(time_for(1).as_secs(), AGENT_BODY_GRACE.as_secs());
+        let second = AGENT_BODY_BYTES_PER_SECOND as usize;
+        assert_eq!(time_for(3 * second), AGENT_BODY_GRACE + Duration::from_secs(3));
     }
 }

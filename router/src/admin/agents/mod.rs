@@ -1,12 +1,14 @@
 //! Reports of agents that run beside members: `GET /v1/members/MEMBER/challenge`, then `POST /v1/members/MEMBER/manifest` with the
 //! proof of the member's key over that challenge.
 //!
-//! Everybody who reaches the admin address may send a report, so little is spent on a report before its proof is verified: only
-//! its nonce is parsed, nothing is remembered, and long reports are judged a few at a time. These requests have a limit of
-//! their own, so that they cannot delay health probes.
+//! Everybody who reaches the admin address may send a report. So the head of a report brings a proof of the member's key, and a
+//! report gets a place, and is read, only for such a proof. Reports of older agents prove the key at their end alone, and share a few
+//! places. Little is spent on any report before the proof over its bytes is verified: only its nonce is parsed, and nothing is
+//! remembered.
 
 mod body;
 mod nonces;
+mod places;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -24,20 +26,20 @@ use rcs_core::ids::MemberId;
 use rcs_core::view::{Link, View};
 use rcs_proto::limits::MANIFEST_BODY_BYTES_MAX;
 use rcs_proto::manifest::{
-    Challenge, Digest, Nonce, PROOF_HEADER, ProofKey, Report, ReportError, ReportedSet, Shown, WrongProof,
+    Challenge, Digest, HEAD_HEADER, Head, Nonce, PROOF_HEADER, ProofKey, Report, ReportError, ReportedSet,
+    Shown, WrongProof,
 };
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::body::BodyFault;
 use self::nonces::{NonceFault, Nonces};
+use self::places::{NoPlace, Place, Places};
 use super::{protected, refusal};
 use crate::access::{Mode, is_known_key};
 use crate::control::{Control, NoAnswer};
-use crate::limits::{
-    AGENT_HEARTBEAT_BYTES_MAX, AGENT_REQUEST_DEADLINE, AGENT_REQUESTS_MAX, AGENT_WHOLE_REPORTS_MAX,
-};
+use crate::limits::{AGENT_REQUEST_DEADLINE, AGENT_REQUESTS_MAX};
 
 /// Judges the reports of agents.
 #[derive(Clone)]
@@ -48,8 +50,7 @@ pub(crate) struct Agents {
     mode: Mode,
     start: Instant,
     nonces: Arc<Mutex<Nonces>>,
-    /// Places for long reports.
-    room: Arc<Semaphore>,
+    places: Arc<Places>,
     /// The kinds of refusals already logged, by member, since the member's last accepted report.
     told: Arc<Mutex<HashMap<MemberId, BTreeSet<StatusCode>>>>,
 }
@@ -69,6 +70,12 @@ enum Refused {
     KnownKey,
     #[error("the report has no proof: send it in the header {PROOF_HEADER}")]
     NoProof,
+    #[error("the report must be JSON: send Content-Type: application/json")]
+    NoJson,
+    #[error("a report whose head has a proof needs a length: send Content-Length")]
+    NoLength,
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
     #[error(transparent)]
     Body(#[from] BodyFault),
     #[error("the report has no nonce, or is not valid JSON: {0}")]
@@ -102,14 +109,20 @@ impl Refused {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
             Self::Body(BodyFault::Late) => StatusCode::REQUEST_TIMEOUT,
-            Self::Nonce(NonceFault::TooMany) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoLength => StatusCode::LENGTH_REQUIRED,
+            Self::Nonce(NonceFault::TooMany) | Self::NoPlace(NoPlace::Member) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Body(BodyFault::Broken)
             | Self::NoNonce(_)
             | Self::Nonce(_)
             | Self::Report(_)
             | Self::OtherMember(_) => StatusCode::BAD_REQUEST,
             Self::UnknownDigest => StatusCode::CONFLICT,
-            Self::NoAnswer(_) | Self::NotJudged => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoAnswer(_) | Self::NotJudged | Self::NoPlace(NoPlace::Unproven) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 }
@@ -127,18 +140,17 @@ impl Agents {
             mode,
             start: Instant::now(),
             nonces: Arc::new(Mutex::new(nonces)),
-            room: Arc::new(Semaphore::new(AGENT_WHOLE_REPORTS_MAX)),
+            places: Arc::new(Places::new()),
             told: Arc::default(),
         })
     }
 
-    /// Its paths, with places of their own.
+    /// Its paths. A challenge is made at once and kept nowhere, so it needs no place.
     pub(super) fn routes(self) -> Router {
-        let router = Router::new()
-            .route("/v1/members/{member}/challenge", get(challenge))
-            .route("/v1/members/{member}/manifest", post(report))
-            .with_state(self);
-        protected(router, AGENT_REQUESTS_MAX, AGENT_REQUEST_DEADLINE)
+        let reports = Router::new().route("/v1/members/{member}/manifest", post(report));
+        let challenges = Router::new().route("/v1/members/{member}/challenge", get(challenge));
+        let reports = reports.with_state(self.clone());
+        protected(reports, AGENT_REQUESTS_MAX, AGENT_REQUEST_DEADLINE).merge(challenges.with_state(self))
     }
 
     /// The member of this name, and what its agent proves its reports with.
@@ -168,14 +180,17 @@ impl Agents {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Digest, Refused> {
+        if !is_json(headers) {
+            return Err(Refused::NoJson);
+        }
         let proof = headers.get(PROOF_HEADER).and_then(|proof| proof.to_str().ok());
         let proof = proof.ok_or(Refused::NoProof)?.to_owned();
-        let place = self.place_for(body::stated_length(&body)).await;
+        let (place, spent) = self.place_for(member, &key, name, headers, body::stated_length(&body)).await?;
         let body = body::read(body, MANIFEST_BODY_BYTES_MAX).await?;
         let (this, of) = (self.clone(), name.to_owned());
         // Thousands of files take a while, which is not to be the probes'. The place is free when it is done, whoever waits for it.
         let judged = tokio::task::spawn_blocking(move || {
-            let report = this.judge(member, &key, &of, &body, &proof);
+            let report = this.judge(member, &key, &of, &body, (&proof, spent));
             drop(place);
             report
         });
@@ -192,13 +207,26 @@ impl Agents {
         }
     }
 
-    /// A place among the long reports; heartbeats need none, so that they come through beside them.
-    async fn place_for(&self, length: Option<u64>) -> Option<OwnedSemaphorePermit> {
-        if length.is_some_and(|length| length <= AGENT_HEARTBEAT_BYTES_MAX as u64) {
-            return None;
+    /// A place for a report, and the nonce that its head used up, if the head has a proof.
+    async fn place_for(
+        &self,
+        member: MemberId,
+        key: &ProofKey,
+        name: &str,
+        headers: &HeaderMap,
+        bytes: Option<u64>,
+    ) -> Result<(Place, Option<Nonce>), Refused> {
+        let Some(head) = headers.get(HEAD_HEADER) else { return Ok((self.places.unproven(bytes)?, None)) };
+        let head: Head = head.to_str().map_err(|_| WrongProof)?.parse()?;
+        let bytes = bytes.ok_or(Refused::NoLength)?;
+        if bytes > MANIFEST_BODY_BYTES_MAX as u64 {
+            return Err(BodyFault::TooLarge(MANIFEST_BODY_BYTES_MAX).into());
         }
-        let place = Arc::clone(&self.room).acquire_owned().await;
-        Some(place.expect("the semaphore is never closed"))
+        self.nonces().judge(member, head.nonce(), self.start.elapsed())?;
+        key.verify_head(&head, name, bytes)?;
+        // Whoever hears of a head and repeats it comes too late.
+        self.nonces().spend(member, *head.nonce(), self.start.elapsed())?;
+        Ok((self.places.of_member(member, bytes).await?, Some(*head.nonce())))
     }
 
     /// The cheap questions come first; nothing but the nonce is read of what proves nothing.
@@ -208,12 +236,17 @@ impl Agents {
         key: &ProofKey,
         name: &str,
         body: &[u8],
-        proof: &str,
+        (proof, spent): (&str, Option<Nonce>),
     ) -> Result<Report, Refused> {
         let nonce = nonce_of(body)?;
-        self.nonces().judge(member, &nonce, self.start.elapsed())?;
+        let is_spent = spent == Some(nonce);
+        if !is_spent {
+            self.nonces().judge(member, &nonce, self.start.elapsed())?;
+        }
         key.verify(&nonce, name, body, proof)?;
-        self.nonces().spend(member, nonce, self.start.elapsed())?;
+        if !is_spent {
+            self.nonces().spend(member, nonce, self.start.elapsed())?;
+        }
         let report = Report::decode(body)?;
         if report.member != name {
             return Err(Refused::OtherMember(Shown::new(&report.member)));
@@ -242,6 +275,12 @@ impl Agents {
             }
         }
     }
+}
+
+/// What a form of a page cannot send without asking.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 async fn challenge(State(agents): State<Agents>, Path(name): Path<String>) -> Response {

@@ -1,0 +1,82 @@
+//! How many descriptors this process may have open, and how many of them strangers' connections leave to the rest.
+
+use std::fmt;
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::limits::{DESCRIPTORS_KEPT, DESCRIPTORS_KEPT_SHARE};
+
+/// The limit of open descriptors; none if there is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    /// As the process was started.
+    before: Option<u64>,
+    /// Now.
+    now: Option<u64>,
+}
+
+impl Descriptors {
+    /// Raises the soft limit to the hard one. The soft limit of 1,024 that many systems start programs with exists for programs that
+    /// call `select`.
+    ///
+    /// # Errors
+    /// If the system refuses, which it has no reason to.
+    pub fn raise() -> io::Result<Self> {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+        Ok(Self { before: current, now: maximum })
+    }
+
+    /// The limit as it is.
+    pub fn unchanged() -> Self {
+        let current = getrlimit(Resource::Nofile).current;
+        Self { before: current, now: current }
+    }
+
+    /// How many may be open.
+    pub fn limit(&self) -> u64 {
+        self.now.unwrap_or(u64::MAX)
+    }
+
+    /// The highest number that the descriptor of a connection from outside may have. The system gives out the lowest free number,
+    /// so above it all that is left is kept for connections to members, the admin address and files.
+    pub fn highest_from_outside(&self) -> i32 {
+        let kept = (self.limit() / DESCRIPTORS_KEPT_SHARE).min(DESCRIPTORS_KEPT);
+        i32::try_from(self.limit() - kept).unwrap_or(i32::MAX)
+    }
+}
+
+impl fmt::Display for Descriptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |limit: Option<u64>| limit.map_or("any number of".to_owned(), |limit| limit.to_string());
+        write!(f, "{} files and connections may be open", shown(self.now))?;
+        match self.before == self.now {
+            true => Ok(()),
+            false => {
+                write!(f, " (the soft limit was {}, and was raised to the hard limit)", shown(self.before))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_descriptors_are_kept_from_strangers() {
+        for (now, highest) in [(Some(256), 192), (Some(1_024), 768), (Some(20_000), 19_488), (None, i32::MAX)]
+        {
+            assert_eq!(Descriptors { before: now, now }.highest_from_outside(), highest, "{now:?}");
+        }
+        assert_eq!(
+            Descriptors { before: Some(256), now: Some(20_000) }.to_string(),
+            "20000 files and connections may be open (the soft limit was 256, and was raised to the hard limit)"
+        );
+        assert_eq!(
+            Descriptors { before: None, now: None }.to_string(),
+            "any number of files and connections may be open"
+        );
+    }
+}

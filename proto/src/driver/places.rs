@@ -1,0 +1,112 @@
+//! A bounded number of places for connections: a newcomer gets one at once, at the cost of the slowest connection of the network
+//! that holds the most ([`Shares`]).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::shares::{ConnectionId, Shares, Shown};
+
+/// All places.
+#[derive(Debug)]
+pub struct Places {
+    taken: Mutex<Taken>,
+    /// A connection has left, or could lose its place now.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Taken {
+    shares: Shares,
+    /// What ends each connection when it is dropped.
+    ends: HashMap<ConnectionId, oneshot::Sender<()>>,
+}
+
+impl Places {
+    /// No connection yet. The loopback loses none while it holds at most `kept_for_loopback`.
+    pub fn new(kept_for_loopback: usize) -> Arc<Self> {
+        let taken = Taken { shares: Shares::new(kept_for_loopback), ends: HashMap::new() };
+        Arc::new(Self { taken: Mutex::new(taken), changed: Notify::new() })
+    }
+
+    /// A place for a connection, of `most` at a time. If all are taken, the slowest connection loses its place; while none can, this
+    /// waits. One task at a time may wait.
+    pub async fn take(self: &Arc<Self>, peer: IpAddr, most: usize) -> (Place, Lost) {
+        loop {
+            if let Some(place) = self.try_take(peer, most) {
+                return place;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, peer: IpAddr, most: usize) -> Option<(Place, Lost)> {
+        let mut taken = self.lock();
+        if taken.shares.len() >= most && !taken.end_slowest() {
+            return None;
+        }
+        let id = taken.shares.add(peer);
+        let (end, ended) = oneshot::channel();
+        taken.ends.insert(id, end);
+        Some((Place { places: Arc::clone(self), id }, Lost(ended)))
+    }
+
+    /// Takes the slowest connection's place away; returns false if none can lose it.
+    pub fn end_slowest(&self) -> bool {
+        self.lock().end_slowest()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn end_slowest(&mut self) -> bool {
+        let Some(slowest) = self.shares.slowest() else { return false };
+        self.shares.end(slowest);
+        self.ends.remove(&slowest);
+        true
+    }
+}
+
+/// The place of one connection; dropping it gives the place back.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    id: ConnectionId,
+}
+
+impl Place {
+    /// Notes what the connection has shown by now.
+    pub fn note(&self, shown: Shown) {
+        self.places.lock().shares.note(self.id, shown);
+        if shown != Shown::Enough {
+            self.places.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        taken.shares.end(self.id);
+        taken.ends.remove(&self.id);
+        drop(taken);
+        self.places.changed.notify_one();
+    }
+}
+
+/// Tells a connection that its place went to another one.
+#[derive(Debug)]
+pub struct Lost(oneshot::Receiver<()>);
+
+impl Lost {
+    /// Waits until the place is lost. The connection ends then.
+    pub async fn wait(self) {
+        // Nothing is ever sent: the sender is dropped.
+        let _ = self.0.await;
+    }
+}

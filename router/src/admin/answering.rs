@@ -1,0 +1,62 @@
+//! A connection whose client must take its answers in time.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use crate::limits::ADMIN_ANSWER_DEADLINE;
+
+/// Fails when an answer is not taken within [`ADMIN_ANSWER_DEADLINE`], however slowly it goes on.
+#[derive(Debug)]
+pub(super) struct Answering {
+    stream: TcpStream,
+    /// Runs while something waits for the client to read.
+    waits: Option<Pin<Box<Sleep>>>,
+}
+
+impl Answering {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, waits: None }
+    }
+}
+
+impl AsyncRead for Answering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Answering {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let written = Pin::new(&mut this.stream).poll_write(cx, data);
+        if let Some(waits) = &mut this.waits {
+            if waits.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        } else if written.is_pending() {
+            let mut waits = Box::pin(sleep(ADMIN_ANSWER_DEADLINE));
+            let _ = waits.as_mut().poll(cx);
+            this.waits = Some(waits);
+        }
+        written
+    }
+
+    /// Comes after everything was written.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waits = None;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

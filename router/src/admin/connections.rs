@@ -1,0 +1,76 @@
+//! The connections of the admin address: each must bring whole requests and read its answers in time, and while there are too many,
+//! the network that holds the most of them loses its slowest one (promise P10).
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rcs_proto::driver::places::{Lost, Place, Places};
+use rcs_proto::driver::shares::Shown;
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt;
+
+use super::answering::Answering;
+use crate::limits::{
+    ADMIN_CONNECTIONS_KEPT, ADMIN_HEAD_BYTES_MAX, ADMIN_HEAD_DEADLINE, ADMIN_READ_BYTES_MAX,
+};
+
+/// Pause after a failed `accept`, which fails again until descriptors are closed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `service` on the listener for ever, on at most `most` connections at a time.
+pub(super) async fn serve(listener: TcpListener, service: Router, most: usize) -> io::Result<()> {
+    let places = Places::new(ADMIN_CONNECTIONS_KEPT.min(most / 2));
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // While each of the others waits for an answer of ours, so does this one.
+                let (place, lost) = places.take(peer.ip(), most).await;
+                tokio::spawn(serve_one(stream, peer, place, lost, service.clone()));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the admin address cannot accept connections; retrying");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Answers the requests of one connection, until it ends or loses its place.
+async fn serve_one(stream: TcpStream, peer: SocketAddr, place: Place, lost: Lost, service: Router) {
+    // Small answers must not wait for the acknowledgement of earlier ones.
+    let _ = stream.set_nodelay(true);
+    let place = Arc::new(place);
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Arc::clone(&place));
+        place.note(Shown::Enough);
+        let (place, answer) = (Arc::clone(&place), service.clone().oneshot(request.map(Body::new)));
+        async move {
+            let answer = answer.await;
+            // From here on the client has to read, and to send its next request.
+            place.note(Shown::Something);
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ADMIN_HEAD_DEADLINE)
+        .max_header_size(ADMIN_HEAD_BYTES_MAX)
+        .max_buf_size(ADMIN_READ_BYTES_MAX)
+        .serve_connection(TokioIo::new(Answering::new(stream)), answer);
+    tokio::select! {
+        // What is wrong with one connection concerns its client alone.
+        _ = connection => {}
+        () = lost.wait() => tracing::debug!(%peer, "the slowest connection to the admin address made room for another one"),
+    }
+}
