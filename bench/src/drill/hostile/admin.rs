@@ -22,7 +22,7 @@ pub(super) fn slow_heads(target: &Target, attack: &Attack) {
 /// Sends the report of an agent, without a proof, a byte now and then.
 pub(super) fn slow_reports(target: &Target, attack: &Attack) {
     let head = b"POST /v1/members/n1/manifest HTTP/1.1\r\nHost: 127.0.0.1\r\nRCS-Agent-Proof: aa\r\n\
-                 Content-Length: 4000000\r\n\r\n";
+                 Content-Type: application/json\r\nContent-Length: 4000000\r\n\r\n";
     trickle(target, attack, SLOW_REPORTS, head, b"{");
 }
 
