@@ -3,25 +3,34 @@
 //! Promised (P15): no error for a steady caller, a 99th percentile of at most twice its quiet value, memory below the stated
 //! bound, and `/livez` within a second all the time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcs_cli::Failure;
+use rcs_proto::driver::endpoint::Caller;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::calls::Calls;
 use super::super::hostile::{BadMember, Mix, Target};
-use super::super::load::{Load, Plan};
+use super::super::load::{Load, Plan, connect};
 use super::super::members::Members;
 use super::super::promise::Promise;
 use super::super::report::Findings;
-use super::super::router::{Router, http};
+use super::super::router::http;
 use super::super::site::{Site, SitePlan};
 use super::super::tally::Ask;
 use super::Scope;
 
-/// Resident memory that the router may have at most, bytes: README's figure.
-const MEMORY_MAX: u64 = 1 << 30;
+/// Resident memory that the router may have at most, bytes: README's figure, and 256 KiB for each of some 2,000 sockets.
+const MEMORY_MAX: u64 = (2_200 << 20) + (512 << 20);
 /// The process's limit: what is reserved and not resident has some room.
-const MEMORY_LIMIT: u64 = MEMORY_MAX + (512 << 20);
+const MEMORY_LIMIT: u64 = MEMORY_MAX + (256 << 20);
+/// The quiet time is no longer, however long the attack is.
+const QUIET_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for an answer to a call with the bad configuration, and the time between two.
+const ANSWER_BOUND: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(700);
 /// How much the steady callers' 99th percentile may grow, and below which growth there is nothing to see, ms.
 const GROWTH: (f64, f64) = (2.0, 20.0);
 /// Longest wait for `/livez`.
@@ -41,19 +50,25 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     };
 
     let load = Load::start(&mut site, &steady).await?;
-    sleep(scope.time(5, 60)).await;
+    sleep(scope.time(5, 60).min(QUIET_MAX)).await;
     let quiet = load.finish().await;
 
     let load = Load::start(&mut site, &steady).await?;
     let target = Target { listen: site.router().listen(), admin: site.router().admin() };
     let mix = Mix::start(target, bad_member)?;
-    let watch = Watch::over(site.router(), scope.time(10, 600)).await;
+    let watch = Watch::over(&mut site, scope.time(10, 600)).await?;
     let harm = mix.end();
     let mut tally = load.finish().await;
     let (p99_quiet, p99) = (quiet.p99_ms(), tally.p99_ms());
     site.compare(&mut tally).await;
 
+    // Nobody can tell a read that was at both members that a configuration took from the call that took them.
+    let mut beside = std::mem::take(&mut tally.figures.suspected);
+    if let Some(idm) = &mut tally.idm {
+        beside += std::mem::take(&mut idm.suspected);
+    }
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
+    findings.figure("reads_at_both_lost_members", beside);
     for (kind, times) in harm {
         findings.fault(kind, times);
         findings.require(times > 0, format!("{kind} did no harm at all: this proves nothing"));
@@ -68,7 +83,8 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     Ok(findings)
 }
 
-/// What was seen of the router from outside.
+/// What was seen of the router from outside, while a bad configuration was called with again and again.
+#[derive(Default)]
 struct Watch {
     /// Bytes that were resident at most, and at the end.
     memory_most: u64,
@@ -77,26 +93,47 @@ struct Watch {
     live_worst: Duration,
     live_late: u64,
     looks: u64,
+    /// Calls with the bad configuration, those that hung, and members that ended.
+    bad_calls: u64,
+    bad_hung: u64,
+    members_lost: u64,
 }
 
 impl Watch {
-    async fn over(router: &Router, time: Duration) -> Self {
-        let end = Instant::now() + time;
-        let mut seen =
-            Self { memory_most: 0, memory_last: 0, live_worst: Duration::ZERO, live_late: 0, looks: 0 };
+    async fn over(site: &mut Site, time: Duration) -> Result<Self, Failure> {
+        let caller = Arc::new(connect(site).await?);
+        let calls = Arc::new(Calls::prepare(&caller, site).await?);
+        let (admin, end) = (site.router().admin(), Instant::now() + time);
+        let mut seen = Self::default();
+        let mut bad = bad_call(&caller, &calls);
         while Instant::now() < end {
             let asked = Instant::now();
-            let live = timeout(LIVE_WITHIN, http(router.admin(), "GET", "/livez")).await;
+            let live = timeout(LIVE_WITHIN, http(admin, "GET", "/livez")).await;
             seen.looks += 1;
             seen.live_worst = seen.live_worst.max(asked.elapsed());
             seen.live_late += u64::from(!matches!(live, Ok(Some((200, _)))));
-            (seen.memory_last, seen.memory_most) = router.memory();
+            (seen.memory_last, seen.memory_most) = site.router().memory();
+            if bad.is_finished() {
+                seen.bad_calls += 1;
+                seen.bad_hung += u64::from(!matches!(bad.await, Ok(Ended::Answered)));
+                bad = bad_call(&caller, &calls);
+            }
+            for member in &mut site.members {
+                if !member.is_running() {
+                    seen.members_lost += 1;
+                    member.kill();
+                    member.restart()?;
+                }
+            }
             sleep(LOOK_EVERY).await;
         }
-        seen
+        bad.abort();
+        Ok(seen)
     }
 
     fn judge(&self, findings: &mut Findings) {
+        findings.fault("bad_configuration", self.bad_calls);
+        findings.figure("members_lost", self.members_lost);
         findings.figure("router_rss_most_bytes", self.memory_most);
         findings.figure("router_rss_bytes", self.memory_last);
         findings.figure("livez_asked", self.looks);
@@ -113,5 +150,23 @@ impl Watch {
             self.live_late == 0,
             format!("{} of {} /livez had no answer within a second", self.live_late, self.looks),
         );
+        findings
+            .require(self.bad_hung == 0, format!("{} calls with the bad configuration hung", self.bad_hung));
     }
+}
+
+/// How a call with the bad configuration ended.
+enum Ended {
+    Answered,
+    Hung,
+}
+
+/// A call whose configuration ends the member that runs it. It ends with an error, whatever happens.
+fn bad_call(caller: &Arc<Caller>, calls: &Arc<Calls>) -> JoinHandle<Ended> {
+    let (caller, calls) = (Arc::clone(caller), Arc::clone(calls));
+    tokio::spawn(async move {
+        let answer = timeout(ANSWER_BOUND, caller.ask(calls.poison_configuration())).await;
+        sleep(AGAIN).await;
+        answer.map_or(Ended::Hung, |_| Ended::Answered)
+    })
 }
