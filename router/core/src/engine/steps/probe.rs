@@ -23,7 +23,8 @@ impl Tables {
         let facades = self.facades_in_use(member, now);
         let is_needed = !facades.is_empty();
         self.members.warm_up(member, facades, now);
-        let is_withheld = self.view.groups_of(member).any(|group| !self.may_serve_in(group, member));
+        let is_closed = |group: &Group| self.is_in_service(group) && !self.may_serve_in(group, member);
+        let is_withheld = self.view.groups_of(member).any(is_closed);
         self.members.withhold(member, is_withheld);
         if is_needed {
             self.send_probe(member, now, io);
@@ -69,8 +70,10 @@ impl Tables {
             if !self.members.awaits_warm_up(member) {
                 continue;
             }
-            let may_serve = |group: &&Group| self.may_serve_in(group, member);
+            let may_serve = |group: &&Group| self.is_in_service(group) && self.may_serve_in(group, member);
             match self.view.groups_of(member).filter(may_serve).count() {
+                // It was let in at its own address, which nobody uses.
+                0 => {}
                 1 => self.warm_up(member, now, io),
                 _ => self.members.withhold(member, false),
             }

@@ -11,7 +11,7 @@ use crate::engine::members::Asking;
 use crate::engine::tables::Tables;
 use crate::health::{Finding, Probe};
 use crate::ids::{GroupId, MemberId};
-use crate::view::Group;
+use crate::view::{Group, GroupOrigin};
 
 impl Tables {
     /// Does what is due for a member by now: session checks, the end of late `test`s, the next `test`, the member's drain, and a
@@ -57,7 +57,9 @@ impl Tables {
         if self.members.takes(member, Asking::InPanic).is_err() {
             return false;
         }
-        self.view.groups_of(member).filter(|group| may_serve(group, member)).any(|group| {
+        // At its own address a server of a group is always the only one: that is no reason to keep the group's calls waiting (P6).
+        let meant = self.view.groups_of(member).filter(|group| group.origin != GroupOrigin::Address);
+        meant.filter(|group| may_serve(group, member)).any(|group| {
             !group.members.iter().any(|id| *id != member && may_serve(group, *id) && answers(*id))
         })
     }
