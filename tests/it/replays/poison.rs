@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use rcs_proto::frames;
+use rcs_proto::messages::OperationRequest;
 use rcs_rig::scripted::validate_request;
 use rcs_rig::wait::{hold, wait_for};
 
@@ -81,7 +83,9 @@ fn a_poison_call_that_only_fails_does_not_eject_the_group() {
 
 fn serves(fleet: &mut Fleet) {
     let mut idm = fleet.idm(1);
-    let id = idm.call(&validate_request());
+    // A configuration of its own: the one that members were lost with is quarantined.
+    let other = Bytes::from_static(b"YW5vdGhlcg==");
+    let id = idm.call(&OperationRequest { connector_facade_key: other, ..validate_request() });
     let (_, call) = fleet.asked("another caller's call");
     call.socket.send(&frames::answer(call.id(), &validated()));
     assert!(idm.answer(id).answer().is_some());

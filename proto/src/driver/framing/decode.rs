@@ -146,10 +146,11 @@ impl Decoder {
             if have < limits::READ_BYTES_MAX {
                 self.buffer.reserve(capacity - have);
             } else {
-                // Exact, where `reserve` would round up to twice the size: a request may be kept for long.
-                let mut grown = BytesMut::with_capacity(capacity);
-                grown.extend_from_slice(&self.buffer);
-                self.buffer = grown;
+                // Exact, where `reserve` would round up to twice the size: a request may be kept for long. Nothing is copied here, and
+                // the allocator moves the pages of a large block: a second block would stay with the allocator for good.
+                let mut grown = Vec::from(std::mem::take(&mut self.buffer));
+                grown.reserve_exact(capacity - have);
+                self.buffer = BytesMut::from(Bytes::from(grown));
             }
         }
         &mut self.buffer
