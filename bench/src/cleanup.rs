@@ -11,10 +11,10 @@ use crate::progress::watched;
 use crate::units::of;
 use crate::workload::{Created, Workload};
 
-/// Deletes at a time.
+/// Deletes that are in flight at a time.
 const DELETERS: usize = 8;
 
-/// Deletes every object that the workload created, and says on standard error which objects may be left.
+/// Deletes every object that the workload created. Objects that may be left are reported on standard error.
 pub(crate) async fn remove_created(caller: &Arc<Caller>, workload: &Arc<Workload>, timeout: Duration) {
     let Created { uids, unknown } = workload.take_created();
     let total = uids.len() as u64;

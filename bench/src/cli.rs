@@ -14,7 +14,7 @@ use crate::{compare, drill, load};
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match rcs_cli::parse::<Cli>(arguments) {
         Ok(cli) => rcs_cli::end("rcs-bench", || {
-            // Beside its figures the bench has nothing to say, unless somebody looks for a fault.
+            // The bench prints its figures. The log adds nothing to the figures, unless somebody looks for a fault.
             if std::env::var_os(FILTER_VARIABLE).is_some() {
                 rcs_cli::log::start(Format::Text)?;
             }

@@ -86,7 +86,7 @@ async fn latency(arguments: &CompareArgs, direct: &Side, via: &Side, rate: f64) 
     Ok(Latency { rate, direct, via, added_us })
 }
 
-/// A difference below nothing is noise: no way through a router makes calls faster.
+/// A difference below zero is noise: no way through a router makes calls faster.
 fn added(direct: &Quantiles, via: &Quantiles) -> Added {
     let minus = |via: Option<f64>, direct: Option<f64>| {
         Some(((via? - direct?) * 10.0).round() / 10.0).filter(|added| *added >= 0.0)

@@ -5,7 +5,8 @@ use rcs_proto::icf::{ApiConfiguration, ClassName, ConnectorInfo, Secret, Value};
 use rcs_proto::legacy::facade_key;
 use rcs_proto::messages::{ConnectorKey, Locale, OperationRequest};
 
-/// The connector of that name, or of that ending, or the only one. Of one that the target has under several bundles, the first.
+/// The connector with this name, or whose name ends so, or the only one. If the target has the connector in several bundles, the first of
+/// them.
 pub(crate) fn choose<'i>(
     infos: &'i [ConnectorInfo],
     name: Option<&str>,

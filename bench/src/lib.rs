@@ -13,8 +13,8 @@
 //! - [`target`]: where to connect, and with which key. [`configuration`]: the connector configuration that every call
 //!   carries. [`workload`]: the calls that are measured, and what their answers are worth.
 //! - [`record`]: what a measurement collects. [`report`]: the table and the JSON; both name the parameters and the
-//!   [`machine`]. [`units`]: figures as a person reads them. [`progress`]: how far a measurement is, on a terminal.
-//!   [`cleanup`]: takes away what creates made.
+//! [`machine`]. [`units`]: figures as a person reads them. [`progress`]: how far a measurement is, on a terminal.
+//!   [`cleanup`]: deletes the objects that creates made.
 //!
 //! Drills:
 //! - `drill::scenes`: one file a drill, which reads like a scenario.

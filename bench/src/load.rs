@@ -85,12 +85,12 @@ impl Side {
         })
     }
 
-    /// Calls that were begun, and those of them that failed.
+    /// The number of calls that were begun, and how many of them failed.
     pub(crate) fn so_far(&self) -> (u64, u64) {
         self.workload.so_far()
     }
 
-    /// Deletes what creates have made, unless it is to be kept, and closes the sockets.
+    /// Deletes the objects that creates have made, unless they are to be kept. Closes the sockets.
     pub(crate) async fn close(self, keep: bool) {
         if !keep {
             remove_created(&self.caller, &self.workload, self.timeout).await;

@@ -1,4 +1,4 @@
-//! How far a measurement is: one line that changes, on standard error, only if that is a terminal.
+//! How far a measurement is: one line that changes. The line goes to standard error, only if standard error is a terminal.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use tokio::time::interval;
 
 /// How often the line changes.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
-/// Back to the beginning of the line, which is cleared.
+/// Moves to the beginning of the line, and clears the line.
 const CLEAR: &str = "\r\x1b[K";
 
 /// Whether anybody sees how far a measurement is.
@@ -15,7 +15,7 @@ fn is_seen() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Does the work, and shows a line about the work meanwhile, which `line` makes of the time since its start.
+/// Does the work. Meanwhile shows the line that `line` makes of the time since the start of the work.
 pub(crate) async fn watched<T>(work: impl Future<Output = T>, line: impl Fn(Duration) -> String) -> T {
     if !is_seen() {
         return work.await;

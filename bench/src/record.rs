@@ -33,15 +33,15 @@ pub(crate) struct Sample {
 /// What went wrong with a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// In a word.
+    /// The kind of fault, in one word.
     pub(crate) kind: String,
     pub(crate) example: Example,
 }
 
-/// One call of those that failed in the same way.
+/// One of the calls that failed in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Example {
-    /// The number of the call, the first call of the program being 1.
+    /// The number of the call. The first call of the program has the number 1.
     pub(crate) call: u64,
     /// The router's own sentence, with the id under which the router explains the call. A connector's sentence may hold values of
     /// attributes (P9), so it is left out.

@@ -41,7 +41,7 @@ pub(crate) struct Latency {
     pub(crate) added_us: Added,
 }
 
-/// What the way through the router adds to each quantile, microseconds; absent where the difference is below what can be measured.
+/// What the way through the router adds to each quantile, in microseconds; absent where the difference is too small to be measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Added {
     pub(crate) p50: Option<f64>,

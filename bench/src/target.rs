@@ -16,9 +16,9 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::arguments::CallerArgs;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of a file with a key or a token.
+/// Bytes that a file with a key or a token may have.
 const SECRET_FILE_BYTES_MAX: usize = 4 << 10;
-/// Bytes of a file of certificates.
+/// Bytes that a file of certificates may have.
 const CA_FILE_BYTES_MAX: usize = 4 << 20;
 /// Rhythm of pings: a frozen target is noticed within three of them.
 const PING_EVERY: Duration = Duration::from_secs(2);

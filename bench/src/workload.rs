@@ -21,12 +21,12 @@ const UIDS_MAX: usize = 1000;
 /// Created objects that are remembered, to be deleted at the end.
 const CREATED_MAX: usize = 1 << 20;
 
-/// What creates have made and nobody has deleted.
+/// What creates have made, and no delete has removed.
 #[derive(Debug, Default)]
 pub(crate) struct Created {
-    /// Of each object that was reported as created.
+    /// The id of each object that was reported as created.
     pub(crate) uids: Vec<String>,
-    /// Objects that may be there: their creates have no good answer, or there are too many to remember.
+    /// The number of objects that may exist besides: their creates have no good answer, or there are too many to remember.
     pub(crate) unknown: u64,
 }
 
@@ -123,12 +123,12 @@ impl Workload {
         Ok(uids)
     }
 
-    /// Calls that were begun, and those of them that failed.
+    /// The number of calls that were begun, and how many of them failed.
     pub(crate) fn so_far(&self) -> (u64, u64) {
         (self.calls.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
-    /// Takes out what was created so far.
+    /// Returns what was created so far, and forgets it.
     pub(crate) fn take_created(&self) -> Created {
         std::mem::take(&mut *self.created())
     }
@@ -196,7 +196,8 @@ impl Workload {
         }
     }
 
-    /// Sends the next call and reads its whole answer, for `timeout` at most. Gives the number of its objects, or what went wrong.
+    /// Sends the next call and reads its whole answer, for `timeout` at most. Returns the number of objects in the answer, or what went
+    /// wrong.
     pub(crate) async fn run(&self, caller: &Caller, timeout: Duration) -> Result<u64, Fault> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = tokio::time::timeout(timeout, self.exchange(caller, number)).await;
@@ -314,7 +315,7 @@ fn unavailable(what: &str) -> impl Fn(RemoteError) -> Failure {
 mod tests {
     use super::*;
 
-    /// P9: a connector's sentence may hold values.
+    /// P9: a connector's sentence may hold values of attributes.
     #[test]
     fn only_the_routers_own_sentences_are_examples() {
         let peer = |message: &str| RemoteError::Peer { class: "a.B".to_owned(), message: message.to_owned() };

@@ -1,5 +1,5 @@
-//! Files that an operator names: keys, stores, settings. Reading such a file never waits and never takes more memory than a bound,
-//! whatever the path leads to: a pipe has no writer, a device has no end, and a file's size is only a claim.
+//! Files that an operator names: keys, stores, settings. Reading such a file never waits, and never takes more memory than a bound. This
+//! holds for whatever the path leads to: a pipe may have no writer, a device has no end, and a file's size is only a claim.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-/// Why a file is not read. The text follows a sentence of the caller: "the key file /etc/rcs/key cannot be read: ...".
+/// Why a file is not read. The text goes on after a sentence of the caller: "the key file /etc/rcs/key cannot be read: ...".
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system's own reason.
@@ -81,7 +81,7 @@ pub fn open_regular(path: &Path) -> Result<(File, Metadata), FileError> {
     open_regular_with(OpenOptions::new().read(true), path)
 }
 
-/// As [`open_regular`], with the caller's own options: to write as well, for example.
+/// Like [`open_regular`], with the caller's own options, such as writing.
 ///
 /// # Errors
 /// [`FileError::Io`], [`FileError::NotRegular`]
@@ -90,7 +90,7 @@ pub fn open_regular_with(options: &mut OpenOptions, path: &Path) -> Result<(File
     let flags = i32::try_from(flags.bits()).expect("flags of open fit its argument");
     let file = match options.custom_flags(flags).open(path) {
         Ok(file) => file,
-        // A socket has no way to be opened.
+        // A socket cannot be opened at all.
         Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
             return Err(FileError::NotRegular(Kind::of(&path.metadata()?)));
         }
@@ -100,13 +100,14 @@ pub fn open_regular_with(options: &mut OpenOptions, path: &Path) -> Result<(File
     if metadata.is_file() { Ok((file, metadata)) } else { Err(FileError::NotRegular(Kind::of(&metadata))) }
 }
 
-/// Reads the rest of an opened file. `size` is what its metadata claims: room for so many bytes is taken at once, the bound at most.
+/// Reads the rest of an opened file. `size` is the size that the file's metadata claims. Memory of this size is reserved at once, up to
+/// the bound.
 ///
 /// # Errors
 /// [`FileError::Io`], [`FileError::TooLarge`]
 pub fn read_opened(file: &mut File, size: u64, bytes_max: usize) -> Result<Vec<u8>, FileError> {
     let limit = bytes_max.saturating_add(1);
-    // One byte more than expected, so that the read which finds the end needs no further room.
+    // One byte more than expected, so that the read that finds the end needs no further memory.
     let room = usize::try_from(size).map_or(limit, |size| size.saturating_add(1).min(limit));
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
@@ -125,7 +126,7 @@ pub fn read_bounded(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError>
 
 /// What a file with a secret holds.
 pub struct SecretFile {
-    /// Its bytes; overwritten with zeros when dropped.
+    /// The bytes of the file; overwritten with zeros when dropped.
     pub bytes: Zeroizing<Vec<u8>>,
     /// A sentence for the log or the terminal if every user of the machine can read the file.
     pub warning: Option<String>,
@@ -137,9 +138,9 @@ impl fmt::Debug for SecretFile {
     }
 }
 
-/// Reads a regular file of at most `bytes_max` bytes that holds a key, a token or a key store. The permissions of the owner and of
-/// the group are the operator's own business; every other user may not write to the file, and gets a warning written if they may
-/// read it (a secret that Kubernetes mounts is like that).
+/// Reads a regular file of at most `bytes_max` bytes that holds a key, a token or a key store. The permissions of the owner and of the
+/// group are the operator's own business. If every other user may write to the file, the file is refused. If every other user may read the
+/// file, there is a warning (a secret that Kubernetes mounts is like that).
 ///
 /// # Errors
 /// [`FileError`]
@@ -203,16 +204,16 @@ mod tests {
         fs::write(&path, "0123456789").unwrap();
         assert_eq!(read_bounded(&path, 10).unwrap(), b"0123456789");
         assert_eq!(sentence(read_bounded(&path, 9)), "it has more than 9 bytes; is this the right file?");
-        // The kernel says that this file has 0 bytes.
+        // The kernel claims that this file has 0 bytes.
         let proc = Path::new("/proc/self/status");
         assert_eq!(fs::metadata(proc).unwrap().len(), 0);
         assert!(matches!(read_bounded(proc, 10), Err(FileError::TooLarge { bytes_max: 10 })));
         assert!(!read_bounded(proc, 1 << 20).unwrap().is_empty());
-        // Whatever is claimed, room for more than the bound is not taken.
+        // Whatever size is claimed, no memory beyond the bound is reserved.
         let (mut file, _) = open_regular(&path).unwrap();
         let bytes = read_opened(&mut file, u64::MAX, 16).unwrap();
         assert!(bytes.len() == 10 && bytes.capacity() <= 17);
-        // A file of a terabyte with nothing in it.
+        // A sparse file of a terabyte.
         let holes = folder.path().join("holes");
         fs::File::create(&holes).unwrap().set_len(1 << 40).unwrap();
         assert!(matches!(read_bounded(&holes, 1 << 10), Err(FileError::TooLarge { .. })));

@@ -4,8 +4,8 @@
 //! Way: [`parse`] reads the arguments ▸ [`end`] runs the command, whose results go out through [`say`] ▸ [`Exit`], or a [`Failure`] with
 //! its sentence, becomes the process's [`ExitCode`].
 //!
-//! Everything that a program prints or logs goes through this crate ([`log`](mod@log), `output`): a stream that is closed, full or blocked ends
-//! no program and no service, and nothing panics for it. Bounds are in [`limits`].
+//! Everything that a program prints or logs goes through this crate ([`log`](mod@log), `output`). A stream that is closed, full or blocked
+//! ends no program and no service, and causes no panic. Bounds are in [`limits`].
 //!
 //! [`file`] reads the files that operators name, with a bound and without waiting. [`memory`] keeps keys out of core files.
 //!
@@ -53,7 +53,7 @@ impl Exit {
         Failure { exit: self, sentence: sentence.into() }
     }
 
-    /// A failure with this exit code whose output has said everything.
+    /// A failure with this exit code, of a command that has printed everything already.
     pub fn silently(self) -> Failure {
         self.with("")
     }
@@ -93,7 +93,7 @@ impl fmt::Display for Failure {
 pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<C, ExitCode> {
     C::try_parse_from(arguments).map_err(|message| {
         if message.use_stderr() {
-            // Without standard error the exit code says it.
+            // Without standard error, the exit code alone reports the failure.
             let _ = message.print();
             return Exit::Usage.into();
         }
@@ -105,9 +105,9 @@ pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
     })
 }
 
-/// Runs a command, and ends it: a failure's sentence goes to standard error behind the program's name, and the log is written as far as
-/// anybody reads it. If standard output cannot be written (the disk is full), the command failed with [`Exit::Internal`]; if its reader
-/// has gone, as `head` does, the command is done.
+/// Runs a command, and ends it. A failure's sentence goes to standard error, after the program's name. The log is written as far as
+/// anybody reads it. If standard output cannot be written (the disk is full), the command fails with [`Exit::Internal`]. If the reader of
+/// standard output has gone, as `head` does, the command counts as done.
 pub fn end(program: &str, command: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
     let panicked =
         |_| Err(Exit::Internal.with("internal error, see the panic above: please report it as a bug"));

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-/// Bytes of log lines that wait to be written; a line beyond is dropped and counted. Lines lie one behind the other in one buffer, so
-/// this bounds their number too. Twice as much is held at most: a batch that is being written, and the lines that came meanwhile.
+/// Bytes of log lines that wait to be written. A line beyond this is dropped and counted. Lines lie one behind the other in one buffer, so
+/// this also bounds their number. At most twice as many bytes are held: a batch that is being written, and the lines that came meanwhile.
 pub const LOG_QUEUE_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of one log line; the rest of a longer line is cut off. The longest lines of our own name files and members.
 pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 
-/// Bytes that one write to standard error takes, unless one line is longer: Linux writes as much to a pipe in one piece (`PIPE_BUF`),
-/// so the lines of several processes at one pipe do not mix.
+/// Bytes that one write to standard error has at most, unless one line is longer. Linux writes this much to a pipe in one piece
+/// (`PIPE_BUF`), so the lines of several processes at one pipe do not mix.
 pub const LOG_WRITE_BYTES: usize = 4096;
 
-/// The pause before another try where standard error was set not to block and takes nothing.
+/// The pause before the next try, if standard error does not block and accepts nothing.
 pub const LOG_RETRY_WAIT: Duration = Duration::from_millis(20);
 
 /// How long the end of a program waits for the log to be written. A pipe that nobody reads must not keep the program.

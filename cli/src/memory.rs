@@ -4,11 +4,11 @@ use std::io;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-/// Keeps keys in this process's memory from others: a crash writes no core file, and a process of the same user cannot attach to this one
-/// or read its memory. Debuggers cannot either, so development modes leave this out.
+/// Keeps keys in this process's memory from others. A crash writes no core file, and no process of the same user can attach to this
+/// process or read its memory. Debuggers cannot attach either, so development modes leave this out.
 ///
 /// # Errors
-/// The kernel refuses.
+/// If the kernel refuses.
 pub fn forbid_dumps() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }

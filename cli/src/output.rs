@@ -1,5 +1,5 @@
-//! Standard output and the terminal: the one place where programs print. Nothing here panics or stops a command: a stream that cannot
-//! be written is remembered, and [`crate::end`] makes it the command's outcome.
+//! Standard output and the terminal: the one place where programs print. Nothing here panics or stops a command. If a stream cannot be
+//! written, that is remembered, and [`crate::end`] makes it the command's outcome.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::{Exit, Failure, log};
 
-/// Why standard output could not be written, the first time that it could not.
+/// The first reason why standard output could not be written.
 static FAULT: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Prints a line of a command's result on standard output. Once a line could not be printed, no further line is.
+/// Prints a line of a command's result on standard output. After a line could not be printed, further lines are left out.
 pub fn say(line: impl fmt::Display) {
     say_part(format_args!("{line}\n"));
 }
@@ -45,7 +45,7 @@ pub(crate) fn note(written: io::Result<()>) {
     }
 }
 
-/// Whether all that was said went out, or its reader did not want more.
+/// Whether all output was written, or its reader did not want more.
 ///
 /// # Errors
 /// [`Exit::Internal`] if something could not be written.

@@ -11,8 +11,8 @@ use zeroize::Zeroize as _;
 /// The key of a fresh installation, known to everyone; refused outside `--dev` (A09).
 pub const DEFAULT_KEY_TEXT: &str = "changeit";
 
-/// SHA-1 over the UTF-16BE bytes of the key (P35). `Debug` does not show it: it is as good as the key for guessing. Overwritten with
-/// zeros when dropped.
+/// SHA-1 over the UTF-16BE bytes of the key (P35). `Debug` does not show the hash, because an attacker can check guesses of the key with
+/// it. Overwritten with zeros when dropped.
 #[derive(Clone)]
 pub struct SharedKey([u8; 20]);
 
@@ -23,7 +23,7 @@ impl Drop for SharedKey {
 }
 
 impl SharedKey {
-    /// A hash that no key is known to have: stands for one that could not be read, and is never served with.
+    /// A hash that belongs to no known key. It stands for a hash that could not be read, and a node never serves with it.
     pub(crate) fn nobodys() -> Self {
         Self([0; 20])
     }
@@ -56,7 +56,7 @@ impl SharedKey {
         self.0.ct_eq(&Self::of_text(password).0).into()
     }
 
-    /// Whether it stands for a hash that could not be read.
+    /// Whether this value stands for a hash that could not be read.
     pub(crate) fn is_nobodys(&self) -> bool {
         self.0.ct_eq(&Self::nobodys().0).into()
     }

@@ -17,13 +17,13 @@ pub const CSV_FILE_BYTES: u64 = 256 << 20;
 /// Most columns of a CSV file.
 pub const CSV_COLUMNS_MAX: usize = 4096;
 
-/// All CSV files together may take one of so many parts of the memory that the process may use: text, rows and index. What goes over
-/// is refused; the kernel would end the process for it.
+/// The share of the process's memory that all CSV files together may take (text, rows and index): one part of this many. A file beyond the
+/// share is refused, because otherwise the kernel would end the process.
 pub const CSV_MEMORY_SHARE: u64 = 2;
 
-/// Least and most bytes of that part, whatever the machine has.
+/// The least that all CSV files together may take, in bytes, however little memory the machine has.
 pub const CSV_MEMORY_MIN: u64 = 64 << 20;
-/// See [`CSV_MEMORY_MIN`].
+/// The most that all CSV files together may take, in bytes, however much memory the machine has.
 pub const CSV_MEMORY_MAX: u64 = 8 << 30;
 
 const _: () = assert!(CSV_FILE_BYTES < CSV_MEMORY_MAX);
@@ -51,42 +51,42 @@ pub const KEY_BYTES: u64 = 1024;
 /// Calls with one answer that run at a time; each has a thread.
 pub const CALLS_MAX: usize = 64;
 
-/// Of them those of one configuration. Calls of a configuration that hang count here until their threads come back.
+/// Places that one configuration may have among [`CALLS_MAX`]. Calls of a configuration that hang count until their threads come back.
 pub const CALLS_EACH_MAX: usize = 32;
 
 /// Calls with one answer that wait for a thread.
 pub const CALLS_WAITING_MAX: usize = 4096;
 
-/// Of them those of one configuration.
+/// Waiting calls that one configuration may have.
 pub const CALLS_WAITING_EACH_MAX: usize = 1024;
 
 /// Searches and syncs that run at a time; each has a thread, for as long as its caller takes.
 pub const STREAMS_MAX: usize = 64;
 
-/// Of them those of one configuration, hanging ones included.
+/// Places that one configuration may have among [`STREAMS_MAX`], hanging calls included.
 pub const STREAMS_EACH_MAX: usize = 32;
 
 /// Searches and syncs that wait for a thread.
 pub const STREAMS_WAITING_MAX: usize = 1024;
 
-/// Of them those of one configuration.
+/// Waiting searches and syncs that one configuration may have.
 pub const STREAMS_WAITING_EACH_MAX: usize = 256;
 
-/// Places beyond those bounds, in each of the two families: for calls of configurations that have none. However many resources do not
-/// answer, up to so many other configurations are served one call at a time.
+/// Places beyond these bounds, in each of the two families, for calls of configurations that have no place. However many resources do not
+/// respond, this many other configurations are served, one call at a time.
 pub const RESERVE_MAX: usize = 128;
 
-/// Hanging calls of each family whose places are given to others. Their threads live on beside the others.
+/// Hanging calls of each family whose places are given to other calls. The threads of hanging calls live on beside the others.
 pub const HANGING_REPLACED_MAX: usize = 128;
 
-/// How long a call with one answer may take if its configuration has no timeout; and how long a search or sync may be without a result.
+/// How long a call with one answer may take, and how long a search or sync may go without a result, if the configuration has no timeout.
 /// The longest deadline that a router has by default is as long.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(600);
 
-/// The same for test, validate and schema, which ask about the connector itself.
+/// How long test, validate and schema may take, which ask about the connector itself.
 pub const QUESTION_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Threads that may block: all of them, and those that read files for the runtime.
+/// Threads that may block: those of all calls, and those that read files for the runtime.
 pub const BLOCKING_THREADS_MAX: usize = 1024;
 
 /// Results that a connector may be ahead of what was sent.
@@ -95,7 +95,7 @@ pub const RESULTS_AHEAD_MAX: usize = 64;
 /// Rhythm in which connectors that nobody uses are looked for; Java's (WIRE 1.3).
 pub const IDLE_CHECK_EVERY: Duration = Duration::from_secs(60);
 
-// All of them block at once; more threads than the runtime has would wait for each other.
+// All of these threads may block at once. If the runtime had fewer threads, calls would wait for each other.
 const _: () =
     assert!(CALLS_MAX + STREAMS_MAX + 2 * (RESERVE_MAX + HANGING_REPLACED_MAX) + 64 < BLOCKING_THREADS_MAX);
 const _: () = assert!(2 * CALLS_EACH_MAX <= CALLS_MAX && 2 * STREAMS_EACH_MAX <= STREAMS_MAX);

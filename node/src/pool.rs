@@ -52,12 +52,12 @@ pub struct Pool {
     deadlines: Deadlines,
 }
 
-/// How long calls may take whose configuration sets no timeout.
+/// How long calls may take if their configuration sets no timeout.
 #[derive(Clone, Copy)]
 struct Deadlines {
-    /// Of a question about the connector itself: test, validate, schema.
+    /// For a question about the connector itself: test, validate, schema.
     question: Duration,
-    /// Of any other call with one answer; and how long a search or sync may go without a result.
+    /// For any other call with one answer; and how long a search or sync may go without a result.
     call: Duration,
 }
 
@@ -137,7 +137,7 @@ impl Pool {
     }
 }
 
-/// Waits for a place. A call that ends here was not run.
+/// Waits for a place. A call that ends in this function was not run.
 async fn enter(lane: &Arc<Lane>, call: &Call, limit: Duration, reply: &impl Reply) -> Result<Place, Failure> {
     let who = Who { configuration: call.configuration(), connector: call.connector_name() };
     let not_run = |why: String| Failure::new(ErrorClass::Retryable, format!("{why}; the call was not run"));
@@ -170,7 +170,7 @@ async fn unary(
     }
 }
 
-/// The connector had the call, and did not come back in time.
+/// The connector has the call, and did not come back in time.
 fn overdue(operation: Operation, limit: Duration) -> Failure {
     let outcome = match operation {
         Operation::Create | Operation::Update | Operation::Delete | Operation::ScriptOnConnector => {
@@ -205,7 +205,7 @@ async fn stream(
             () = reply.gone() => break,
             response = timeout(silence, queue.recv()) => response,
         };
-        // Only the connector's silence counts: its caller may take results as slowly as it likes.
+        // Only the connector's silence counts. The caller may read results as slowly as it likes.
         let Ok(Some(response)) = response else { break };
         let flow = reply.item(response).await;
         heard = Instant::now();

@@ -184,7 +184,7 @@ mod tests {
     use crate::key::DEFAULT_KEY_TEXT;
     use crate::testing::{self, Fake, configuration, request};
 
-    /// A thread that is in a connector cannot be stopped, and must not keep the process.
+    /// A thread that is inside a connector cannot be stopped, and must not keep the process alive.
     #[test]
     fn a_node_ends_although_a_call_hangs() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -26,7 +26,7 @@ pub(crate) struct Fake {
     stuck: Arc<Stuck>,
 }
 
-/// Calls of configurations with fewer than 0 objects come back only when they are released.
+/// Calls of configurations with fewer than 0 objects are stuck until they are released.
 #[derive(Default)]
 struct Stuck {
     calls: Mutex<(usize, bool)>,
@@ -44,13 +44,13 @@ impl Stuck {
 }
 
 impl Fake {
-    /// Lets all calls that are stuck come back, and those that come later.
+    /// Releases all calls that are stuck, and all later ones.
     pub(crate) fn release(&self) {
         self.stuck.calls.lock().unwrap().1 = true;
         self.stuck.released.notify_all();
     }
 
-    /// Waits until so many calls are stuck.
+    /// Waits until this many calls are stuck.
     pub(crate) async fn wait_for_stuck(&self, calls: usize) {
         while self.stuck.calls.lock().unwrap().0 < calls {
             tokio::task::yield_now().await;
@@ -58,7 +58,7 @@ impl Fake {
     }
 }
 
-/// A test that fails must not wait for threads that are stuck.
+/// A failing test must not wait for threads that are stuck.
 impl Drop for Fake {
     fn drop(&mut self) {
         self.release();

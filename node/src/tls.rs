@@ -31,7 +31,7 @@ pub struct ServerTls {
     pub key: String,
     /// The first and last day of the certificate: "2026-11-29 to 2036-11-26 (UTC)".
     pub validity: String,
-    /// A sentence for the log if callers will refuse the certificate for its dates, or soon will.
+    /// A sentence for the log if callers refuse the certificate because of its dates, or soon will.
     pub date_warning: Option<String>,
     /// A sentence for the log if every user of the machine can read the store.
     pub warning: Option<String>,
@@ -111,7 +111,7 @@ pub enum TlsError {
         /// The store.
         path: PathBuf,
     },
-    /// TLS cannot work with the key.
+    /// The key cannot be used for TLS.
     #[error(
         "the key store {} has an unusable key: the entry {alias:?} holds {key}, but TLS needs an RSA key of 2048 to 8192 bits, an EC key on \
          the curve P-256, P-384 or P-521, or an Ed25519 key. Make one: `keytool -genkeypair -alias {alias} -keyalg EC -groupname secp256r1 \
@@ -128,12 +128,12 @@ pub enum TlsError {
         /// Subject of its certificate.
         subject: String,
     },
-    /// It is another kind of file.
+    /// The file is of another kind.
     #[error("the key store {} is {}, not a PKCS12 store: {}", path.display(), kind.name(), kind.way_out(path))]
     OtherKind {
         /// The store.
         path: PathBuf,
-        /// What it is.
+        /// The kind of the file.
         kind: OtherKind,
     },
 }
@@ -152,7 +152,7 @@ fn subject_of(chain: &PrivateKeyChain) -> String {
     chain.certs().first().map(|certificate| certificate.subject().to_owned()).unwrap_or_default()
 }
 
-/// What the library says, in words.
+/// The library's error in words.
 fn reason(error: &p12_keystore::error::Error) -> String {
     use p12_keystore::error::Error;
     match error {

@@ -58,10 +58,10 @@ pub enum Kind {
     HandshakeRequest(messages::HandshakeMessage),
     /// The acceptor's introduction.
     HandshakeResponse(messages::HandshakeMessage),
-    /// A session check, or the question for connectors (WIRE 4.4). Its lists of ids are in ascending order, each id once, and have
-    /// [`crate::limits::CHECK_IDS_MAX`] entries at most.
+    /// A session check, or the question for connectors (WIRE 4.4). Its lists of ids are in ascending order, with each id once, and with at
+    /// most [`crate::limits::CHECK_IDS_MAX`] entries.
     ControlRequest(messages::ControlRequest),
-    /// The answer to a check, of which only the connectors are read.
+    /// The answer to a session check. Only its connectors are read.
     ControlResponse(messages::ControlResponse),
     /// A call, or a configuration event.
     Operation(OperationHead),
@@ -143,14 +143,14 @@ pub enum BatchPart {
     Result {
         /// Whether it is the last result.
         complete: bool,
-        /// Whether the task failed. After such a result the caller may end the batch whatever else comes.
+        /// Whether the task failed. After such a result the caller may end the batch, whatever else comes.
         failed: bool,
     },
     /// (b) The token.
     Token {
         /// Whether results come as frames of this call.
         returns_results: bool,
-        /// Whether results are to be asked for with the token, in another batch.
+        /// Whether the caller must ask for the results with the token, in another batch.
         query_required: bool,
     },
     /// (c) The end of the tasks.
@@ -270,8 +270,8 @@ impl OperationHead {
         }
     }
 
-    /// The object class that the operation is about, for people; empty if there is none. Only the first fields of the request are looked
-    /// at, so that the cost does not grow with the request: every known writer puts the class first.
+    /// The object class of the operation, for people; empty if there is none. Only the first fields of the request are read, so that the
+    /// cost does not grow with the request. Every known writer puts the class first.
     pub fn object_class_told(&self) -> Bytes {
         let first = |message: &Bytes, number: u32| {
             let mut fields = Fields::new(message).map_while(Result::ok).take(FIELDS_LOOKED_AT);
@@ -312,8 +312,7 @@ impl OperationHead {
         }
     }
 
-    /// The first tokens of a batch that asks for the results of an earlier batch (WIRE 5.6), at most `max`; none for a batch of
-    /// tasks.
+    /// The first tokens of a batch that asks for the results of an earlier batch (WIRE 5.6), at most `max`. A batch of tasks has none.
     pub fn batch_tokens(&self, max: usize) -> Vec<Bytes> {
         let is_query = Fields::new(&self.body)
             .map_while(Result::ok)
@@ -345,7 +344,7 @@ impl AnswerHead {
     }
 }
 
-/// Fields of a request among which its object class is looked for.
+/// The number of fields at the beginning of a request among which its object class is looked for.
 const FIELDS_LOOKED_AT: usize = 8;
 
 /// The content of the last length-delimited field of that number, empty if there is none.
@@ -359,7 +358,7 @@ fn last_bytes(message: &Bytes, number: u32) -> Bytes {
     found
 }
 
-/// The contents of the first length-delimited fields of that number, at most `max`, empty ones left out.
+/// The contents of the first length-delimited fields with this number, at most `max`. Empty contents are left out.
 fn all_bytes(message: &Bytes, number: u32, max: usize) -> Vec<Bytes> {
     let of_it = Fields::new(message).map_while(Result::ok).filter_map(|field| match field.value {
         FieldValue::Bytes(range) if field.number == number && !range.is_empty() => Some(message.slice(range)),

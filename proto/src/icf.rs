@@ -19,7 +19,8 @@ pub const PASSWORD: &str = "__PASSWORD__";
 /// The operational attribute that carries the password in force.
 pub const CURRENT_PASSWORD: &str = "__CURRENT_PASSWORD__";
 
-/// A secret in clear text. `Debug` and `Display` never show it (promise P9), and its memory is overwritten with zeros when it is dropped.
+/// A secret in clear text. `Debug` and `Display` never show the secret (promise P9). Its memory is overwritten with zeros when it is
+/// dropped.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret<T: Zeroize>(T);
 

@@ -45,19 +45,19 @@ pub const INFOS_AGAIN: Duration = Duration::from_secs(1);
 /// A call younger than this may cross a session check on its way and is not missed in it.
 pub const CHECK_CROSSING: Duration = Duration::from_secs(5);
 
-/// Ids in one list of a session check; a longer list is no check. As many calls as one process of ours has open at most, with room for
-/// those that are just ending.
+/// Ids in one list of a session check. A check with a longer list is not accepted. This is as many calls as one process of ours has open
+/// at most, with room for calls that are just ending.
 pub const CHECK_IDS_MAX: usize = 73_728;
 
 /// Info levels in one session check; three are known (WIRE 3.1).
 pub const CHECK_LEVELS_MAX: usize = 64;
 
-/// The lists of a session's checks are compared with its calls no more often than this; checks in between are answered all the same.
-/// Java checks every 4 minutes, and what is missed only counts after [`CHECK_CROSSING`].
+/// The lists of a session's checks are compared with its calls at most this often. Checks in between are answered, and not compared. Java
+/// checks every 4 minutes, and a missing call only counts after [`CHECK_CROSSING`].
 pub const CHECK_LISTS_EVERY: Duration = Duration::from_secs(1);
 
-/// Times that a peer may refuse the same last frame before it is sent no more. Each is followed by a pause of [`HOLD_OFF`], so a
-/// peer that stores our handshake late has many times the longest delay that was seen.
+/// How often a peer may refuse the same last frame before the frame is given up. A pause of [`HOLD_OFF`] follows each refusal. So a peer
+/// that stores our handshake late has many times the longest delay that was seen.
 pub const ANSWER_REFUSALS_MAX: u8 = 8;
 
 /// Checks that may leave out a call before it counts as gone (WIRE 4.4).

@@ -92,7 +92,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The varint that a slice begins with, and what follows it.
+/// The varint at the beginning of a slice, and the bytes after the varint.
 pub(crate) fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), WireError> {
     let mut value = 0u64;
     for (at, byte) in bytes.iter().take(10).enumerate() {

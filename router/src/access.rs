@@ -22,7 +22,7 @@ pub enum Mode {
     Development,
 }
 
-/// Judges callers' credentials. Each clone sees the changes of the key file.
+/// Judges callers' credentials. Each clone sees changes of the key file.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     keys: Accepted,

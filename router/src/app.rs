@@ -63,7 +63,7 @@ pub struct Options {
     pub caller_key_file: Option<PathBuf>,
     /// File with the operators' token; if none is given, the token is read from the variable `RCS_ROUTER_TOKEN`, if that is set.
     pub admin_token_file: Option<PathBuf>,
-    /// Members' certificates, or those of the authorities that sign them.
+    /// Members' certificates, or the certificates of the authorities that sign them.
     pub trust_store: Option<PathBuf>,
     /// Where answers that slow callers have not read yet are stored.
     pub spill: SpillTo,
@@ -130,7 +130,7 @@ pub enum AppError {
     /// No usable directory for answers to slow callers.
     #[error("{0}. Choose another directory with --spill-dir, or \"none\" for memory only")]
     Spill(#[from] SpillError),
-    /// No usable directory for stored state.
+    /// The directory for stored state cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// An address that cannot be listened on.
@@ -268,7 +268,7 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
     checkup
 }
 
-/// Keeps keys and tokens to this process. A kernel that refuses is no reason to serve nobody.
+/// Keeps keys and tokens in this process. If the kernel refuses, the router serves all the same.
 fn hide_memory() {
     if let Err(error) = rcs_cli::memory::forbid_dumps() {
         tracing::warn!("keys in this process's memory could get into a core file: {error}");
@@ -312,7 +312,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     })
 }
 
-/// A router that may open few descriptors has them for callers and members first.
+/// A router that may open few descriptors keeps most of them for callers and members.
 fn admin_connections(descriptors: Descriptors) -> usize {
     let share = descriptors.limit() / ADMIN_DESCRIPTORS_SHARE;
     usize::try_from(share).unwrap_or(usize::MAX).clamp(ADMIN_CONNECTIONS_MIN, ADMIN_CONNECTIONS_MAX)
@@ -408,7 +408,7 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
             Ok(())
         }
     };
-    // What the end of the drain left unknown.
+    // Writes the unknown outcomes of the end of the drain.
     drop(tokio::task::spawn_blocking(move || unknowns.flush()).await);
     ended
 }
@@ -428,8 +428,7 @@ fn listening(callers: &[Bound]) -> io::Result<Vec<ListenAt>> {
     callers.iter().map(now).collect()
 }
 
-/// Prints the one line on standard output: the addresses for all groups, admin, the addresses of groups. The stream may be closed
-/// already.
+/// Prints the one line on standard output: the addresses for all groups, admin, the addresses of groups. The stream may be closed by now.
 fn announce(listen: &[ListenAt], admin: SocketAddr) {
     let (own, all): (Vec<_>, Vec<_>) = listen.iter().partition(|at| at.group.is_some());
     let words = |listen: &[&ListenAt]| listen.iter().map(|at| format!(" listen={at}")).collect::<String>();

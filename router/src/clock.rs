@@ -1,4 +1,4 @@
-//! The engine's time: what has passed since the process began; and the operators' clock.
+//! The engine's time, which is the time since the process began; and the operators' clock.
 
 use std::time::SystemTime;
 
@@ -29,7 +29,7 @@ impl Clock {
     }
 }
 
-/// Now, as the operators' clock shows it.
+/// The present time on the operators' clock.
 pub(crate) fn wall() -> At {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     At(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
@@ -44,7 +44,7 @@ pub(crate) fn rfc3339(at: At) -> String {
 }
 
 /// Year, month and day of the day with this number since 1970-01-01, in the Gregorian calendar. Years are counted from March, so that the
-/// day that a leap year adds is its last one.
+/// extra day of a leap year is the last day of the year.
 fn civil(days: u64) -> (u64, u64, u64) {
     // 719,468 days lie between 0000-03-01 and 1970-01-01; 146,097 days are 400 years.
     let days = days + 719_468;

@@ -51,9 +51,9 @@ pub(crate) enum Request {
     Callers(oneshot::Sender<Vec<CallerReport>>),
     /// Report the explanation of one call.
     Explain(CallId, oneshot::Sender<Option<CallReport>>),
-    /// Report the latest calls that have an explanation, as far as they are asked for.
+    /// Report the latest calls that have an explanation and that the filter selects.
     Explained(CallFilter, oneshot::Sender<Vec<CallReport>>),
-    /// Report the calls in flight, as far as they are asked for.
+    /// Report the calls in flight that the filter selects.
     OpenCalls(CallFilter, oneshot::Sender<Vec<CallReport>>),
     /// Report the bundle sets of the group of this name.
     Bundles(String, oneshot::Sender<Option<BundlesReport>>),
@@ -84,7 +84,7 @@ pub(crate) enum Ask {
 /// Why a member could not be reached.
 #[derive(Debug)]
 pub(crate) struct NotDialled {
-    /// Why, in one word.
+    /// The kind of failure.
     pub(crate) failure: DialFailure,
     /// A sentence for the operator, without secrets.
     pub(crate) reason: String,
@@ -146,7 +146,7 @@ impl Control {
         self.ask(|answer| Request::Explain(id, answer)).await
     }
 
-    /// The latest calls that were refused, retried or failed, as far as they are asked for.
+    /// The latest calls that were refused, retried or failed and that the filter selects.
     ///
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
@@ -154,7 +154,7 @@ impl Control {
         self.ask(|answer| Request::Explained(filter, answer)).await
     }
 
-    /// The calls in flight, as far as they are asked for.
+    /// The calls in flight that the filter selects.
     ///
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
@@ -189,7 +189,7 @@ impl Control {
         self.ask(Request::Quarantined).await
     }
 
-    /// Releases a configuration; returns those that are quarantined after that.
+    /// Releases a configuration. Returns the configurations that are quarantined afterwards.
     ///
     /// # Errors
     /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`]; the configuration may be released all the same.

@@ -29,7 +29,7 @@ pub(crate) struct Document {
     tls: Tls,
     /// What `&{NAME}` stands for: the environment as it was at the start.
     properties: Properties,
-    /// Keys beside the document.
+    /// Keys that are given outside the document.
     keys: Keys,
     /// Members with a trust store of their own.
     own_trust: BTreeSet<String>,
@@ -88,7 +88,7 @@ impl Document {
         }
     }
 
-    /// Takes keys and trust that stand beside the document; the next look judges the file anew if they changed.
+    /// Sets the keys and trust that are given outside the document. If they changed, the next look judges the file anew.
     pub(crate) fn beside(&mut self, keys: &Keys, own_trust: BTreeSet<String>) {
         if self.keys != *keys || self.own_trust != own_trust {
             self.keys = keys.clone();

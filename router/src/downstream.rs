@@ -1,4 +1,4 @@
-//! New connections of callers, of all addresses: credentials are checked first, then the group; then the owner gets the connection.
+//! New connections of callers at all addresses. Credentials are checked first, then the group. Then the owner gets the connection.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(crate) async fn serve(
     tokio::join!(listeners::follow(bound, view, serve), hand_over(arrived, control));
 }
 
-/// `own` is the group to which the address belongs that was dialled, if the address belongs to one.
+/// `own` is the group of the address that was dialled, if the address belongs to a group.
 fn judge(
     request: &UpgradeRequest,
     access: &Access,

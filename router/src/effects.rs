@@ -42,11 +42,11 @@ pub(crate) struct Effects {
     /// The view in force, by which upgrades of sockets are judged.
     published: watch::Sender<Arc<View>>,
     answers: Vec<(Ticket, Answer)>,
-    /// Where calls go of which nobody can say whether they ran.
+    /// The list for calls with an unknown outcome.
     unknowns: Unknowns,
 }
 
-/// Room for large messages on their way in. Callers and members have their own, so that callers' requests take nothing from answers.
+/// Room for large messages on their way in. Callers and members have separate rooms, so that callers' requests take nothing from answers.
 struct Inflows {
     callers: Arc<Inflow>,
     members: Arc<Inflow>,

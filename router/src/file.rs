@@ -7,7 +7,7 @@ use rcs_cli::file::read_bounded;
 /// What a file holds, or that it cannot be read.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Content {
-    /// Its bytes.
+    /// The bytes of the file.
     Text(Vec<u8>),
     /// Why it cannot be read.
     Unreadable(String),

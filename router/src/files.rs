@@ -1,4 +1,4 @@
-//! What became of the files that the router follows: since when the content in force is, and why the file on disk is not in force.
+//! The state of the files that the router follows: since when a file's content is in force, and why the file on disk is not in force.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) struct FileState {
     pub(crate) file: &'static str,
     /// Since when the content in force is (RFC 3339).
     pub(crate) in_force_since: String,
-    /// Why the file on disk is not in force; none if it is.
+    /// Why the file on disk is not in force; `None` if it is in force.
     pub(crate) rejected: Option<Rejected>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Rejected {
     pub(crate) why: String,
 }
 
-/// What readers see; each clone sees the changes.
+/// The state of all files, for readers. Each clone sees changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Files(watch::Receiver<Arc<Vec<FileState>>>);
 
@@ -44,7 +44,7 @@ impl Files {
     }
 }
 
-/// Where the follower writes down what it saw.
+/// Where the follower notes the state of the files.
 #[derive(Debug, Default)]
 pub(crate) struct Board(watch::Sender<Arc<Vec<FileState>>>);
 
@@ -54,7 +54,7 @@ impl Board {
         Files(self.0.subscribe())
     }
 
-    /// The content on disk of this file is in force from now on.
+    /// From now on the content on disk of this file is in force.
     pub(crate) fn in_force(&self, file: &'static str) {
         self.0.send_modify(|states| {
             let states = Arc::make_mut(states);
@@ -64,7 +64,7 @@ impl Board {
         });
     }
 
-    /// The same, unless the file is known already.
+    /// Like [`Board::in_force`], unless the file is known already.
     pub(crate) fn in_force_unless_known(&self, file: &'static str) {
         if !self.0.borrow().iter().any(|state| state.file == file) {
             self.in_force(file);

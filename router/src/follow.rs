@@ -23,7 +23,7 @@ use crate::secrets::Followed;
 use crate::trust::{self, TrustError};
 use crate::upstream::OwnTrust;
 
-/// What followed files are called, in the log and in `GET /v1/files`.
+/// The names of followed files, in the log and in `GET /v1/files`.
 const PROVIDER: &str = "provider";
 const CONFIGURATION: &str = "configuration";
 const TRUST_STORE: &str = "trust store";
@@ -36,36 +36,36 @@ pub(crate) struct Sources {
     config: Option<ConfigFile>,
     /// The content of the last good provider file.
     provided: Arc<agreed::Document>,
-    /// What else is followed.
+    /// The other files that are followed.
     beside: Beside,
-    /// What the last look at the files of members found wrong, which is told once.
+    /// What was wrong with the members' files at the last look. Each fault is logged once.
     member_faults: Vec<String>,
 }
 
-/// The files beside the two that make the configuration. Each has its effect where it is used; the owner hears nothing of them.
+/// The files beside the two that make the configuration. Each file has its effect where it is used, without the owner.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
-    /// The callers' keys and the operators' token, each with what it is.
+    /// The files with callers' keys and the operators' token, each with its name.
     pub(crate) secrets: Vec<(&'static str, Followed)>,
     /// The trust store.
     pub(crate) trust: Option<TrustStore>,
     /// How members with a trust store of their own are dialled.
     pub(crate) own_trust: watch::Sender<OwnTrust>,
-    /// What became of each followed file.
+    /// The state of each followed file.
     pub(crate) board: Board,
 }
 
-/// A trust store that is looked at again and again.
+/// A trust store that is followed.
 #[derive(Debug)]
 pub(crate) struct TrustStore {
     path: PathBuf,
-    /// What was there when it was last looked at, good or bad.
+    /// The content at the last look, good or bad.
     seen: Content,
     publish: watch::Sender<Arc<ClientConfig>>,
 }
 
 impl TrustStore {
-    /// Reads a trust store: what members are dialled with now, and what follows the file.
+    /// Reads a trust store. Returns the TLS configuration for dialling members, and the follower of the file.
     ///
     /// # Errors
     /// [`TrustError`]
@@ -77,7 +77,7 @@ impl TrustStore {
         Ok((config, Self { path: path.to_owned(), seen, publish }))
     }
 
-    /// Looks at the file; members that are dialled from now on are judged by what it holds.
+    /// Looks at the file. From now on the content of the file decides which members are trusted when they are dialled.
     fn look(&mut self) -> Option<Result<(), String>> {
         let found = Content::read(&self.path, TRUST_STORE_BYTES_MAX);
         if found == self.seen {
@@ -98,7 +98,7 @@ impl TrustStore {
 }
 
 impl Beside {
-    /// Looks at all of them; each change is logged here.
+    /// Looks at all of these files, and logs each change.
     fn look(&mut self) {
         for (what, file) in &mut self.secrets {
             match file.look() {
@@ -180,7 +180,7 @@ impl Sources {
         Ok(Self { document, config, provided, beside, member_faults: Vec::new() })
     }
 
-    /// What became of each followed file.
+    /// The state of each followed file.
     pub(crate) fn board(&self) -> &Board {
         &self.beside.board
     }
@@ -231,7 +231,7 @@ impl Sources {
         Look { document, config }
     }
 
-    /// Reads keys and trust stores of members again. With one fault nothing of them changes.
+    /// Reads the members' keys and trust stores again. If one of them has a fault, none of them changes.
     fn look_at_members(&mut self) {
         let Some(config) = &self.config else { return };
         match config.members().read() {

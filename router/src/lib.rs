@@ -22,7 +22,7 @@
 //! - [`config`]: the configuration file. `config::keys` lists every key once: reading, `check`, the example file and
 //!   the manual's tables go by that list.
 //! - [`trust`]: the certificates that members may show, and the authorities that may have signed them. [`secrets`]: files with keys and
-//!   tokens. Both are followed as well.
+//!   tokens. The router follows these files as well.
 //!
 //! What is asked while the router runs:
 //! - [`control`]: what the rest of the process may ask of the owner.

@@ -28,27 +28,27 @@ pub(crate) const CLOSE_BATCHES: usize = 20;
 pub(crate) const CLOSE_EVERY: Duration = Duration::from_millis(25);
 /// Bytes of the context path: far from the bound of a request's head.
 pub(crate) const CONTEXT_PATH_BYTES_MAX: usize = 256;
-/// Addresses on which callers are accepted: so many of the command line, and as many of the configuration file.
+/// Addresses on which callers are accepted: at most this many on the command line, and as many in the configuration file.
 pub(crate) const LISTENERS_MAX: usize = 128;
-/// How often an address that could not be listened on is tried again.
+/// How often the router tries again to listen on an address after a failure.
 pub(crate) const LISTEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
 /// References to connectors in one list of the configuration file, or of a request.
 pub(crate) const CONNECTOR_REFERENCES_MAX: usize = 256;
-/// Calls that are listed at a time, unless the operator says how many.
+/// Calls that are listed, unless the operator gives a number.
 pub(crate) const CALLS_LISTED: usize = 100;
-/// Unknown outcomes that are kept until they are acknowledged; the oldest go first. Each has a kibibyte at most, so all of them have
-/// 10 MiB.
+/// Unknown outcomes that are kept until they are acknowledged. The oldest ones are dropped first. Each has a kibibyte at most, so all of
+/// them have 10 MiB.
 pub(crate) const UNKNOWN_OUTCOMES_MAX: usize = 10_000;
-/// Unknown outcomes that wait to be written. A member that dies leaves as many at once as it had changes in flight.
+/// Unknown outcomes that wait to be written. A member that dies leaves one for each change that it had in flight.
 pub(crate) const UNKNOWN_QUEUE_MAX: usize = 8_192;
-/// Bytes of the file of unknown outcomes that are read at the start: twice as many lines as are kept, and room.
+/// Bytes of the file of unknown outcomes that are read at the start: room for more than twice as many lines as are kept.
 pub(crate) const UNKNOWN_FILE_BYTES_MAX: u64 = 32 << 20;
-/// Time that the end of the process waits for the last unknown outcomes to be written.
+/// Time for which the end of the process waits until the last unknown outcomes are written.
 pub(crate) const UNKNOWN_FLUSH_MAX: Duration = Duration::from_secs(1);
-/// Series of `rcs_calls_total` that are made before they count anything: some 100 for each member of each group. A scrape of so many takes
-/// some 2 MiB.
+/// Series of `rcs_calls_total` that exist before they count anything: some 100 for each member of each group. A scrape of this many series
+/// takes some 2 MiB.
 pub(crate) const METRIC_SERIES_BORN_MAX: usize = 20_000;
-/// Columns of a table that a person reads: every terminal has them.
+/// Columns of a table for people. Every terminal has this many.
 pub(crate) const TABLE_COLUMNS: usize = 80;
 /// Time the command line waits for an answer of a router, and its size.
 pub(crate) const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
@@ -71,39 +71,39 @@ pub(crate) const OWNER_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 pub(crate) const ADMIN_REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// Admin requests at a time; further ones are answered 503 at once.
 pub(crate) const ADMIN_REQUESTS_MAX: usize = 32;
-/// Admin connections at a time; over it the network that holds the most of them loses its slowest one. A router that may open few
-/// descriptors has fewer.
+/// Admin connections at a time. Beyond this number, the network that holds the most of them loses its slowest one. A router that may open
+/// few descriptors has fewer.
 pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 128;
-/// The same where few descriptors may be open: one of so many, and at least so many.
+/// If the process may open few descriptors, the share of admin connections: one part of this many.
 pub(crate) const ADMIN_DESCRIPTORS_SHARE: u64 = 8;
-/// See [`ADMIN_DESCRIPTORS_SHARE`].
+/// Admin connections at a time that even a process with few descriptors has.
 pub(crate) const ADMIN_CONNECTIONS_MIN: usize = 8;
-/// Of these, connections from the loopback that keep their places whatever others do: the machine's own probes and commands.
+/// Admin connections from the loopback that keep their places, whatever others do: the machine's own probes and commands.
 pub(crate) const ADMIN_CONNECTIONS_KEPT: usize = 16;
-/// Time in which a request's head must come whole, counted from the connection's start or from the last answer. A client that keeps
-/// its connection for longer, such as Prometheus between two scrapes, opens a new one.
+/// Time in which the whole head of a request must arrive, counted from the connection's start or from the last answer. A client that
+/// pauses for longer, such as Prometheus between two scrapes, opens a new connection.
 pub(crate) const ADMIN_HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
 pub(crate) const ADMIN_HEAD_BYTES_MAX: usize = 16 << 10;
-/// Bytes of one connection that are read ahead or written behind.
+/// Bytes of one connection that are read ahead, or wait to be written.
 pub(crate) const ADMIN_READ_BYTES_MAX: usize = 64 << 10;
-/// Time in which a client must take an answer whole, once the answer has to wait for the client.
+/// Time in which a client must read a whole answer, once the answer has to wait for the client.
 pub(crate) const ADMIN_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
-/// Age of the state that a health probe may be answered with: probes cost the owner at most 50 reports a second.
+/// The greatest age of a state that a health probe is answered with. So probes cost the owner at most 50 reports a second.
 pub(crate) const PROBE_FRESH: Duration = Duration::from_millis(20);
 /// Time for which a wrong token keeps its place among [`ADMIN_GUESSES_MAX`].
 pub(crate) const ADMIN_GUESS_DELAY: Duration = Duration::from_secs(1);
-/// Requests of one network whose token is judged at a time, or was found wrong: so many tokens a second can be tried.
+/// Requests of one network whose token is being judged, or was found wrong a moment ago. So this many tokens can be tried per second.
 pub(crate) const ADMIN_GUESSES_MAX: usize = 8;
-/// Requests of one network that wait to be judged; further ones are refused at once, and not judged.
+/// Requests of one network that wait to be judged. Further requests are refused at once, and not judged.
 pub(crate) const ADMIN_GUESSES_WAITING_MAX: usize = 16;
-/// Time for which they wait.
+/// Time for which such requests wait.
 pub(crate) const ADMIN_GUESS_WAIT: Duration = Duration::from_secs(2);
-/// Reports of agents at a time; further ones are answered 503 at once.
+/// Reports of agents at a time. Further reports are refused with 503 at once.
 pub(crate) const AGENT_REQUESTS_MAX: usize = 64;
 /// Reports of one member at a time: a heartbeat, and a whole report after a change.
 pub(crate) const AGENT_MEMBER_REPORTS_MAX: usize = 2;
-/// Reports at a time that prove nothing before their end, as older agents send them; one of them may be longer than
+/// Reports at a time that prove nothing before their end, as older agents send them. Only one of them may be longer than
 /// [`AGENT_HEARTBEAT_BYTES_MAX`].
 pub(crate) const AGENT_UNPROVEN_REPORTS_MAX: usize = 4;
 /// Reports at a time that are longer than [`AGENT_HEARTBEAT_BYTES_MAX`]; further ones wait. Each may take several times
@@ -113,7 +113,7 @@ pub(crate) const AGENT_WHOLE_REPORTS_MAX: usize = 2;
 pub(crate) const AGENT_HEARTBEAT_BYTES_MAX: usize = 4 << 10;
 /// Time in which the first byte of a report must follow its head: an agent sends both at once.
 pub(crate) const AGENT_BODY_FIRST: Duration = Duration::from_secs(1);
-/// Time that a report has beside [`AGENT_BODY_BYTES_PER_SECOND`].
+/// Time that a report may take beyond the pace of [`AGENT_BODY_BYTES_PER_SECOND`].
 pub(crate) const AGENT_BODY_GRACE: Duration = Duration::from_secs(2);
 /// Bytes of a report that must come per second: the largest one takes 8 s.
 pub(crate) const AGENT_BODY_BYTES_PER_SECOND: u32 = 512 << 10;

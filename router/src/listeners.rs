@@ -1,5 +1,5 @@
-//! The addresses on which callers are accepted: those of the command line, which stay as they are, and those that the configuration
-//! file gives to groups (`listen`), which follow the file.
+//! The addresses on which callers are accepted. The addresses of the command line stay as they are. The addresses that the configuration
+//! file gives to groups (`listen`) follow the file.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -20,16 +20,16 @@ use crate::limits::{LISTEN_AGAIN_EVERY, LISTENERS_MAX};
 /// An address for callers, as `--listen` has it: `ADDR` or `ADDR=GROUP`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAt {
-    /// Where; port 0 picks a free port.
+    /// The address to listen on. Port 0 picks a free port.
     pub address: SocketAddr,
-    /// The group to which the address belongs; none: the callers' paths, principals or connectors decide.
+    /// The group to which the address belongs. `None`: the callers' paths, principals or connectors decide.
     pub group: Option<String>,
 }
 
 impl FromStr for ListenAt {
     type Err = String;
 
-    /// Reads `ADDR` or `ADDR=GROUP`, where `ADDR` is `HOST:PORT`. Of a host name's addresses the first is taken.
+    /// Reads `ADDR` or `ADDR=GROUP`, where `ADDR` is `HOST:PORT`. If the host name has several addresses, the first one is used.
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, group) = match text.split_once('=') {
             Some((address, group)) => (address, Some(group)),
@@ -68,18 +68,18 @@ impl Display for ListenAt {
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) socket: TcpListener,
-    /// Where it was told to listen, and the group.
+    /// The address that was asked for, and its group.
     pub(crate) at: ListenAt,
     /// Whether the configuration file asks for it.
     follows: Follows,
 }
 
-/// What an address follows.
+/// How long an address is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Follows {
-    /// The command line: it stays while the router runs.
+    /// As on the command line: while the router runs.
     Nothing,
-    /// The configuration file and the provider file.
+    /// As in the configuration file and the provider file.
     Files,
 }
 
@@ -92,7 +92,7 @@ impl Bound {
 /// Listens on the addresses of the command line, and on those of the settings for groups that the router has.
 ///
 /// # Errors
-/// The first address that cannot be listened on, and why.
+/// The first address on which the router cannot listen, and why.
 pub(crate) fn bind<'a>(
     given: &[ListenAt],
     settings: Option<&Settings>,
@@ -110,16 +110,15 @@ pub(crate) fn bind<'a>(
     given.chain(own).map(bound).collect()
 }
 
-/// The addresses that the settings ask for, with their groups. Never more than [`LISTENERS_MAX`], which the reader of the
-/// configuration file checks.
+/// The addresses that the settings ask for, with their groups. The reader of the configuration file bounds them to [`LISTENERS_MAX`].
 fn wanted(view: &View) -> BTreeMap<SocketAddr, String> {
     let own = |group: &rcs_core::view::Group| Some((group.settings.listen?, group.name.clone()));
     view.groups().iter().filter_map(own).take(LISTENERS_MAX).collect()
 }
 
-/// Serves `bound` with `serve`, and follows the view: a group that gets an address is served there too, and an address that is taken
-/// away is closed. Connections that were accepted stay. An address that cannot be listened on is logged once and tried again.
-/// Dropping the future closes all listeners.
+/// Serves `bound` with `serve`, and follows the view. When a group gets an address, the router listens there; when the address is taken
+/// away, it is closed. Accepted connections stay. If the router cannot listen on an address, that is logged once and tried again. Dropping
+/// the future closes all listeners.
 pub(crate) async fn follow(
     bound: Vec<Bound>,
     mut view: watch::Receiver<Arc<View>>,
@@ -141,7 +140,7 @@ pub(crate) async fn follow(
     }
 }
 
-/// A listener under way; dropping it closes the listener.
+/// A running listener. Dropping this value closes the listener.
 struct Serving {
     group: Option<String>,
     task: JoinHandle<()>,
@@ -156,9 +155,9 @@ impl Drop for Serving {
 struct Open<S> {
     serve: S,
     fixed: Vec<Serving>,
-    /// Those of the settings, by the address that the settings have.
+    /// The listeners that the settings ask for, by the address in the settings.
     own: BTreeMap<SocketAddr, Serving>,
-    /// Addresses that could not be listened on, and what was logged of them.
+    /// Addresses on which the router could not listen, with the error that was logged.
     failed: BTreeMap<SocketAddr, String>,
 }
 
@@ -187,7 +186,7 @@ impl<S: Fn(tokio::net::TcpListener, Option<Arc<str>>) -> JoinHandle<()>> Open<S>
         for address in gone {
             let Some(mut serving) = self.own.remove(&address) else { continue };
             serving.task.abort();
-            // The address is free only when the task is gone; a task that was aborted ends with an error.
+            // The address is free only once the task has ended. An aborted task ends with an error, which is ignored.
             let _ = (&mut serving.task).await;
             let group = serving.group.as_deref().unwrap_or_default();
             tracing::info!(%address, group, "the address of the group is closed; open connections stay");
@@ -264,7 +263,7 @@ mod tests {
         };
         let mut settings = Settings::default();
         settings.groups.insert("hr".to_owned(), GroupSettings { listen, ..GroupSettings::default() });
-        // A group that the document does not have gets no address.
+        // A group that is not in the document gets no address.
         let other = Some(([127, 0, 0, 1], 1).into());
         settings
             .groups
@@ -293,7 +292,7 @@ mod tests {
         assert_eq!(serves.recv().await, Some((first, hr.clone())));
         TcpStream::connect(first).await.unwrap();
         publish.send(view(Some(second))).unwrap();
-        // The first address is closed although the second cannot be had yet.
+        // The first address is closed, although the router cannot listen on the second one yet.
         drop(free());
         drop(taken);
         assert_eq!(serves.recv().await, Some((second, hr)));

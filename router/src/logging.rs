@@ -185,7 +185,7 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
     }
 }
 
-/// What members do, as `n1 down, n2 draining`.
+/// The states of members, as `n1 down, n2 draining`.
 fn states(members: &[(MemberId, MemberState)], names: &Names) -> String {
     let states = members.iter().map(|(member, state)| format!("{} {state}", names.member(*member)));
     states.collect::<Vec<_>>().join(", ")

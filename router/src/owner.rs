@@ -281,8 +281,8 @@ fn log_change(wished: Option<&Wish>) {
             let change = change.label();
             tracing::info!(%group, change, "an operator's change of bundle sets; it is kept in memory");
         }
-        // What a router decided for what agents said stands in the lines of the bundle sets; a configuration that is released has a
-        // line of its own.
+        // The bundle sets have log lines of their own about decisions that follow from agents' reports. So has a configuration that is
+        // released.
         Some(Wish::Release(_)) | None => {}
     }
 }

@@ -1,5 +1,5 @@
-//! Files with a key or a token: one on each line, two while one of them replaces the other. They are followed while the router runs,
-//! so that a key can be changed without a restart: write the new key below the old one, change the callers, take the old one out.
+//! Files with a key or a token: one on each line, and two while one replaces the other. The router follows these files, so that a key can
+//! be changed without a restart: write the new key below the old one, change the callers, remove the old key.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use tokio::sync::watch;
 
 use crate::limits::{KEY_FILE_BYTES_MAX, SECRETS_MAX};
 
-/// The secrets that are valid now; each clone sees the changes of the file.
+/// The secrets that are valid now. Each clone sees changes of the file.
 #[derive(Clone)]
 pub(crate) struct Accepted(watch::Receiver<Vec<Secret<String>>>);
 
 impl Accepted {
-    /// One that never changes.
+    /// A single secret that never changes.
     pub(crate) fn fixed(secret: String) -> Self {
         Self(watch::channel(vec![Secret::new(secret)]).1)
     }
 
-    /// Whether `given` is one of them. The comparison takes equally long for wrong and right secrets.
+    /// Whether `given` is one of the secrets. The comparison takes equally long for wrong and right secrets.
     pub(crate) fn has(&self, given: &str) -> bool {
         let given = given.as_bytes();
         let any = |found: Choice, secret: &Secret<String>| found | secret.expose().as_bytes().ct_eq(given);
         self.0.borrow().iter().fold(Choice::from(0), any).into()
     }
 
-    /// The first one.
+    /// The first secret.
     pub(crate) fn first(&self) -> Secret<String> {
         self.0.borrow().first().cloned().unwrap_or_else(|| Secret::new(String::new()))
     }
@@ -43,7 +43,7 @@ impl fmt::Debug for Accepted {
 /// Why a file with secrets is not used. Never contains a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
-    /// The file cannot be read, or must not be.
+    /// The file cannot be read, or its permissions are unsafe.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] FileError),
     /// A line of the file is not a usable secret.
@@ -51,15 +51,15 @@ pub enum SecretsError {
     Unusable(String),
 }
 
-/// Judges one line; the reason says what is wrong and what to do, and never contains the line.
+/// Judges one line. The reason says what is wrong and what to do, and never contains the line.
 pub(crate) type Judge = fn(&str) -> Result<(), &'static str>;
 
-/// A file with secrets that is looked at again and again.
+/// A file with secrets that is followed.
 pub(crate) struct Followed {
     path: PathBuf,
     judge: Judge,
     publish: watch::Sender<Vec<Secret<String>>>,
-    /// What was there when it was last looked at, good or bad.
+    /// The content at the last look, good or bad.
     seen: Result<SecretFile, String>,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Debug for Followed {
     }
 }
 
-/// Reads a file of secrets: what it holds now, and what follows it.
+/// Reads a file of secrets. Returns its secrets, and the follower of the file.
 ///
 /// # Errors
 /// [`SecretsError`]
@@ -80,7 +80,7 @@ pub(crate) fn open(path: &Path, judge: Judge) -> Result<(Accepted, Followed), Se
 }
 
 impl Followed {
-    /// Looks at the file; none if it did not change. A bad file leaves the secrets as they are. The outcome is how many secrets are
+    /// Looks at the file. `None` if the file did not change. A bad file leaves the secrets as they are. The result is how many secrets are
     /// valid now.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Followed {
         })
     }
 
-    /// Where the secrets are.
+    /// The path of the file.
     pub(crate) fn path(&self) -> impl Display + '_ {
         self.path.display()
     }
@@ -123,7 +123,7 @@ impl Followed {
     }
 }
 
-/// The secrets of a file. Its first line must be one; empty lines below it are passed over.
+/// The secrets of a file. The first line must be a secret. Empty lines below the first line are ignored.
 fn parse(bytes: &[u8], judge: Judge) -> Result<Vec<Secret<String>>, String> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text =

@@ -1,4 +1,5 @@
-//! The signals that a router knows: two end it, one makes it read its files again, and others that would end a process do nothing.
+//! The signals that a router handles. Two end the router, one makes it read its files again, and others that would end a process do
+//! nothing.
 
 use std::io;
 
@@ -28,8 +29,8 @@ impl Signals {
     }
 }
 
-/// SIGHUP, which no longer ends the process from now on. Neither do SIGUSR1 and SIGUSR2, which do nothing: a tool that tells all
-/// processes to open their log files again must not cut callers off.
+/// From now on SIGHUP no longer ends the process, and SIGUSR1 and SIGUSR2 do nothing. A tool that tells all processes to open their log
+/// files again must not cut callers off.
 ///
 /// # Errors
 /// If the operating system allows no handler.

@@ -9,7 +9,7 @@ use crate::secrets::{self, Accepted, Followed, SecretsError};
 /// The variable that holds the token where no file is named.
 pub(crate) const TOKEN_VARIABLE: &str = "RCS_ROUTER_TOKEN";
 
-/// The token, or two while one replaces the other. Each clone sees the changes of the token's file.
+/// The token, or two while one replaces the other. Each clone sees changes of the token's file.
 #[derive(Clone, Debug)]
 pub(crate) struct Token(Accepted);
 

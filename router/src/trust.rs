@@ -1,8 +1,8 @@
 //! Trust stores: the certificates that members may show, and the authorities that may have signed them. Nothing else is trusted.
 //!
-//! A store is read whatever form it has that the vendor's pages make: PEM (`keytool -exportcert -rfc`, `openssl x509`), DER
-//! (`keytool -exportcert`) or PKCS12 (`keytool -importcert -storetype PKCS12`). Its first bytes say which form it is; its name says
-//! nothing.
+//! A store is read in every form that the vendor's pages make: PEM (`keytool -exportcert -rfc`, `openssl x509`), DER (`keytool
+//! -exportcert`) or PKCS12 (`keytool -importcert -storetype PKCS12`). The first bytes decide the form, and the name of the file does not
+//! matter.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::limits::TRUST_STORE_BYTES_MAX;
 
 /// The variable with the password of a PKCS12 trust store.
 const PASSWORD_VARIABLE: &str = "RCS_ROUTER_TRUST_STORE_PASSWORD";
-/// Passwords of stores that nobody gave another one: Java's own, and none.
+/// The usual passwords of stores: Java's own, and none.
 const USUAL_PASSWORDS: [&str; 2] = ["changeit", ""];
 
 /// Why a trust store cannot be used.
@@ -49,12 +49,12 @@ pub enum TrustError {
 pub(crate) struct Trusted {
     /// The TLS configuration that trusts the store.
     pub(crate) config: Arc<ClientConfig>,
-    /// What an operator should know of the store: certificates that are out of date, private keys that do not belong in it.
+    /// What an operator should know about the store: certificates that are out of date, private keys that do not belong in it.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Trusted {
-    /// Puts what an operator should know into the log.
+    /// Logs what an operator should know about the store.
     pub(crate) fn log_warnings(&self, path: &Path) {
         for warning in &self.warnings {
             tracing::warn!("the trust store {}: {warning}", path.display());
@@ -105,7 +105,7 @@ fn certificates(bytes: &[u8]) -> Result<Certificates, String> {
 const PASSWORD_HINT: &str =
     ". If its password is another one than changeit, put the password into RCS_ROUTER_TRUST_STORE_PASSWORD";
 
-/// The content of a DER element behind its head, and the whole element's length; none if the bytes are not enough.
+/// The content of a DER element after its head, and the length of the whole element. `None` if bytes are missing.
 fn element(der: &[u8]) -> Option<(&[u8], usize)> {
     let length = usize::from(*der.get(1)?);
     let (head, length) = match length {
@@ -125,7 +125,7 @@ fn first_element(der: &[u8]) -> Option<&[u8]> {
     der.get(..end)
 }
 
-/// A PKCS12 store begins with its version, a certificate with a further sequence. Stores of indefinite length are stores too.
+/// A PKCS12 store begins with its version, a certificate with a further sequence. Stores of indefinite length are recognized too.
 fn is_pkcs12(der: &[u8]) -> bool {
     match der.get(1) {
         Some(0x80) => der.get(2) == Some(&2),
@@ -175,9 +175,9 @@ fn of_store(store: &KeyStore) -> Certificates {
 
 const KEY_IN_STORE: &str = "A trust store needs certificates only: give the router a store without the key";
 
-/// Every certificate of a PEM text; what stands between the blocks is passed over.
+/// Every certificate of a PEM text. Text between the blocks is ignored.
 fn pem(text: &[u8]) -> Result<Certificates, String> {
-    // OpenSSL has two more labels for certificates; what it adds to the first of them follows the certificate.
+    // OpenSSL has two more labels for certificates. Under the first of them, additions of OpenSSL follow the certificate.
     let mut plain = String::from_utf8_lossy(text).into_owned();
     for label in ["TRUSTED CERTIFICATE", "X509 CERTIFICATE"] {
         for edge in ["BEGIN", "END"] {
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(read(windows.as_bytes()), Ok((1, vec![])), "a byte order mark, and lines of Windows");
         let both = format!("Owner: CN=rcs1\n{text}\nmore text\n{}", block("X509 CERTIFICATE", &two));
         assert_eq!(read(both.as_bytes()), Ok((2, vec![])), "text of keytool -printcert between the blocks");
-        // `openssl x509 -trustout`: what is trusted for which use follows the certificate.
+        // `openssl x509 -trustout` adds, after the certificate, for which uses it is trusted.
         let trusted = block("TRUSTED CERTIFICATE", &[&one[..], &[0x30, 0x03, 0x02, 0x01, 0x00]].concat());
         assert_eq!(certificates(trusted.as_bytes()).unwrap().0[0].as_ref(), one);
         let with_key = format!("{}{text}", block("PRIVATE KEY", b"no key"));

@@ -19,7 +19,7 @@ use crate::limits::DIALS_MAX;
 /// The TLS configurations of members with a trust store of their own, by name.
 pub(crate) type OwnTrust = BTreeMap<String, Arc<ClientConfig>>;
 
-/// Whether an endpoint can be dialled at all.
+/// Checks whether an endpoint can be dialled at all.
 ///
 /// # Errors
 /// [`DialError::BadTarget`]
@@ -38,8 +38,8 @@ pub(crate) struct Dialler {
 }
 
 impl Dialler {
-    /// `tls` is what members with `useSSL` are dialled with, and `own` what single members are dialled with in its place; both change
-    /// with their files. Documents that have members with `useSSL` and neither of the two are refused.
+    /// Members with `useSSL` are dialled with `tls`, and single members with their entry in `own` instead. Both change with their files.
+    /// Documents that have members with `useSSL` and neither of the two are refused.
     pub(crate) fn new(
         tls: Option<watch::Receiver<Arc<ClientConfig>>>,
         own: watch::Receiver<OwnTrust>,
@@ -119,7 +119,7 @@ fn failure(error: &DialError) -> DialFailure {
         },
         DialError::Refused { .. } => DialFailure::HttpStatus,
         DialError::NoAnswer { .. } => DialFailure::NoAnswer,
-        // A process that dies while it is dialled closes its connections, whatever was said before.
+        // If a process dies while it is dialled, its connections are closed, whatever the process said before.
         DialError::NoTlsAnswer | DialError::Closed => DialFailure::Closed,
         DialError::Io(_) => DialFailure::Unreachable,
     }

@@ -1,5 +1,5 @@
-//! Callers with the key that mean harm: what they can have the router hold is bounded for the process, and the others are served
-//! (P10, P15).
+//! Hostile callers that have the key. The memory that they can make the router hold is bounded for the process, and other callers are
+//! served (P10, P15).
 
 use std::fs;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::answers::validated;
 use crate::bounds::PATIENCE;
 use crate::site::ScriptedSite;
 
-/// What the router takes without any of this, with room for buffers that are just growing, and for what the system's allocator does
-/// not give back at once.
+/// Memory that the router takes without hostile callers, with room for buffers that are growing, and for memory that the system's
+/// allocator gives back late.
 const QUIET_KIB: u64 = 160 << 10;
 /// The room that all large messages of callers share.
 const ROOM_KIB: u64 = 256 << 10;
@@ -47,7 +47,7 @@ fn half_messages_of_callers_take_a_bounded_room_that_is_given_back() {
             thread::spawn(move || half_message(socket))
         })
         .collect();
-    // While they send, and while those wait that find no room.
+    // The memory is measured while the callers send, and while some of them wait for room.
     let since = Instant::now();
     let mut calls = 0;
     while since.elapsed() < Duration::from_secs(5) || !senders.iter().all(thread::JoinHandle::is_finished) {
@@ -93,7 +93,7 @@ fn a_caller_that_asks_and_does_not_read_stops_itself() {
     assert!(!flood.is_finished(), "a million questions without a reader are not taken");
     assert!(peak < QUIET_KIB, "{peak} KiB");
     call(&mut site, &mut steady);
-    // The socket is busy with the flood until its other end is gone.
+    // The socket is busy with the flood until its other end has closed.
     drop(site);
     flood.join().expect("the flood ends with its router");
 }
@@ -106,7 +106,7 @@ fn masked(message: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The caller is served.
+/// Checks that the caller is served.
 fn call(site: &mut ScriptedSite, idm: &mut FakeIdm) {
     let id = idm.call(&validate_request());
     let call = site.members[0].inbox.operation("a call");

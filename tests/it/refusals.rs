@@ -103,7 +103,7 @@ fn faults(answer: &Answer, statuses: &[u16], form: Form) -> Vec<String> {
                 answer.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close")),
                 "no `Connection: close`".into(),
             );
-            // What the health check of the published image looks for.
+            // The words that the health check of the published image looks for.
             expect(
                 answer.header("server").is_some_and(|v| v == "OpenICF Connector Server"),
                 "no `Server`".into(),

@@ -30,19 +30,19 @@ const CUT_SHORT: &str = "was cut short";
 /// The classes of its errors for a stream that broke off.
 const CUT: [&str; 2] = ["RetryableException", "ConnectionBrokenException"];
 
-/// Which version of the drill's connector a caller chooses from the list that it is shown when it connects, as an IDM does.
+/// The version of the drill's connector that a caller chooses, as an IDM does, from the list that the caller is shown when it connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// There is only one.
+    /// The list has one version only.
     Only,
-    /// This one: its reference names it exactly.
+    /// This version: the caller's reference names it exactly.
     Exact(&'static str),
-    /// The highest one: its reference is a range that holds all.
+    /// The highest version: the caller's reference is a range that holds all versions.
     Newest,
 }
 
 impl Version {
-    /// Leaves the connectors of this version.
+    /// Keeps only the connectors of this version in the list.
     fn keep_in(self, infos: &mut Vec<ConnectorInfo>) {
         match self {
             Self::Only => {}
@@ -70,7 +70,7 @@ pub(crate) struct Calls {
     reads: OperationRequest,
     /// Of changes.
     changes: OperationRequest,
-    /// Of calls that end every member that meets them.
+    /// Calls that end every member that meets them are made of this request.
     poison: OperationRequest,
     /// Objects of a search: `u1` ... `uN`.
     rows: u64,
@@ -79,7 +79,7 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// The same for a caller that chooses this version of the drill's connector.
+    /// Like `prepare`, for a caller that chooses this version of the drill's connector.
     pub(crate) async fn prepare_version(
         caller: &Caller,
         site: &Site,
@@ -179,7 +179,7 @@ impl Calls {
         self.get(POISON)
     }
 
-    /// A get whose configuration ends the process of the member that runs it.
+    /// A `get` whose configuration ends the process of the member that runs the call.
     pub(crate) fn poison_configuration(&self) -> OperationRequest {
         let get = self.get(POISON).get;
         OperationRequest { get, ..self.poison.clone() }

@@ -16,7 +16,7 @@ use rcs_proto::icf::{
     ConnectorObject, Filter, NAME, ObjectClass, OperationOptions, SearchResult, Secret, UID, Uid, Value,
 };
 
-/// The name of its bundle.
+/// The name of the connector's bundle.
 pub(crate) const BUNDLE: &str = "rcs-bench.drill";
 /// The journal's name in a member's folder.
 pub(crate) const JOURNAL: &str = "journal";
@@ -30,7 +30,7 @@ pub(crate) const POISON: &str = "poison";
 pub(crate) const MARK: &str = "mark";
 /// Milliseconds for which a call has made no progress yet when the drill looks for one; a property.
 const DELAY: &str = "delayMillis";
-/// Whether the process ends as soon as anything is done with this configuration, a `test` included; a property.
+/// A property: whether the process ends as soon as anything is done with this configuration, a `test` included.
 const ENDS: &str = "poison";
 /// Objects of a search; a property.
 const ROWS: &str = "rows";
@@ -41,7 +41,7 @@ const ROW_BYTES: &str = "rowBytes";
 pub(crate) struct DrillFactory {
     member: String,
     folder: PathBuf,
-    /// Of its bundle.
+    /// The version of the connector's bundle.
     version: String,
     journal: Arc<File>,
 }

@@ -47,7 +47,7 @@ impl Default for Plan {
 
 /// Calls that go on until they are told to end.
 pub(crate) struct Load {
-    /// Tells its changes from those of other loads.
+    /// The number of this load, which is in the names of its changes: they differ from the changes of other loads.
     run: u32,
     callers: Vec<Arc<Caller>>,
     shared: Arc<Shared>,
@@ -68,7 +68,7 @@ impl Load {
         Ok(load)
     }
 
-    /// The same for callers that choose this version of the connector when they connect, without a Java IDM beside them.
+    /// Starts a load of callers that choose this version of the connector when they connect, without a Java IDM beside them.
     pub(crate) async fn start_with(site: &mut Site, plan: &Plan, version: Version) -> Result<Self, Failure> {
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), tally: Mutex::default() });
         let run = site.next_load();

@@ -82,7 +82,7 @@ pub(crate) struct Member {
     folder: PathBuf,
     proxy: Proxy,
     process: Option<Process>,
-    /// Of its connector's bundle, from its next start on.
+    /// The version of the connector's bundle that the member has from its next start on.
     version: &'static str,
 }
 
@@ -138,7 +138,7 @@ impl Member {
         Ok(())
     }
 
-    /// Upgrades its connector's bundle; in force with its next start.
+    /// Sets the version of the member's connector bundle. The version is in force from the member's next start on.
     pub(crate) fn upgrade(&mut self, version: &'static str) {
         self.version = version;
     }

@@ -29,7 +29,7 @@ pub(crate) struct NodeArgs {
     /// Where its journal is, and the files that tell it to fail.
     #[arg(long)]
     folder: PathBuf,
-    /// The version of its connector's bundle.
+    /// The version of the connector's bundle.
     #[arg(long, default_value = FIRST_VERSION)]
     bundle_version: String,
 }

@@ -114,14 +114,14 @@ impl Router {
         }
     }
 
-    /// Asks for a change below `/v1/groups/GROUP/`; gives the status and body of the answer.
+    /// Asks for a change below `/v1/groups/GROUP/`. Returns the status and body of the answer.
     pub(crate) async fn change(&self, path: &str) -> Result<(u16, String), Failure> {
         let path = format!("/v1/groups/{GROUP}/{path}");
         let answer = http(self.admin, "POST", &path).await;
         answer.ok_or_else(|| Exit::Unavailable.with(format!("the router does not answer POST {path}")))
     }
 
-    /// Waits until the bundle set of a member has this standing; false if it has not within `bound`.
+    /// Waits until the bundle set of a member has this standing. Returns false if the member has another standing after `bound`.
     pub(crate) async fn until_standing(&self, member: &str, standing: &str, bound: Duration) -> bool {
         let end = Instant::now() + bound;
         let has = |text: &str| {

@@ -172,7 +172,7 @@ impl Site {
         }
     }
 
-    /// A configuration of its own that ends whatever meets it. A Java member is ended by the call that carries it.
+    /// A configuration that ends every process that meets it. A Java member is ended by the call that carries the configuration.
     pub(crate) fn poison_properties(&self) -> Vec<(String, String)> {
         match self.kind {
             Members::Nodes => own(&[("poison", "1".to_owned())]),

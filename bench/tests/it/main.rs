@@ -235,7 +235,7 @@ async fn what_creates_made_is_deleted_at_the_end() {
     assert!(output.status.success() && CREATED.load(Ordering::Relaxed) > 0);
 }
 
-/// A reader that has gone ends nothing, and a full disk is told.
+/// If the reader of the output has gone, the program ends quietly. If the disk is full, the program reports it.
 #[tokio::test]
 async fn a_result_that_cannot_be_printed_is_told() {
     let url = server().await;

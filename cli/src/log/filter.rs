@@ -7,13 +7,13 @@ use tracing_subscriber::EnvFilter;
 
 use super::FILTER_VARIABLE;
 
-/// The levels, the fewest lines first.
+/// The levels, from the fewest lines to the most.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Reads the filter; `info` if there is none. What the filter does not name is logged from `info` on.
+/// Reads the filter; `info` if there is none. Parts of the program that the filter does not name are logged from `info` on.
 ///
 /// # Errors
-/// The sentence that says what is wrong and lists the levels.
+/// A sentence that names the wrong part and lists the levels.
 pub(super) fn read(value: Option<OsString>) -> Result<EnvFilter, String> {
     let value = value.unwrap_or_default();
     let wrong = |part: &str, why: &str| {
@@ -26,7 +26,7 @@ pub(super) fn read(value: Option<OsString>) -> Result<EnvFilter, String> {
     let text = value.to_str().ok_or_else(|| wrong(&value.to_string_lossy(), "is not UTF-8 text"))?;
     let mut has_level = false;
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        // The library reads a lone word that is no level as a target, and then logs nothing else.
+        // The library reads a single word that is not a level as a target, and then logs nothing else.
         if LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level)) {
             has_level = true;
         } else if !part.contains('=') {

@@ -1,4 +1,4 @@
-//! What a line of the log may hold: no control character, so that no peer can begin a line of its own or move a terminal's cursor.
+//! What a line of the log may hold. There are no control characters in it, so no peer can forge a line or move a terminal's cursor.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ pub(super) const WARN: &str = "WARN";
 /// The level of an error.
 pub(super) const ERROR: &str = "ERROR";
 
-/// One formatted event as one line with its line end: control characters are escaped, what is too long is cut.
+/// One formatted event as one line with its line end. Control characters are escaped, and a line that is too long is cut.
 pub(super) fn escaped(format: Format, event: &[u8]) -> Cow<'_, [u8]> {
     let text = event.strip_suffix(b"\n").unwrap_or(event);
     if text.len() < event.len()
@@ -27,7 +27,7 @@ pub(super) fn escaped(format: Format, event: &[u8]) -> Cow<'_, [u8]> {
     let text = String::from_utf8_lossy(text);
     let mut line = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        // A line of JSON that is cut would be no JSON, so the queue alone bounds its length.
+        // A line of JSON must stay whole to be valid, so only the queue bounds its length.
         if line.len() > LOG_LINE_BYTES_MAX && format == Format::Text {
             line.push_str(" ... (cut)");
             break;
@@ -35,7 +35,7 @@ pub(super) fn escaped(format: Format, event: &[u8]) -> Cow<'_, [u8]> {
         match (is_odd(character), format) {
             (false, _) => line.push(character),
             (true, Format::Text) => line.extend(character.escape_default()),
-            // Such a character can only stand within a string.
+            // In JSON such a character can only be part of a string.
             (true, Format::Json) => {
                 // Writing to a String cannot fail.
                 let _ = write!(line, "\\u{:04x}", u32::from(character));
@@ -46,10 +46,10 @@ pub(super) fn escaped(format: Format, event: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(line.into_bytes())
 }
 
-/// A line about the log or the process itself, which no filter hides.
+/// A line about the log or the process itself. No filter hides such a line.
 pub(super) fn of_our_own(format: Format, level: &str, message: &str) -> Vec<u8> {
     let mut time = String::new();
-    // A clock that cannot be shown leaves the line without a time.
+    // If the clock cannot be shown, the line has no time.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     let line = match format {
         Format::Text => format!("{time} {level:>5} {message}"),
@@ -60,8 +60,8 @@ pub(super) fn of_our_own(format: Format, level: &str, message: &str) -> Vec<u8> 
     escaped(format, line.as_bytes()).into_owned()
 }
 
-/// Whether a character could be read as something else than text: control characters (C0, DEL, C1), Unicode's line ends, and the
-/// marks that turn the direction of a text.
+/// Whether a character could be taken for something else than text: control characters (C0, DEL, C1), Unicode's line ends, and the marks
+/// that turn the direction of a text.
 fn is_odd(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -70,7 +70,7 @@ fn is_odd(character: char) -> bool {
         )
 }
 
-/// Whether a byte begins such a character, or one beside it.
+/// Whether this byte may begin such a character. Some other characters begin with the same bytes.
 fn may_be_odd(byte: u8) -> bool {
     byte < 0x20 || matches!(byte, 0x7f | 0xc2 | 0xe2)
 }

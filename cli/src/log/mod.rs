@@ -1,9 +1,9 @@
-//! The log of a program, on standard error. A log line that cannot be written is dropped and counted, and never felt: threads that log
-//! put whole lines into a bounded queue, and a thread of its own writes them.
+//! The log of a program, on standard error. A log line that cannot be written is dropped and counted, and delays nobody. Threads that log
+//! put whole lines into a bounded queue, and a thread of the log writes the lines.
 //!
 //! The library's own writer for this (`tracing-appender`, `non_blocking`) bounds lines and not bytes, does not count a write that fails,
-//! and prints to the very streams that may be broken. So the queue is our own: `queue`. `line` escapes control characters in one place,
-//! whoever they come from. `filter` reads `RCS_LOG`.
+//! and prints to the streams that may be broken. So the log has its own `queue`. `line` escapes control characters in one place, whoever
+//! the text comes from. `filter` reads `RCS_LOG`.
 
 mod filter;
 mod line;
@@ -46,18 +46,18 @@ struct Log {
     format: Format,
 }
 
-/// Starts the log of the process, with panics as lines of it; a second start changes nothing.
+/// Starts the log of the process. Panics become lines of the log. A second start changes nothing.
 ///
 /// # Errors
-/// [`Exit::Usage`] if the variable `RCS_LOG` is no filter, [`Exit::Internal`] if the operating system gives no thread.
+/// [`Exit::Usage`] if the variable `RCS_LOG` is not a filter, [`Exit::Internal`] if the operating system cannot start a thread.
 pub fn start(format: Format) -> Result<(), Failure> {
     let filter = filter::read(env::var_os(FILTER_VARIABLE)).map_err(|wrong| Exit::Usage.with(wrong))?;
-    // Tests start several parts in one process.
+    // Tests start several programs in one process.
     if LOG.get().is_some() {
         return Ok(());
     }
     let cannot = |error: io::Error| Exit::Internal.with(format!("cannot start the log: {error}"));
-    // A descriptor of its own: whoever else writes to standard error holds a lock while a pipe is full.
+    // The log has its own descriptor, because other writers to standard error hold a lock while a pipe is full.
     let out = io::stderr().as_fd().try_clone_to_owned().map_err(cannot)?;
     let log = Log { queue: Queue::start(File::from(out), format).map_err(cannot)?, format };
     let lines = tracing_subscriber::fmt()
@@ -74,7 +74,7 @@ pub fn start(format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Log lines of this process that were lost: there was no room for them, or standard error could not be written.
+/// The number of log lines of this process that were lost: the queue was full, or standard error could not be written.
 pub fn lines_lost() -> u64 {
     LOG.get().map_or(0, |log| log.queue.lost())
 }
@@ -86,14 +86,14 @@ pub(crate) fn flush() {
     }
 }
 
-/// Puts a text of the program itself between the lines of the log; false if there is no log.
+/// Puts a text of the program itself between the lines of the log. Returns false if there is no log.
 pub(crate) fn put(text: &str) -> bool {
     let Some(log) = LOG.get() else { return false };
     log.queue.push(text.as_bytes());
     true
 }
 
-/// A panic is a line of the log, and what its thread did is over. The default way would write to standard error by itself.
+/// Logs a panic as one line. Rust's own hook would write to standard error past the queue.
 fn panicked(panic: &PanicHookInfo<'_>) {
     let Some(log) = LOG.get() else { return };
     let thread = std::thread::current();
@@ -118,7 +118,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Takes the events of the log. The library writes each event by one call.
+/// Accepts the events of the log. The library writes each event with one call.
 struct LineWriter<'a>(&'a Log);
 
 impl Write for LineWriter<'_> {

@@ -1,5 +1,5 @@
-//! The bounded queue of lines, and the thread that writes them. Nobody who logs waits for the writing, and nobody hears of a write
-//! that fails: both are counted.
+//! The bounded queue of lines, and the thread that writes them. A thread that logs never waits for a write, and gets no error if a write
+//! fails: lost lines are counted.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +15,9 @@ use crate::limits::{LOG_QUEUE_BYTES_MAX, LOG_RETRY_WAIT, LOG_WRITE_BYTES};
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// A line came.
+    /// Notified when a line came.
     arrived: Condvar,
-    /// Everything was written, or is lost.
+    /// Notified when every line is written or lost.
     settled: Condvar,
     /// Lines that were lost since the start of the process.
     lost: AtomicU64,
@@ -26,17 +26,17 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Lines that were dropped since the last batch was taken, because the queue was full.
+    /// Lines that were dropped since the last batch was taken out, because the queue was full.
     dropped: u64,
-    /// A batch is being written.
+    /// Whether a batch is being written.
     is_writing: bool,
 }
 
 impl Queue {
-    /// A queue whose lines are written to `out` by a thread of its own.
+    /// A queue and the thread that writes its lines to `out`.
     ///
     /// # Errors
-    /// If the operating system gives no thread.
+    /// If the operating system cannot start a thread.
     pub(super) fn start(out: impl Write + Send + 'static, format: Format) -> io::Result<Arc<Self>> {
         let queue = Arc::new(Self::default());
         let mine = Arc::clone(&queue);
@@ -44,7 +44,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Queues whole lines, each with its line end; drops them all if there is no room.
+    /// Queues whole lines, each with its line end. Drops all of them if the queue has no room.
     pub(super) fn push(&self, lines: &[u8]) {
         let mut state = self.lock();
         if state.waiting.len() + lines.len() > LOG_QUEUE_BYTES_MAX {
@@ -76,7 +76,7 @@ impl Queue {
             let dropped = self.take(&mut batch);
             let failed = sink.write(&batch);
             self.lost.fetch_add(failed, Ordering::Relaxed);
-            // These lines came behind the batch.
+            // The dropped lines came after the batch.
             sink.untold += dropped;
             sink.tell_lost();
             batch.clear();
@@ -85,7 +85,7 @@ impl Queue {
         }
     }
 
-    /// Waits for lines, and takes all; returns how many were dropped behind them.
+    /// Waits for lines, and takes all of them out. Returns how many lines were dropped after them.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
         let is_idle = |state: &mut State| state.waiting.is_empty() && state.dropped == 0;
         let mut state = self.arrived.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +102,7 @@ impl Queue {
         }
     }
 
-    /// A thread that panics with the lock, for want of memory, leaves whole lines behind.
+    /// A thread may panic while it holds the lock, for want of memory. The queue then still holds whole lines, so the lock can be used.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,9 +112,9 @@ impl Queue {
 struct Sink<W> {
     out: W,
     format: Format,
-    /// Lost lines of which the log does not say yet that they are lost.
+    /// Lost lines that the log has not reported yet.
     untold: u64,
-    /// The last write broke off within a line.
+    /// Whether the last write broke off within a line.
     is_torn: bool,
 }
 
@@ -123,7 +123,7 @@ impl<W: Write> Sink<W> {
         Self { out, format, untold: 0, is_torn: false }
     }
 
-    /// Writes lines; returns how many could not be written.
+    /// Writes lines. Returns how many could not be written.
     fn write(&mut self, mut lines: &[u8]) -> u64 {
         let mut failed = 0;
         while !lines.is_empty() {
@@ -138,7 +138,7 @@ impl<W: Write> Sink<W> {
         failed
     }
 
-    /// Says in the log how many lines are lost; returns false if that cannot be written either.
+    /// Reports in the log how many lines are lost. Returns false if this report cannot be written either.
     fn tell_lost(&mut self) -> bool {
         let told = match self.untold {
             0 => return true,
@@ -153,7 +153,7 @@ impl<W: Write> Sink<W> {
         is_written
     }
 
-    /// Writes these lines; an error is the number of lines that are not written wholly.
+    /// Writes these lines. The error is the number of lines that were not written whole.
     fn put(&mut self, lines: &[u8]) -> Result<(), u64> {
         if self.is_torn {
             self.put_bytes(b"\n").map_err(|_| count_lines(lines))?;
@@ -161,7 +161,7 @@ impl<W: Write> Sink<W> {
         self.put_bytes(lines).map_err(count_lines)
     }
 
-    /// Writes bytes; an error is what was not written.
+    /// Writes bytes. The error is the bytes that were not written.
     fn put_bytes<'a>(&mut self, bytes: &'a [u8]) -> Result<(), &'a [u8]> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -181,7 +181,7 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// Length of the whole lines at the beginning that one write takes: at least one line.
+/// The length of the whole lines at the beginning that fit into one write; at least one line.
 fn piece_length(lines: &[u8]) -> usize {
     let end_of_line = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
     let within = lines.get(..LOG_WRITE_BYTES).unwrap_or(lines);
@@ -203,7 +203,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// A stream whose reader decides what each write leads to.
+    /// A stream that is told beforehand what each write leads to.
     #[derive(Default)]
     struct Stream {
         /// What the next writes do; when it is empty, a write takes everything.
@@ -213,7 +213,7 @@ mod tests {
 
     enum Turn {
         Fails(io::ErrorKind),
-        /// Takes that many bytes.
+        /// Accepts this many bytes.
         Takes(usize),
     }
 
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn lines_that_cannot_be_written_are_counted_and_told_when_writing_works_again() {
         let gone = || Turn::Fails(io::ErrorKind::BrokenPipe);
-        // The line, then the sentence about it and nothing more, then the sentence and the line.
+        // First comes the line, then the report of the loss and nothing more, then the report and the line.
         let mut sink = sink(vec![gone(), gone()]);
         assert_eq!(sink.write(b"one\ntwo\n"), 2);
         assert_eq!(sink.write(b"three\n"), 1);
@@ -312,8 +312,8 @@ mod tests {
         }
     }
 
-    /// Nobody reads: pushing returns at once, what has no room is counted, a flush has its bound, and when the pipe is read again the
-    /// log says what it lost.
+    /// If nobody reads, pushing returns at once, lines without room are counted, and a flush has its bound. When the pipe is read again,
+    /// the log reports how many lines are lost.
     #[test]
     fn a_full_queue_drops_lines_and_never_waits() {
         let (reading, block) = mpsc::channel();

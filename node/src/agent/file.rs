@@ -94,7 +94,7 @@ pub(super) fn read(path: &Path, buffer: &mut Vec<u8>) -> Result<Reading, NoReadi
 /// `None` if it changed meanwhile.
 fn read_once(path: &Path, buffer: &mut Vec<u8>) -> Result<Option<Reading>, NoReading> {
     let started = SystemTime::now();
-    // A pipe that took the file's place must not make us wait for a writer.
+    // If a pipe took the file's place, the agent must not wait for a writer.
     let (mut file, before) = file::open_regular(path).map_err(|error| match error {
         FileError::Io(error) => NoReading::Io(error),
         _ => NoReading::NoFile,

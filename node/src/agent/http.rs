@@ -114,7 +114,7 @@ async fn exchange_slowly(url: &RouterUrl, request: Request<'_>) -> Result<Answer
         url.authority,
         body.len()
     );
-    // In one write: the router expects the body right behind the head.
+    // Head and body go out in one write: the router expects the body right behind the head.
     let written = stream.write_all(&[head.as_bytes(), body].concat()).await;
     // A router that refuses may answer before it has read all, and its answer says more than our broken pipe.
     match (read_answer(&mut stream).await, written) {

@@ -114,7 +114,7 @@ pub async fn report(url: &RouterUrl, identity: &Identity, set: ReportedSet) -> R
     let body = report.encode().map_err(ReportFault::NoReport)?;
     let proof = identity.key.prove(&challenge.nonce, &identity.member, &body);
     let path = format!("/v1/members/{member}/manifest");
-    // Routers read a report only for a proof in its head; older routers pass that over.
+    // Routers read a report only for a proof in its head. Older routers ignore this proof.
     let head = identity.key.prove_head(&challenge.nonce, &identity.member, body.len() as u64);
     let headers =
         format!("Content-Type: application/json\r\n{HEAD_HEADER}: {head}\r\n{PROOF_HEADER}: {proof}\r\n");

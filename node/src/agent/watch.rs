@@ -1,8 +1,8 @@
 //! Wakes the agent when files change: inotify. What exactly happened is not asked: the next scan sees it.
 //!
 //! By hand, on what rustix has of it: the scan knows every folder anyway, so a library that finds folders itself would do it twice.
-//! File systems that tell nothing (NFS, changes below an overlay) are covered by the periodic scan, and so is a kernel that watches
-//! nothing at all for this user: watching is tried again after each scan.
+//! Some file systems report no changes (NFS, changes below an overlay). The periodic scan covers them. The scan also covers a kernel that
+//! gives this user no watcher: after each scan, the agent tries again to get one.
 
 use std::collections::HashSet;
 use std::io;
@@ -22,7 +22,7 @@ const EVENT_BYTES: usize = 4096;
 /// Watches folders.
 #[derive(Default)]
 pub(super) struct Watcher {
-    /// Absent until the kernel has one for us.
+    /// Absent until the kernel provides a watcher.
     kernel: Option<AsyncFd<OwnedFd>>,
     watches: HashSet<i32>,
 }
@@ -36,7 +36,7 @@ pub(super) enum Unwatched {
          sysctl fs.inotify.max_user_instances; the agent tries again after each scan"
     )]
     Everything(io::Error),
-    /// Some folders have no watch.
+    /// Some folders cannot be watched.
     #[error(
         "not all folders can be watched ({0}); changes in the others are found by the periodic scans only. If the limit of the user is \
          used up, raise the sysctl fs.inotify.max_user_watches"
@@ -45,7 +45,7 @@ pub(super) enum Unwatched {
 }
 
 impl Unwatched {
-    /// What tells one reason from another, to log each once.
+    /// Distinguishes one reason from another, so that each reason is logged once.
     pub(super) fn kind(&self) -> (bool, Option<i32>) {
         match self {
             Self::Everything(error) => (true, error.raw_os_error()),
@@ -62,8 +62,8 @@ pub(super) enum Added {
 }
 
 impl Watcher {
-    /// Watches these and nothing else from now on. What cannot be watched is left out; the first reason comes back. Needs a tokio
-    /// runtime.
+    /// Watches these paths and nothing else from now on. Paths that cannot be watched are left out, and the first reason is returned.
+    /// Needs a tokio runtime.
     pub(super) fn set(&mut self, all: &[Watched]) -> (Added, Option<Unwatched>) {
         if self.kernel.is_none() {
             match open() {
@@ -92,7 +92,7 @@ impl Watcher {
         (added, fault.map(Unwatched::Some))
     }
 
-    /// Waits for the next change, and takes all that are known. Waits for ever if nothing is watched.
+    /// Waits for the next change, and takes all changes that are known. Waits for ever if nothing is watched.
     pub(super) async fn changed(&mut self) {
         while let Some(kernel) = &self.kernel {
             match next(kernel).await {

@@ -98,7 +98,7 @@ struct SetKeyArgs {
     key_file: Option<PathBuf>,
 }
 
-/// All that keeps a file from being served, in the order in which it was found.
+/// All reasons why a file cannot be served, in the order in which they were found.
 #[derive(Debug, Default)]
 struct Faults(Vec<(Exit, String)>);
 
@@ -117,12 +117,12 @@ impl Faults {
 
 const EXPOSED: &str = "the file holds a secret, and every user of this machine can read it; take that permission away with `chmod o-r FILE`";
 
-/// Reads a configuration and its file. The configuration is there even with faults, if the file says enough.
+/// Reads a configuration and its file. If the file has faults and still says enough, the configuration is returned with the faults.
 fn load(path: &Path, overrides: &[Override]) -> Result<(Option<NodeConfig>, Faults), Failure> {
     let file = read(path)?;
     let Examined { mut config, syntax, problems } = NodeConfig::examine(&file.bytes, path, overrides);
     if let Some(config) = &mut config {
-        // The notice is shown behind the path.
+        // The notice is shown after the path of the file.
         config.notices.extend(file.warning.map(|_| EXPOSED.to_owned()));
     }
     let sentences = syntax.iter().map(ToString::to_string).chain(problems.iter().map(ToString::to_string));
@@ -137,13 +137,13 @@ fn bad_file(path: &Path, error: &ConfigError) -> Failure {
     Exit::BadData.with(lines.join("\n"))
 }
 
-/// Reads a properties file: it holds the hash of the key, and passwords of stores.
+/// Reads a properties file. The file holds the hash of the key, and passwords of stores.
 fn read(path: &Path) -> Result<SecretFile, Failure> {
     file::read_secret(path, PROPERTIES_BYTES)
         .map_err(|error| Exit::BadData.with(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// The key on the first line of a file, a byte order mark left out; and a warning if others can read the file.
+/// The key on the first line of a file, without a byte order mark; and a warning if others can read the file.
 fn key_in(path: &Path) -> Result<(Secret<String>, Option<String>), FileError> {
     let file = file::read_secret(path, KEY_FILE_BYTES)?;
     let text = file.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file.bytes);

@@ -67,7 +67,7 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// `None` only together with a fault. All faults are found, also those that do not depend on each other.
+    /// `None` only together with a fault. All faults are reported at once, as far as they do not depend on each other.
     pub(super) fn of(config: &'a NodeConfig, settings: &SettingArgs, faults: &mut Faults) -> Option<Self> {
         let Mode::Server(listen) = &config.mode else {
             faults.add(
@@ -165,7 +165,7 @@ async fn serve(
     Ok(())
 }
 
-/// Takes the process's memory from others' reach. A kernel that refuses is no reason to serve nobody.
+/// Keeps the process's memory from other processes. If the kernel refuses, the node serves all the same.
 pub(super) fn keep_keys_to_itself() {
     if let Err(error) = memory::forbid_dumps() {
         tracing::warn!("keys in this process's memory could get into a core file: {error}");
@@ -202,7 +202,7 @@ impl Stop {
                 }
             });
         }
-        // A handler stays for the life of the process: these signals do nothing from now on.
+        // A handler stays for the life of the process: from now on these signals do nothing.
         for ignored in [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::pipe()] {
             drop(signal(ignored)?);
         }
@@ -214,7 +214,7 @@ impl Stop {
         })
     }
 
-    /// The next reason to end. A SIGHUP is none: whoever closes a terminal must not cut callers off.
+    /// Waits for the next reason to end, and returns it. SIGHUP is ignored, so that closing a terminal does not cut callers off.
     pub(super) async fn wait(&mut self) -> &'static str {
         loop {
             return tokio::select! {

@@ -1,4 +1,4 @@
-//! Where to listen, as the file says it: an address, or a name that the system resolves.
+//! Where to listen, as the file says: an address, or a name that the system resolves.
 
 use std::fmt;
 use std::io;
@@ -14,7 +14,7 @@ impl ListenHost {
         Self("0.0.0.0".to_owned())
     }
 
-    /// `None` for a text that can be neither an address nor a name. Whether the name exists is not asked.
+    /// `None` for a text that can be neither an address nor a name. Whether the name exists is not checked here.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let bare = match text.strip_prefix('[') {
             Some(rest) => rest.strip_suffix(']').filter(|inside| inside.contains(':'))?,
@@ -27,13 +27,12 @@ impl ListenHost {
             let zone = zone.map_or_else(String::new, |zone| format!("%{zone}"));
             return usable.then(|| Self(format!("{address}{zone}")));
         }
-        // Four numbers that are no address are no name either.
+        // Four numbers that are no address are not accepted as a name either.
         let is_host = is_name(bare) && bare.bytes().any(|byte| byte.is_ascii_alphabetic());
         is_host.then(|| Self(bare.to_owned()))
     }
 
-    /// The address to listen on: the first one that the name has, an IPv4 one if there is any, as Java orders them. Asks the system,
-    /// and may block for it.
+    /// The address to listen on: the first one that the name has. IPv4 addresses come first, as in Java. Asks the system, which may block.
     ///
     /// # Errors
     /// If the name cannot be resolved.

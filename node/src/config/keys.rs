@@ -21,20 +21,20 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// Where it counts.
     pub(super) scope: Scope,
-    /// Whether its value is a secret, or a hash of one.
+    /// Whether the value is a secret, or a hash of one.
     pub(super) secrecy: Secrecy,
 }
 
 /// Whether a value may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secrecy {
-    /// It may.
+    /// In any message.
     Open,
     /// In no message.
     Secret,
 }
 
-/// Most mistakes that a name is guessed through.
+/// The most mistakes with which a misspelt name is still recognized.
 const MISTAKES_MAX: usize = 2;
 
 impl Key {
@@ -43,11 +43,11 @@ impl Key {
         ALL.iter().find(|key| key.name == name)
     }
 
-    /// The known name that is nearest: one that differs in case only, or by a letter or two.
+    /// The most similar known name, which may differ in case only, or by a letter or two.
     pub(super) fn similar(name: &str) -> Option<&'static Key> {
         let lower = name.to_ascii_lowercase();
         let near = |key: &&Key| mistakes(&lower, &key.name.to_ascii_lowercase());
-        // Two mistakes in a short word make another word.
+        // With two mistakes, a short word may be another word.
         let most = if name.len() < 6 { 1 } else { MISTAKES_MAX };
         ALL.iter().min_by_key(near).filter(|key| near(key) <= most)
     }
@@ -111,8 +111,8 @@ const fn secret(key: Key) -> Key {
     Key { secrecy: Secrecy::Secret, ..key }
 }
 
-/// Letters that were added, left out, replaced or swapped with their neighbours to make one word of the other; a number beyond
-/// [`MISTAKES_MAX`] for words that differ more.
+/// The number of letters that must be added, left out, replaced or swapped with their neighbours to make one word of the other. For words
+/// that differ more, a number beyond [`MISTAKES_MAX`].
 fn mistakes(one: &str, other: &str) -> usize {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len().abs_diff(other.len()) > MISTAKES_MAX {

@@ -64,16 +64,16 @@ impl NodeConfig {
         }
     }
 
-    /// As [`NodeConfig::read`], for a look at all that is wrong at once.
+    /// Like [`NodeConfig::read`], but reports all faults of the file at once.
     pub fn examine(bytes: &[u8], path: &Path, overrides: &[Override]) -> Examined {
         read::read(bytes, path, overrides)
     }
 }
 
-/// A file with all that is wrong with it.
+/// A file with all of its faults.
 #[derive(Clone, Debug)]
 pub struct Examined {
-    /// What the file says, with defaults in the place of what makes no sense. If anything is wrong, nothing may be served with it.
+    /// What the file says, with defaults in the place of invalid values. A node must not serve with it if anything is wrong.
     pub config: Option<NodeConfig>,
     /// Lines that mean nothing.
     pub syntax: Vec<SyntaxError>,
@@ -194,7 +194,7 @@ pub struct Problem {
     pub origin: Origin,
     /// The property, without the prefix.
     pub key: &'static str,
-    /// The value that makes no sense, cut to a bound; none of a property that holds a secret (promise P9).
+    /// The value that makes no sense, cut to a bound; `None` for a property that holds a secret (promise P9).
     pub value: Option<String>,
     /// What is wrong and what to do.
     pub what: String,
@@ -204,7 +204,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {PREFIX}{} ", self.origin, self.key)?;
         if let Some(value) = &self.value {
-            // Quoted, with escapes: a value may hold anything.
+            // Quoted, with escapes, because a value may hold any characters.
             write!(f, "{value:?} ")?;
         }
         f.write_str(&self.what)

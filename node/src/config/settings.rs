@@ -25,10 +25,10 @@ impl FromStr for Override {
     }
 }
 
-/// Characters of a value that a message shows at most.
+/// The most characters of a value that a message shows.
 const SHOWN_CHARACTERS_MAX: usize = 80;
 
-/// One value with its origin. Problems built from it show the value, unless the property holds a secret.
+/// One value with its origin. Problems that are built from this value show the value, unless the property holds a secret.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting<'a> {
     pub(super) key: &'static str,
@@ -113,7 +113,7 @@ impl<'a> Settings<'a> {
         self.notices.extend(notices);
     }
 
-    /// What is wrong with the names alone.
+    /// Problems of the names alone.
     pub(super) fn take_problems(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.problems)
     }
@@ -134,7 +134,7 @@ impl<'a> Settings<'a> {
         };
         match (Key::find(bare), Key::similar(bare)) {
             (Some(key), _) => self.settings.push(Setting { key: key.name, value, origin }),
-            // Ignored, it would leave a listener without TLS that was meant to have it.
+            // If the property were ignored, a listener that was meant to have TLS would be without TLS.
             (None, Some(key)) if key.name.eq_ignore_ascii_case("useSSL") => self.problems.push(Problem {
                 origin,
                 key: key.name,

@@ -240,8 +240,8 @@ impl Registry {
         Self::default()
     }
 
-    /// The connectors that this program holds. A further one is one more line here. CSV files may lie in these folders and below,
-    /// or anywhere if there are none.
+    /// The connectors that this program holds. A further connector is one more line here. CSV files may lie in these folders and below, or
+    /// anywhere if there are no folders.
     pub fn builtin(csv_folders: Vec<PathBuf>) -> Self {
         let csv = csv::CsvFactory::identities(csv_folders);
         csv.into_iter().fold(Self::empty(), |registry, factory| registry.with(Arc::new(factory)))

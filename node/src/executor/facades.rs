@@ -62,8 +62,8 @@ impl Facades {
         self.open.retain(|_, facade| facade.is_at_work() || now.since(facade.last_used) < FACADE_IDLE);
     }
 
-    /// A full cache gives up the entry that was used longest ago, those at work last: opened again while its calls hang, a
-    /// configuration would get another share of the threads.
+    /// A full cache gives up the entry that was used longest ago, and entries at work last. If a configuration were dropped and opened
+    /// again while its calls hang, the configuration would get a second share of the threads.
     fn make_room(&mut self) {
         if self.open.len() < FACADES_MAX {
             return;

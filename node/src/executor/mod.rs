@@ -92,7 +92,7 @@ impl Call {
         self.operation
     }
 
-    /// The configuration that the call is for: a number of its own for each, never used again.
+    /// The number of the call's configuration. Each configuration has a number of its own, which is never used again.
     pub fn configuration(&self) -> u64 {
         self.facade.configuration
     }

@@ -1,10 +1,10 @@
-//! Who runs next: places for calls, shared between the configurations (one configuration is one resource).
+//! Decides which call runs next. Places for calls are shared between the configurations (one configuration is one resource).
 //!
 //! - A configuration has a share of the places, so a resource that answers slowly leaves room for others.
-//! - A configuration that runs nothing may have one place more than there are: a reserve that slow resources cannot use up.
+//! - A configuration that runs nothing may have a place beyond the bound: slow resources cannot use up this reserve.
 //! - Configurations that wait take turns.
-//! - A call that is over its time **hangs**: its thread cannot be stopped. Its place is given to others (up to a bound), but stays a part
-//!   of its own configuration's share until the thread comes back. A configuration whose whole share hangs gets no further places.
+//! - A call that is over its time **hangs**: its thread cannot be stopped. Its place is given to other calls (up to a bound), and still
+//!   counts in its own configuration's share until the thread comes back. A configuration whose whole share hangs gets no further places.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::error::ErrorClass;
 use crate::executor::Failure;
 
-/// Whose call it is.
+/// The configuration that a call belongs to.
 #[derive(Clone, Debug)]
 pub(super) struct Who {
     /// The configuration, by a number that is never used again.
@@ -28,14 +28,14 @@ pub(super) struct Who {
     pub(super) connector: Arc<str>,
 }
 
-/// How much there is of something that configurations share.
+/// How many of something (places, waiting calls) configurations share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
     /// For all configurations.
     pub(super) all: usize,
     /// For one configuration.
     pub(super) each: usize,
-    /// Beyond `all`, for configurations that have none.
+    /// Beyond `all`, for configurations that have none yet.
     pub(super) reserve: usize,
 }
 
@@ -70,7 +70,7 @@ struct State {
     hanging: usize,
     replaced: usize,
     of: HashMap<u64, Configuration>,
-    /// The configurations with calls that wait, each once; the first one has the next turn.
+    /// The configurations with waiting calls, each once. The first one has the next turn.
     turns: VecDeque<u64>,
     last_waiter: u64,
 }
@@ -99,12 +99,12 @@ impl Configuration {
     }
 }
 
-/// What hangs at the moment.
+/// How much hangs at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hanging {
-    /// Calls.
+    /// Calls that hang.
     pub calls: usize,
-    /// Configurations that they belong to.
+    /// Configurations with calls that hang.
     pub configurations: usize,
 }
 
@@ -113,7 +113,7 @@ impl Lane {
         Arc::new(Self { bounds, state: Mutex::default() })
     }
 
-    /// Waits for a place. A call that is turned away here was not run.
+    /// Waits for a place. A call that is refused here was not run.
     pub(super) async fn enter(self: &Arc<Self>, who: &Who) -> Result<Place, Failure> {
         let (number, place) = match self.start_or_wait(who)? {
             Entry::Started(place) => return Ok(place),
@@ -184,8 +184,8 @@ impl Lane {
         loop {
             let Some(Waiter { who, granted, .. }) = self.state().next(self.bounds.running) else { return };
             if let Err(place) = granted.send(self.place(who)) {
-                // The call was given up. Another one gets the place in the next round, not by the place's end, which would call this
-                // function again.
+                // The call was given up. Another call gets the place in the next round. Dropping the place here would call this function
+                // again.
                 place.0.leave();
             }
         }
@@ -229,7 +229,7 @@ impl State {
     }
 }
 
-/// A call that waits; takes itself out of the queue.
+/// A waiting call. When dropped, the call leaves the queue.
 struct Waiting<'a> {
     lane: &'a Lane,
     configuration: u64,
@@ -250,10 +250,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The right of one call to run. It goes with the call's thread, and ends with it.
+/// The right of one call to run. The place goes with the call's thread, and ends with the thread.
 pub(super) struct Place(Arc<Shared>);
 
-/// What the task that waits for the call keeps of its place.
+/// What the task that waits for the call knows of the call's place.
 #[derive(Clone)]
 pub(super) struct Watch(Arc<Shared>);
 
@@ -290,7 +290,7 @@ impl Drop for Place {
 }
 
 impl Watch {
-    /// The call is over its time: from now on it hangs, until its thread comes back.
+    /// The call is over its time. From now on the call hangs, until its thread comes back.
     pub(super) fn hangs(&self, operation: Operation, limit: Duration) {
         let Shared { lane, who, standing } = &*self.0;
         let mut standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -338,7 +338,7 @@ impl Watch {
 }
 
 impl Shared {
-    /// Gives the place back; false if it was given back already.
+    /// Gives the place back. Returns false if the place was given back already.
     fn leave(&self) -> bool {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *standing, Standing::Left);

@@ -127,7 +127,7 @@ async fn a_call_that_hangs_is_answered_at_its_deadline_and_its_place_is_given_aw
         let failure = test_of(&pool, -1).await.expect_err("it never answers");
         assert!(failure.class.ends_with("OperationTimeoutException"), "{round}: {failure:?}");
     }
-    // Its whole share hangs: a third call does not even wait.
+    // The whole share of the configuration hangs: a third call does not even wait.
     let failure = test_of(&pool, -1).await.expect_err("it never answers");
     assert!(failure.class.ends_with("RetryableException"), "{failure:?}");
     assert!(failure.message.contains("2 calls of this configuration"), "{failure:?}");
@@ -140,7 +140,7 @@ async fn a_call_that_hangs_is_answered_at_its_deadline_and_its_place_is_given_aw
     test_of(&pool, -1).await.expect("it answers again");
 }
 
-/// A change that the connector had is never called "not run", and one that waited always is.
+/// A change that reached the connector is never reported as "not run". A change that only waited always is.
 #[tokio::test]
 async fn the_error_of_a_late_change_says_what_is_known() {
     let (pool, fake) = small_pool(Duration::from_millis(50));
@@ -170,7 +170,7 @@ async fn the_error_of_a_late_change_says_what_is_known() {
         })
         .collect();
     fake.wait_for_stuck(2).await;
-    // The timeouts are a part of the configuration, so this is another one with a place of its own; its third call waits.
+    // The timeouts are a part of the configuration, so this is another configuration with a place of its own. Its third call waits.
     let failures = [(); 3].map(|()| call(&pool, create(true), 0, Duration::ZERO));
     let [one, two, three] = failures;
     let (one, two, three) = tokio::join!(one, two, three);

@@ -23,13 +23,13 @@ use lines::{Character, Encoding, LogicalLine};
 /// Reads a properties file. Never panics; a fuzz target calls it with any bytes.
 ///
 /// # Errors
-/// The first [`SyntaxError`], with the line, for what has no meaning: a broken `\u` escape, bytes that are no text, too large a file.
+/// The first [`SyntaxError`], with the line: a broken `\u` escape, bytes that are not text, too large a file.
 pub fn parse(bytes: &[u8]) -> Result<Document, SyntaxError> {
     let (document, faults) = examine(bytes);
     faults.into_iter().next().map_or(Ok(document), Err)
 }
 
-/// As [`parse`], with all that is wrong: the document has the lines that make sense.
+/// Like [`parse`], with all errors. The document has the lines that are valid.
 pub fn examine(bytes: &[u8]) -> (Document, Vec<SyntaxError>) {
     let mut faults = Vec::new();
     let document = read(bytes, &mut faults).unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! What an operator wants to know of a key and its certificate, in words.
+//! What an operator wants to know about a key and its certificate, in words.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
-/// Days before a certificate's end from which on the log warns.
+/// The log warns from this many days before a certificate's end on.
 const ENDS_SOON_DAYS: i64 = 30;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
@@ -27,7 +27,7 @@ pub(super) fn describe_key(chain: &PrivateKeyChain) -> String {
     bits.map_or_else(|| kind.to_owned(), |bits| format!("{kind} of {bits} bits"))
 }
 
-/// From when to when the certificate is valid; `None` if it cannot be read.
+/// The dates between which the certificate is valid; `None` if the certificate cannot be read.
 pub(super) fn validity(chain: &PrivateKeyChain) -> Option<Validity> {
     let validity = own(chain)?.validity().clone();
     Some(Validity { first: validity.not_before, last: validity.not_after })
@@ -47,7 +47,7 @@ impl fmt::Display for Validity {
 }
 
 impl Validity {
-    /// A sentence if callers refuse the certificate for its dates, or soon will.
+    /// A sentence if callers refuse the certificate because of its dates, or soon will.
     pub(super) fn warning(self, now: SystemTime) -> Option<String> {
         let now = now
             .duration_since(UNIX_EPOCH)

@@ -1,22 +1,22 @@
-//! What a file is that was taken for a PKCS12 store.
+//! The kind of a file that was given as a PKCS12 store and is none.
 
 use std::path::Path;
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
-/// What a block of a PEM file begins with, and in how many bytes of the file it is looked for: text may stand before it.
+/// The first characters of a PEM block, and how many bytes of the file are searched for them: text may stand before the block.
 const PEM_START: &[u8] = b"-----BEGIN ";
 const PEM_SEARCHED_BYTES: usize = 64 << 10;
 
-/// A file that is no PKCS12 store, by its first bytes.
+/// The kind of a file that is no PKCS12 store, recognized by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherKind {
-    /// Nothing.
+    /// The file is empty.
     Empty,
-    /// Java's own kind of key store.
+    /// Java's own kind of key store (JKS).
     Jks,
-    /// Another one of Java's.
+    /// Java's second kind of key store (JCEKS).
     Jceks,
     /// Text with `-----BEGIN`.
     Pem,
@@ -25,7 +25,7 @@ pub enum OtherKind {
 }
 
 impl OtherKind {
-    /// `None` for what may be a PKCS12 store.
+    /// `None` for a file that may be a PKCS12 store.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..PEM_SEARCHED_BYTES).unwrap_or(bytes);
         match bytes {
@@ -47,7 +47,7 @@ impl OtherKind {
         }
     }
 
-    /// The command that makes a PKCS12 store of the file.
+    /// The command that makes a PKCS12 store from the file.
     pub(super) fn way_out(self, path: &Path) -> String {
         let old = path.display();
         match self {

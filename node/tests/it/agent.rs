@@ -261,7 +261,7 @@ fn usage() {
 }
 
 /// The inotify instances of a user can be used up (128 by default, shared by all containers of a user id). Then the agent scans at its
-/// interval, says so once, and watches as soon as it can.
+/// interval, reports the reason once, and watches as soon as it can.
 #[test]
 fn without_inotify_changes_are_found_by_the_scans() {
     if !Command::new("unshare").args(["-Urpf", "true"]).status().is_ok_and(|status| status.success()) {

@@ -52,8 +52,8 @@ fn problems_are_told_with_file_and_line() {
     );
 }
 
-/// One look tells all: lines without a meaning, settings that make no sense, the default key, a name without an address, and a key store
-/// that is not there.
+/// One run reports all faults: lines without a meaning, invalid settings, the default key, a name without an address, and a missing key
+/// store.
 #[test]
 fn all_faults_are_told_at_once_and_serve_tells_the_same() {
     let scratch = Scratch::new();
@@ -91,7 +91,7 @@ fn a_file_that_everybody_can_read_is_noticed_and_one_that_everybody_can_write_re
     }
 }
 
-/// A pipe has no end and a device no size: neither is waited for.
+/// A pipe has no writer and a device has no end: the node refuses both without waiting.
 #[test]
 fn what_is_no_file_is_refused_at_once() {
     let scratch = Scratch::new();

@@ -1,4 +1,4 @@
-//! Outputs that cannot be written are never felt (P10), and signals that mean no end are none.
+//! Outputs that cannot be written delay nobody (P10). Signals that do not mean the end are ignored.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use rustix::process::Signal;
 use crate::serving::Serving;
 use crate::support::{PATIENCE, Scratch, rcs_node, text};
 
-/// x:y, a wrong key.
+/// x:y, which is a wrong key.
 const WRONG: &str = "Basic eDp5";
 /// A pipe holds 64 KiB: some 300 lines.
 const REFUSED: usize = 400;
-/// An idle node must not use its drain time, which is 25 s.
+/// An idle node must end long before its drain time, which is 25 s.
 const IDLE_END: Duration = Duration::from_secs(15);
 
 #[test]

@@ -61,7 +61,7 @@ fn callers_are_let_in_by_the_key_alone() {
     }
 }
 
-/// The health check of the published image greps the answer to a plain request for the server's name.
+/// The health check of the published image looks for the server's name in the answer to a plain request.
 #[test]
 fn a_plain_request_is_told_whose_address_it_is() {
     let node = Serving::with(Scratch::new(), "connectorserver.key=xOS4IeeE6eb/AhMbhxZEC37PgtE\\=\n", &[]);

@@ -27,7 +27,7 @@ impl Serving {
         Self::logging_to(scratch, properties, arguments, Stdio::piped())
     }
 
-    /// Like [`Self::with`], with this stream as its standard error.
+    /// Like [`Self::with`], with this stream as the node's standard error.
     pub(crate) fn logging_to(scratch: Scratch, properties: &str, arguments: &[&str], log: Stdio) -> Self {
         let fixed = "connectorserver.port=0\nconnectorserver.address=127.0.0.1\n";
         let file = scratch.file("conf/ConnectorServer.properties", format!("{fixed}{properties}"));

@@ -57,7 +57,7 @@ fn nonsense_is_no_store() {
     assert!(ran.code == 65 && ran.stderr.contains("is not a usable PKCS12 store"), "{ran:?}");
 }
 
-/// What keytool and openssl make, and what is said of each that TLS here cannot use: kind and size of the key, and the way out.
+/// Stores that keytool and openssl make and TLS here cannot use. Each error names kind and size of the key, and the way out.
 #[test]
 fn a_key_or_store_of_another_kind_is_named_with_the_way_out() {
     let scratch = Scratch::new();

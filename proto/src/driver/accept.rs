@@ -1,8 +1,8 @@
 //! The accepting end of the HTTP upgrade, tolerant of the Java dialler's headers and strict about everything else (WIRE 1.1).
 //!
-//! A refused upgrade is answered with a status line whose reason phrase is the sentence, without length, body or `Connection`,
-//! and the connection is closed: the only form in which the `connect()` of a 1.8.0 client fails at once, instead of never
-//! (WIRE 1.1, 11.14). A request that is no upgrade comes from a browser or a health check, and gets a body.
+//! A refused upgrade is answered with a status line whose reason phrase is the sentence, without length, body or `Connection`. Then the
+//! connection is closed. This is the only form in which the `connect()` of a 1.8.0 client fails at once instead of never (WIRE 1.1,
+//! 11.14). A request that is not an upgrade comes from a browser or a health check, and gets a body.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -62,8 +62,8 @@ pub struct Credentials {
 pub struct Refusal {
     /// The answer's status.
     pub status: RefusalStatus,
-    /// One line of plain text; it says what to do and holds no secret. It is the reason phrase of the answer, so what is not
-    /// visible ASCII reaches the peer as `?`, and at most [`limits::REASON_PHRASE_BYTES`] reach it.
+    /// One line of plain text that says what to do and holds no secret. The line is the reason phrase of the answer. So the peer gets `?`
+    /// for characters that are not visible ASCII, and at most [`limits::REASON_PHRASE_BYTES`] of the line.
     pub sentence: String,
 }
 
@@ -138,12 +138,12 @@ pub enum AcceptError {
     /// It was refused; the peer has been told.
     #[error("refused with {}: {}", .0.status.code(), .0.sentence)]
     Refused(Refusal),
-    /// It made room for others, which were waiting.
+    /// The connection had to make room for others that were waiting.
     #[error(
         "too many connections are waiting, and this one had sent no whole request: send the request at once after connecting"
     )]
     Crowded,
-    /// The process has no descriptors left for it.
+    /// The process has no descriptor left for the connection.
     #[error(
         "as many connections are open as this process may have: raise its limit of open files (ulimit -n, LimitNOFILE)"
     )]
@@ -232,7 +232,7 @@ impl<S: Transport> Pending<S> {
         Self::read_by(stream, peer, Instant::now() + limits::UPGRADE_DEADLINE).await
     }
 
-    /// [`Pending::read`] with a deadline that runs already.
+    /// Like [`Pending::read`], with a deadline that has begun before.
     pub(super) async fn read_by(mut stream: S, peer: SocketAddr, due: Instant) -> Result<Self, AcceptError> {
         let mut buffer = BytesMut::new();
         let read = timeout_at(due, http::read_head(&mut stream, &mut buffer)).await;
@@ -327,7 +327,7 @@ enum Form {
     Body,
 }
 
-/// A refusal and its form.
+/// A refusal, and the form of its answer.
 struct Refused {
     refusal: Refusal,
     form: Form,

@@ -28,7 +28,7 @@ impl Command {
         self.payload().len() + limits::FRAME_OVERHEAD_BYTES
     }
 
-    /// What it counts for among the answers of our own, bytes.
+    /// Bytes that the message counts for among our own answers.
     pub(super) fn own_cost(&self) -> usize {
         match self {
             Self::Reply(_) | Self::Pong(_) => self.cost(),

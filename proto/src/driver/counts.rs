@@ -20,11 +20,11 @@ pub(super) struct SocketCounts {
     backlog: AtomicUsize,
     /// The part of the backlog that is on disk.
     spilled: AtomicUsize,
-    /// The part of the backlog that answers what the peer asked of us.
+    /// Bytes of the backlog that answer what the peer asked of us.
     own: AtomicUsize,
     /// Units of reports that wait for the owner ([`super::limits::SHARE_UNITS`]).
     reported: AtomicUsize,
-    /// Rings when half of the share is free again.
+    /// Notified when half of the share is free again.
     heard: Notify,
     text_frames: AtomicU64,
     received: AtomicU64,
@@ -58,12 +58,12 @@ impl SocketCounts {
         }
     }
 
-    /// Counts answers of our own.
+    /// Counts bytes of our own answers that wait.
     pub(super) fn charge_own(&self, bytes: usize) {
         self.own.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Answers of our own were written, or are not written any more.
+    /// Counts bytes of our own answers off, when the answers were written or dropped.
     pub(super) fn release_own(&self, bytes: usize) {
         if bytes > 0 {
             self.own.fetch_sub(bytes, Ordering::Relaxed);
@@ -76,12 +76,12 @@ impl SocketCounts {
         self.own.load(Ordering::Relaxed)
     }
 
-    /// A report goes to the owner.
+    /// A report goes to the owner: its units count from now on.
     pub(super) fn report(&self, units: usize) {
         self.reported.fetch_add(units, Ordering::Relaxed);
     }
 
-    /// The owner has taken a report. Its reader is woken once half of its share is free, not for each report.
+    /// The owner has taken a report. The reader is woken once half of its share is free, and not for each report.
     pub(super) fn heard(&self, units: usize) {
         const HALF: usize = super::limits::SHARE_UNITS / 2;
         let before = self.reported.fetch_sub(units, Ordering::Relaxed);

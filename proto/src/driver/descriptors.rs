@@ -1,4 +1,4 @@
-//! How many descriptors this process may have open, and how many of them strangers' connections leave to the rest.
+//! How many descriptors this process may have open, and how many of them connections of strangers must leave free.
 
 use std::fmt;
 use std::io;
@@ -7,28 +7,28 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::limits::{DESCRIPTORS_KEPT, DESCRIPTORS_KEPT_SHARE};
 
-/// The limit of open descriptors; none if there is no limit.
+/// The limit of open descriptors; `None` stands for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors {
-    /// As the process was started.
+    /// The limit with which the process was started.
     before: Option<u64>,
-    /// Now.
+    /// The limit now.
     now: Option<u64>,
 }
 
 impl Descriptors {
-    /// Raises the soft limit to the hard one. The soft limit of 1,024 that many systems start programs with exists for programs that
-    /// call `select`.
+    /// Raises the soft limit to the hard limit. Many systems start programs with a soft limit of 1,024, for the sake of programs that call
+    /// `select`.
     ///
     /// # Errors
-    /// If the system refuses, which it has no reason to.
+    /// If the system refuses. There is no known reason to refuse.
     pub fn raise() -> io::Result<Self> {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
         Ok(Self { before: current, now: maximum })
     }
 
-    /// The limit as it is.
+    /// The limit, not raised.
     pub fn unchanged() -> Self {
         let current = getrlimit(Resource::Nofile).current;
         Self { before: current, now: current }
@@ -39,8 +39,8 @@ impl Descriptors {
         self.now.unwrap_or(u64::MAX)
     }
 
-    /// The highest number that the descriptor of a connection from outside may have. The system gives out the lowest free number,
-    /// so above it all that is left is kept for connections to members, the admin address and files.
+    /// The highest number that the descriptor of a connection from outside may have. The system gives out the lowest free number. So
+    /// descriptors above this number are kept for connections to members, the admin address and files.
     pub fn highest_from_outside(&self) -> i32 {
         let kept = (self.limit() / DESCRIPTORS_KEPT_SHARE).min(DESCRIPTORS_KEPT);
         i32::try_from(self.limit() - kept).unwrap_or(i32::MAX)

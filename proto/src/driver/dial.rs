@@ -93,7 +93,7 @@ pub enum DialError {
     /// No TLS was dialled, and the peer answered with TLS.
     #[error("the peer answers with TLS; set useSSL here")]
     TlsPeer,
-    /// The TLS handshake failed: a certificate, a name, a version. In words, with what to do about it.
+    /// The TLS handshake failed: a certificate, a name, a version. The text says in words what is wrong and what to do.
     #[error("the TLS handshake failed: {0}")]
     Tls(String),
     /// 401 or 403: a stock server answers 403 to a wrong key.
@@ -134,7 +134,7 @@ pub enum DialError {
 }
 
 impl DialTarget {
-    /// What [`dial`] would refuse before it dials: a host, path, principal or key that cannot stand in a request.
+    /// Checks what [`dial`] would refuse before it dials: a host, path, principal or key that cannot stand in a request.
     ///
     /// # Errors
     /// [`DialError::BadTarget`]
@@ -144,7 +144,7 @@ impl DialTarget {
     }
 }
 
-/// The name under which a certificate is judged: the host, without the interface of a link-local address.
+/// The name for which a certificate must be valid: the host, without the interface of a link-local address.
 fn server_name(host: &str) -> Result<ServerName<'static>, DialError> {
     let name = host.split('%').next().unwrap_or_default().to_owned();
     ServerName::try_from(name)
@@ -237,7 +237,7 @@ fn request(target: &DialTarget, key: &str) -> Result<Vec<u8>, DialError> {
     let user = latin1(&format!("{principal}:{}", secret.expose()))
         .ok_or(DialError::BadTarget("principal and key must be within ISO-8859-1"))?;
     let (host, port, path) = (&target.host, target.port, &target.path);
-    // The interface of a link-local address means something on this machine only (RFC 6874).
+    // The interface of a link-local address has a meaning on this machine only (RFC 6874).
     let host = match host.split('%').next().unwrap_or(host) {
         address if address.contains(':') => format!("[{address}]"),
         name => name.to_owned(),

@@ -1,5 +1,5 @@
-//! Room for messages on their way in: one budget for all sockets of a kind. What is small always passes; what is large takes room
-//! for as long as it is unfinished, or waits for the owner. A length that a peer only announces takes none (P10).
+//! Room for messages on their way in: one budget for all sockets of a kind. Small messages always pass. A large message takes room while
+//! it is unfinished, and while it waits for the owner. A length that a peer only announces takes no room (P10).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,24 +17,24 @@ pub struct Inflow {
     /// Bytes.
     max: usize,
     taken: AtomicUsize,
-    /// Rings whenever room is given back.
+    /// Notified whenever room is given back.
     freed: Notify,
     /// How long a message waits for room.
     pub(super) patience: Duration,
-    /// How long a message may be slower than [`limits::MESSAGE_BYTES_PER_SECOND`].
+    /// For how long a message may be slower than [`limits::MESSAGE_BYTES_PER_SECOND`].
     pub(super) grace: Duration,
     since: Instant,
-    /// When a dropped message was last written to the log, in ms after `since`, and one more.
+    /// When a dropped message was last written to the log: milliseconds after `since`, plus one. 0 stands for never.
     logged_at: AtomicU64,
 }
 
 impl Inflow {
-    /// Room for so many bytes.
+    /// Room for this many bytes.
     pub fn of(max: usize) -> Arc<Self> {
         Self::timed(max, limits::INFLOW_PATIENCE, limits::MESSAGE_GRACE)
     }
 
-    /// The same with other times.
+    /// Room with other times, for tests.
     pub(super) fn timed(max: usize, patience: Duration, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             max,
@@ -57,7 +57,7 @@ impl Inflow {
         self.freed.notified()
     }
 
-    /// Whether a dropped message may be written to the log: one a second, whoever sends them.
+    /// Whether a dropped message may be written to the log: one a second, from whichever socket.
     pub(super) fn may_log(&self, now: Instant) -> bool {
         let now = 1 + u64::try_from(now.duration_since(self.since).as_millis()).unwrap_or(u64::MAX - 1);
         let before = self.logged_at.load(Ordering::Relaxed);
@@ -67,7 +67,7 @@ impl Inflow {
     }
 }
 
-/// The room that one message has; given back when it is dropped.
+/// The room that one message has. The room is given back when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Grant {
     inflow: Arc<Inflow>,
@@ -75,17 +75,17 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// None yet.
+    /// No room yet.
     pub(super) fn none(inflow: &Arc<Inflow>) -> Self {
         Self { inflow: Arc::clone(inflow), bytes: 0 }
     }
 
-    /// Whether it has room for anything.
+    /// Whether the message has no room.
     pub(super) fn is_none(&self) -> bool {
         self.bytes == 0
     }
 
-    /// Takes room until it has this much; false, and nothing is taken, if there is not so much.
+    /// Takes room until the message has this much. Returns false, and takes nothing, if that much is not free.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {
@@ -99,7 +99,7 @@ impl Grant {
         true
     }
 
-    /// Gives everything back.
+    /// Gives all of the room back.
     pub(super) fn clear(&mut self) {
         if self.bytes > 0 {
             self.inflow.taken.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
@@ -107,7 +107,7 @@ impl Grant {
         }
     }
 
-    /// Hands it over to a message that is complete.
+    /// Hands the room over to a message that is complete.
     pub(super) fn take(&mut self) -> Option<Self> {
         if self.is_none() {
             return None;

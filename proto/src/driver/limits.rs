@@ -8,8 +8,9 @@ pub const HTTP_HEAD_BYTES: usize = 8 * 1024;
 pub const HTTP_HEADERS: usize = 64;
 /// Time in which a TLS hello or an HTTP head must be complete.
 pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
-/// The same for connections of a listener, which can lose their places to others long before, so this need not be short: in a reconnect
-/// storm on a busy machine, diallers of 4,000 connections took more than 5 s to send their requests.
+/// Time in which a connection of a listener must send its whole TLS hello or HTTP head. Such a connection can lose its place to others
+/// long before, so this time need not be short. In a reconnect storm on a busy machine, diallers of 4,000 connections took more than 5 s
+/// to send their requests.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 /// After a refusal: how long, and for how many bytes, the client is listened to, so that its kernel does not throw our answer
 /// away on a reset.
@@ -19,19 +20,20 @@ pub const REFUSAL_DRAIN_BYTES: usize = 64 * 1024;
 /// Longest reason phrase of a refusal, bytes: room for a sentence with two names of the longest kind, far below what HTTP
 /// clients read as one line.
 pub const REASON_PHRASE_BYTES: usize = 512;
-/// Sockets of all listeners that share an intake that have not shown yet that they speak the protocol; further ones wait for their turn.
+/// Sockets, over all listeners that share an intake, that have not shown yet that they speak the protocol. Further ones wait for their
+/// turn.
 pub const PENDING_SOCKETS: usize = 1024;
-/// Connections of the same listeners whose request has not come whole, or waits for its turn. Over it the network that holds the most
-/// of them loses its slowest one. Room for the sockets of a reconnect storm; each costs a few KiB.
+/// Connections, over all listeners that share an intake, whose request is incomplete or waits for its turn. Beyond this number, the
+/// network that holds the most of them loses its slowest one. There is room for the sockets of a reconnect storm; each costs a few KiB.
 pub const REQUESTING_SOCKETS: usize = 4096;
-/// Connections that they take from the kernel per second at most, so that a flood of them leaves the processor to others.
-/// It empties the kernel's queue in less than half a second: a newcomer behind a full one is served within a second.
+/// Connections that these listeners take from the kernel per second at most, so that a flood leaves processor time to others. At this pace
+/// the kernel's queue is empty in less than half a second: a newcomer behind a full queue is served within a second.
 pub const ACCEPTS_PER_SECOND_MAX: u32 = 10_000;
-/// Descriptors that connections from outside leave to the rest of the process: connections to members, the admin address, files.
+/// Descriptors that connections from outside must leave free for connections to members, the admin address and files.
 pub const DESCRIPTORS_KEPT: u64 = 512;
-/// Where the process may have few descriptors, the part of them that is kept: one of so many.
+/// If the process may open few descriptors, one part of this many is kept free instead.
 pub const DESCRIPTORS_KEPT_SHARE: u64 = 4;
-/// Kinds of events that a [`super::tally::Tally`] tells apart.
+/// Kinds of events that a [`super::tally::Tally`] counts one by one.
 pub const TALLY_KINDS: usize = 256;
 /// Connections that may wait in the kernel to be taken; Linux's own maximum by default (`net.core.somaxconn`), and enough for
 /// two sockets each of 2,000 sessions.
@@ -45,8 +47,8 @@ pub const ACCEPT_BURST: Duration = Duration::from_millis(5);
 pub const READ_BYTES: usize = 8 * 1024;
 /// Largest single read, bytes: reads grow to it while they come back full.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
-/// Payloads up to this size, bytes, are copied out of the read buffer: a request is kept while its call is open, and one of 100 bytes
-/// must not keep a whole buffer. A larger payload shares its buffer, so what it keeps is at most 4 times its size.
+/// Payloads up to this size, in bytes, are copied out of the read buffer. A request is kept while its call is open, and a request of 100
+/// bytes must not keep a whole buffer. A larger payload shares its buffer, so it keeps at most 4 times its size.
 pub const SHARED_PAYLOAD_BYTES: usize = READ_BYTES_MAX / 2;
 /// Small frames are put together for one write up to this size, bytes. A larger payload goes out without a copy.
 pub const WRITE_BATCH_BYTES: usize = 64 * 1024;
@@ -60,31 +62,33 @@ pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 pub const OVERSIZE_HEAD_BYTES: usize = 1024;
 /// A message that claims more than this ends its socket, bytes. What is between the two limits is read and dropped.
 pub const MESSAGE_BYTES_HARD: u64 = 1024 * 1024 * 1024;
-/// Bytes of an unfinished message that need no room of [`INFLOW_BYTES`]: nearly all messages pass with these. So a socket may hold twice
-/// as much, the next read included.
+/// Bytes of an unfinished message that need no room of [`INFLOW_BYTES`]. Nearly all messages are smaller. With the next read, a socket may
+/// hold twice as much.
 pub const UNFINISHED_FREE_BYTES: usize = READ_BYTES_MAX;
 /// Bytes of larger messages that one owner's sockets of a kind (callers' sockets, members' sockets) may hold while the messages are
-/// unfinished, or wait for the owner. Four of the largest messages at once.
+/// unfinished or wait for the owner: four of the largest messages at once.
 pub const INFLOW_BYTES: usize = 256 << 20;
-/// How long a caller's large message waits for room. The socket is not read on meanwhile; then the message is dropped.
+/// How long a caller's large message waits for room. Meanwhile the socket is not read. After this time the message is dropped.
 pub const INFLOW_PATIENCE: Duration = Duration::from_secs(10);
 /// Time for which a large message may be slower than [`MESSAGE_BYTES_PER_SECOND`]: longer than a full garbage collection of a peer.
 pub const MESSAGE_GRACE: Duration = Duration::from_secs(30);
-/// The least pace of a large message, on average; a slow line of a branch office has as much.
+/// The least pace of a large message, on average. A slow line of a branch office is as fast.
 pub const MESSAGE_BYTES_PER_SECOND: usize = 256 << 10;
 /// Time between two log lines about messages that were dropped for want of room or pace.
 pub const DROPPED_LOG_EVERY: Duration = Duration::from_secs(1);
-/// Bytes of all messages before the peer's handshake: a handshake has less than a kilobyte, and what overtakes one is small.
+/// Bytes of all messages before the peer's handshake. A handshake has less than a kilobyte, and messages that overtake a handshake are
+/// small.
 pub const GREETING_BYTES: usize = 64 << 10;
-/// Bytes of answers that we made ourselves (pongs, answers to session checks and refused calls) above which a caller's socket is not
-/// read on: a peer that asks and does not read stops itself. One answer may be larger.
+/// Bytes of our own answers (pongs, answers to session checks and refused calls) that a caller's socket may leave unread before it is no
+/// longer read: a peer that asks and does not read stops itself. One answer may be larger.
 pub const OWN_ANSWERS_LOW_BYTES: usize = 64 << 10;
-/// The same towards a member, which is read without pause (P13): beyond this, pongs are dropped, and another answer ends the socket.
+/// Bytes of our own answers that a member's socket may leave unread. A member is read without pause (P13). So beyond this, pongs are
+/// dropped, and another answer closes the socket.
 pub const OWN_ANSWERS_MAX_BYTES: usize = 4 << 20;
-/// What one caller's socket may have waiting for the owner, in units of [`EVENT_UNITS`]: sockets take turns, so that a caller that
-/// asks as fast as it can is served between the others, not before them.
+/// What one caller's socket may have waiting for the owner, in units of [`EVENT_UNITS`]. Sockets take turns, so that a caller that asks as
+/// fast as it can is served between the others, and not before them.
 pub const SHARE_UNITS: usize = 32;
-/// What a report weighs: a session check, a question for connectors or a handshake as much as four calls.
+/// What a report counts, in units. A session check, a question for connectors or a handshake counts as much as four calls.
 pub const EVENT_UNITS: usize = 1;
 /// See [`EVENT_UNITS`].
 pub const CONTROL_UNITS: usize = 4;

@@ -1,8 +1,8 @@
 //! A whole listener: TCP, TLS if asked for, and the upgrade, many connections at a time and each within its deadline.
 //!
 //! Connections are taken from the kernel as fast as they come, and their requests are read at once. A request that is let in then waits
-//! for its turn. So strangers who send nothing, or nothing good, keep nobody waiting: they cost places among
-//! [`limits::REQUESTING_SOCKETS`], which the slowest of them lose ([`super::places`]).
+//! for its turn. So strangers that send nothing, or a bad request, keep nobody waiting. They only take places among
+//! [`limits::REQUESTING_SOCKETS`], and the slowest of them lose their places ([`super::places`]).
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,8 +28,8 @@ use super::{Transport, WebSocket, limits, tune};
 /// Pause after a failed `accept`: the process is out of file descriptors, and only closing some will help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The right of a connection that proves nothing yet to be among the [`limits::PENDING_SOCKETS`] of its [`Intake`]. Keep it
-/// until the socket has shown that it speaks the protocol: while all are taken, further connections wait for their turn.
+/// The right of a connection that proves nothing yet to be among the [`limits::PENDING_SOCKETS`] of its [`Intake`]. Keep this value until
+/// the socket has shown that it speaks the protocol. While all places are taken, further connections wait for their turn.
 #[derive(Debug)]
 pub struct Unproven {
     _permit: Option<OwnedSemaphorePermit>,
@@ -61,8 +61,8 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// What the listeners of one process share: places for connections that are not sockets yet, the pace at which requests become
-/// sockets, and the process's descriptors.
+/// What the listeners of one process share: places for connections that are not sockets yet, the pace at which requests become sockets,
+/// and the process's descriptors.
 #[derive(Debug)]
 pub struct Intake {
     /// Connections whose request is not let in yet.
@@ -82,7 +82,7 @@ impl Default for Intake {
 }
 
 impl Intake {
-    /// For a process with these descriptors, some of which are kept from connections.
+    /// An intake for a process with these descriptors, some of which are kept free.
     pub fn new(descriptors: Descriptors) -> Self {
         Self::with_room(limits::REQUESTING_SOCKETS, limits::PENDING_SOCKETS, descriptors)
     }
@@ -97,14 +97,14 @@ impl Intake {
         }
     }
 
-    /// Whether a descriptor of this number leaves the others what is kept for them: the system gives out the lowest free number, so
-    /// all below are in use. If not, the slowest connection makes room.
+    /// Whether a descriptor with this number leaves enough descriptors free. The system gives out the lowest free number, so all lower
+    /// ones are in use. If too few are free, the slowest connection loses its place.
     async fn has_room_for(&self, descriptor: i32) -> bool {
         if descriptor <= self.descriptor_max {
             return true;
         }
         let has_room = self.requesting.end_slowest();
-        // The one that lost its place closes its descriptor now.
+        // The connection that lost its place closes its descriptor now.
         yield_now().await;
         has_room
     }
@@ -128,8 +128,8 @@ pub async fn serve<T, D>(
     serve_at_pace(listener, tls, Arc::default(), || u32::MAX, decide, arrivals).await;
 }
 
-/// The same, with at most `per_second` sockets a second over all listeners that share `intake`: the work of a storm is spread,
-/// so that those that are there already feel little of it. `per_second` is asked for each connection.
+/// Like [`serve`], with at most `per_second` sockets a second over all listeners that share `intake`. So the work of a storm is spread, and
+/// existing sockets hardly feel it. `per_second` is called for each connection.
 pub async fn serve_at_pace<T, D, P>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -166,7 +166,7 @@ pub async fn serve_at_pace<T, D, P>(
         if !intake.has_room_for(stream.as_raw_fd()).await {
             drop(stream);
             let unproven = Unproven { _permit: None };
-            // If nobody hears of it, there is more to hear of than that.
+            // If the owner's queue is full, this refusal may be lost: more important events wait there.
             let _ = arrivals.try_send(Arrival { peer, outcome: Err(AcceptError::NoDescriptors), unproven });
             continue;
         }
@@ -188,7 +188,7 @@ pub async fn serve_at_pace<T, D, P>(
     }
 }
 
-/// Who gets in, and when.
+/// Decides who gets in, and when.
 struct Door<D, P> {
     tls: Option<TlsAcceptor>,
     decide: D,
@@ -196,7 +196,7 @@ struct Door<D, P> {
     intake: Arc<Intake>,
 }
 
-/// A socket with what it asked for and what the decider found out, and its place among those that prove nothing yet.
+/// A socket with its request and what the decider found out, and its place among connections that prove nothing yet.
 type LetIn<T> = ((WebSocket, UpgradeRequest, T), OwnedSemaphorePermit);
 
 impl<D, P: Fn() -> u32> Door<D, P> {
@@ -211,7 +211,7 @@ impl<D, P: Fn() -> u32> Door<D, P> {
     {
         tune(&stream, limits::ACCEPTED_USER_TIMEOUT)?;
         let due = Instant::now() + limits::REQUEST_DEADLINE;
-        // HTTP and TLS both begin with the peer. If it stays silent, what reads next is late at once.
+        // HTTP and TLS both begin with the peer. If the peer stays silent, the next read fails at once, because its time is over.
         let _ = timeout_at(due, stream.readable()).await;
         place.note(Shown::Something);
         match &self.tls {
@@ -325,7 +325,7 @@ mod tests {
         }
         let (first, second) = (next(&mut arrived).await, next(&mut arrived).await);
         assert!(first.outcome.is_ok() && second.outcome.is_ok());
-        // Nothing refuses the third one: it waits, and is served as soon as one of the others has proved itself.
+        // The third connection is not refused. It waits, and is served as soon as one of the others has proved itself.
         let waiting = open.iter().find(|stream| {
             let own = stream.local_addr().unwrap();
             own != first.peer && own != second.peer

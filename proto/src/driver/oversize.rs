@@ -1,8 +1,8 @@
-//! What can still be said of a message that was not kept: which call it belongs to.
+//! What is still known of a message that was dropped: the call that it belongs to.
 
 use bytes::Bytes;
 
-/// The beginning of a message that was not kept; the rest was read and dropped.
+/// The beginning of a message that was dropped. The rest was read and not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OversizeHead {
     /// `RemoteMessage.messageId`; `None` if it does not come before the payload (every known peer puts it first).
@@ -11,18 +11,18 @@ pub struct OversizeHead {
     pub side: Side,
     /// Length of the whole message, bytes.
     pub total: u64,
-    /// Why it was not kept.
+    /// Why the message was dropped.
     pub why: Overrun,
 }
 
 /// Why a message was read and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overrun {
-    /// It is over the limit for one message.
+    /// The message is over the limit for one message.
     Size,
     /// The room that large messages share was taken ([`super::inflow`]).
     Room,
-    /// It came too slowly ([`super::limits::MESSAGE_BYTES_PER_SECOND`]).
+    /// The message came too slowly ([`super::limits::MESSAGE_BYTES_PER_SECOND`]).
     Pace,
 }
 

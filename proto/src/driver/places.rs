@@ -1,5 +1,5 @@
-//! A bounded number of places for connections: a newcomer gets one at once, at the cost of the slowest connection of the network
-//! that holds the most ([`Shares`]).
+//! A bounded number of places for connections. A newcomer gets a place at once, at the cost of the slowest connection of the network that
+//! holds the most places ([`Shares`]).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,26 +13,26 @@ use super::shares::{ConnectionId, Shares, Shown};
 #[derive(Debug)]
 pub struct Places {
     taken: Mutex<Taken>,
-    /// A connection has left, or could lose its place now.
+    /// Notified when a connection has left, or can lose its place now.
     changed: Notify,
 }
 
 #[derive(Debug)]
 struct Taken {
     shares: Shares,
-    /// What ends each connection when it is dropped.
+    /// The senders whose drop ends the connections.
     ends: HashMap<ConnectionId, oneshot::Sender<()>>,
 }
 
 impl Places {
-    /// No connection yet. The loopback loses none while it holds at most `kept_for_loopback`.
+    /// No connection yet. While connections from the loopback are at most `kept_for_loopback`, none of them loses its place.
     pub fn new(kept_for_loopback: usize) -> Arc<Self> {
         let taken = Taken { shares: Shares::new(kept_for_loopback), ends: HashMap::new() };
         Arc::new(Self { taken: Mutex::new(taken), changed: Notify::new() })
     }
 
-    /// A place for a connection, of `most` at a time. If all are taken, the slowest connection loses its place; while none can, this
-    /// waits. One task at a time may wait.
+    /// Takes a place for a connection, one of `most`. If all places are taken, the slowest connection loses its place. While no connection
+    /// can lose its place, this function waits. Only one task at a time may wait here.
     pub async fn take(self: &Arc<Self>, peer: IpAddr, most: usize) -> (Place, Lost) {
         loop {
             if let Some(place) = self.try_take(peer, most) {
@@ -53,7 +53,7 @@ impl Places {
         Some((Place { places: Arc::clone(self), id }, Lost(ended)))
     }
 
-    /// Takes the slowest connection's place away; returns false if none can lose it.
+    /// Takes the place of the slowest connection away. Returns false if no connection can lose its place.
     pub fn end_slowest(&self) -> bool {
         self.lock().end_slowest()
     }
@@ -72,7 +72,7 @@ impl Taken {
     }
 }
 
-/// The place of one connection; dropping it gives the place back.
+/// The place of one connection. Dropping this value gives the place back.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
@@ -99,14 +99,14 @@ impl Drop for Place {
     }
 }
 
-/// Tells a connection that its place went to another one.
+/// Reports to a connection that its place went to another one.
 #[derive(Debug)]
 pub struct Lost(oneshot::Receiver<()>);
 
 impl Lost {
-    /// Waits until the place is lost. The connection ends then.
+    /// Waits until the place is lost. Then the connection must end.
     pub async fn wait(self) {
-        // Nothing is ever sent: the sender is dropped.
+        // Nothing is ever sent: the sender is only dropped.
         let _ = self.0.await;
     }
 }

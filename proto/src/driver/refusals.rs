@@ -1,4 +1,4 @@
-//! Log lines about refused connections: one a second for each reason, however many strangers try.
+//! Log lines about refused connections: one a second for each reason, however many strangers connect.
 
 use std::net::SocketAddr;
 
@@ -12,14 +12,14 @@ use super::tally::Tally;
 pub struct Refusals(Tally<&'static str, SocketAddr>);
 
 impl Refusals {
-    /// Logs why a connection was refused, or counts it if a line with that reason is not a second old.
+    /// Logs why a connection was refused. If a line with the same reason is less than a second old, counts the refusal instead.
     pub fn log(&mut self, peer: SocketAddr, error: &AcceptError) {
         if self.0.note(error.reason(), peer, Instant::now()) {
             tracing::warn!(%peer, "a connection was refused: {error}");
         }
     }
 
-    /// Waits until counts are due, and logs them; never returns while there are none.
+    /// Waits until counts are due, and logs them. While there are no counts, this never returns.
     pub async fn log_due(&mut self) {
         match self.0.next() {
             Some(next) => sleep_until(next).await,

@@ -1,12 +1,12 @@
-//! Who holds which of a bounded number of connections: while connections are short, the network that holds the most of them loses
-//! its slowest one, so that strangers keep nobody else waiting (promise P10).
+//! Which network holds which of a bounded number of connections. While connections are short, the network that holds the most of them
+//! loses its slowest one, so that strangers keep nobody else waiting (promise P10).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-/// The part of an address that stands for one peer: an IPv4 address, or the first 64 bits of an IPv6 address, of which one host
-/// may have all.
+/// The part of an address that stands for one peer: an IPv4 address, or the first 64 bits of an IPv6 address, because one host may have
+/// all addresses behind these bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     is_loopback: bool,
@@ -17,7 +17,7 @@ impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         let address = address.to_canonical();
         let prefix = match address {
-            // Below ::/64, which no host outside has.
+            // IPv4 addresses are numbered below ::/64, which no host outside has.
             IpAddr::V4(v4) => u64::from(u32::from(v4)),
             IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64 | u64::from(v6.is_loopback()),
         };
@@ -29,41 +29,41 @@ impl From<IpAddr> for Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 
-/// What a connection has shown.
+/// How much of its request a connection has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// No byte.
     Nothing,
-    /// Something that is not complete: it may lose its place, after those that showed nothing.
+    /// Something that is not complete. The connection may lose its place, after connections that showed nothing.
     Something,
     /// Enough to keep its place.
     Enough,
 }
 
-/// Connections by network. Costs O(log n) a change.
+/// Connections by network. A change costs O(log n).
 #[derive(Debug, Default)]
 pub struct Shares {
-    /// Connections from the loopback that cannot lose their places.
+    /// How many connections from the loopback cannot lose their places.
     kept_for_loopback: usize,
     next: u64,
     connections: HashMap<ConnectionId, Connection>,
     networks: HashMap<Network, Share>,
-    /// Networks that can lose a connection: the last one loses next.
+    /// Networks that can lose a connection. The last one loses next.
     ranks: BTreeSet<Rank>,
 }
 
-/// How many connections a network can lose; among equals the one that waits longest ranks highest.
+/// How many connections a network can lose. Among equals, the network whose connection has waited longest ranks highest.
 type Rank = (usize, Reverse<u64>, Network);
 
 #[derive(Debug)]
 struct Connection {
     network: Network,
     shown: Shown,
-    /// The order in which connections came to show what they have shown.
+    /// When the connection came to show this much, as a number in order.
     since: u64,
 }
 
-/// What one network can lose, oldest first.
+/// The connections that one network can lose, the oldest first.
 #[derive(Debug, Default)]
 struct Share {
     nothing: BTreeSet<(u64, ConnectionId)>,
@@ -85,7 +85,7 @@ impl Share {
 }
 
 impl Shares {
-    /// No connections yet. The loopback loses none while it holds at most `kept_for_loopback`.
+    /// No connections yet. While connections from the loopback are at most `kept_for_loopback`, none of them loses its place.
     pub fn new(kept_for_loopback: usize) -> Self {
         Self { kept_for_loopback, ..Self::default() }
     }
@@ -99,7 +99,7 @@ impl Shares {
         id
     }
 
-    /// Notes what a connection has shown by now; it counts as the newest of those.
+    /// Notes what a connection has shown by now. The connection is the newest of those that have shown as much.
     pub fn note(&mut self, id: ConnectionId, shown: Shown) {
         if let Some(connection) = self.remove(id) {
             let since = self.next;
@@ -113,19 +113,19 @@ impl Shares {
         self.remove(id);
     }
 
-    /// The connection that loses its place next: of the network that can lose the most connections, the one that has shown nothing
-    /// for longest, else the one that has not completed for longest.
+    /// The connection that loses its place next. It belongs to the network that can lose the most connections. Of these connections, it is
+    /// the one that has shown nothing for longest, or else the one that has been incomplete for longest.
     pub fn slowest(&self) -> Option<ConnectionId> {
         let (_, _, network) = self.ranks.last()?;
         self.networks.get(network)?.first().map(|(_, id)| id)
     }
 
-    /// Connections, all together.
+    /// The number of all connections.
     pub fn len(&self) -> usize {
         self.connections.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no connection.
     pub fn is_empty(&self) -> bool {
         self.connections.is_empty()
     }

@@ -1,4 +1,5 @@
-//! One line a second about what strangers can repeat at will: the first of its kind is told at once, further ones as a count.
+//! One report a second about each kind of thing that strangers can repeat at will. The first of a kind is reported at once, further ones
+//! as a count.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,10 +9,10 @@ use tokio::time::Instant;
 
 use super::limits::TALLY_KINDS;
 
-/// The time in which one kind is told once.
+/// The time in which one kind is reported once.
 pub const TALLY_EVERY: Duration = Duration::from_secs(1);
 
-/// Counts what happened, by kind, with a detail of the latest one.
+/// Counts what happened, by kind, with a detail of the latest time.
 #[derive(Debug)]
 pub struct Tally<K, D> {
     open: HashMap<K, Count<D>>,
@@ -24,14 +25,14 @@ struct Count<D> {
     last: Option<D>,
 }
 
-/// What happened again within a second of the first.
+/// What happened again within a second of the first time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Again<K, D> {
-    /// What.
+    /// The kind.
     pub kind: K,
-    /// How often, beyond what was told at once.
+    /// How often it happened, beyond what was reported at once.
     pub count: usize,
-    /// A detail of the latest.
+    /// A detail of the latest time.
     pub last: D,
 }
 
@@ -42,8 +43,8 @@ impl<K, D> Default for Tally<K, D> {
 }
 
 impl<K: Eq + Hash + Clone, D> Tally<K, D> {
-    /// Counts one, and returns whether to tell it now: it is the first of its kind for a second. Over
-    /// [`TALLY_KINDS`] kinds a second, further kinds are not told.
+    /// Counts one, and returns whether to report it now: it is the first of its kind for a second. Beyond [`TALLY_KINDS`] kinds a second,
+    /// further kinds are not reported.
     pub fn note(&mut self, kind: K, detail: D, now: Instant) -> bool {
         if let Some(count) = self.open.get_mut(&kind) {
             count.more += 1;
@@ -57,7 +58,7 @@ impl<K: Eq + Hash + Clone, D> Tally<K, D> {
         true
     }
 
-    /// The counts that are a second old, to be told now.
+    /// The counts that are a second old, to be reported now.
     pub fn due(&mut self, now: Instant) -> Vec<Again<K, D>> {
         let mut due = Vec::new();
         self.open.retain(|kind, count| {
@@ -72,7 +73,7 @@ impl<K: Eq + Hash + Clone, D> Tally<K, D> {
         due
     }
 
-    /// When to ask for what is due; `None` while there is nothing.
+    /// The moment at which to ask for counts that are due; `None` if there are no counts.
     pub fn next(&self) -> Option<Instant> {
         self.open.values().map(|count| count.since + TALLY_EVERY).min()
     }

@@ -1,10 +1,10 @@
-//! Whose certificate is accepted when the dialler speaks TLS, and what is wrong with a certificate, in words.
+//! Whose certificate is accepted when the dialling end speaks TLS, and what is wrong with a certificate, in words.
 //!
-//! Two ways lead to trust. A certificate that an authority of the trust store signed is judged as everywhere (rustls' own verifier).
-//! A certificate that is itself in the trust store is pinned: the operator named exactly this certificate, so neither its issuer nor
-//! its kind matters (`keytool -genkeypair` and `openssl req -x509` make certificates that no authority signed, the latter marked as an
-//! authority's own). Its names and dates still count, unless it was pinned for this member alone. The peer proves in each handshake
-//! that it has the private key, pinned or not.
+//! There are two ways to trust. A certificate that an authority of the trust store signed is judged as usual (rustls' own verifier). A
+//! certificate that is itself in the trust store is pinned: the operator named exactly this certificate, so neither its issuer nor its
+//! kind matters. (`keytool -genkeypair` and `openssl req -x509` make certificates that no authority signed, and the latter marks its
+//! certificates as an authority's own.) The names and dates of a pinned certificate still count, unless it was pinned for one member
+//! alone. In each handshake the peer proves that it has the private key, pinned or not.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,19 +25,19 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
-/// For whom a set of trusted certificates was given.
+/// For whom trusted certificates were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pins {
-    /// For all members: a pinned certificate is accepted for the names that it has, while it is valid.
+    /// For all members: a pinned certificate is accepted for its names, while it is valid.
     ForNamesItHas,
-    /// For one member alone: a pinned certificate is accepted whatever its names and dates say.
+    /// For one member alone: a pinned certificate is accepted, whatever its names and dates are.
     ForOneMember,
 }
 
-/// The TLS configuration that trusts these certificates, and what they signed.
+/// The TLS configuration that trusts these certificates, and certificates that they signed.
 ///
 /// # Errors
-/// A sentence about the first certificate that cannot be used, or that there is none.
+/// A sentence about the first certificate that cannot be used, or about a missing certificate.
 pub fn client_config(trusted: &[CertificateDer<'static>], pins: Pins) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
@@ -62,7 +62,7 @@ pub fn client_config(trusted: &[CertificateDer<'static>], pins: Pins) -> Result<
     Ok(Arc::new(config))
 }
 
-/// What an operator should know of certificates that are trusted: the ones that are out of date.
+/// What an operator should know about trusted certificates: which of them are out of date.
 pub fn warnings(trusted: &[CertificateDer<'static>], now: UnixTime) -> Vec<String> {
     let told = |der: &CertificateDer<'static>| {
         let known = Known::of(der)?;
@@ -72,7 +72,7 @@ pub fn warnings(trusted: &[CertificateDer<'static>], now: UnixTime) -> Vec<Strin
     trusted.iter().filter_map(told).collect()
 }
 
-/// What a failed handshake says of the peer's certificate or of the peer, in words; `host` is the host that was dialled.
+/// What a failed handshake says about the peer or its certificate, in words. `host` is the host that was dialled.
 pub fn in_words(error: &Error, host: &str) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => inner.to_string(),
@@ -98,7 +98,7 @@ struct Verifier {
     provider: Arc<CryptoProvider>,
 }
 
-/// A refusal in words, as rustls carries an error of somebody else.
+/// A refusal in words, in the form in which rustls carries an error of another crate.
 #[derive(Debug)]
 struct Words(String);
 
@@ -181,12 +181,12 @@ fn pinned(der: &CertificateDer<'_>, host: &str, now: UnixTime) -> Result<ServerC
 
 const NEW_ONE: &str = "give the server a new certificate and trust that one";
 
-/// What is told of a certificate.
+/// The facts of a certificate that errors show.
 #[derive(Debug)]
 struct Known {
     subject: String,
     issuer: String,
-    /// Names and addresses of subjectAltName; of a certificate without that extension its common names.
+    /// Names and addresses of subjectAltName. If a certificate lacks this extension, its common names.
     names: Vec<String>,
     from: ASN1Time,
     until: ASN1Time,
@@ -217,7 +217,7 @@ impl Known {
         })
     }
 
-    /// As Java and rustls compare: names without regard to case, one `*` for one whole first label, addresses as addresses.
+    /// Compares as Java and rustls do: names without regard to case, one `*` for one whole first label, addresses as addresses.
     fn is_for(&self, host: &str) -> bool {
         let fits = |name: &String| {
             if let (Ok(name), Ok(host)) = (name.parse::<std::net::IpAddr>(), host.parse::<std::net::IpAddr>())
@@ -280,7 +280,7 @@ fn signature(certificate: &X509Certificate<'_>) -> String {
     registry.get(algorithm).map_or_else(|| algorithm.to_string(), |entry| entry.sn().to_owned())
 }
 
-/// A distinguished name that cannot break a line of the log, nor fill it.
+/// A distinguished name that can neither break nor fill a line of the log.
 fn shown(name: &str) -> String {
     let name: String =
         name.chars().map(|c| if c.is_control() { '?' } else { c }).take(NAME_CHARS_MAX).collect();

@@ -1,4 +1,5 @@
-//! The turns of connections that may become sockets: in order, at a pace, and few at a time that have not spoken the protocol yet.
+//! The turns of connections that may become sockets. Turns come in order and at a pace, and few connections at a time may have proved
+//! nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::limits;
 
-/// How fast connections are taken: so many a second, and after a pause those of [`limits::ACCEPT_BURST`] at once.
+/// How fast connections are taken, or get their turns: a number per second, and after a pause the number of
+/// [`limits::ACCEPT_BURST`] at once.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// When the next one may be taken.
+    /// The earliest moment for the next connection.
     next: Instant,
 }
 
@@ -31,12 +33,12 @@ impl Pace {
     }
 }
 
-/// The turns of the listeners that share an intake.
+/// The turns of all listeners that share an intake.
 #[derive(Debug)]
 pub(super) struct Turns {
     /// Held by the connection whose turn is next.
     pace: Mutex<Pace>,
-    /// Places of connections that prove nothing yet.
+    /// Places of connections that have proved nothing yet.
     places: Arc<Semaphore>,
 }
 
@@ -45,7 +47,8 @@ impl Turns {
         Self { pace: Mutex::new(Pace::new()), places: Arc::new(Semaphore::new(places)) }
     }
 
-    /// Waits for a turn, of `per_second`. A connection whose peer has given up meanwhile gets none, and costs the next one no time.
+    /// Waits for a turn, at `per_second` turns a second. A connection whose peer has given up meanwhile gets no turn, and does not delay
+    /// the next one.
     pub(super) async fn next(
         &self,
         per_second: impl Fn() -> u32,

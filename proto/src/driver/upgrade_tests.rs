@@ -143,7 +143,7 @@ async fn refusals_say_why_and_end_the_connection() {
         assert!(answer.contains(words), "{case}: {answer}");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
         match case {
-            // What health checks and browsers send.
+            // Requests that health checks and browsers send.
             "plain GET" | "not HTTP" => {
                 assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{case}: {answer}");
                 assert!(head.contains("\r\nConnection: close"), "{case}: {answer}");
@@ -171,7 +171,7 @@ async fn a_length_of_zero_is_no_body() {
     exchange(request.as_bytes()).await.1.expect("accepted");
 }
 
-/// A sentence may repeat what the peer sent, which must not add a header, and must not be endless.
+/// A sentence may repeat what the peer sent. It must not add a header, and must have an end.
 #[tokio::test]
 async fn a_reason_phrase_is_one_bounded_line_of_ascii() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,5 +1,5 @@
-//! Session checks and errors, read by hand: prost would make room for every id of a list, and a list may fill a message (8 bytes of
-//! memory for each byte of it). Lists are bounded while they are read, in the task that reads the socket.
+//! Session checks and errors, read by hand. prost would reserve memory for every id of a list, and a list may fill a message (8 bytes of
+//! memory for each byte of the message). Here lists are bounded while they are read, in the task that reads the socket.
 
 use std::ops::Range;
 
@@ -26,14 +26,14 @@ pub(super) fn request(frame: &Bytes, range: &Range<usize>) -> Result<ControlRequ
         list.add(frame, field.value, WHAT)?;
     }
     Ok(ControlRequest {
-        // An enum takes the lower 32 bits, as everywhere in protobuf.
+        // An enum uses the lower 32 bits, as everywhere in protobuf.
         info_level: levels.items.into_iter().map(|level| level as i32).collect(),
         local_request_id: local.in_order(),
         remote_request_id: remote.in_order(),
     })
 }
 
-/// The answer to a session check. Only the connectors in it mean something to this crate's users.
+/// The answer to a session check. Only its connectors have a meaning for users of this crate.
 pub(super) fn response(frame: &Bytes, range: &Range<usize>) -> Result<ControlResponse, FrameError> {
     const WHAT: &str = "control response";
     let mut connector_infos = Bytes::new();
@@ -48,7 +48,7 @@ pub(super) fn response(frame: &Bytes, range: &Range<usize>) -> Result<ControlRes
     Ok(ControlResponse { connector_infos, ..ControlResponse::default() })
 }
 
-/// An error without its causes and stack trace.
+/// An error without its causes and its stack trace.
 pub(super) fn error(frame: &Bytes, range: &Range<usize>) -> Result<ErrorHead, FrameError> {
     const WHAT: FrameError = FrameError::Inner("error");
     let (mut class, mut message) = (0..0, 0..0);

@@ -188,7 +188,7 @@ fn what_prost_writes_is_what_the_walk_reads() {
     assert_eq!(read, handshake);
 }
 
-/// For people, and at a cost that does not grow with the request.
+/// The object class is read for people, at a cost that does not grow with the request.
 #[test]
 fn the_object_class_of_every_operation_that_has_one_is_told() {
     let class = || "__ACCOUNT__".to_owned();

@@ -14,8 +14,8 @@ use super::digest::{read_hex, write_hex};
 /// The header that carries the [`Proof`] of a report.
 pub const PROOF_HEADER: &str = "RCS-Agent-Proof";
 
-/// The header that carries the [`Head`] of a report: a proof that a router can check before the report itself arrives. Older
-/// agents do not send it.
+/// The header that carries the [`Head`] of a report: a proof that a router can check before the report itself arrives. Older agents do not
+/// send this header.
 pub const HEAD_HEADER: &str = "RCS-Agent-Head";
 
 /// A number for one report, from the router's random source; its text is 32 lower-case hexadecimal digits.
@@ -88,7 +88,7 @@ impl ProofKey {
         self.over(nonce, member, body).verify_slice(&proof).map_err(|_| WrongProof)
     }
 
-    /// The head of a report of so many bytes about this member, under this nonce.
+    /// The head of a report with this many bytes about this member, under this nonce.
     pub fn prove_head(&self, nonce: &Nonce, member: &str, bytes: u64) -> Head {
         Head {
             nonce: *nonce,
@@ -96,15 +96,15 @@ impl ProofKey {
         }
     }
 
-    /// Whether a head announces a report of so many bytes about this member. Takes the same time for all wrong ones.
+    /// Checks that a head announces a report with this many bytes about this member. The check takes equally long for all wrong heads.
     ///
     /// # Errors
-    /// [`WrongProof`] if not.
+    /// [`WrongProof`] if the head announces something else.
     pub fn verify_head(&self, head: &Head, member: &str, bytes: u64) -> Result<(), WrongProof> {
         self.over_head(&head.nonce, member, bytes).verify_slice(&head.proof.0).map_err(|_| WrongProof)
     }
 
-    /// No report has these bytes: it begins with the nonce, and `h` is no digit of a nonce.
+    /// These bytes can never be a report: a report begins with the nonce, and `h` is not a digit of a nonce.
     fn over_head(&self, nonce: &Nonce, member: &str, bytes: u64) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         mac.update(format!("head\n{nonce}\n{member}\n{bytes}").as_bytes());
@@ -143,7 +143,7 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// What the header [`HEAD_HEADER`] says: the nonce of the report, a blank, and 64 digits of a proof over nonce, member and length.
+/// The content of the header [`HEAD_HEADER`]: the nonce of the report, a blank, and 64 digits of a proof over nonce, member and length.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     nonce: Nonce,

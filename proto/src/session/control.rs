@@ -34,7 +34,7 @@ pub(super) struct Control {
     lacks_infos: bool,
     /// The last question that is not answered.
     asked: Option<i64>,
-    /// When the lists of a check of the peer were compared last.
+    /// When the lists of a session check of the peer were compared last.
     compared_at: Option<Moment>,
 }
 
@@ -102,7 +102,7 @@ impl Control {
             vanished: Vec::new(),
             abandoned: Vec::new(),
         };
-        // Comparing costs as much as there are calls, and a peer may check as often as it likes.
+        // A comparison costs as much as there are calls, and a peer may check as often as it likes.
         let is_due = self.compared_at.is_none_or(|at| now.since(at) >= limits::CHECK_LISTS_EVERY);
         if is_due && !(open.is_empty() && executing.is_empty()) {
             self.compared_at = Some(now);
@@ -113,8 +113,8 @@ impl Control {
     }
 }
 
-/// Counts each call that the peer did not list; gives the keys of those that it left out too often, in the order of their ids. `listed`
-/// is in ascending order ([`crate::envelope::Kind::ControlRequest`]), so nothing is built of it.
+/// Counts each call that the peer did not list. Returns the keys of calls that the peer left out too often, in the order of their ids.
+/// `listed` is in ascending order ([`crate::envelope::Kind::ControlRequest`]), so no set of it has to be built.
 fn misses<K: Copy>(calls: &mut HashMap<i64, Tracked<K>>, listed: &[i64], now: Moment) -> Vec<K> {
     let mut gone = Vec::new();
     for (id, call) in calls {

@@ -278,17 +278,17 @@ impl<K: Copy> Session<K> {
         self.recent.keep(Sent { socket, last }, now);
     }
 
-    /// Bytes of the last frames that are kept to be sent again.
+    /// Bytes of the last frames that are kept, so that they can be sent again.
     pub fn recent_bytes(&self) -> usize {
         self.recent.bytes()
     }
 
-    /// Keeps no more than this of them, bytes. For an end whose frame is gone only an error can be sent.
+    /// Keeps at most this many bytes of last frames. An answer whose last frame was dropped can only be repeated as an error.
     pub fn limit_recent(&mut self, bytes: usize) {
         self.recent.limit(bytes);
     }
 
-    /// Gives up the memory of last frames that are too old to be sent again; returns when to call this again, if frames are left.
+    /// Drops last frames that are too old to be sent again. Returns when to call this method again, if frames are left.
     pub fn forget_old_answers(&mut self, now: Moment) -> Option<Moment> {
         self.recent.forget_old(now)
     }

@@ -24,7 +24,7 @@ pub struct Last {
     pub frame: Option<Bytes>,
     /// When it was sent first.
     pub since: Moment,
-    /// How often the peer has refused it.
+    /// How often the peer has refused this end.
     pub refusals: u8,
 }
 
@@ -66,7 +66,7 @@ impl RecentAnswers {
         self.limit(limits::RECENT_ANSWER_BYTES_MAX);
     }
 
-    /// Forgets the oldest frames until no more than this is kept; that they were sent stays known.
+    /// Drops the oldest frames until at most this many bytes are kept. It stays known that these frames were sent.
     pub(super) fn limit(&mut self, bytes: usize) {
         while self.bytes > bytes
             && let Some(oldest) = self.sent.get_mut(self.bare)
@@ -82,7 +82,7 @@ impl RecentAnswers {
         self.bytes
     }
 
-    /// Forgets what is too old to be sent again, with the memory that it took; returns when more will be too old.
+    /// Forgets ends that are too old to be sent again, with their memory. Returns when more ends will be too old.
     pub(super) fn forget_old(&mut self, now: Moment) -> Option<Moment> {
         while self.sent.front().is_some_and(|oldest| is_old(oldest, now)) {
             self.drop_oldest();
@@ -90,7 +90,7 @@ impl RecentAnswers {
         if self.sent.len() < self.sent.capacity() / 4 {
             self.sent.shrink_to(2 * self.sent.len());
         }
-        // An end is old only after its time.
+        // An end counts as old only after its time has passed.
         self.sent
             .front()
             .map(|oldest| oldest.last.since + limits::RECENT_ANSWER_KEPT + Duration::from_nanos(1))
@@ -103,7 +103,7 @@ impl RecentAnswers {
         }
     }
 
-    /// The end of an answer that the peer refuses; none if it is not known, or was refused too often to be sent again.
+    /// The end of the answer that the peer refuses. `None` if the end is unknown, or was refused too often to be sent again.
     pub(super) fn take(&mut self, id: i64) -> Option<Last> {
         let at = self.sent.iter().rposition(|sent| sent.last.id == id)?;
         let sent = self.sent.remove(at)?;

@@ -353,7 +353,7 @@ fn ends_without_room_for_their_frames_are_still_known() {
     assert_eq!((known.len(), whole), (9, vec![7, 8, 10, 11]));
 }
 
-/// What a storm took is given back by time, not only when the next answer comes.
+/// The memory that a storm took is given back by time, and not only when the next answer comes.
 #[test]
 fn recent_answers_give_their_memory_back_when_they_are_old() {
     let mut session = joined(&[1]);
@@ -389,7 +389,7 @@ fn an_answer_that_is_refused_again_and_again_is_given_up() {
     assert_eq!(resent, u32::from(limits::ANSWER_REFUSALS_MAX));
 }
 
-/// A peer may check as often as it likes: comparing its lists with 16,384 calls each time would be work without a bound.
+/// A peer may check as often as it likes. If each check were compared with 16,384 calls, the work would have no bound.
 #[test]
 fn lists_of_checks_are_compared_once_a_second_and_every_check_is_answered() {
     let mut session = joined(&[1]);

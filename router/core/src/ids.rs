@@ -14,8 +14,8 @@ pub struct GroupId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u32);
 
-/// Names a configuration of a connector towards operators: in the log, the API, errors and on the command line. It is a keyed
-/// digest, another one in each router process, so that nobody can try out configurations against it (P9).
+/// Names a configuration of a connector towards operators: in the log, the API, errors and on the command line. The name is a keyed digest
+/// with another key in each router process, so that nobody can try out configurations against it (P9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConfigurationId(pub u64);
 

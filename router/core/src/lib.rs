@@ -26,7 +26,7 @@
 //! - [`health`]: whether a member is fit for calls, as far as can be observed: several equal probe results in a row,
 //!   hold-down after flapping, outlier ejection. What the operator wants of a member (its mark) is another fact, and what
 //!   the document says a third.
-//! - [`state`]: the one word for what a member does for the calls of a group.
+//! - [`state`]: the state of a member in a group, in one word.
 //! - [`outlier`]: which member is far slower than the others of its group.
 //! - [`backoff`]: the pause before the next attempt to reach a member.
 //!

@@ -19,7 +19,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const MEMBERS_MAX: usize = 1024;
 /// Groups the document lists.
 pub const LISTED_GROUPS_MAX: usize = 1024;
-/// Groups of one view: the listed ones, and the group of one of each server.
+/// Groups of one view: the listed ones, and the group of one that each server is.
 pub const GROUPS_MAX: usize = LISTED_GROUPS_MAX + MEMBERS_MAX;
 /// Members of one group. A pick looks at each of them once.
 pub const MEMBERS_PER_GROUP_MAX: usize = 64;
@@ -80,9 +80,10 @@ pub const FACADE_KEY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of all of one session, oldest forgotten first.
 pub const FACADE_KEY_BYTES_PER_SESSION_MAX: usize = 4 << 20;
 
-/// Bytes that are remembered of all callers: facade keys, answers sent a moment ago, answers kept for callers without sockets.
+/// Bytes that are remembered of all callers together: facade keys, answers sent a moment ago, answers kept for callers without sockets.
 pub const REMEMBERED_BYTES_MAX: usize = 256 << 20;
-/// Bytes that one caller may add to from half of [`REMEMBERED_BYTES_MAX`] on: the other half is enough for this much of every caller.
+/// Bytes that may be remembered of one caller once half of [`REMEMBERED_BYTES_MAX`] is used. The other half has room for this many bytes
+/// of every caller.
 pub const REMEMBERED_TIGHT_BYTES: usize = 32 << 10;
 
 /// Ends with a `result` in a row, none without, after which a configuration's streams must have one (P13).
@@ -122,24 +123,24 @@ pub const POISON_LOSSES_MAX: u8 = 2;
 /// How long a call that looks like poison waits for a sign that a member that was lost with it lives: a router dials again within
 /// 200 ms, and a Java server takes its connection in some 100 ms more.
 pub const POISON_PROOF_WAIT: Duration = Duration::from_secs(2);
-/// Configurations that members were lost with and that are remembered, suspects and quarantined ones together, in the process. Each
-/// has a few hundred bytes.
+/// Configurations of the process that are remembered because members were lost with them, suspects and quarantined ones together. Each
+/// takes a few hundred bytes.
 pub const SUSPECTED_CONFIGURATIONS_MAX: usize = 256;
-/// Lost processes remembered of one of them: enough to name the members.
+/// Lost processes that are remembered of one such configuration: enough to name the members.
 pub const LOSSES_PER_CONFIGURATION_MAX: usize = 8;
-/// Time after which a suspicion that led to nothing is forgotten: a caller that repeats what failed does so sooner.
+/// Time after which a suspicion without a second loss is dropped. A caller that repeats a failed call does so sooner.
 pub const SUSPICION_KEPT: Duration = Duration::from_mins(10);
-/// Time of the first quarantine of a configuration; doubles with each further one. Long enough to restart what was ended, short
-/// enough for a configuration that was mended, or was quarantined for what another did.
+/// Time of the first quarantine of a configuration. The time doubles with each further quarantine. It is long enough to restart the lost
+/// members, and short enough for a configuration that was mended, or was quarantined for the fault of another.
 pub const QUARANTINE_BASE: Duration = Duration::from_mins(1);
-/// The longest quarantine: then a configuration that nobody mends ends one member an hour at most.
+/// The longest quarantine. A configuration that nobody mends then ends at most one member an hour.
 pub const QUARANTINE_CAP: Duration = Duration::from_hours(1);
-/// Time after a release for which the next member that is lost with the configuration counts at once, and its quarantines are
+/// Time after a release in which the next member that is lost with the configuration counts at once, and earlier quarantines are
 /// remembered.
 pub const PROBATION_KEPT: Duration = Duration::from_hours(24);
-/// Calls of a member's session that were given up without an answer and are remembered as suspects: most members run them on.
+/// Calls of a member's session that were given up without an answer and are remembered as suspects, because most members go on with them.
 pub const GIVEN_UP_CALLS_MAX: usize = 64;
-/// Time for which they are suspects: a process that runs out of memory does so within seconds.
+/// Time for which such calls are suspects: a process that runs out of memory does so within seconds.
 pub const GIVEN_UP_SUSPECT: Duration = Duration::from_mins(1);
 /// Wait before a call goes again to the member that refused it before the handshake; the refusals were seen
 /// up to 122 ms after the handshake answer (WIRE 7.1).
@@ -182,8 +183,8 @@ pub const TICK: Duration = Duration::from_millis(250);
 pub const CALLER_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Pings in a row without a pong after which a socket counts as dead.
 pub const PING_MISSES_MAX: u32 = 2;
-/// The same for the last member of a group that can be reached: a member that answers late is better than none. With the interval of
-/// pings, the sockets of such a member are closed after 18 s.
+/// Unanswered pings after which the last member of a group that can be reached is cut off: a member that answers late is better than none.
+/// With the interval of pings, the sockets of such a member are closed after 18 s.
 pub const PING_MISSES_OF_LAST_MAX: u32 = 6;
 /// Session checks in a row without an answer after which the last member of a group is cut off, if its pings are off.
 pub const CHECK_MISSES_OF_LAST_MAX: u32 = 5;
@@ -204,10 +205,10 @@ pub const TEST_PROBE_DEADLINE: Duration = Duration::from_secs(5);
 pub const FACADE_IN_USE: Duration = Duration::from_secs(600);
 /// Configurations that are probed and warmed up, the latest of a group.
 pub const PROBED_FACADES_MAX: usize = 4;
-/// Configurations of a group of which it is remembered that a member has answered a call with them; members are tested with no
-/// others. More than are tested, so that an old acquaintance is not mistaken for a newcomer.
+/// Configurations of a group that are remembered because a member has answered a call with them. Members are tested with no others. This
+/// is more than are tested, so that a configuration known for long is not taken for a new one.
 pub const ANSWERED_CONFIGURATIONS_MAX: usize = 64;
-/// `test`s of a member that were given up and may still run there, each of another configuration; the oldest is forgotten first.
+/// `test`s of a member that were given up and may still run there, each with another configuration. The oldest one is dropped first.
 pub const HANGING_TESTS_MAX: usize = 64;
 /// Time a member may take to warm up; then it is served with as it is.
 pub const WARM_UP_MAX: Duration = Duration::from_secs(5);
@@ -245,8 +246,8 @@ pub const PANIC_PERCENT: usize = 50;
 pub const DRIFT_CHECKS: u32 = 3;
 /// A member whose connectors change while it runs is out of rotation within this time (G12), if it responds at once.
 pub const DRIFT_SEEN_MAX: Duration = Duration::from_secs(10);
-/// How long a group without a set waits after a member's first report for the reports of the others: a server that runs is
-/// dialled, shakes hands and reports within a second. A member that cannot be reached is not waited for.
+/// How long a group without a set waits, after a member's first report, for the reports of the others. A server that runs is dialled,
+/// shakes hands and reports within a second. A member that cannot be reached is not waited for.
 pub const FIRST_USE_WAIT: Duration = Duration::from_secs(3);
 /// Bytes of a connector key; the router does not look for members that have a connector with a longer key.
 pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
@@ -254,20 +255,20 @@ pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
 /// are computed again.
 pub const CONNECTOR_KEYS_WORKED_OUT_MAX: usize = 256;
 
-/// Connectors remembered of one caller, the one that was not used for longest forgotten first: an IDM has some ten. With
+/// Connectors that are remembered of one caller. The connector that was not used for longest is dropped first. An IDM uses some ten. With
 /// [`CONNECTOR_USED_BYTES_MAX`] all callers together cost 32 MiB at most.
 pub const CONNECTORS_USED_MAX: usize = 16;
-/// Bytes of a connector key that is remembered of a caller; real ones have about 150.
+/// Bytes of a connector key that is remembered of a caller. Real keys have about 150.
 pub const CONNECTOR_USED_BYTES_MAX: usize = 512;
 /// How long a connected caller counts as a user of a connector after its last call: jobs of IDMs run once a day.
 pub const CONNECTOR_USED_LATELY: Duration = Duration::from_hours(25);
-/// Connectors, and principals of each, that a text names; the others are counted.
+/// Connectors that a text names, and principals that it names for each. The others are only counted.
 pub const IN_USE_SHOWN_MAX: usize = 4;
 /// Versions of a connector that an error names.
 pub const VERSIONS_SHOWN_MAX: usize = 8;
-/// Stand-in rules of one group. Each call for a version that no member has looks at all of them.
+/// Stand-in rules of one group. Each call for a version that no member has searches all of these rules.
 pub const STAND_INS_MAX: usize = 256;
-/// Versions that no member has, for which calls are counted at a time; calls for further versions are counted together.
+/// Missing versions for which calls are counted one by one. Calls for further versions are counted together.
 pub const UNSERVED_MAX: usize = 16;
 /// Time between two lines of the log about calls for one version that no member has.
 pub const UNSERVED_EVERY: Duration = Duration::from_secs(60);
@@ -310,7 +311,7 @@ pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(300);
 /// Time after the last result of a batch at which its caller has ended the batch by itself: 5 s (WIRE 5.6), and a second for frames
 /// that are on their way.
 pub const BATCH_QUIET: Duration = Duration::from_secs(6);
-/// Tokens of one frame of a batch that are remembered or looked for: a batch has one.
+/// Tokens of one frame of a batch that are remembered or looked up. A batch has one.
 pub const BATCH_TOKENS_MAX: usize = 8;
 
 // --- buffers ---
@@ -369,15 +370,15 @@ pub const EXPLAINED_CALLS_MAX: usize = 4_096;
 /// Faults remembered of one call. With [`MEMBERS_PER_GROUP_MAX`] members noted at each, 8 bytes a member, all of them have some 16
 /// MiB at most.
 pub const EXPLAINED_STEPS_MAX: usize = 8;
-/// Characters that are kept of a text that a peer chose: a connector, an object class, the class of an exception. With four of them and
-/// the sentence of an error, [`EXPLAINED_CALLS_MAX`] calls have some 8 MiB at most.
+/// Characters that are kept of a text that a peer chose: a connector, an object class, the class of an exception. With four such texts and
+/// the sentence of an error, [`EXPLAINED_CALLS_MAX`] calls take some 8 MiB at most.
 pub const EXPLAINED_TEXT_CHARS: usize = 160;
-/// Calls that one question of an operator is answered with: what is gathered for the answer stands in the way of calls.
+/// Calls in the answer to one question of an operator. While the owner gathers the answer, calls wait.
 pub const CALLS_REPORTED_MAX: usize = 1_000;
 
 // --- reports ---
 
-/// Time that callers wait for a list of connectors before the operator reads of it: a router that has just started has its members by
+/// Time that callers wait for a list of connectors before the operator is told. A router that has just started is linked to its members by
 /// then.
 pub const LIST_WAIT_TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Time between two such lines while callers wait.

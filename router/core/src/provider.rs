@@ -35,12 +35,12 @@ use walk::{Field, Object, Reader, found};
 /// IDM does.
 pub type Properties = BTreeMap<String, String>;
 
-/// Keys of members that are given beside the document, because IDM's own document has them encrypted.
+/// Keys of members that are given outside the document, because IDM's own document has them encrypted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Keys {
-    /// By the member's name: these replace the keys of the document.
+    /// By the member's name. These keys replace the keys of the document.
     pub by_name: BTreeMap<String, Secret<String>>,
-    /// The key of members whose key is encrypted or missing in the document.
+    /// The key of every member whose key is encrypted or missing in the document.
     pub others: Option<Secret<String>>,
 }
 
@@ -94,7 +94,7 @@ pub fn read(document: &[u8], properties: &Properties) -> Reading {
     read_with(document, properties, &Keys::default())
 }
 
-/// The same with keys that are given beside the document.
+/// Reads a document, with keys that are given outside the document.
 pub fn read_with(document: &[u8], properties: &Properties, keys: &Keys) -> Reading {
     let mut reader = Reader::new(properties, keys);
     let provider = read_document(&mut reader, document);

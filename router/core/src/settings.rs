@@ -27,7 +27,7 @@ pub struct Settings {
 pub struct RouterSettings {
     /// Calls in flight of one caller, subscriptions not counted; more are refused.
     pub caller_in_flight_max: usize,
-    /// What stands before `/openicf` in the paths of callers, such as `/base`; empty for nothing. Paths without it are accepted too.
+    /// The part before `/openicf` in the paths of callers, such as `/base`; empty for none. Paths without this part are accepted too.
     pub context_path: String,
     /// New connections of callers accepted per second; more wait in the kernel's accept queue.
     pub accepts_per_second: u32,

@@ -1,12 +1,12 @@
-//! The one word for a member of a group: what it does for the group's calls now. The table of `member list`, the API, the metrics and
-//! messages all use these words.
+//! The one word for a member of a group: what the member does for the group's calls now. The table of `member list`, the API, the metrics
+//! and messages all use these words.
 
 use std::fmt;
 
 use crate::health::Unfit;
 
-/// What a member does for the calls of one group, in one word. A member of two groups may be in two states: its bundle set is judged by
-/// each group for itself.
+/// What a member does for the calls of one group, in one word. A member of two groups may be in two states, because each group judges the
+/// member's bundle set for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MemberState {
     /// The member gets calls.
@@ -15,8 +15,8 @@ pub enum MemberState {
     Warming,
     /// The member's bundle set keeps it out of the group.
     Quarantined,
-    /// No new calls: an operator drains the member, or the member changed in the document. Its last calls are ending, or its sockets are
-    /// being closed.
+    /// The member gets no new calls: an operator drains the member, or the member changed in the document. Its last calls are ending, or
+    /// its sockets are being closed.
     Draining,
     /// The drain is over: the member has no calls and no sockets.
     Drained,

@@ -26,8 +26,8 @@ pub enum Class {
     CountedRead,
     /// Changes nothing, has many answers: search, sync.
     Stream,
-    /// A search that continues a paged one, or a question for the results of a batch: the state behind its cookie or token may live in
-    /// one member (X01).
+    /// A search that continues a paged one, or a question for the results of a batch. The state behind its cookie or token may live in one
+    /// member only (X01).
     Page,
     /// May change something: create, update, delete, scripts, batch, and whatever is unknown.
     Write,
@@ -180,7 +180,7 @@ impl Class {
                 Self::PureRead
             }
             Op::Authenticate => Self::CountedRead,
-            // A batch that continues another one asks for results and runs no task.
+            // A batch that continues another one only asks for results, and runs no task.
             Op::Search | Op::Batch if paging == Paging::Continues => Self::Page,
             Op::Search | Op::Sync => Self::Stream,
             Op::ConnectorEventSubscription | Op::SyncEventSubscription => Self::Subscription,

@@ -134,8 +134,8 @@ pub enum GroupOrigin {
     /// A server no group lists: a group of one with its name, as a connectorHostRef may name a server as well
     /// (B02).
     Standalone,
-    /// The address of a server that groups list: a group of one with its name as well, for callers that name the server. It is
-    /// there to be called by its name only: the connector of a call never chooses it, and lists leave it out while nobody uses it.
+    /// The address of a server that groups list: a group of one under the server's name, for callers that name the server. Calls reach
+    /// this group by its name only. The connector of a call never chooses it, and lists leave it out while nobody uses it.
     Address,
 }
 
@@ -223,8 +223,8 @@ pub enum ViewError {
 }
 
 impl View {
-    /// Builds the snapshot; `book` keeps ids stable from view to view. Each server is a group of one as well, after the listed
-    /// groups: so a server keeps its address when a group begins to list it.
+    /// Builds the snapshot. `book` keeps ids stable from view to view. Each server is a group of one as well, after the listed groups, so
+    /// a server keeps its address when a group begins to list it.
     pub fn build(
         book: &mut NameBook,
         members: Vec<MemberSpec>,
@@ -317,7 +317,7 @@ impl View {
         &self.groups
     }
 
-    /// The groups that the document means by itself: all but the addresses of servers that groups list.
+    /// The groups that the document means: all except the addresses of servers that groups list.
     pub fn meant_groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().filter(|group| group.origin != GroupOrigin::Address)
     }
@@ -342,7 +342,7 @@ impl View {
         self.group_names.get(name).and_then(|id| self.group(*id))
     }
 
-    /// The groups that have the member: those that list it, which may be several (C12), and the one of its own name.
+    /// The groups that have the member: the groups that list it, which may be several (C12), and the group of its own name.
     pub fn groups_of(&self, member: MemberId) -> impl Iterator<Item = &Group> {
         self.groups_of.get(&member).into_iter().flatten().filter_map(|at| self.groups.get(*at))
     }
@@ -352,8 +352,8 @@ impl View {
         self.group_named(principal)
     }
 
-    /// What the path of an upgrade request selects. The listener has taken off the query and resolved the escapes: a path that was
-    /// escaped twice names no group. The context path of the settings, and one final slash, are passed over.
+    /// What the path of an upgrade request selects. The listener has removed the query and resolved the escapes, so a path that was
+    /// escaped twice names no group. The context path of the settings, and one final slash, are ignored.
     pub fn path_target(&self, path: &str) -> PathTarget {
         let path = path.strip_prefix(self.router.context_path.as_str()).unwrap_or(path);
         let Some(rest) = path.strip_prefix(OPENICF_PATH) else { return PathTarget::NotOpenIcf };

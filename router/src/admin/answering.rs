@@ -10,11 +10,11 @@ use tokio::time::{Sleep, sleep};
 
 use crate::limits::ADMIN_ANSWER_DEADLINE;
 
-/// Fails when an answer is not taken within [`ADMIN_ANSWER_DEADLINE`], however slowly it goes on.
+/// Fails when the client has not read an answer within [`ADMIN_ANSWER_DEADLINE`], even if the client reads on slowly.
 #[derive(Debug)]
 pub(super) struct Answering {
     stream: TcpStream,
-    /// Runs while something waits for the client to read.
+    /// Runs while bytes wait for the client to read.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
@@ -50,7 +50,7 @@ impl AsyncWrite for Answering {
         written
     }
 
-    /// Comes after everything was written.
+    /// Called after everything was written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.waits = None;
         Pin::new(&mut self.stream).poll_flush(cx)

@@ -62,7 +62,7 @@ struct Used<'a> {
     callers: usize,
     /// Some of their principals.
     principals: &'a [String],
-    /// The members that run such calls now.
+    /// The members that run these callers' calls now.
     members: &'a [String],
 }
 

@@ -41,7 +41,7 @@ struct Row {
     took_ms: Option<f64>,
     /// The class of the exception that the caller got.
     exception: Option<String>,
-    /// The router's sentence in it; null for an error of a connector, whose text may hold values.
+    /// The router's sentence in that exception; null for an error of a connector, whose text may hold values.
     sentence: Option<String>,
     steps: Vec<Step>,
     steps_left_out: u32,
@@ -95,19 +95,19 @@ pub(super) struct Query {
     pub(super) member: Option<String>,
     pub(super) caller: Option<String>,
     outcome: Option<String>,
-    /// Calls that came within so many seconds.
+    /// Calls that came within this many seconds.
     since_seconds: Option<u64>,
-    /// How many calls at most.
+    /// The most calls that are returned.
     limit: Option<usize>,
 }
 
 impl Query {
-    /// When the calls came, at the earliest.
+    /// The earliest time at which the calls came.
     pub(super) fn after(&self) -> Option<At> {
         self.since_seconds.map(|seconds| At(wall().0.saturating_sub(seconds.saturating_mul(1000))))
     }
 
-    /// How many calls at most.
+    /// The most calls that are returned.
     pub(super) fn limit(&self) -> usize {
         self.limit.unwrap_or(CALLS_LISTED)
     }
@@ -126,7 +126,7 @@ impl Query {
     }
 }
 
-/// The refusal of a query that is not understood.
+/// The refusal of a query with an unknown or malformed parameter.
 pub(super) fn bad_query() -> Response {
     refusal(
         StatusCode::BAD_REQUEST,

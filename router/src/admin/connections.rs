@@ -1,5 +1,5 @@
-//! The connections of the admin address: each must bring whole requests and read its answers in time, and while there are too many,
-//! the network that holds the most of them loses its slowest one (promise P10).
+//! The connections of the admin address. Each connection must bring whole requests and read its answers in time. While there are too many
+//! connections, the network that holds the most of them loses its slowest one (promise P10).
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use crate::limits::{
     ADMIN_CONNECTIONS_KEPT, ADMIN_HEAD_BYTES_MAX, ADMIN_HEAD_DEADLINE, ADMIN_READ_BYTES_MAX,
 };
 
-/// Pause after a failed `accept`, which fails again until descriptors are closed.
+/// Pause after a failed `accept`, which goes on failing until descriptors are closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves `service` on the listener for ever, on at most `most` connections at a time.
@@ -33,7 +33,7 @@ pub(super) async fn serve(listener: TcpListener, service: Router, most: usize) -
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // While each of the others waits for an answer of ours, so does this one.
+                // While all other connections wait for an answer of the router, this one waits too.
                 let (place, lost) = places.take(peer.ip(), most).await;
                 tokio::spawn(serve_one(stream, peer, place, lost, service.clone()));
             }
@@ -57,7 +57,7 @@ async fn serve_one(stream: TcpStream, peer: SocketAddr, place: Place, lost: Lost
         let (place, answer) = (Arc::clone(&place), service.clone().oneshot(request.map(Body::new)));
         async move {
             let answer = answer.await;
-            // From here on the client has to read, and to send its next request.
+            // Now the client must read the answer, and send its next request.
             place.note(Shown::Something);
             answer
         }
@@ -69,7 +69,7 @@ async fn serve_one(stream: TcpStream, peer: SocketAddr, place: Place, lost: Lost
         .max_buf_size(ADMIN_READ_BYTES_MAX)
         .serve_connection(TokioIo::new(Answering::new(stream)), answer);
     tokio::select! {
-        // What is wrong with one connection concerns its client alone.
+        // A fault of one connection concerns its client alone.
         _ = connection => {}
         () = lost.wait() => tracing::debug!(%peer, "the slowest connection to the admin address made room for another one"),
     }

@@ -1,5 +1,5 @@
-//! Stands before the operators' paths: changes need the operators' token, wrong tokens are logged and slowed down, and what a
-//! stranger's page makes a browser send is refused.
+//! Judges requests to the operators' paths. Changes need the operators' token. Wrong tokens are logged and slowed down. Requests that a
+//! stranger's web page makes a browser send are refused.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -28,9 +28,9 @@ pub(super) struct Guard {
     gate: Gate,
     hosts: Hosts,
     refusals: AdminRefusals,
-    /// By network, while a request with a token is judged.
+    /// The tokens that are being judged, by network.
     guessing: Mutex<HashMap<Network, Arc<Guesses>>>,
-    /// Wrong tokens, by address.
+    /// Wrong tokens, by address, for the log.
     told: Mutex<Tally<IpAddr, ()>>,
 }
 
@@ -43,7 +43,7 @@ struct Guesses {
     waiting: AtomicUsize,
 }
 
-/// Why a request does not pass.
+/// Why a request is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Stopped {
     #[error(transparent)]
@@ -72,7 +72,7 @@ impl Stopped {
         }
     }
 
-    /// As the metrics name it.
+    /// The word for the reason in the metrics.
     fn label(&self) -> &'static str {
         match self {
             Self::Denied(Denied::NoToken) => "no_token",
@@ -85,11 +85,11 @@ impl Stopped {
     }
 }
 
-/// Every reason for which a request does not pass, as the metrics name it.
+/// Every reason for which a request is refused, in the words of the metrics.
 pub(crate) const REASONS: [&str; 6] =
     ["no_token", "wrong_token", "no_changes", "too_many_wrong_tokens", "cross_site", "foreign_host"];
 
-/// Lets a request pass, or answers it with the reason why not. Probes pass unseen: nothing may delay them.
+/// Lets a request pass, or answers with the reason for the refusal. Probes do not come here, because nothing may delay them.
 pub(super) async fn stand(
     State(guard): State<Arc<Guard>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -99,7 +99,7 @@ pub(super) async fn stand(
     let place = request.extensions().get::<Arc<Place>>().cloned();
     let note = |shown| place.iter().for_each(|place| place.note(shown));
     if Gate::has_token(request.headers()) {
-        // A guess that waits for its refusal makes room for other connections.
+        // While a guess waits for its refusal, its connection may be closed to make room for others.
         note(Shown::Something);
     }
     let judged = guard.judge(peer.ip(), request.method(), request.uri(), request.headers()).await;
@@ -137,7 +137,7 @@ impl Guard {
         headers: &HeaderMap,
     ) -> Result<(), Stopped> {
         if !method.is_safe() && self.judge_token(peer, headers).await? == Passed::WithToken {
-            // No page knows the token.
+            // A web page does not know the token, so a request with the right token is not from a page.
             return Ok(());
         }
         if !method.is_safe() && is_cross_site(headers) {
@@ -149,8 +149,8 @@ impl Guard {
         }
     }
 
-    /// A wrong token keeps its place for [`ADMIN_GUESS_DELAY`], a right one does not: so guesses are few a second, and operators of
-    /// other networks notice nothing of them.
+    /// A wrong token keeps its place for [`ADMIN_GUESS_DELAY`], and a right one gives its place back at once. So only a few guesses a
+    /// second are possible, and operators in other networks notice nothing.
     async fn judge_token(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Passed, Stopped> {
         if !Gate::has_token(headers) {
             return Ok(self.gate.judge(headers)?);
@@ -183,7 +183,7 @@ impl Guard {
                     "a request with a wrong API token was refused, from {peer}. If you did not send it, somebody tries tokens"
                 );
             }
-            // A guesser who gives up its connection meanwhile gets the place back no sooner.
+            // If a guesser closes its connection meanwhile, the place is not given back sooner.
             tokio::spawn(async move {
                 sleep(ADMIN_GUESS_DELAY).await;
                 drop((place, guesses));
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// A hundred guessers at once learn about no more than a few tokens a second; an operator elsewhere is let in at once.
+    /// A hundred guessers at once learn about no more than a few tokens a second. An operator in another network is let in at once.
     #[tokio::test]
     async fn guesses_are_slow_and_operators_elsewhere_are_not() {
         let guard = Arc::new(guard(Some("t"), Mode::Production));

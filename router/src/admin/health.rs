@@ -30,8 +30,8 @@ struct Readiness {
     rejected_files: Vec<&'static str>,
 }
 
-/// Asks the owner for all probes of one moment at once, so that no number of probes costs more than a few questions, and none is
-/// refused because of others.
+/// Asks the owner once for all probes of one moment. So any number of probes costs only a few questions, and no probe is refused because
+/// of others.
 #[derive(Clone, Debug)]
 pub(super) struct Pulse {
     control: Control,
@@ -39,7 +39,7 @@ pub(super) struct Pulse {
     latest: Arc<Mutex<Option<Latest>>>,
 }
 
-/// The latest answer, and when it came.
+/// The latest answer, with the time at which it came.
 type Latest = (Instant, Result<Arc<Status>, NoAnswer>);
 
 impl Pulse {
@@ -50,7 +50,7 @@ impl Pulse {
     /// The state, as the owner reported it after this was called or within [`PROBE_FRESH`] before.
     async fn status(&self) -> Result<Arc<Status>, NoAnswer> {
         let came = Instant::now();
-        // Who asks holds it, so that the others wait for the same answer.
+        // The first probe holds the lock while it asks, so that the others wait for the same answer.
         let mut latest = self.latest.lock().await;
         match &*latest {
             Some((at, answer)) if *at + PROBE_FRESH > came => answer.clone(),

@@ -1,14 +1,14 @@
-//! Which names a browser may have used for the admin address. A page of a stranger can make a browser send requests here: from the
-//! page's own origin, which the request then names, or under a name of the stranger's that leads to this address (DNS rebinding).
+//! Which names a browser may have used for the admin address. A web page of a stranger can make a browser send requests here in two ways:
+//! from the page's own origin, which the request then names, or under a name of the stranger's that leads to this address (DNS rebinding).
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use axum::http::{HeaderMap, Uri, header, uri::Authority};
 
-/// Accepts every name.
+/// The entry that accepts every name.
 const ANY: &str = "*";
-/// Names below these exist in private networks only, so no stranger can have one of them.
+/// Names with these endings exist in private networks only, so no stranger can own one.
 const PRIVATE: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".svc"];
 
 /// Names of the admin address.
@@ -19,19 +19,19 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    /// Addresses, `localhost`, names without a dot, names of private networks, and these.
+    /// Accepts addresses, `localhost`, names without a dot, names of private networks, and these names.
     pub(crate) fn new(named: &[String]) -> Self {
         Self { named: named.iter().map(|name| clean(name)).collect() }
     }
 
-    /// The name that a request was sent to, if no honest client uses it for this address.
+    /// The name that a request was sent to, if an honest client would not use this name for the admin address.
     pub(super) fn foreign<'r>(&self, uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
         if let Some(host) = uri.host().filter(|host| !self.is_ours(host)) {
             return Some(host);
         }
-        // Only programs leave it out.
+        // Browsers always send this header. Only programs leave it out.
         let host = headers.get(header::HOST)?;
-        // What is no text is no name of ours.
+        // A header that is not text cannot be a name of the router.
         let Ok(host) = host.to_str() else { return Some("") };
         let is_ours = Authority::from_str(host).is_ok_and(|authority| self.is_ours(authority.host()));
         (!is_ours).then_some(host)
@@ -51,7 +51,7 @@ fn clean(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// Whether a browser sent this for a page of another origin.
+/// Whether a browser sent this request for a page of another origin.
 pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if text("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site)) {

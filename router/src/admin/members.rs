@@ -17,18 +17,18 @@ pub(super) struct Row<'a> {
     algorithm: &'a str,
     /// What the member does for the calls of the group: a word of [`MemberState`](rcs_core::state::MemberState).
     state: &'static str,
-    /// Since when (RFC 3339), and how many seconds that is.
+    /// Since when the member is in this state (RFC 3339), and for how many seconds.
     since: String,
     state_seconds: u64,
     /// Why the member is not plainly serving, in a few words.
     reason: Option<&'a str>,
-    /// When that ends by itself, if only time ends it (RFC 3339).
+    /// When the state ends by itself, if time alone ends it (RFC 3339).
     until: Option<String>,
     /// The last failed attempt to reach the member, or the last connection that the router closed; kept while the member serves.
     last_error: Option<LastError<'a>>,
     /// Where the member is dialled, as `HOST:PORT`.
     address: Option<&'a str>,
-    /// What the member says that its server is.
+    /// What the member's server says of itself.
     server: Option<&'a str>,
     /// The digest of the bundle set that the member has.
     bundle_set: Option<String>,

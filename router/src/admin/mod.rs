@@ -117,7 +117,7 @@ const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release\n";
 
-/// Nothing stands before them but the bound on connections: they are answered whatever other clients do.
+/// Probes. Only the bound on connections stands before them, so they are answered whatever other clients do.
 fn probes(pulse: Pulse) -> Router {
     Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).with_state(pulse)
 }

@@ -13,17 +13,17 @@ use super::{Admin, no_answer, refusal};
 /// One configuration.
 #[derive(Debug, Serialize)]
 struct Row {
-    /// Does not reveal the configuration, and is another one in each router process.
+    /// The configuration's name, which does not reveal the configuration, and differs from one router process to the next.
     id: String,
-    /// As `BUNDLE/VERSION/CONNECTOR`.
+    /// The configuration's connector, as `BUNDLE/VERSION/CONNECTOR`.
     connector: String,
-    /// The members that were lost with it.
+    /// The members that were lost with the configuration.
     members: Vec<String>,
     seconds_ago: f64,
     seconds_left: f64,
-    /// How often it was quarantined, this time included.
+    /// How often the configuration was quarantined, this time included.
     times: u32,
-    /// Calls that were refused since.
+    /// Calls that were refused since the quarantine began.
     refused: u64,
 }
 

@@ -88,7 +88,7 @@ fn group(report: &GroupReport) -> Group<'_> {
         state: member.state.label(),
         reason: member.reason.as_deref(),
     });
-    // Members that somebody took out of service on purpose are no fault.
+    // Members that somebody took out of service on purpose do not count as missing.
     let is_short =
         away.clone().any(|member| member.admin == Administration::Enabled) || report.alarm.is_some();
     let condition = match report.supply {

@@ -12,7 +12,7 @@ use super::{Admin, refusal};
 use crate::clock::rfc3339;
 use crate::unknown::{Entry, Which};
 
-/// The oldest come first: they are what an operator looks at first.
+/// The oldest calls come first, because an operator looks at them first.
 pub(super) async fn list(
     State(admin): State<Admin>,
     query: Result<Query<calls::Query>, QueryRejection>,

@@ -123,7 +123,7 @@ pub(super) fn csv<const N: usize>(titles: [&str; N], rows: impl IntoIterator<Ite
     lines.collect::<Vec<_>>().join("\r\n")
 }
 
-/// A line of at most so many columns: what is over is cut, and an ellipsis says so.
+/// A line of at most this many columns. If the line is longer, it is cut, and ends with an ellipsis.
 pub(super) fn cut(line: &str, columns: usize) -> String {
     match line.char_indices().nth(columns) {
         None => line.to_owned(),
@@ -131,7 +131,7 @@ pub(super) fn cut(line: &str, columns: usize) -> String {
     }
 }
 
-/// How long something lasts, in its largest unit.
+/// A duration in its largest unit.
 pub(super) fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -141,7 +141,7 @@ pub(super) fn age(seconds: u64) -> String {
     }
 }
 
-/// A line on standard error about what a command waits for. A stream that is closed or full changes nothing.
+/// Prints on standard error what a command waits for. If the stream is closed or full, the command goes on.
 pub(super) fn hint(line: &str) {
     rcs_cli::tell(line);
 }

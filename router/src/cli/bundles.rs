@@ -228,7 +228,7 @@ fn status(row: &Value) -> String {
     lines.join("\n")
 }
 
-/// A connector that callers use, with who runs their calls.
+/// A connector that callers use, with the members that run their calls.
 fn in_use(used: &Value) -> String {
     let list = |key: &str| {
         let all: Vec<&str> = used[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -94,7 +94,7 @@ enum Shape {
     Csv,
 }
 
-/// How one call is told.
+/// How one call is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Telling {
     /// For people.
@@ -222,7 +222,7 @@ fn cells(row: &Value, is_work: bool) -> [String; 12] {
     ]
 }
 
-/// The table of 80 columns. What is told last is cut if it does not fit.
+/// The table of 80 columns. The last column is cut if it does not fit.
 fn narrow(rows: &[Value], open: bool, is_work: bool) -> String {
     let last = |row: &Value| match (open, is_work) {
         (true, _) => text(row, "stage"),

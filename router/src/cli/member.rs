@@ -120,13 +120,13 @@ fn mark(change: &'static str, arguments: &Change, asked: &Asked) -> Result<Strin
     ))
 }
 
-/// A number of a row, with its noun.
+/// A number of a row, followed by its noun.
 fn count(row: &Value, key: &str, one: &str, many: &str) -> String {
     let number = text(row, key);
     format!("{number} {}", if number == "1" { one } else { many })
 }
 
-/// A member's state, and the reason if there is one. An error of the connection is told in full.
+/// A member's state, with the reason if there is one. An error of the connection is shown in full.
 fn stands(row: &Value) -> String {
     let state = text(row, "state");
     let error = row.get("last_error").filter(|error| error["reason"] == row["reason"]);
@@ -205,7 +205,7 @@ fn members(asked: &Asked) -> Result<Vec<Value>, AskError> {
     }
 }
 
-/// The table of 80 columns: what an operator asks first. A reason that does not fit is cut.
+/// The table of 80 columns, with what an operator asks first. A reason that does not fit is cut.
 fn narrow(rows: &[Value]) -> String {
     let cells = rows.iter().map(|row| {
         let age = row["state_seconds"].as_u64().map_or("-".to_owned(), age);

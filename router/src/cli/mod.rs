@@ -87,7 +87,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Completion(arguments) => completion::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
-        // It has returned above.
+        // This command was handled above.
         #[cfg(feature = "demo")]
         Command::DemoChild(_) => Ok(()),
         #[cfg(not(feature = "demo"))]
@@ -95,7 +95,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// Writes `--wait 30` as `--wait=30`. The number is optional, and what follows a `--wait` without a number is the next argument.
+/// Writes `--wait 30` as `--wait=30`. The number is optional, so clap would read `30` as the next argument.
 fn join_wait(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let is_number = |text: &OsString| {
         text.to_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    /// What a file of variables can set must be everything that the command line can.
+    /// Every flag of the command line must have a variable too.
     #[test]
     fn every_flag_of_serve_has_its_variable() {
         let command = Cli::command();

@@ -65,7 +65,7 @@ fn shown(status: &Value) -> String {
     [sentence, counts].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-/// The members that do not serve: `n2 (down: connection refused), n3 (drained)`.
+/// The members that do not serve, as `n2 (down: connection refused), n3 (drained)`.
 fn missing(group: &Value) -> String {
     let members = group["missing"].as_array().map_or(&[][..], Vec::as_slice);
     let one = |member: &Value| match member["reason"].as_str() {

@@ -46,7 +46,7 @@ pub(super) enum Place<S: 'static> {
     AddressOrOff(fn(&mut S) -> &mut Option<SocketAddr>),
     /// The beginning of paths, or "off", which is the empty path.
     PathOrOff(fn(&mut S) -> &mut String),
-    /// A text of the operator's own, or "off"; what the text is.
+    /// A text of the operator's own, or "off". The name says what the text is.
     TextOrOff(fn(&mut S) -> &mut Option<String>, &'static str),
     /// References to connectors, "*" for all.
     Visible(fn(&mut S) -> &mut Visible),
@@ -385,7 +385,7 @@ impl<S: Clone> Key<S> {
     }
 }
 
-/// A path as it may stand before another one, in visible ASCII characters that need no encoding.
+/// A path that may stand before another path, in visible ASCII characters that need no encoding.
 fn context_path(text: &str) -> Option<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
     let is_usable = text.starts_with('/')

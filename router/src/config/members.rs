@@ -1,7 +1,7 @@
-//! What the configuration file has for single members: keys beside the document, and trust in one certificate.
+//! What the configuration file says about single members: keys outside the document, and trust in one certificate.
 //!
-//! IDM encrypts each key in its own document and never gives out another form. With the key in a file or a variable the router reads the
-//! document as IDM writes it.
+//! IDM encrypts each key in its own document, and gives out keys in no other form. With the key in a file or a variable, the router reads
+//! the document as IDM writes it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,16 +15,16 @@ use rustls::ClientConfig;
 use super::keys::{Key, Place};
 use crate::{secrets, trust};
 
-/// Files of all members, and of single ones.
+/// The files of all members together, and of single members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Members {
-    /// `[members]`: where the key is of members whose key is encrypted or missing in the document.
+    /// `[members]`: where the key of members is whose key is encrypted or missing in the document.
     pub(super) others: MemberFiles,
     /// `[member.NAME]`.
     pub(super) named: BTreeMap<String, MemberFiles>,
 }
 
-/// Where things are that belong to a member.
+/// Where the key and the trust store of a member are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct MemberFiles {
     /// File whose first line is the key.
@@ -35,10 +35,10 @@ pub(super) struct MemberFiles {
     pub(super) trust_store: Option<String>,
 }
 
-/// What the files of members hold.
+/// The contents of the members' files.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemberSecrets {
-    /// Keys beside the document.
+    /// Keys that are given outside the document.
     pub(crate) keys: Keys,
     /// How members with a trust store of their own are dialled.
     pub(crate) trust: BTreeMap<String, Arc<ClientConfig>>,
@@ -55,7 +55,7 @@ impl Members {
     /// Reads every file and variable.
     ///
     /// # Errors
-    /// A sentence for each that cannot be used.
+    /// A sentence for each file or variable that cannot be used.
     pub(crate) fn read(&self) -> Result<MemberSecrets, Vec<String>> {
         let (mut found, mut faults) = (MemberSecrets::default(), Vec::new());
         match self.others.key(&mut found.warnings) {
@@ -101,7 +101,7 @@ impl MemberFiles {
     }
 }
 
-/// The keys of `[members]`.
+/// The table `[members]`.
 pub(super) const MEMBERS: &[Key<MemberFiles>] = &[
     Key {
         name: "key_file",
@@ -116,7 +116,7 @@ pub(super) const MEMBERS: &[Key<MemberFiles>] = &[
     },
 ];
 
-/// The keys of `[member.NAME]`.
+/// The table `[member.NAME]`.
 pub(super) const MEMBER: &[Key<MemberFiles>] = &[
     Key {
         name: "key_file",

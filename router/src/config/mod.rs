@@ -39,7 +39,7 @@ pub(crate) struct ConfigFile {
     parsed: Parsed,
 }
 
-/// What a file says.
+/// The contents of a configuration file.
 #[derive(Clone, Debug, Default)]
 struct Parsed {
     settings: Settings,
@@ -78,12 +78,12 @@ impl ConfigFile {
         &self.parsed.settings
     }
 
-    /// What the last good version says of single members.
+    /// The last good version's tables of single members.
     pub(crate) fn members(&self) -> &Members {
         &self.parsed.members
     }
 
-    /// The same as an error about this file.
+    /// The faults of this file as an error.
     pub(crate) fn faulty(&self, faults: Vec<String>) -> ConfigError {
         ConfigError::Faulty { path: self.path.clone(), faults: Faults(faults) }
     }

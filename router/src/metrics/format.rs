@@ -1,8 +1,8 @@
-//! The two text formats of `/metrics`, and which one a scraper gets.
+//! The two text formats of `/metrics`, and which of them a scraper gets.
 //!
-//! The encoder writes OpenMetrics 1.0. The older text format, 0.0.4, which every scraper reads and which is the default for requests
-//! without a wish, differs in a few lines: a counter is named with its `_total` in HELP and TYPE, a help text escapes no quotes, and there
-//! is no line for the end.
+//! The encoder writes OpenMetrics 1.0. The older text format 0.0.4 is the default for requests without an `Accept` header, because every
+//! scraper reads it. The older format differs in a few lines: HELP and TYPE name a counter with its `_total`, a help text escapes no
+//! quotes, and there is no line for the end.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format that an `Accept` header wishes for. OpenMetrics is given if it is wished for and not less than plain text.
+    /// The format that an `Accept` header asks for. OpenMetrics is chosen if the header prefers it to plain text, or weights both alike.
     pub(crate) fn accepted(accept: &str) -> Self {
         let weight = |of: &dyn Fn(&str) -> bool| {
             let ranges = accept.split(',').filter_map(|range| {
@@ -32,7 +32,7 @@ impl Format {
         if open > 0.0 && open >= text { Self::OpenMetrics } else { Self::Text }
     }
 
-    /// The type of a text in this format.
+    /// The content type of this format.
     pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -41,7 +41,7 @@ impl Format {
     }
 }
 
-/// The text 0.0.4 of metrics that are written as OpenMetrics.
+/// Turns metrics in OpenMetrics into the text format 0.0.4.
 pub(super) fn classic(open_metrics: &str) -> String {
     let mut counters: BTreeSet<&str> = BTreeSet::new();
     for line in open_metrics.lines() {

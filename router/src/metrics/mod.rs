@@ -32,7 +32,7 @@ const DURATION_BUCKETS: [f64; 19] = [
     60.0, 300.0, 900.0,
 ];
 
-/// The same for each member and outcome: fewer edges, for there are more series.
+/// Edges for each member and outcome. There are fewer of them, because there are more series.
 const MEMBER_DURATION_BUCKETS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0];
 
 /// Labels of a finished call. The group or the member is empty if the call was refused before one was chosen.
@@ -50,7 +50,7 @@ struct DurationLabels {
     op: &'static str,
 }
 
-/// Labels of calls at a member that ended in one way. The member is empty if the call was refused before one was chosen.
+/// Labels of the calls at a member that ended in one way. The member is empty if the call was refused before a member was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MemberDurationLabels {
     group: Arc<str>,
@@ -104,7 +104,7 @@ struct ReasonLabel {
 pub(crate) struct AdminRefusals(Family<ReasonLabel, Counter>);
 
 impl AdminRefusals {
-    /// Counts one.
+    /// Counts one refused request.
     pub(crate) fn count(&self, reason: &'static str) {
         self.0.get_or_create(&ReasonLabel { reason }).inc();
     }
@@ -212,7 +212,7 @@ pub(crate) fn new(spill: Arc<Spill>, reloads: Reloads, unknowns: Unknowns) -> (R
     );
     let refusals = AdminRefusals::default();
     for reason in REASONS {
-        // From the start, so that an alert sees the first one.
+        // Exists from the start, so that an alert sees the first refusal.
         drop(refusals.0.get_or_create(&ReasonLabel { reason }));
     }
     registry.register(

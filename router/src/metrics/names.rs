@@ -5,7 +5,7 @@ pub(crate) const CALLS: &str = "rcs_calls";
 /// `rcs_call_duration_seconds{group,op}`: duration of calls with the outcome `ok`, from the request to the last frame of the answer. A
 /// call that failed says nothing of how long calls take.
 pub(crate) const CALL_DURATION: &str = "rcs_call_duration_seconds";
-/// `rcs_member_call_duration_seconds{group,member,outcome}`: duration of all calls, by the member that had them last, and how they ended.
+/// `rcs_member_call_duration_seconds{group,member,outcome}`: duration of all calls, by the member that had the call last and by outcome.
 pub(crate) const MEMBER_CALL_DURATION: &str = "rcs_member_call_duration_seconds";
 /// `rcs_member_state{group,member,state}`: 1 for the state that the member is in, 0 for the others.
 pub(crate) const MEMBER_STATE: &str = "rcs_member_state";
@@ -27,7 +27,7 @@ pub(crate) const PROCESS_CPU: &str = "process_cpu_seconds";
 pub(crate) const PROCESS_RESIDENT: &str = "process_resident_memory_bytes";
 /// `process_open_fds`: open file descriptors.
 pub(crate) const PROCESS_OPEN_FDS: &str = "process_open_fds";
-/// `process_max_fds`: how many the process may have open.
+/// `process_max_fds`: file descriptors that the process may have open.
 pub(crate) const PROCESS_MAX_FDS: &str = "process_max_fds";
 /// `process_start_time_seconds`: when the process began, in seconds since 1970.
 pub(crate) const PROCESS_START: &str = "process_start_time_seconds";

@@ -1,15 +1,14 @@
-//! What the system says of this process, in the names that Prometheus' client libraries use. Linux only: elsewhere there are no such
-//! metrics.
+//! What the system reports of this process, under the names that Prometheus' client libraries use. Only Linux has these metrics.
 
 use std::fs;
 use std::path::Path;
 
-/// Processor time of a process is counted in these parts of a second, on every system that Linux runs on today.
+/// The parts of a second in which a process's processor time is counted, on every system that Linux runs on today.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// Bytes of one of the system's files about a process that are read: more than any of them has.
+/// Bytes that are read of one of the system's files about a process. None of these files is longer.
 const PROC_FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// What is known of this process.
+/// Figures of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Process {
     /// Processor time since the start, user and system, in seconds.
@@ -18,9 +17,9 @@ pub(super) struct Process {
     pub(super) resident_bytes: Option<i64>,
     /// Open file descriptors.
     pub(super) open_fds: Option<i64>,
-    /// How many the process may have open (the soft limit); none if there is no limit.
+    /// File descriptors that the process may have open (the soft limit); `None` if there is no limit.
     pub(super) max_fds: Option<i64>,
-    /// When it began, in seconds since 1970.
+    /// When the process began, in seconds since 1970.
     pub(super) start_seconds: Option<f64>,
 }
 
@@ -33,7 +32,7 @@ impl Process {
     fn read(proc: &Path) -> Self {
         let text = |file: &str| read(&proc.join(file));
         let stat = text("self/stat").unwrap_or_default();
-        // The name of the program, in brackets, may hold anything; the fields behind it are numbers, from the third one on.
+        // The name of the program, in brackets, may hold any characters. The fields after the name are numbers, from the third field on.
         let fields: Vec<&str> =
             stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').collect()).unwrap_or_default();
         let field = |number: usize| fields.get(number - 3)?.trim().parse::<f64>().ok();
@@ -48,7 +47,7 @@ impl Process {
         Self {
             cpu_seconds: field(14).zip(field(15)).map(|(user, system)| (user + system) / TICKS_PER_SECOND),
             resident_bytes: resident,
-            // The folder that is being listed is open itself.
+            // The folder that is being listed is itself open, and is not counted.
             open_fds: fs::read_dir(proc.join("self/fd")).ok().and_then(|all| i64::try_from(all.count()).ok()),
             max_fds: limits,
             start_seconds: field(22).zip(boot).map(|(ticks, boot)| boot + ticks / TICKS_PER_SECOND),

@@ -28,7 +28,7 @@ pub(crate) struct Recorder {
     counted: Counted,
     /// Series by what they count. Bounded: groups, members, operations and outcomes all are.
     calls: HashMap<CallKey, CallSeries>,
-    /// Members of groups, and groups without a member, whose series were made.
+    /// Members of groups, and groups without a member, whose series exist.
     born: HashSet<(GroupId, Option<MemberId>)>,
     downstream: Gauge,
     upstream: Gauge,
@@ -38,7 +38,7 @@ type CallKey = (Option<GroupId>, Option<MemberId>, Operation, Outcome);
 
 struct CallSeries {
     count: Counter,
-    /// For calls that succeeded.
+    /// The series for calls that succeeded.
     duration: Option<Histogram>,
     member_duration: Histogram,
 }
@@ -50,8 +50,9 @@ impl Recorder {
         Self { counted, calls: HashMap::new(), born: HashSet::new(), downstream, upstream }
     }
 
-    /// Makes the series of calls of each group and member at 0, so that the first call with an outcome is an increase. There is a series for
-    /// each operation and each outcome that it can have; beyond [`METRIC_SERIES_BORN_MAX`] a member's series begin with its first call.
+    /// Makes the series of calls of each group and member at 0, so that the first call with an outcome is an increase. There is a series
+    /// for each operation with each outcome that the operation can have. Beyond [`METRIC_SERIES_BORN_MAX`], a member's series begin with
+    /// its first call.
     pub(crate) fn learn(&mut self, view: &View, names: &Names) {
         for group in view.groups() {
             let members = group.members.iter().map(|member| Some(*member)).chain([None]);
@@ -69,7 +70,7 @@ impl Recorder {
         for operation in Operation::CALLS {
             let is_read = Class::of(operation, Paging::Starts).is_read();
             for outcome in Outcome::ALL {
-                // What changes nothing has no unknown outcome, and a call without a member has no answer of one.
+                // A read has no unknown outcome, and a call without a member has no outcome that is a member's answer.
                 let is_answer = matches!(outcome, Outcome::Ok | Outcome::ConnectorError);
                 if !(is_read && outcome == Outcome::Unknown || member.is_empty() && is_answer) {
                     let (group, member) = (group.clone(), member.clone());

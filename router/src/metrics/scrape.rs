@@ -58,7 +58,7 @@ impl Scraper {
     }
 }
 
-/// How long the work list of unknown outcomes is.
+/// The length of the work list of unknown outcomes.
 fn of_unknowns(unknowns: &Unknowns) -> Registry {
     let (open, lost) = unknowns.counts();
     let mut registry = Registry::default();
@@ -69,7 +69,7 @@ fn of_unknowns(unknowns: &Unknowns) -> Registry {
     registry
 }
 
-/// What is known of the process and of its files.
+/// Figures of the process and of its files.
 fn of_process(process: &Process, reloads: &Reloads) -> Registry {
     let mut registry = Registry::default();
     let build = Family::<VersionLabel, Gauge>::default();

@@ -1,4 +1,4 @@
-//! The file of the list: one JSON object a line, in a directory that only one router uses.
+//! The file of the list: one JSON object on each line, in a directory that only one router uses.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,7 +11,7 @@ use crate::limits::{UNKNOWN_FILE_BYTES_MAX, UNKNOWN_OUTCOMES_MAX};
 
 /// The name of the file.
 const FILE: &str = "unknown-outcomes.jsonl";
-/// Held while a router uses the directory.
+/// The lock file, which a router holds while it uses the directory.
 const LOCK: &str = "lock";
 
 /// Why the data directory cannot be used.
@@ -27,10 +27,10 @@ pub enum DataDirError {
         /// Why.
         source: io::Error,
     },
-    /// Another process has the directory.
+    /// Another process uses the directory.
     #[error("the data directory {0} is in use by another router: give each router a directory of its own")]
     InUse(PathBuf),
-    /// The file is longer than any that this router writes.
+    /// The file is longer than any file that this router writes.
     #[error("{0} is longer than any list that the router writes: move it away")]
     TooLong(PathBuf),
     /// The thread that keeps the list cannot be started.
@@ -43,13 +43,13 @@ pub enum DataDirError {
 pub(super) struct Kept {
     path: PathBuf,
     file: File,
-    /// Lines of the file.
+    /// Lines that the file has.
     lines: usize,
     _lock: File,
 }
 
 impl Kept {
-    /// Opens the list of a directory; returns what is in it. Lines that cannot be read are logged and left out.
+    /// Opens the list of a directory. Returns its entries. Lines that cannot be read are logged and left out.
     pub(super) fn open(directory: &Path) -> Result<(Self, VecDeque<Entry>), DataDirError> {
         let fault = |path: &Path| {
             let path = path.to_owned();
@@ -88,7 +88,7 @@ impl Kept {
             tracing::warn!(file = %path.display(), lines = bad, "lines of the list of unknown outcomes cannot be read; they are left out");
         }
         let mut kept = Self { path, file, lines: count, _lock: lock };
-        // A line that a crash cut short must not swallow the next line.
+        // If a crash cut the last line short, the next line must not be joined to it.
         let all: Vec<Entry> = entries.iter().cloned().collect();
         if bad > 0 {
             kept.write(&all).map_err(fault(&kept.path.clone()))?;
@@ -100,7 +100,7 @@ impl Kept {
         &self.path
     }
 
-    /// Whether the file has so many lines of entries that are gone that it should be written anew.
+    /// Whether the file should be written anew, because too many of its lines are entries that are no longer on the list.
     pub(super) fn is_long(&self) -> bool {
         self.lines >= 2 * UNKNOWN_OUTCOMES_MAX
     }
@@ -113,7 +113,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Writes the file anew, whole or not at all.
+    /// Writes the file anew. After a failure the old file is unchanged.
     pub(super) fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
         let mut file = private(OpenOptions::new().write(true).create(true).truncate(true), &fresh)?;
@@ -134,9 +134,9 @@ fn append_to(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens a file that only this user may read, if it is made.
+/// Opens a file. If the file is new, only this user may read it.
 fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // A pipe would wait for its other end.
+    // Opening a pipe would wait for its other end.
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::other("it is not a file"));
     }

@@ -1,8 +1,8 @@
-//! The work list of unknown outcomes: calls that may have changed something, and of which nobody can say whether they ran. Each is kept
+//! The work list of unknown outcomes: calls that may have changed something, where nobody can say whether they ran. Each entry is kept
 //! until an operator acknowledges it: in a file of the data directory if there is one, else in memory.
 //!
-//! A thread of its own keeps the list and writes the file. The owner hands an outcome over to a bounded queue and never waits: what finds
-//! no room, and what the file cannot take, is counted. No entry has a payload or the text of a connector's error (P9).
+//! A thread of its own keeps the list and writes the file. The owner hands an outcome over to a bounded queue and never waits. Outcomes
+//! that find no room, or that the file cannot store, are counted. No entry has a payload or the text of a connector's error (P9).
 
 mod file;
 
@@ -25,11 +25,11 @@ use crate::names::Names;
 /// One call with an unknown outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// The id of the call. Numbers begin again with each start of the router: together with `at` it names the call.
+    /// The id of the call. Numbers begin again with each start of the router, so `at` is needed as well to name the call.
     pub(crate) id: String,
     /// When the call came (RFC 3339).
     pub(crate) at: String,
-    /// What was asked.
+    /// The operation.
     pub(crate) op: String,
     pub(crate) group: String,
     /// The member that had the call last.
@@ -40,7 +40,7 @@ pub(crate) struct Entry {
     pub(crate) object_class: Option<String>,
     /// The class of the exception that the caller got.
     pub(crate) exception: Option<String>,
-    /// The router's sentence in it.
+    /// The router's sentence in that exception.
     pub(crate) sentence: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Entry {
 pub(crate) enum Which {
     /// All of them.
     All,
-    /// The call of this id; `at` is needed if several calls have the id.
+    /// The call with this id. `at` is needed if several calls have the id.
     Call {
         /// The id.
         id: String,
@@ -69,7 +69,7 @@ pub(crate) enum NotAcknowledged {
     Several { id: String, count: usize, at: String },
 }
 
-/// What the list keeps of a note; none if the note is of something else.
+/// The entry for a note; `None` if the note is about something else.
 pub(crate) fn entry(note: &Note<'_>, names: &Names) -> Option<Entry> {
     let Note::OutcomeUnknown {
         call,
@@ -112,7 +112,7 @@ pub(crate) struct Unknowns {
 struct Shared {
     /// The entries, the oldest first. The owner never takes this lock.
     open: Mutex<VecDeque<Entry>>,
-    /// Entries that found no room.
+    /// The number of entries that found no room.
     lost: AtomicU64,
     /// Whether the file has to be written anew.
     is_stale: AtomicBool,
@@ -120,9 +120,9 @@ struct Shared {
 
 enum Message {
     Record(Box<Entry>),
-    /// Look whether the file has to be written anew.
+    /// Check whether the file has to be written anew.
     Wake,
-    /// Say when all that was handed over before is written.
+    /// Report when all entries that were handed over before are written.
     Flush(SyncSender<()>),
 }
 
@@ -133,7 +133,7 @@ impl Shared {
 }
 
 impl Unknowns {
-    /// A list in this directory, with what an earlier process left there; without a directory in memory.
+    /// A list in this directory, with the entries that an earlier process left there. Without a directory, a list in memory.
     ///
     /// # Errors
     /// [`DataDirError`] if the directory or its file cannot be used.
@@ -149,24 +149,24 @@ impl Unknowns {
         Ok(Self { shared, queue })
     }
 
-    /// Takes an entry. Never waits.
+    /// Adds an entry. Never waits.
     pub(crate) fn record(&self, entry: Entry) {
         if self.queue.try_send(Message::Record(Box::new(entry))).is_err() {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The entries that fit, the oldest first.
+    /// The entries that the filter selects, the oldest first.
     pub(crate) fn list(&self, fits: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         self.shared.open().iter().filter(|entry| fits(entry)).cloned().collect()
     }
 
-    /// How many entries there are, and how many were lost.
+    /// The number of entries, and the number of lost ones.
     pub(crate) fn counts(&self) -> (usize, u64) {
         (self.shared.open().len(), self.shared.lost.load(Ordering::Relaxed))
     }
 
-    /// Takes entries off the list; returns how many.
+    /// Removes entries from the list. Returns how many.
     ///
     /// # Errors
     /// [`NotAcknowledged`]
@@ -191,12 +191,12 @@ impl Unknowns {
         let gone = before - open.len();
         drop(open);
         self.shared.is_stale.store(true, Ordering::Release);
-        // If the queue is full, the thread looks after its next message.
+        // If the queue is full, the thread checks the file after its next message anyway.
         let _ = self.queue.try_send(Message::Wake);
         Ok(gone)
     }
 
-    /// Waits until all that was recorded is written, for [`UNKNOWN_FLUSH_MAX`] at most. For the end of the process.
+    /// Waits until all recorded entries are written, for [`UNKNOWN_FLUSH_MAX`] at most. Called at the end of the process.
     pub(crate) fn flush(&self) {
         let (done, waits) = sync_channel(1);
         let mut message = Message::Flush(done);

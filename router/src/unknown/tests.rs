@@ -36,7 +36,7 @@ fn entries_outlive_the_process_until_they_are_acknowledged() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "");
 }
 
-/// The thread of a list that was dropped lets go of the directory when it ends.
+/// When a list is dropped, its thread ends and gives the directory up.
 fn reopened(folder: &Path) -> Unknowns {
     loop {
         match Unknowns::open(Some(folder)) {
@@ -59,7 +59,7 @@ fn an_id_that_several_calls_have_needs_the_time() {
     assert_eq!(list.acknowledge(&call("1", None)), Err(NotAcknowledged::NotThere("1".to_owned())));
 }
 
-/// P10
+/// P10: the owner never waits, and lost entries are counted.
 #[test]
 fn the_list_is_bounded_and_counts_what_it_lost() {
     let list = Unknowns::open(None).unwrap();
@@ -103,7 +103,7 @@ fn what_is_no_directory_or_no_file_is_refused_and_not_waited_for() {
     assert!(matches!(Unknowns::open(Some(folder.path())), Err(DataDirError::Io { .. })));
 }
 
-/// The outcome that cannot be written stays on the list, and is written when the directory is there again.
+/// An outcome that cannot be written stays on the list, and is written when the directory is there again.
 #[test]
 fn a_file_that_cannot_be_written_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -112,7 +112,7 @@ fn a_file_that_cannot_be_written_loses_nothing() {
     let list = Unknowns::open(Some(&inner)).unwrap();
     fs::rename(&inner, folder.path().join("away")).unwrap();
     list.record(entry("1", "t"));
-    // Writing anew needs the directory; adding to the open file does not.
+    // Writing the file anew needs the directory. Adding to the open file does not need it.
     assert_eq!(list.acknowledge(&call("none", None)), Err(NotAcknowledged::NotThere("none".to_owned())));
     list.flush();
     list.record(entry("2", "t"));

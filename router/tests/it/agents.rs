@@ -21,7 +21,7 @@ use crate::support::{PATIENCE, Router, file, member, provider, scratch};
 /// The key that test documents give every member.
 const KEY: &str = "changeit";
 const JSON: &str = "Content-Type: application/json\r\n";
-/// Longest wait for what the router gives up after seconds.
+/// Longest wait for something that the router gives up after seconds.
 const LATE: Duration = PATIENCE;
 /// What the router may grow by, whatever strangers send: the two long reports that it takes at a time, and some. It was 5 MiB;
 /// with bodies kept in the pieces in which they come, 46 MiB.
@@ -49,7 +49,7 @@ impl Site {
         Challenge::decode(body.as_bytes()).unwrap().nonce
     }
 
-    /// As an older agent does it: the head proves nothing.
+    /// Sends a report as an older agent does: the head proves nothing.
     fn post(&self, member: &str, proof: &str, body: &[u8]) -> (u16, String) {
         self.post_with(member, &format!("{PROOF_HEADER}: {proof}\r\n"), body)
     }
@@ -345,7 +345,7 @@ fn a_report_that_does_not_end_or_never_fits_is_told_so() {
     }
 }
 
-/// What a head can be wrong in, and that it is used up with its report.
+/// Everything that can be wrong in a head. A head is used up with its report.
 #[test]
 fn a_head_is_judged_before_its_report() {
     let site = Site::start("");
@@ -359,7 +359,7 @@ fn a_head_is_judged_before_its_report() {
         ("no head", format!("{HEAD_HEADER}: x\r\n"), 401, "proof is wrong"),
         ("no challenge of ours", head(&invented, "n1", report.len()), 400, "new challenge"),
     ] {
-        // The report itself would do.
+        // The report itself would be accepted.
         let (found, answer) = site.post_with("n1", &format!("{head}{proof}"), &report);
         assert!(found == status && answer.contains(part), "{case}: {found} {answer}");
     }
@@ -378,7 +378,7 @@ fn a_head_is_judged_before_its_report() {
     assert_eq!(site.post("n1", &prove(KEY, &nonce, "n1", &old), &old).0, 200, "an older agent");
 }
 
-/// Strangers who know no key, and more of them than there are places, keep no agent out of a group that serves by reports alone.
+/// Strangers without a key, more of them than there are places, keep no agent out of a group that serves by reports alone.
 #[test]
 fn slow_strangers_keep_no_agent_out() {
     let site = Site::start("[group.g.bundles]\nreports = \"require_agent\"\nnone_left = \"fail_closed\"\n");

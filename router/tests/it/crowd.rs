@@ -1,4 +1,4 @@
-//! Crowds at the callers' address: strangers' connections keep no caller out and use up no descriptors that the router needs (P10).
+//! Crowds at the callers' address. Strangers' connections keep no caller out, and use up no descriptors that the router needs (P10).
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,13 +14,13 @@ use rcs_rig::wait::wait_until;
 
 use crate::support::{PATIENCE, Router, member, provider, router, scratch};
 
-/// Connections of strangers at a time, and those that come while callers do.
+/// Connections of strangers at a time, and connections that come while callers connect.
 const STRANGERS: usize = 10_000;
 const MORE: usize = 500;
-/// Bound of a caller's wait beside them, on a machine with ten times the work that it has processors for. On a quiet one it is less
-/// than a second; with a place for each silent connection it was 24 s there.
+/// The longest wait of a caller beside the strangers, on a machine with ten times as much work as processors. On a quiet machine the wait
+/// is below a second. It was 24 s there when each silent connection had a place.
 const SOON: Duration = Duration::from_secs(20);
-/// What a router with few descriptors may open, and how many of them connections of callers may have at most.
+/// Descriptors that a router may open in these tests, and how many of them callers' connections may have at most.
 const FEW: usize = 256;
 const FEW_CALLERS: usize = 192;
 
@@ -28,7 +28,7 @@ fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     (0..count).map(|_| TcpStream::connect(address).unwrap()).collect()
 }
 
-/// Asks for a WebSocket with the key; the first line of the answer, empty if there is none.
+/// Asks for a WebSocket with the key. Returns the first line of the answer; empty if there is no answer.
 fn ask(router: &Router) -> (TcpStream, String) {
     // anonymous:changeit
     let request = upgrade_request("/openicf/g", Some("Basic YW5vbnltb3VzOmNoYW5nZWl0"), None);
@@ -100,7 +100,7 @@ fn a_router_with_few_descriptors_keeps_some_for_members_and_operators() {
     assert_eq!(router.get("/v1/members").0, 200);
     drop(strangers);
 
-    // Callers that nobody may drop, and some more, until there are no descriptors for another one.
+    // First come callers whose connections may not be dropped. Then more connect, until another one finds no descriptors.
     let _sessions: Vec<FakeIdm> = (0..9).map(|_| FakeIdm::connect(router.listen, "/openicf/g", 16)).collect();
     let mut callers = Vec::new();
     wait_until("a caller is refused", PATIENCE, || {

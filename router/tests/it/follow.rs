@@ -99,7 +99,7 @@ fn keys_and_tokens_are_replaced_while_the_router_runs() {
     let (old, new) = ("Basic aWRtOm9sZA==", "Basic aWRtOm5ldw==");
     let status = |with: &str| {
         let request = upgrade_request("/openicf/g", Some(with), Some("v1.openicf.forgerock.org"));
-        // Only the status line: a connection that was let in stays open.
+        // Only the status line is read, because an accepted connection stays open.
         let mut stream = TcpStream::connect(router.listen).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();

@@ -1,5 +1,5 @@
-//! Addresses of groups: an IDM that sends neither a path nor a principal that names a group (OpenIDM 6.3.0 always sends `anonymous`
-//! and `/openicf`) chooses its group by the address that it dials.
+//! Addresses of groups. An IDM may send neither a path nor a principal that names a group (OpenIDM 6.3.0 always sends `anonymous` and
+//! `/openicf`). Such an IDM chooses its group by the address that it dials.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -55,7 +55,7 @@ impl Site {
         fs::write(self.folder.path().join("router.toml"), config).unwrap();
     }
 
-    /// Calls as OpenIDM does; the call must come to the member of this number.
+    /// Calls as OpenIDM does. The call must come to the member with this number.
     fn call(&mut self, at: SocketAddr, number: usize) {
         let mut idm = FakeIdm::connect(at, "/openicf", 1);
         idm.call(&validate_request());
@@ -79,7 +79,7 @@ fn the_address_of_a_group_chooses_the_group_and_nothing_else_can() {
         let answer = raw_exchange(at, upgrade_request(path, OPENIDM, PROTOCOL).as_bytes());
         assert_eq!(answer.status, status, "{path}: {answer:?}");
     }
-    // Where the address decides nothing and two groups have the connector, the error says what to do.
+    // If the address decides nothing and two groups have the connector, the error says what to do.
     let mut idm = FakeIdm::connect(site.router.listen, "/openicf", 1);
     let id = idm.call(&validate_request());
     let answer = idm.answer(id);
@@ -103,7 +103,7 @@ fn the_address_of_a_group_follows_the_configuration_file_and_open_sockets_stay()
     site.configure(&format!("[group.a]\nlisten = \"{address}\"\n"));
     site.router.await_log("are accepted at its own address");
     site.call(address, 0);
-    // An address that somebody else has is told, and changes nothing else.
+    // If another program has the address, that is logged, and changes nothing else.
     site.configure(&format!("[group.a]\nlisten = \"{}\"\n", site.router.listen));
     site.router.await_log("cannot listen at the address of the group");
     site.router.await_alive();

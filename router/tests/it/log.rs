@@ -1,4 +1,4 @@
-//! A log that cannot be written is never felt (P10), nobody else writes lines into it, and a filter that is none is refused.
+//! A log that cannot be written delays nobody (P10), all lines of the log go through the queue, and a wrong filter is refused.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -14,11 +14,11 @@ use rustix::process::Signal;
 
 use crate::support::{AT_ONCE, Router, member, provider, router, run_command, scratch};
 
-/// x:y, a wrong key.
+/// x:y, which is a wrong key.
 const WRONG: &str = "Basic eDp5";
 /// A pipe holds 64 KiB: some 300 lines.
 const REFUSED: usize = 400;
-/// An idle router must not use its drain time, which is 25 s.
+/// An idle router must end long before its drain time, which is 25 s.
 const IDLE_END: Duration = Duration::from_secs(15);
 
 /// A router that logs all it can to this stream.
@@ -28,7 +28,7 @@ fn serve(provider: &std::path::Path, log: Stdio) -> Router {
     Router::started(Process::start_logging_to("rcs-router", command, log))
 }
 
-/// Strangers, a caller, the admin address and the end go on as if there were no log.
+/// Strangers, a caller, the admin address and the end of the router work as if the log could be written.
 fn nothing_is_felt(what: &str, log: Stdio) -> u64 {
     let folder = scratch();
     let mut member = member("n1");
@@ -67,14 +67,14 @@ fn a_log_on_a_full_disk_is_not_felt() {
     assert!(nothing_is_felt("full disk", full_disk()) > 0);
 }
 
-/// What waits has room in the queue, so nothing is lost yet.
+/// The lines fit into the queue, so no line is lost yet.
 #[test]
 fn a_log_that_nobody_reads_is_not_felt() {
     let (_unread, log) = full_pipe();
     nothing_is_felt("full pipe", log);
 }
 
-/// The lines that nobody could read are counted in the log as soon as somebody reads again.
+/// Lines that nobody could read are counted in the log, as soon as somebody reads again.
 #[test]
 fn lost_lines_are_told_when_the_log_can_be_written_again() {
     let folder = scratch();
@@ -94,7 +94,7 @@ fn lost_lines_are_told_when_the_log_can_be_written_again() {
     assert!(told.as_deref().is_some_and(|line| line.contains(" WARN ")), "{told:?}");
 }
 
-/// A name that a peer chose cannot look like a line of the log.
+/// A name that a peer chose cannot forge a line of the log.
 #[test]
 fn a_peer_writes_no_line_of_its_own() {
     let folder = scratch();

@@ -216,8 +216,8 @@ fn the_command_line_has_the_exit_codes_of_the_contract() {
     }
 }
 
-/// What an operator sees of members that do not serve: a server that is not there, a host without an address, a wrong key, another
-/// bundle set. `undrain --wait` succeeds for none of them, and says why (P16).
+/// What an operator sees of members that do not serve: a server that is not running, a host without an address, a wrong key, another
+/// bundle set. `undrain --wait` fails for each of them, and reports why (P16).
 #[test]
 fn what_does_not_serve_is_not_called_fine() {
     let folder = scratch();
@@ -281,7 +281,7 @@ fn what_does_not_serve_is_not_called_fine() {
     }
 }
 
-/// A group that loses its last member has a line of its own in the log, and another one when that is over.
+/// If a group loses its last member, the log has a line about it, and another line when the outage is over.
 #[test]
 fn an_outage_of_a_group_and_its_end_are_logged() {
     let mut site = Site::dev();

@@ -1,4 +1,4 @@
-//! The text of `/metrics`: both formats are what they say they are, and series are there before anything happened.
+//! The text of `/metrics`: both formats are valid, and series exist before they count anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use rcs_rig::wait::wait_until;
 
 use crate::support::{PATIENCE, Router, member, provider, scratch};
 
-/// What a scraper with this wish gets: the type and the text.
+/// What a scraper with this `Accept` header gets: the content type and the text.
 fn scrape(router: &Router, accept: &str) -> (String, String) {
     let accept = if accept.is_empty() { String::new() } else { format!("Accept: {accept}\r\n") };
     let request =
@@ -20,8 +20,9 @@ fn scrape(router: &Router, accept: &str) -> (String, String) {
     (kind.trim().to_owned(), answer.body)
 }
 
-/// One reader of the exposition formats, as strict as the formats are: HELP and TYPE once and before the samples of their metric, samples
-/// of one metric together, names and labels well formed, no series twice, values that are numbers, histograms whole and cumulative.
+/// A reader of both exposition formats, as strict as the formats are. HELP and TYPE come once, before the samples of their metric. The
+/// samples of a metric stand together. Names and labels are well formed, no series comes twice, values are numbers, and histograms are
+/// complete and cumulative.
 fn read(text: &str, is_open: bool) -> BTreeMap<String, f64> {
     let mut types: BTreeMap<&str, &str> = BTreeMap::new();
     let mut done: BTreeSet<&str> = BTreeSet::new();
@@ -121,7 +122,7 @@ fn both_formats_are_what_they_say_and_say_the_same() {
     assert!(names.windows(2).all(|pair| pair[0] == pair[1]), "the same series in every format");
 }
 
-/// An alert on the first call with an unknown outcome needs the series at 0 before.
+/// An alert on the first call with an unknown outcome needs the series to exist at 0 before.
 #[test]
 fn series_of_calls_are_there_before_the_first_call() {
     let folder = scratch();
@@ -153,7 +154,7 @@ fn series_of_calls_are_there_before_the_first_call() {
     });
 }
 
-/// A call that was refused at once is no fast call.
+/// A call that was refused at once must not count as a fast call.
 #[test]
 fn failures_are_not_counted_as_fast_calls() {
     let folder = scratch();

@@ -1,4 +1,4 @@
-//! What a command prints on goes away or is full: no command panics, and its exit code says what its reader cannot.
+//! The output of a command is closed or full: no command panics, and the exit code reports what the output cannot.
 
 use std::process::{Command, Stdio};
 
@@ -37,12 +37,12 @@ fn a_command_ends_quietly_if_its_reader_has_gone_and_fails_if_it_cannot_be_writt
         assert_eq!(told.lines().count(), 1, "{arguments:?}: {told}");
         assert!(told.starts_with("rcs-router: standard output cannot be written: No space left"), "{told}");
     }
-    // A failure of the command itself is told before a failure of its output.
+    // A failure of the command itself comes before a failure of its output.
     let (code, _) = ran(router(&["check", "--provider", "/no/such/file", "--dev"]), full_disk());
     assert_eq!(code, Some(65));
 }
 
-/// Without a place for its sentence, a failure still has its exit code.
+/// If its sentence cannot be printed, a failure still has its exit code.
 #[test]
 fn a_failure_without_standard_error_has_its_exit_code() {
     for (arguments, code) in [

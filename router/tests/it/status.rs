@@ -1,4 +1,4 @@
-//! `status`, `version`, `completion`, and the variables in the place of flags.
+//! `status`, `version`, `completion`, and variables in the place of flags.
 
 use rcs_rig::wait::wait_until;
 use serde_json::Value;
@@ -42,7 +42,7 @@ fn a_status_is_a_sentence_with_an_exit_code() {
         format!("rcs-router {0}\n{1} {0}\n", env!("CARGO_PKG_VERSION"), serving.admin)
     );
 
-    // The address may stand in a variable, and a router that is not there is neither fine nor down.
+    // The server may stand in a variable. A router that does not respond is reported neither as ok nor as down.
     let mut command = router(&["status"]);
     command.env("RCS_ROUTER_SERVER", &server);
     assert_eq!(run_command(command).code, Some(2));

@@ -10,7 +10,7 @@ use rcs_rig::wait::wait_until;
 
 use crate::support::{AT_ONCE, PATIENCE, Router, file, member, provider, scratch};
 
-/// More than the connections that the admin address holds at a time.
+/// More connections than the admin address holds at a time.
 const MANY: usize = 150;
 
 /// A router with one member and a token.
@@ -28,7 +28,7 @@ fn connect(admin: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The status and the rest of an answer; status 0 if the connection ended without one.
+/// The status of an answer, and the rest. The status is 0 if the connection ended without an answer.
 fn ask(admin: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = connect(admin);
     let mut answer = String::new();
@@ -42,7 +42,7 @@ fn post(admin: SocketAddr, headers: &str) -> (u16, String) {
     ask(admin, &head)
 }
 
-/// Every kind of connection that takes a place and gives nothing for it: probes are answered beside all of them.
+/// Every kind of connection that takes a place and does nothing with it. Probes are answered beside all of them.
 #[test]
 fn probes_are_answered_whatever_other_connections_do() {
     with_token(|router| {
@@ -88,7 +88,7 @@ fn probes_are_answered_whatever_other_connections_do() {
     });
 }
 
-/// A head has a deadline of its own, however steadily it comes.
+/// A head has its own deadline, however steadily its bytes arrive.
 #[test]
 fn a_head_that_trickles_is_given_up() {
     with_token(|router| {
@@ -102,8 +102,8 @@ fn a_head_that_trickles_is_given_up() {
     });
 }
 
-/// A page of a stranger in a browser of the router's machine changes nothing in development either, and reads nothing under a name
-/// of the stranger's that leads to the router.
+/// A stranger's page in a browser on the router's machine changes nothing, even with `--dev`. The page also reads nothing under a name of
+/// the stranger's that leads to the router.
 #[test]
 fn pages_change_nothing_and_read_nothing() {
     let folder = scratch();
@@ -140,7 +140,8 @@ fn pages_change_nothing_and_read_nothing() {
     assert_eq!(post(host, &own).0, 200, "a program has no origin");
 }
 
-/// Guessed tokens are logged once a second for each address, counted, and few a second; an operator elsewhere is let in at once.
+/// Wrong tokens are logged once a second for each address, counted, and bounded to a few a second. An operator in another network is let
+/// in at once.
 #[test]
 fn guesses_leave_a_trace_and_are_slow() {
     with_token(|router| {
@@ -157,7 +158,7 @@ fn guesses_leave_a_trace_and_are_slow() {
             assert!(statuses.iter().all(|status| [403, 429].contains(status)), "{statuses:?}");
             statuses.iter().filter(|status| **status == 403).count()
         });
-        // Eight a second: those of the first moment, and those of each second after it.
+        // Eight tokens a second are judged: those of the first moment, and those of each second after it.
         let most = 8 * (start.elapsed().as_secs() as usize + 2);
         assert!(judged <= most, "{judged} of 60 guesses were judged in {:?}", start.elapsed());
         router.await_log("more requests with a wrong API token in the last second from 127.0.0.1");
@@ -181,7 +182,7 @@ fn connect_from(from: [u8; 4], admin: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A drain asked for from an address of the loopback; the whole answer.
+/// Asks for a drain from an address of the loopback. Returns the whole answer.
 fn socket_of(from: [u8; 4], admin: SocketAddr, headers: &str) -> String {
     let mut stream = connect_from(from, admin);
     stream.set_read_timeout(Some(AT_ONCE)).unwrap();

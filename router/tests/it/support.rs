@@ -49,7 +49,7 @@ pub(crate) struct Router {
     pub(crate) process: Process,
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
-    /// The line that it printed when it listened.
+    /// The line that the router printed when it listened.
     pub(crate) ready: String,
 }
 
@@ -67,7 +67,7 @@ impl Router {
         Self::started(Process::start("rcs-router", command))
     }
 
-    /// A router that has been started to serve.
+    /// Starts a router that serves.
     pub(crate) fn started(process: Process) -> Self {
         let ready = process.read_until("ready ", PATIENCE);
         let word = |key| ready.split(' ').find_map(|word| word.strip_prefix(key)?.parse().ok());

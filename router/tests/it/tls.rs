@@ -93,7 +93,8 @@ fn a_member_with_another_certificate_is_not() {
     assert!(member.sockets().is_empty(), "nothing was said to it");
 }
 
-/// What `keytool -genkeypair -dname CN=127.0.0.1` and `openssl req -x509` make: no subjectAltName, and an authority's own mark.
+/// Certificates as `keytool -genkeypair -dname CN=127.0.0.1` and `openssl req -x509` make them: without subjectAltName, or marked as an
+/// authority's own.
 fn as_the_vendors_pages_make_them(common: &str) -> CertifiedKey<KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, common);
@@ -102,7 +103,7 @@ fn as_the_vendors_pages_make_them(common: &str) -> CertifiedKey<KeyPair> {
     CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key }
 }
 
-/// S02: a certificate that is in the trust store is trusted for the names it has; the store is followed.
+/// S02: a certificate in the trust store is trusted for its names, and the router follows the store.
 #[test]
 fn a_certificate_as_the_vendors_pages_make_it_is_trusted_when_it_is_in_the_store() {
     let (folder, member) = (scratch(), member("n1"));

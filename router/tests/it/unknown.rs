@@ -1,5 +1,4 @@
-//! Calls of which nobody can say whether they ran: a line in the log, and a work list that outlives the router until an operator
-//! acknowledges its entries.
+//! Calls with an unknown outcome: a line in the log, and a work list that outlives the router until an operator acknowledges its entries.
 
 use rcs_proto::messages::{CreateOpRequest, OperationRequest};
 use rcs_rig::metrics::Metrics;
@@ -15,7 +14,7 @@ fn create() -> OperationRequest {
     OperationRequest { create: Some(create), validate: None, ..validate_request() }
 }
 
-/// A router with its data in `data`, of which a member dies with a change in flight.
+/// A router with its data in `data`. A member of the router has died with a change in flight.
 fn lose_one(folder: &TempDir, first: &mut FakeMember, data: &str) -> Router {
     let router = Router::serve(&provider(folder, &[("n1", first)]), &["--dev", "--data-dir", data]);
     router.await_ready();

@@ -48,9 +48,9 @@ impl Idm {
         panic!("{ATTEMPTS} IDMs in a row did not learn the connectors of {url}");
     }
 
-    /// Starts an IDM behind a router and waits until it holds `connectors` connectors. A published client now and then holds none although
-    /// it asked and was sent the whole list (its own race: 1 of 14 sessions directly at a server, 1 of 56 behind the router). A fresh
-    /// session is tried once, and the transcript of the test says so; a second failure fails the test.
+    /// Starts an IDM behind a router and waits until it holds `connectors` connectors. Now and then, a published client holds no
+    /// connectors although it asked for the list and was sent all of it (a race of its own: 1 of 14 sessions directly at a server, 1 of 56
+    /// behind the router). Then one fresh session is tried, and the transcript of the test says so. A second failure fails the test.
     #[track_caller]
     #[expect(
         clippy::print_stdout,

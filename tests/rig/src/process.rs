@@ -46,7 +46,7 @@ impl Process {
         Self::start_as(name, command)
     }
 
-    /// Starts `command` with this stream as its standard error, of which nothing is read here.
+    /// Starts `command` with this stream as its standard error. The rig reads nothing of it.
     pub fn start_logging_to(name: &str, mut command: Command, stderr: Stdio) -> Self {
         command.stderr(stderr);
         Self::start_as(name, command)

@@ -18,7 +18,7 @@ pub fn full_disk() -> Stdio {
     full.expect("Linux has /dev/full").into()
 }
 
-/// A pipe that is full, and is read only by whoever reads the first value.
+/// A pipe that is full. It is read only by the owner of the first value.
 pub fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = pipe().expect("a pipe");
     fill(&mut writer);
@@ -28,7 +28,7 @@ pub fn full_pipe() -> (PipeReader, Stdio) {
 fn fill(writer: &mut PipeWriter) {
     let flags = fcntl_getfl(&*writer).expect("flags of a pipe");
     fcntl_setfl(&*writer, flags | OFlags::NONBLOCK).expect("a pipe need not block");
-    // Single bytes at last, so that not even they have room.
+    // Single bytes come last, so that the pipe has no room even for one byte.
     for piece in [&[b'.'; 4096][..], b"."] {
         loop {
             match writer.write(piece) {
@@ -50,7 +50,7 @@ pub fn named_pipe(path: &std::path::Path) -> (File, Stdio) {
     (reader, writer.into())
 }
 
-/// Another reader of a named pipe; a read blocks while the pipe is empty and has a writer.
+/// A second reader of a named pipe. A read blocks while the pipe is empty and has a writer.
 pub fn read_named_pipe(path: &std::path::Path) -> File {
     let reader = rustix::fs::open(
         path,

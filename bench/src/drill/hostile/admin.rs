@@ -1,4 +1,4 @@
-//! Clients of the admin address that are slow, or that a web page sends.
+//! Hostile clients of the admin address: slow ones, and web pages.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::wire::connect;
 use super::{Attack, Target};
 
-/// Requests that trickle at a time: as many as the admin address takes connections.
+/// Requests that trickle at a time: as many as the admin address accepts connections.
 const SLOW_HEADS: usize = 128;
 /// Reports that trickle at a time.
 const SLOW_REPORTS: usize = 66;
-/// Time between two bytes of each.
+/// Time between two bytes of a request or report that trickles.
 const TRICKLE_EVERY: Duration = Duration::from_secs(2);
 
 /// Sends the head of a request, a byte now and then.

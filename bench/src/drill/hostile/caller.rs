@@ -1,4 +1,4 @@
-//! A caller that has the callers' key and means harm.
+//! A hostile caller that has the callers' key.
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;
@@ -10,24 +10,24 @@ use rcs_proto::frames::{self, Ask};
 use super::wire::{BINARY, PING, drain, frame_head, group_path, session, upgraded, write_frame};
 use super::{Attack, Target};
 
-/// Unfinished messages at a time; together more than a process can hold.
+/// Unfinished messages at a time. All of them together are more than a process can hold.
 const HALF_MESSAGES: usize = 24;
 /// Bytes that an unfinished message announces: the most that the router accepts.
 const ANNOUNCED: u64 = 64 << 20;
-/// Bytes that are sent of it.
+/// Bytes of an unfinished message that are sent.
 const SENT: usize = 63 << 20;
-/// Bytes of one write.
+/// Bytes that one write sends.
 const CHUNK: usize = 256 << 10;
 /// Sockets whose pongs nobody reads.
 const UNREAD: usize = 8;
-/// Pings of one write.
+/// Pings that one write sends.
 const PINGS: usize = 500;
 /// Ids in one session check that is far too long.
 const IDS: i64 = 2_000_000;
-/// Time between two such checks.
+/// Time between two session checks that are far too long.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// Sends nearly whole messages on many sockets, and keeps the sockets.
+/// Sends nearly whole messages on many sockets, and keeps the sockets open.
 pub(super) fn half_messages(target: &Target, attack: &Attack) {
     keep_half(attack, |number| {
         let session_id = format!("{}-{}", attack.name, number / 8);
@@ -35,7 +35,7 @@ pub(super) fn half_messages(target: &Target, attack: &Attack) {
     });
 }
 
-/// The same before the first handshake.
+/// Sends nearly whole messages before the first handshake, and keeps the sockets open.
 pub(super) fn half_handshakes(target: &Target, attack: &Attack) {
     keep_half(attack, |_| upgraded(target.listen, &group_path()));
 }
@@ -60,14 +60,14 @@ fn keep_half(attack: &Attack, open_one: impl Fn(usize) -> io::Result<TcpStream>)
     }
 }
 
-/// A message that never ends.
+/// A message that is never sent to its end.
 struct Half {
     stream: TcpStream,
     sent: usize,
 }
 
 impl Half {
-    /// Sends a bit more, if the router reads; false if the connection is closed.
+    /// Sends a further piece, if the router reads. Returns false if the connection is closed.
     fn goes_on(&mut self, chunk: &[u8]) -> bool {
         if self.sent >= SENT {
             return !matches!(self.stream.peek(&mut [0]), Ok(0))
@@ -101,7 +101,7 @@ pub(super) fn unread_pongs(target: &Target, attack: &Attack) {
             else {
                 break;
             };
-            // A router that has stopped to read is only looked at now and then.
+            // If the router has stopped reading, the attacker looks at the socket only now and then.
             let _ = stream.set_write_timeout(Some(Duration::from_millis(20)));
             open.push(stream);
         }
@@ -110,7 +110,7 @@ pub(super) fn unread_pongs(target: &Target, attack: &Attack) {
                 attack.count();
                 true
             }
-            // A ping that was cut in two is no ping: a new socket goes on.
+            // A ping that was cut in two is invalid, so the attack goes on with a new socket.
             Err(_) => false,
         });
         attack.rest(Duration::from_millis(50));

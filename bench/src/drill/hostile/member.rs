@@ -1,4 +1,4 @@
-//! A member of the provider document that means harm. It has a group of its own, so that no caller is sent there.
+//! A hostile member of the provider document. The member has a group of its own, so that no caller is sent to it.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use super::wire::PING;
 
 /// Ids in a session check of the member.
 const IDS: i64 = 1_000_000;
-/// Bytes of a message that is no message.
+/// Bytes of a message that is not one of the protocol.
 const GARBAGE: usize = 1 << 20;
-/// Bytes that an unfinished message announces, and what is sent of it.
+/// Bytes that an unfinished message announces, and bytes of the message that are sent.
 const HALF: (usize, usize) = (64 << 20, 8 << 20);
 /// Time between two rounds.
 const EVERY: Duration = Duration::from_millis(500);
@@ -49,7 +49,7 @@ impl BadMember {
                     0 => socket.send(&check),
                     1 => socket.send(&garbage),
                     2 => socket.send_raw(&ping.repeat(10_000)),
-                    // The rest of the message never comes: this socket is lost for both.
+                    // The rest of the message never comes, so neither end can use this socket any more.
                     7 => socket.send_part(&half, HALF.1),
                     _ => (0..1_000).for_each(|_| socket.send(&unasked)),
                 }

@@ -1,8 +1,8 @@
 //! Attackers of a router, each a thread that does one kind of harm again and again, while others use the router.
 //!
-//! Who attacks: [`strangers`] reach a port and have no key; a bad [`caller`] has the callers' key; a bad [`member`] is in the provider
-//! document; slow [`admin`] clients reach the admin address. Attackers speak to sockets and know nothing of the router inside. They
-//! never fail: what the router refuses or closes, they begin anew.
+//! The attackers: [`strangers`] reach a port and have no key; a bad [`caller`] has the callers' key; a bad [`member`] is in the provider
+//! document; slow [`admin`] clients reach the admin address. Attackers use sockets and know nothing of the router inside. Attackers never
+//! fail: what the router refuses or closes, they begin anew.
 
 mod admin;
 mod caller;
@@ -21,7 +21,7 @@ use rcs_cli::{Exit, Failure};
 
 pub(super) use member::BadMember;
 
-/// Attackers stand for many other machines: their threads step back for the processes whose answers are timed.
+/// Attackers stand for many other machines. So their threads run at a low priority, behind the processes whose answers are timed.
 const NICE: i32 = 19;
 /// How often a resting attacker looks whether the attack is over.
 const REST_SLICE: Duration = Duration::from_millis(50);
@@ -38,7 +38,7 @@ pub(super) struct Target {
 /// What an attacker does until the attack is over.
 type Attacker = fn(&Target, &Attack);
 
-/// The attackers of the mix, by what they do. The bad member has a value of its own ([`BadMember`]).
+/// The attackers of the drill, by what they do. The bad member has a value of its own ([`BadMember`]).
 const ATTACKERS: [(&str, Attacker); 11] = [
     ("silent_connections", strangers::silent),
     ("slow_upgrades", strangers::slow_upgrades),
@@ -53,7 +53,7 @@ const ATTACKERS: [(&str, Attacker); 11] = [
     ("foreign_posts", admin::foreign_posts),
 ];
 
-/// What attackers share: whether to go on, and how much harm was done, by kind.
+/// What attackers share: whether the attack goes on, and how often each harm was done.
 pub(super) struct Attack {
     name: &'static str,
     is_over: Arc<AtomicBool>,
@@ -66,12 +66,12 @@ impl Attack {
         !self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Counts one more harm.
+    /// Counts that a harm was done once more.
     fn count(&self) {
         self.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Rests for that time, or until the attack is over.
+    /// Rests for this time, or until the attack is over.
     fn rest(&self, time: Duration) {
         let end = Instant::now() + time;
         while self.goes_on() {
@@ -111,7 +111,7 @@ impl Mix {
         let attack = Attack { name, is_over: Arc::clone(&self.is_over), done: Arc::clone(&done) };
         self.done.push((name, done));
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // On Linux of this thread alone. Without it the drill is only less fair.
+            // On Linux the priority is that of this thread alone. Without a low priority the drill is only less fair.
             let _ = rustix::process::setpriority_process(None, NICE);
             attacker(&attack);
         });

@@ -1,4 +1,4 @@
-//! Who reaches the callers' port and has no key.
+//! Strangers that reach the callers' port and have no key.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use rcs_rig::scripted::{basic, upgrade_request};
 use super::wire::connect;
 use super::{Attack, Target};
 
-/// Connections that say nothing, at a time.
+/// Silent connections at a time.
 const SILENT: usize = 1_000;
 /// Upgrade requests that trickle, at a time.
 const SLOW: usize = 100;
@@ -18,7 +18,7 @@ const TRICKLE_EVERY: Duration = Duration::from_millis(500);
 /// Time between two connections with a wrong key.
 const WRONG_KEY_EVERY: Duration = Duration::from_millis(5);
 
-/// Connects, says nothing, and connects again when the router has enough of a connection.
+/// Connects and sends nothing. When the router closes the connection, connects again.
 pub(super) fn silent(target: &Target, attack: &Attack) {
     let mut open: Vec<TcpStream> = Vec::new();
     while attack.goes_on() {
@@ -50,7 +50,7 @@ pub(super) fn slow_upgrades(target: &Target, attack: &Attack) {
     }
 }
 
-/// Guesses keys.
+/// Tries wrong keys.
 pub(super) fn wrong_keys(target: &Target, attack: &Attack) {
     let request = upgrade_request("/openicf", Some(&basic("anonymous", "guess")), None);
     while attack.goes_on() {
@@ -64,7 +64,7 @@ pub(super) fn wrong_keys(target: &Target, attack: &Attack) {
     }
 }
 
-/// Whether the other end has not closed the connection, as far as this end can see without waiting.
+/// Whether the connection is still open at the other end, as far as this end can see without waiting.
 fn is_open(stream: &TcpStream) -> bool {
     let _ = stream.set_nonblocking(true);
     let seen = stream.peek(&mut [0]);

@@ -1,4 +1,4 @@
-//! Raw WebSockets of an attacker: what no decent library would send, without a panic when the other end closes.
+//! Raw WebSockets of an attacker. They send what no decent library would send, and do not panic when the other end closes.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use rcs_rig::scripted::{basic, upgrade_request};
 use crate::drill::GROUP;
 use crate::drill::members::KEY;
 
-/// Longest wait for one write or read. An attacker that is not read simply gives the connection up.
+/// Longest wait for one write or read. An attacker that waits longer gives its connection up.
 const IO_BOUND: Duration = Duration::from_secs(2);
 /// Longest HTTP head that is read.
 const HEAD_MAX: usize = 8 << 10;
@@ -59,7 +59,7 @@ pub(super) fn group_path() -> String {
     format!("/openicf/{GROUP}")
 }
 
-/// The head of a masked frame that announces so many bytes of payload.
+/// The head of a masked frame that announces a payload of this many bytes.
 pub(super) fn frame_head(opcode: u8, length: u64) -> Vec<u8> {
     let mut head = vec![FINAL | opcode];
     match length {
@@ -84,7 +84,7 @@ pub(super) fn write_frame(stream: &mut TcpStream, opcode: u8, payload: &[u8]) ->
     stream.write_all(&frame)
 }
 
-/// Reads and drops what has come, without waiting for more.
+/// Reads and drops the bytes that have arrived, without waiting for more.
 pub(super) fn drain(stream: &mut TcpStream) -> io::Result<()> {
     let mut chunk = [0; 64 << 10];
     stream.set_nonblocking(true)?;

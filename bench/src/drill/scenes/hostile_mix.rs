@@ -22,16 +22,16 @@ use super::super::site::{Site, SitePlan};
 use super::super::tally::Ask;
 use super::Scope;
 
-/// Resident memory that the router may have at most, bytes: README's figure, and 256 KiB for each of some 2,000 sockets.
+/// Resident memory that the router may have at most, in bytes: the figure of README.md, and 256 KiB for each of some 2,000 sockets.
 const MEMORY_MAX: u64 = (2_200 << 20) + (512 << 20);
-/// The process's limit: what is reserved and not resident has some room.
+/// Memory that the process may reserve at most, in bytes. Reserved memory that is not resident has some room.
 const MEMORY_LIMIT: u64 = MEMORY_MAX + (256 << 20);
-/// The quiet time is no longer, however long the attack is.
+/// The longest time for which the quiet figures are measured, however long the attack is.
 const QUIET_MAX: Duration = Duration::from_secs(60);
-/// Longest wait for an answer to a call with the bad configuration, and the time between two.
+/// Longest wait for an answer to a call with the bad configuration; and the pause between two such calls.
 const ANSWER_BOUND: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(700);
-/// How much the steady callers' 99th percentile may grow, and below which growth there is nothing to see, ms.
+/// How much the steady callers' 99th percentile may grow; and the growth, in ms, below which nothing is judged.
 const GROWTH: (f64, f64) = (2.0, 20.0);
 /// Longest wait for `/livez`.
 const LIVE_WITHIN: Duration = Duration::from_secs(1);
@@ -62,7 +62,8 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     let (p99_quiet, p99) = (quiet.p99_ms(), tally.p99_ms());
     site.compare(&mut tally).await;
 
-    // Nobody can tell a read that was at both members that a configuration took from the call that took them.
+    // A steady read that was at both lost members looks to the router like the call that ended them. Such reads may fail, and are counted
+    // apart.
     let mut beside = std::mem::take(&mut tally.figures.suspected);
     if let Some(idm) = &mut tally.idm {
         beside += std::mem::take(&mut idm.suspected);
@@ -83,13 +84,13 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     Ok(findings)
 }
 
-/// What was seen of the router from outside, while a bad configuration was called with again and again.
+/// What was seen of the router from outside, while a bad configuration was called with over and over.
 #[derive(Default)]
 struct Watch {
     /// Bytes that were resident at most, and at the end.
     memory_most: u64,
     memory_last: u64,
-    /// Longest time of a `/livez`, and those without an answer in time.
+    /// Longest time of a `/livez`, and how many had no answer in time.
     live_worst: Duration,
     live_late: u64,
     looks: u64,

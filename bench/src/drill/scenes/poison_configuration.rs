@@ -1,8 +1,9 @@
-//! A configuration that ends the process of every member that meets it, in a call or in a `test`; members are started again
-//! at once, as a supervisor would.
+//! A configuration that ends the process of every member that meets it, in a call or in a `test`. Members are started again at once, as a
+//! supervisor would do.
 //!
-//! Promised: it takes two members with it and no third, however often its caller calls again; the caller is told; members are not
-//! tested or warmed up with it; and nobody else's call fails, but for a read that was at both of these members when they were lost.
+//! Promised: the configuration ends two members and no third, however often its caller calls again. The caller gets an error that names
+//! the quarantine. Members are not tested or warmed up with the configuration. No other call fails, except a read that was at both of
+//! these members when they were lost.
 
 use std::time::Duration;
 
@@ -18,13 +19,13 @@ use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::Scope;
 
-/// Members that a poisonous configuration may take (limits.rs: `POISON_LOSSES_MAX`).
+/// Members that a poisonous configuration may end (limits.rs: `POISON_LOSSES_MAX`).
 const LOSSES: usize = 2;
 const ANSWER_BOUND: Duration = Duration::from_secs(30);
 const UP_BOUND: Duration = Duration::from_secs(60);
 /// Pause between two calls of the caller with the bad configuration.
 const AGAIN: Duration = Duration::from_millis(700);
-/// How the router's refusal of a quarantined configuration can be told (router/core/src/verdict/error.rs).
+/// The words by which the router's refusal of a quarantined configuration is recognized (router/core/src/verdict/error.rs).
 const QUARANTINED: &str = "has quarantined the configuration";
 
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {

@@ -1,9 +1,9 @@
-//! The connectors of a group are upgraded by the book (docs/operating.md, task 3) under three kinds of IDM: one whose reference names the
-//! old version exactly, one whose reference is a range and that connects again in between, and a newcomer that comes when both versions
-//! are there.
+//! The connectors of a group are upgraded by the book (docs/operating.md, task 3) under three kinds of IDM. The exact IDM has a reference
+//! that names the old version. The range IDM has a reference with a range, and connects again during the upgrade. The newcomer connects
+//! when both versions are there.
 //!
-//! Promised: no call fails. The step that would take the last member from the exact IDM is refused, and names the version and the way out;
-//! with a stand-in, the upgrade goes on.
+//! Promised: no call fails. The step that would take the last member from the exact IDM is refused, with the version and the way out. With
+//! a stand-in, the upgrade goes on.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     expect(&site, "bundles/propose?member=n1", 200).await?;
     let newcomer = Load::start_with(&mut site, &few, Version::Newest).await?;
     upgrade(&mut site, 1, "matching_next").await?;
-    // The IDM with a range connects again, and finds the newer version; the exact one that connects again finds its own.
+    // The range IDM connects again, and finds the newer version. The exact IDM connects again, and finds the old version.
     all.merge(range.finish().await);
     let range = Load::start_with(&mut site, &few, Version::Newest).await?;
     let again = Load::start_with(&mut site, &few, Version::Exact(FIRST_VERSION)).await?;
@@ -86,7 +86,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     Ok(findings)
 }
 
-/// Drains a member, starts it with the next version, and takes it back.
+/// Drains a member, starts the member with the next version, and undrains it.
 async fn upgrade(site: &mut Site, chosen: usize, standing: &str) -> Result<(), Failure> {
     let name = site.members[chosen].name().to_owned();
     let stuck = |what: &str| Exit::Unavailable.with(format!("{name} {what}"));
@@ -103,7 +103,7 @@ async fn upgrade(site: &mut Site, chosen: usize, standing: &str) -> Result<(), F
     if !site.router().until_standing(&name, standing, UP_BOUND).await {
         return Err(stuck(&format!("is not {standing}")));
     }
-    // Of a quarantined member there is nothing more to wait for.
+    // A quarantined member gets no calls, so there is nothing more to wait for.
     if standing != "quarantined" && site.router().until_up(&name, UP_BOUND).await.is_none() {
         return Err(stuck("is not in use"));
     }

@@ -25,7 +25,7 @@ pub(super) struct CsvConnector {
     store: Result<Store, IcfError>,
 }
 
-/// What a cell takes as an attribute of an object that waits to be sorted.
+/// Bytes that a cell takes as an attribute of an object that waits to be sorted.
 const SORTED_CELL_BYTES: u64 = 256;
 
 /// The operations that an object class of this connector has (`SearchApiOp` ...).

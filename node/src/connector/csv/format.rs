@@ -87,7 +87,7 @@ pub(super) enum TextError {
         "line {0} has a line feed or carriage return outside quotes, but newlineString is set to another text; correct newlineString"
     )]
     OtherLineEnd(u64),
-    /// More cells than any file may have columns.
+    /// More cells than the connector allows a file to have columns.
     #[error(
         "line {0} has more than {CSV_COLUMNS_MAX} cells, the most that this connector takes; is this the right file?"
     )]

@@ -1,5 +1,5 @@
-//! What all CSV files of this node may take of its memory together. A file's size on disk says little: a file of commas takes many
-//! times its size once it is cells. So a reader takes its share before it takes the memory, and gives the share back with it.
+//! The memory that all CSV files of this node may take together. A file's size on disk says little: a file of commas takes many times its
+//! size once it is split into cells. So a reader takes its share before it takes the memory, and gives the share back with the memory.
 
 use std::mem::size_of;
 use std::path::{Path, PathBuf};
@@ -9,34 +9,34 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::table::Row;
 use crate::limits::{CSV_MEMORY_MAX, CSV_MEMORY_MIN, CSV_MEMORY_SHARE};
 
-/// Bytes that an allocation takes beside its content, and what is lost to growing.
+/// Bytes that an allocation takes beside its content, with the loss from growing.
 const ALLOCATION_BYTES: u64 = 32;
-/// Shares are taken in pieces of so many bytes.
+/// Shares are taken in pieces of this many bytes.
 const PIECE_BYTES: u64 = 64 << 10;
 
-/// The memory for CSV files; cheap to clone.
+/// The memory for all CSV files; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Memory(Arc<Account>);
 
 struct Account {
     used: AtomicU64,
     bytes_max: u64,
-    /// Who keeps what it could read again.
+    /// Caches whose content could be read again from disk.
     keepers: Mutex<Vec<Weak<dyn Keeper>>>,
 }
 
-/// A cache that can be emptied when memory is needed.
+/// A cache that can be emptied when its memory is needed.
 pub(super) trait Keeper: Send + Sync {
-    /// When it was last used; a greater number is later.
+    /// When the cache was last used; a greater number is later.
     fn last_used(&self) -> u64;
-    /// Forgets what it keeps.
+    /// Forgets the content of the cache.
     fn forget(&self);
 }
 
 /// Why there is no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoMemory {
-    /// This one file alone needs more than there is.
+    /// This file alone needs more than all of the memory.
     #[error(
         "it needs more than the {} MiB of memory that this server has for CSV files; split it, or give the server more memory", .0 >> 20
     )]
@@ -62,12 +62,12 @@ impl Memory {
         Self(Arc::new(Account { used: AtomicU64::new(0), bytes_max, keepers: Mutex::default() }))
     }
 
-    /// A share of nothing, to which more is added.
+    /// An empty share, which grows with [`Lease::add`].
     pub(super) fn lease(&self) -> Lease {
         Lease { memory: self.clone(), taken: 0, needed: 0 }
     }
 
-    /// From now on the keeper is asked to forget when memory is needed.
+    /// From now on the keeper is asked to forget its content when memory is needed.
     pub(super) fn register(&self, keeper: Weak<dyn Keeper>) {
         let mut keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
         keepers.retain(|known| known.strong_count() > 0);
@@ -87,7 +87,7 @@ impl Memory {
         taken.is_ok()
     }
 
-    /// Takes what others keep without need, the least used first.
+    /// Takes memory from the caches, the least used cache first.
     fn take_from_keepers(&self, bytes: u64) -> bool {
         let mut keepers: Vec<Arc<dyn Keeper>> = {
             let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +101,7 @@ impl Memory {
     }
 }
 
-/// Memory that is accounted for until this is dropped.
+/// Memory that is counted until this value is dropped.
 pub(super) struct Lease {
     memory: Memory,
     taken: u64,
@@ -109,7 +109,7 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Takes as much more.
+    /// Takes this many bytes more.
     pub(super) fn add(&mut self, bytes: u64) -> Result<(), NoMemory> {
         self.needed = self.needed.saturating_add(bytes);
         let Some(missing) = self.needed.checked_sub(self.taken).filter(|missing| *missing > 0) else {
@@ -119,7 +119,7 @@ impl Lease {
         if self.needed > bytes_max {
             return Err(NoMemory::TooLarge(bytes_max));
         }
-        // The rest of a piece is no reason to fail.
+        // If a whole piece is not free, the missing bytes alone are enough.
         let piece = missing.max(PIECE_BYTES);
         let taken = [piece, missing]
             .into_iter()
@@ -130,7 +130,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Gives back what was taken beyond the need, once the need is known.
+    /// Gives back the bytes that were taken beyond the need, once the need is known.
     pub(super) fn settle(&mut self) {
         let spare = self.taken.saturating_sub(self.needed);
         self.memory.0.used.fetch_sub(spare, Ordering::Relaxed);
@@ -155,7 +155,7 @@ impl Drop for Lease {
     }
 }
 
-/// What this process may use: the bound of its control group (a container's bound on memory), else the machine's memory.
+/// The memory that this process may use: the bound of its control group (a container's bound on memory), else the machine's memory.
 fn available_bytes() -> Option<u64> {
     let machine = read(Path::new("/proc/meminfo")).and_then(|text| total_bytes(&text));
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
@@ -166,7 +166,7 @@ fn read(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
-/// The files with the bounds of this process's group and of the groups that it is in, as `/proc/self/cgroup` names them.
+/// The files that hold the bounds of this process's control group and of the groups above it, as `/proc/self/cgroup` names them.
 fn group_files(groups: &str) -> Vec<PathBuf> {
     let all = Path::new("/sys/fs/cgroup");
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
@@ -176,7 +176,7 @@ fn group_files(groups: &str) -> Vec<PathBuf> {
         .take_while(|folder| folder.starts_with(all))
         .map(|folder| folder.join("memory.max"))
         .collect();
-    // Control groups of the first version.
+    // Control groups of version 1.
     files.push(all.join("memory/memory.limit_in_bytes"));
     files
 }

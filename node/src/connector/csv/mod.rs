@@ -35,7 +35,7 @@ pub struct CsvFactory {
     folders: Folders,
 }
 
-/// The folders in which files may lie, links resolved; empty for any folder.
+/// The folders in which files may lie, with their links resolved. Empty: files may lie in any folder.
 type Folders = Arc<[PathBuf]>;
 
 /// Name and version of a bundle.
@@ -43,15 +43,16 @@ type Bundle = (&'static str, &'static str);
 
 /// The identity under which IDM's sample configuration finds the connector (V03: in `[1.5.19.0,1.6.0.0)`).
 const COMMERCIAL: Bundle = ("org.forgerock.openicf.connectors.csvfile-connector", "1.5.20.0");
-/// The identity of the open release, under which OpenIDM's own configuration finds the connector (in `[1.4.0.0,2)`).
+/// The bundle name and version of the open release. OpenIDM's own configuration finds the connector under this identity (in
+/// `[1.4.0.0,2)`).
 const OPEN: Bundle = ("org.openidentityplatform.openicf.connectors.csvfile-connector", "1.8.0");
 const CONNECTOR_NAME: &str = "org.forgerock.openicf.csvfile.CSVFileConnector";
 /// What IDM shows (V06).
 const DISPLAY_NAME: &str = "CSV File Connector";
 
 impl CsvFactory {
-    /// The connector under both identities; they share one bound on memory. `csvFile` must lie in one of the folders or below, whose
-    /// paths have no links left; without a folder it may lie anywhere.
+    /// The connector under both identities, which share one bound on memory. `csvFile` must lie in one of the folders, or below one. The
+    /// folders' paths must have their links resolved. Without a folder, `csvFile` may lie anywhere.
     pub fn identities(folders: Vec<PathBuf>) -> [Self; 2] {
         let (memory, folders) = (memory::Memory::default(), Folders::from(folders));
         [COMMERCIAL, OPEN].map(|bundle| Self { memory: memory.clone(), bundle, folders: folders.clone() })

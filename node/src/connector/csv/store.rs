@@ -59,10 +59,10 @@ pub(super) enum Access {
     Replace,
 }
 
-/// The last known content, as long as nobody needs its memory.
+/// The last known content, until its memory is needed.
 struct Cache {
     content: RwLock<Option<Cached>>,
-    /// Seconds of the monotonic clock since the program's start.
+    /// When the content was last used, in seconds of the monotonic clock since the program's start.
     last_used: AtomicU64,
 }
 
@@ -162,15 +162,15 @@ impl Store {
         }
     }
 
-    /// Whether the file lies where the operator lets files lie.
+    /// Checks that the file lies in a folder that the operator allows.
     ///
     /// # Errors
-    /// `PermissionDeniedException`, the same whether there is such a file or not.
+    /// `PermissionDeniedException`, the same whether the file exists or not: the error must not reveal which files exist elsewhere.
     pub(super) fn is_allowed(&self) -> Result<(), IcfError> {
         if self.folders.is_empty() {
             return Ok(());
         }
-        // What does not exist yet is judged by its folder.
+        // A file that does not exist yet is judged by its folder.
         let file = &self.settings.file;
         let real = fs::canonicalize(file).or_else(|_| fs::canonicalize(folder_of(file)));
         if real.is_ok_and(|real| self.folders.iter().any(|folder| real.starts_with(folder))) {
@@ -183,7 +183,7 @@ impl Store {
     /// Takes memory for an operation, beside what the file itself takes.
     ///
     /// # Errors
-    /// As [`Store::load`], for want of memory.
+    /// Like [`Store::load`], if there is no memory.
     pub(super) fn reserve(&self, bytes: u64) -> Result<Lease, IcfError> {
         let mut lease = self.memory.lease();
         lease.add(bytes).map_err(|error| self.no_memory(error))?;
@@ -314,7 +314,7 @@ impl Store {
                 return Err(self.io(&format!("it is larger than {} MiB; split it", CSV_FILE_BYTES >> 20)));
             }
             let lease = self.reserve(stamp.size)?;
-            // One byte more than the size shows that the file grew meanwhile.
+            // If one byte more than the size can be read, the file has grown meanwhile.
             let mut bytes = Vec::with_capacity(usize::try_from(stamp.size + 1).unwrap_or(0));
             let read = (&mut file).take(stamp.size + 1).read_to_end(&mut bytes);
             read.map_err(|error| self.unreadable(&error))?;
@@ -326,7 +326,7 @@ impl Store {
         Err(self.busy("another program keeps changing it"))
     }
 
-    /// Parses bytes as this file's format says. The lease has room for them.
+    /// Parses bytes in the format of this file. The lease already has room for the bytes.
     ///
     /// # Errors
     /// As [`Store::load`].

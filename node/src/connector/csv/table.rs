@@ -26,7 +26,7 @@ pub(super) struct Table {
     rows: Vec<Row>,
     by_uid: HashMap<Box<str>, usize>,
     line_end: String,
-    /// The memory that all this takes.
+    /// The memory that the whole table takes.
     _lease: Lease,
 }
 
@@ -91,7 +91,7 @@ impl TableError {
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 impl Table {
-    /// Parses a file. The lease has room for its bytes already.
+    /// Parses a file. The lease already has room for the file's bytes.
     pub(super) fn parse(
         bytes: Vec<u8>,
         format: &Format,

@@ -14,7 +14,7 @@ fn started(lane: &Arc<Lane>, configuration: u64) -> Place {
     }
 }
 
-/// Runs what is ready.
+/// Runs all tasks that are ready.
 async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -126,7 +126,7 @@ async fn hanging_calls_make_room_for_others_but_not_for_their_own() {
     let mut others = vec![other.await.unwrap().unwrap(), started(&lane, 2), started(&lane, 3)];
     assert_eq!(lane.hanging(), Hanging { calls: 2, configurations: 1 });
 
-    // Two are replaced already: a third one that hangs keeps its place.
+    // Two hanging calls are replaced already, so the third one keeps its place.
     others.pop().expect("three of them").watch().hangs(Operation::Get, Duration::from_secs(1));
     others[0].watch().hangs(Operation::Get, Duration::from_secs(1));
     assert_eq!(lane.state().replaced, 2);

@@ -244,7 +244,7 @@ impl Hub {
         }
     }
 
-    /// A message that was not kept fails its call only.
+    /// A message that was dropped fails its own call only.
     fn oversize(&mut self, socket: SocketId, head: OversizeHead) {
         let limit = self.message_limit;
         let text = match head.why {

@@ -16,13 +16,14 @@ use crate::withheld::Withheld;
 pub enum Inbound {
     /// A whole binary message, unmasked, put together if it came in fragments.
     Binary(Bytes),
-    /// A binary message over [`Limits::message`], or one that was given up: its first bytes; the rest was read and dropped.
+    /// A binary message over [`Limits::message`], or a message that was given up. Its first bytes are here, and the rest was read and
+    /// dropped.
     Oversize {
         /// At most [`limits::OVERSIZE_HEAD_BYTES`].
         head: Bytes,
         /// The message's whole length, bytes.
         total: u64,
-        /// Why it was dropped.
+        /// Why the message was dropped.
         why: Overrun,
     },
     /// A text message, dropped: the protocol has none (WIRE 1.2).
@@ -156,10 +157,10 @@ impl Decoder {
         &mut self.buffer
     }
 
-    /// The capacity that the buffer needs for the next read, if it needs another one.
+    /// The capacity that the buffer must have for the next read, if the buffer is too small.
     fn growth(&self) -> Option<usize> {
         let have = self.buffer.len();
-        // Also before a read of a few bytes into the end of a block.
+        // The buffer also grows if only a few bytes are left for the read.
         if self.buffer.capacity() - have >= self.read_size / 8 {
             return None;
         }
@@ -167,7 +168,7 @@ impl Decoder {
         Some(have + have.clamp(self.read_size, missing.saturating_sub(have).max(self.read_size)))
     }
 
-    /// Bytes of the unfinished message that are there.
+    /// Bytes of the unfinished message that have arrived.
     pub fn held(&self) -> usize {
         self.buffer.len() + self.message.as_ref().map_or(0, |message| message.kept.len())
     }
@@ -176,7 +177,7 @@ impl Decoder {
     pub fn next_size(&self) -> usize {
         let buffer = self.growth().unwrap_or(self.buffer.capacity());
         match &self.message {
-            // The pieces so far grow by the piece that is being read, to twice the size at most.
+            // Adding the piece that is being read makes the collected pieces grow, to twice the size at most.
             Some(message) if message.fate == Fate::Deliver => {
                 buffer + 2 * (message.kept.len() + self.buffer.len())
             }
@@ -184,7 +185,7 @@ impl Decoder {
         }
     }
 
-    /// Gives the unfinished message up: what is there of it is dropped but for its head, and so is the rest when it comes.
+    /// Gives the unfinished message up. Everything but its head is dropped, and so is the rest when it arrives.
     pub fn give_up(&mut self, why: Overrun) {
         let is_data = self.frame.is_none_or(|frame| !frame.opcode.is_control());
         match &mut self.message {
@@ -200,7 +201,7 @@ impl Decoder {
             _ => return,
         }
         if let Some(frame) = self.frame.filter(|frame| !frame.opcode.is_control()) {
-            // Less than the frame is there, so no message ends here.
+            // Only a part of the frame has arrived, so no message ends here.
             let Skipped::Waiting = self.skip(frame) else { return };
             self.buffer = BytesMut::new();
         }

@@ -5,7 +5,7 @@
 //! socket whose peer does not read must still bring answers and pongs. The reading task is the senior: it hears the owner's
 //! wish to end, ends the writing task, and makes the one last report.
 //!
-//! A caller's socket is read on only while the caller does its part: it reads what it asked for, its large messages have room
+//! A caller's socket is read only while the caller does its part: the caller reads what it asked for, its large messages have room
 //! ([`super::inflow`]), and its reports do not fill the owner's queue. A member's socket is read without pause, whatever comes.
 //!
 //! The stream's halves come from `TcpStream::into_split`, which needs no lock; for TLS both directions share one state, and
@@ -41,7 +41,7 @@ use crate::withheld::Withheld;
 /// Where a socket's reports go: one bounded channel for all sockets of an owner.
 pub type Events = mpsc::Sender<Report>;
 
-/// The owner's end of that channel.
+/// The owner's end of the channel of reports.
 pub type Reports = mpsc::Receiver<Report>;
 
 /// What a socket reports to its owner.
@@ -130,10 +130,10 @@ pub struct SocketConfig {
 /// Whether reading a socket may pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// Never: for members. What cannot be taken is dropped.
+    /// Never pauses: for members. Messages that find no room are dropped.
     Steady,
-    /// While the peer does not read our own answers, while a large message has no room, and while the socket's share of the
-    /// owner's queue is used up: for callers.
+    /// Pauses while the peer does not read our own answers, while a large message has no room, and while the socket's share of the owner's
+    /// queue is used up: for callers.
     Patient,
 }
 
@@ -198,8 +198,8 @@ impl SocketHandle {
         self.queue(Command::Frame(message))
     }
 
-    /// Queues a message that answers what the peer asked of us, as [`SocketHandle::send`] does. While many wait, a caller is not read
-    /// on; a member that does not read them loses the socket.
+    /// Queues a message that answers what the peer asked of us, as [`SocketHandle::send`] does. While many such answers wait, a caller's
+    /// socket is not read. A member that does not read the answers loses the socket.
     ///
     /// # Errors
     /// [`SendError`]; the message was not queued.

@@ -1,4 +1,4 @@
-//! What ends a socket besides its stream: the owner's wish, or the end of the writing task.
+//! What may end a socket besides its stream: the owner's wish, or the end of the writing task.
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
@@ -15,21 +15,21 @@ pub(super) struct Outlook {
     pub(super) ended: Option<WriterEnd>,
     /// The owner's wishes.
     pub(super) stopped: watch::Receiver<Stop>,
-    /// Whether there is an owner.
+    /// Whether the owner still exists.
     pub(super) listening: bool,
-    /// Once the end is decided: why, and until when what the peer had sent is still read.
+    /// Once the end is decided: the reason, and the moment until which bytes that the peer had sent are still read.
     pub(super) ending: Option<(CloseReason, Instant)>,
 }
 
 impl Outlook {
-    /// Takes note of what has happened, and tells if the socket ends now.
+    /// Takes note of what has happened. Returns the reason if the socket ends now.
     pub(super) async fn look(&mut self) -> Option<CloseReason> {
         if self.ended.is_none() && self.writer.is_finished() {
             let end = writer_end((&mut self.writer).await);
             self.writer_ended(end);
         }
         if self.listening && self.stopped.has_changed().unwrap_or(true) {
-            // Without a sender the owner's last handle is gone.
+            // If the sender is gone, the owner's last handle is gone.
             self.listening = self.stopped.has_changed().is_ok();
             if *self.stopped.borrow_and_update() == Stop::Abort {
                 return Some(CloseReason::Owner);
@@ -51,7 +51,7 @@ impl Outlook {
             end = &mut self.writer, if self.ended.is_none() => self.writer_ended(writer_end(end)),
             wish = self.stopped.changed(), if self.listening => {
                 if wish.is_ok() {
-                    // Seen, but not looked at.
+                    // The change was noticed here, but [`Outlook::look`] still has to see it.
                     self.stopped.mark_changed();
                 }
             }

@@ -34,7 +34,7 @@ pub(super) struct Reader {
     pub(super) counts: Arc<SocketCounts>,
     pub(super) garbage: u64,
     pub(super) reading: Reading,
-    /// What may still come before the peer's handshake, bytes; none once it has come.
+    /// Bytes that may still come before the peer's handshake; `None` once the handshake has come.
     pub(super) greeting: Option<usize>,
     pub(super) inflow: Arc<Inflow>,
     /// The room of the unfinished message.
@@ -64,26 +64,26 @@ impl Reader {
             CloseReason::HardLimit(_) | CloseReason::Greeting(_) => Some(Some(1009)),
             _ => None,
         };
-        // What the peer had begun to send is not kept while its end waits for the owner.
+        // A message that the peer had begun to send is not kept while its end waits for the owner.
         self.room.clear();
         drop(self.decoder);
-        // An owner that is gone needs no report.
+        // If the owner is gone, there is nobody to report to.
         let report = Report::new(self.id, SocketEvent::Closed(closed), None, None);
         let _ = self.events.send(report).await;
         self.counts.ring();
         if let (Some(code), Some(io)) = (goodbye, end.clean) {
-            // The peer is not owed more than the attempt.
+            // The peer gets one attempt at a close frame. Nothing waits for its success.
             let _ = timeout(limits::LAST_WORDS, writer::say_goodbye(io, self.role, code)).await;
         }
     }
 
-    /// Reads and reports until the end, and tells its reason.
+    /// Reads and reports until the end, and returns the reason of the end.
     async fn read(&mut self, outlook: &mut Outlook) -> CloseReason {
         loop {
             if let Err(reason) = self.report_all(outlook).await {
                 return reason;
             }
-            // Looked at each time, since a peer that never pauses would keep the other branches from their turn.
+            // This is checked in each round, because a peer that never pauses would starve the other branches.
             if let Some(reason) = outlook.look().await {
                 return reason;
             }
@@ -107,7 +107,7 @@ impl Reader {
         }
     }
 
-    /// Reports everything that has been read.
+    /// Reports everything that was read.
     async fn report_all(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
         loop {
             if self.reading == Reading::Patient {
@@ -148,7 +148,7 @@ impl Reader {
         }
     }
 
-    /// What a message means.
+    /// The event that a message stands for.
     fn message(&mut self, message: Bytes) -> Result<SocketEvent, CloseReason> {
         let bytes = message.len();
         let event = match Envelope::parse(message) {
@@ -170,7 +170,7 @@ impl Reader {
         Ok(event)
     }
 
-    /// Whether so many more bytes may come before the peer's handshake.
+    /// Whether this many more bytes may come before the peer's handshake.
     fn check_greeting(&self, bytes: usize) -> Result<(), CloseReason> {
         match self.greeting {
             Some(left) if bytes > left => Err(CloseReason::Greeting(bytes as u64)),
@@ -178,7 +178,7 @@ impl Reader {
         }
     }
 
-    /// Waits while the peer does not read what it asked of us, and while the owner has enough of this socket's reports.
+    /// Waits while the peer does not read what it asked of us, and while the socket's share of the owner's queue is used up.
     async fn await_peer_and_owner(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
         while self.counts.own() > limits::OWN_ANSWERS_LOW_BYTES {
             let counts = Arc::clone(&self.counts);
@@ -196,8 +196,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes room for the next read into a large message. Without room a caller's socket is not read on, and after
-    /// [`limits::INFLOW_PATIENCE`] the message is given up; a member's is given up at once.
+    /// Takes room for the next read into a large message. If there is no room, a caller's socket is not read, and after
+    /// [`limits::INFLOW_PATIENCE`] the message is given up. A member's message is given up at once.
     async fn make_room(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
         if self.decoder.held() <= limits::UNFINISHED_FREE_BYTES {
             self.room.clear();
@@ -220,11 +220,11 @@ impl Reader {
             tokio::pin!(freed);
             freed.as_mut().enable();
             if self.room.grow(size) {
-                // The wait was ours, not the peer's.
+                // The wait was the router's fault, so it does not count against the peer's pace.
                 self.large_since = Some(since + began.elapsed());
                 return Ok(());
             }
-            // Over with the patience as well.
+            // The wait ends with the patience as well.
             timeout(patience.saturating_sub(began.elapsed()), pause(freed, outlook))
                 .await
                 .unwrap_or(Ok(()))?;
@@ -233,7 +233,7 @@ impl Reader {
         Ok(())
     }
 
-    /// When a large message counts as too slow if nothing of it comes.
+    /// The moment at which a large message counts as too slow if nothing more of it comes.
     fn pace_deadline(&self) -> Option<Instant> {
         let seconds = u64::try_from(self.decoder.held() / limits::MESSAGE_BYTES_PER_SECOND).ok()?;
         Some(self.large_since? + self.inflow.grace + Duration::from_secs(seconds))
@@ -259,7 +259,7 @@ impl Reader {
         }
     }
 
-    /// Queues the pong. One that does not fit is dropped: the peer is not reading, so it would not see it (P10).
+    /// Queues the pong. A pong that finds no room is dropped: the peer is not reading, and would not see the pong (P10).
     fn answer_ping(&self, payload: Bytes) {
         let Some(queue) = self.pongs.upgrade() else { return };
         let pong = Command::Pong(payload);
@@ -276,7 +276,7 @@ impl Reader {
     }
 }
 
-/// Waits for a moment; for ever if there is none.
+/// Waits for a moment; for ever if there is no moment.
 async fn passed(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
@@ -284,7 +284,7 @@ async fn passed(deadline: Option<Instant>) {
     }
 }
 
-/// Waits for something, or for the end of the socket.
+/// Waits until something resolves, or until the socket ends.
 async fn pause(what: impl Future<Output = ()>, outlook: &mut Outlook) -> Result<(), CloseReason> {
     tokio::pin!(what);
     loop {

@@ -9,8 +9,7 @@ use crate::driver::limits;
 use crate::envelope::Kind;
 use crate::session::SocketId;
 
-/// What a socket reports. While it waits for the owner it counts against the share of its socket, and a large message keeps its
-/// room.
+/// What a socket reports. While the report waits for the owner, it counts in the share of its socket, and a large message keeps its room.
 #[derive(Debug)]
 pub struct Report {
     socket: SocketId,
@@ -29,13 +28,13 @@ impl Report {
         Self { socket, event, _share: share, _room: room }
     }
 
-    /// The socket, and what happened on it. From now on the socket may report more.
+    /// The socket, and what happened on it. Afterwards the socket may report more.
     pub fn open(self) -> (SocketId, SocketEvent) {
         (self.socket, self.event)
     }
 }
 
-/// A part of a socket's share of the owner's queue; given back when it is dropped.
+/// A part of a socket's share of the owner's queue. The part is given back when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     counts: Arc<SocketCounts>,
@@ -43,7 +42,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// Takes what this event weighs.
+    /// Takes the units that this event counts.
     pub(super) fn of(event: &SocketEvent, counts: &Arc<SocketCounts>) -> Self {
         let units = match event {
             SocketEvent::Frame(envelope) => match envelope.kind {

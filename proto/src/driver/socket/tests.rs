@@ -366,8 +366,8 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// A hostile caller announces large messages and sends half of each: what they take is bounded for the process, small messages
-/// pass all the while, and the message that finds no room fails alone.
+/// A hostile caller announces large messages and sends half of each. Their memory is bounded for the process, small messages pass all the
+/// while, and the message that finds no room fails alone.
 #[tokio::test]
 async fn half_messages_share_one_room_and_small_ones_always_pass_p10() {
     let inflow = Inflow::timed(4 << 20, Duration::from_millis(50), LONG);
@@ -393,7 +393,7 @@ async fn half_messages_share_one_room_and_small_ones_always_pass_p10() {
     until("the room is free", || inflow.taken() == 0).await;
 }
 
-/// A message waits for room as long as others may still finish.
+/// A message waits for room while other messages may still finish.
 #[tokio::test]
 async fn a_large_message_waits_for_room_and_nothing_of_it_is_lost() {
     let inflow = Inflow::timed(4 << 20, LONG, LONG);
@@ -414,7 +414,7 @@ async fn a_large_message_waits_for_room_and_nothing_of_it_is_lost() {
     assert!(matches!(report.open().1, SocketEvent::Frame(envelope) if envelope.message_id == 2));
 }
 
-/// A member is read without pause (P13): without room its message is dropped at once, and what follows is read.
+/// A member is read without pause (P13). Without room the member's message is dropped at once, and what follows is read.
 #[tokio::test]
 async fn a_members_message_without_room_is_dropped_and_its_socket_is_read_on() {
     let config = SocketConfig { inflow: Inflow::timed(1 << 20, LONG, LONG), ..Default::default() };
@@ -431,7 +431,7 @@ async fn a_members_message_without_room_is_dropped_and_its_socket_is_read_on() {
     assert!(matches!(rig.event().await, SocketEvent::Frame(envelope) if envelope.message_id == 2));
 }
 
-/// In fragments as well, and without a word from the peer: the room goes back, the socket stays.
+/// A message in fragments, and one whose peer goes silent: the room is given back, and the socket stays.
 #[tokio::test]
 async fn a_message_that_makes_no_progress_gives_its_room_back() {
     let inflow = Inflow::timed(64 << 20, LONG, Duration::from_millis(100));
@@ -441,7 +441,7 @@ async fn a_message_that_makes_no_progress_gives_its_room_back() {
         let mut bytes = Vec::new();
         for (at, piece) in message.chunks(message.len().div_ceil(fragments)).enumerate() {
             let mut piece = framed(piece);
-            // Not final but for the last one; a continuation but for the first one.
+            // Only the last frame is final, and all frames but the first are continuations.
             let (last, opcode) = (u8::from(at + 1 == fragments) << 7, if at == 0 { 2 } else { 0 });
             piece[0] = last | opcode;
             bytes.extend_from_slice(&piece);
@@ -478,7 +478,7 @@ async fn little_is_taken_before_the_handshake() {
     ] {
         let mut rig = rig(config.clone()).await;
         for message in messages {
-            // The socket may end at any of them.
+            // The socket may end in any of these steps.
             let _ = rig.peer.write_all(&framed(&message)).await;
         }
         let _ = rig.peer.write_all(&half).await;
@@ -499,7 +499,7 @@ async fn little_is_taken_before_the_handshake() {
     }
 }
 
-/// A caller that asks and does not read stops itself: its socket is not read on, whatever it asks for.
+/// A caller that asks and does not read stops itself: its socket is no longer read, whatever the caller asks for.
 #[tokio::test]
 async fn a_caller_that_does_not_read_our_own_answers_is_not_read_on() {
     for pings in [true, false] {
@@ -514,7 +514,7 @@ async fn a_caller_that_does_not_read_our_own_answers_is_not_read_on() {
             false => framed(&request(1)),
         };
         let mut sent = 0;
-        // Until the kernel takes no more: the other end does not read.
+        // Sends until the kernel accepts nothing more, because the other end does not read.
         while let Ok(written) = timeout(Duration::from_millis(500), rig.peer.write(&message)).await {
             sent += written.unwrap();
             while let Ok(report) = rig.events.try_recv() {
@@ -528,7 +528,7 @@ async fn a_caller_that_does_not_read_our_own_answers_is_not_read_on() {
     }
 }
 
-/// Towards a member the same is bounded otherwise: a pong is dropped, and an answer has the owner give the socket up.
+/// Towards a member the bound works differently: a pong is dropped, and for another answer the owner closes the socket.
 #[tokio::test]
 async fn a_member_that_does_not_read_our_own_answers_is_bounded_p13() {
     let mut rig = rig(SocketConfig::default()).await;
@@ -543,7 +543,7 @@ async fn a_member_that_does_not_read_our_own_answers_is_bounded_p13() {
     assert!(full.is_some_and(|count| count > 300), "{full:?}");
 }
 
-/// The owner's queue is shared: a caller that asks as fast as it can has a bounded part of it.
+/// The owner's queue is shared: a caller that asks as fast as it can gets a bounded part of the queue.
 #[tokio::test]
 async fn one_socket_has_its_share_of_the_owners_queue_and_no_more() {
     let mut rig = rig(patient(&Inflow::of(1 << 20))).await;
@@ -551,7 +551,7 @@ async fn one_socket_has_its_share_of_the_owners_queue_and_no_more() {
         rig.write(Opcode::Binary, &request(id)).await;
     }
     until("the share is used", || rig.events.len() == limits::SHARE_UNITS).await;
-    // A reader that went on would report the rest within this.
+    // A reader that went on would report the rest within this time.
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(rig.events.len(), limits::SHARE_UNITS);
     for id in 1..=60 {

@@ -143,8 +143,8 @@ fn in_turn<T: Send + 'static>(
     })
 }
 
-/// A file without a name that only this process's user may open, by whatever way (`/proc`). The descriptor was made a moment before,
-/// when nothing was in the file.
+/// A file without a name that only this process's user may open, also by way of `/proc`. The permissions are set right after the file was
+/// opened, when the file is still empty.
 pub(super) fn nameless_file(directory: &Path) -> io::Result<File> {
     let file = tempfile::tempfile_in(directory)?;
     file.set_permissions(Permissions::from_mode(0o600))?;

@@ -101,7 +101,7 @@ fn a_share_is_reported_in_steps_and_taken_back_whole() {
     assert_eq!(spill.waiting().memory, 0);
 }
 
-/// Rows hold people's attributes (P9): nobody else opens the file, with whatever umask the router was started.
+/// Rows hold people's attributes (P9): nobody else can open the file, whatever the umask of the router is.
 #[test]
 fn a_spill_file_belongs_to_its_user_alone() {
     use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! The worst frame of each kind that a peer may send: what it costs the reading task of its socket, and the one owner.
+//! The worst frame of each kind that a peer may send: what the frame costs the reading task of its socket, and the owner.
 
 use std::time::{Duration, Instant};
 

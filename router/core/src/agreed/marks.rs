@@ -17,7 +17,7 @@ pub enum MarkChange {
     Disable,
 }
 
-/// Whether a group, or a connector version that callers use, may be left without a member that serves.
+/// Whether a change may leave a group, or a connector version in use, without a member that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastMember {
     /// The last member that serves is kept: the change is refused.

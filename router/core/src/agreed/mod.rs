@@ -63,7 +63,7 @@ impl Document {
         self.groups.iter().map(|group| group.name.as_str()).chain(alone)
     }
 
-    /// The same, and the names of servers that groups list: each is an address of its own.
+    /// The names of groups, and the names of servers that groups list. Each of these names is an address of its own.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         let groups = self.groups.iter().map(|group| group.name.as_str());
         groups.chain(self.members.iter().map(|member| member.name.as_str()))
@@ -245,7 +245,7 @@ impl Agreed {
         self.sets.get(group).unwrap_or(&NOTHING)
     }
 
-    /// Which connectors' versions may stand for each other in a group, as an operator gave them last, or else as in the settings.
+    /// Which versions of connectors may stand for each other in a group: as an operator said last, else as in the settings.
     pub fn stand_ins<'a>(&'a self, group: &'a Group) -> &'a StandIns {
         self.decision(&group.name).stand_ins().unwrap_or(&group.settings.stand_ins)
     }

@@ -13,7 +13,7 @@ pub enum BundleChange {
     Propose {
         /// The next set.
         what: ProposedSet,
-        /// Connectors of which the versions may stand for each other from now on; none: as before.
+        /// Connectors whose versions may stand for each other from now on. `None`: the present rules stay.
         stand_ins: Option<StandIns>,
     },
     /// End the upgrade: the next set becomes the accepted set.
@@ -22,11 +22,11 @@ pub enum BundleChange {
     Abort,
     /// Accept this set, whichever members have it; also the way out of an alarm. A pin ends with the next pin or commit.
     Pin(ProposedSet),
-    /// Let versions of these connectors stand for each other, also while an upgrade is under way.
+    /// Let versions of these connectors stand for each other, even during an upgrade.
     StandIns {
         /// The rules.
         rules: StandIns,
-        /// What becomes of the rules that hold now.
+        /// What becomes of the present rules.
         present: PresentRules,
     },
 }
@@ -34,9 +34,9 @@ pub enum BundleChange {
 /// What becomes of the stand-in rules of a group when an operator gives others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresentRules {
-    /// They hold beside the others.
+    /// The present rules stay in force beside the new ones.
     Kept,
-    /// The others take their place.
+    /// The new rules take the place of the present ones.
     Replaced,
 }
 
@@ -145,7 +145,7 @@ pub enum SetsChange {
     Propose {
         /// The next set.
         set: SetDigest,
-        /// Connectors of which the versions may stand for each other from now on; none: as before.
+        /// Connectors whose versions may stand for each other from now on. `None`: the present rules stay.
         stand_ins: Option<StandIns>,
     },
     /// The upgrade ends: the next set becomes the accepted set.
@@ -157,7 +157,7 @@ pub enum SetsChange {
         /// The set.
         set: SetDigest,
     },
-    /// These rules say from now on which versions may stand for each other.
+    /// From now on these rules say which versions may stand for each other.
     StandIns {
         /// The rules.
         rules: StandIns,
@@ -202,8 +202,8 @@ pub struct GroupDecision {
     accepted: Option<Accepted>,
     /// The next set during a rolling upgrade.
     next: Option<SetDigest>,
-    /// The stand-ins that an operator gave, in place of those of the settings. They hold over the end of an upgrade, as callers know
-    /// old versions for long.
+    /// The stand-in rules that an operator gave, in place of the rules of the settings. These rules outlive the end of an upgrade, because
+    /// callers know old versions for long.
     stand_ins: Option<StandIns>,
     /// The pin of the settings that was carried out last. A pin is carried out only if it differs from this one.
     pin_of_settings: Option<SetDigest>,
@@ -225,7 +225,7 @@ impl GroupDecision {
         self.next
     }
 
-    /// The stand-ins that an operator gave last.
+    /// The stand-in rules that an operator gave last.
     pub fn stand_ins(&self) -> Option<&StandIns> {
         self.stand_ins.as_ref()
     }
@@ -258,7 +258,7 @@ impl GroupDecision {
                     return Err(Refused::SameSet);
                 }
                 self.next = Some(set);
-                // Without rules the present ones stay: callers may still know the version before this one.
+                // If the proposal has no rules, the present rules stay: callers may still know the version before this one.
                 self.stand_ins = stand_ins.or(self.stand_ins.take());
             }
             SetsChange::Commit => {

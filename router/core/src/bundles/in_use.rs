@@ -16,21 +16,21 @@ pub struct InUse {
     pub connector: ConnectorKey,
     /// How many callers use it.
     pub callers: usize,
-    /// Their principals, each once, in order; at most [`IN_USE_SHOWN_MAX`].
+    /// The principals of these callers, each once, in order; at most [`IN_USE_SHOWN_MAX`].
     pub principals: Vec<String>,
-    /// The names of the members that run such calls now, in list order.
+    /// The names of the members that run these callers' calls now, in list order.
     pub members: Vec<String>,
 }
 
-/// Versions of connectors that callers use and that no member would run any more. The text goes on after "because" or a colon,
-/// and says what to do.
+/// Versions of connectors that callers use and no member would run any more. The text goes on after "because" or a colon, and says what to
+/// do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// The group.
     pub group: String,
-    /// What is lost; never empty.
+    /// The versions that are lost; never empty.
     pub connectors: Vec<InUse>,
-    /// A stand-in rule that would keep the first of them served, if the members that are left have another version of it.
+    /// A stand-in rule that would keep the first lost version served, if the remaining members have another version of its connector.
     pub rule: Option<String>,
 }
 
@@ -66,13 +66,13 @@ impl fmt::Display for Lost {
     }
 }
 
-/// The connectors of a list that differ from the one that is asked for in nothing but their version, or in nothing.
+/// The connectors of a list that are the connector asked for, in any version.
 pub fn keys_of<'a>(wire: &'a WireManifest, asked: &ConnectorKey) -> impl Iterator<Item = &'a ConnectorKey> {
     let name = asked.connector_name.clone();
     wire.of_bundle(&asked.bundle_name).filter(move |key| key.connector_name == name)
 }
 
-/// What a caller is told whose call names a version that no member has; `versions` are those that members have.
+/// The sentence for a caller whose call names a version that no member has. `versions` are the versions that members have.
 pub fn sentence(asked: &ConnectorKey, versions: &[String]) -> String {
     let shown: Vec<String> =
         versions.iter().take(VERSIONS_SHOWN_MAX).map(|version| Printable(version).to_string()).collect();
@@ -97,8 +97,8 @@ pub fn taken_by<'a>(
     stand_ins.satisfying(asked, wire.of_bundle(&asked.bundle_name))
 }
 
-/// The rule by which another version of a bundle runs calls that ask for this one: from the lower version to the higher one. None
-/// if a version is no version, or the two are equal.
+/// The rule by which another version of a bundle runs calls that ask for this version. Its range goes from the lower version to the higher
+/// one. `None` if a version is not valid, or the two are equal.
 pub fn rule(asked: &ConnectorKey, other: &str) -> Option<String> {
     let (asked_version, other): (Version, Version) =
         (asked.bundle_version.parse().ok()?, other.parse().ok()?);

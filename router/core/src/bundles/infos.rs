@@ -119,7 +119,7 @@ impl Shown {
                 && stand_ins.satisfying(key, sets().flat_map(|told| told.wire.connectors().keys())).is_some()
     }
 
-    /// The versions of a connector that callers see, whatever the version that is asked for.
+    /// The versions of a connector that callers see, whatever version is asked for.
     pub fn versions_of<'a>(&'a self, asked: &'a ConnectorKey) -> impl Iterator<Item = &'a str> {
         let sets = [&self.accepted, &self.next].into_iter().flatten();
         let keys = sets.flat_map(move |told| in_use::keys_of(&told.wire, asked));

@@ -32,7 +32,7 @@ pub enum Event {
         member: MemberId,
         /// Which of the member's slots the attempt was for.
         slot: Slot,
-        /// Why, in one word; it also says whether the next attempt follows soon.
+        /// The kind of failure. It also decides whether the next attempt follows soon.
         failure: DialFailure,
         /// A sentence for the operator, without secrets.
         reason: String,
@@ -44,7 +44,7 @@ pub enum Event {
         /// The envelope of the frame.
         envelope: Envelope,
     },
-    /// A frame over the size limit arrived and was dropped, or one that there was no room for. Only its head was read.
+    /// A frame was dropped, because it was over the size limit, or there was no room for it. Only the frame's head was read.
     Oversize {
         /// On this socket.
         socket: SocketId,
@@ -85,7 +85,7 @@ pub enum Event {
     },
     /// An operator asks for a change. The engine judges the change by what this router sees, and then has it agreed.
     Operator {
-        /// Comes back with the answer: [`Answer::Marked`], [`Answer::Bundles`] or [`Answer::Released`].
+        /// Returned with the answer: [`Answer::Marked`], [`Answer::Bundles`] or [`Answer::Released`].
         ticket: Ticket,
         /// What is asked for.
         wish: Wish,
@@ -115,7 +115,7 @@ pub enum Event {
 pub enum OversizeReason {
     /// The frame is over the limit for one frame.
     Limit,
-    /// The room that all large frames share was taken, or the frame came so slowly that it would have kept its room for too long.
+    /// The room that all large frames share was taken, or the frame came too slowly to keep its room.
     Overload,
 }
 
@@ -135,9 +135,9 @@ pub enum DialFailure {
     NameNotResolved,
     /// Nothing listens at the address.
     ConnectionRefused,
-    /// No connection came within the time for it.
+    /// No connection was made in time.
     TimedOut,
-    /// The network failed in another way: no route, a connection that was reset.
+    /// The network failed in another way: no route, or a connection that was reset.
     Unreachable,
     /// The server accepted the connection and did not answer in time.
     NoAnswer,
@@ -162,7 +162,7 @@ pub enum DialFailure {
 }
 
 impl DialFailure {
-    /// What an operator reads.
+    /// The words that an operator reads.
     pub const fn label(self) -> &'static str {
         match self {
             Self::NameNotResolved => "host name cannot be resolved",
@@ -182,7 +182,7 @@ impl DialFailure {
         }
     }
 
-    /// Whether only the operator can mend it, so that the next attempt is made later than after other failures, which may be gone at any
+    /// Whether only the operator can mend the failure. Then the next attempt is made later than after failures that may be gone at any
     /// moment.
     pub const fn is_lasting(self) -> bool {
         match self {
@@ -262,14 +262,14 @@ pub enum Answer {
     Marked(Result<(), MarkRefusal>),
     /// To [`Wish::Bundles`]: whether the change was made. A refused change changes nothing.
     Bundles(Result<(), BundleRefusal>),
-    /// To [`Wish::Release`]: whether the configuration was released.
+    /// Answers [`Wish::Release`]: whether the configuration was released.
     Released(Result<(), NotQuarantined>),
     /// To [`Event::Agent`]: whether the router knows the files of the digest that the agent named. If not, the agent must report all
     /// files.
     Agent(Result<bool, UnknownMember>),
 }
 
-/// An operator releases a configuration that is not quarantined.
+/// An operator asked to release a configuration that is not quarantined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no configuration {0} is quarantined in this router: `rcs-router quarantine list` names those that are"

@@ -32,14 +32,14 @@ pub(super) struct Pages {
     pub(super) member: Option<MemberId>,
 }
 
-/// Tells one configuration of one connector from all others, whoever uses it and in whatever group. A digest without a key: it stays
-/// in the engine.
+/// Distinguishes one configuration of one connector from all others, whoever uses the configuration, in whatever group. The digest has no
+/// key, because it stays in the engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConfigurationDigest([u8; 20]);
 
 impl ConfigurationDigest {
-    /// The configuration that a request names. SHA-1, as nobody may find a second configuration that is taken for a given one. Of a
-    /// key that is too long to be remembered, and would be read anew with each call, a quick digest stands in for the rest.
+    /// The digest of the configuration that a request names. SHA-1 is used so that nobody can find a second configuration with the same
+    /// digest. A facade key that is too long to be remembered would be read anew with each call, so a quick digest stands for its rest.
     fn of(head: &OperationHead, digest: u64) -> Self {
         let start = head.facade_key.get(..limits::FACADE_KEY_BYTES_MAX).unwrap_or(&head.facade_key);
         let mut hash = Sha1::new();
@@ -79,7 +79,7 @@ pub(super) struct Facade {
     pub(super) key: Bytes,
     /// Names the configuration by its exact text, as members do (LEGACY 8).
     pub(super) digest: u64,
-    /// Names the configuration with its connector.
+    /// Names the configuration together with its connector.
     pub(super) configuration: ConfigurationDigest,
     /// How long the caller waits for each operation; absent where the caller waits for ever.
     timeouts: Vec<(Operation, Duration)>,

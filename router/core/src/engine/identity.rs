@@ -30,7 +30,7 @@ enum Pairing {
     AnyGroup = 3,
 }
 
-/// Stands where a [`Pairing`] stands in an identity: names of configurations are no identities.
+/// In an identity, this byte stands where a [`Pairing`] stands: so the name of a configuration is never equal to an identity.
 const CONFIGURATION: u8 = 4;
 
 impl Identities {

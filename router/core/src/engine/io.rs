@@ -18,8 +18,8 @@ pub trait Io {
     /// Queues a frame behind those that wait for the socket.
     fn send(&mut self, socket: SocketId, frame: Bytes);
 
-    /// Queues a frame that answers what the peer asked of the router itself: a session check, a refused call. A caller is not read on
-    /// while many of them wait for it.
+    /// Queues a frame that answers what the peer asked of the router itself: a session check, a refused call. While many such frames wait
+    /// for a caller, the caller's socket is not read.
     fn reply(&mut self, socket: SocketId, frame: Bytes) {
         self.send(socket, frame);
     }

@@ -36,7 +36,7 @@ pub struct Slot(pub u8);
 pub(super) enum Work {
     /// A caller's call.
     Call(CallKey),
-    /// A `test` of our own: the number of the `test` at its member.
+    /// A `test` of the router, with its number at the member.
     Probe(u32),
 }
 

@@ -18,15 +18,15 @@ use crate::view::Mark;
 /// Calls for one connector version that no member has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnservedCalls {
-    /// The group; none where the connector decides, and no group has it.
+    /// The group; `None` if the connector decides, and no group has the connector.
     pub group: Option<GroupId>,
-    /// The connector that the calls name; none: several, beyond those that are counted one by one.
+    /// The connector that the calls name; `None` for several connectors, beyond those that are counted one by one.
     pub connector: Option<ConnectorKey>,
-    /// Calls that failed since the last such note; if it is over, since the first one.
+    /// Calls that failed since the last such note. In the last note: calls since the first one.
     pub calls: u64,
-    /// How many callers made them, up to 64.
+    /// How many callers made these calls, up to 64.
     pub callers: usize,
-    /// Some of their principals.
+    /// Some principals of these callers.
     pub principals: Vec<String>,
     /// Whether no such call came for [`crate::limits::UNSERVED_EVERY`].
     pub is_over: bool,
@@ -50,12 +50,12 @@ pub enum Note<'a> {
         /// The time from the request to the last frame of the answer.
         took: Duration,
     },
-    /// A call may have changed something, and nobody can say whether it ran: somebody must look. Comes before its
-    /// [`Note::CallEnded`].
+    /// A call may have changed something, and nobody can say whether it ran: somebody must look at the object. This note comes before the
+    /// call's [`Note::CallEnded`].
     OutcomeUnknown {
-        /// Its id.
+        /// The id of the call.
         call: CallId,
-        /// When it came.
+        /// When the call came.
         at: At,
         /// The group that the call was routed in.
         group: GroupId,
@@ -71,7 +71,7 @@ pub enum Note<'a> {
         object_class: Option<&'a str>,
         /// The class of the exception that the caller got.
         class: Option<&'a str>,
-        /// The router's sentence in it.
+        /// The router's sentence in that exception.
         sentence: Option<&'a str>,
     },
     /// A call goes to another member, or once more to the same one.
@@ -128,23 +128,23 @@ pub enum Note<'a> {
         /// Calls that it held.
         calls: usize,
     },
-    /// A group has no member left that gets calls.
+    /// A group has lost its last member that gets calls.
     GroupOut {
         /// The group.
         group: GroupId,
-        /// What its members do instead, in list order.
+        /// The states of the group's members, in list order.
         members: &'a [(MemberId, MemberState)],
         /// Calls that wait for a place.
         queued: usize,
     },
-    /// A group that had no member has one again.
+    /// A group without a member that gets calls has such a member again.
     GroupBack {
         /// The group.
         group: GroupId,
-        /// For how long it had none.
+        /// For how long the group had no such member.
         after: Duration,
     },
-    /// Callers asked for connectors, and wait for an answer: no member has reported its connectors yet. Noted again each
+    /// Callers asked for connectors, and wait for an answer because no member has reported its connectors yet. Noted again each
     /// [`crate::limits::LIST_WAIT_TOLD_EVERY`].
     CallersWaitForList {
         /// The group of these callers; none for callers whose calls are routed by connector.
@@ -195,24 +195,24 @@ pub enum Note<'a> {
         /// The member.
         member: MemberId,
     },
-    /// A configuration is quarantined: members were lost with it, and nothing with it is sent any more.
+    /// A configuration is quarantined: members were lost with it, and calls with it are not sent any more.
     ConfigurationQuarantined {
-        /// Its name, which does not reveal it.
+        /// The name of the configuration, which does not reveal it.
         configuration: ConfigurationId,
-        /// Its connector, fit for a line of a log.
+        /// The configuration's connector, fit for a line of a log.
         connector: &'a str,
         /// The members that were lost.
         members: &'a [MemberId],
-        /// For how long.
+        /// How long the quarantine lasts.
         time: Duration,
     },
     /// A configuration is quarantined no longer.
     ConfigurationReleased {
-        /// Its name.
+        /// The name of the configuration.
         configuration: ConfigurationId,
-        /// Its connector.
+        /// The connector of the configuration.
         connector: &'a str,
-        /// Why.
+        /// Why the configuration was released.
         by: ReleasedBy,
     },
     /// The bundle sets of a group changed, or how a member stands with its own.
@@ -226,7 +226,7 @@ pub enum Note<'a> {
     GroupLeft {
         /// The group.
         group: GroupId,
-        /// Callers on its way in.
+        /// Callers on the group's way in.
         callers: usize,
         /// Callers for whom the connector decides, and that used a connector which no other group has.
         by_connector: usize,
@@ -235,8 +235,8 @@ pub enum Note<'a> {
         /// Calls that these callers have open.
         calls: usize,
     },
-    /// Calls ask for a connector in a version that no member which serves has: at first, and once a minute while such calls come;
-    /// and once more when no such call came for a minute.
+    /// Calls ask for a connector in a version that no serving member has. Noted at first, then once a minute while such calls come, and
+    /// once more when no such call came for a minute.
     CallsUnserved(&'a UnservedCalls),
     /// The list of connectors changed, and some callers know an older list, which lacks something. A caller asks for the list again
     /// only with a new session.
@@ -276,14 +276,14 @@ pub enum Note<'a> {
 /// Why a configuration is quarantined no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleasedBy {
-    /// The time is over.
+    /// The time of the quarantine is over.
     Time,
     /// An operator released the configuration.
     Operator,
-    /// A member answered a call with the configuration that was on its way already.
+    /// A member answered a call with the configuration. The call was sent before the quarantine.
     Answer,
-    /// The processes that were lost live: the network was to blame.
+    /// The lost processes live: the network was to blame.
     Life,
-    /// More configurations are quarantined than can be remembered, and this one would have been released first.
+    /// More configurations are quarantined than can be remembered, and the quarantine of this one would have ended first.
     Room,
 }

@@ -1,5 +1,5 @@
-//! Which group the calls of a connection are for: the address decides if it belongs to a group, else the path, else the principal,
-//! else the connector key of each call.
+//! Which group the calls of a connection are for. The address decides if it belongs to a group, else the path, else the principal, else
+//! the connector key of each call.
 
 use crate::ids::{GroupId, NameBook};
 use crate::view::{PathTarget, View};
@@ -64,9 +64,9 @@ impl Refusal {
     }
 }
 
-/// Chooses the way in by the address that was dialled, the path of the upgrade request (its escapes resolved), and the principal of its credentials.
-/// `own` is the group to which the address belongs; an address for all groups has none. A group is the same way in by its address
-/// and by its path.
+/// Chooses the way in by the address that was dialled, the path of the upgrade request (its escapes resolved), and the principal of its
+/// credentials. `own` is the group to which the address belongs; `None` for an address for all groups. A group is the same way in by its
+/// address and by its path.
 ///
 /// # Errors
 /// [`Refusal`]
@@ -86,8 +86,8 @@ pub fn select(view: &View, own: Option<&str>, path: &str, principal: &str) -> Re
     }
 }
 
-/// The published OpenIDM 6.3.0 sends one principal and the bare path whatever its configuration says, so neither may change the
-/// choice of the address.
+/// The published OpenIDM 6.3.0 sends one principal and the bare path, whatever its configuration says. So neither may change the choice of
+/// the address.
 fn of_address(view: &View, own: &str, target: PathTarget) -> Result<Selector, Refusal> {
     let Some(group) = view.group_named(own) else { return Err(Refusal::NoGroupOfAddress(own.to_owned())) };
     match target {

@@ -19,7 +19,7 @@ const PRINCIPAL_DEFAULT: &str = "anonymous";
 const KEY_DEFAULT: &str = "changeit";
 /// The key of IDM's template (R04, C06).
 const KEY_TEMPLATE: &str = "password";
-/// Keys that stand in the vendor's examples for a key of one's own.
+/// Keys that the vendor's examples use in place of a real key.
 const KEYS_OF_SAMPLES: [&str; 4] = ["some-key", "Passw0rd", "secret", "KEY"];
 /// Bytes of a host name and of one part of it (RFC 1035).
 const HOST_BYTES_MAX: usize = 254;
@@ -77,7 +77,7 @@ pub(super) struct Members {
     pub(super) entries: Vec<MemberEntry>,
     /// Every name met and where, those of wrong entries included: a group may list them.
     names: HashMap<String, String>,
-    /// Hosts and ports, and where each was met first.
+    /// The hosts and ports found so far, each with the place where it was found first.
     addresses: HashMap<(String, u16), String>,
 }
 
@@ -128,7 +128,7 @@ impl Members {
         self.entries.push(MemberEntry { path: entry.path().to_owned(), display_name, spec });
     }
 
-    /// Points out an address that another server has as well.
+    /// Reports an address that another server has as well.
     fn note_address(&mut self, reader: &mut Reader<'_>, entry: &Object<'_>, host: &str, port: u16) {
         let address = (host.to_ascii_lowercase(), port);
         if let Some(first) = self.addresses.get(&address) {
@@ -196,7 +196,7 @@ fn host(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<String> {
     };
     let name = host.strip_suffix('.').unwrap_or(&host);
     if bare == host && host.len() <= HOST_BYTES_MAX && name.split('.').all(label) {
-        // The resolver takes a name whose last part is a number for an address, and reads `10.300` in ways that nobody means.
+        // The resolver takes a name whose last part is a number for an address, and reads `10.300` in a way that nobody means.
         let is_number =
             name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
         if is_number && name.parse::<Ipv4Addr>().is_err() {

@@ -282,7 +282,7 @@ fn a_field_given_twice_is_pointed_out_and_the_last_counts() {
     assert_eq!(endpoint.host, "b");
 }
 
-/// A field in other letters, or a letter off, is no field of IDM either: with `"usessl"` the key would go out in clear.
+/// A field name in the wrong case, or with a wrong letter, is not a field of IDM either: with `"usessl"` the key would go out in clear.
 #[test]
 fn a_misspelled_field_is_an_error_that_says_what_was_meant() {
     for (found, meant) in [
@@ -299,7 +299,7 @@ fn a_misspelled_field_is_an_error_that_says_what_was_meant() {
         let found = findings(&document);
         let expected = format!("did you mean {meant:?}?");
         if meant == "webSocketConnections" || meant == "principal" {
-            // Two slips: not sure enough for an error.
+            // With two wrong letters, it is not certain enough for an error.
             assert_eq!(found[0].1, Problem::UnknownField, "{found:?}");
             continue;
         }
@@ -384,7 +384,7 @@ fn what_stands_in_examples_and_what_cannot_be_meant_is_told() {
     assert!(reading.findings[0].to_string().contains("\"port\": 8759"), "{:?}", reading.findings);
 }
 
-/// C06: IDM gives out no other form of a key.
+/// C06: IDM gives out keys in no other form.
 #[test]
 fn encrypted_keys_may_stand_beside_the_document() {
     let crypto = json!({"$crypto": {"type": "x-simple-encryption", "value": {"data": "x"}}});

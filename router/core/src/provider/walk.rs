@@ -89,7 +89,7 @@ impl<'p> Reader<'p> {
         Self { properties, keys, findings: Vec::new(), dropped: 0 }
     }
 
-    /// The keys that were given beside the document.
+    /// The keys that were given outside the document.
     pub(super) fn keys(&self) -> &'p Keys {
         self.keys
     }
@@ -312,13 +312,13 @@ impl<'p> Reader<'p> {
 /// IDM's coercions that make sense for one value.
 const WRAPPERS: [&str; 7] = ["$int", "$integer", "$long", "$number", "$bool", "$boolean", "$string"];
 
-/// Whether a field's name is another one in other letters or with one slip: a letter too many, too few, wrong, or two swapped.
+/// Whether a field's name is a known one in the wrong case or with one slip: a letter too many, too few, wrong, or two swapped.
 fn is_slip(found: &str, known: &str) -> bool {
     if found.eq_ignore_ascii_case(known) {
         return true;
     }
     let (a, b) = (found.to_ascii_lowercase().into_bytes(), known.to_ascii_lowercase().into_bytes());
-    // One slip makes another word of a short one.
+    // With one slip, a short word may be another word.
     if b.len() < SLIP_LENGTH_MIN || a.len().abs_diff(b.len()) > 1 {
         return false;
     }
@@ -332,7 +332,7 @@ fn is_slip(found: &str, known: &str) -> bool {
         || (swapped && behind(a, 2) == behind(b, 2))
 }
 
-/// The shortest name of a field in which one slip is taken for one.
+/// The length from which on one slip in a field's name is recognized.
 const SLIP_LENGTH_MIN: usize = 4;
 
 /// What a value is, in words.

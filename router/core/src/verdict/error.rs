@@ -99,13 +99,13 @@ pub struct Circumstances<'a> {
 /// A configuration that is quarantined, as an error names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuarantinedConfiguration<'a> {
-    /// Its name, which does not reveal it.
+    /// The name of the configuration, which does not reveal it.
     pub id: ConfigurationId,
-    /// Its connector, as `BUNDLE/VERSION/CONNECTOR`.
+    /// The connector of the configuration, as `BUNDLE/VERSION/CONNECTOR`.
     pub connector: &'a str,
-    /// The names of the members that were lost with it.
+    /// The names of the members that were lost with the configuration.
     pub members: &'a str,
-    /// Time until it is released.
+    /// The time until the configuration is released.
     pub left: Duration,
 }
 

@@ -35,7 +35,7 @@ pub(super) fn stated_length(body: &Body) -> Option<u64> {
     body.size_hint().exact()
 }
 
-/// The whole body, if it comes fast enough: what holds a place must bring something for it.
+/// Reads the whole body, if it comes fast enough: a report that holds a place must use it.
 ///
 /// # Errors
 /// [`BodyFault`]; what says that it is too long is not read at all.
@@ -60,7 +60,7 @@ pub(super) async fn read(mut body: Body, most: usize) -> Result<Vec<u8>, BodyFau
     }
 }
 
-/// Time in which more than this many bytes must have come.
+/// The time in which more than this many bytes must have arrived.
 fn time_for(bytes: usize) -> Duration {
     if bytes == 0 {
         return AGENT_BODY_FIRST;

@@ -1,10 +1,9 @@
 //! Reports of agents that run beside members: `GET /v1/members/MEMBER/challenge`, then `POST /v1/members/MEMBER/manifest` with the
 //! proof of the member's key over that challenge.
 //!
-//! Everybody who reaches the admin address may send a report. So the head of a report brings a proof of the member's key, and a
-//! report gets a place, and is read, only for such a proof. Reports of older agents prove the key at their end alone, and share a few
-//! places. Little is spent on any report before the proof over its bytes is verified: only its nonce is parsed, and nothing is
-//! remembered.
+//! Everybody who reaches the admin address may send a report. So the head of a report has a proof of the member's key, and only then the
+//! report gets a place and is read. Reports of older agents have a proof at their end only, and share a few places. Until the proof over a
+//! report's bytes is verified, little is spent on the report: only its nonce is parsed, and nothing is remembered.
 
 mod body;
 mod nonces;
@@ -145,7 +144,7 @@ impl Agents {
         })
     }
 
-    /// Its paths. A challenge is made at once and kept nowhere, so it needs no place.
+    /// The paths for agents. A challenge is made at once and stored nowhere, so it needs no place.
     pub(super) fn routes(self) -> Router {
         let reports = Router::new().route("/v1/members/{member}/manifest", post(report));
         let challenges = Router::new().route("/v1/members/{member}/challenge", get(challenge));
@@ -207,7 +206,7 @@ impl Agents {
         }
     }
 
-    /// A place for a report, and the nonce that its head used up, if the head has a proof.
+    /// A place for a report. If the report's head has a proof, also the nonce that the head used up.
     async fn place_for(
         &self,
         member: MemberId,
@@ -224,7 +223,7 @@ impl Agents {
         }
         self.nonces().judge(member, head.nonce(), self.start.elapsed())?;
         key.verify_head(&head, name, bytes)?;
-        // Whoever hears of a head and repeats it comes too late.
+        // An attacker that overhears a head and repeats it comes too late: the nonce is used up.
         self.nonces().spend(member, *head.nonce(), self.start.elapsed())?;
         Ok((self.places.of_member(member, bytes).await?, Some(*head.nonce())))
     }
@@ -277,7 +276,7 @@ impl Agents {
     }
 }
 
-/// What a form of a page cannot send without asking.
+/// Whether the body is JSON: a form of a web page cannot send JSON without asking the router first.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))

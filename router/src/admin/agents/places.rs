@@ -1,5 +1,5 @@
-//! Places for reports on their way: each member has its own, given for a proof of its key; reports that bring their proof only at
-//! their end share a few, so that strangers keep no member's agent out (promise P10).
+//! Places for reports on their way. Each member has its own places, given for a proof of its key. Reports with a proof at their end only
+//! share a few places, so that strangers keep no member's agent out (promise P10).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::limits::{
 pub(super) struct Places {
     /// Members with a report on its way.
     members: Mutex<HashMap<MemberId, Arc<Share>>>,
-    /// For whole reports of all members; a member has one of them at a time.
+    /// For whole reports of all members. A member has one whole report on its way at a time.
     whole: Arc<Semaphore>,
     /// For reports without a proof in their head.
     unproven: Share,
@@ -38,7 +38,7 @@ impl Share {
 #[derive(Debug)]
 pub(super) struct Place {
     _permits: Vec<OwnedSemaphorePermit>,
-    /// Keeps the member's share.
+    /// Keeps the member's share in memory.
     _share: Option<Arc<Share>>,
 }
 
@@ -65,7 +65,7 @@ impl Places {
         }
     }
 
-    /// A place for a report of this length whose head proves the member's key. Waits for a place among whole reports, in turn.
+    /// A place for a report with this length whose head proves the member's key. A whole report waits for its turn.
     pub(super) async fn of_member(&self, member: MemberId, bytes: u64) -> Result<Place, NoPlace> {
         let share = {
             let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +82,7 @@ impl Places {
         Ok(Place { _permits: permits, _share: Some(share) })
     }
 
-    /// A place for a report of this length, if it is known, that proves nothing before its end. It waits for nothing.
+    /// A place for a report that proves nothing before its end, with its length if that is known. Never waits.
     pub(super) fn unproven(&self, bytes: Option<u64>) -> Result<Place, NoPlace> {
         let mut permits = vec![take(&self.unproven.reports).map_err(|_| NoPlace::Unproven)?];
         if !is_heartbeat(bytes) {
@@ -92,7 +92,7 @@ impl Places {
     }
 }
 
-/// Heartbeats come through beside whole reports.
+/// Heartbeats get a place beside whole reports.
 fn is_heartbeat(bytes: Option<u64>) -> bool {
     bytes.is_some_and(|bytes| bytes <= AGENT_HEARTBEAT_BYTES_MAX as u64)
 }

@@ -154,7 +154,7 @@ fn descriptions_survive_the_wire() {
     assert_eq!(ConnectorObject::decode(&object.encode()).unwrap(), object);
 }
 
-/// An operator may bound where files lie; a link out of the folder is outside, and nothing tells which files there are elsewhere.
+/// An operator may restrict the folders of files. A link out of a folder leads outside, and no error reveals which files exist elsewhere.
 #[test]
 fn a_file_outside_of_the_allowed_folders_is_refused() {
     let rig = Rig::new(HR);

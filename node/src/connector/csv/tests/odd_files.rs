@@ -126,7 +126,7 @@ fn nothing_but_a_regular_file_is_read_or_waited_for() {
     }
 }
 
-/// A former state that somebody replaced by a pipe.
+/// Somebody replaced a former state by a pipe.
 #[test]
 fn a_former_state_that_is_a_pipe_is_not_waited_for() {
     let rig = Rig::new(HR);
@@ -142,7 +142,7 @@ fn a_former_state_that_is_a_pipe_is_not_waited_for() {
     assert!(error.message.contains("a pipe"), "{}", error.message);
 }
 
-/// Cells cost memory, whatever their bytes.
+/// Cells cost memory, whatever their bytes are.
 #[test]
 fn a_file_whose_cells_would_take_all_memory_is_refused() {
     let many = ",".repeat(CSV_COLUMNS_MAX);
@@ -171,7 +171,7 @@ fn a_file_whose_cells_would_take_all_memory_is_refused() {
     assert_eq!(memory.used(), 0);
 }
 
-/// One byte of every cell's cost is enough to fail for: the estimate must not be below the truth.
+/// The estimate must cover all memory that the table holds, or the bound would let files in that do not fit.
 #[test]
 fn the_estimate_of_a_tables_memory_is_not_below_the_truth() {
     let rows: String = (0..5_000).map(|row| format!("{row},a,,b{row}\n")).collect();

@@ -26,7 +26,7 @@ use crate::operation::Operation;
 use crate::session::{Event, Handshake, HandshakeStep, Last, Side, SocketId};
 use crate::time::Moment;
 
-/// Bytes of answers kept for all peers that have no socket.
+/// Bytes of answers that are kept for all peers without a socket together.
 const OUTBOXES_BYTES: usize = 64 << 20;
 
 /// The sockets and sessions of an endpoint.
@@ -356,7 +356,7 @@ impl Net {
             if peer.session.next_check().is_some_and(|due| due <= now) {
                 checks.extend(peer.session.due_check(now, &[]));
             }
-            // What a storm took is given back by time, not only when the next answer comes.
+            // The memory that a storm took is given back by time, and not only when the next answer comes.
             peer.session.forget_old_answers(now);
         }
         for (socket, frame) in checks {

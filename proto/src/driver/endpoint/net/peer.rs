@@ -43,8 +43,8 @@ impl Peer {
         self.outbox_bytes
     }
 
-    /// Keeps an answer until a socket joins, if it fits into `room`, what all peers together may have yet; one that does not fit is
-    /// lost, as all are in Java.
+    /// Keeps an answer until a socket joins. `room` is how many bytes all peers together may still keep. An answer that does not fit is
+    /// lost, as all such answers are in Java.
     pub(super) fn keep(&mut self, id: i64, frame: Bytes, room: usize) {
         if self.outbox_bytes + frame.len() > OUTBOX_BYTES || frame.len() > room {
             tracing::warn!(

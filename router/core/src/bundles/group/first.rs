@@ -1,7 +1,8 @@
 //! The first use of a set: which of the sets that members report becomes the group's, while nobody has said which one is right.
 //!
-//! Members report within moments of each other when a router starts. So the group waits a moment for most of them, and takes the set
-//! that most of them have. If members disagree, whoever answers first must not decide: the others would be quarantined for it.
+//! Members report within moments of each other when a router starts. So the group waits a moment for most of its members, and takes the
+//! set that most of them have. If members disagree, the member that happens to report first must not decide, because the others would be
+//! quarantined for it.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,14 @@ use crate::limits::FIRST_USE_WAIT;
 pub struct Offer {
     /// The set.
     pub set: SetDigest,
-    /// The members that have it, in list order.
+    /// The members that have the set, in list order.
     pub members: Vec<MemberId>,
 }
 
 /// How far the wait for the first reports is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FirstReports {
-    /// When the wait ends; none before the first report, and once the group has a set.
+    /// When the wait ends. `None` before the first report, and once the group has a set.
     until: Option<Moment>,
     is_over: bool,
 }
@@ -51,7 +52,7 @@ impl FirstReports {
 }
 
 impl GroupSets {
-    /// The sets that members report now, the one that most of them have first; of equals in list order.
+    /// The sets that members report now. The set that most members have comes first; among equals, the order is that of the list.
     pub(super) fn offers(&self) -> Vec<Offer> {
         let mut offers: Vec<Offer> = Vec::new();
         for member in &self.order {
@@ -67,8 +68,8 @@ impl GroupSets {
         offers
     }
 
-    /// The set that the first use takes now, with those that as many members have; none while the group waits. One without
-    /// connectors is taken only if no member has any: a server that is only half installed must not decide what the others need.
+    /// The set that the first use takes now, together with sets that equally many members have; empty while the group waits. A set without
+    /// connectors is taken only if no member has any connectors: a half-installed server must not decide for the others.
     pub fn first_uses(&self) -> Vec<(SetDigest, Content, MemberId)> {
         if self.accepted.is_some() && !self.provisional {
             return Vec::new();
@@ -94,12 +95,12 @@ impl GroupSets {
         equals.filter_map(|(set, content, members)| Some((set, content, *members.first()?))).collect()
     }
 
-    /// Whether members reported sets, and the group waits for others before it takes one.
+    /// Whether members reported sets, but the group still waits for other members before it takes a set.
     pub(super) fn waits_for_reports(&self) -> bool {
         self.accepted.is_none() && self.first.until().is_some() && self.first_uses().is_empty()
     }
 
-    /// Whether no report that may come soon changes which set `most` members have.
+    /// Whether the reports that may still come cannot change which set `most` members have.
     fn is_first_use_clear(&self, most: usize) -> bool {
         let is_awaited = |member: &&MemberId| {
             self.members

@@ -129,7 +129,7 @@ pub(super) struct Record {
     pub(super) unreadable: Option<String>,
     /// When its agent said something last.
     pub(super) heard: Moment,
-    /// Whether it could not be reached, or is not wanted, since it reported last.
+    /// Whether the member could not be reached, or is not wanted, since its last report.
     pub(super) is_absent: bool,
     pub(super) server: Option<Server>,
     pub(super) standing: BundleStanding,
@@ -167,7 +167,7 @@ impl Record {
         }
     }
 
-    /// Whether it reported what is compared, or what nobody can read.
+    /// Whether the member reported what is compared, or a list that cannot be read.
     pub(super) fn has_reported(&self, reports: Reports) -> bool {
         self.unreadable.is_some() || self.shown(reports).is_some()
     }

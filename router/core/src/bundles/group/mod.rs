@@ -65,11 +65,11 @@ pub enum Told {
         /// Whose it is, if it was taken from a member.
         from: Option<MemberId>,
     },
-    /// The members' sets differ at first sight, before an operator or a member that served said which one is right.
+    /// The members' sets differ at first sight, before an operator or a serving member showed which set is right.
     FirstSight {
         /// The set that was taken.
         set: SetDigest,
-        /// Every set that members reported, with these members.
+        /// Every set that members reported, with the members that have the set.
         offers: Vec<Offer>,
     },
     /// The group has a next set.
@@ -110,7 +110,7 @@ pub enum Proposal {
 #[derive(Clone, Debug)]
 pub struct GroupSets {
     policy: BundlePolicy,
-    /// In list order.
+    /// The members in list order.
     order: Vec<MemberId>,
     members: BTreeMap<MemberId, Record>,
     /// The sets that are decided, with what is known of their content.
@@ -122,7 +122,7 @@ pub struct GroupSets {
     first: FirstReports,
     /// Who served last because its set was right. Those that are away stay in here.
     last_right: MemberSet,
-    /// The sets of those, while nobody has a right set.
+    /// The sets of the members in `last_right`, while no member has a right set.
     kept_sets: Vec<SetDigest>,
     serving: MemberSet,
     alarm: Option<Alarm>,
@@ -239,7 +239,7 @@ impl GroupSets {
         self.review(now)
     }
 
-    /// A member could not be reached, or is not wanted now: the first use of a set waits for it no longer.
+    /// A member could not be reached, or is not wanted now. The first use of a set no longer waits for this member.
     pub fn absent(&mut self, member: MemberId, now: Moment) -> Vec<Told> {
         let Some(record) = self.members.get_mut(&member) else { return Vec::new() };
         let was_absent = std::mem::replace(&mut record.is_absent, true);

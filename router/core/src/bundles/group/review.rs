@@ -59,7 +59,7 @@ impl GroupSets {
         self.first_use().or_else(|| self.the_only_one()).or_else(|| self.files_to_learn())
     }
 
-    /// The set that most members have is the group's; of equals the first one in list order.
+    /// The set that most members have becomes the group's set. Among equals, the first one in list order counts.
     fn first_use(&self) -> Option<SetsChange> {
         let (set, content, _) = self.first_uses().into_iter().next()?;
         Some(SetsChange::AcceptFirst { set, content })
@@ -94,7 +94,7 @@ impl GroupSets {
         })
     }
 
-    /// `waits`: whether nobody is judged by the set that it reports yet.
+    /// `waits`: whether members are not yet judged by the sets that they report.
     fn judge(&mut self, member: MemberId, waits: bool, now: Moment) -> Judgement {
         let Some(record) = self.members.get_mut(&member) else { return Judgement::Unknown };
         if let Some(why) = &record.unreadable {
@@ -164,7 +164,7 @@ impl GroupSets {
             let is_only_unread = matches!(cause, Cause::Unreadable(_)) && self.accepted.is_none();
             self.last_right.contains(member) || is_only_unread && self.policy.reports == Reports::WireOnly
         };
-        // Members with the set of one that serves on answer like it, say after a change that all members have at once.
+        // A member with the same set as a kept member serves too. So a change that all members have at once takes none of them out.
         let reports = self.policy.reports;
         let is_whole = |set: &SetDigest| reports == Reports::WireOnly || set.files.is_some();
         let of_last = judgements.iter().filter_map(|(member, judgement)| match judgement {
@@ -175,7 +175,7 @@ impl GroupSets {
         });
         let of_last: Vec<SetDigest> = of_last.collect();
         let is_last_away = of_last.is_empty();
-        // They serve on also while those that served last are away.
+        // Members with the same set also serve on while the members that served last are away.
         let kept_sets = match (right.is_empty(), of_last.is_empty()) {
             (false, _) => Vec::new(),
             (true, true) => self.kept_sets.clone(),
@@ -200,7 +200,7 @@ impl GroupSets {
             (*member, standing)
         };
         let standings: Vec<(MemberId, BundleStanding)> = judgements.iter().map(stand).collect();
-        // While those that served last are away, whoever serves in their place is the last to serve.
+        // While the members that served last are away, the members that serve in their place become the last to serve.
         if right.is_empty() && is_last_away {
             let kept = standings.iter().filter(|(_, standing)| standing.serves()).map(|(member, _)| *member);
             kept.for_each(|member| self.last_right.insert(member));

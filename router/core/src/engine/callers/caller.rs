@@ -26,11 +26,11 @@ pub(in crate::engine) struct Caller {
     pub(super) shown: Option<ShownEdition>,
     pub(super) pages: PageMemory,
     pub(super) facades: Facades,
-    /// The connectors that its calls name.
+    /// The connectors that the caller's calls name.
     pub(super) uses: Uses,
     /// Ends of answers that came while no socket was open; delivered if the caller comes back.
     pub(super) kept: Vec<Last>,
-    /// Bytes of their frames.
+    /// Bytes of these frames.
     pub(super) kept_bytes: usize,
     /// When recent answers are too old to be sent again; the moment in the table's agenda for that.
     pub(super) old_at: Option<Moment>,
@@ -130,8 +130,8 @@ impl Caller {
         self.infos_wanted.iter().any(|(of, _)| *of == socket)
     }
 
-    /// For a search: whether it continues another search, and which member gave its cookie; the same for a batch and its token. For a
-    /// search or sync: the kind of stream, by which its end is judged.
+    /// For a search: whether the search continues another search, and which member gave its cookie. For a batch: the same about its token.
+    /// For a search or sync: the kind of stream, by which its end is judged.
     pub(in crate::engine) fn pages_of(
         &self,
         head: &OperationHead,
@@ -165,8 +165,8 @@ impl Caller {
         Pages { facade: facade.digest, paging, member }
     }
 
-    /// Keeps the end of an answer for a caller without sockets. If the frame is too large for what the caller may have, an error is
-    /// kept in its place, so that the call ends at least.
+    /// Keeps the end of an answer for a caller without sockets. If the frame is larger than what may be kept, an error is kept in its
+    /// place, so that the call has an end at least.
     pub(super) fn keep(&mut self, mut last: Last, room: usize) {
         let max = limits::KEPT_ANSWER_BYTES_MAX.min(room);
         last.frame = last.frame.filter(|frame| self.kept_bytes + frame.len() <= max);
@@ -176,7 +176,7 @@ impl Caller {
         }
     }
 
-    /// Takes out the ends of answers that were kept.
+    /// Removes and returns the kept ends of answers.
     pub(super) fn take_kept(&mut self) -> Vec<Last> {
         self.kept_bytes = 0;
         std::mem::take(&mut self.kept)

@@ -154,7 +154,7 @@ impl Callers {
         self.note_last(key, sent, last, now, io);
     }
 
-    /// Notes the end of an answer that went to this socket; if it went to none, it is kept.
+    /// Notes the end of an answer that went to this socket. If the end went to no socket, it is kept.
     fn note_last(
         &mut self,
         key: CallerKey,
@@ -181,7 +181,7 @@ impl Callers {
         }
     }
 
-    /// Hands a frame to a caller; returns the socket that the frame went to.
+    /// Hands a frame to a caller. Returns the socket that the frame went to.
     fn send(
         &mut self,
         key: CallerKey,
@@ -195,8 +195,8 @@ impl Callers {
         Some(socket)
     }
 
-    /// The socket for a frame to a caller: the given one while it lives, else the next one, or the one with the least that waits if
-    /// the next socket is slow.
+    /// The socket for a frame to a caller: the given socket while it lives, else the next one. If the next socket is slow, the socket with
+    /// the least waiting bytes.
     fn choose(
         &mut self,
         key: CallerKey,

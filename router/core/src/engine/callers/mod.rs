@@ -40,10 +40,10 @@ pub(super) struct CallerId {
     pub(super) remote: String,
 }
 
-/// Callers that have something in common.
+/// Callers with something in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Users {
-    /// How many.
+    /// The number of callers.
     pub(super) callers: usize,
     /// Some of their principals, each once.
     pub(super) principals: BTreeSet<Arc<str>>,
@@ -121,13 +121,13 @@ pub(super) struct Callers {
     by_id: BTreeMap<CallerId, CallerKey>,
     /// Callers that have one socket left, which is closed next.
     going: Vec<CallerKey>,
-    /// When the operator reads next of callers that wait for connectors; none while none waits.
+    /// When the operator is next told of callers that wait for connectors; `None` while no caller waits.
     tell_of_waiting_at: Option<Moment>,
     /// When session checks are due.
     agenda: Agenda<CallerKey>,
     /// When recent answers are too old to be sent again.
     old_answers: Agenda<CallerKey>,
-    /// Bytes that are remembered of all callers.
+    /// Bytes that are remembered of all callers together.
     remembered: usize,
 }
 
@@ -280,7 +280,7 @@ impl Callers {
         self.change(key, |caller, room| caller.facades.remember(head, room))
     }
 
-    /// Changes what is remembered of a caller. `change` is given the bytes that may be remembered of the caller.
+    /// Changes what is remembered of a caller. `change` gets the number of bytes that may be remembered of the caller.
     fn change<T>(&mut self, key: CallerKey, change: impl FnOnce(&mut Caller, usize) -> T) -> Option<T> {
         let room = match self.remembered < limits::REMEMBERED_BYTES_MAX / 2 {
             true => usize::MAX,
@@ -293,7 +293,7 @@ impl Callers {
         Some(changed)
     }
 
-    /// Forgets answers that are too old to be sent again.
+    /// Drops answers that are too old to be sent again.
     pub(super) fn forget_old_answers(&mut self, now: Moment) {
         for key in self.old_answers.due(now) {
             let next = self.change(key, |caller, _| caller.session.forget_old_answers(now)).flatten();
@@ -310,8 +310,8 @@ impl Callers {
         }
     }
 
-    /// The connectors that callers used lately who may call a group: on the group's way in, and, if `by_connector`, where the
-    /// connector decides. By their keys as in requests.
+    /// The connectors that callers of a group used lately, by their keys as in requests. These are the callers on the group's way in. With
+    /// `by_connector`, callers for whom the connector decides are included.
     pub(super) fn uses_in(&self, group: GroupId, by_connector: bool, now: Moment) -> BTreeMap<&Bytes, Users> {
         let mut all: BTreeMap<&Bytes, Users> = BTreeMap::new();
         let may_call = |caller: &&Caller| match caller.id.selector {
@@ -326,7 +326,7 @@ impl Callers {
         all
     }
 
-    /// How many callers, for whom the connector decides, used such a connector lately.
+    /// The number of callers for whom the connector decides and that used such a connector lately.
     pub(super) fn used_by_connector(&self, now: Moment, is_such: impl Fn(&Bytes) -> bool) -> usize {
         let callers = self.sessions.iter().map(|(_, caller)| caller);
         let open = callers.filter(|caller| caller.id.selector == Selector::ByConnectorKey);
@@ -338,7 +338,7 @@ impl Callers {
         self.sessions.iter().any(|(_, caller)| caller.id.selector == Selector::Group(group))
     }
 
-    /// The known callers on the way in of a group, and how many calls they have open.
+    /// The number of known callers on the way in of this group, and the number of their open calls.
     pub(super) fn on_way_in(&self, group: GroupId) -> (Users, usize) {
         let (mut users, mut calls) = (Users::default(), 0);
         for (_, caller) in self.sessions.iter().filter(|(_, of)| of.id.selector == Selector::Group(group)) {
@@ -348,7 +348,7 @@ impl Callers {
         (users, calls)
     }
 
-    /// The groups that known callers chose by their way in.
+    /// The groups that known callers chose with their way in.
     pub(super) fn ways_in(&self) -> BTreeSet<GroupId> {
         self.sessions.iter().filter_map(|(_, caller)| caller.id.selector.group()).collect()
     }
@@ -415,7 +415,7 @@ impl Callers {
         waiting.map(|(key, caller)| (key, caller.id.selector)).collect()
     }
 
-    /// The callers whose questions for connectors wait, if it is time that the operator reads of them: how many on each way in.
+    /// The number of callers on each way in whose questions for connectors wait. Empty if it is too early to tell the operator.
     pub(super) fn waiting_to_be_told(&mut self, now: Moment) -> BTreeMap<Selector, usize> {
         let mut waiting = BTreeMap::new();
         if self.tell_of_waiting_at.is_some_and(|at| at <= now) {

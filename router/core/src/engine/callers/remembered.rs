@@ -18,7 +18,8 @@ pub(in crate::engine) struct Facades {
 }
 
 impl Facades {
-    /// The configuration that a call names; remembered if it fits into this many bytes of all that is remembered of the caller.
+    /// The configuration that a call names. It is remembered if it fits into this many bytes together with all else that is remembered of
+    /// the caller.
     pub(in crate::engine) fn remember(&mut self, head: &OperationHead, room: usize) -> Arc<Facade> {
         let facade = match self.used.iter().position(|known| known.is(head)) {
             Some(0) => return Arc::clone(&self.used[0]),

@@ -112,7 +112,7 @@ fn a_caller_is_left_socket_by_socket() {
     assert!(callers.is_empty());
 }
 
-/// Callers together hold what the process allows: past half of it each adds little, and time gives it back (P10).
+/// All callers together hold what the process allows. Beyond half of it, each caller can add only little, and time frees memory (P10).
 #[test]
 fn what_is_remembered_of_all_callers_is_bounded_and_given_back() {
     let (mut callers, mut io) = (Callers::default(), Recorder::default());
@@ -138,7 +138,7 @@ fn what_is_remembered_of_all_callers_is_bounded_and_given_back() {
     );
     assert_eq!(callers.remembered, 0);
     callers.assert_settled(&[]);
-    // Answers for a caller that is away count as well, until it is let go.
+    // Answers for a caller that is away count as well, until the caller is forgotten.
     callers.leave(keys[0], SocketId(0), at(20));
     let late = Last { frame: Some(frame.clone()), since: at(20), ..last(9) };
     callers.deliver_last(&CallerEnd::new(keys[0], 9), frame, late, at(20), &mut io);

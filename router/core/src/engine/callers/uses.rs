@@ -1,11 +1,11 @@
-//! The connectors that a caller uses: what must keep a member that runs its calls (P5).
+//! The connectors that a caller uses. Each of them must keep a member that runs the caller's calls (P5).
 
 use bytes::Bytes;
 use rcs_proto::time::Moment;
 
 use crate::limits;
 
-/// The connector keys of a caller's calls, as in the requests, each with its latest call.
+/// The connector keys of a caller's calls, as in the requests, each with the time of its latest call.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Uses {
     used: Vec<(Bytes, Moment)>,
@@ -21,7 +21,7 @@ impl Uses {
         if key.len() > limits::CONNECTOR_USED_BYTES_MAX {
             return;
         }
-        // A copy: a slice would keep the whole frame alive.
+        // A copy, because a slice would keep the whole frame in memory.
         let fresh = (Bytes::copy_from_slice(key), now);
         let is_full = self.used.len() >= limits::CONNECTORS_USED_MAX;
         match self.used.iter_mut().min_by_key(|(_, at)| *at).filter(|_| is_full) {
@@ -30,7 +30,7 @@ impl Uses {
         }
     }
 
-    /// The connectors that were used lately.
+    /// The connectors that the caller used lately.
     pub(super) fn lately(&self, now: Moment) -> impl Iterator<Item = &Bytes> {
         let lately = self.used.iter().filter(move |(_, at)| now.since(*at) <= limits::CONNECTOR_USED_LATELY);
         lately.map(|(key, _)| key)

@@ -51,13 +51,13 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) touched: Option<MemberId>,
     /// When the call is given up.
     pub(super) deadline: Deadline,
-    /// For batches of which a result has come: the moment at which the caller has ended the batch, unless another result comes.
+    /// For a batch that has a result: the moment at which the caller counts the batch as ended, unless another result comes.
     pub(super) quiet_at: Option<Moment>,
     /// Where the call stands among the calls that may be due.
     pub(super) planned: Option<Planned>,
     /// How often the call was retried, and why.
     pub(in crate::engine) attempts: Attempts,
-    /// Whether the member that is being lost is lost for something else: the loss does not count for this call.
+    /// Whether the member is being lost because of another configuration. Then the loss does not count for this call.
     pub(super) is_innocent: bool,
     /// The sessions of members that were lost while they had the call.
     pub(in crate::engine) losses: Vec<Loss>,
@@ -132,8 +132,8 @@ impl Call {
         self.answer.has_end()
     }
 
-    /// Whether the caller may have ended the call although its last frame has not come. What the caller refuses, or loses, of such a
-    /// call from now on is no loss (WIRE 5.6).
+    /// Whether the caller may have ended the call although its last frame has not come. If the caller refuses or loses frames of such a
+    /// call, that is no loss (WIRE 5.6).
     pub(in crate::engine) fn may_be_ended_by_caller(&self) -> bool {
         self.answer.may_be_ended()
     }
@@ -155,7 +155,8 @@ impl Call {
         )
     }
 
-    /// The moment at which the call is given up, its wait for a place ends, or its caller has ended it, if nothing happens to the call until then.
+    /// The moment at which the call is given up, its wait for a place ends, or its caller has ended it, if nothing happens to the call
+    /// until then.
     pub(super) fn due_at(&self) -> Option<Moment> {
         self.deadline.at().into_iter().chain(self.waiting_until).chain(self.quiet_at).min()
     }

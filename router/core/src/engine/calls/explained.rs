@@ -1,8 +1,8 @@
 //! Explanations: why a call was refused, retried or answered by the router itself, which members there were, and what was decided at
 //! each fault. Kept for the latest of such calls, by the id that stands in the log and in the error's text.
 //!
-//! Calls that simply succeed leave nothing here, and cost one number each. An explanation has no payload and no key. Of a connector's own
-//! error it has the class only: the text may hold what the connector was given (P9).
+//! Calls that simply succeed leave nothing here, and cost one number each. An explanation has no payload and no key. From a connector's
+//! own error only the class is kept, because the text may hold what the connector was given (P9).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Explained {
     order: VecDeque<CallId>,
 }
 
-/// What a call is about, and who asks: names that peers chose, fit for one line of a log, and cut to
+/// What a call is about, and who asks. Peers chose these names, so they are made fit for one line of a log, and cut to
 /// [`limits::EXPLAINED_TEXT_CHARS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) struct About {
@@ -44,7 +44,7 @@ pub(in crate::engine) struct About {
 pub(in crate::engine) struct Told {
     /// The class of the exception.
     pub(in crate::engine) class: Box<str>,
-    /// The router's own sentence; none for an error of a connector.
+    /// The router's own sentence; `None` for an error of a connector.
     pub(in crate::engine) sentence: Option<Box<str>>,
 }
 
@@ -54,9 +54,9 @@ pub(in crate::engine) struct Story {
     pub(in crate::engine) operation: Operation,
     pub(in crate::engine) group: Option<GroupId>,
     pub(in crate::engine) about: About,
-    /// The member that had it last.
+    /// The member that had the call last.
     pub(in crate::engine) member: Option<MemberId>,
-    /// The error that it ended with.
+    /// The error that the call ended with.
     pub(in crate::engine) told: Option<Told>,
     /// When it came.
     pub(in crate::engine) since: Moment,
@@ -110,7 +110,7 @@ impl Explained {
         self.order.iter().rev().take(count).copied().collect()
     }
 
-    /// The id of the last call that came.
+    /// The id of the latest call.
     pub(super) fn last_id(&self) -> CallId {
         self.last
     }

@@ -38,7 +38,7 @@ pub(super) struct NewCall {
     pub(super) caller: CallerEnd,
     /// The group it is routed in.
     pub(super) group: GroupId,
-    /// The configuration that it names.
+    /// The configuration that the call names.
     pub(super) configuration: ConfigurationDigest,
     /// What is asked.
     pub(super) operation: Operation,
@@ -79,7 +79,7 @@ pub(super) enum Overdue {
     Deadline,
     /// The time that it may wait for a free place has passed.
     Wait,
-    /// Its caller has ended it by itself: a batch of which no further result came.
+    /// The caller has ended the call by itself: a batch without a further result.
     Quiet,
 }
 
@@ -329,7 +329,7 @@ impl Calls {
         }
     }
 
-    /// The member that has the call is lost for something else: the loss will not count for this call.
+    /// The member that has the call is being lost because of another configuration. This loss will not count for the call.
     pub(super) fn excuse(&mut self, key: CallKey) {
         if let Some(call) = self.entries.get_mut(key) {
             call.is_innocent = true;
@@ -465,7 +465,7 @@ impl Calls {
         id
     }
 
-    /// The id of the call that came last.
+    /// The id of the latest call.
     pub(super) fn last_id(&self) -> CallId {
         self.explained.last_id()
     }

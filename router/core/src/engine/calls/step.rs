@@ -79,15 +79,15 @@ impl BatchProgress {
         self.token && self.complete && (self.last_result || !self.wants_results)
     }
 
-    /// Whether the caller may have ended the batch although frames of the batch are missing: it has all results, or one of a task that
-    /// failed.
+    /// Whether the caller may have ended the batch although frames of the batch are missing: the caller has all results, or a result of a
+    /// task that failed.
     fn may_be_ended(&self) -> bool {
         self.last_result || self.failed
     }
 }
 
 impl Progress {
-    /// Whether the caller may have ended the call although its last frame has not come: batches alone.
+    /// Whether the caller may have ended the call although its last frame has not come. Only batches end like this.
     pub(super) fn may_be_ended(&self) -> bool {
         matches!(self, Self::Batch(progress) if progress.may_be_ended())
     }

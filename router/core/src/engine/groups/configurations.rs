@@ -1,10 +1,10 @@
-//! Configurations that members were lost with, in all groups, whoever uses them: which one is to blame, and which are quarantined
-//! (P3, G17).
+//! Configurations that members were lost with, in all groups, whoever uses them. This table decides which configuration is to blame, and
+//! which are quarantined (P3, G17).
 //!
-//! One lost member says little: every configuration that was at the member is a suspect. A suspect is cleared when a member answers
-//! a call with it. If a second member is lost with a suspect that came to the member after the first loss, that suspect is
-//! to blame. The configuration is then held back until it
-//! is known whether the lost processes live (as with calls, decision 018), and quarantined if they do not.
+//! One lost member says little: every configuration that was at the member is a suspect. A suspect is cleared when a member answers a call
+//! with it. If a second member is lost with a suspect that came to the member after the first loss, that suspect is to blame. Its calls
+//! are then held back until it is known whether the lost processes live (as with calls, decision 018). If they do not, the configuration
+//! is quarantined.
 
 mod case;
 
@@ -18,26 +18,26 @@ use crate::engine::note::ReleasedBy;
 use crate::ids::{ConfigurationId, MemberId};
 use crate::limits;
 
-/// What was under way with one configuration at a member that was lost.
+/// One configuration that was under way at a member that was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Suspect {
     pub(in crate::engine) configuration: ConfigurationDigest,
-    /// Its name towards operators.
+    /// The configuration's name towards operators.
     pub(in crate::engine) id: ConfigurationId,
-    /// Its connector, fit for a line of a log.
+    /// The configuration's connector, fit for a line of a log.
     pub(in crate::engine) connector: String,
-    /// When it was sent to the member.
+    /// When the configuration was sent to the member.
     pub(in crate::engine) sent: Moment,
-    /// Whether it was at another member that was lost before.
+    /// Whether the configuration was at another member that was lost before.
     pub(in crate::engine) has_moved: bool,
     /// Whether a member has answered a call with this configuration before.
     pub(in crate::engine) is_known: bool,
 }
 
-/// What keeps calls with a configuration from being sent.
+/// Why calls with a configuration are not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Bar {
-    /// It is not known yet whether the processes of the lost members live: calls wait until this moment at most.
+    /// It is not known yet whether the processes of the lost members live. Calls wait, until this moment at most.
     HeldBack(Moment),
     /// Calls are refused.
     Quarantined,
@@ -57,13 +57,13 @@ pub(in crate::engine) enum Turned {
 pub(in crate::engine) struct Quarantine {
     pub(in crate::engine) id: ConfigurationId,
     pub(in crate::engine) connector: String,
-    /// The members that were lost with it, each once.
+    /// The members that were lost with the configuration, each once.
     pub(in crate::engine) members: Vec<MemberId>,
     pub(in crate::engine) since: Moment,
     pub(in crate::engine) until: Moment,
     /// How often the configuration was quarantined, this time included.
     pub(in crate::engine) times: u32,
-    /// Calls that were refused since.
+    /// Calls that were refused since the quarantine began.
     pub(in crate::engine) refused: u64,
 }
 
@@ -76,9 +76,9 @@ pub(in crate::engine) struct Configurations {
 impl Configurations {
     // --- what is there ---
 
-    /// What keeps calls with a configuration from being sent, if anything does.
+    /// The reason why calls with a configuration are not sent, if there is a reason.
     pub(in crate::engine) fn bar(&self, configuration: ConfigurationDigest) -> Option<Bar> {
-        // Nearly always there is no case at all.
+        // Nearly always there is no case.
         if self.cases.is_empty() {
             return None;
         }
@@ -89,12 +89,13 @@ impl Configurations {
         }
     }
 
-    /// Whether members were lost with a configuration, and nothing has cleared it since: members are not tested with it.
+    /// Whether members were lost with a configuration, and no answer has cleared the configuration since. Members are not tested with such
+    /// a configuration.
     pub(in crate::engine) fn is_suspected(&self, configuration: ConfigurationDigest) -> bool {
         !self.cases.is_empty() && self.cases.contains_key(&configuration)
     }
 
-    /// The configuration, if it is quarantined.
+    /// The case of the configuration, if it is quarantined.
     pub(in crate::engine) fn quarantine(&self, configuration: ConfigurationDigest) -> Option<Quarantine> {
         self.cases.get(&configuration)?.quarantine()
     }
@@ -106,9 +107,9 @@ impl Configurations {
 
     // --- what happens ---
 
-    /// A process of a member was lost while these were under way there. Returns the configurations that are to blame and that no
-    /// member has ever answered: whatever else was there is innocent. Empty: nobody can tell yet. A configuration that works
-    /// elsewhere may have been there by chance, so it makes nobody innocent.
+    /// A process of a member was lost while these configurations were under way there. Returns the configurations that are to blame and
+    /// that no member has ever answered: then all others there are innocent. Returns nothing if it is not known yet who is to blame. A
+    /// configuration that works elsewhere may have been there by chance, so the others are not innocent because of it.
     pub(in crate::engine) fn member_lost(
         &mut self,
         member: MemberId,
@@ -177,8 +178,8 @@ impl Configurations {
         }
     }
 
-    /// Makes room for one more case: the suspect of the oldest loss is forgotten, or else the quarantine that ends first. Returns
-    /// whether there is room.
+    /// Makes room for one more case. The suspect with the oldest loss is dropped, or else the quarantine that ends first. Returns whether
+    /// there is room.
     fn make_room(&mut self, turned: &mut Vec<Turned>) -> bool {
         if self.cases.len() < limits::SUSPECTED_CONFIGURATIONS_MAX {
             return true;
@@ -196,7 +197,7 @@ impl Configurations {
         true
     }
 
-    /// A member answered a call with this configuration, which clears it. Returns whether calls were held back for it.
+    /// A member answered a call with this configuration, which clears the configuration. Returns whether its calls were held back.
     pub(in crate::engine) fn was_answered(
         &mut self,
         configuration: ConfigurationDigest,
@@ -221,12 +222,12 @@ impl Configurations {
         }
     }
 
-    /// Whether there is something to be done with time.
+    /// Whether there is no case, and so nothing to do with time.
     pub(in crate::engine) fn is_empty(&self) -> bool {
         self.cases.is_empty()
     }
 
-    /// Strikes off the losses of processes that live after all, and does what is due by now.
+    /// Removes the losses of processes that live after all, and does what is due by now.
     pub(in crate::engine) fn review(
         &mut self,
         lives: impl Fn(MemberId, &str) -> bool,
@@ -258,7 +259,7 @@ impl Configurations {
         });
     }
 
-    /// An operator releases a configuration; returns whether it was quarantined.
+    /// An operator releases a configuration. Returns whether the configuration was quarantined.
     pub(in crate::engine) fn release(
         &mut self,
         id: ConfigurationId,

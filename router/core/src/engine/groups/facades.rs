@@ -8,9 +8,9 @@ use rcs_proto::time::Moment;
 use crate::engine::facade::{ConfigurationDigest, Facade};
 use crate::limits;
 
-/// The configurations that are in use in a group: what its members are probed with, the latest first. A member is probed only with a
-/// configuration that a member has answered a call with: what ends or hangs the first member that meets it must not be sent to
-/// all others.
+/// The configurations that are in use in a group, the latest first: members are tested with these. A member is tested only with a
+/// configuration that a member has answered a call with. A configuration that ends or hangs the first member must not be sent to all
+/// others.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ProbedFacades {
     used: VecDeque<(Arc<Facade>, Moment)>,

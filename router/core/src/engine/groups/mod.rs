@@ -96,7 +96,7 @@ struct Group {
     versions: Option<Versions>,
     /// The bundle sets of its members, and who may serve with them.
     sets: GroupSets,
-    /// What its members do for its calls.
+    /// The states of the members, as the group's calls see them.
     states: States,
     /// The moment in the table's agenda.
     planned: Option<Moment>,
@@ -198,7 +198,7 @@ pub(super) struct Groups {
     restated: BTreeSet<GroupId>,
     /// Groups whose callers may have to be shown another list of connectors.
     stale_lists: BTreeSet<GroupId>,
-    /// What callers whose calls choose the group are shown, until a group's list may have changed.
+    /// The list of connectors for callers whose calls choose the group. Dropped when a group's list may have changed.
     list_of_all: Option<ListOfAll>,
     /// Groups that have something to propose for their bundle sets.
     wishing: BTreeSet<GroupId>,
@@ -206,7 +206,7 @@ pub(super) struct Groups {
     told: Vec<(GroupId, Told)>,
     /// Calls for connector versions that no member has.
     unserved: Unserved,
-    /// Members that may serve in a group and could not before.
+    /// Members that may serve in a group since this event.
     let_in: BTreeSet<MemberId>,
     /// Configurations that members were lost with, in all groups.
     configurations: Configurations,
@@ -362,7 +362,7 @@ impl Groups {
         &self.configurations
     }
 
-    /// The same, to be changed.
+    /// The configurations that members were lost with, to be changed.
     pub(super) fn configurations_mut(&mut self) -> &mut Configurations {
         &mut self.configurations
     }
@@ -372,7 +372,7 @@ impl Groups {
         self.groups.get(&id).into_iter().flat_map(move |group| group.facades.in_use(now))
     }
 
-    /// A call of this caller found no member with this connector in this version. `group`: none where no group has it.
+    /// A call of this caller found no member with this connector in this version. `group` is `None` if no group has the connector.
     pub(super) fn unserved(
         &mut self,
         group: Option<GroupId>,
@@ -385,7 +385,7 @@ impl Groups {
 
     // --- when something is due ---
 
-    /// What is to be noted by now of calls for connector versions that no member has.
+    /// What must be noted by now about calls for connector versions that no member has.
     pub(super) fn unserved_due(&mut self, now: Moment) -> Vec<UnservedCalls> {
         self.unserved.due(now)
     }

@@ -14,14 +14,14 @@ use crate::bundles::wire::WireManifest;
 use crate::ids::{GroupId, MemberId};
 use crate::view;
 
-/// The lists of all groups as one: what callers are shown whose calls choose the group.
+/// The lists of all groups as one list, for callers whose calls choose the group.
 #[derive(Debug)]
 pub(in crate::engine) struct ListOfAll {
     /// The list; none while no group has one.
     pub(in crate::engine) list: Option<Bytes>,
-    /// A digest of the editions of the groups' lists.
+    /// A digest of the editions of all groups' lists.
     pub(in crate::engine) edition: Option<u64>,
-    /// The lists that it was made of.
+    /// The lists from which this list was made.
     of: Vec<Bytes>,
     is_stale: bool,
 }
@@ -72,7 +72,7 @@ impl Groups {
         }
     }
 
-    /// The next member that may serve in a group and could not before.
+    /// The next member that may serve in a group since this event.
     pub(in crate::engine) fn next_let_in(&mut self) -> Option<MemberId> {
         self.let_in.pop_first()
     }
@@ -135,12 +135,12 @@ impl Groups {
         group.shown.refresh(group.sets.shown(), told, &listed.settings.visible)
     }
 
-    /// The list of all groups, unless the list of a group may have changed since it was made.
+    /// The list of all groups; `None` if a group's list may have changed since this list was made.
     pub(in crate::engine) fn list_of_all(&self) -> Option<&ListOfAll> {
         self.list_of_all.as_ref().filter(|all| !all.is_stale)
     }
 
-    /// Makes the list of all groups anew, if a group has another list than before: `merge` costs as much as all the lists together.
+    /// Makes the list of all groups anew, if a group has another list than before. `merge` costs as much as all lists together.
     pub(in crate::engine) fn renew_list_of_all(
         &mut self,
         of: Vec<Bytes>,

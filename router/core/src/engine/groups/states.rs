@@ -9,7 +9,7 @@ use super::Groups;
 use crate::ids::{GroupId, MemberId};
 use crate::state::MemberState;
 
-/// The states of a group's members, as they were when the last event was settled.
+/// The states of a group's members after the last event was settled.
 #[derive(Debug, Default)]
 pub(super) struct States {
     members: BTreeMap<MemberId, (MemberState, Moment)>,
@@ -19,16 +19,16 @@ pub(super) struct States {
 /// Whether a group has a member that gets its calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) enum Supply {
-    /// The group has not had one yet.
+    /// The group has never had a member that gets its calls.
     #[default]
     Never,
-    /// The group has one.
+    /// The group has a member that gets its calls.
     Some,
-    /// The group has had none since this moment, and had one before.
+    /// The group had such a member before, and has had none since this moment.
     Out(Moment),
 }
 
-/// A change of a group's supply of members.
+/// A member that gets calls is there again, or the last one is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Supplied {
     /// The last member that got calls is gone.
@@ -38,7 +38,7 @@ pub(in crate::engine) enum Supplied {
 }
 
 impl Groups {
-    /// The states of a group's members may have changed.
+    /// Notes that the states of a group's members may have changed.
     pub(in crate::engine) fn states_may_change(&mut self, id: GroupId) {
         if self.groups.contains_key(&id) {
             self.restated.insert(id);
@@ -50,7 +50,7 @@ impl Groups {
         self.restated.pop_first()
     }
 
-    /// These are the states of a group's members now. A member that is not listed is forgotten.
+    /// Sets the states of a group's members. Members that are not listed are dropped.
     pub(in crate::engine) fn states_are(
         &mut self,
         id: GroupId,
@@ -82,12 +82,13 @@ impl Groups {
         self.groups.get(&id)?.states.members.get(&member).copied()
     }
 
-    /// Whether a group has a member that gets calls.
+    /// Whether a group has a member that gets calls, and since when not.
     pub(in crate::engine) fn supply(&self, id: GroupId) -> Supply {
         self.groups.get(&id).map(|group| group.states.supply).unwrap_or_default()
     }
 
-    /// Whether a member is among those that get a group's calls: a member that is unfit is, if too few members are fit (panic threshold).
+    /// Whether a member is among those that get a group's calls. An unfit member is among them if too few members are fit (panic
+    /// threshold).
     pub(in crate::engine) fn gives_calls_to(&self, id: GroupId, member: MemberId) -> bool {
         self.groups.get(&id).is_some_and(|group| group.picker.candidates().contains(&member))
     }

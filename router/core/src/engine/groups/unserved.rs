@@ -1,5 +1,4 @@
-//! Calls for connector versions that no member which serves has: counted, so that the log has a line a minute in place of one for
-//! each call.
+//! Counts calls for connector versions that no serving member has, so that the log has one line a minute, and not one for each call.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use crate::engine::note::UnservedCalls;
 use crate::ids::GroupId;
 use crate::limits;
 
-/// Callers of a minute that are told apart; with more, the count stays here.
+/// Callers of one minute that are counted one by one. With more callers, the count stays at this number.
 const CALLERS_TOLD_APART: usize = 64;
 
 /// The counts.
@@ -25,7 +24,7 @@ pub(super) struct Unserved {
 struct Entry {
     group: Option<GroupId>,
     connector: Option<ConnectorKey>,
-    /// Since the last line, and in all.
+    /// Calls since the last line, and calls in all.
     calls: u64,
     total: u64,
     callers: BTreeSet<CallerKey>,
@@ -56,7 +55,7 @@ impl Unserved {
         }
     }
 
-    /// Where the calls for a further connector are counted: together with others, if there are too many.
+    /// The count for calls for a further connector. If there are too many connectors, several share one count.
     fn fresh(&mut self, group: Option<GroupId>, connector: &ConnectorKey, now: Moment) -> usize {
         let is_full = self.entries.len() >= limits::UNSERVED_MAX;
         if is_full && let Some(at) = self.entries.iter().position(|entry| entry.connector.is_none()) {
@@ -68,7 +67,7 @@ impl Unserved {
         self.entries.len() - 1
     }
 
-    /// What is to be noted by now.
+    /// The counts that must be noted by now.
     pub(super) fn due(&mut self, now: Moment) -> Vec<UnservedCalls> {
         let mut lines = Vec::new();
         self.entries.retain_mut(|entry| {

@@ -99,7 +99,7 @@ impl Members {
         }
     }
 
-    /// A member could not be reached, or the router closed its connection. `label` says why in a few words, `text` in a sentence.
+    /// A member could not be reached, or the router closed its connection. `label` gives the reason in a few words, `text` in a sentence.
     pub(in crate::engine) fn failed(
         &mut self,
         member: MemberId,

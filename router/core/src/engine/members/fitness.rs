@@ -116,15 +116,15 @@ impl Members {
         self.changed(id);
     }
 
-    /// Notes whether configurations of some of its groups were left out of a member's warm-up.
+    /// Notes whether a member's warm-up left out the configurations of some of its groups.
     pub(in crate::engine) fn withhold(&mut self, id: MemberId, is_withheld: bool) {
         if let Some(member) = self.members.get_mut(&id) {
             member.probes.is_withheld = is_withheld;
         }
     }
 
-    /// Whether a member that may serve in one more group is to be warmed up with the group's configurations before it serves: not if
-    /// it serves already in another group.
+    /// Whether a member that may serve in one more group must first be warmed up with the group's configurations. A member that already
+    /// serves in another group is not warmed up.
     pub(in crate::engine) fn awaits_warm_up(&self, id: MemberId) -> bool {
         let member = self.members.get(&id).filter(|member| member.linked);
         member.is_some_and(|member| member.probes.is_withheld)
@@ -135,8 +135,8 @@ impl Members {
         self.members.get(&id).is_some_and(|member| member.linked && member.probes.is_due(now))
     }
 
-    /// Which configuration is tested now, of those in use. A configuration whose last `test` hangs at the member is not: its turn
-    /// counts as one more `test` without an answer.
+    /// Chooses which of the configurations in use is tested now. If the last `test` of a configuration hangs at the member, the
+    /// configuration is not tested: its turn counts as one more `test` without an answer.
     pub(in crate::engine) fn choose_probe(
         &mut self,
         id: MemberId,
@@ -192,7 +192,7 @@ impl Members {
         self.conclude_probe(member, key, id, finding).then_some(member)
     }
 
-    /// A member's session check does not list a `test` of ours: it will not be answered.
+    /// A member's session check does not list a `test` of the router: the `test` will get no answer.
     pub(in crate::engine) fn probe_vanished(&mut self, key: MemberSessionKey, number: u32) {
         let member = self.sessions.get(key).and_then(|session| self.members.get(&session.member));
         let mut unanswered = member.into_iter().flat_map(|member| member.probes.unanswered_in(key));
@@ -203,15 +203,15 @@ impl Members {
         }
     }
 
-    /// The `test`s of a session that are not answered, each with the moment at which it was sent.
+    /// The unanswered `test`s of a session, each with the moment at which it was sent.
     pub(in crate::engine) fn tests_in(&self, key: MemberSessionKey) -> Vec<(Arc<Facade>, Moment)> {
         let member = self.sessions.get(key).and_then(|session| self.members.get(&session.member));
         let unanswered = member.into_iter().flat_map(|member| member.probes.unanswered_in(key));
         unanswered.map(|probe| (Arc::clone(&probe.facade), probe.since)).collect()
     }
 
-    /// Ends a warm-up that takes too long, and gives up a `test` that does; returns whether a `test` was given up. The member is
-    /// asked to cancel it; few members can.
+    /// Ends a warm-up that takes too long, and gives up a `test` that takes too long. Returns whether a `test` was given up. The member is
+    /// asked to cancel the `test`, but few members can.
     pub(in crate::engine) fn end_late_probe(&mut self, id: MemberId, now: Moment, io: &mut impl Io) -> bool {
         let Some(member) = self.members.get_mut(&id) else { return false };
         if member.probes.is_warm_up_late(now) {
@@ -246,7 +246,7 @@ impl Members {
         is_it
     }
 
-    /// A `test` of a member ended like this.
+    /// Notes how a `test` of a member ended.
     fn tested(&mut self, id: MemberId, finding: Finding) {
         let Some(member) = self.members.get_mut(&id) else { return };
         if member.probes.is_warming() {

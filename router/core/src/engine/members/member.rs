@@ -54,8 +54,8 @@ pub(in crate::engine) struct Member {
     pub(super) busy: usize,
     /// The reason of the last failed attempt that was noted for the operator. The same reason is not noted again.
     pub(super) last_failure: Option<String>,
-    /// The last failed attempt to reach the member, or the last connection that the router closed because of what came from it. Kept while
-    /// the member serves.
+    /// The last failed attempt to reach the member, or the last connection that the router closed because of what the member sent. Kept
+    /// while the member serves.
     pub(in crate::engine) last_error: Option<LastError>,
     /// Whether the member's standing is reviewed when the event is settled.
     pub(super) is_changed: bool,
@@ -63,12 +63,12 @@ pub(in crate::engine) struct Member {
     pub(super) planned: Option<Moment>,
 }
 
-/// Why a member could not be reached, or why the router closed a connection to it.
+/// Why a member could not be reached, or why the router closed a connection to the member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct LastError {
-    /// A few words.
+    /// The reason in a few words.
     pub(in crate::engine) label: &'static str,
-    /// A sentence for the operator, without secrets.
+    /// The reason in a sentence for the operator, without secrets.
     pub(in crate::engine) text: String,
     /// When it happened last.
     pub(in crate::engine) at: Moment,
@@ -208,7 +208,7 @@ impl Member {
         }
     }
 
-    /// When the reason ends by itself for which the member gets no calls; none if only an observation ends it.
+    /// When the member gets calls again by time alone; `None` if only an observation ends the reason why it gets no calls.
     pub(in crate::engine) fn out_until(&self) -> Option<Moment> {
         match self.standing {
             Standing::Unfit(reason) => self.health.ends_at(reason),

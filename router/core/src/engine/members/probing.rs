@@ -1,7 +1,7 @@
 //! The `test` probes of one member: when the next one is due, which configuration has its turn, and the warm-up of a fresh session.
 //!
-//! A `test` that is not answered in time counts as failed, and is not forgotten: it hangs at the member, and holds a thread there.
-//! Until it is answered, or its session ends, its configuration is not tested there again (G17).
+//! A `test` that is not answered in time counts as failed, and is still remembered: it hangs at the member, and occupies a thread there.
+//! Until the `test` is answered, or its session ends, its configuration is not tested there again (G17).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::engine::facade::Facade;
 use crate::engine::keys::MemberSessionKey;
 use crate::limits;
 
-/// A `test` that was sent to a member and is not answered.
+/// A `test` that was sent to a member and has no answer yet.
 #[derive(Clone, Debug)]
 pub(super) struct TestProbe {
     pub(super) session: MemberSessionKey,
     pub(super) id: i64,
-    /// Its number at the member.
+    /// The number of the `test` at its member.
     pub(super) number: u32,
     pub(super) since: Moment,
     pub(super) facade: Arc<Facade>,
@@ -38,7 +38,7 @@ pub(super) struct ProbePlan {
     hanging: VecDeque<TestProbe>,
     /// The number of the last `test`.
     last_number: u32,
-    /// Whether a group's configurations were left out of the warm-up, as the member may not serve in that group (P5).
+    /// Whether the warm-up left out a group's configurations, because the member may not serve in that group (P5).
     pub(super) is_withheld: bool,
     /// When the next one is due.
     next_at: Moment,
@@ -53,14 +53,14 @@ pub(super) struct ProbePlan {
 pub(super) enum Next {
     /// This configuration.
     Facade(Arc<Facade>),
-    /// The last `test` of the configuration whose turn it is hangs at the member: no other is sent.
+    /// The last `test` of the configuration whose turn it is hangs at the member, so no other one is sent.
     Hangs,
     /// None is in use.
     Nothing,
 }
 
 impl ProbePlan {
-    /// The plan from here on: these configurations are tested first. What is not answered is not forgotten.
+    /// Begins a new plan: these configurations are tested first. Unanswered `test`s are still remembered.
     pub(super) fn begin_warm_up(&mut self, facades: Vec<Arc<Facade>>, now: Moment) {
         let warming_since = (!facades.is_empty()).then_some(now);
         let before = std::mem::take(self);
@@ -70,7 +70,7 @@ impl ProbePlan {
         before.under_way.into_iter().for_each(|probe| drop(self.hangs_on(probe)));
     }
 
-    /// A `test` is sent from now on; `open` gives it an id by its number.
+    /// Begins a `test`. `open` makes an id from its number.
     pub(super) fn begin(
         &mut self,
         session: MemberSessionKey,
@@ -84,12 +84,13 @@ impl ProbePlan {
         id
     }
 
-    /// Ends the `test` under way if it is this one; returns whether it was.
+    /// Ends the `test` under way if it has this id. Returns whether it has.
     pub(super) fn end(&mut self, session: MemberSessionKey, id: i64) -> bool {
         self.under_way.take_if(|probe| probe.is(session, id)).is_some()
     }
 
-    /// Gives up the `test` under way if it is late: from now on it hangs. Returns the `test`, and one that is forgotten in its place.
+    /// Gives up the `test` under way if it is late: from now on it hangs. Returns the `test`, and an older one that is dropped to make
+    /// room.
     pub(super) fn give_up(&mut self, now: Moment) -> Option<(TestProbe, Option<TestProbe>)> {
         let late = self.under_way.take_if(|probe| now.since(probe.since) >= limits::TEST_PROBE_DEADLINE)?;
         Some((late.clone(), self.hangs_on(late)))
@@ -107,12 +108,12 @@ impl ProbePlan {
         self.hanging.retain(|probe| !probe.is(session, id));
     }
 
-    /// The `test`s of a session that are not answered.
+    /// The unanswered `test`s of a session.
     pub(super) fn unanswered_in(&self, session: MemberSessionKey) -> impl Iterator<Item = &TestProbe> {
         self.under_way.iter().chain(&self.hanging).filter(move |probe| probe.session == session)
     }
 
-    /// Whether a `test` that is not given up yet is under way in a session.
+    /// Whether a `test` is under way in a session and is not given up yet.
     pub(super) fn is_under_way_in(&self, session: MemberSessionKey) -> bool {
         self.under_way.as_ref().is_some_and(|probe| probe.session == session)
     }

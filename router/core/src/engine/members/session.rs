@@ -26,7 +26,7 @@ pub(in crate::engine) struct MemberSession {
     pub(super) checks_since_told: u32,
     /// Session checks in a row that were not answered in time.
     pub(super) checks_missed: u32,
-    /// Calls that were given up without an answer, the latest last: most members run them on.
+    /// Calls that were given up without an answer, the latest last. Most members go on with such calls.
     pub(super) given_up: VecDeque<GivenUp>,
 }
 

@@ -290,7 +290,7 @@ impl Members {
         unfit == Some(Unfit::ChecksUnanswered)
     }
 
-    /// Whether so many session checks in a row were missed that the session is given up even if its member is the last of a group.
+    /// Whether so many session checks in a row were missed that the session is given up, even for the last member of a group.
     pub(in crate::engine) fn misses_too_many(&self, key: MemberSessionKey) -> bool {
         let session = self.sessions.get(key);
         session.is_some_and(|session| session.checks_missed >= limits::CHECK_MISSES_OF_LAST_MAX)
@@ -300,7 +300,7 @@ impl Members {
         self.sessions.get(key).and_then(|session| self.members.get(&session.member))
     }
 
-    /// Whether a `test` of ours is under way in a session, other than those that hang.
+    /// Whether a `test` of the router is under way in a session, apart from `test`s that hang.
     pub(in crate::engine) fn is_probed_in(&self, key: MemberSessionKey) -> bool {
         self.member_of(key).is_some_and(|member| member.probes.is_under_way_in(key))
     }
@@ -314,7 +314,7 @@ impl Members {
         session.given_up.push_back(given_up);
     }
 
-    /// The calls of a session that were given up not long ago.
+    /// The calls of a session that were given up within [`limits::GIVEN_UP_SUSPECT`].
     pub(in crate::engine) fn given_up_in(
         &self,
         key: MemberSessionKey,

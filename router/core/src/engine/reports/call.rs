@@ -23,7 +23,7 @@ pub struct CallReport {
     pub operation: &'static str,
     /// The group, if one was found.
     pub group: Option<String>,
-    /// The member that has it, or had it last.
+    /// The member that has the call, or had it last.
     pub member: Option<String>,
     /// The principal that the caller proved.
     pub caller: Option<String>,
@@ -31,11 +31,11 @@ pub struct CallReport {
     pub connector: Option<String>,
     /// The object class.
     pub object_class: Option<String>,
-    /// The class of the exception that it ended with, and the router's sentence in it. A connector's own text is not kept (P9).
+    /// The class of the exception that the call ended with, and the router's sentence in it. A connector's own text is not kept (P9).
     pub error: Option<(String, Option<String>)>,
-    /// How far a call in flight has got; none for one that has ended.
+    /// How far a call in flight has got; `None` for a call that has ended.
     pub stage: Option<String>,
-    /// When it came.
+    /// When the call came.
     pub at: At,
     /// How long ago it came.
     pub ago: Duration,
@@ -47,7 +47,7 @@ pub struct CallReport {
     pub more_steps: u32,
 }
 
-/// Which calls an operator asks for. What is not given is not asked for.
+/// Which calls an operator asks for. A field that is `None` selects all calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallFilter {
     /// Calls of the group of this name.
@@ -56,15 +56,15 @@ pub struct CallFilter {
     pub member: Option<String>,
     /// Calls of callers with this principal.
     pub caller: Option<String>,
-    /// Calls that ended so.
+    /// Calls with this outcome.
     pub outcome: Option<Outcome>,
     /// Calls that came at this moment or later.
     pub after: Option<At>,
-    /// How many at most; bounded by [`limits::CALLS_REPORTED_MAX`].
+    /// The most calls that are returned; bounded by [`limits::CALLS_REPORTED_MAX`].
     pub limit: usize,
 }
 
-/// [`CallFilter`] with ids in the place of names. A name that is not known fits nothing.
+/// [`CallFilter`] with ids in the place of names. A name that is not known selects no calls.
 struct Wanted<'a> {
     filter: &'a CallFilter,
     group: Option<Option<GroupId>>,
@@ -107,7 +107,7 @@ impl Tables {
         self.calls.story(id).map(|story| self.story_report(id, story, now))
     }
 
-    /// The latest calls that were refused, retried or answered by the router, as far as they are asked for, the latest first.
+    /// The latest calls that were refused, retried or answered by the router and that the filter selects, the latest first.
     pub(in crate::engine) fn call_reports(&self, filter: &CallFilter, now: Moment) -> Vec<CallReport> {
         let wanted = self.wanted(filter);
         let fits = |(_, story): &(CallId, &Story)| {
@@ -119,7 +119,7 @@ impl Tables {
         stories.map(|(id, story)| self.story_report(id, story, now)).collect()
     }
 
-    /// The calls in flight, as far as they are asked for, the oldest first.
+    /// The calls in flight that the filter selects, the oldest first.
     pub(in crate::engine) fn open_call_reports(&self, filter: &CallFilter, now: Moment) -> Vec<CallReport> {
         let wanted = self.wanted(filter);
         let limit = wanted.limit();

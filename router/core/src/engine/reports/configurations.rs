@@ -10,19 +10,19 @@ use crate::ids::ConfigurationId;
 /// A configuration that is quarantined, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigurationReport {
-    /// Its name. It does not reveal the configuration.
+    /// The configuration's name, which does not reveal the configuration.
     pub id: ConfigurationId,
-    /// Its connector, as `BUNDLE/VERSION/CONNECTOR`.
+    /// The configuration's connector, as `BUNDLE/VERSION/CONNECTOR`.
     pub connector: String,
-    /// The members that were lost with it.
+    /// The members that were lost with the configuration.
     pub members: Vec<String>,
-    /// How long ago it was quarantined.
+    /// How long ago the configuration was quarantined.
     pub ago: Duration,
-    /// Time until it is released.
+    /// The time until the configuration is released.
     pub left: Duration,
-    /// How often it was quarantined, this time included.
+    /// How often the configuration was quarantined, this time included.
     pub times: u32,
-    /// Calls that were refused since.
+    /// Calls that were refused since the quarantine began.
     pub refused: u64,
 }
 

@@ -16,22 +16,22 @@ use crate::view::{AdminState, Link, Mark};
 /// A member in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberReport {
-    /// Its name.
+    /// The name of the member.
     pub name: String,
     /// What the member does for the calls of the group.
     pub state: MemberState,
-    /// Since when.
+    /// Since when the member is in this state.
     pub since: At,
     /// Why the member is not plainly serving, in a few words that go on after the state.
     pub reason: Option<String>,
-    /// When that ends by itself, if only time ends it.
+    /// When the state ends by itself, if time alone ends it.
     pub until: Option<At>,
-    /// The last failed attempt to reach the member, or the last connection that the router closed because of what came from it. Kept
+    /// The last failed attempt to reach the member, or the last connection that the router closed because of what the member sent. Kept
     /// while the member serves.
     pub error: Option<MemberError>,
     /// Where the member is dialled, as `HOST:PORT`; none for a member that dials the router.
     pub address: Option<String>,
-    /// What the member says that its server is. The protocol has no version of the server.
+    /// What the member's server says of itself. The protocol has no version of the server.
     pub server: Option<String>,
     /// The digest of the bundle set that the member has, as far as it is known.
     pub set: Option<SetDigest>,
@@ -43,11 +43,11 @@ pub struct MemberReport {
     pub unfit: Option<&'static str>,
     /// Why its bundle set keeps the member out of this group: a sentence that goes on after the member's name.
     pub quarantine: Option<String>,
-    /// What document and operators want of the member, and how far that is carried out.
+    /// What document and operators want of the member, and how far the router has carried that out.
     pub admin: Administration,
     /// Open sockets that are ready.
     pub sockets: usize,
-    /// Calls that it holds, of all its groups.
+    /// Calls that the member holds, of all its groups.
     pub in_flight: usize,
     /// Connectors that the member reported.
     pub connectors: Vec<String>,
@@ -56,15 +56,15 @@ pub struct MemberReport {
 /// An error of the connection to a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberError {
-    /// A few words.
+    /// The error in a few words.
     pub label: &'static str,
-    /// A sentence, without secrets.
+    /// The error in a sentence, without secrets.
     pub text: String,
-    /// When it happened last.
+    /// When the error happened last.
     pub at: At,
 }
 
-/// What document and operators want of a member, and how far that is carried out.
+/// What document and operators want of a member, and how far the router has carried that out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Administration {
     /// The member gets calls when it can run them.

@@ -29,9 +29,10 @@ pub struct BundlesReport {
     pub members: Vec<MemberBundles>,
     /// How many of them may serve, as far as their sets go.
     pub serving: usize,
-    /// How many of these may be taken down now, say for their upgrade, so that enough are left, and what callers use keeps a member.
+    /// How many of the serving members may be taken down now, for example for their upgrade. Enough members are left then, and each
+    /// version in use keeps a member.
     pub spare: usize,
-    /// The connectors that connected callers use, with who runs their calls.
+    /// The connectors that connected callers use, with the members that run their calls.
     pub in_use: Vec<InUse>,
     /// Why the operator is needed.
     pub alarm: Option<Alarm>,

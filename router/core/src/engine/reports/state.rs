@@ -12,7 +12,8 @@ use crate::view::{Group, GroupOrigin};
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The groups in the order of the document. The address of a server that groups list is one of them while callers use it.
+    /// The groups in the order of the document. The address of a server that groups list is one of the groups while callers use that
+    /// address.
     pub groups: Vec<GroupReport>,
     /// Callers that are known.
     pub callers: usize,
@@ -35,7 +36,7 @@ pub struct GroupReport {
     pub alarm: Option<Alarm>,
     /// Whether the group has a member that gets calls, and since when not.
     pub supply: GroupSupply,
-    /// Callers of this group that asked for connectors and wait for an answer: no member has reported its connectors yet.
+    /// Callers of this group that asked for connectors, and wait for an answer because no member has reported its connectors yet.
     pub callers_waiting: usize,
     /// Its members in list order.
     pub members: Vec<MemberReport>,
@@ -44,11 +45,11 @@ pub struct GroupReport {
 /// Whether a group has a member that gets its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupSupply {
-    /// The group has one.
+    /// The group has a member that gets its calls.
     Served,
-    /// The group has had none yet: callers that asked for connectors wait for an answer.
+    /// The group has never had such a member: callers that asked for connectors wait for an answer.
     NeverServed,
-    /// The group has had none since this moment.
+    /// The group has had no such member since this moment.
     OutSince(At),
 }
 
@@ -100,7 +101,7 @@ impl Tables {
         let report = |caller: &Caller| CallerReport {
             principal: caller.id.principal.to_string(),
             group: match caller.id.selector {
-                // By its name also after it has left the document.
+                // The group is named also after it has left the document.
                 Selector::Group(group) => Some(self.book.group_name(group).to_owned()),
                 Selector::ByConnectorKey => None,
             },

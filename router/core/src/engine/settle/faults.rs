@@ -83,7 +83,7 @@ impl Tables {
         if (verdict, fault) == (Verdict::RetryElsewhere, Fault::ConnectorNotFound)
             && self.missing_version(key).is_some()
         {
-            // By their lists, the other members would answer the same.
+            // The other members' lists lack the connector as well, so they would give the same answer.
             return Verdict::PassOn;
         }
         let says_something = has_error || fault == Fault::EndLooksCut;
@@ -165,7 +165,7 @@ impl Tables {
     pub(super) fn answer_error(&mut self, key: CallKey, kind: ErrorKind, now: Moment, io: &mut impl Io) {
         let Some(call) = self.calls.get(key) else { return };
         let (number, caller, of, operation) = (call.number, call.caller, call.group, call.operation);
-        // A call may outlive its group's place in the document.
+        // A call may still be open when its group has left the document.
         let has_left = kind == ErrorKind::NoMember && self.view.group(call.group).is_none();
         let kind = if has_left { ErrorKind::GroupLeft } else { kind };
         let group = Some(self.book.group_name(call.group));
@@ -209,7 +209,7 @@ impl Tables {
         }
     }
 
-    /// The text of an error, with the version that the call asks for if no member has it; such calls are counted.
+    /// The text of an error. If no member has the version that the call asks for, the text names this version, and the call is counted.
     fn with_missing_version(&mut self, key: CallKey, text: &str, now: Moment) -> String {
         let Some(call) = self.calls.get(key) else { return text.to_owned() };
         let (number, group, caller) = (call.number, call.group, call.caller);

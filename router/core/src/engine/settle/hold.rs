@@ -33,12 +33,12 @@ impl Tables {
             let (is_new, losses) = (call.sends == 0, call.attempts.losses);
             let bar = self.groups.configurations().bar(call.configuration);
             match bar {
-                // It is known a moment later whether the configuration is to blame.
+                // A moment later it is known whether the configuration is to blame.
                 Some(Bar::HeldBack(until)) => {
                     self.calls.hold_back(key, until);
                     continue;
                 }
-                // The call itself lost enough members, or was held back for its configuration alone.
+                // The call was held back for its configuration alone. A call that itself lost enough members is judged by its own losses.
                 Some(Bar::Quarantined) if losses < limits::POISON_LOSSES_MAX => {
                     self.stop_at(key, Bar::Quarantined);
                     has_moved = true;

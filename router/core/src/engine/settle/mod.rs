@@ -1,10 +1,10 @@
 //! What must always follow an event, in one order: when an event is applied, every table is settled before the next event.
 //!
-//! 1. `sets`: what groups propose for their bundle sets is decided, and noted for operators. Members that may serve since then are
-//!    warmed up before they do.
+//! 1. `sets`: what groups propose for their bundle sets is decided, and noted for operators. Members that may serve from now on are warmed
+//!    up before they serve.
 //! 2. `standings`: members that something happened to are reviewed. If a member cannot be reached, its groups no longer judge it.
 //! 3. `pickers`: each group whose members can do something else than before gets another picker.
-//! 4. `states`: what each member does for its groups' calls; a group that has no member left is noted for operators.
+//! 4. `states`: the state of each member in its groups is updated. A group without a member that gets calls is noted for operators.
 //! 5. `faults`, one call after the other: the verdict is asked and carried out. By then a lost member is out of rotation, so no call
 //!    that moves away from the member comes back to it.
 //! 6. `hold`: calls that were held back as suspects go on or end, when it is time to ask.

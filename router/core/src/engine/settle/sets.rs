@@ -1,5 +1,5 @@
-//! What a group's members show may call for a decision on its bundle set: the set of most members is accepted at first, and a group of one follows its
-//! only member. Such a proposal goes to `agreed`, which decides. A router that stands alone has it decided at once.
+//! What a group's members report may call for a decision on its bundle set. At first, the set of most members is accepted. A group of one
+//! follows its only member. Such a proposal goes to `agreed`, which decides. A router that stands alone has the proposal decided at once.
 
 use rcs_proto::time::Moment;
 
@@ -19,7 +19,7 @@ impl Tables {
             let _ = self.agree_sets(group, wish, Author::Router, now);
         }
         for (group, told) in self.groups.take_told() {
-            // What concerns nobody is not noted a second time for each server.
+            // A note about a server's own address, which nobody uses, would only repeat the note about the server's group.
             if !self.view.group(group).is_some_and(|group| self.is_in_service(group)) {
                 continue;
             }
@@ -27,8 +27,7 @@ impl Tables {
         }
     }
 
-    /// The same decision for the set that has most of the connectors that callers ask for, where equally many members have each of
-    /// several sets.
+    /// If equally many members have each of several sets, the decision for the set with most of the connectors that callers ask for.
     fn asked_for(&self, group: GroupId, wish: SetsChange, now: Moment) -> SetsChange {
         let SetsChange::AcceptFirst { .. } = wish else { return wish };
         let Some((listed, sets)) = self.view.group(group).zip(self.groups.sets(group)) else { return wish };
@@ -40,7 +39,7 @@ impl Tables {
         let callers = |(_, _, member): &(SetDigest, Content, MemberId)| {
             self.members.told_by(*member).map_or(0, |wire| used.callers_of(wire))
         };
-        // Of equals the last one wins here, and the first one in list order should.
+        // Among equals, `max_by_key` returns the last one. The order is turned, so that the first one in list order wins.
         let best = equals.into_iter().rev().max_by_key(callers);
         best.map_or(wish, |(set, content, _)| SetsChange::AcceptFirst { set, content })
     }

@@ -1,4 +1,4 @@
-//! What members do for their groups' calls, in one word each; a group that has no member left is noted, and the end of that.
+//! The states of members in their groups. An outage of a group is noted, and so is its end.
 
 use std::sync::Arc;
 

@@ -231,8 +231,9 @@ impl Sockets {
 
     // --- pings ---
 
-    /// Pings the sockets whose ping is due; returns the sockets of members that have answered none of the last pings, which are not
-    /// pinged. A ping towards a caller only keeps middle boxes from closing an idle socket, for a 1.8.0 dialler would not come back (WIRE 7.5).
+    /// Pings the sockets whose ping is due. Returns the sockets of members that have answered none of the last pings, which are not pinged
+    /// again. A ping towards a caller only keeps middle boxes from closing an idle socket, because a 1.8.0 dialler would not come back
+    /// (WIRE 7.5).
     pub(super) fn ping(&mut self, now: Moment, io: &mut impl Io) -> Vec<SocketId> {
         let mut silent = Vec::new();
         for id in self.pings.due(now) {
@@ -253,8 +254,8 @@ impl Sockets {
         silent
     }
 
-    /// Pings a silent socket of [`Sockets::ping`] once more. Returns false if it was silent for as long as the last member of a group may
-    /// be.
+    /// Pings a socket that [`Sockets::ping`] returned once more. Returns false if the socket was silent for as long as the last member of
+    /// a group may be.
     pub(super) fn ping_once_more(&mut self, id: SocketId, now: Moment, io: &mut impl Io) -> bool {
         let Some(socket) = self.open.get_mut(&id) else { return false };
         if socket.unanswered >= limits::PING_MISSES_OF_LAST_MAX {

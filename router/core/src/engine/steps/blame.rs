@@ -1,4 +1,4 @@
-//! A process of a member is lost: which configurations may have ended it, and which calls are innocent (P3).
+//! A process of a member is lost: which configurations may have ended the process, and which calls are innocent (P3).
 
 use bytes::Bytes;
 use rcs_proto::time::Moment;
@@ -15,8 +15,8 @@ use crate::limits;
 use crate::verdict::{Outcome, Stage};
 
 impl Tables {
-    /// Books the loss of a process of a member against the configurations that were at the member in `calls`, in `test`s, and in
-    /// calls that were given up a moment ago. If some of these are to blame, the loss does not count for the other calls.
+    /// Counts the loss of a member's process against the configurations that were at the member: in `calls`, in `test`s, and in calls that
+    /// were given up a moment ago. If some of these configurations are to blame, the loss does not count for the other calls.
     pub(in crate::engine) fn blame(
         &mut self,
         session: MemberSessionKey,
@@ -85,7 +85,7 @@ impl Tables {
         self.tell_configurations(&turned, io);
     }
 
-    /// Remembers a call that ends without an answer while a member has it: most members run such a call on.
+    /// Remembers a call that ends without an answer while a member has it. Most members go on with such a call.
     pub(in crate::engine) fn remember_given_up(&mut self, key: CallKey, outcome: Outcome, now: Moment) {
         let is_given_up = matches!(outcome, Outcome::Cancelled | Outcome::Deadline);
         let Some(call) = self.calls.get(key).filter(|_| is_given_up) else { return };
@@ -93,7 +93,7 @@ impl Tables {
         let (Some(route), Some(head)) = (call.route, call.head()) else { return };
         if is_suspect {
             let connector = match head.connector_key.len() <= limits::CONNECTOR_KEY_BYTES_MAX {
-                // A copy: the slice would keep the whole request alive.
+                // A copy, because the slice would keep the whole request in memory.
                 true => Bytes::copy_from_slice(&head.connector_key),
                 false => Bytes::new(),
             };

@@ -156,7 +156,7 @@ impl Tables {
             return self.abandon(key, now, io);
         }
         let is_pinned = call.caller.is_some_and(|caller| caller.is_pinned_to(socket));
-        // A batch that the caller may have ended is left to its quiet end.
+        // A batch that its caller may have ended is left to its quiet end.
         if is_pinned && call.stage() == Stage::PartlyAnswered && !call.may_be_ended_by_caller() {
             // Items that were on the dead socket are missing for good, so the stream must not end as if it were complete (P13).
             self.cut(key, Cut::LostOnTheWay, io);

@@ -64,7 +64,7 @@ impl Tables {
         });
     }
 
-    /// Notes a call that may have changed something, and of which nobody can say whether it ran.
+    /// Notes a call that may have changed something, if nobody can say whether the call ran.
     fn note_unknown(&self, call: &Call, io: &mut impl Io) {
         let story = self.calls.story(call.number);
         let lost = call.losses.last().map(|loss| loss.member);

@@ -28,7 +28,7 @@ impl Tables {
         }
     }
 
-    /// What a call in flight is about. After a part of its answer was delivered, its request is no longer kept.
+    /// What a call in flight is about. Once a part of its answer was delivered, the request is no longer kept.
     pub(in crate::engine) fn about_call(&self, call: &Call) -> About {
         self.about(call.caller.map(|caller| caller.session()), call.head())
     }
@@ -43,7 +43,7 @@ impl Tables {
     pub(in crate::engine) fn explain(&mut self, key: CallKey, fault: Fault, verdict: Verdict, now: Moment) {
         let Some(call) = self.calls.get(key) else { return };
         let (after, member, group) = (now.since(call.since), call.member(), call.group);
-        // The latest chance to read the request of a call is its first fault.
+        // The request of a call may be dropped after its first fault, so it is read now.
         let fresh = self.calls.story(call.number).is_none().then_some(call.number);
         let what = What::Judged(call.stage_at(fault), fault, verdict);
         let configuration = self.groups.configurations().quarantine(call.configuration).map(|of| of.id);

@@ -1,8 +1,8 @@
-//! Which connector versions callers of a group use, who runs their calls, and what a change would leave without a member.
+//! Which connector versions callers of a group use, which members run their calls, and what a change would leave without a member.
 //!
-//! A change of marks or of bundle sets is judged by two states of the group, before and after it. What callers use and somebody runs
-//! before must have somebody after, or the operator must insist. So a rolling upgrade cannot take the last member from an IDM that
-//! asks for one exact version without anybody's notice.
+//! A change of marks or of bundle sets is judged by two states of the group, before and after the change. A connector that callers use and
+//! a member runs before must have a member after, unless the operator insists. So a rolling upgrade cannot silently take the last member
+//! from an IDM that asks for one exact version.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::engine::tables::Tables;
 use crate::ids::{GroupId, MemberId};
 use crate::view::{Group, GroupOrigin};
 
-/// Who runs calls in one state of a group.
+/// The members that run calls in one state of a group.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct Takers {
-    /// Connectors, each list with its member; without one: a list that counts though no member is there.
+    /// Lists of connectors, each with its member. A list without a member counts, although no member has it any more.
     lists: Vec<(Option<MemberId>, Arc<WireManifest>)>,
     stand_ins: StandIns,
 }
@@ -34,7 +34,7 @@ pub(in crate::engine) struct Takers {
 pub(in crate::engine) struct Used(Vec<(ConnectorKey, Users)>);
 
 impl Used {
-    /// How many callers ask for connectors of this list, each counted once for each connector.
+    /// How many callers ask for connectors of this list. A caller counts once for each connector.
     pub(in crate::engine) fn callers_of(&self, wire: &WireManifest) -> usize {
         let has = |connector: &ConnectorKey| wire.connectors().contains_key(connector);
         self.0.iter().filter(|(connector, _)| has(connector)).map(|(_, users)| users.callers).sum()
@@ -47,19 +47,19 @@ impl Takers {
         self.lists.iter().filter(move |(_, wire)| takes(wire)).map(|(member, _)| *member)
     }
 
-    /// The same with a list more.
+    /// Adds a list without a member.
     pub(in crate::engine) fn with(mut self, wire: Option<Arc<WireManifest>>) -> Self {
         self.lists.extend(wire.map(|wire| (None, wire)));
         self
     }
 
-    /// This member alone.
+    /// Keeps this member alone.
     pub(in crate::engine) fn only(mut self, member: MemberId) -> Self {
         self.lists.retain(|(of, _)| *of == Some(member));
         self
     }
 
-    /// The same without a member.
+    /// Leaves this member out.
     pub(in crate::engine) fn without(mut self, member: MemberId) -> Self {
         self.lists.retain(|(of, _)| *of != Some(member));
         self
@@ -67,7 +67,7 @@ impl Takers {
 }
 
 impl Tables {
-    /// The members of a group that run its calls, of those that `may_serve` says may do so.
+    /// The members of a group that run its calls, if `may_serve` lets them.
     pub(in crate::engine) fn takers(
         &self,
         group: &Group,
@@ -88,7 +88,7 @@ impl Tables {
         self.takers(group, asking, self.agreed.stand_ins(group), may_serve)
     }
 
-    /// What callers of a group use of what its members run now.
+    /// The connectors that callers of a group use and its members run now.
     pub(in crate::engine) fn in_use(&self, group: &Group, now: Moment) -> Vec<InUse> {
         let takers = self.takers_now(group, Asking::New);
         let used = self.used_in(group, now).0.into_iter();
@@ -100,7 +100,7 @@ impl Tables {
         rows.filter(|row| !row.members.is_empty()).collect()
     }
 
-    /// What callers of a group use that has a member `before` a change, and none `after` it.
+    /// The connectors that callers of a group use, and that have a member `before` a change and none `after` it.
     pub(in crate::engine) fn lost(
         &self,
         group: &Group,
@@ -127,7 +127,7 @@ impl Tables {
         Some(Box::new(Lost { group: group.name.clone(), connectors, rule }))
     }
 
-    /// How many of a group's members may be taken down at once, so that `serving_min` are left and what callers use keeps a member.
+    /// How many of a group's members may be taken down at once, so that `serving_min` are left, and each version in use keeps a member.
     pub(in crate::engine) fn spare(&self, group: &Group, spare: usize, now: Moment) -> usize {
         let Some(sets) = self.groups.sets(group.id) else { return 0 };
         let used = self.used_in(group, now);
@@ -145,8 +145,8 @@ impl Tables {
         taken
     }
 
-    /// The versions of a connector that members which get calls of a group have. None: one of them runs calls for the connector as
-    /// it is asked for, or has a list that cannot be read, so that the version is not to blame; or no member gets calls.
+    /// The versions of a connector at the members that get a group's calls. `None` if the version is not to blame: a member runs calls for
+    /// the connector as it is asked for, a member's list cannot be read, or no member gets calls.
     pub(in crate::engine) fn other_versions(
         &self,
         group: &Group,
@@ -171,8 +171,8 @@ impl Tables {
         is_any.then(|| versions.into_iter().collect())
     }
 
-    /// If no member that gets calls runs a call for its version of the connector: that connector, and a sentence for the caller that
-    /// names the versions which are there.
+    /// If no member that gets calls has the version of the connector that a call asks for: that connector, and a sentence for the caller
+    /// that names the versions which are there.
     pub(in crate::engine) fn missing_version(&self, key: CallKey) -> Option<(ConnectorKey, String)> {
         let call = self.calls.get(key)?;
         let asked = call.head()?.connector()?;
@@ -181,7 +181,7 @@ impl Tables {
         Some((asked, sentence))
     }
 
-    /// The same for a call whose connector decides on its group, where no group has the connector.
+    /// The same sentence for a call whose connector decides on its group, if no group has the connector.
     pub(in crate::engine) fn missing_everywhere(&self, asked: &ConnectorKey) -> String {
         let shown = self.view.meant_groups().filter_map(|group| self.groups.shown(group.id));
         let versions: BTreeSet<&str> = shown.flat_map(|shown| shown.versions_of(asked)).collect();
@@ -202,14 +202,14 @@ impl Tables {
         }
     }
 
-    /// Whether a group is there for its callers: every group but the address of a server in a group that nobody uses.
+    /// Whether a group is shown and noted: every group is, except the address of a listed server that nobody uses.
     pub(in crate::engine) fn is_in_service(&self, group: &Group) -> bool {
         group.origin != GroupOrigin::Address || self.callers.is_way_in(group.id)
     }
 
-    /// What callers of a group use, whoever runs it.
+    /// The connectors that callers of a group use, whichever member runs them.
     pub(in crate::engine) fn used_in(&self, group: &Group, now: Moment) -> Used {
-        // The connector of a call never chooses a server's own address.
+        // The connector of a call never chooses the address of a listed server.
         let is_address = group.origin == GroupOrigin::Address;
         let used = self.callers.uses_in(group.id, !is_address, now).into_iter();
         Used(used.filter_map(|(key, users)| Some((connector_of(key)?, users))).collect())

@@ -26,7 +26,7 @@ fn merged(lists: &[Bytes]) -> Option<Bytes> {
     let mut all = Vec::new();
     let mut of_first = 0;
     for (at, list) in lists.iter().enumerate() {
-        // Groups of alike servers have one list.
+        // Groups of alike servers share one list.
         if !read.insert(list) {
             continue;
         }
@@ -41,8 +41,8 @@ fn merged(lists: &[Bytes]) -> Option<Bytes> {
 }
 
 impl Tables {
-    /// What a caller is shown; none until a member has reported connectors with the set of its group. A question costs a copy of the
-    /// answer: the list of all groups is made once for each change of a group's list.
+    /// The list that a caller is shown; `None` until a member with the set of its group has reported connectors. A question costs a copy
+    /// of the answer, because the list of all groups is made only once for each change of a group's list.
     pub(in crate::engine) fn connector_infos(&mut self, selector: Selector) -> Option<Bytes> {
         match selector {
             Selector::Group(group) => self.list_of(group),

@@ -29,7 +29,7 @@ pub(in crate::engine) enum Found {
     NoPlace(Lane),
     /// No member.
     Nobody,
-    /// Nothing that names the call's configuration is sent.
+    /// Calls with this configuration are not sent.
     Barred(Bar),
 }
 
@@ -57,7 +57,7 @@ impl Tables {
         }
     }
 
-    /// Holds back, or refuses, a call whose configuration members were lost with.
+    /// Holds back, or refuses, a call with a configuration that members were lost with.
     pub(in crate::engine) fn stop_at(&mut self, key: CallKey, bar: Bar) {
         match bar {
             Bar::HeldBack(until) => self.calls.hold_back(key, until),

@@ -42,9 +42,9 @@ impl Tables {
         self.members.send_probe(member, &facade, |id| test_frame(id, connector, &facade), now, io);
     }
 
-    /// The configurations that a member is tested with: those in use in the groups that the member may serve in. A configuration is
-    /// a secret, which a server with other bundles than the group's must not get (P5). Left out are configurations that members were
-    /// lost with.
+    /// The configurations that a member is tested with: those in use in the groups that the member may serve in. A configuration is a
+    /// secret, which a server with other bundles than the group's must not get (P5). Configurations that members were lost with are left
+    /// out.
     fn facades_in_use(&self, member: MemberId, now: Moment) -> Vec<Arc<Facade>> {
         let groups = self.view.groups_of(member);
         let tested =
@@ -63,8 +63,8 @@ impl Tables {
         self.groups.sets(group.id).is_some_and(|sets| sets.may_serve(member))
     }
 
-    /// Members that may serve in one more group, since its bundle set is the group's now: a member that serves nowhere yet is warmed
-    /// up before it serves.
+    /// Looks at members that may serve in one more group, because their bundle set is the group's now. A member that serves nowhere yet is
+    /// warmed up before it serves.
     pub(in crate::engine) fn warm_up_let_in(&mut self, now: Moment, io: &mut impl Io) {
         while let Some(member) = self.groups.next_let_in() {
             if !self.members.awaits_warm_up(member) {
@@ -72,7 +72,7 @@ impl Tables {
             }
             let may_serve = |group: &&Group| self.is_in_service(group) && self.may_serve_in(group, member);
             match self.view.groups_of(member).filter(may_serve).count() {
-                // It was let in at its own address, which nobody uses.
+                // The member serves at its own address only, which nobody uses.
                 0 => {}
                 1 => self.warm_up(member, now, io),
                 _ => self.members.withhold(member, false),

@@ -1,4 +1,4 @@
-//! What a member does for the calls of a group, in one word.
+//! The state of a member in a group.
 
 use crate::bundles::group::BundleStanding;
 use crate::engine::members::{Drain, Standing};
@@ -8,8 +8,8 @@ use crate::state::MemberState;
 use crate::view::{AdminState, Mark};
 
 impl Tables {
-    /// What a member does for the calls of a group. What document and operators want comes first, then whether the member can be reached,
-    /// then its bundle set, then its health.
+    /// The state of a member in a group. What document and operators want comes first, then whether the member can be reached, then its
+    /// bundle set, then its health.
     pub(in crate::engine) fn state_of(&self, group: GroupId, id: MemberId) -> Option<MemberState> {
         let member = self.members.get(id)?;
         match (member.member.spec.admin, member.member.mark, member.drain) {

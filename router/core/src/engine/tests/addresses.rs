@@ -1,4 +1,4 @@
-//! The addresses of servers and groups over changes of the document (B02, C12): who is called by its name stays where it is.
+//! The addresses of servers and groups over changes of the document (B02, C12): a server that callers name stays at its name.
 
 use rcs_proto::session::SocketId;
 
@@ -22,7 +22,7 @@ impl World {
         select(self.engine.view(), None, path, "anonymous").unwrap()
     }
 
-    /// One call; the member that it came to, or its error.
+    /// One call. Returns the member that got it, or its error.
     fn outcome(&mut self, caller: &[SocketId], id: i64) -> Result<usize, String> {
         self.call(caller[0], id, get());
         for member in 0..self.members.len() {
@@ -60,14 +60,14 @@ fn a_server_keeps_its_address_when_a_group_begins_to_list_it() {
     assert_eq!(world.outcome(&caller, 2), Ok(0), "by its own name, it is called itself");
     assert_eq!(world.way_in("/openicf/n0"), way_in);
     assert_eq!(world.group_names(), ["g", "n0"], "it is shown while it is used");
-    // Another caller finds it as well, and the group; where the connector decides, it is no choice.
+    // Another caller finds the server at its name too, and the group. Where the connector decides, the server's own address is not chosen.
     let other = world.caller_by("other", way_in, 1);
     assert_eq!(world.outcome(&other, 1), Ok(0));
     let in_group = world.caller("in g", 1);
     assert_eq!(world.outcome(&in_group, 1), Ok(1));
     let open = world.caller_by("open", Selector::ByConnectorKey, 1);
     assert_eq!(world.outcome(&open, 1), Ok(1));
-    // What nobody uses is not noted.
+    // A server that nobody uses is not noted.
     assert_eq!(world.noted("told: Accepted").len(), accepted, "{:?}", world.io.notes);
 }
 
@@ -88,7 +88,7 @@ fn the_address_of_a_server_in_a_group_is_quiet_while_nobody_uses_it() {
     world.kill(0);
     assert!(world.outcome(&caller, 2).unwrap_err().contains("group n0"));
     assert!(!world.noted("GroupOut").is_empty());
-    // And of a server that leaves.
+    // The same holds for a server that leaves.
     world.document(&["n1"], &[("g", &["n1"])]);
     assert!(world.noted("GroupLeft")[0].contains("callers: 1"));
     assert!(world.outcome(&caller, 3).unwrap_err().contains("has no group n0 any more"));
@@ -102,7 +102,7 @@ fn a_group_that_leaves_is_told_with_its_callers_and_its_open_calls_end_as_they_w
     assert_eq!(world.outcome(&open, 1), Ok(0));
     world.call(caller[0], 1, create());
     let (_, socket, id) = world.only_request();
-    // It is renamed.
+    // The group is renamed.
     world.document(&["n0", "n1"], &[("h", &["n0", "n1"])]);
     let note = world.noted("GroupLeft")[0];
     for part in ["callers: 1", "calls: 1", "anonymous", "by_connector: 0"] {
@@ -114,10 +114,10 @@ fn a_group_that_leaves_is_told_with_its_callers_and_its_open_calls_end_as_they_w
     world.feed(socket, answer(id));
     assert_eq!(world.at_caller(&caller)[0].message_id, 1);
     assert_eq!(world.outcome(&open, 2), Ok(0), "h has the connector");
-    // And is put back.
+    // The group is put back.
     world.document(&["n0", "n1"], &[("g", &["n0", "n1"])]);
     assert_eq!(world.outcome(&caller, 3), Ok(0));
-    // With the last server of a connector, its callers on the bare path are named as well.
+    // With the last server of a connector, the callers of this connector on the bare path are named as well.
     world.document(&[], &[]);
     assert!(world.noted("GroupLeft").last().unwrap().contains("by_connector: 1"), "{:?}", world.io.notes);
 }

@@ -1,4 +1,4 @@
-//! Batches: their ends, which a caller may make by itself, and their tokens (WIRE 5.6).
+//! Batches: their ends, which a caller may reach by itself, and their tokens (WIRE 5.6).
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn query(token: &str) -> OperationRequest {
     OperationRequest { batch: Some(batch), ..Default::default() }
 }
 
-/// A batch that has got one result: the world, the caller's sockets, where the batch is.
+/// A batch with one result: the world, the caller's sockets, and where the batch is.
 fn begun(result: fn(i64) -> Bytes) -> (World, Vec<SocketId>, SocketId, i64) {
     let mut world = World::with_members(1, Policy::Failover);
     let caller = world.caller("idm", 2);
@@ -66,7 +66,7 @@ fn a_batch_without_a_further_result_ends_as_its_caller_ends_it() {
     assert_eq!(outcomes(&world), ["Ok"]);
     assert_eq!(world.at_caller(&caller).len(), 1, "the result, and no frame that the caller does not expect");
     assert!(world.at_member(0).is_empty(), "the tasks go on");
-    // What still comes is dropped.
+    // Frames that still come are dropped.
     world.feed(socket, complete(id));
     assert!(world.at_caller(&caller).is_empty());
     assert!(world.engine.explained_calls(9).is_empty());
@@ -96,7 +96,7 @@ fn what_a_caller_refuses_of_a_batch_that_it_has_ended_is_no_loss() {
         world.feed(socket, batch_result(id, "1"));
         world.feed(caller[0], refusal(1));
         assert_eq!(outcomes(&world), [outcome]);
-        // The same for sockets that the caller closes.
+        // The same holds for sockets that the caller closes.
         let (mut world, caller, ..) = begun(result);
         for socket in &caller[..1] {
             world.apply(Event::Closed { socket: *socket, unsent: Vec::new() });
@@ -122,7 +122,7 @@ fn results_are_asked_for_where_the_batch_ran() {
         world.feed(socket, token(id, "t1"));
         world.feed(socket, complete(id));
     }
-    // A drained member still answers for its batches; a lost one has taken them with it.
+    // A drained member still answers for its batches. With a lost member its batches are lost.
     world.mark(&[(ran, Mark::Draining)]);
     world.call(caller[0], 8, query("t1"));
     assert_eq!(world.only_request().0, ran);
@@ -133,7 +133,7 @@ fn results_are_asked_for_where_the_batch_ran() {
     world.call(caller[0], 9, query("t1"));
     let got = world.at_caller(&caller);
     assert!(error_of(&got[0]).message.contains("results of this batch are lost"), "{got:?}");
-    // A token that nobody knows goes to any member.
+    // A batch with an unknown token goes to any member.
     world.call(caller[0], 10, query("another"));
     assert_ne!(world.only_request().0, ran);
     assert!(matches!(got[0].kind, Kind::Error(_)));

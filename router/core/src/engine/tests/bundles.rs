@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// The dials of a member that are under way fail.
+    /// Lets the dials of a member fail that are under way.
     pub(super) fn refuse(&mut self, index: usize) {
         let id = self.engine.view().member_named(&format!("n{index}")).unwrap().id;
         while let Some(at) = self.io.dials.iter().position(|(member, _)| *member == id) {
@@ -354,8 +354,7 @@ fn a_group_that_only_the_old_view_has_cannot_be_changed() {
     assert_eq!(refused, BundleRefusal::NotListed(NotListed::NoGroup("g".to_owned())));
 }
 
-/// A member that refuses the connection is not waited for, nor one that is drained; of two sets that one member has each, callers
-/// decide.
+/// The group does not wait for a member that refuses the connection, or that is drained. If two sets have one member each, callers decide.
 #[test]
 fn the_first_use_waits_for_members_that_may_report_and_asks_what_callers_use() {
     let mut world = World::with_members_down(2, Policy::Failover);

@@ -17,7 +17,7 @@ use crate::limits;
 
 const BAD: &[u8] = b"csvFile=/dev/zero";
 
-/// A call with this configuration; `World::call` has another.
+/// A call with this configuration. `World::call` uses another one.
 fn call_with(world: &mut World, socket: SocketId, id: i64, facade: &'static [u8], request: OperationRequest) {
     let request = OperationRequest {
         connector_key: Some(messages_key(CONNECTOR)),
@@ -43,7 +43,7 @@ fn requests(world: &mut World, facade: &[u8]) -> Vec<(usize, SocketId, Envelope)
     found
 }
 
-/// Ends every member that has a request with this configuration; returns how many that were.
+/// Ends every member that has a request with this configuration. Returns how many members were ended.
 fn kill_those_with(world: &mut World, facade: &[u8]) -> usize {
     let mut hit: Vec<usize> = requests(world, facade).into_iter().map(|(member, ..)| member).collect();
     hit.dedup();
@@ -72,7 +72,7 @@ fn noted(world: &World, word: &str) -> usize {
     world.io.notes.iter().filter(|note| note.starts_with(word)).count()
 }
 
-/// One search of a configuration that ends every member that meets it, beside a steady caller. Members are started again at once.
+/// A search with a configuration that ends every member that meets it, beside a steady caller. Members are started again at once.
 #[test]
 fn a_poison_configuration_takes_two_members_and_no_third_and_nobody_else_pays() {
     let mut world = World::with_members(4, Policy::RoundRobin);
@@ -85,7 +85,7 @@ fn a_poison_configuration_takes_two_members_and_no_third_and_nobody_else_pays() 
     call_with(&mut world, bad[0], 1, BAD, search());
     let (mut killed, mut id) = (0, 100);
     for _ in 0..40 {
-        // The steady caller's reads are on every member when one is lost.
+        // When a member is lost, reads of the steady caller are at every member.
         for _ in 0..8 {
             id += 1;
             world.call(steady[0], id, get());
@@ -113,7 +113,7 @@ fn a_poison_configuration_takes_two_members_and_no_third_and_nobody_else_pays() 
     assert!(requests(&mut world, BAD).is_empty(), "no member is tested with it");
     assert_eq!((noted(&world, "ConfigurationQuarantined"), noted(&world, "ConfigurationReleased")), (1, 0));
 
-    // Calls with it are refused at once, with a sentence, whoever sends them.
+    // Calls with the configuration are refused at once, with a sentence, whoever sends them.
     call_with(&mut world, steady[0], 999, BAD, get());
     let told = world.at_caller(&steady);
     let report = &world.engine.quarantined(world.now)[0];
@@ -128,7 +128,7 @@ fn a_poison_configuration_takes_two_members_and_no_third_and_nobody_else_pays() 
     assert_eq!(step.fault, format!("configuration_quarantined (configuration {})", report.id));
     assert_eq!(world.engine.report().quarantined, 1);
 
-    // After its time it gets one more try, and goes for longer.
+    // After its time the configuration gets one more try, and is then quarantined for longer.
     world.pass(limits::QUARANTINE_BASE);
     assert_eq!(noted(&world, "ConfigurationReleased"), 1);
     call_with(&mut world, bad[0], 2, BAD, search());
@@ -139,7 +139,7 @@ fn a_poison_configuration_takes_two_members_and_no_third_and_nobody_else_pays() 
     assert_eq!(world.engine.quarantined(world.now)[0].times, 2);
 }
 
-/// A poisonous call of a configuration that works otherwise: the call is failed, the configuration stays.
+/// One poisonous call of a configuration that otherwise works: the call is failed, and the configuration is not quarantined.
 #[test]
 fn a_configuration_whose_calls_are_answered_is_not_quarantined_for_one_bad_call() {
     let mut world = World::with_members(4, Policy::Failover);
@@ -166,7 +166,7 @@ fn a_configuration_whose_calls_are_answered_is_not_quarantined_for_one_bad_call(
     assert!(world.engine.quarantined(world.now).is_empty());
 }
 
-/// A call that moves beside the bad one from the first lost member to the second is not held to account.
+/// A call that moves beside the bad one from the first lost member to the second is innocent.
 #[test]
 fn a_read_that_was_at_both_lost_members_beside_the_bad_one_is_answered() {
     let mut world = World::with_members(4, Policy::Failover);
@@ -199,7 +199,7 @@ fn a_new_call_waits_while_the_processes_may_live_and_goes_on_if_they_do() {
     call_with(&mut world, caller[0], 3, BAD, get());
     call_with(&mut world, caller[0], 4, BAD, create());
     assert!(requests(&mut world, BAD).is_empty() && world.at_caller(&caller).is_empty(), "both wait");
-    // It was the network: the processes live.
+    // The network was to blame: the processes live.
     world.connect_and_tell(0, connector_infos(CONNECTOR));
     world.pass(limits::TICK);
     let sent = requests(&mut world, BAD);
@@ -222,7 +222,7 @@ fn a_call_that_was_given_up_is_a_suspect_like_one_that_waits() {
     }
     world.pass(limits::POISON_PROOF_WAIT + limits::TICK);
     assert_eq!(world.engine.quarantined(world.now).len(), 1);
-    // An operator may release it.
+    // An operator may release the configuration.
     let id = world.engine.quarantined(world.now)[0].id;
     let ask = |id| move |ticket| Event::Operator { ticket, wish: Wish::Release(id) };
     assert_eq!(world.ask(ask(ConfigurationId(7))), Answer::Released(Err(NotQuarantined(ConfigurationId(7)))));
@@ -231,8 +231,8 @@ fn a_call_that_was_given_up_is_a_suspect_like_one_that_waits() {
     assert_eq!(requests(&mut world, BAD).len(), 1);
 }
 
-/// A member may hold a `test` for good. It gets no second one of this configuration, while others have their turn; and it is out of
-/// rotation as if each turn had been tested.
+/// A member may hold a `test` for ever. The member gets no second `test` of this configuration, while other configurations have their
+/// turns. The member is out of rotation as if each turn had been tested.
 #[test]
 fn a_test_that_hangs_is_not_repeated_at_its_member_and_counts_as_failed() {
     let mut world = World::with_members(2, Policy::Failover);
@@ -265,7 +265,7 @@ fn a_test_that_hangs_is_not_repeated_at_its_member_and_counts_as_failed() {
     world.pass(limits::TEST_PROBE_EVERY * 3);
     assert!(world.tests_answered > answered);
     assert!(tests(&mut world).is_empty(), "still none with the configuration that hangs");
-    // Once it is answered, the configuration has its turn again, and the member comes back.
+    // Once the `test` is answered, the configuration has its turn again, and the member comes back.
     world.feed(hanging[0].0, answer(hanging[0].1));
     world.pass(limits::TEST_PROBE_EVERY * (limits::PROBE_RISE + 1) * 2);
     assert!(world.report_of(0).takes_calls(), "{:?}", world.report_of(0));
@@ -286,7 +286,7 @@ fn a_test_that_hangs_ends_with_its_session() {
     assert!(world.report_of(0).takes_calls(), "the fresh process was tested, and is well");
 }
 
-/// P5: what has other bundles than the group accepted gets nobody's configuration.
+/// P5: a member with other bundles than the group's accepted ones gets no configuration of a caller.
 #[test]
 fn a_quarantined_member_is_sent_no_configuration_and_is_warmed_up_when_it_may_serve() {
     let mut world = World::with_members(2, Policy::RoundRobin);
@@ -301,7 +301,7 @@ fn a_quarantined_member_is_sent_no_configuration_and_is_warmed_up_when_it_may_se
     world.hangs_in_tests = vec![1];
     world.pass(limits::TEST_PROBE_EVERY * 4);
     assert!(requests(&mut world, b"facade").iter().all(|(member, ..)| *member != 1));
-    // It has the right bundles again, and is tested before it serves.
+    // The member has the right bundles again, and is tested before it serves.
     world.lists[1] = connector_infos(CONNECTOR);
     let end = world.now + limits::DRIFT_SEEN_MAX;
     while world.report_of(1).quarantine.is_some() && world.now < end {

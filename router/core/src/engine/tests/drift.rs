@@ -274,7 +274,7 @@ fn an_agent_that_falls_silent_is_noticed_by_time() {
 
 #[test]
 fn the_policy_says_who_serves_when_nobody_is_right() {
-    // Both have the same set, so the one that lost the right set first serves as well.
+    // Both members have the same set, so the member that lost the right set first serves as well.
     for (none_left, served) in [(NoneLeft::KeepLast, Some(0)), (NoneLeft::FailClosed, None)] {
         let mut world = World::with_members(2, Policy::Failover);
         let mut settings = Settings::default();

@@ -158,7 +158,7 @@ fn for_class(request: OperationRequest) -> OperationRequest {
     OperationRequest { create: request.create.map(|_| create), ..request }
 }
 
-/// Who asked, of which connector, for which object class, when, and what the caller was told.
+/// An explanation says who asked, for which connector and object class, when, and what the caller was told.
 #[test]
 fn an_explanation_says_who_asked_what_and_what_the_answer_was() {
     let mut world = World::with_members(1, Policy::Failover);

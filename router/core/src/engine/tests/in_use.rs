@@ -1,4 +1,4 @@
-//! A connector version that callers use keeps a member, or the operator is told (P5, P11, B03).
+//! A connector version that callers use keeps a member, unless the operator insists (P5, P11, B03).
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl World {
         self.start_with(member, infos_at(CONNECTOR, version));
     }
 
-    /// One call for this version; its answer's error, if it has one.
+    /// One call for this version. Returns the error of its answer, if it has one.
     fn call_for(&mut self, caller: SocketId, version: &str) -> Option<String> {
         self.call(caller, 1, of(version, get()));
         for member in 0..self.members.len() {
@@ -100,7 +100,7 @@ fn the_last_member_with_a_version_in_use_is_not_drained() {
     for (caller, version) in [(exact, "1.0"), (newcomer, "1.1"), (newcomer, "9.9")] {
         world.call_for(caller, version);
     }
-    // One of the two with 1.1 may be taken down, and not the one with 1.0.
+    // One of the two members with 1.1 may be taken down, and not the member with 1.0.
     let report = world.bundles();
     assert_eq!((report.serving, report.spare), (3, 1));
     let in_use: Vec<_> =
@@ -142,7 +142,7 @@ fn a_stand_in_that_is_added_on_the_way_lets_the_upgrade_go_on() {
     assert_eq!(world.call_for(exact, "1.0"), None, "run as 1.1");
     world.change(BundleChange::Commit).unwrap();
     assert_eq!(world.call_for(exact, "1.0"), None);
-    // The rule may not go while its caller needs it, and stays with the next upgrade.
+    // The rule may not end while its caller needs it, and stays with the next upgrade.
     assert!(matches!(world.change(stand_ins(&[], PresentRules::Replaced)), Err(BundleRefusal::Lost(_))));
     let next =
         BundleChange::Propose { what: ProposedSet::Digest("a".repeat(64).parse().unwrap()), stand_ins: None };
@@ -157,7 +157,7 @@ fn a_commit_counts_what_the_last_member_took_along() {
     let mut world = World::two_of_three_moved();
     let exact = world.caller("exact", 1)[0];
     world.call_for(exact, "1.0");
-    // Nobody drained it.
+    // The member died, without a drain.
     world.move_to(2, "1.1");
     assert!(matches!(world.change(BundleChange::Commit), Err(BundleRefusal::Lost(_))));
     world.change_with("g", BundleChange::Commit, LastMember::Released).unwrap();
@@ -215,11 +215,11 @@ fn calls_for_a_version_that_is_gone_are_told_the_versions_and_the_log_has_a_line
     let mut world = World::two_of_three_moved();
     let exact = world.caller("exact", 1)[0];
     world.kill(2);
-    // Its member is away.
+    // The member of the connector is away.
     let text = world.call_for(exact, "1.0").unwrap();
     assert!(text.starts_with("No member of group g is available for this get."), "{text}");
     assert!(text.contains("It asks for version 1.0 of b; the members that serve have 1.1."), "{text}");
-    // Its member has moved: the next one is asked, and no third one.
+    // The member of the connector has moved. The next member is asked, and no third one.
     world.start_with(2, infos_at(CONNECTOR, "1.1"));
     for _ in 0..3 {
         let text = world.call_for(exact, "1.0").unwrap();

@@ -117,7 +117,7 @@ fn of_a_hundred_members_that_join_with_other_files_none_gets_a_call_g11() {
         let difference = member.difference().map(ToString::to_string).unwrap_or_default();
         assert!(difference.starts_with(change), "join {join}: {change}: {difference}");
         assert_eq!((member.standing.label(), taken), ("quarantined", 0), "join {join}");
-        // Nothing else kept the calls away. It is tested before it serves.
+        // Nothing else kept calls away from the member. The member is tested before it serves.
         world.report(OTHERS, &manifest(right()));
         world.answer_probes();
         assert_eq!(world.calls_at_newcomer(&caller), 1, "join {join}");

@@ -291,13 +291,13 @@ fn a_warm_up_ends_with_its_session() {
     assert!(world.report_of(0).takes_calls(), "{:?}", world.report_of(0));
 }
 
-/// The reads of a group, ended as refused.
+/// The reads of a group, which are ended as refused.
 fn refused(world: &mut World, caller: SocketIds<'_>) -> usize {
     let got = world.at_caller(caller);
     got.iter().filter(|envelope| matches!(envelope.kind, Kind::Error(_))).count()
 }
 
-/// P3: whatever health says of the last member that can be reached, it is better than none.
+/// P3: the last member that can be reached gets calls, whatever its health is.
 #[test]
 fn with_one_member_frozen_and_the_other_just_flapped_reads_go_to_the_other() {
     let mut world = World::with_members(2, Policy::RoundRobin);
@@ -322,7 +322,8 @@ fn with_one_member_frozen_and_the_other_just_flapped_reads_go_to_the_other() {
     assert_eq!(world.report_of(1).sockets, 2);
 }
 
-/// The last member is late by seconds with pongs and checks. It is not cut off while nobody else answers, and not spared for good.
+/// The last member is late by seconds with pongs and session checks. It is not cut off at once, because no other member answers, and is
+/// still cut off in the end.
 #[test]
 fn the_last_member_that_can_be_reached_may_be_late_with_its_answers() {
     for pings in [Some(limits::PING_INTERVAL), None] {

@@ -1,4 +1,4 @@
-//! What each member does for its group's calls, in one word, since when and why; and what is noted when a group has no member.
+//! The state of each member in its group, since when and why; and the notes about a group without a member.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn is(world: &World, member: usize, state_is: MemberState, reason: &str) {
     assert!(state == state_is && why.contains(reason), "{state} {why:?}, not {state_is} {reason:?}");
 }
 
-/// Each dial that waits fails in this way.
+/// Lets each dial that waits fail in this way.
 fn fail_dials(world: &mut World, failure: DialFailure, reason: &str) {
     while let Some((member, slot)) = world.io.dials.pop_front() {
         world.apply(Event::DialFailed { member, slot, failure, reason: reason.into() });
@@ -82,7 +82,7 @@ fn each_state_has_its_reason() {
     world.mark(&[(0, Mark::Disabled)]);
     is(&world, 0, MemberState::Disabled, "by an operator");
 
-    // Another bundle set than the group's.
+    // The member has another bundle set than the group.
     world.kill(1);
     world.start_with(1, infos_at(CONNECTOR, "2.0"));
     is(&world, 1, MemberState::Quarantined, "bundle set differs: bundles diff g");

@@ -1,5 +1,5 @@
-//! Configurations that members were lost with: time decides on those that are held back, and releases those that are quarantined.
-//! An operator may release one before.
+//! Configurations that members were lost with. Time decides on those that are held back, and releases those that are quarantined. An
+//! operator may release a configuration earlier.
 
 use rcs_proto::time::Moment;
 
@@ -25,7 +25,7 @@ impl Tables {
     /// An operator releases a configuration.
     ///
     /// # Errors
-    /// [`NotQuarantined`]; nothing is changed then.
+    /// [`NotQuarantined`]; then nothing was changed.
     pub(super) fn release_configuration(
         &mut self,
         id: ConfigurationId,

@@ -44,7 +44,7 @@ impl Tables {
         }
     }
 
-    /// The connectors, in versions that callers use, that only this member of one of its groups runs.
+    /// The connector versions in use that this member alone runs in one of its groups.
     fn versions_that_need(&self, member: MemberId, now: Moment) -> Option<Box<Lost>> {
         self.members.takes(member, Asking::InPanic).ok()?;
         self.view.groups_of(member).filter(|group| self.is_in_service(group)).find_map(|group| {

@@ -56,8 +56,8 @@ impl Tables {
         self.set_test_intervals(now);
     }
 
-    /// A group has left the document. If callers use it, the operator is told: their open calls end as they would, and their new
-    /// calls are refused, for as long as they are connected.
+    /// A group has left the document. If callers use the group, the operator is told. Open calls of these callers end as they would, and
+    /// their new calls are refused for as long as they are connected.
     fn tell_group_left(&self, group: &view::Group, now: Moment, io: &mut impl Io) {
         let (users, calls) = self.callers.on_way_in(group.id);
         let by_connector = if group.origin == GroupOrigin::Address { 0 } else { self.left_alone(group, now) };
@@ -67,7 +67,7 @@ impl Tables {
         }
     }
 
-    /// Callers for whom the connector decides, and that used a connector lately which only this group had.
+    /// Callers for whom the connector decides, and that lately used a connector which only this group had.
     fn left_alone(&self, group: &view::Group, now: Moment) -> usize {
         let Some(shown) = self.groups.shown(group.id) else { return 0 };
         let none = StandIns::default();

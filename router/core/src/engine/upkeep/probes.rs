@@ -43,9 +43,9 @@ impl Tables {
         }
     }
 
-    /// Whether a member is the last of a group that can be reached: no other member of the group that may have calls answers health
-    /// checks. A late answer is better than none (P3), and if no member answers, the router's own machine may be to blame. So the
-    /// member is cut off later.
+    /// Whether a member is the last of a group that can be reached: no other member that may have the group's calls answers health checks.
+    /// A late answer is better than none (P3). If no member answers, the router's own machine may be to blame. So the last member is cut
+    /// off later.
     pub(super) fn is_last_one(&self, member: MemberId, now: Moment) -> bool {
         let answers = |id: MemberId| {
             self.members.takes(id, Asking::InPanic).is_ok()
@@ -57,7 +57,7 @@ impl Tables {
         if self.members.takes(member, Asking::InPanic).is_err() {
             return false;
         }
-        // At its own address a server of a group is always the only one: that is no reason to keep the group's calls waiting (P6).
+        // At its own address, a listed server is always the only member. That is no reason to keep the group's calls waiting (P6).
         let meant = self.view.groups_of(member).filter(|group| group.origin != GroupOrigin::Address);
         meant.filter(|group| may_serve(group, member)).any(|group| {
             !group.members.iter().any(|id| *id != member && may_serve(group, *id) && answers(*id))

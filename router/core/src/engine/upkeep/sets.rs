@@ -54,7 +54,7 @@ impl Tables {
         }
     }
 
-    /// The stand-in rules of a group with these.
+    /// The stand-in rules of a group, with these rules added or put in their place.
     fn rules(&self, group: &Group, given: StandIns, present: PresentRules) -> StandIns {
         match present {
             PresentRules::Replaced => given,
@@ -67,15 +67,15 @@ impl Tables {
         }
     }
 
-    /// What callers of a group use and no member would run after this change.
+    /// The connectors that callers of a group use and no member would run after this change.
     fn lost_by(&self, group: &Group, change: &SetsChange, now: Moment) -> Option<Box<Lost>> {
         let sets = self.groups.sets(group.id)?;
         let mut decision = self.agreed.decision(&group.name).clone();
-        // What is refused for another reason takes nothing away.
+        // A change that is refused for another reason takes nothing away.
         decision.apply(change.clone(), false).ok()?;
         let mut then = sets.clone();
         then.follow(&decision, now);
-        // With a commit the old set cannot come back. So what its last member took along counts as well.
+        // After a commit, the old set cannot come back. So connectors that left with the last member of the old set count as well.
         let old = matches!(change, SetsChange::Commit).then(|| sets.accepted_connectors()).flatten();
         let before = self.takers_now(group, Asking::InPanic).with(old.cloned());
         let stand_ins = decision.stand_ins().unwrap_or(&group.settings.stand_ins);
@@ -90,7 +90,7 @@ impl Tables {
         found.ok_or(BundleRefusal::Refused(Refused::NoManifest))
     }
 
-    /// A member cannot be reached, or is not wanted: no group waits for what the member would report first.
+    /// A member cannot be reached, or is not wanted. Groups do not wait for this member's first report.
     pub(super) fn is_absent(&mut self, member: MemberId, now: Moment) {
         if self.members.judged_list(member).is_some() {
             return;

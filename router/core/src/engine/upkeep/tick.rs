@@ -32,7 +32,7 @@ impl Tables {
         }
     }
 
-    /// Notes callers that have waited for a list of connectors for long.
+    /// Notes callers that have waited for a list of connectors for too long.
     fn tell_of_waiting_callers(&mut self, now: Moment, io: &mut impl Io) {
         for (selector, callers) in self.callers.waiting_to_be_told(now) {
             let group = match selector {
@@ -74,8 +74,8 @@ impl Tables {
             match overdue {
                 Overdue::Deadline => self.calls.fault(call, Fault::DeadlinePassed),
                 Overdue::Wait => self.calls.fault(call, Fault::QueueTimeout),
-                // The caller expects nothing more, so nothing is sent. The member may go on with the tasks, as it would without
-                // a router (WIRE 5.6).
+                // The caller expects nothing more, so nothing is sent. The member may go on with the tasks, as it would without a router
+                // (WIRE 5.6).
                 Overdue::Quiet => {
                     self.clear(call, io);
                     self.end(call, Outcome::Ok, now, io);

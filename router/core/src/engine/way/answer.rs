@@ -162,7 +162,7 @@ impl Tables {
         self.members.gave_page(member, now);
     }
 
-    /// Remembers which member ran the batch of this token: the results are kept there.
+    /// Remembers which member ran the batch of this token, because the results are kept at that member.
     fn remember_batch(&mut self, key: CallKey, head: &AnswerHead, now: Moment) {
         let tokens = head.batch_tokens(limits::BATCH_TOKENS_MAX);
         let Some(call) = self.calls.get(key).filter(|_| !tokens.is_empty()) else { return };

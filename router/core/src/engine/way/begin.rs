@@ -33,7 +33,7 @@ impl Tables {
             unreachable!("a session event Call is an operation")
         };
         let operation = head.operation;
-        // Refused calls count as well: what a caller asks for is in use, also while nobody can run it.
+        // Refused calls count as well: a connector that a caller asks for is in use, even if no member can run it.
         self.callers.uses(caller, &head.connector_key, now);
         let group = match self.admit(caller, head, request.frame_bytes()) {
             Ok(group) => group,
@@ -61,7 +61,7 @@ impl Tables {
         self.dispatch(call, now, io);
     }
 
-    /// What is added to the error of a call that no group has the connector for; such calls are counted.
+    /// The sentence that the error of a call gets if no group has its connector. Such calls are counted.
     fn hint(
         &mut self,
         caller: CallerKey,

@@ -83,8 +83,8 @@ impl Tables {
         }
     }
 
-    /// The caller refused a part of an answer that is not the last: the part is missing for good. A caller that may have ended its
-    /// batch has ended it.
+    /// The caller refused a part of an answer that is not the last one, so the part is lost for good. If the caller may have ended its
+    /// batch, this counts as the batch's end.
     fn on_part_refused(&mut self, key: CallerKey, id: i64, now: Moment, io: &mut impl Io) {
         let call = self.callers.get(key).and_then(|caller| caller.open_key(id));
         let Some(call) = call else { return };

@@ -194,7 +194,7 @@ impl Tables {
         }
     }
 
-    /// A caller's request was dropped for its size.
+    /// A request of a caller was dropped: it was too large, or found no room.
     pub(in crate::engine) fn on_request_oversize(
         &mut self,
         socket: SocketId,
@@ -213,7 +213,7 @@ impl Tables {
         }
     }
 
-    /// A frame of a member's answer was dropped for its size.
+    /// A frame of a member's answer was dropped: it was too large, or found no room.
     pub(in crate::engine) fn on_answer_frame_oversize(
         &mut self,
         socket: SocketId,

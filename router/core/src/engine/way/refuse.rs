@@ -17,7 +17,7 @@ use crate::ids::GroupId;
 use crate::verdict::{Circumstances, ErrorKind};
 
 impl Tables {
-    /// Refuses a call, with this kind of error; a hint is a sentence more.
+    /// Refuses a call with this kind of error. `hint` is one more sentence.
     pub(super) fn refuse(
         &mut self,
         caller: CallerKey,
@@ -49,7 +49,7 @@ impl Tables {
         io.note(Note::CallEnded { call, group, member, operation, outcome, took });
     }
 
-    /// A request was dropped for its size. An overload is a refusal like any other.
+    /// A request was dropped: it was too large, or found no room. An overload is a refusal like any other.
     pub(super) fn refuse_oversize(
         &mut self,
         key: CallerKey,

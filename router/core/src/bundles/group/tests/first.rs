@@ -9,7 +9,7 @@ fn accepted(group: &GroupSets) -> Option<SetDigest> {
 
 #[test]
 fn whoever_answers_first_does_not_decide_what_most_have() {
-    // The odd one answers first, in the middle, last.
+    // The member that differs answers first, in the middle, or last.
     for order in [[B, A, C], [A, B, C], [A, C, B]] {
         let mut group = group(&[A, B, C], BundlePolicy::default());
         let mut told = Vec::new();
@@ -20,7 +20,7 @@ fn whoever_answers_first_does_not_decide_what_most_have() {
         assert_eq!(accepted(&group), Some(set("1.0.0.0")), "{order:?}");
         assert_eq!(labels(&group), ["matching", "quarantined", "matching"]);
         let first_sight = told.iter().filter(|told| matches!(told, Told::FirstSight { .. })).count();
-        // Where the third one reports after two that agree, it is told as a member that differs.
+        // If the third member reports after two that agree, it is reported as a member that differs.
         assert_eq!(first_sight, usize::from(order[2] != B), "{told:?}");
     }
 }
@@ -58,19 +58,19 @@ fn a_member_that_cannot_be_reached_or_does_not_answer_holds_the_others_up_for_a_
     alone.absent(B, at(1));
     alone.wire_seen(A, wire("1.0.0.0"), at(1));
     assert_eq!(labels(&alone), ["matching", "unknown"], "at once");
-    // Its dial fails later.
+    // The member's dial fails later.
     let mut later = group(&[A, B], BundlePolicy::default());
     later.wire_seen(A, wire("1.0.0.0"), at(1));
     assert!(!later.may_serve(A));
     later.absent(B, at(2));
     assert!(later.may_serve(A));
-    // It is silent.
+    // The member stays silent.
     let mut silent = group(&[A, B], BundlePolicy::default());
     silent.wire_seen(A, wire("1.0.0.0"), at(1));
     assert_eq!(silent.tick(at(1) + FIRST_USE_WAIT - Duration::from_millis(1)), []);
     assert!(!silent.tick(at(1) + FIRST_USE_WAIT).is_empty());
     assert!(silent.may_serve(A));
-    // A list that nobody can read is a report as well.
+    // A list that cannot be read is a report as well.
     let mut unread = group(&[A, B], BundlePolicy::default());
     unread.wire_unreadable(B, "odd".to_owned(), at(1));
     unread.wire_seen(A, wire("1.0.0.0"), at(1));
@@ -101,11 +101,11 @@ fn a_change_that_all_members_have_at_once_leaves_all_serving_and_an_alarm() {
             group.files_seen(member, files("two"), at(10 + step as u64));
         }
         assert_eq!((labels(&group), group.alarm()), (vec!["kept"; 3], Some(Alarm::KeepsLast)));
-        // One that has yet another set is no better than before.
+        // A member that has yet another set is no better than before.
         group.wire_seen(B, wire("1.0.0.2"), at(15));
         assert_eq!(labels(&group), ["kept", "quarantined", "kept"]);
         group.wire_seen(B, wire("1.0.0.1"), at(16));
-        // Also while the one that changed last is away.
+        // This also holds while the member that changed last is away.
         group.gone(C, at(17));
         assert_eq!(labels(&group), ["kept", "kept", "unknown"]);
         group.wire_seen(C, wire("1.0.0.1"), at(18));

@@ -242,7 +242,7 @@ proptest! {
                 prop_assert_eq!(again, []);
                 prop_assert_eq!(group.status(), before);
             }
-            // Whoever serves beside one that is kept is kept for its equal set, and may be the last to serve later.
+            // A member that serves beside a kept one is kept for its equal set, and may later be the last to serve.
             for member in model.members.iter().filter(|member| group.may_serve(MemberId(**member))) {
                 model.served.insert(*member);
             }

@@ -1,4 +1,4 @@
-//! One configuration that members were lost with.
+//! A case: one configuration that members were lost with.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::limits;
 pub(super) struct Case {
     pub(super) id: ConfigurationId,
     pub(super) connector: String,
-    /// The processes that were lost with it.
+    /// The processes that were lost with the configuration.
     pub(super) losses: Vec<Loss>,
-    /// When the last member was lost with it.
+    /// When the last member was lost with the configuration.
     pub(super) lost_at: Moment,
     pub(super) state: State,
-    /// Rounds of losses that are enough to hold it back.
+    /// The number of rounds of losses after which the configuration is held back.
     pub(super) enough: u8,
     pub(super) times: u32,
 }
@@ -28,19 +28,19 @@ pub(super) struct Loss {
     pub(super) member: MemberId,
     /// The session id that the process showed.
     pub(super) remote: String,
-    /// Losses of one round count once: the configuration was at all of these members already when the first was lost.
+    /// Losses of one round count once. The configuration was already at all members of the round when the first of them was lost.
     pub(super) round: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Fewer members were lost with it than count.
+    /// Fewer rounds of losses than are enough.
     Suspected,
-    /// It is not known yet whether the processes live.
+    /// It is not known yet whether the lost processes live.
     HeldBack { until: Moment },
-    /// Its calls are refused.
+    /// Calls with the configuration are refused.
     Quarantined { since: Moment, until: Moment, refused: u64 },
-    /// It was released. The next member that is lost with it counts at once.
+    /// The configuration was released. The next member that is lost with it counts at once.
     OnProbation,
 }
 
@@ -73,7 +73,7 @@ impl Case {
         Turned::Released(self.id, self.connector.clone(), by)
     }
 
-    /// Whether the case is forgotten at this moment.
+    /// Whether the case can be dropped at this moment.
     pub(super) fn is_over(&self, now: Moment) -> bool {
         match self.state {
             State::Suspected => now.since(self.lost_at) >= limits::SUSPICION_KEPT,
@@ -91,7 +91,7 @@ impl Case {
     }
 }
 
-/// How long a configuration is quarantined for the `times`-th time.
+/// How long the `times`-th quarantine of a configuration lasts.
 pub(super) fn quarantine_time(times: u32) -> Duration {
     let factor = 1u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
     limits::QUARANTINE_BASE.saturating_mul(factor).min(limits::QUARANTINE_CAP)

@@ -8,7 +8,7 @@ fn name(configuration: ConfigurationDigest) -> ConfigurationId {
     ConfigurationId(u64::from(configuration.bytes()[0]))
 }
 
-/// One that a search with this configuration was at, sent in this second.
+/// A suspect: a search with this configuration, sent in this second.
 fn suspect(configuration: ConfigurationDigest, sent: u64) -> Suspect {
     Suspect {
         configuration,
@@ -20,7 +20,7 @@ fn suspect(configuration: ConfigurationDigest, sent: u64) -> Suspect {
     }
 }
 
-/// A table whose process of member `number` is lost in this second.
+/// A table in which a process of member `number` is lost in this second.
 #[derive(Default)]
 struct Tried {
     configurations: Configurations,
@@ -33,7 +33,7 @@ impl Tried {
         self.configurations.member_lost(MemberId(number), &remote, there, at(second), &mut self.turned)
     }
 
-    /// Looks at the table; the processes that were lost in these seconds live.
+    /// Looks at the table. The processes that were lost in these seconds live.
     fn review(&mut self, second: u64, living: &[u64]) -> Vec<Turned> {
         let lives = |_, remote: &str| living.iter().any(|lost| remote == format!("process {lost}"));
         self.configurations.review(lives, at(second), &mut self.turned);
@@ -50,7 +50,7 @@ impl Tried {
     }
 }
 
-/// Quarantined in the 5th second, for the loss of members 1 and 2.
+/// A configuration that was quarantined in the 5th second, for the loss of members 1 and 2.
 fn quarantined() -> Tried {
     let mut tried = Tried::default();
     tried.lose(1, 1, vec![suspect(BAD, 0)]);
@@ -109,7 +109,7 @@ fn an_answer_clears_and_lifts_a_quarantine() {
     assert_eq!(tried.bars(), [None, None]);
 }
 
-/// What works elsewhere is held back, but the call that ended the member may be another one.
+/// A configuration that works elsewhere is held back too, but another call may have ended the member.
 #[test]
 fn a_known_configuration_makes_nobody_innocent() {
     let mut tried = Tried::default();
@@ -161,14 +161,14 @@ fn an_operator_releases_by_name_and_once() {
     assert!(tried.configurations.release(name(BAD), at(6), &mut tried.turned));
     assert!(!tried.configurations.release(name(BAD), at(6), &mut tried.turned));
     assert!(matches!(tried.turned[..], [Turned::Released(_, _, ReleasedBy::Operator)]));
-    // A long time without a further loss clears it.
+    // A long time without a further loss clears the configuration.
     tried.turned.clear();
     let much_later = 6 + limits::PROBATION_KEPT.as_secs();
     assert!(tried.review(much_later - 1, &[]).is_empty() && !tried.configurations.is_empty());
     assert!(tried.review(much_later, &[]).is_empty() && tried.configurations.is_empty());
 }
 
-/// P10: suspects make room for suspects, and quarantines stay.
+/// P10: new suspects take the room of old suspects, and quarantines stay.
 #[test]
 fn the_table_is_bounded_and_a_flood_of_suspects_releases_nothing() {
     let mut tried = quarantined();
@@ -183,12 +183,12 @@ fn the_table_is_bounded_and_a_flood_of_suspects_releases_nothing() {
     assert_eq!(tried.configurations.cases.len(), limits::SUSPECTED_CONFIGURATIONS_MAX);
     assert_eq!(tried.bars()[0], Some(Bar::Quarantined));
     assert!(tried.review(40, &[]).is_empty());
-    // Processes that were lost with one configuration are bounded as well.
+    // The processes that are remembered of one configuration are bounded as well.
     for member in 0..20 {
         tried.lose(member, 41, vec![suspect(GOOD, 40)]);
     }
     assert_eq!(tried.configurations.cases[&GOOD].losses.len(), limits::LOSSES_PER_CONFIGURATION_MAX);
-    // A suspicion that led to nothing is forgotten.
+    // A suspicion without a second loss is dropped.
     let end = 10 + 2 * limits::SUSPECTED_CONFIGURATIONS_MAX as u64 + limits::SUSPICION_KEPT.as_secs();
     tried.review(end, &[]);
     assert!(tried.configurations.cases.len() <= 1);
