@@ -13,7 +13,7 @@
 //! - [`target`]: where to connect, and with which key. [`configuration`]: the connector configuration that every call
 //!   carries. [`workload`]: the calls that are measured, and what their answers are worth.
 //! - [`record`]: what a measurement collects. [`report`]: the table and the JSON; both name the parameters and the
-//! [`machine`]. [`units`]: figures as a person reads them. [`progress`]: how far a measurement is, on a terminal.
+//!   [`machine`]. [`units`]: figures as a person reads them. [`progress`]: how far a measurement is, on a terminal.
 //!   [`cleanup`]: deletes the objects that creates made.
 //!
 //! Drills:

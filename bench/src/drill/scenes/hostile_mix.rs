@@ -76,9 +76,12 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     }
     findings.figure("steady_p99_ms_quiet", p99_quiet);
     findings.figure("steady_p99_ms", p99);
-    let most = p99_quiet.map(|quiet| (quiet * GROWTH.0).max(quiet + GROWTH.1));
-    let grown = format!("the steady callers' p99 grew from {p99_quiet:?} to {p99:?} ms");
-    findings.require(p99.zip(most).is_some_and(|(p99, most)| p99 <= most), grown);
+    if scope != Scope::Short {
+        // In a few seconds the loss of two members alone decides about one call of a hundred.
+        let most = p99_quiet.map(|quiet| (quiet * GROWTH.0).max(quiet + GROWTH.1));
+        let grown = format!("the steady callers' p99 grew from {p99_quiet:?} to {p99:?} ms");
+        findings.require(p99.zip(most).is_some_and(|(p99, most)| p99 <= most), grown);
+    }
     watch.judge(&mut findings);
     site.end(&mut findings);
     Ok(findings)
