@@ -21,6 +21,8 @@ use super::Scope;
 
 /// Members that a poisonous configuration may end (limits.rs: `POISON_LOSSES_MAX`).
 const LOSSES: usize = 2;
+/// The longest time for which the bad configuration is called with.
+const LONGEST: Duration = Duration::from_secs(45);
 const ANSWER_BOUND: Duration = Duration::from_secs(30);
 const UP_BOUND: Duration = Duration::from_secs(60);
 /// Pause between two calls of the caller with the bad configuration.
@@ -38,8 +40,9 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
 
     let (mut lost, mut refused, mut complaints) = (0, 0u64, Vec::new());
     // Shorter than the first quarantine (limits.rs: `QUARANTINE_BASE`); long enough for each member's probes and warm-ups.
-    let end = Instant::now() + scope.time(12, 45).min(Duration::from_secs(45));
-    while Instant::now() < end {
+    let (end, last) = (Instant::now() + scope.time(12, 45).min(LONGEST), Instant::now() + LONGEST);
+    // Java members take seconds to come back, and the quarantine begins only after two of them were lost.
+    while Instant::now() < end || refused == 0 && Instant::now() < last {
         match timeout(ANSWER_BOUND, poisoner.ask(calls.poison_configuration())).await {
             Ok(Err(RemoteError::Peer { message, .. })) => refused += u64::from(message.contains(QUARANTINED)),
             Ok(other) => {

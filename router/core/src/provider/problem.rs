@@ -183,7 +183,7 @@ impl Problem {
                 "the document has no servers, clients or groups (IDM's own document is empty until a server is added)".to_owned()
             }
             Self::OtherDocument(id) => format!("this is the document {id:?}"),
-            Self::Misspelled { found, meant } => format!("unknown field {found:?}; did you mean {meant:?}?"),
+            Self::Misspelled { found, meant } => format!("unknown field {found:?}, probably {meant:?} misspelt"),
             Self::SampleHost(host) => format!("{host:?} is a placeholder of an example, not a host"),
             Self::NoAddress(host) => format!("{host:?} looks like an IP address, but is none"),
             Self::NotFlag(found) => format!("must be true or false, but is {found:?}"),
@@ -300,7 +300,7 @@ impl Problem {
             }
             Self::OtherDocument(_) => format!("Check that it is IDM's {}.", super::DOCUMENT_ID),
             Self::Misspelled { meant, .. } => {
-                format!("Write {meant:?}: upper and lower case count, and IDM ignores the field as well as it stands.")
+                format!("Write {meant:?}. Upper and lower case count: IDM, too, ignores the field as it stands.")
             }
             Self::SampleHost(_) => "Write the name or address of the server.".to_owned(),
             Self::NoAddress(_) => "Write a whole address such as 10.0.0.7, or a name.".to_owned(),

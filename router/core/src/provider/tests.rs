@@ -297,7 +297,7 @@ fn a_misspelled_field_is_an_error_that_says_what_was_meant() {
     ] {
         let document = servers(&[with(server("n1"), found, json!(true))]);
         let found = findings(&document);
-        let expected = format!("did you mean {meant:?}?");
+        let expected = format!("probably {meant:?} misspelt");
         if meant == "webSocketConnections" || meant == "principal" {
             // With two wrong letters, it is not certain enough for an error.
             assert_eq!(found[0].1, Problem::UnknownField, "{found:?}");

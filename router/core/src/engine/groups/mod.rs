@@ -276,12 +276,13 @@ impl Groups {
         &mut self,
         listed: &view::Group,
         available: MemberSet,
+        reachable: MemberSet,
         told: Vec<(MemberId, Arc<WireManifest>)>,
         stand_ins: &StandIns,
     ) {
         let Some(group) = self.groups.get_mut(&listed.id) else { return };
         group.picker = listed.policy.picker(&listed.members, &available);
-        group.versions = Versions::of(listed.policy, told, stand_ins, available);
+        group.versions = Versions::of(listed.policy, told, stand_ins, available, reachable);
         self.places_freed = true;
         self.restated.insert(listed.id);
     }

@@ -23,9 +23,9 @@ fn table() -> (Groups, view::View) {
 }
 
 fn rebuild(groups: &mut Groups, view: &view::View, available: &[u32]) {
-    let available = available.iter().map(|id| MemberId(*id)).collect();
+    let available: MemberSet = available.iter().map(|id| MemberId(*id)).collect();
     assert_eq!(groups.next_stale(), Some(G));
-    groups.rebuild(view.group(G).unwrap(), available, Vec::new(), &StandIns::default());
+    groups.rebuild(view.group(G).unwrap(), available.clone(), available, Vec::new(), &StandIns::default());
 }
 
 #[test]

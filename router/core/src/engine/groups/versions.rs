@@ -33,6 +33,8 @@ pub(in crate::engine) struct Versions {
     /// The members that count, in list order, with the connectors that they reported last.
     members: Vec<(MemberId, Arc<WireManifest>)>,
     available: MemberSet,
+    /// Members that can be reached and may serve, fit or not.
+    reachable: MemberSet,
     /// The takers that were worked out so far, by the bytes of the connector key in requests; none: no member has the connector.
     worked_out: BTreeMap<Bytes, Option<Takers>>,
 }
@@ -56,12 +58,15 @@ impl Takers {
 }
 
 impl Versions {
-    /// The takers in a group; none if all members have the same connectors, and no version stands in for another. `members` are the members that count, in list order, with the connectors that they reported last.
+    /// The takers in a group; none if all members have the same connectors, and no version stands in for another. `members` are the
+    /// members that count, in list order, with the connectors that they reported last. `reachable` are the members to turn to for a
+    /// connector that no available member has.
     pub(super) fn of(
         policy: Policy,
         members: Vec<(MemberId, Arc<WireManifest>)>,
         stand_ins: &StandIns,
         available: MemberSet,
+        reachable: MemberSet,
     ) -> Option<Self> {
         let are_alike = members.windows(2).all(|pair| has_same_connectors(&pair[0].1, &pair[1].1));
         let worked_out = BTreeMap::new();
@@ -70,6 +75,7 @@ impl Versions {
             stand_ins: stand_ins.clone(),
             members,
             available,
+            reachable,
             worked_out,
         })
     }
@@ -105,8 +111,11 @@ impl Versions {
         });
         let members: Vec<(MemberId, Option<ConnectorKey>)> = taking.collect();
         let listed: Vec<MemberId> = members.iter().map(|(member, _)| *member).collect();
+        // A taker that is unfit, or still warms up, is better than none (P3).
+        let has_available = listed.iter().any(|member| self.available.contains(*member));
+        let taking = if has_available { &self.available } else { &self.reachable };
         (!members.is_empty()).then(|| Takers {
-            picker: self.policy.picker(&listed, &self.available),
+            picker: self.policy.picker(&listed, taking),
             digest: digest64(&[key]),
             members,
         })

@@ -14,17 +14,17 @@ impl Tables {
         while let Some(id) = self.groups.next_stale() {
             let view = Arc::clone(&self.view);
             let Some(listed) = view.group(id) else { continue };
-            let available = self.available(listed);
+            let (available, reachable) = self.available(listed);
             let told = self.told_in(listed, &available);
             let Self { groups, agreed, .. } = self;
-            groups.rebuild(listed, available, told, agreed.stand_ins(listed));
+            groups.rebuild(listed, available, reachable, told, agreed.stand_ins(listed));
         }
     }
 
     /// The members of a group that get calls: the fit members. If too few are fit, all members that can be reached: then the health
     /// checks say more about what the members share than about each member (panic threshold). A member whose bundle set keeps it
-    /// from serving gets no calls, not even in a panic (P5).
-    fn available(&self, listed: &Group) -> MemberSet {
+    /// from serving gets no calls, not even in a panic (P5). The second set has all members that can be reached.
+    fn available(&self, listed: &Group) -> (MemberSet, MemberSet) {
         let sets = self.groups.sets(listed.id);
         let may_serve = |id: &&MemberId| sets.is_some_and(|sets| sets.may_serve(**id));
         let taking = |asking: Asking| {
@@ -33,7 +33,8 @@ impl Tables {
         };
         let (fit, reachable) = (taking(Asking::New), taking(Asking::InPanic));
         let panics = fit.clone().count() * 100 < reachable.clone().count() * limits::PANIC_PERCENT;
-        if panics { reachable.collect() } else { fit.collect() }
+        let reachable: MemberSet = reachable.collect();
+        (if panics { reachable.clone() } else { fit.collect() }, reachable)
     }
 
     /// The connectors of the members that count, in list order.

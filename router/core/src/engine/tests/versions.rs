@@ -15,6 +15,7 @@ use crate::bundles::range::StandIns;
 use crate::bundles::wire::WireManifest;
 use crate::engine::calls::Call;
 use crate::engine::members::Route;
+use crate::limits;
 use crate::settings::Settings;
 
 const NO_MEMBER: &str = "org.identityconnectors.framework.common.exceptions.ConnectionFailedException";
@@ -136,6 +137,21 @@ fn nothing_is_looked_up_while_all_members_are_alike() {
     }
     world.order(BundleChange::Commit);
     assert!(!world.differ());
+}
+
+/// P3: the others are fit, and lack the version.
+#[test]
+fn an_unfit_member_with_the_version_of_a_call_is_better_than_none() {
+    let mut world = World::upgrading(3, Policy::RoundRobin, None, &[0]);
+    let caller = world.caller("idm", 1);
+    assert_eq!(world.calls(&caller, "1.1", 1).0, [1, 0, 0]);
+    world.hangs_in_tests = vec![0];
+    world.pass(limits::TEST_PROBE_EVERY * 4);
+    assert_eq!(world.report_of(0).unfit, Some("test_failing"));
+    // The `test` that hangs, and its cancel.
+    world.at_member(0);
+    assert_eq!(world.calls(&caller, "1.1", 3).0, [3, 0, 0]);
+    assert_eq!(world.calls(&caller, "1.0", 4).0, [0, 2, 2]);
 }
 
 #[test]
