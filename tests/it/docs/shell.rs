@@ -47,7 +47,7 @@ impl Shell {
         wrapper(
             &bin,
             "rcs-router",
-            &[("serve", "--listen", &serve), ("member|bundles|call", "--server", &ask)],
+            &[("serve", "--listen", &serve), ("member|bundles|call|status|quarantine", "--server", &ask)],
         );
         wrapper(&bin, "rcs-node", &[]);
         wrapper(&bin, "rcs-bench", &[]);
