@@ -7,7 +7,7 @@
 //! Everything that a program prints or logs goes through this crate ([`log`](mod@log), `output`). A stream that is closed, full or blocked
 //! ends no program and no service, and causes no panic. Bounds are in [`limits`].
 //!
-//! [`file`] reads the files that operators name, with a bound and without waiting. [`memory`] keeps keys out of core files.
+//! [`mod@file`] reads the files that operators name, with a bound and without waiting. [`memory`] keeps keys out of core files.
 //!
 //! What this crate must not know: any command of any program.
 

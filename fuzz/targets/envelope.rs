@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
-use rcs_proto::driver::oversize::{OversizeHead, Overrun};
+use rcs_proto::driver::oversize::{Overrun, OversizeHead};
 use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::icf::ConnectorKey;
 use rcs_proto::messages::RemoteMessage;

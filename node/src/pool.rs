@@ -1,5 +1,5 @@
 //! Runs blocking calls on threads, and passes results on as fast as the caller reads. Every caller gets an answer at its deadline,
-//! though a connector's thread cannot be stopped; [`lane`] says who may run.
+//! though a connector's thread cannot be stopped; `lane` says who may run.
 
 mod lane;
 #[cfg(test)]
