@@ -149,6 +149,13 @@ impl Tally {
         Times::of(&times).p99_ms
     }
 
+    /// Takes the reads out of the verdict that were at two members when these were lost, the Java IDM's too; returns their number. A
+    /// drill with a poisonous call counts such reads apart: the router cannot tell them from that call.
+    pub(crate) fn take_suspected(&mut self) -> u64 {
+        let of_idm = self.idm.as_mut().map_or(0, |idm| std::mem::take(&mut idm.suspected));
+        std::mem::take(&mut self.figures.suspected) + of_idm
+    }
+
     /// Adds the calls of another load, before either is compared with the journals.
     pub(crate) fn merge(&mut self, other: Self) {
         let (into, from) = (&mut self.figures, other.figures);

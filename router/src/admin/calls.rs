@@ -126,34 +126,35 @@ impl Query {
     }
 }
 
-/// The refusal of a query with an unknown or malformed parameter.
+/// What is said of a query with an unknown or malformed parameter.
+const BAD_QUERY: &str =
+    "unknown or malformed query parameter: use group, member, caller, outcome, since_seconds and limit";
+
+/// The refusal of such a query.
 pub(super) fn bad_query() -> Response {
-    refusal(
-        StatusCode::BAD_REQUEST,
-        "unknown or malformed query parameter: use group, member, caller, outcome, since_seconds and limit",
-    )
+    refusal(StatusCode::BAD_REQUEST, BAD_QUERY)
 }
 
-pub(super) async fn list(
-    State(admin): State<Admin>,
-    query: Result<axum::extract::Query<Query>, QueryRejection>,
-) -> Response {
-    let Ok(axum::extract::Query(query)) = query else { return bad_query() };
-    match query.filter() {
+/// The query of a request, as axum reads it.
+type Asked = Result<axum::extract::Query<Query>, QueryRejection>;
+
+pub(super) async fn list(State(admin): State<Admin>, asked: Asked) -> Response {
+    match filter(asked) {
         Err(sentence) => refusal(StatusCode::BAD_REQUEST, sentence),
         Ok(filter) => rows(admin.control.explained(filter).await),
     }
 }
 
-pub(super) async fn open(
-    State(admin): State<Admin>,
-    query: Result<axum::extract::Query<Query>, QueryRejection>,
-) -> Response {
-    let Ok(axum::extract::Query(query)) = query else { return bad_query() };
-    match query.filter() {
+pub(super) async fn open(State(admin): State<Admin>, asked: Asked) -> Response {
+    match filter(asked) {
         Err(sentence) => refusal(StatusCode::BAD_REQUEST, sentence),
         Ok(filter) => rows(admin.control.open_calls(filter).await),
     }
+}
+
+fn filter(asked: Asked) -> Result<CallFilter, String> {
+    let axum::extract::Query(query) = asked.map_err(|_| BAD_QUERY.to_owned())?;
+    query.filter()
 }
 
 fn rows(calls: Result<Vec<CallReport>, NoAnswer>) -> Response {

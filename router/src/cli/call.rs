@@ -233,18 +233,8 @@ fn narrow(rows: &[Value], open: bool, is_work: bool) -> String {
         }
     };
     let cells = rows.iter().map(|row| {
-        let plain = |key| text(row, key);
-        let ended = if open { age_of(row) } else { outcome(row, is_work) };
-        [
-            plain("at"),
-            plain("id"),
-            plain("op"),
-            plain("group"),
-            plain("member"),
-            plain("caller"),
-            ended,
-            last(row),
-        ]
+        let [at, id, op, group, member, caller, ended, ..] = cells(row, is_work);
+        [at, id, op, group, member, caller, if open { age_of(row) } else { ended }, last(row)]
     });
     let titles = match (open, is_work) {
         (true, _) => ["TIME", "CALL", "OP", "GROUP", "MEMBER", "CALLER", "AGE", "STAGE"],

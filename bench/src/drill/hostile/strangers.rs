@@ -43,8 +43,9 @@ pub(super) fn slow_upgrades(target: &Target, attack: &Attack) {
             attack.count();
         }
         open.retain_mut(|(stream, at)| {
+            let byte = request.as_bytes()[*at];
             *at = (*at + 1) % request.len();
-            stream.write_all(&request.as_bytes()[*at - usize::from(*at > 0)..][..1]).is_ok()
+            stream.write_all(&[byte]).is_ok()
         });
         attack.rest(TRICKLE_EVERY);
     }

@@ -64,10 +64,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
 
     // A steady read that was at both lost members looks to the router like the call that ended them. Such reads may fail, and are counted
     // apart.
-    let mut beside = std::mem::take(&mut tally.figures.suspected);
-    if let Some(idm) = &mut tally.idm {
-        beside += std::mem::take(&mut idm.suspected);
-    }
+    let beside = tally.take_suspected();
     let mut findings = Findings::of(tally, Promise::EveryCallServed);
     findings.figure("reads_at_both_lost_members", beside);
     for (kind, times) in harm {

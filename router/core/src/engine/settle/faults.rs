@@ -142,15 +142,19 @@ impl Tables {
     }
 
     fn pass_error_on(&mut self, key: CallKey, fault: Fault, error: &Envelope, now: Moment, io: &mut impl Io) {
-        match self.calls.get(key).and_then(|call| call.caller) {
-            None => self.end(key, Outcome::ConnectorError, now, io),
-            Some(caller) if fault == Fault::ConnectorNotFound && self.missing_version(key).is_some() => {
-                let Kind::Error(head) = &error.kind else { unreachable!("a fault that an error told") };
+        let not_found = match &error.kind {
+            Kind::Error(head) if fault == Fault::ConnectorNotFound => Some(head),
+            _ => None,
+        };
+        let not_found = not_found.filter(|_| self.missing_version(key).is_some());
+        match (self.calls.get(key).and_then(|call| call.caller), not_found) {
+            (None, _) => self.end(key, Outcome::ConnectorError, now, io),
+            (Some(caller), Some(head)) => {
                 let text = self.with_missing_version(key, &head.message, now);
                 let frame = frames::error(caller.id(), &head.class, &text);
                 self.finish_with(key, frame, Outcome::Unavailable, now, io);
             }
-            Some(caller) => {
+            (Some(caller), None) => {
                 let number = self.calls.get(key).map(|call| call.number);
                 if let (Some(number), Kind::Error(head)) = (number, &error.kind) {
                     self.explain_error(number, &head.class, None);
