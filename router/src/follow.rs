@@ -112,7 +112,7 @@ impl Beside {
                     let path = file.path();
                     self.board.rejected(what, &format_args!("{path} {error}"));
                     tracing::error!(
-                        "the {what} file {path} {error}\nnothing was changed: what was valid stays valid"
+                        "the {what} file {path} {error}\nnothing was changed: the keys or tokens that were valid before stay valid"
                     );
                 }
             }

@@ -87,7 +87,7 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
             group = &*names.group(group),
             members = states(members, names),
             queued,
-            "outage: no member of the group gets calls; calls wait, or fail with an error that says that they were not run"
+            "outage: no member of the group gets calls; calls wait, or fail with an error that says that they were not run. `rcs-router member list` says why"
         ),
         Note::GroupBack { group, after } => info!(
             group = &*names.group(group),
@@ -154,7 +154,9 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                 ReleasedBy::Operator => "an operator released it",
                 ReleasedBy::Answer => "a member answered a call with it",
                 ReleasedBy::Life => "the lost members live, so the network was to blame",
-                ReleasedBy::Room => "too many configurations are quarantined",
+                ReleasedBy::Room => {
+                    "it made room for another one: the router keeps a limited number of quarantined configurations"
+                }
             };
             warn!(%configuration, connector, reason, "a connector configuration is quarantined no longer");
         }
@@ -212,8 +214,8 @@ fn log_unserved(unserved: &UnservedCalls, names: &Names) {
             callers,
             principals,
             "calls fail: no member that serves has the connector in the version that these callers ask for. Move the callers to a \
-             version that is there, bring back a member with theirs, or let another version run their calls \
-             (rcs-router bundles stand-ins)"
+             version that is there, bring back a member with their version, or let another version run their calls \
+             (rcs-router bundles stand-ins GROUP RULE)"
         ),
     }
 }

@@ -142,7 +142,7 @@ fn pkcs12(bytes: &[u8]) -> Result<Certificates, String> {
             Ok(store) => return Ok(of_store(&store)),
             Err(StoreError::MacError(_) | StoreError::UnpadError) => {
                 last = format!(
-                    "it is a PKCS12 store with another password than {PASSWORD_VARIABLE} has (changeit, if that is not set). Set \
+                    "it is a PKCS12 store, and the password in {PASSWORD_VARIABLE} (changeit if the variable is not set) does not open it. Set \
                      {PASSWORD_VARIABLE} to the password of the store"
                 );
             }

@@ -32,7 +32,9 @@ pub(super) enum Denied {
         "this change needs the router's API token: send Authorization: Bearer TOKEN (rcs-router: --token-file, or {TOKEN_VARIABLE})"
     )]
     NoToken,
-    #[error("wrong token: use the token with which the router was started")]
+    #[error(
+        "wrong token: use a token that stands in the router's token file now, or in its {TOKEN_VARIABLE} if it has no file"
+    )]
     WrongToken,
     #[error(
         "this router accepts no changes, as it has no API token: start it with {TOKEN_VARIABLE} or --admin-token-file"

@@ -49,7 +49,7 @@ enum Stopped {
     #[error(transparent)]
     Denied(#[from] Denied),
     #[error(
-        "too many wrong tokens come from your address: repeat the request, or send it from another address, such as the loopback \
+        "too many wrong tokens come from your address: check the token, wait a second and repeat the request, or send the request from another address, such as the loopback \
          of the router's machine"
     )]
     Guesses,

@@ -111,7 +111,7 @@ fn sentence(groups: &[Group<'_>]) -> String {
     let (down, degraded) = (those(Condition::Down), those(Condition::Degraded));
     match (groups.len(), down.is_empty(), degraded.is_empty()) {
         (0, ..) => "the provider file has no group and no server".to_owned(),
-        (_, false, _) => format!("no member serves {down}: its calls fail"),
+        (_, false, _) => format!("no member serves {down}: calls wait or fail; see `rcs-router member list`"),
         (_, true, false) => {
             format!("all calls are served, but not every member of {degraded} serves as it should")
         }

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_status_is_a_sentence_and_groups_in_80_columns() {
         let status = json!({
-            "version": "0.1.0", "condition": "down", "sentence": "no member serves crm: its calls fail",
+            "version": "0.1.0", "condition": "down", "sentence": "no member serves crm: calls wait or fail; see `rcs-router member list`",
             "callers": 2, "calls": 7, "log_lines_lost": 0,
             "groups": [
                 {"group": "hr", "condition": "ok", "serving": 2, "members": 2, "queued": 0, "missing": []},
@@ -109,7 +109,7 @@ mod tests {
         });
         assert_eq!(
             shown(&status),
-            "down: no member serves crm: its calls fail\n\
+            "down: no member serves crm: calls wait or fail; see `rcs-router member list`\n\
              rcs-router 0.1.0, 2 callers, 7 calls\n\
              GROUP  STATE  SERVING  QUEUED  NOT SERVING\n\
              hr     ok     2 of 2   0       -\n\

@@ -112,7 +112,7 @@ fn keys_and_tokens_are_replaced_while_the_router_runs() {
     assert_eq!(both(), are("101", "403"));
     for (text, said, expected) in [
         ("old\nnew\n", "the callers' key file changed and is in force now", are("101", "101")),
-        ("\n", "what was valid stays valid", are("101", "101")),
+        ("\n", "the keys or tokens that were valid before stay valid", are("101", "101")),
         ("new\n", "in force now", are("403", "101")),
     ] {
         fs::write(&key, text).unwrap();

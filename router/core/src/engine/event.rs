@@ -175,8 +175,8 @@ impl DialFailure {
             Self::WrongKey => "wrong key or principal",
             Self::WrongPath => "no OpenICF service at this path",
             Self::TlsFailed => "TLS handshake failed",
-            Self::NoTls => "the server speaks no TLS",
-            Self::WantsTls => "the server wants TLS",
+            Self::NoTls => "useSSL is set, and the server has no TLS",
+            Self::WantsTls => "the server needs TLS: set useSSL",
             Self::NotOpenIcf => "not an OpenICF server",
             Self::BadTarget => "cannot be dialled",
         }

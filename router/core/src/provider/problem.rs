@@ -219,7 +219,7 @@ impl Problem {
             Self::TemplateKey => "the key is that of IDM's template, which matches no server".to_owned(),
             Self::SampleKey => "the key is the placeholder of an example".to_owned(),
             Self::SameAddress { address, first } => {
-                format!("{address} is the address of {first} too: one server under two names gets the calls of two")
+                format!("{address} is the address of {first} too: the same server under two names gets the share of two")
             }
             Self::GroupDisabled(name) => {
                 format!("enabled is false: the group {name:?} is not served, and callers that ask for it are refused")
@@ -233,7 +233,7 @@ impl Problem {
                 "the router has its own, shorter interval and does not use this one".to_owned()
             }
             Self::PingIntervalTooLong { seconds } => format!(
-                "{seconds} s is longer than the router's own interval: it pings every {} s",
+                "{seconds} s is longer than the router's own interval: the router pings every {} s",
                 PING_INTERVAL.as_secs_f64()
             ),
         }

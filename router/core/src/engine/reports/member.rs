@@ -169,7 +169,7 @@ impl Tables {
                     let name = self.view.group(group).map_or("GROUP", |group| &*group.name);
                     return Some(format!("bundle set differs: bundles diff {name}"));
                 }
-                Some(BundleStanding::Quarantined(Cause::MissingAgentReport)) => "no report of its agent",
+                Some(BundleStanding::Quarantined(Cause::MissingAgentReport)) => "its agent does not report",
                 Some(BundleStanding::Quarantined(Cause::Unreadable(_))) => {
                     "its list of connectors cannot be read"
                 }
@@ -185,7 +185,8 @@ impl Tables {
             MemberState::Warming | MemberState::HeldDown | MemberState::Ejected | MemberState::Unfit => {
                 let Standing::Unfit(unfit) = member.standing else { return None };
                 let serves = self.groups.gives_calls_to(group, id);
-                let all_the_same = if serves { "; gets calls, as too few others are fit" } else { "" };
+                let all_the_same =
+                    if serves { "; still gets calls, because too few members are fit" } else { "" };
                 return Some(format!("{}{all_the_same}", sentence(unfit)));
             }
             MemberState::Down => match (&member.last_error, member.session) {
