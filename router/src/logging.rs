@@ -65,6 +65,14 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                      otherwise an error to the caller. If this connector may leave the result or token out, set \
                      stream_end = \"as_it_came\" for the group"
                 ),
+                Cut::LastRepeated => warn!(
+                    group = &*group,
+                    member,
+                    op,
+                    reason = label,
+                    "the member could not write for 100 ms and ended a search or sync early; the caller gets an error. Look at the \
+                     member's processor and memory: it is starved, or was stopped for a while"
+                ),
                 _ => debug!(
                     group = &*group,
                     member,

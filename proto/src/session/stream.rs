@@ -29,6 +29,8 @@ pub struct StreamOrder {
     /// Numbers beyond it that were seen.
     ahead: BTreeSet<i64>,
     end: Option<i64>,
+    /// The highest number that was seen twice; 0: none was.
+    repeated: i64,
 }
 
 impl StreamOrder {
@@ -49,6 +51,7 @@ impl StreamOrder {
             return Ok(true);
         }
         if sequence <= self.seen_to || self.ahead.contains(&sequence) {
+            self.repeated = self.repeated.max(sequence);
             return Ok(false);
         }
         if self.ahead.len() >= limits::STREAM_AHEAD_MAX {
@@ -75,6 +78,17 @@ impl StreamOrder {
     /// Whether the end and all before it were seen.
     pub fn is_complete(&self) -> bool {
         self.end.is_some_and(|end| self.seen_to >= end)
+    }
+
+    /// Whether the last item before the end was seen twice. A Java server writes an item again if it could not write the item for
+    /// 100 ms, and if the second try fails as well, it ends the stream behind that item as if the stream were complete (WIRE 5.3).
+    pub fn ends_in_a_repeat(&self) -> bool {
+        self.repeated > 0 && self.end == Some(self.repeated)
+    }
+
+    /// Whether the end was seen, and counts no items.
+    pub fn is_empty(&self) -> bool {
+        self.end == Some(0)
     }
 
     /// Distinct items seen so far.

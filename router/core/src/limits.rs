@@ -90,6 +90,13 @@ pub const REMEMBERED_TIGHT_BYTES: usize = 32 << 10;
 pub const STREAM_ENDS_LEARNED: u32 = 3;
 /// Kinds of streams whose ends are remembered for one group; the one that was not used for longest is forgotten.
 pub const STREAM_HABITS_MAX: usize = 1_024;
+/// A Java server that cannot write an item of a stream tries for 100 ms, then tries again, and then ends the stream as if it were
+/// complete (WIRE 5.3). So a stream without a pause of this length was not cut short. Shorter than 100 ms, because the two ends read
+/// different clocks.
+pub const STREAM_STALL: Duration = Duration::from_millis(90);
+/// The end of a stream that had such a pause waits at most this long for the pongs of the member's sockets, which follow everything that
+/// the member had written. The pongs of a living member come within milliseconds.
+pub const STREAM_PROOF_WAIT: Duration = Duration::from_secs(2);
 
 // --- overload ---
 

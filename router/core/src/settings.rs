@@ -88,7 +88,8 @@ pub struct Deadlines {
 /// What the end of a stream must have (P13, WIRE 5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEnd {
-    /// An end without `result` (search) or token (sync) is an error if this connector has sent one before for the same operation.
+    /// An end without `result` (search) or token (sync) is an error if this connector has sent one before for the same operation. So is
+    /// the end of a stream whose last item came twice.
     AsLearned,
     /// Any end is passed on.
     AsItCame,

@@ -94,6 +94,8 @@ pub enum Cut {
     NoResult,
     /// The end of a sync lacks the token that all before it had.
     NoToken,
+    /// The last item arrived twice: the member could not write for a while, and gave the stream up.
+    LastRepeated,
     /// The end arrived, but fewer items than it counts.
     MissingItems,
     /// The numbers of its items contradict each other, or it has a part that no such answer has.
@@ -110,6 +112,7 @@ impl Cut {
         match self {
             Self::NoResult => "no_result",
             Self::NoToken => "no_token",
+            Self::LastRepeated => "last_repeated",
             Self::MissingItems => "missing_items",
             Self::Nonsense => "nonsense",
             Self::MemberLost => "member_lost",

@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Repeat(CallKey, MemberId),
     /// Give up the answer of a call, unless parts of the answer still come, or the call was sent more often than `sends` by then.
     Orphan { call: CallKey, sends: u32 },
+    /// Wait no longer for pongs that would prove that a stream is whole, unless the call was sent more often than `sends` by then.
+    Proof { call: CallKey, sends: u32 },
     /// Forget a caller that did not come back.
     Linger(CallerKey),
     /// See whether a caller opened a socket in place of one that closed.

@@ -121,7 +121,7 @@ impl Engine {
                 tables.on_answer_frame_oversize(socket, message_id, io);
             }
             Event::Garbage { socket } => tables.on_garbage(socket, now, io),
-            Event::Pong { socket } => tables.on_pong(socket),
+            Event::Pong { socket } => tables.on_pong(socket, now, io),
             Event::Closed { socket, unsent } => tables.on_closed(socket, unsent, now, io),
             Event::Wake => tables.on_wake(now, io),
             Event::Agreed { change, author } => tables.on_agreed(change, author, now, io),

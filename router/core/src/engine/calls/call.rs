@@ -6,7 +6,7 @@ use rcs_proto::time::Moment;
 
 use super::deadline::Deadline;
 use super::due::Planned;
-use super::step::Progress;
+use super::step::{LastItem, Progress};
 use crate::engine::callers::CallerEnd;
 use crate::engine::facade::{ConfigurationDigest, Pages, StreamKind};
 use crate::engine::keys::CallId;
@@ -130,6 +130,11 @@ impl Call {
     /// Whether the end of the stream has come, perhaps before some of its items.
     pub(in crate::engine) fn has_end(&self) -> bool {
         self.answer.has_end()
+    }
+
+    /// What is to be thought of the last item of a stream whose end has come.
+    pub(in crate::engine) fn last_item(&self) -> LastItem {
+        self.answer.last_item()
     }
 
     /// Whether the caller may have ended the call although its last frame has not come. If the caller refuses or loses frames of such a

@@ -22,7 +22,7 @@ pub(super) use self::error::{finding, is_out_of_reach, not_run};
 use self::explained::Explained;
 pub(super) use self::explained::{About, Story, StoryStep, Told, What};
 use self::step::Progress;
-pub(super) use self::step::{Step, is_answer_to};
+pub(super) use self::step::{LastItem, Step, is_answer_to};
 use super::callers::CallerEnd;
 use super::facade::{ConfigurationDigest, Pages, StreamKind};
 use super::keys::{CallId, CallKey, CallTag};
@@ -256,7 +256,7 @@ impl Calls {
     ) -> Option<Step> {
         let call = self.entries.get_mut(key)?;
         call.deadline.progressed(now);
-        call.progressed_at = now;
+        let pause = now.since(std::mem::replace(&mut call.progressed_at, now));
         if matches!(part, Part::Batch(BatchPart::Result { .. })) {
             let is_first = call.quiet_at.replace(now + limits::BATCH_QUIET).is_none();
             if is_first {
@@ -265,9 +265,26 @@ impl Calls {
         }
         let call = self.entries.get_mut(key)?;
         Some(match is_answer_to(call.operation, part) {
-            true => call.answer.step(part, frame),
+            true => call.answer.step(part, pause, frame),
             false => Step::Broken,
         })
+    }
+
+    /// Holds the end of a stream back until so many pongs have come.
+    pub(super) fn hold_end(&mut self, key: CallKey, end: Bytes, pongs: usize) {
+        if let Some(call) = self.entries.get_mut(key) {
+            call.answer.hold_end(end, pongs);
+        }
+    }
+
+    /// A pong came that the end of a stream waits for; returns the end if no other pong is awaited.
+    pub(super) fn ponged(&mut self, key: CallKey) -> Option<Bytes> {
+        self.entries.get_mut(key)?.answer.ponged()
+    }
+
+    /// No further pong is waited for; returns the end of the stream if it was held back for pongs.
+    pub(super) fn give_up_pongs(&mut self, key: CallKey) -> Option<Bytes> {
+        self.entries.get_mut(key)?.answer.give_up_pongs()
     }
 
     /// A part of the answer was passed on; from here on the call is never sent again. `end` is where the next part goes.

@@ -1,12 +1,15 @@
 //! The order of an answer: which frames are passed on, and which one is the last.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::envelope::{BatchPart, Part};
 use rcs_proto::operation::Operation;
 use rcs_proto::session::StreamOrder;
 use rcs_proto::withheld::Withheld;
+
+use crate::limits;
 
 /// What becomes of one frame of an answer.
 pub(in crate::engine) enum Step {
@@ -32,6 +35,10 @@ pub(super) enum Progress {
         order: StreamOrder,
         /// The end, held back until every item before it was passed on: the caller gets one final frame, and it is the last.
         end: Option<Bytes>,
+        /// Whether the member may have been unable to write for a while: nothing came for [`limits::STREAM_STALL`].
+        paused: bool,
+        /// Sockets of the member whose pong is awaited before the end is passed on.
+        pongs: usize,
     },
     /// A subscription under way.
     Events,
@@ -43,14 +50,27 @@ impl fmt::Debug for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("Nothing"),
-            Self::Stream { order, end } => {
+            Self::Stream { order, end, paused, pongs } => {
                 let end = end.as_deref().map(Withheld);
-                f.debug_struct("Stream").field("order", order).field("end", &end).finish()
+                let mut stream = f.debug_struct("Stream");
+                stream.field("order", order).field("end", &end).field("paused", paused);
+                stream.field("pongs", pongs).finish()
             }
             Self::Events => f.write_str("Events"),
             Self::Batch(progress) => f.debug_tuple("Batch").field(progress).finish(),
         }
     }
+}
+
+/// What is to be thought of the last item of a stream whose end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum LastItem {
+    /// The member wrote the item at the first try, or there is none: the stream is whole.
+    Certain,
+    /// The member may have tried twice to write the item. The second copy may still be on its way.
+    Doubtful,
+    /// The item came twice: the member gave the stream up behind the item.
+    Repeated,
 }
 
 /// What a batch still waits for (WIRE 5.6).
@@ -97,8 +117,38 @@ impl Progress {
         matches!(self, Self::Stream { end: Some(_), .. })
     }
 
-    /// Notes a part of the answer and says what to do with its frame. `frame` makes the frame as the caller gets it.
-    pub(super) fn step(&mut self, part: Part, frame: impl FnOnce() -> Bytes) -> Step {
+    /// What is to be thought of the last item of a stream.
+    pub(super) fn last_item(&self) -> LastItem {
+        match self {
+            Self::Stream { order, .. } if order.ends_in_a_repeat() => LastItem::Repeated,
+            Self::Stream { order, paused: true, .. } if !order.is_empty() => LastItem::Doubtful,
+            _ => LastItem::Certain,
+        }
+    }
+
+    /// Holds the end of a stream back until so many pongs have come.
+    pub(super) fn hold_end(&mut self, frame: Bytes, awaited: usize) {
+        if let Self::Stream { end, pongs, .. } = self {
+            (*end, *pongs) = (Some(frame), awaited);
+        }
+    }
+
+    /// A pong that the end of a stream was held back for has come; returns the end if no other pong is awaited.
+    pub(super) fn ponged(&mut self) -> Option<Bytes> {
+        let Self::Stream { end, pongs, .. } = self else { return None };
+        *pongs = pongs.checked_sub(1)?;
+        if *pongs == 0 { end.take() } else { None }
+    }
+
+    /// No further pong is waited for; returns the end if it was held back for pongs.
+    pub(super) fn give_up_pongs(&mut self) -> Option<Bytes> {
+        let Self::Stream { end, pongs, .. } = self else { return None };
+        if std::mem::take(pongs) > 0 { end.take() } else { None }
+    }
+
+    /// Notes a part of the answer and says what to do with its frame. `pause` is the time since the part before, or since the request.
+    /// `frame` makes the frame as the caller gets it.
+    pub(super) fn step(&mut self, part: Part, pause: Duration, frame: impl FnOnce() -> Bytes) -> Step {
         match part {
             Part::Only => Step::PassLast,
             Part::Event { completed: true } => Step::PassLast,
@@ -119,7 +169,7 @@ impl Progress {
                 }
             }
             Part::Item { sequence } => {
-                let (order, end) = self.stream();
+                let (order, end) = self.stream(pause);
                 match order.item(sequence) {
                     Err(_) => Step::Broken,
                     // Seen already: two sockets may bring one frame twice (WIRE 5.3).
@@ -129,7 +179,7 @@ impl Progress {
                 }
             }
             Part::End { count, .. } => {
-                let (order, end) = self.stream();
+                let (order, end) = self.stream(pause);
                 match order.end(count) {
                     Err(_) => Step::Broken,
                     Ok(false) => Step::Keep,
@@ -143,12 +193,15 @@ impl Progress {
         }
     }
 
-    fn stream(&mut self) -> (&mut StreamOrder, &mut Option<Bytes>) {
+    fn stream(&mut self, pause: Duration) -> (&mut StreamOrder, &mut Option<Bytes>) {
         if !matches!(self, Self::Stream { .. }) {
-            *self = Self::Stream { order: StreamOrder::default(), end: None };
+            *self = Self::Stream { order: StreamOrder::default(), end: None, paused: false, pongs: 0 };
         }
         match self {
-            Self::Stream { order, end } => (order, end),
+            Self::Stream { order, end, paused, .. } => {
+                *paused |= pause >= limits::STREAM_STALL;
+                (order, end)
+            }
             _ => unreachable!("set above"),
         }
     }

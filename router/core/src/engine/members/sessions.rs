@@ -273,6 +273,11 @@ impl Members {
         self.members.get(&id).map(|member| member.sessions.clone()).unwrap_or_default()
     }
 
+    /// The open sockets of a session.
+    pub(in crate::engine) fn sockets_of(&self, key: MemberSessionKey) -> Vec<SocketId> {
+        self.sessions.get(key).map(|session| session.sockets().collect()).unwrap_or_default()
+    }
+
     /// Whether nothing but session checks says that a session lives, as its pings are off.
     pub(in crate::engine) fn has_no_pings(&self, key: MemberSessionKey) -> bool {
         self.member_of(key).is_some_and(|member| member.member.spec.ping_interval.is_none())

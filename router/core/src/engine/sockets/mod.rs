@@ -1,7 +1,7 @@
 //! The table of open sockets: which session each socket belongs to, when it is pinged, and how far its replacement by a fresh socket
 //! is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rcs_proto::session::{Handshake, SocketId};
@@ -9,7 +9,7 @@ use rcs_proto::time::Moment;
 
 use super::agenda::Agenda;
 use super::io::{Io, Moved};
-use super::keys::{CallerKey, MemberSessionKey, Slot};
+use super::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
 use super::peer::Peer;
 use crate::ids::MemberId;
 use crate::limits;
@@ -23,6 +23,10 @@ struct Socket {
     pinged_at: Moment,
     /// Pings since the last sign of life.
     unanswered: u32,
+    /// Pings that were sent, and how many of them are answered.
+    pings: Pings,
+    /// Calls that wait for the pong of a ping, with the number of that ping, in the order of the numbers.
+    awaiting: VecDeque<(u64, CallKey)>,
     /// The bytes that the socket had moved at its last ping.
     moved: Moved,
     opened_at: Moment,
@@ -32,6 +36,13 @@ struct Socket {
     /// The moments in the table's agendas.
     ping_planned: Option<Moment>,
     turn_planned: Option<Moment>,
+}
+
+/// Pings of a socket. All pings are empty, because Java logs a line for any other (WIRE 1.2), so pongs are counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pings {
+    sent: u64,
+    answered: u64,
 }
 
 /// Where an open socket belongs.
@@ -104,6 +115,8 @@ impl Socket {
             ping_every,
             pinged_at: now,
             unanswered: 0,
+            pings: Pings::default(),
+            awaiting: VecDeque::new(),
             moved: Moved::default(),
             opened_at: now,
             turn: Turn::InUse,
@@ -111,6 +124,11 @@ impl Socket {
             ping_planned: None,
             turn_planned: None,
         }
+    }
+
+    fn ping(&mut self, id: SocketId, io: &mut impl Io) {
+        self.pings.sent += 1;
+        io.ping(id);
     }
 
     /// Whether bytes moved since the last look that only a living peer can have moved. A long message may hold up the pong behind it,
@@ -136,6 +154,8 @@ pub(super) struct Gone {
     pub(super) belongs: Belongs,
     /// Whether another socket has the place of this socket.
     pub(super) is_replaced: bool,
+    /// Calls that wait for a pong of this socket.
+    pub(super) awaiting: Vec<CallKey>,
 }
 
 /// The table.
@@ -196,7 +216,8 @@ impl Sockets {
                 self.of_member.remove(&member);
             }
         }
-        Some(Gone { is_replaced: socket.turn.is_replaced(), belongs: socket.belongs })
+        let awaiting = socket.awaiting.into_iter().map(|(_, call)| call).collect();
+        Some(Gone { is_replaced: socket.turn.is_replaced(), belongs: socket.belongs, awaiting })
     }
 
     /// Where a socket belongs.
@@ -248,7 +269,7 @@ impl Sockets {
             }
             socket.unanswered = socket.unanswered.saturating_add(1);
             socket.pinged_at = now;
-            io.ping(id);
+            socket.ping(id, io);
             self.plan(id);
         }
         silent
@@ -263,9 +284,41 @@ impl Sockets {
         }
         socket.unanswered += 1;
         socket.pinged_at = now;
-        io.ping(id);
+        socket.ping(id, io);
         self.plan(id);
         true
+    }
+
+    /// Pings a socket for a call: [`Sockets::ponged`] names the call once everything has arrived that the peer wrote before it read this
+    /// ping. Returns false if the socket is gone.
+    pub(super) fn ping_for(&mut self, id: SocketId, call: CallKey, io: &mut impl Io) -> bool {
+        let Some(socket) = self.open.get_mut(&id).filter(|socket| socket.turn != Turn::Closing) else {
+            return false;
+        };
+        socket.ping(id, io);
+        socket.awaiting.push_back((socket.pings.sent, call));
+        true
+    }
+
+    /// A pong came: returns the calls that waited for it.
+    pub(super) fn ponged(&mut self, id: SocketId) -> Vec<CallKey> {
+        let Some(socket) = self.open.get_mut(&id) else { return Vec::new() };
+        socket.unanswered = 0;
+        socket.pings.answered = (socket.pings.answered + 1).min(socket.pings.sent);
+        let answered = socket.pings.answered;
+        let count = socket.awaiting.partition_point(|(number, _)| *number <= answered);
+        socket.awaiting.drain(..count).map(|(_, call)| call).collect()
+    }
+
+    /// A call waits for no pong of a socket any more, because the pong did not come. A pong that was lost or merged into another would be
+    /// missing in the count for ever, so the ping counts as answered.
+    pub(super) fn give_up_pong(&mut self, id: SocketId, call: CallKey) {
+        let Some(socket) = self.open.get_mut(&id) else { return };
+        let number = socket.awaiting.iter().find(|(_, other)| *other == call).map(|(number, _)| *number);
+        if let Some(number) = number {
+            socket.awaiting.retain(|(_, other)| *other != call);
+            socket.pings.answered = socket.pings.answered.max(number);
+        }
     }
 
     /// Whether no socket of a member answered its last pings.

@@ -61,6 +61,7 @@ impl Tables {
         io: &mut impl Io,
     ) {
         let Some(gone) = self.sockets.remove(socket) else { return };
+        gone.awaiting.into_iter().for_each(|call| self.lost_proof(call, io));
         match gone.belongs {
             Belongs::Caller(session) => self.caller_lost_socket(session, socket, unsent.ends, now, io),
             Belongs::Member { session, member, slot } => {

@@ -1,6 +1,7 @@
 //! A call leaves its member, its queue and its caller: undoes what `way::begin`, `place` and `send` did.
 
 use bytes::Bytes;
+use rcs_proto::operation::Operation;
 use rcs_proto::session::Last;
 use rcs_proto::time::Moment;
 
@@ -11,11 +12,23 @@ use crate::engine::keys::CallKey;
 use crate::engine::members::Route;
 use crate::engine::note::Note;
 use crate::engine::tables::Tables;
+use crate::health::Finding;
 use crate::ids::GroupId;
 use crate::limits;
 use crate::verdict::{Cut, Fault, Outcome, Stage};
 
 impl Tables {
+    /// Notes how a call went at its member, by the rules of the call's group.
+    pub(in crate::engine) fn note_health(&mut self, key: CallKey, finding: Finding, now: Moment) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(route) = call.route else { return };
+        let Some(group) = self.view.group(call.group) else { return };
+        if finding == Finding::Good && is_compared(call.operation) {
+            self.groups.took(call.group, route.member(), now.since(route.sent()));
+        }
+        self.members.called(route.member(), finding, &group.settings.ejection, now);
+    }
+
     /// Gives the caller the final frame and forgets the call.
     pub(in crate::engine) fn finish_with(
         &mut self,
@@ -156,4 +169,10 @@ impl Tables {
         let (group, member, operation) = (call.group, call.member(), call.operation);
         io.note(Note::StreamCut { group, member, operation, reason });
     }
+}
+
+/// The operations whose latency is compared between members: reads of one object. The latency of other operations depends on what
+/// they ask for.
+fn is_compared(operation: Operation) -> bool {
+    matches!(operation, Operation::Get | Operation::ResolveUsername)
 }

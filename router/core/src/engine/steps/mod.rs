@@ -13,6 +13,7 @@ mod infos;
 mod judge;
 mod place;
 mod probe;
+mod proof;
 mod send;
 mod state;
 

@@ -177,6 +177,7 @@ fn a_call_is_watched_once_however_many_sockets_die_beside_it() {
         assert!(world.engine.tables.clock.of_orphans() <= 1, "after {sequence} losses");
     }
     world.feed(socket, search_end(id, 100, ""));
+    world.answer_pings();
     assert_eq!(world.at_caller(&caller).len(), 101);
     assert!(world.engine.is_idle());
 }

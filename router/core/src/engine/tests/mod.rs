@@ -17,6 +17,7 @@ mod in_use;
 mod joins;
 pub(crate) mod parts;
 mod probes;
+mod proofs;
 mod random;
 mod rotation;
 mod routing;

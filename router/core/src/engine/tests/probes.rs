@@ -165,6 +165,7 @@ fn a_search_that_goes_on_has_no_deadline() {
         world.feed(socket, search_item(id, item));
     }
     world.feed(socket, search_end(id, 9, ""));
+    world.answer_pings();
     assert_eq!(world.at_caller(&caller).len(), 10);
 }
 

@@ -26,7 +26,7 @@ fn an_end_that_overtakes_its_items_reaches_the_caller_last_and_copies_do_not() {
     world.feed(sockets[0], search_item(id, 1));
     world.feed(sockets[0], search_end(id, 3, ""));
     world.feed(sockets[1], search_item(id, 3));
-    world.feed(sockets[0], search_item(id, 3));
+    world.feed(sockets[0], search_item(id, 1));
     assert!(!world.engine.is_idle());
     world.feed(sockets[1], search_item(id, 2));
     let got: Vec<_> = caller.iter().map(|socket| parts(&world.taken(*socket))).collect();

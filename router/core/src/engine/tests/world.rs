@@ -260,16 +260,21 @@ impl World {
         while let Some(at) = self.engine.next_wake().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.apply(Event::Wake);
-            for socket in std::mem::take(&mut self.io.pinged) {
-                self.pings += 1;
-                let frozen = self.frozen.iter().any(|member| self.members[*member].contains(&socket));
-                if !frozen {
-                    self.apply(Event::Pong { socket });
-                }
-            }
+            self.answer_pings();
             self.answer_probes();
         }
         self.now = end;
+    }
+
+    /// Members answer pings.
+    pub(super) fn answer_pings(&mut self) {
+        for socket in std::mem::take(&mut self.io.pinged) {
+            self.pings += 1;
+            let frozen = self.frozen.iter().any(|member| self.members[*member].contains(&socket));
+            if !frozen {
+                self.apply(Event::Pong { socket });
+            }
+        }
     }
 
     /// Members answer session checks, and `test` if their resource lives.

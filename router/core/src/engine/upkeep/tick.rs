@@ -23,6 +23,7 @@ impl Tables {
                 Timer::Repeat(call, member) => self.repeat(call, member, now, io),
                 Timer::LetGo(member) => self.let_go(member, now, io),
                 Timer::Orphan { call, sends } => self.on_orphan_overdue(call, sends, now),
+                Timer::Proof { call, sends } => self.on_proof_overdue(call, sends, now, io),
                 Timer::Linger(caller) => self.on_linger_over(caller, now, io),
                 Timer::Redials(caller) => self.callers.learn_redials(caller, now),
                 Timer::Quiet(member) => self.on_quiet(member, now, io),

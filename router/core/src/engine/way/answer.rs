@@ -6,7 +6,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
 use crate::engine::callers::Waits;
-use crate::engine::calls::{Step, finding, is_answer_to, is_out_of_reach, not_run};
+use crate::engine::calls::{LastItem, Step, finding, is_answer_to, is_out_of_reach, not_run};
 use crate::engine::facade::page;
 use crate::engine::groups::Tail;
 use crate::engine::io::Io;
@@ -74,6 +74,7 @@ impl Tables {
             return self.cut(key, reason, io);
         }
         match step {
+            Step::Keep if self.last_item(key) == LastItem::Repeated => self.cut(key, Cut::LastRepeated, io),
             Step::Keep => {
                 if let Part::End { .. } = head.part {
                     // The end overtook items that are still on their way, or were lost with a socket.
@@ -85,6 +86,9 @@ impl Tables {
                 self.remember_batch(key, head, now);
                 self.pass(key, envelope.rewrite_id(caller_id), now, io);
             }
+            Step::PassLast if matches!(head.part, Part::End { .. }) => {
+                self.finish_stream(key, envelope.rewrite_id(caller_id), now, io);
+            }
             Step::PassLast => {
                 self.remember_batch(key, head, now);
                 self.clear(key, io);
@@ -92,23 +96,11 @@ impl Tables {
                 self.pass_last(key, envelope, Outcome::Ok, now, io);
             }
             Step::PassThenLast(last) => {
-                self.clear(key, io);
                 if self.pass(key, envelope.rewrite_id(caller_id), now, io) {
-                    self.finish_with(key, last, Outcome::Ok, now, io);
+                    self.finish_stream(key, last, now, io);
                 }
             }
         }
-    }
-
-    /// Notes how a call went at its member, by the rules of the call's group.
-    fn note_health(&mut self, key: CallKey, finding: Finding, now: Moment) {
-        let Some(call) = self.calls.get(key) else { return };
-        let Some(route) = call.route else { return };
-        let Some(group) = self.view.group(call.group) else { return };
-        if finding == Finding::Good && is_compared(call.operation) {
-            self.groups.took(call.group, route.member(), now.since(route.sent()));
-        }
-        self.members.called(route.member(), finding, &group.settings.ejection, now);
     }
 
     /// Whether this end of a call's stream looks cut, by the settings of the group and the habit of such streams.
@@ -176,10 +168,4 @@ impl Tables {
             self.members.gave_page(member, now);
         }
     }
-}
-
-/// The operations whose latency is compared between members: reads of one object. The latency of other operations depends on what
-/// they ask for.
-fn is_compared(operation: Operation) -> bool {
-    matches!(operation, Operation::Get | Operation::ResolveUsername)
 }

@@ -227,8 +227,10 @@ impl Tables {
     }
 
     /// A pong arrived.
-    pub(in crate::engine) fn on_pong(&mut self, socket: SocketId) {
-        self.sockets.heard(socket);
+    pub(in crate::engine) fn on_pong(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
+        for call in self.sockets.ponged(socket) {
+            self.on_proof(call, now, io);
+        }
     }
 }
 
