@@ -116,6 +116,15 @@ pub const DRAIN: Duration = Duration::from_secs(25);
 /// How long a connector's thread may go on beyond that.
 pub const THREADS_LINGER: Duration = Duration::from_secs(1);
 
+const _: () = assert!(
+    DRAIN.as_millis()
+        + rcs_proto::driver::limits::CLOSE_DEADLINE.as_millis()
+        + THREADS_LINGER.as_millis()
+        + rcs_cli::limits::LOG_FLUSH_DEADLINE.as_millis()
+        < 30_000,
+    "Kubernetes' default grace period"
+);
+
 // --- the agent ---
 
 /// Rhythm of full scans and of heartbeats, unless the command line gives another.

@@ -43,11 +43,15 @@ pub(crate) const UNKNOWN_OUTCOMES_MAX: usize = 10_000;
 pub(crate) const UNKNOWN_QUEUE_MAX: usize = 8_192;
 /// Bytes of the file of unknown outcomes that are read at the start: room for more than twice as many lines as are kept.
 pub(crate) const UNKNOWN_FILE_BYTES_MAX: u64 = 32 << 20;
-/// Time for which the end of the process waits until the last unknown outcomes are written.
-pub(crate) const UNKNOWN_FLUSH_MAX: Duration = Duration::from_secs(1);
+/// Time for which the end of the process waits until the last unknown outcomes are written: a full queue has 8 MiB.
+pub(crate) const UNKNOWN_FLUSH_MAX: Duration = Duration::from_millis(500);
 /// Series of `rcs_calls_total` that exist before they count anything: some 100 for each member of each group. A scrape of this many series
 /// takes some 2 MiB.
 pub(crate) const METRIC_SERIES_BORN_MAX: usize = 20_000;
+/// Trusted certificates that a scrape shows, those that end first.
+pub(crate) const METRIC_CERTIFICATES_MAX: usize = 256;
+/// Lines that `status` shows of the faults of one rejected file; `rcs-router check` shows all of them.
+pub(crate) const STATUS_FAULT_LINES_MAX: usize = 6;
 /// Columns of a table for people. Every terminal has this many.
 pub(crate) const TABLE_COLUMNS: usize = 80;
 /// Time the command line waits for an answer of a router, and its size.
