@@ -357,7 +357,8 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
     let (published, view) = watch::channel(Arc::default());
     let reloads = Reloads::at_start(wall());
-    let (recorder, scraper) = metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone());
+    let (recorder, scraper) =
+        metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone(), sources.board().files());
     let dialler = Dialler::new(dialler_tls, own_trust, control.clone());
     let effects = Effects::new(socket_events, spill, dialler, recorder, published, unknowns.clone());
     let mut owner = Owner::new(effects, Clock::start(), events, requests);

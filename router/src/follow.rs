@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcs_core::agreed;
 use rcs_core::settings::Settings;
-use rcs_proto::driver::tls::Pins;
+use rcs_proto::driver::tls::{Certificate, Pins};
 use rustls::ClientConfig;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
@@ -62,6 +62,8 @@ pub(crate) struct TrustStore {
     /// The content at the last look, good or bad.
     seen: Content,
     publish: watch::Sender<Arc<ClientConfig>>,
+    /// The certificates in force.
+    certificates: Vec<Certificate>,
 }
 
 impl TrustStore {
@@ -74,7 +76,7 @@ impl TrustStore {
         trusted.log_warnings(path);
         let (publish, config) = watch::channel(trusted.config);
         let seen = Content::read(path, TRUST_STORE_BYTES_MAX);
-        Ok((config, Self { path: path.to_owned(), seen, publish }))
+        Ok((config, Self { path: path.to_owned(), seen, publish, certificates: trusted.certificates }))
     }
 
     /// Looks at the file. From now on the content of the file decides which members are trusted when they are dialled.
@@ -93,6 +95,7 @@ impl TrustStore {
         Some(judged.map(|trusted| {
             trusted.log_warnings(&self.path);
             self.publish.send_replace(trusted.config);
+            self.certificates = trusted.certificates;
         }))
     }
 }
@@ -123,6 +126,7 @@ impl Beside {
                 None => {}
                 Some(Ok(())) => {
                     self.board.in_force(TRUST_STORE);
+                    self.board.trusts(store.certificates.clone());
                     tracing::info!("the trust store changed and is in force for new connections to members");
                 }
                 Some(Err(why)) => {
@@ -169,6 +173,10 @@ impl Sources {
             found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             document.beside(&found.keys, found.trust.keys().cloned().collect());
             beside.own_trust.send_replace(found.trust);
+            beside.board.trusts_of_one(found.certificates);
+        }
+        if let Some(store) = &beside.trust {
+            beside.board.trusts(store.certificates.clone());
         }
         let provided = document.load()?;
         let written =
@@ -246,6 +254,7 @@ impl Sources {
                 let names = found.trust.keys().cloned().collect();
                 self.document.beside(&found.keys, names);
                 self.beside.own_trust.send_replace(found.trust);
+                self.beside.board.trusts_of_one(found.certificates);
             }
             Err(faults) if faults == self.member_faults => {}
             Err(faults) => {

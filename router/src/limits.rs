@@ -186,6 +186,8 @@ const _: () = {
             + FAREWELL_WAIT.as_millis()
             + CLOSE_EVERY.as_millis() * (CLOSE_BATCHES as u128 + 2)
             + CLOSE_WAIT.as_millis()
+            + UNKNOWN_FLUSH_MAX.as_millis()
+            + rcs_cli::limits::LOG_FLUSH_DEADLINE.as_millis()
             < 30_000,
         "Kubernetes' default grace period"
     );

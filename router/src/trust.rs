@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use p12_keystore::error::Error as StoreError;
 use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy};
 use rcs_cli::file::FileError;
-use rcs_proto::driver::tls::{self, Pins};
+use rcs_proto::driver::tls::{self, Certificate, Pins};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -49,7 +49,9 @@ pub enum TrustError {
 pub(crate) struct Trusted {
     /// The TLS configuration that trusts the store.
     pub(crate) config: Arc<ClientConfig>,
-    /// What an operator should know about the store: certificates that are out of date, private keys that do not belong in it.
+    /// The certificates of the store, in its order.
+    pub(crate) certificates: Vec<Certificate>,
+    /// What an operator should know about the store: certificates that have ended or end soon, private keys that do not belong in it.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -74,11 +76,21 @@ pub(crate) fn load(path: &Path, pins: Pins) -> Result<Trusted, TrustError> {
 
 /// Reads the bytes of a trust store.
 pub(crate) fn parse(bytes: &[u8], pins: Pins) -> Result<Trusted, String> {
-    let (certificates, mut warnings) = certificates(bytes)?;
-    let config = tls::client_config(&certificates, pins)?;
+    let (found, mut warnings) = certificates(bytes)?;
+    let config = tls::client_config(&found, pins)?;
+    let certificates = tls::certificates(&found);
+    // The dates of a certificate that is trusted for one member alone do not matter.
+    if pins == Pins::ForNamesItHas {
+        warnings.extend(date_warnings(&certificates));
+    }
+    Ok(Trusted { config, certificates, warnings })
+}
+
+/// A sentence for each certificate that has ended, ends soon, or is not valid yet.
+pub(crate) fn date_warnings(certificates: &[Certificate]) -> Vec<String> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    warnings.extend(tls::warnings(&certificates, UnixTime::since_unix_epoch(now)));
-    Ok(Trusted { config, warnings })
+    let now = UnixTime::since_unix_epoch(now);
+    certificates.iter().filter_map(|certificate| certificate.warning(now)).collect()
 }
 
 type Certificates = (Vec<CertificateDer<'static>>, Vec<String>);

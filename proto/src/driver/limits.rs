@@ -119,6 +119,9 @@ pub const COUNT_STEP_BYTES: usize = 32 << 10;
 
 /// How long a closing socket may take to write what is queued and to hear the peer's end.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The time before a certificate's end from which on operators are warned: a new certificate may have to be ordered.
+pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// A server that shuts down closes its sockets when no call has come for so long: longer than frames are held back on a new
 /// socket (WIRE 7, consequence 2).
 pub const SHUTTING_DOWN_QUIET: Duration = Duration::from_millis(500);

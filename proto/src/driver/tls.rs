@@ -25,6 +25,10 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
+mod certificate;
+
+pub use certificate::{Certificate, certificates};
+
 /// For whom trusted certificates were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pins {
@@ -62,27 +66,20 @@ pub fn client_config(trusted: &[CertificateDer<'static>], pins: Pins) -> Result<
     Ok(Arc::new(config))
 }
 
-/// What an operator should know about trusted certificates: which of them are out of date.
-pub fn warnings(trusted: &[CertificateDer<'static>], now: UnixTime) -> Vec<String> {
-    let told = |der: &CertificateDer<'static>| {
-        let known = Known::of(der)?;
-        let dates = known.dates_problem(now)?;
-        Some(format!("the certificate of {} {dates}", known.subject))
-    };
-    trusted.iter().filter_map(told).collect()
-}
-
 /// What a failed handshake says about the peer or its certificate, in words. `host` is the host that was dialled.
 pub fn in_words(error: &Error, host: &str) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => inner.to_string(),
         Error::InvalidCertificate(problem) => certificate_problem(problem, host, None),
         Error::AlertReceived(alert) => {
-            format!("the peer ended the TLS handshake with the alert {}", spaced(&format!("{alert:?}")))
+            let alert = spaced(&format!("{alert:?}"));
+            format!(
+                "the peer ended the TLS handshake with the alert {alert}: look in the peer's log for the reason"
+            )
         }
         Error::PeerIncompatible(problem) => {
             format!(
-                "the peer has no TLS version or cipher in common with us ({})",
+                "the peer has no TLS version or cipher in common with us ({}): the peer must offer TLS 1.2 or 1.3",
                 spaced(&format!("{problem:?}"))
             )
         }
@@ -280,11 +277,14 @@ fn signature(certificate: &X509Certificate<'_>) -> String {
     registry.get(algorithm).map_or_else(|| algorithm.to_string(), |entry| entry.sn().to_owned())
 }
 
-/// A distinguished name that can neither break nor fill a line of the log.
+/// A distinguished name in quotes that can neither break nor fill a line of the log.
 fn shown(name: &str) -> String {
-    let name: String =
-        name.chars().map(|c| if c.is_control() { '?' } else { c }).take(NAME_CHARS_MAX).collect();
-    format!("{name:?}")
+    format!("{:?}", printable(name))
+}
+
+/// The same without quotes.
+fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).take(NAME_CHARS_MAX).collect()
 }
 
 /// Characters of a distinguished name that are shown.
@@ -324,9 +324,8 @@ fn certificate_problem(problem: &CertificateError, host: &str, known: Option<&Kn
                 .to_owned(),
         },
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            let when = known.map_or_else(String::new, |known| format!(" on {}", date(known.until)));
-            format!("the certificate of {subject}, or of its issuer, has expired (the server's own{}): {NEW_ONE}",
-                if when.is_empty() { " is not known".to_owned() } else { format!(" ends{when}") })
+            let end = known.map_or_else(String::new, |known| format!(" (that of {subject} ends on {})", date(known.until)));
+            format!("the certificate of {subject}, or of its issuer, has expired{end}: {NEW_ONE}")
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             let when = known.map_or_else(String::new, |known| format!(" before {}", date(known.from)));
@@ -337,8 +336,8 @@ fn certificate_problem(problem: &CertificateError, host: &str, known: Option<&Kn
              subjectAltName {host:?}, or add this certificate itself to trust_store in [member.NAME]"
         ),
         CertificateError::BadSignature => {
-            "the certificate's signature does not fit the authority in the trust store of the same name: is it the authority's present \
-             certificate?"
+            "the certificate was not signed with the key that the trust store has for its authority. If the authority has a new key, add the \
+             authority's new certificate to the trust store"
                 .to_owned()
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
@@ -348,7 +347,9 @@ fn certificate_problem(problem: &CertificateError, host: &str, known: Option<&Kn
             known.map_or("of another kind", |known| known.signature.as_str()),
             known.map_or("of another kind", |known| known.key.as_str()),
         ),
-        CertificateError::BadEncoding => "the certificate cannot be read".to_owned(),
+        CertificateError::BadEncoding => {
+            "the peer's certificate is damaged or in a form that is not known: give the server a new certificate".to_owned()
+        }
         CertificateError::Revoked => format!("the certificate of {subject} is revoked: {NEW_ONE}"),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => format!(
             "the certificate of {subject} is not made for servers: make one whose extended key usage has serverAuth"
@@ -360,11 +361,19 @@ fn certificate_problem(problem: &CertificateError, host: &str, known: Option<&Kn
                     "the certificate of {subject} is an authority's own (CA:TRUE), and is not in the trust store itself: add this very \
                      certificate to the trust store, or make one with basicConstraints CA:FALSE"
                 ),
-                false => format!("the certificate of {subject} is not accepted: {}", spaced(&text)),
+                false => not_accepted(subject, &text),
             }
         }
-        other => format!("the certificate of {subject} is not accepted: {}", spaced(&format!("{other:?}"))),
+        other => not_accepted(subject, &format!("{other:?}")),
     }
+}
+
+fn not_accepted(subject: &str, why: &str) -> String {
+    format!(
+        "the certificate of {subject} is not accepted ({}): give the server a certificate from `keytool -genkeypair`, `openssl req -x509` or \
+         an authority, and trust that one",
+        spaced(why)
+    )
 }
 
 #[cfg(test)]
@@ -459,7 +468,8 @@ mod tests {
             assert!(text.contains(part) && text.contains("CN=rcs1"), "{text}");
             assert_eq!(judged(&[made], Pins::ForOneMember, made, "any.example", NOW), Ok(()));
             let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
-            assert!(warnings(std::slice::from_ref(&made.der), now)[0].contains(part));
+            let [certificate] = &certificates(std::slice::from_ref(&made.der))[..] else { panic!("{part}") };
+            assert!(certificate.warning(now).unwrap().contains(part), "{certificate:?}");
         }
         let good = made("rcs1", &["rcs1"], |_| {});
         let other = made("rcs1", &["rcs1"], |_| {});

@@ -1,13 +1,15 @@
-//! `GET /v1/status`: whether the router serves every group, in one word and one sentence, and the router's version.
+//! `GET /v1/status`: whether the router serves every group, in one word and one sentence; files that were rejected, certificates that end
+//! soon, and the router's version.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use rcs_core::engine::{Administration, GroupReport, GroupSupply, Phase};
 use serde::Serialize;
 
+use super::json::Json;
 use super::{Admin, no_answer};
 use crate::control::Status;
+use crate::files::FileState;
 
 /// How well a group, or the whole router, is off. The order is from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -30,7 +32,20 @@ struct Summary<'a> {
     calls: usize,
     /// Lines of the log that were lost.
     log_lines_lost: u64,
+    /// Files on disk that are not in force.
+    rejected_files: Vec<RejectedFile<'a>>,
+    /// A sentence for each certificate of the trust store that has ended or ends soon.
+    warnings: Vec<String>,
     groups: Vec<Group<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RejectedFile<'a> {
+    file: &'static str,
+    /// When the router saw the file first (RFC 3339).
+    since: &'a str,
+    /// What is wrong and what to do.
+    why: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,9 +71,21 @@ struct Missing<'a> {
 
 pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let Ok(status) = admin.control.status().await else { return no_answer() };
-    Json(summary(&status)).into_response()
+    let (files, trusted) = (admin.files.all(), admin.files.certificates());
+    let summary = Summary {
+        rejected_files: files.iter().filter_map(rejected).collect(),
+        warnings: crate::trust::date_warnings(&trusted.of_all),
+        ..summary(&status)
+    };
+    Json(summary).into_response()
 }
 
+fn rejected(state: &FileState) -> Option<RejectedFile<'_>> {
+    let rejected = state.rejected.as_ref()?;
+    Some(RejectedFile { file: state.file, since: &rejected.since, why: &rejected.why })
+}
+
+/// What the engine knows; of files nothing.
 fn summary(status: &Status) -> Summary<'_> {
     let report = &status.report;
     let groups: Vec<Group<'_>> = report.groups.iter().map(group).collect();
@@ -77,6 +104,8 @@ fn summary(status: &Status) -> Summary<'_> {
         callers: report.callers,
         calls: report.calls,
         log_lines_lost: rcs_cli::log::lines_lost(),
+        rejected_files: Vec::new(),
+        warnings: Vec::new(),
         groups,
     }
 }

@@ -6,13 +6,17 @@ use serde_json::Value;
 
 use super::asked::{AskError, Asked, Output, SERVER_VARIABLE, cut, table, text};
 use super::client::{Method, Server, ask};
-use crate::limits::TABLE_COLUMNS;
+use crate::limits::{STATUS_FAULT_LINES_MAX, TABLE_COLUMNS};
+
+/// The line about the exit codes of `status` for the end of the program's help.
+pub(super) const EXIT_CODES: &str =
+    "Of status also: 1 not every member serves as it should (degraded), 2 no member serves a group (down).";
 
 /// Show in one sentence whether every group is served, then the groups.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 every group is served by all its members, 1 not every member serves, 2 a group has no member, 69 the \
-                        router does not respond."
+    after_help = "Exit codes: 0 every group is served as it should be (ok), 1 not every member serves as it should (degraded), 2 no \
+                        member serves a group (down), 69 the router does not respond."
 )]
 pub(super) struct Status {
     #[command(flatten)]
@@ -55,14 +59,32 @@ fn shown(status: &Value) -> String {
         text(status, "callers"),
         text(status, "calls")
     );
-    let groups = status["groups"].as_array().map_or(&[][..], Vec::as_slice);
+    let list = |key: &str| status[key].as_array().map_or(&[][..], Vec::as_slice);
+    let files = list("rejected_files").iter().map(rejected);
+    let warnings = list("warnings").iter().filter_map(Value::as_str).map(|told| format!("warning: {told}"));
+    let groups = list("groups");
     let cells = groups.iter().map(|group| {
         let serving = format!("{} of {}", text(group, "serving"), text(group, "members"));
         [text(group, "group"), text(group, "condition"), serving, text(group, "queued"), missing(group)]
     });
     let table = table(["GROUP", "STATE", "SERVING", "QUEUED", "NOT SERVING"], cells);
     let rows = table.lines().map(|line| cut(line, TABLE_COLUMNS));
-    [sentence, counts].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+    [sentence, counts].into_iter().chain(files).chain(warnings).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+/// A file on disk that is not in force, with its first faults.
+fn rejected(file: &Value) -> String {
+    let why = text(file, "why");
+    let faults: Vec<&str> = why.lines().map(str::trim).collect();
+    let mut lines = vec![format!(
+        "warning: the {} file was rejected; the last good version stays in force:",
+        text(file, "file")
+    )];
+    lines.extend(faults.iter().take(STATUS_FAULT_LINES_MAX).map(|fault| format!("  {fault}")));
+    if let Some(more) = faults.len().checked_sub(STATUS_FAULT_LINES_MAX).filter(|more| *more > 0) {
+        lines.push(format!("  and {more} more lines: see `rcs-router check`, or the log"));
+    }
+    lines.join("\n")
 }
 
 /// The members that do not serve, as `n2 (down: connection refused), n3 (drained)`.
@@ -99,6 +121,9 @@ mod tests {
         let status = json!({
             "version": "0.1.0", "condition": "down", "sentence": "no member serves crm: calls wait or fail; see `rcs-router member list`",
             "callers": 2, "calls": 7, "log_lines_lost": 0,
+            "rejected_files": [{"file": "provider", "since": "2026-11-29T12:00:00Z", "why":
+                "the provider file p.json cannot be used:\n  a: 1.\n  b: 2.\n  c: 3.\n  d: 4.\n  e: 5.\n  f: 6.\n  g: 7."}],
+            "warnings": ["the certificate of \"CN=rcs1\" ends on 2027-01-01, in 13 days"],
             "groups": [
                 {"group": "hr", "condition": "ok", "serving": 2, "members": 2, "queued": 0, "missing": []},
                 {"group": "crm", "condition": "down", "serving": 0, "members": 2, "queued": 3, "missing": [
@@ -111,6 +136,10 @@ mod tests {
             shown(&status),
             "down: no member serves crm: calls wait or fail; see `rcs-router member list`\n\
              rcs-router 0.1.0, 2 callers, 7 calls\n\
+             warning: the provider file was rejected; the last good version stays in force:\n  \
+               the provider file p.json cannot be used:\n  a: 1.\n  b: 2.\n  c: 3.\n  d: 4.\n  e: 5.\n  \
+               and 2 more lines: see `rcs-router check`, or the log\n\
+             warning: the certificate of \"CN=rcs1\" ends on 2027-01-01, in 13 days\n\
              GROUP  STATE  SERVING  QUEUED  NOT SERVING\n\
              hr     ok     2 of 2   0       -\n\
              crm    down   0 of 2   3       n3 (drained), n4 (down: connection refused by 10…"

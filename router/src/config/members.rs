@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcs_core::provider::Keys;
-use rcs_proto::driver::tls::Pins;
+use rcs_proto::driver::tls::{Certificate, Pins};
 use rcs_proto::icf::Secret;
 use rustls::ClientConfig;
 
@@ -42,6 +42,8 @@ pub(crate) struct MemberSecrets {
     pub(crate) keys: Keys,
     /// How members with a trust store of their own are dialled.
     pub(crate) trust: BTreeMap<String, Arc<ClientConfig>>,
+    /// The certificates of these trust stores, by member.
+    pub(crate) certificates: BTreeMap<String, Vec<Certificate>>,
     /// What an operator should know.
     pub(crate) warnings: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl Members {
                     let told = |warning: &String| format!("member.{name}.trust_store: {warning}");
                     found.warnings.extend(trusted.warnings.iter().map(told));
                     found.trust.insert(name.clone(), trusted.config);
+                    found.certificates.insert(name.clone(), trusted.certificates);
                 }
                 Err(error) => faults.push(format!("member.{name}.trust_store: {error}")),
             }

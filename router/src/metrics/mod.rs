@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 use rcs_proto::driver::spill::Spill;
 
 use crate::admin::REASONS;
+use crate::files::Files;
 pub(crate) use format::Format;
 pub(crate) use recorder::Recorder;
 pub(crate) use reloads::Reloads;
@@ -86,6 +87,14 @@ struct GroupLabel {
     group: Arc<str>,
 }
 
+/// Labels of a trusted certificate. The member is empty if the certificate is trusted for all members.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    member: String,
+    subject: String,
+    serial: String,
+}
+
 /// Labels of a call that was refused because of overload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusedLabels {
@@ -148,7 +157,12 @@ struct Counted {
 }
 
 /// The two ends of the metrics: the owner counts, the admin address shows.
-pub(crate) fn new(spill: Arc<Spill>, reloads: Reloads, unknowns: Unknowns) -> (Recorder, Scraper) {
+pub(crate) fn new(
+    spill: Arc<Spill>,
+    reloads: Reloads,
+    unknowns: Unknowns,
+    files: Files,
+) -> (Recorder, Scraper) {
     let counted = Counted {
         calls: Family::default(),
         durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
@@ -220,5 +234,5 @@ pub(crate) fn new(spill: Arc<Spill>, reloads: Reloads, unknowns: Unknowns) -> (R
         "Requests to the admin address that were refused, by reason",
         refusals.0.clone(),
     );
-    (Recorder::new(counted), Scraper::new(registry, spill, refusals, reloads, unknowns))
+    (Recorder::new(counted), Scraper::new(registry, spill, refusals, reloads, unknowns, files))
 }

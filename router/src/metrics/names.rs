@@ -19,8 +19,10 @@ pub(crate) const UNKNOWN_LOST: &str = "rcs_unknown_outcomes_lost";
 pub(crate) const BUILD_INFO: &str = "rcs_build_info";
 /// `rcs_config_last_reload_successful`: 1 if the last changed file was good, 0 if it was refused.
 pub(crate) const RELOAD_SUCCESSFUL: &str = "rcs_config_last_reload_successful";
-/// `rcs_config_last_reload_success_timestamp_seconds`: when files were read last that are in force.
+/// `rcs_config_last_reload_success_timestamp_seconds`: when the router last took over a changed file, or its files at the start.
 pub(crate) const RELOAD_TIME: &str = "rcs_config_last_reload_success_timestamp_seconds";
+/// `rcs_certificate_not_after_timestamp_seconds{member,subject,serial}`: until when a trusted certificate is valid, in seconds since 1970.
+pub(crate) const CERTIFICATE_END: &str = "rcs_certificate_not_after_timestamp_seconds";
 /// `process_cpu_seconds_total`: processor time of the process.
 pub(crate) const PROCESS_CPU: &str = "process_cpu_seconds";
 /// `process_resident_memory_bytes`: memory of the process that is resident.

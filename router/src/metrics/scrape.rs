@@ -11,10 +11,16 @@ use prometheus_client::registry::Registry;
 use rcs_core::engine::Report;
 use rcs_core::state::MemberState;
 use rcs_proto::driver::spill::{Spill, Waiting};
+use rcs_proto::driver::tls::Certificate;
 
 use super::format::{Format, classic};
 use super::process::Process;
-use super::{AdminRefusals, GroupLabel, MemberLabels, Reloads, StateLabels, VersionLabel, WhereLabel, names};
+use super::{
+    AdminRefusals, CertificateLabels, GroupLabel, MemberLabels, Reloads, StateLabels, VersionLabel,
+    WhereLabel, names,
+};
+use crate::files::{Certificates, Files};
+use crate::limits::METRIC_CERTIFICATES_MAX;
 use crate::unknown::Unknowns;
 
 /// Shows the metrics.
@@ -25,6 +31,7 @@ pub(crate) struct Scraper {
     refusals: AdminRefusals,
     reloads: Reloads,
     unknowns: Unknowns,
+    files: Files,
 }
 
 impl Scraper {
@@ -34,8 +41,9 @@ impl Scraper {
         refusals: AdminRefusals,
         reloads: Reloads,
         unknowns: Unknowns,
+        files: Files,
     ) -> Self {
-        Self { counted, spill, refusals, reloads, unknowns }
+        Self { counted, spill, refusals, reloads, unknowns, files }
     }
 
     /// Where refused requests to the admin address are counted.
@@ -49,6 +57,7 @@ impl Scraper {
         encode_registry(&mut text, &gauges(report, self.spill.waiting()))?;
         encode_registry(&mut text, &of_process(&Process::now(), &self.reloads))?;
         encode_registry(&mut text, &of_unknowns(&self.unknowns))?;
+        encode_registry(&mut text, &of_certificates(&self.files.certificates()))?;
         encode_registry(&mut text, &self.counted)?;
         encode_eof(&mut text)?;
         Ok(match format {
@@ -69,6 +78,29 @@ fn of_unknowns(unknowns: &Unknowns) -> Registry {
     registry
 }
 
+/// The ends of trusted certificates. If there are more than a scrape has room for, the ones that end first are shown.
+fn of_certificates(trusted: &Certificates) -> Registry {
+    let of_all = trusted.of_all.iter().map(|certificate| ("", certificate));
+    let of_one = trusted
+        .of_one
+        .iter()
+        .flat_map(|(member, all)| all.iter().map(move |certificate| (member.as_str(), certificate)));
+    let mut all: Vec<_> = of_all.chain(of_one).collect();
+    all.sort_by_key(|(_, certificate)| certificate.not_after);
+    let family = Family::<CertificateLabels, Gauge>::default();
+    for (member, certificate) in all.into_iter().take(METRIC_CERTIFICATES_MAX).rev() {
+        let Certificate { subject, serial, not_after, .. } = certificate.clone();
+        // Of two certificates with the same labels, the one that ends first is set last.
+        family
+            .get_or_create(&CertificateLabels { member: member.to_owned(), subject, serial })
+            .set(not_after);
+    }
+    let mut registry = Registry::default();
+    let help = "Until when a trusted certificate is valid, in seconds since 1970";
+    registry.register(names::CERTIFICATE_END, help, family);
+    registry
+}
+
 /// Figures of the process and of its files.
 fn of_process(process: &Process, reloads: &Reloads) -> Registry {
     let mut registry = Registry::default();
@@ -83,7 +115,7 @@ fn of_process(process: &Process, reloads: &Reloads) -> Registry {
     );
     registry.register(
         names::RELOAD_TIME,
-        "When files were read last that are in force, in seconds since 1970",
+        "When the router last took over a changed file, or its files at the start, in seconds since 1970",
         ConstGauge::new(at),
     );
     if let Some(seconds) = process.cpu_seconds {

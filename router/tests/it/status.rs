@@ -50,6 +50,47 @@ fn a_status_is_a_sentence_with_an_exit_code() {
     assert_eq!(status(&[]).code, Some(69));
 }
 
+/// The router serves on with the last good version, so the condition stays.
+#[test]
+fn a_status_names_files_that_were_rejected() {
+    let folder = scratch();
+    let n1 = member("n1");
+    let document = provider(&folder, &[("n1", &n1)]);
+    let good = std::fs::read_to_string(&document).unwrap();
+    let serving = Router::serve(&document, &["--dev"]);
+    serving.await_ready();
+    let server = format!("http://{}", serving.admin);
+    let status = || run(&["status", "--server", &server]);
+    std::fs::write(&document, r#"{"remoteConnectorServers": [{"name": "n1", "port": 70000}]}"#).unwrap();
+    let told = "warning: the provider file was rejected; the last good version stays in force:\n";
+    wait_until("the file is rejected", PATIENCE, || status().stdout.contains(told));
+    let seen = status();
+    assert!(seen.code == Some(0) && seen.stdout.starts_with("ok: "), "{seen:?}");
+    assert!(seen.stdout.contains("  remoteConnectorServers[0].port: must be"), "{seen:?}");
+    let json = run(&["status", "--server", &server, "-o", "json"]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["rejected_files"][0]["file"], "provider");
+    std::fs::write(&document, good).unwrap();
+    wait_until("the file is good again", PATIENCE, || !status().stdout.contains("warning"));
+}
+
+/// Scripts rely on the codes, so the help of the whole program has all of them.
+#[test]
+fn help_lists_every_exit_code() {
+    let help = run(&["--help"]).stdout;
+    for code in [
+        "0 success",
+        "1 not every member",
+        "2 no member",
+        "64 wrong",
+        "65 invalid",
+        "69 a resource",
+        "70 internal",
+    ] {
+        assert!(help.contains(code), "no {code:?} in {help}");
+    }
+}
+
 #[test]
 fn one_line_says_what_runs() {
     let folder = scratch();

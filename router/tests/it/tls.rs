@@ -14,7 +14,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{PATIENCE, Router, file, member, scratch};
+use crate::support::{PATIENCE, Router, file, member, run, scratch};
 
 /// A TLS end in front of a member, for as long as the runtime lives.
 struct TlsFront {
@@ -120,6 +120,43 @@ fn a_certificate_as_the_vendors_pages_make_it_is_trusted_when_it_is_in_the_store
     std::fs::write(&trust, der).unwrap();
     router.await_log("the trust store changed");
     wait_until("the member is in use", PATIENCE, || router.get("/readyz").0 == 200);
+}
+
+/// A certificate that ends within 30 days is told by the metric, `status`, `check` and the log.
+#[test]
+fn a_certificate_that_ends_soon_is_told_wherever_an_operator_looks() {
+    let (folder, member) = (scratch(), member("n1"));
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "rcs1");
+    params.serial_number = Some(vec![0x0B].into());
+    let end = std::time::SystemTime::now() + std::time::Duration::from_secs(10 * 24 * 60 * 60 + 600);
+    params.not_after = end.into();
+    let signing_key = KeyPair::generate().unwrap();
+    let cert = params.self_signed(&signing_key).unwrap();
+    let front = TlsFront::with(&member, CertifiedKey { cert, signing_key });
+    let provider = file(&folder, "provider.json", &document(front.address.port()));
+    let trust = file(&folder, "trust.pem", &front.certificate_pem);
+    let router = Router::serve(provider.as_ref(), &["--dev", "--trust-store", &trust]);
+    router.await_ready();
+    let sentence = "the certificate of \"CN=rcs1\" ends on ";
+    router.await_log("in 10 days; from then on a member that shows it is refused");
+    let server = format!("http://{}", router.admin);
+    let status = run(&["status", "--server", &server]);
+    assert!(status.code == Some(0) && status.stdout.contains(&format!("warning: {sentence}")), "{status:?}");
+    let check = run(&["check", "--dev", "--provider", &provider, "--trust-store", &trust]);
+    assert!(check.code == Some(0) && check.stdout.contains(sentence), "{check:?}");
+    let labels = [("member", ""), ("subject", "CN=rcs1"), ("serial", "0b")];
+    let name = "rcs_certificate_not_after_timestamp_seconds";
+    let shown = || rcs_rig::metrics::Metrics::scrape(router.admin).sum(name, &labels);
+    let expected = end.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((shown() - expected).abs() < 2.0, "{} {expected}", shown());
+
+    // With a new store the old certificate is gone.
+    let other = pem(generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
+    std::fs::write(&trust, other).unwrap();
+    wait_until("the old certificate is gone", PATIENCE, || shown() == 0.0);
+    assert!(!run(&["status", "--server", &server]).stdout.contains("warning"));
 }
 
 #[test]
