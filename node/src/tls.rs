@@ -12,8 +12,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 mod certificate;
 mod kind;
+mod trust;
 
 pub use kind::OtherKind;
+pub use trust::trusted;
 
 use crate::config::StoreFile;
 use crate::limits::KEY_STORE_BYTES;

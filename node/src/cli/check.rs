@@ -7,6 +7,7 @@ use rcs_cli::Failure;
 
 use super::{CheckArgs, load, serve};
 use crate::config::{Dial, Listen, Mode, NodeConfig, Transport};
+use crate::tls;
 
 pub(super) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
     let (config, mut faults) = load(&arguments.properties, &arguments.settings.overrides)?;
@@ -75,8 +76,19 @@ fn describe_listen(listen: &Listen, config: &NodeConfig, line: &mut impl FnMut(&
         _ => "plain; useSSL=true turns TLS on".to_owned(),
     };
     line("transport", transport);
-    if config.trust_store.is_some() {
-        line("trust store", "not used in server mode: callers authenticate with the key".to_owned());
+    if let Some(store) = &config.trust_store {
+        let found = match tls::trusted(store) {
+            Ok(1) => "1 certificate; ".to_owned(),
+            Ok(count) => format!("{count} certificates; "),
+            Err(why) => {
+                line(
+                    "notice",
+                    format!("{why} (this node does not use the store, a Java server would not start)"),
+                );
+                String::new()
+            }
+        };
+        line("trust store", format!("{found}not used in server mode: callers authenticate with the key"));
     }
 }
 

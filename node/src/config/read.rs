@@ -156,8 +156,6 @@ impl<'a> Reader<'a> {
         let (urls, server_name) = (self.urls(), self.server_name());
         let (urls, server_name) = (urls?, server_name?);
         Some(Dial {
-            urls,
-            server_name,
             host_id: self.text("hostId"),
             proxy: self.proxy(),
             housekeeping_interval: self.number("housekeepingInterval", Duration::from_secs),
@@ -166,13 +164,26 @@ impl<'a> Reader<'a> {
             max_sockets: self.number("maxWebSocketConnections", |count: u16| count),
             connection_ttl: self.number("connectionTtl", Duration::from_secs),
             new_connections_interval: self.number("newConnectionsInterval", Duration::from_secs),
-            token: self.text("tokenEndpoint").map(|endpoint| TokenClient {
+            token: self.token_endpoint(&urls).map(|endpoint| TokenClient {
                 endpoint,
                 scope: self.text("scope"),
                 client_id: self.text("clientId"),
                 client_secret: self.secret("clientSecret"),
             }),
+            urls,
+            server_name,
         })
+    }
+
+    /// The address of the token's issuer (P17). A token is as good as a password, so no URL may be without TLS then.
+    fn token_endpoint(&mut self, urls: &[String]) -> Option<String> {
+        let setting = self.settings.get("tokenEndpoint")?;
+        if let Some(url) = urls.iter().find(|url| url.starts_with("ws://")) {
+            self.problems.push(setting.problem(format!(
+                "would send a token in clear to {url:?}, which has no TLS; write wss:// in connectorserver.url, or remove tokenEndpoint"
+            )));
+        }
+        Some(setting.trimmed().to_owned())
     }
 
     /// Several URLs stand with blanks between them, or commas, as on the Java server's command line (P02, P40).

@@ -77,6 +77,49 @@ fn all_faults_are_told_at_once_and_serve_tells_the_same() {
     }
 }
 
+/// The node does not use a trust store, and the Java server with the same file would.
+#[test]
+fn a_trust_store_that_java_could_not_read_is_noticed() {
+    let scratch = Scratch::new();
+    let pair = rcgen::generate_simple_self_signed(["rcs1".to_owned()]).unwrap();
+    let mut store = p12_keystore::KeyStore::new();
+    let certificate = p12_keystore::Certificate::from_der(pair.cert.der()).unwrap();
+    store.add_entry("rcs1", p12_keystore::KeyStoreEntry::Certificate(certificate));
+    fs::write(scratch.path("good.p12"), store.writer("changeit").write().unwrap()).unwrap();
+    fs::write(scratch.path("bad.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    for (name, password, says) in [
+        ("good.p12", "changeit", "trust store      1 certificate; not used in server mode"),
+        ("good.p12", "other", "trustStorePass does not open the trust store"),
+        ("bad.pem", "changeit", "is a PEM file, not a PKCS12 store: make one with `keytool -importcert"),
+        ("none.p12", "changeit", "cannot be read"),
+    ] {
+        let text = format!(
+            "connectorserver.key=xOS4IeeE6eb/AhMbhxZEC37PgtE\\=\nconnectorserver.trustStoreFile={name}\nconnectorserver.trustStorePass={password}\n"
+        );
+        let file = scratch.file("a.properties", &text);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let ran = run(&["check", self::text(&file)], b"");
+        assert!(ran.code == 0 && ran.stdout.contains(says), "{name}: {ran:?}");
+        assert_eq!(ran.stdout.contains("notice"), !says.starts_with("trust store "), "{ran:?}");
+        assert!(!ran.stdout.contains("other"), "no password is shown: {ran:?}");
+    }
+}
+
+/// A token is as good as a password.
+#[test]
+fn a_token_is_never_sent_in_clear() {
+    let scratch = Scratch::new();
+    let file = scratch.file(
+        "a.properties",
+        "connectorserver.url=wss://a/openicf ws://b/openicf\nconnectorserver.connectorServerName=n1\n\
+         connectorserver.tokenEndpoint=https://idp/token\nconnectorserver.clientSecret=very-secret\n",
+    );
+    let ran = run(&["check", text(&file)], b"");
+    assert_eq!(ran.code, 65, "{ran:?}");
+    let says = "line 3: connectorserver.tokenEndpoint \"https://idp/token\" would send a token in clear to \"ws://b/openicf\"";
+    assert!(ran.stderr.contains(says) && !ran.stderr.contains("very-secret"), "{ran:?}");
+}
+
 /// A user who can read the file has the key's hash.
 #[test]
 fn a_file_that_everybody_can_read_is_noticed_and_one_that_everybody_can_write_refused() {

@@ -20,6 +20,7 @@
 //! - [`settings`]: what an operator may set beside the document, for the router and for each group.
 //! - `agreed`: what operators decided, as one pure value with one deterministic function that changes it.
 //! - [`view`]: the one immutable snapshot of all of that, which routing reads.
+//! - [`slip`]: which known name an unknown one probably means.
 //! - [`ids`]: small ids for the names of members and groups. An id is never reused for another name.
 //!
 //! How members are judged:
@@ -59,6 +60,7 @@ pub mod limits;
 pub mod outlier;
 pub mod provider;
 pub mod settings;
+pub mod slip;
 pub mod state;
 pub mod verdict;
 pub mod view;

@@ -197,6 +197,10 @@ fn read_document(reader: &mut Reader<'_>, document: &[u8]) -> Option<Provider> {
         return None;
     }
     let document = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
+    if document.trim_ascii().is_empty() {
+        reader.report("", Problem::Empty);
+        return None;
+    }
     let tree: Tree = match serde_json::from_slice(document) {
         Ok(tree) => tree,
         Err(e) => {

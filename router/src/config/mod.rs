@@ -16,6 +16,7 @@ use rcs_core::agreed::Document;
 use rcs_core::bundles::group::Reports;
 use rcs_core::limits::{CONFIG_BYTES_MAX, CONFIG_FAULTS_MAX, MEMBERS_MAX};
 use rcs_core::settings::{GroupSettings, Settings};
+use rcs_core::slip::meant;
 use rcs_core::view::is_usable_name;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -144,6 +145,15 @@ fn parse(text: &[u8]) -> Result<Parsed, Vec<String>> {
     }
 }
 
+/// The names of all tables, and how each is written.
+const TABLES: [(&str, &str); 5] = [
+    ("router", "[router]"),
+    ("defaults", "[defaults]"),
+    ("group", "[group.NAME]"),
+    ("members", "[members]"),
+    ("member", "[member.NAME]"),
+];
+
 /// Characters of one fault: the longest of our own sentences with a key of ordinary length.
 const FAULT_CHARS_MAX: usize = 800;
 
@@ -174,10 +184,21 @@ impl Reader<'_> {
                     self.one_place("members", value, &members.others);
                 }
                 "member" => self.members(value, &mut members),
-                other => self.fault(
-                    key.span().start,
-                    format!("{other}: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME]"),
-                ),
+                other => {
+                    let guess = match meant(other, TABLES.iter().map(|(name, _)| *name)) {
+                        Some(name) => {
+                            TABLES.iter().filter(|(known, _)| *known == name).map(|(_, form)| *form).collect()
+                        }
+                        None => String::new(),
+                    };
+                    let what = match guess.is_empty() {
+                        false => format!("{other}: unknown table. Did you mean {guess}?"),
+                        true => format!(
+                            "{other}: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME]"
+                        ),
+                    };
+                    self.fault(key.span().start, what);
+                }
             }
         }
         Parsed { settings, members }
@@ -290,10 +311,12 @@ impl Reader<'_> {
         }
         let Some(found) = known().find(|key| key.name == name) else {
             let like: Vec<&str> = known().map(|key| key.name).collect();
-            return self.fault(
-                key.span().start,
-                format!("{path}.{name}: unknown key. {path} may have: {}", like.join(", ")),
-            );
+            let what = match (keys::meant(&name, &like), keys::home_of(&name)) {
+                (Some(meant), _) => format!("unknown key. Did you mean {meant}?"),
+                (None, Some(home)) => format!("this key belongs in {home}. Move it there"),
+                (None, None) => format!("unknown key. {path} may have: {}", like.join(", ")),
+            };
+            return self.fault(key.span().start, format!("{path}.{name}: {what}"));
         };
         if let Err(why) = found.set(into, plain(value.get_ref())) {
             let at = value.span();
@@ -343,7 +366,8 @@ impl Reader<'_> {
     fn told(mut self) -> Vec<String> {
         self.faults.sort();
         let line = |at: usize| self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-        self.faults.iter().map(|(at, what)| format!("line {}: {what}.", line(*at))).collect()
+        let stop = |what: &str| if what.ends_with('?') { "" } else { "." };
+        self.faults.iter().map(|(at, what)| format!("line {}: {what}{}", line(*at), stop(what))).collect()
     }
 }
 

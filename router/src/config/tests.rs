@@ -180,7 +180,7 @@ ejection = 5
         "line 5: defaults.deadlines.read: \"5 minutes\" is not valid. Use \"1s\" to \"1d\"; a time is a whole number",
         "line 6: group.hr.ejection: base is longer than cap",
         "line 7: group.hr.deadlines.read: 5 is not valid",
-        "line 8: group.hr.deadlines.reed: unknown key. group.hr may have: deadlines.login, deadlines.read",
+        "line 8: group.hr.deadlines.reed: unknown key. Did you mean deadlines.read?",
         "line 9: group.hr.queue_max: -1 is not valid. Use 0 to 65536.",
         "line 10: group.hr.in_flight_max: 0x10 is not valid",
         "line 11: group.hr.retry_percent: 101 is not valid. Use 0 to 100.",
@@ -188,11 +188,52 @@ ejection = 5
         "line 13: group.hr.test_every: \"0s\" is not valid. Use \"1s\" to \"1h\", or \"off\"",
         "line 15: group.a/b: not a valid group name",
         "line 17: group.csv.ejection: it must be a table",
-        "line 18: groups: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME].",
+        "line 18: groups: unknown table. Did you mean [group.NAME]?",
     ];
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");
     for (fault, expected) in faults.iter().zip(expected) {
         assert!(fault.starts_with(expected), "{fault}\n{expected}");
+    }
+}
+
+/// A known name in another case or with one slip is named, and so is the table that a key belongs in.
+#[test]
+fn what_was_meant_by_an_unknown_name_is_named() {
+    for (text, says) in [
+        ("[router]\nsocket-ttl = \"1h\"", "line 2: router.socket-ttl: unknown key. Did you mean socket_ttl?"),
+        ("[router]\nSocket_TTL = \"1h\"", "line 2: router.Socket_TTL: unknown key. Did you mean socket_ttl?"),
+        (
+            "[router]\nqueue_max = 5",
+            "line 2: router.queue_max: this key belongs in [defaults], for all groups, or in [group.NAME]. Move it there.",
+        ),
+        (
+            "[defaults]\nsocket_ttl = \"1h\"",
+            "line 2: defaults.socket_ttl: this key belongs in [router]. Move it there.",
+        ),
+        (
+            "[defaults]\nlisten = \"[::1]:1\"",
+            "line 2: defaults.listen: this key belongs in [group.NAME]. Move it there.",
+        ),
+        (
+            "[members]\ntrust_store = \"a\"",
+            "line 2: members.trust_store: this key belongs in [member.NAME]. Move it there.",
+        ),
+        (
+            "[group.hr.deadline]\nread = \"1s\"",
+            "line 1: group.hr.deadline: unknown key. Did you mean deadlines?",
+        ),
+        ("[Router]", "line 1: Router: unknown table. Did you mean [router]?"),
+        ("[default]", "line 1: default: unknown table. Did you mean [defaults]?"),
+        (
+            "[servers]",
+            "line 1: servers: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME].",
+        ),
+        (
+            "[members]\nnothing_like = 1",
+            "line 2: members.nothing_like: unknown key. members may have: key_file, key_variable.",
+        ),
+    ] {
+        assert_eq!(parse(text.as_bytes()).unwrap_err(), [says], "{text}");
     }
 }
 

@@ -49,6 +49,10 @@ const SERVER_FIELDS: &[&str] = &[
     "proxyUser",
     "proxyPrincipal",
     "proxyPassword",
+    "tokenEndpoint",
+    "scope",
+    "clientId",
+    "clientSecret",
     "pingPongInterval",
     "housekeepingInterval",
     "houseKeepingInterval",
@@ -101,6 +105,7 @@ impl Members {
             if reader.flag(entry, "useSSL").or(false) { Transport::Tls } else { Transport::Plain };
         let sockets = sockets(reader, entry);
         let ping_interval = ping_interval(reader, entry);
+        report_token(reader, entry, transport);
         report_unused(reader, entry);
         let (Some(name), Some(host), Some(port), Some(key), Some(path)) = (name, host, port, key, path)
         else {
@@ -310,6 +315,21 @@ fn ping_interval(reader: &mut Reader<'_>, entry: &Object<'_>) -> Option<Duration
         Field::Given(seconds) => Some(Duration::from_secs(seconds).clamp(PING_INTERVAL_MIN, PING_INTERVAL)),
         _ => Some(PING_INTERVAL),
     }
+}
+
+/// Settings of OAuth2, which this version does not have. Beside an unencrypted connection they are an error: who wrote them expects the
+/// connection to be protected.
+fn report_token(reader: &mut Reader<'_>, entry: &Object<'_>, transport: Transport) {
+    let Some(key) =
+        ["tokenEndpoint", "clientId", "clientSecret"].into_iter().find(|key| entry.get(key).is_some())
+    else {
+        return;
+    };
+    let problem = match transport {
+        Transport::Plain => Problem::TokenInClear,
+        Transport::Tls => Problem::TokenIgnored,
+    };
+    reader.report(&entry.child(key), problem);
 }
 
 /// Fields that are understood and have no effect.

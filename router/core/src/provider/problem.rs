@@ -30,8 +30,9 @@ pub enum Severity {
 #[expect(missing_docs, reason = "`what` below says of each what it is")]
 pub enum Problem {
     DocumentTooLong { bytes: usize },
+    Empty,
     Syntax(String),
-    WrongType { expected: &'static str, found: &'static str },
+    WrongType { expected: &'static str, found: String },
     Missing(&'static str),
     NotInRange { found: String, min: u64, max: u64 },
     Unresolved(String),
@@ -68,6 +69,8 @@ pub enum Problem {
     GroupInMemberArray { belongs: &'static str },
     OtherProtocol(String),
     ProxyIgnored,
+    TokenInClear,
+    TokenIgnored,
     UsesAgent,
     DefaultKey,
     TemplateKey,
@@ -86,6 +89,7 @@ impl Problem {
     pub fn severity(&self) -> Severity {
         match self {
             Self::DocumentTooLong { .. }
+            | Self::Empty
             | Self::Syntax(_)
             | Self::WrongType { .. }
             | Self::Missing(_)
@@ -112,6 +116,7 @@ impl Problem {
             | Self::SampleHost(_)
             | Self::NoAddress(_)
             | Self::NotFlag(_)
+            | Self::TokenInClear
             | Self::NothingToRoute => Severity::Error,
             // Vendor examples list groups whose servers are in another document: load them (C13).
             Self::NoMemberLeft { .. }
@@ -125,6 +130,7 @@ impl Problem {
             | Self::GroupInMemberArray { .. }
             | Self::OtherProtocol(_)
             | Self::ProxyIgnored
+            | Self::TokenIgnored
             | Self::UsesAgent
             | Self::DefaultKey
             | Self::TemplateKey
@@ -144,6 +150,7 @@ impl Problem {
             Self::DocumentTooLong { bytes } => {
                 format!("the document has {bytes} bytes, more than {PROVIDER_DOCUMENT_BYTES_MAX}")
             }
+            Self::Empty => "the file is empty".to_owned(),
             Self::Syntax(text) => format!("not JSON: {text}"),
             Self::WrongType { expected, found } => format!("must be {expected}, but is {found}"),
             Self::Missing(key) => format!("{key} is missing or empty"),
@@ -212,6 +219,13 @@ impl Problem {
             Self::ProxyIgnored => {
                 "this version does not dial through HTTP proxies; the server is dialled directly".to_owned()
             }
+            Self::TokenInClear => {
+                "an OAuth2 token would be sent in clear, because the connection to this server is not encrypted (ws)"
+                    .to_owned()
+            }
+            Self::TokenIgnored => {
+                "this version has no OAuth2: the router proves itself to the server with the key alone".to_owned()
+            }
             Self::UsesAgent => {
                 "useAgent: the router treats this address as the address of a server".to_owned()
             }
@@ -247,8 +261,21 @@ impl Problem {
             several routers."
                     .to_owned()
             }
-            Self::Syntax(_) => "Correct the document at the line and column given.".to_owned(),
-            Self::WrongType { expected, .. } => format!("Write {expected}."),
+            Self::Syntax(_) => {
+                "Correct the document at this line and column. It must be IDM's provisioner.openicf.connectorinfoprovider, in JSON."
+                    .to_owned()
+            }
+            Self::Empty => {
+                "Write IDM's document provisioner.openicf.connectorinfoprovider as JSON: \
+                {\"remoteConnectorServers\": [{\"name\": \"n1\", \"host\": \"HOST\", \"port\": 8759, \"key\": \"KEY\"}]}."
+                    .to_owned()
+            }
+            Self::WrongType { expected, .. } => match *expected {
+                "an object" => "Write an object, as {\"name\": \"n1\", ...}.".to_owned(),
+                "an array" => "Write an array, with [ and ] around its entries.".to_owned(),
+                "a text" => "Write a text, in quotes.".to_owned(),
+                other => format!("Write {other}."),
+            },
             Self::Missing(key) => format!("Add {key}."),
             Self::NotInRange { .. } => "Write a number in this range.".to_owned(),
             Self::Unresolved(name) => {
@@ -322,6 +349,12 @@ impl Problem {
             Self::ProxyIgnored => {
                 "Make sure that the router can reach the server without a proxy.".to_owned()
             }
+            Self::TokenInClear => {
+                "Set useSSL to true, or remove tokenEndpoint, scope, clientId and clientSecret: this version has no OAuth2 and proves \
+                itself to the server with the key."
+                    .to_owned()
+            }
+            Self::TokenIgnored => "Make sure that the server accepts the key.".to_owned(),
             Self::UsesAgent => "The router replaces the agent: write the server's own host and \
             port."
                 .to_owned(),

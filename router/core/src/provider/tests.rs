@@ -95,7 +95,7 @@ fn all_faults_are_reported_at_once() {
             {"type": "remoteConnectorServersGroup", "name": "g", "algorithm": "random", "serversList": ["n1", 3]},
         ],
     });
-    let wrong = |expected, found| Problem::WrongType { expected, found };
+    let wrong = |expected, found: &str| Problem::WrongType { expected, found: found.to_owned() };
     let range = |found: &str, min, max| Problem::NotInRange { found: found.to_owned(), min, max };
     check(
         &document,
@@ -103,9 +103,9 @@ fn all_faults_are_reported_at_once() {
             ("remoteConnectorServers[0].host", Problem::BadHost("ws://h".to_owned())),
             ("remoteConnectorServers[0].port", range("0", 1, 65535)),
             ("remoteConnectorServers[0].webSocketConnections", range("17", 1, 16)),
-            ("remoteConnectorServers[1]", wrong("an object", "a text")),
+            ("remoteConnectorServers[1]", wrong("an object", "the text \"n2\"")),
             ("remoteConnectorServers[2].algorithm", Problem::UnknownAlgorithm("random".to_owned())),
-            ("remoteConnectorServers[2].serversList[1]", wrong("an object with a name", "a number")),
+            ("remoteConnectorServers[2].serversList[1]", wrong("an object with a name", "the number 3")),
             (
                 "remoteConnectorServers[2]",
                 Problem::GroupInMemberArray { belongs: "remoteConnectorServersGroups" },
@@ -128,7 +128,7 @@ fn ports_may_be_numbers_texts_or_wrapped_w08_c15() {
         let problem = Problem::NotInRange { found: shown.to_owned(), min: 1, max: 65535 };
         check(&servers(&[with(server("n1"), "port", port)]), &[("remoteConnectorServers[0].port", problem)]);
     }
-    let wrong = Problem::WrongType { expected: "a number", found: "a boolean" };
+    let wrong = Problem::WrongType { expected: "a number", found: "the boolean true".to_owned() };
     check(&servers(&[with(server("n1"), "port", json!(true))]), &[("remoteConnectorServers[0].port", wrong)]);
 }
 
@@ -174,10 +174,31 @@ fn odd_wrappings_are_refused() {
     check(&servers(&[with(server("n1"), "key", crypto)]), &[(path, Problem::Encrypted)]);
     let unknown = Problem::UnknownWrapper("$base64:decode".to_owned());
     check(&servers(&[with(server("n1"), "key", json!({"$base64:decode": "a2V5"}))]), &[(path, unknown)]);
-    let wrong = |found| Problem::WrongType { expected: "a single value", found };
+    let wrong = |found: &str| Problem::WrongType { expected: "a single value", found: found.to_owned() };
     check(&servers(&[with(server("n1"), "key", json!({"a": 1}))]), &[(path, wrong("an object"))]);
     check(&servers(&[with(server("n1"), "key", json!(["k"]))]), &[(path, wrong("an array"))]);
     check(&servers(&[with(server("n1"), "key", json!({"$string": [1]}))]), &[(path, wrong("an array"))]);
+}
+
+/// OAuth2 is not there yet. Beside an unencrypted connection its settings are refused, and no secret is repeated.
+#[test]
+fn an_oauth2_token_never_goes_in_clear() {
+    let with_token = |tls: bool| {
+        let entry = with(server("n1"), "tokenEndpoint", json!("https://idp.example/token"));
+        let entry = with(with(entry, "clientId", json!("rcs")), "clientSecret", json!("very-secret"));
+        servers(&[with(entry, "useSSL", json!(tls))])
+    };
+    let path = "remoteConnectorServers[0].tokenEndpoint";
+    check(&with_token(false), &[(path, Problem::TokenInClear)]);
+    check(&with_token(true), &[(path, Problem::TokenIgnored)]);
+    assert!(
+        read_json(&with_token(true)).provider.is_some() && read_json(&with_token(false)).provider.is_none()
+    );
+    let told = read_json(&with_token(false)).findings[0].to_string();
+    assert!(
+        told.contains("in clear") && told.contains("no OAuth2") && !told.contains("very-secret"),
+        "{told}"
+    );
 }
 
 #[test]

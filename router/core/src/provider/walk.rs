@@ -6,6 +6,7 @@ use super::json::Tree;
 use super::problem::{Finding, Problem};
 use super::{Keys, Properties, Severity};
 use crate::limits::PROVIDER_FINDINGS_MAX;
+use crate::slip::is_slip;
 
 /// An object of the document and where it is.
 pub(super) struct Object<'a> {
@@ -124,7 +125,8 @@ impl<'p> Reader<'p> {
         let mut seen = HashSet::new();
         for (key, _) in object.fields {
             let is_known = known.contains(&key.as_str());
-            if let Some(meant) = known.iter().copied().find(|known| !is_known && is_slip(key, known)) {
+            let meant = || known.iter().copied().find(|known| is_slip(key, known));
+            if let Some(meant) = (!is_known).then(meant).flatten() {
                 self.report(
                     &object.child(&shortened(key)),
                     Problem::Misspelled { found: shortened(key), meant },
@@ -157,7 +159,7 @@ impl<'p> Reader<'p> {
         self.typed(object, key, |scalar| match scalar {
             Scalar::Text(text) => Ok(text),
             Scalar::Number(number) => Ok(number.to_string()),
-            Scalar::Flag(_) => Err(("a text", "a boolean")),
+            Scalar::Flag(flag) => Err(("a text", flag)),
         })
     }
 
@@ -186,7 +188,7 @@ impl<'p> Reader<'p> {
         let text = self.typed(object, key, |scalar| match scalar {
             Scalar::Number(number) => Ok(number.to_string()),
             Scalar::Text(text) => Ok(text.trim().to_owned()),
-            Scalar::Flag(_) => Err(("a number", "a boolean")),
+            Scalar::Flag(flag) => Err(("a number", flag)),
         });
         match text {
             Field::Absent => Field::Absent,
@@ -231,15 +233,15 @@ impl<'p> Reader<'p> {
         &mut self,
         object: &Object<'_>,
         key: &str,
-        convert: impl FnOnce(Scalar) -> Result<T, (&'static str, &'static str)>,
+        convert: impl FnOnce(Scalar) -> Result<T, (&'static str, bool)>,
     ) -> Field<T> {
         let Some(tree) = object.get(key) else { return Field::Absent };
         let path = object.child(key);
         let Some(scalar) = self.scalar(&path, tree) else { return Field::Bad };
         match convert(scalar) {
             Ok(value) => Field::Given(value),
-            Err((expected, found)) => {
-                self.report(&path, Problem::WrongType { expected, found });
+            Err((expected, flag)) => {
+                self.report(&path, Problem::WrongType { expected, found: found(&Tree::Flag(flag)) });
                 Field::Bad
             }
         }
@@ -312,38 +314,15 @@ impl<'p> Reader<'p> {
 /// IDM's coercions that make sense for one value.
 const WRAPPERS: [&str; 7] = ["$int", "$integer", "$long", "$number", "$bool", "$boolean", "$string"];
 
-/// Whether a field's name is a known one in the wrong case or with one slip: a letter too many, too few, wrong, or two swapped.
-fn is_slip(found: &str, known: &str) -> bool {
-    if found.eq_ignore_ascii_case(known) {
-        return true;
-    }
-    let (a, b) = (found.to_ascii_lowercase().into_bytes(), known.to_ascii_lowercase().into_bytes());
-    // With one slip, a short word may be another word.
-    if b.len() < SLIP_LENGTH_MIN || a.len().abs_diff(b.len()) > 1 {
-        return false;
-    }
-    let start = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
-    let (a, b) = (a.split_at(start).1, b.split_at(start).1);
-    let behind = |of: &'_ [u8], n: usize| of.get(n..).unwrap_or_default().to_vec();
-    let swapped = matches!((a, b), ([a0, a1, ..], [b0, b1, ..]) if a0 == b1 && a1 == b0);
-    behind(a, 1) == behind(b, 1)
-        || behind(a, 1) == b
-        || a == behind(b, 1)
-        || (swapped && behind(a, 2) == behind(b, 2))
-}
-
-/// The length from which on one slip in a field's name is recognized.
-const SLIP_LENGTH_MIN: usize = 4;
-
-/// What a value is, in words.
-pub(super) fn found(tree: &Tree) -> &'static str {
+/// What a value is, in words. A single value is quoted: no place that needs another type may hold a key or a password.
+pub(super) fn found(tree: &Tree) -> String {
     match tree {
-        Tree::Null => "null",
-        Tree::Flag(_) => "a boolean",
-        Tree::Number(_) => "a number",
-        Tree::Text(_) => "a text",
-        Tree::Array(_) => "an array",
-        Tree::Object(_) => "an object",
+        Tree::Null => "null".to_owned(),
+        Tree::Flag(flag) => format!("the boolean {flag}"),
+        Tree::Number(number) => format!("the number {}", shortened(&number.to_string())),
+        Tree::Text(text) => format!("the text {:?}", shortened(text)),
+        Tree::Array(_) => "an array".to_owned(),
+        Tree::Object(_) => "an object".to_owned(),
     }
 }
 

@@ -8,12 +8,15 @@ use super::*;
 #[test]
 fn documents_that_are_none() {
     check(&json!({}), &[("", Problem::NothingToRoute)]);
-    check(&json!([]), &[("", Problem::WrongType { expected: "an object", found: "an array" })]);
+    check(&json!([]), &[("", Problem::WrongType { expected: "an object", found: "an array".to_owned() })]);
     check(
         &json!({"_id": "sync", "remoteConnectorServers": {}}),
         &[
             ("_id", Problem::OtherDocument("sync".to_owned())),
-            ("remoteConnectorServers", Problem::WrongType { expected: "an array", found: "an object" }),
+            (
+                "remoteConnectorServers",
+                Problem::WrongType { expected: "an array", found: "an object".to_owned() },
+            ),
             ("", Problem::NothingToRoute),
         ],
     );
@@ -23,7 +26,10 @@ fn documents_that_are_none() {
         panic!("{reading:?}")
     };
     assert!(text.contains("line 2 column 17"), "{text}");
-    for bytes in [&b""[..], b"\xff\xfe", b"{} x", b"[[[["] {
+    for bytes in [&b""[..], b" \r\n\t"] {
+        assert_eq!(read(bytes, &Properties::new()).findings[0].problem, Problem::Empty);
+    }
+    for bytes in [&b"\xff\xfe"[..], b"{} x", b"[[[["] {
         let reading = read(bytes, &Properties::new());
         assert!(matches!(reading.findings[0].problem, Problem::Syntax(_)), "{reading:?}");
     }
