@@ -7,8 +7,6 @@ use tokio::time::interval;
 
 /// How often the line changes.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
-/// Moves to the beginning of the line, and clears the line.
-const CLEAR: &str = "\r\x1b[K";
 
 /// Whether anybody sees how far a measurement is.
 fn is_seen() -> bool {
@@ -26,10 +24,10 @@ pub(crate) async fn watched<T>(work: impl Future<Output = T>, line: impl Fn(Dura
     loop {
         tokio::select! {
             done = &mut work => {
-                rcs_cli::tell_part(CLEAR);
+                rcs_cli::tell_over("");
                 return done;
             }
-            _ = ticks.tick() => rcs_cli::tell_part(format_args!("{CLEAR}{}", line(began.elapsed()))),
+            _ = ticks.tick() => rcs_cli::tell_over(line(began.elapsed())),
         }
     }
 }

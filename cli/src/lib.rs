@@ -5,7 +5,8 @@
 //! its sentence, becomes the process's [`ExitCode`].
 //!
 //! Everything that a program prints or logs goes through this crate ([`log`](mod@log), `output`). A stream that is closed, full or blocked
-//! ends no program and no service, and causes no panic. Bounds are in [`limits`].
+//! ends no program and no service, and causes no panic. Nothing that a peer chose steers a terminal: [`printable`] escapes control
+//! characters. Bounds are in [`limits`].
 //!
 //! [`mod@file`] reads the files that operators name, with a bound and without waiting. [`memory`] keeps keys out of core files.
 //!
@@ -16,6 +17,7 @@ pub mod limits;
 pub mod log;
 pub mod memory;
 mod output;
+pub mod printable;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use output::{say, say_part, tell, tell_part};
+pub use output::{say, say_over, say_part, tell, tell_over, tell_part};
 
 /// The line for the end of a program's help.
 pub const EXIT_CODES: &str = "Exit codes: 0 success, 64 wrong usage, 65 invalid file or request, 69 a resource is unavailable, \

@@ -5,34 +5,55 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Exit, Failure, log};
+use crate::{Exit, Failure, log, printable};
 
 /// The first reason why standard output could not be written.
 static FAULT: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Prints a line of a command's result on standard output. After a line could not be printed, further lines are left out.
+/// Prints a line of a command's result on standard output. After a line could not be printed, further lines are left out. Control characters
+/// are escaped, because a peer may have chosen parts of the text; line ends and tabs stay.
 pub fn say(line: impl fmt::Display) {
-    say_part(format_args!("{line}\n"));
+    write_out(&printable::lines(&format!("{line}\n")));
 }
 
 /// Like [`say`], without a line end.
 pub fn say_part(text: impl fmt::Display) {
-    if fault().is_none() {
-        let mut out = io::stdout().lock();
-        note(write!(out, "{text}").and_then(|()| out.flush()));
-    }
+    write_out(&printable::lines(&text.to_string()));
+}
+
+/// Like [`say_part`], over what stands in the line.
+pub fn say_over(text: impl fmt::Display) {
+    write_out(&format!("\r{}", printable::lines(&text.to_string())));
 }
 
 /// Prints a line for people on standard error: a failure's sentence, or how far a command is. Where nobody reads standard error, the
-/// line is lost.
+/// line is lost. Control characters are escaped as in [`say`].
 pub fn tell(line: impl fmt::Display) {
-    tell_part(format_args!("{line}\n"));
+    write_err(&printable::lines(&format!("{line}\n")));
 }
 
 /// Like [`tell`], without a line end: a question at the terminal.
 pub fn tell_part(text: impl fmt::Display) {
-    let text = text.to_string();
-    if !log::put(&text) {
+    write_err(&printable::lines(&text.to_string()));
+}
+
+/// Like [`tell_part`], in the place of what stands in the line of the terminal. An empty text clears the line.
+pub fn tell_over(text: impl fmt::Display) {
+    write_err(&format!("{CLEAR}{}", printable::lines(&text.to_string())));
+}
+
+/// Clears the line of a terminal.
+const CLEAR: &str = "\r\x1b[K";
+
+fn write_out(text: &str) {
+    if fault().is_none() {
+        let mut out = io::stdout().lock();
+        note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    }
+}
+
+fn write_err(text: &str) {
+    if !log::put(text) {
         let mut out = io::stderr().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }

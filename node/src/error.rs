@@ -101,9 +101,9 @@ pub struct IcfError {
 }
 
 impl IcfError {
-    /// An error of that class.
+    /// An error of that class. Names in the message may come from a file or from the caller, so control characters are escaped.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self { class, message: rcs_cli::printable::line(&message.into()).into_owned() }
     }
 
     /// The connector lacks the operation (WIRE 5.1).
@@ -123,6 +123,12 @@ mod tests {
             error.to_string(),
             "org.identityconnectors.framework.common.exceptions.UnknownUidException: no such entry"
         );
+    }
+
+    #[test]
+    fn a_name_in_an_error_steers_no_terminal() {
+        let error = IcfError::new(ErrorClass::Configuration, "no file \u{1b}[2J\r\na\u{9b}1m");
+        assert_eq!(error.message, "no file \\u001b[2J\\u000d\\u000aa\\u009b1m");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use super::Format;
 use crate::limits::LOG_LINE_BYTES_MAX;
+use crate::printable::is_odd;
 
 /// The level of a warning, as a line shows it.
 pub(super) const WARN: &str = "WARN";
@@ -58,16 +59,6 @@ pub(super) fn of_our_own(format: Format, level: &str, message: &str) -> Vec<u8> 
         }
     };
     escaped(format, line.as_bytes()).into_owned()
-}
-
-/// Whether a character could be taken for something else than text: control characters (C0, DEL, C1), Unicode's line ends, and the marks
-/// that turn the direction of a text.
-fn is_odd(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
 }
 
 /// Whether this byte may begin such a character. Some other characters begin with the same bytes.

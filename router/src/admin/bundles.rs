@@ -1,7 +1,6 @@
 //! `GET /v1/groups/GROUP/bundles` and `POST /v1/groups/GROUP/bundles/propose` (commit, abort, pin, stand-ins): the bundle sets of a
 //! group.
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -16,6 +15,7 @@ use rcs_core::engine::{BundlesReport, MemberBundles};
 use rcs_core::view::NotListed;
 use serde::Serialize;
 
+use super::json::Json;
 use super::{Admin, no_answer, refusal};
 use crate::config::{NONE_LEFT, REPORTS, word_of};
 use crate::limits::CONNECTOR_REFERENCES_MAX;

@@ -1,11 +1,11 @@
 //! `GET /v1/callers`: the callers, their connections, and whether they reopen closed ones (WIRE 7.5).
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use rcs_core::engine::CallerReport;
 use serde::Serialize;
 
+use super::json::Json;
 use super::{Admin, no_answer};
 
 /// One caller's session.

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -14,6 +13,7 @@ use rcs_core::limits::EXPLAINED_CALLS_MAX;
 use rcs_core::verdict::Outcome;
 use serde::{Deserialize, Serialize};
 
+use super::json::Json;
 use super::{Admin, no_answer, refusal};
 use crate::clock::{rfc3339, wall};
 use crate::control::NoAnswer;

@@ -1,6 +1,5 @@
 //! `POST /v1/groups/GROUP/members/MEMBER/drain` (undrain, enable, disable): takes a member out of service and back.
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -8,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use serde::{Deserialize, Serialize};
 
+use super::json::Json;
 use super::members::{Row, find};
 use super::{Admin, no_answer, refusal};
 

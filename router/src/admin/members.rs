@@ -1,11 +1,11 @@
 //! `GET /v1/members`: the members of all groups with their state.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use rcs_core::engine::{Administration, GroupReport, MemberReport, Report};
 use serde::Serialize;
 
+use super::json::Json;
 use super::{Admin, no_answer};
 use crate::clock::{rfc3339, wall};
 

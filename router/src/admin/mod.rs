@@ -11,6 +11,7 @@ mod gate;
 mod guard;
 mod health;
 mod hosts;
+mod json;
 mod marks;
 mod members;
 mod quarantine;
@@ -42,6 +43,7 @@ use self::guard::Guard;
 pub(crate) use self::guard::REASONS;
 use self::health::Pulse;
 pub(crate) use self::hosts::Hosts;
+use self::json::Json;
 use crate::control::{Control, NoAnswer};
 use crate::files::Files;
 use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
@@ -156,7 +158,7 @@ fn protected(router: Router, requests: usize, deadline: Duration) -> Router {
 
 /// Every file that the router follows: since when its content is in force, and why the file on disk is not.
 async fn files(State(admin): State<Admin>) -> Response {
-    axum::Json(&*admin.files.all()).into_response()
+    Json(&*admin.files.all()).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
@@ -171,7 +173,7 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
 
 /// The refusal of a request under `/v1`: the text says what to do.
 fn refusal(status: StatusCode, error: impl std::fmt::Display) -> Response {
-    (status, axum::Json(serde_json::json!({ "error": error.to_string() }))).into_response()
+    (status, Json(serde_json::json!({ "error": error.to_string() }))).into_response()
 }
 
 fn no_answer() -> Response {

@@ -1,6 +1,5 @@
 //! `GET /v1/quarantine`: the configurations that members were lost with. `POST /v1/quarantine/ID/release` releases one.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -8,6 +7,7 @@ use rcs_core::engine::ConfigurationReport;
 use rcs_core::ids::ConfigurationId;
 use serde::Serialize;
 
+use super::json::Json;
 use super::{Admin, no_answer, refusal};
 
 /// One configuration.

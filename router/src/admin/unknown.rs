@@ -1,6 +1,5 @@
 //! `GET /v1/unknown`, `POST /v1/unknown/acknowledge`: the work list of calls with an unknown outcome.
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -8,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::calls::{self, bad_query};
+use super::json::Json;
 use super::{Admin, refusal};
 use crate::clock::rfc3339;
 use crate::unknown::{Entry, Which};

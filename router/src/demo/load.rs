@@ -153,7 +153,7 @@ impl Progress {
 
     fn show(&mut self, text: &str) {
         if self.terminal {
-            rcs_cli::say_part(format_args!("\r  {text}  "));
+            rcs_cli::say_over(format_args!("  {text}  "));
         } else if self.shown.is_none_or(|shown| shown.elapsed() >= Duration::from_secs(1)) {
             self.shown = Some(Instant::now());
             rcs_cli::say(format_args!("  {text}"));

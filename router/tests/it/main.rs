@@ -26,6 +26,7 @@ mod status;
 mod storm;
 mod strangers;
 mod support;
+mod terminals;
 mod tls;
 mod unknown;
 mod usage;

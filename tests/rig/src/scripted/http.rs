@@ -82,10 +82,10 @@ pub fn raw_exchange(server: SocketAddr, request: &[u8]) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned(), closed }
 }
 
-/// Opens a WebSocket with the default principal and this key; returns what was read behind the head.
-pub(super) fn open(stream: &mut TcpStream, path: &str, key: &str) -> Vec<u8> {
+/// Opens a WebSocket with this principal and key; returns what was read behind the head.
+pub(super) fn open(stream: &mut TcpStream, path: &str, principal: &str, key: &str) -> Vec<u8> {
     stream.set_read_timeout(Some(PATIENCE)).expect("a bound is set");
-    let request = upgrade_request(path, Some(&basic("anonymous", key)), Some(SUBPROTOCOL));
+    let request = upgrade_request(path, Some(&basic(principal, key)), Some(SUBPROTOCOL));
     stream.write_all(request.as_bytes()).unwrap_or_else(|e| panic!("{path} takes no request: {e}"));
     let (head, rest) = read_head(stream).unwrap_or_else(|| panic!("no answer to the upgrade on {path}"));
     assert!(head.starts_with("HTTP/1.1 101 "), "the upgrade on {path} was refused: {head}");

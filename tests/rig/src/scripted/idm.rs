@@ -22,6 +22,7 @@ pub struct FakeIdm {
     manners: Manners,
     server: SocketAddr,
     path: String,
+    principal: String,
     key: String,
     sockets: Vec<Arc<Socket>>,
     next_id: i64,
@@ -47,6 +48,7 @@ impl FakeIdm {
             manners,
             server,
             path: path.to_owned(),
+            principal: "anonymous".to_owned(),
             key: "changeit".to_owned(),
             sockets: Vec::new(),
             next_id: 0,
@@ -58,6 +60,13 @@ impl FakeIdm {
     #[must_use]
     pub fn with_key(mut self, key: &str) -> Self {
         key.clone_into(&mut self.key);
+        self
+    }
+
+    /// With another principal than the default one.
+    #[must_use]
+    pub fn with_principal(mut self, principal: &str) -> Self {
+        principal.clone_into(&mut self.principal);
         self
     }
 
@@ -128,7 +137,7 @@ impl FakeIdm {
     }
 
     fn adopt(&mut self, mut stream: TcpStream) -> Arc<Socket> {
-        let rest = http::open(&mut stream, &self.path, &self.key);
+        let rest = http::open(&mut stream, &self.path, &self.principal, &self.key);
         let (identity, manners, inbox) = (self.identity.clone(), self.manners, self.inbox.sender());
         let socket = Socket::open(self.sockets.len(), End::Client, stream, rest, move |socket, heard| {
             let Heard::Message(bytes) = heard else { return };
