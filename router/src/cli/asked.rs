@@ -17,10 +17,10 @@ pub(super) const SERVER_VARIABLE: &str = "RCS_ROUTER_SERVER";
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// The router's admin address.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", env = SERVER_VARIABLE, global = true)]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", env = SERVER_VARIABLE, global = true, help_heading = "Router")]
     server: Server,
     /// File whose first line is the router's API token. Without this option the token is read from the variable RCS_ROUTER_TOKEN.
-    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TOKEN_FILE", global = true)]
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TOKEN_FILE", global = true, help_heading = "Router")]
     token_file: Option<PathBuf>,
 }
 

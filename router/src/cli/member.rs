@@ -25,8 +25,10 @@ enum Command {
     /// Send no new calls to a member, let its open calls finish, then close its connections.
     Drain(Change),
     /// Take a drained member back into service.
+    #[command(mut_arg("force", |force| force.hide(true)))]
     Undrain(Change),
     /// Take a drained or disabled member back into service.
+    #[command(mut_arg("force", |force| force.hide(true)))]
     Enable(Change),
     /// Like drain, but calls that are still open after 25 s are ended.
     Disable(Change),

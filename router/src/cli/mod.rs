@@ -29,11 +29,21 @@ use crate::demo::{ChildArguments, run_child};
 #[command(
     name = "rcs-router",
     version,
-    after_help = rcs_cli::EXIT_CODES
+    after_help = format!("{}\n{}", rcs_cli::EXIT_CODES, status::EXIT_CODES)
 )]
 struct Cli {
-    /// Format of the log on stderr. The variable RCS_LOG sets the level (default: info).
-    #[arg(long, global = true, value_enum, default_value_t, env = "RCS_ROUTER_LOG_FORMAT")]
+    /// Format of the log of `serve` on standard error: text for people, or json, one object a line. The variable RCS_LOG sets the level
+    /// (default: info).
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "RCS_ROUTER_LOG_FORMAT",
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        help_heading = "Log"
+    )]
     log_format: rcs_cli::log::Format,
     #[command(subcommand)]
     command: Command,

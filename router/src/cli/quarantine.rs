@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 enum Command {
     /// List the configurations whose calls are refused, since two members were lost with them.
     List(List),
-    /// Let calls with a configuration through again. The next member that is lost with it counts at once.
+    /// Let calls with a configuration through again. If one more member is lost with the configuration, it is quarantined again.
     Release {
         /// The ID of the configuration, as `quarantine list`, the log or the error of a call shows it.
         id: String,

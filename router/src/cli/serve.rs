@@ -32,13 +32,13 @@ pub(super) struct Arguments {
     /// every name.
     #[arg(long = "admin-host", value_name = "NAME", action = ArgAction::Append, value_delimiter = ',', env = "RCS_ROUTER_ADMIN_HOST")]
     admin_hosts: Vec<String>,
-    /// File with the key that callers must send on its first line; a second line may have a second key, while one replaces the other.
+    /// File whose first line is the key that callers must send; a second line may have another key, while a new key replaces the old one.
     /// The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
-    /// File with the token that API requests must carry to change anything, and perhaps a second one on the second line; followed like
-    /// the key file. Without this option the token is read
-    /// from the variable RCS_ROUTER_TOKEN. If no token is set, changes are refused (except with --dev on a loopback address).
+    /// File whose first line is the token that API requests must carry to change anything; a second line may have another token, while a
+    /// new token replaces the old one. The router follows changes of the file. Without this option the token is read from the variable
+    /// RCS_ROUTER_TOKEN. If no token is set, changes are refused (except with --dev on a loopback address).
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_ADMIN_TOKEN_FILE")]
     admin_token_file: Option<PathBuf>,
     /// Trust store for members with useSSL, needed if there are such members: their certificates, or those of the authorities that
