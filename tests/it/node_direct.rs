@@ -256,6 +256,31 @@ fn hr_csv_reads_the_same_through_a_router_and_our_nodes() {
     assert_eq!(transcript::differences(&mut idm, &steps, &[]), [""; 0]);
 }
 
+/// OpenIDM's own configuration names the CSV connector by the open bundle. Our node has the connector under that name and version too, so the
+/// same reference finds it behind a router: by the exact version, and by a range.
+#[test]
+fn the_open_bundles_reference_finds_our_csv_connector_through_a_router() {
+    let name = "node_direct::the_open_bundles_reference_finds_our_csv_connector_through_a_router";
+    let Some(java) = Java::or_skip(name) else { return };
+    let scratch = workspace::scratch();
+    let node = Node::start(scratch.path());
+    let provider = Provider::new().server("n1", node.port(), 2).group("g", "failover", &["n1"]);
+    let router = Router::start(&provider.write(scratch.path()));
+    router.await_up("g", &["n1"]);
+    let mut idm = Idm::start_through(&java, &router.url(Some("g")), 2);
+    let reference = "org.openidentityplatform.openicf.connectors.csvfile-connector/1.8.0/\
+                     org.forgerock.openicf.csvfile.CSVFileConnector";
+    let listed = idm.ok("connectors 2");
+    assert!(listed.contains(reference), "{listed}");
+    let hr = hr::use_command(&hr::write(scratch.path()));
+    let steps: Vec<_> =
+        transcript::CSV.iter().copied().filter(|(_, answer)| answer.starts_with("ok")).collect();
+    for named in [reference.to_owned(), format!("{reference}@[1.8.0,2.0.0)")] {
+        idm.ok(&hr.replacen("use CSV", &format!("use {named}"), 1));
+        assert_eq!(transcript::differences(&mut idm, &steps, &[]), [""; 0], "{named}");
+    }
+}
+
 fn answers(idm: &mut Idm, csv: &Path) -> Vec<String> {
     fs::write(csv, HR_WITH_PASSWORDS).expect("the scratch folder takes a file");
     idm.ok(&format!("use CSV csvFile={} headerUid=uid headerPassword=password", csv.display()));

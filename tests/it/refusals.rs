@@ -1,8 +1,12 @@
 //! Bad input: who is refused hears why, is let go, and nobody else notices (P15, WIRE 1.1).
 
 use rcs_proto::frames;
+use rcs_rig::java::Java;
+use rcs_rig::node::Node;
+use rcs_rig::process::Process;
 use rcs_rig::scripted::{Answer, Socket, raw_exchange, upgrade_request, validate_request};
 use rcs_rig::wait::wait_until;
+use rcs_rig::workspace;
 
 use crate::answers::validated;
 use crate::bounds::PATIENCE;
@@ -52,6 +56,36 @@ fn a_bad_upgrade_is_refused_with_a_sentence_and_let_go() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     works(site);
 }
+
+/// The framework's own `testConnectionException`: a published client notices a refusal at once and repeats the router's sentence. It notices
+/// other forms of the same refusal after 60 s only.
+#[test]
+fn a_published_idm_notices_a_refusal_in_seconds() {
+    let Some(java) = Java::or_skip("refusals::a_published_idm_notices_a_refusal_in_seconds") else { return };
+    let site = ScriptedSite::start("failover", 1);
+    let scratch = workspace::scratch();
+    let node = Node::start(scratch.path());
+    let router = |path: &str| format!("ws://{}{path}", site.router.listen());
+    for (case, url, password, expected) in [
+        ("the right key", router("/openicf/g"), "changeit", "ok"),
+        ("a wrong key", router("/openicf/g"), "Failure", "Response code was not 101: 403"),
+        ("an unknown group", router("/openicf/nosuch"), "changeit", "Response code was not 101: 404"),
+        ("a wrong key at a node", node.url(), "Failure", "Response code was not 101: 403"),
+    ] {
+        let mut command = java.peer("idm-connect", "idm");
+        command.args(["--url", &url, "--password", password]);
+        let idm = Process::start("Java IDM", command);
+        let line = idm.read_line(&format!("what became of {case}"), PATIENCE);
+        let (millis, outcome) = line.split_once(' ').expect("milliseconds, then the outcome");
+        assert!(outcome.contains(expected), "{case}: {line}");
+        let millis: u64 = millis.parse().expect("milliseconds");
+        println!("{case}: {line}");
+        assert!(millis < NOTICED_MAX_MS, "{case}: {line}");
+    }
+}
+
+/// A refusal is noticed within 50 ms; a fresh JVM on a busy machine takes seconds for its first connection. What is not noticed takes 60 s.
+const NOTICED_MAX_MS: u64 = 30_000;
 
 /// C17: the 1.4 protocol of old servers opens with bytes that are no HTTP; nobody could read an answer.
 #[test]

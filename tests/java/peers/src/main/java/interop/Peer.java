@@ -8,9 +8,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import javax.net.ssl.X509TrustManager;
 import org.forgerock.openicf.framework.*;
 import org.forgerock.openicf.framework.async.AsyncConnectorInfoManager;
+import org.forgerock.openicf.framework.client.ClientRemoteConnectorInfoManager;
+import org.forgerock.openicf.framework.client.RemoteConnectorInfoManager;
 import org.forgerock.openicf.framework.client.RemoteWSFrameworkConnectionInfo;
 import org.forgerock.openicf.framework.remote.*;
 import org.identityconnectors.common.security.GuardedString;
@@ -18,8 +21,8 @@ import org.identityconnectors.framework.api.ConnectorInfoManager;
 
 /**
  * One end of the real protocol, on the published OpenICF framework. Roles (see README.md):
- * rcs-server, an RCS that listens; rcs-client, an RCS that dials; idm-client, an IDM that dials RCS; idm-server, an IDM that
- * RCS in client mode dial. Every role ends when its standard input does, so nothing outlives a killed test.
+ * rcs-server, an RCS that listens; rcs-client, an RCS that dials; idm-client, an IDM that dials RCS; idm-connect, one connection of such
+ * an IDM; idm-server, an IDM that RCS in client mode dial. Every role ends when its standard input does, so nothing outlives a killed test.
  */
 public final class Peer {
     /** Held for ever: the framework closes itself once this reference is collected. */
@@ -52,6 +55,10 @@ public final class Peer {
             new Script(framework, ((ConnectorInfoManager) manager)::getConnectorInfos, manager).run(System.in);
             break;
         }
+        case "idm-connect":
+            System.out.println(connected(framework, target(options, options.required("url"))));
+            while (System.in.read() >= 0) { }
+            break;
         case "idm-server": {
             Listener listener = new Listener(framework, options);
             System.out.println("ready " + listener.start());
@@ -61,6 +68,19 @@ public final class Peer {
         default:
             throw new IllegalArgumentException("unknown role " + options.role);
         }
+    }
+
+    /** What became of one connection, and after how many milliseconds: the form of the framework's own testConnectionException. */
+    private static String connected(ConnectorFramework framework, RemoteWSFrameworkConnectionInfo target) {
+        RemoteConnectorInfoManager manager = framework.getRemoteConnectionInfoManagerFactory().connect(target);
+        long begin = System.nanoTime();
+        String outcome = "ok";
+        try {
+            ((ClientRemoteConnectorInfoManager) manager).connect().getOrThrow(60, TimeUnit.SECONDS);
+        } catch (Throwable t) {
+            outcome = "err " + Script.kind(t) + ": " + String.valueOf(t.getMessage()).replace('\n', ' ');
+        }
+        return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin) + " " + outcome;
     }
 
     /** One URL: a plain remote manager. Several: the framework's own balancer over them, the peer to beat. */

@@ -95,14 +95,16 @@ final class Script {
     private String connectors(int atLeast, int seconds) throws Exception {
         List<ConnectorInfo> known = await("at least " + atLeast + " connectors", seconds, () -> infos.get().size() >= atLeast ? infos.get() : null);
         List<String> keys = known.stream().map(ConnectorInfo::getConnectorKey)
-                .map(k -> k.getBundleName() + "/" + k.getBundleVersion() + "/" + k.getConnectorName()).sorted().collect(Collectors.toList());
+                .map(Script::shown).sorted().collect(Collectors.toList());
         return keys.size() + " " + String.join(" ", keys);
     }
+
+    private static String shown(ConnectorKey key) { return key.getBundleName() + "/" + key.getBundleVersion() + "/" + key.getConnectorName(); }
 
     private String use(String name, List<String> properties) throws Exception {
         String connector = name.split("@")[0];
         ConnectorInfo info = await("a connector like " + connector, WAIT_SECONDS, () -> infos.get().stream()
-                .filter(i -> i.getConnectorKey().getConnectorName().contains(connector)).findFirst().orElse(null));
+                .filter(i -> shown(i.getConnectorKey()).contains(connector)).findFirst().orElse(null));
         String range = name.substring(Math.min(name.length(), connector.length() + 1));
         if (!range.isEmpty()) info = inRange(info.getConnectorKey(), range);
         else if (manager != null) info = manager.findConnectorInfoAsync(info.getConnectorKey()).getOrThrow(WAIT_SECONDS, TimeUnit.SECONDS);
