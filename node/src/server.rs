@@ -168,9 +168,21 @@ async fn sweep(pool: Arc<Pool>) {
         let hanging = pool.hanging();
         if hanging != std::mem::replace(&mut told, hanging) && hanging.calls > 0 {
             let Hanging { calls, configurations } = hanging;
-            tracing::warn!(calls, configurations, "{calls} calls hang: their connectors do not come back");
+            tracing::warn!(calls, configurations, "{}", hang(calls, configurations));
         }
     }
+}
+
+/// What hanging calls mean to an operator.
+fn hang(calls: usize, configurations: usize) -> String {
+    let word = |count: usize, one: &str| if count == 1 { one.to_owned() } else { format!("{one}s") };
+    format!(
+        "{calls} {} of {configurations} connector {} did not return by the deadline and still keep{} a thread: find out what the resource \
+         waits for (a dead network mount, a pipe). If it cannot be mended, restart this node to free the threads",
+        word(calls, "call"),
+        word(configurations, "configuration"),
+        if calls == 1 { "s" } else { "" },
+    )
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ impl FromStr for ListenAt {
         };
         if let Some(group) = group.filter(|group| !is_usable_name(group)) {
             return Err(format!(
-                "{group:?} is no name of a group; write ADDR=GROUP, such as 127.0.0.1:8771=hr"
+                "{group:?} cannot be the name of a group (it is empty, or has a character such as / or :); write ADDR=GROUP with a group \
+                 of the provider file, such as 127.0.0.1:8771=hr"
             ));
         }
         let address = resolve(address)?;
@@ -52,7 +53,9 @@ fn resolve(text: &str) -> Result<SocketAddr, String> {
     let mut addresses = text.to_socket_addrs().map_err(|error| {
         format!("{text:?} is no address to listen on ({error}); write HOST:PORT, such as 127.0.0.1:8759 or [::1]:8759")
     })?;
-    addresses.next().ok_or_else(|| format!("the host of {text:?} has no address"))
+    addresses.next().ok_or_else(|| {
+        format!("the host name in {text:?} has no address; write an IP address, such as 127.0.0.1:8759")
+    })
 }
 
 impl Display for ListenAt {

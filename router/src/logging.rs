@@ -152,7 +152,7 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                 members = members.join(","),
                 seconds = time.as_secs(),
                 "a connector configuration is quarantined: members were lost while they worked with it. Its calls are refused, and \
-                 members are not tested with it; find out in the members' logs what ended them, mend the configuration, and release \
+                 members are not tested with it; find out in the members' logs what ended them, correct the configuration, and release \
                  it with rcs-router quarantine release"
             );
         }

@@ -31,12 +31,21 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
         match folder.canonicalize() {
             Ok(real) if real.is_dir() => csv_folders.push(real),
             Ok(_) => {
-                faults.add(Exit::Unavailable, format!("--csv-folder {} is not a folder", folder.display()))
+                faults.add(
+                    Exit::Unavailable,
+                    format!(
+                        "--csv-folder {} is not a folder; name the folder of the CSV files",
+                        folder.display()
+                    ),
+                );
             }
             Err(error) => {
                 faults.add(
                     Exit::Unavailable,
-                    format!("--csv-folder {} cannot be used: {error}", folder.display()),
+                    format!(
+                        "--csv-folder {} cannot be used: {error}; name a folder that exists and that this user may read",
+                        folder.display()
+                    ),
                 );
             }
         }
@@ -46,7 +55,7 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
         return Err(failure);
     }
     let (Some(config), Some(plan)) = (&config, plan) else {
-        return Err(Exit::Internal.with("the configuration has no plan, and nothing says why"));
+        return Err(Exit::Internal.with("internal error: nothing is wrong with the properties file, and yet it cannot be served. Please report it as a bug"));
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -129,7 +129,7 @@ impl<'a> Settings<'a> {
     fn add(&mut self, name: &str, value: &'a Secret<String>, origin: Origin) {
         // A name without the prefix may be anything, half of a secret included, so it is not shown.
         let Some(bare) = name.strip_prefix(PREFIX) else {
-            self.notices.push(format!("{origin}: the name does not begin with `{PREFIX}`, so it is ignored"));
+            self.notices.push(format!("{origin}: the name does not begin with `{PREFIX}`, so the line is ignored; write `{PREFIX}` before the name, or remove the line"));
             return;
         };
         match (Key::find(bare), Key::similar(bare)) {
@@ -140,8 +140,9 @@ impl<'a> Settings<'a> {
                 key: key.name,
                 value: None,
                 what: format!(
-                    "is written {} here, and no server would use TLS for it; correct the name",
-                    shown(bare)
+                    "is misspelt as {PREFIX}{}, so no server would turn TLS on; write {PREFIX}{}",
+                    shown(bare),
+                    key.name
                 ),
             }),
             (None, Some(key)) => self.notices.push(format!(

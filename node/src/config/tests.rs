@@ -148,7 +148,10 @@ fn problems_are_told_with_their_lines() {
             "connectorserver.address=localhost:8759",
             "line 1: connectorserver.address \"localhost:8759\" is neither an IP address nor a host name",
         ),
-        ("connectorserver.userSSL=true", "line 1: connectorserver.useSSL is written userSSL here"),
+        (
+            "connectorserver.userSSL=true",
+            "line 1: connectorserver.useSSL is misspelt as connectorserver.userSSL, so no server",
+        ),
         (
             "connectorserver.address=::1\nconnectorserver.ifaddress=::2",
             "line 2: connectorserver.ifaddress \"::2\" differs from connectorserver.address",

@@ -267,8 +267,8 @@ impl Keeper {
                 tracing::warn!(
                     file = %kept.path().display(),
                     %error,
-                    "the list of unknown outcomes cannot be written and is kept in memory; make room, or mend the directory. It is tried \
-                     again with the next outcome"
+                    "the list of unknown outcomes cannot be written, so a restart of the router would lose it: free disk space, or correct \
+                     the permissions of the directory (--data-dir). The router tries again with the next unknown outcome"
                 );
                 self.has_failed = true;
             }

@@ -248,13 +248,19 @@ impl Hub {
     fn oversize(&mut self, socket: SocketId, head: OversizeHead) {
         let limit = self.message_limit;
         let text = match head.why {
-            Overrun::Size => format!("A message of {} bytes is over the limit of {limit} bytes", head.total),
+            Overrun::Size => format!(
+                "A message of {} bytes is over the limit of {limit} bytes. The call was not run: send less at once",
+                head.total
+            ),
             Overrun::Room => format!(
                 "Overload: the connector server had no room for a message of {} bytes. The call was not run: repeat it",
                 head.total
             ),
             Overrun::Pace => {
-                format!("A message of {} bytes came too slowly. The call was not run", head.total)
+                format!(
+                    "A message of {} bytes came too slowly. The call was not run: check the network, then repeat the call",
+                    head.total
+                )
             }
         };
         tracing::debug!(socket = %socket, bytes = head.total, limit, why = ?head.why, "a message was dropped");

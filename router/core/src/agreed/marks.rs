@@ -46,7 +46,7 @@ pub enum MarkRefusal {
     /// No other member of one of its groups serves.
     #[error(
         "{member:?} is the last member of group {group:?} that can serve: every call would fail. \
-         Bring another member up, or force it (--force, or ?force=true)"
+         Bring another member up, or go on all the same with --force (in the API: ?force=true)"
     )]
     LastOne {
         /// The group.

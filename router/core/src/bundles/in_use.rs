@@ -54,7 +54,7 @@ impl fmt::Display for Lost {
         if let Some(more) = self.connectors.len().checked_sub(IN_USE_SHOWN_MAX).filter(|more| *more > 0) {
             write!(f, " and {more} more")?;
         }
-        f.write_str(". Move these callers to another version first, ")?;
+        f.write_str(". Their calls would fail. Move these callers to another version first, ")?;
         if let Some(rule) = &self.rule {
             let group = Printable(&self.group);
             write!(
@@ -62,7 +62,7 @@ impl fmt::Display for Lost {
                 "or let another version run their calls (rcs-router bundles stand-ins {group} '{rule}'), "
             )?;
         }
-        f.write_str("or force it (--force, or ?force=true)")
+        f.write_str("or go on all the same with --force (in the API: ?force=true)")
     }
 }
 
@@ -133,12 +133,14 @@ mod tests {
         assert_eq!(
             lost.to_string(),
             "no member of group \"hr\" would be left for what connected callers use: \
-             rig.connector/1.0.0.0/rig.RigConnector (2 callers: anonymous, idm\\u{1b}). Move these callers to another version \
-             first, or let another version run their calls (rcs-router bundles stand-ins hr \
-             'rig.connector/[1.0.0.0,1.0.0.1]'), or force it (--force, or ?force=true)"
+             rig.connector/1.0.0.0/rig.RigConnector (2 callers: anonymous, idm\\u{1b}). Their calls would fail. Move these \
+             callers to another version first, or let another version run their calls (rcs-router bundles stand-ins hr \
+             'rig.connector/[1.0.0.0,1.0.0.1]'), or go on all the same with --force (in the API: ?force=true)"
         );
         let many = Lost { connectors: vec![used(1, &["a"]); IN_USE_SHOWN_MAX + 2], rule: None, ..lost };
-        assert!(many.to_string().contains(" and 2 more. Move") && !many.to_string().contains("stand-ins"));
+        assert!(
+            many.to_string().contains(" and 2 more. Their calls") && !many.to_string().contains("stand-ins")
+        );
     }
 
     #[test]

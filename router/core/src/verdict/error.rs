@@ -361,7 +361,7 @@ impl ErrorKind {
                 Some(of) => format!(
                     "Members were lost while they worked with this configuration of the connector {}: {}. The router \
                      has quarantined the configuration, and did not run this {op}. Find out in the members' logs what \
-                     ended them, and mend the configuration. It is released in {} s, or with \
+                     ended the members, and correct the configuration. The quarantine ends in {} s, or at once with \
                      `rcs-router quarantine release {}`.",
                     of.connector,
                     of.members,
@@ -369,8 +369,8 @@ impl ErrorKind {
                     of.id
                 ),
                 None => format!(
-                    "Members were lost while they worked with this configuration. The router has quarantined it, and \
-                     did not run this {op}: see `rcs-router quarantine list`."
+                    "Members were lost while they worked with this configuration. The router has quarantined the \
+                     configuration, and did not run this {op}. When it ends and how to end it at once: `rcs-router quarantine list`."
                 ),
             },
             Self::CallerTooSlow => format!(
@@ -437,7 +437,7 @@ impl ErrorKind {
             Self::GroupLeft => {
                 format!(
                     "The router's provider file has no {group} any more: it was removed or renamed. This {op} was not \
-                    run. Point the caller at a group or server that is there, or put this one back."
+                    run. Connect the caller to a group or server that the file has (/openicf/NAME), or put {group} back into the file."
                 )
             }
             Self::UnknownConnector => {

@@ -154,13 +154,14 @@ impl fmt::Display for Told {
                 write!(f, "the members' bundle sets differ at first sight: ")?;
                 for (at, Offer { set, members }) in offers.iter().enumerate() {
                     let separator = if at == 0 { "" } else { ", " };
-                    write!(f, "{separator}{} of {} members", set.short(), members.len())?;
+                    let word = if members.len() == 1 { "member" } else { "members" };
+                    write!(f, "{separator}{} of {} {word}", set.short(), members.len())?;
                 }
                 write!(
                     f,
-                    ". {} was taken, and members with another one are quarantined. If another one is right, accept it \
-                     (rcs-router bundles pin GROUP --member MEMBER); to decide it for good, set bundles.pinned in the configuration \
-                     file",
+                    ". {} is accepted, and members with another set are quarantined: they get no calls. If another set is the right \
+                     one, accept the set of a member that has it with `rcs-router bundles pin GROUP --member MEMBER`. To decide for \
+                     good, set bundles.pinned in the configuration file",
                     set.short()
                 )
             }

@@ -118,7 +118,7 @@ fn a_poison_configuration_takes_two_members_and_no_third_and_nobody_else_pays() 
     let told = world.at_caller(&steady);
     let report = &world.engine.quarantined(world.now)[0];
     let text = &error_of(&told[0]).message;
-    for part in ["b/1.0/Rig", "n0, n1", "did not run this get", "released in", &report.id.to_string()] {
+    for part in ["b/1.0/Rig", "n0, n1", "did not run this get", "ends in", &report.id.to_string()] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("csvFile"));

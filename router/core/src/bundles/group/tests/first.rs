@@ -34,8 +34,8 @@ fn members_that_differ_at_first_sight_are_told_with_what_to_do() {
     let text = told.iter().find(|told| matches!(told, Told::FirstSight { .. })).unwrap().to_string();
     let (most, odd) = (set("1.0.0.0").short(), set("1.0.0.1").short());
     for part in [
-        format!("{most} of 2 members, {odd} of 1 members"),
-        format!("{most} was taken"),
+        format!("{most} of 2 members, {odd} of 1 member."),
+        format!("{most} is accepted, and members with another set are quarantined"),
         "bundles pin".to_owned(),
     ] {
         assert!(text.contains(&part), "{text}");
