@@ -197,6 +197,12 @@ impl fmt::Debug for ErrorHead {
     }
 }
 
+impl AsRef<Self> for Envelope {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Envelope {
     /// Reads one binary WebSocket frame.
     pub fn parse(frame: Bytes) -> Result<Self, FrameError> {

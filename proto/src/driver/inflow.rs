@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::limits;
@@ -19,6 +19,8 @@ pub struct Inflow {
     taken: AtomicUsize,
     /// Notified whenever room is given back.
     freed: Notify,
+    /// Turns of messages that are read on a thread apart.
+    turns: Semaphore,
     /// How long a message waits for room.
     pub(super) patience: Duration,
     /// For how long a message may be slower than [`limits::MESSAGE_BYTES_PER_SECOND`].
@@ -40,6 +42,7 @@ impl Inflow {
             max,
             patience,
             grace,
+            turns: Semaphore::new(limits::READ_APART_TURNS),
             taken: AtomicUsize::new(0),
             freed: Notify::new(),
             since: Instant::now(),
@@ -50,6 +53,11 @@ impl Inflow {
     /// Bytes that are taken.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the turn of a message that is read on a thread apart. The turn lasts until the value is dropped.
+    pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("the semaphore is never closed")
     }
 
     /// Resolves when room is given back next.

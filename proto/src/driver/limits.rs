@@ -68,6 +68,11 @@ pub const UNFINISHED_FREE_BYTES: usize = READ_BYTES_MAX;
 /// Bytes of larger messages that one owner's sockets of a kind (callers' sockets, members' sockets) may hold while the messages are
 /// unfinished or wait for the owner: four of the largest messages at once.
 pub const INFLOW_BYTES: usize = 256 << 20;
+/// A larger message, bytes, is parsed on a thread beside those that move frames. To parse the largest ones takes tens of milliseconds, and
+/// other sockets must not wait for so long.
+pub const READ_APART_BYTES: usize = 128 << 10;
+/// Messages of an owner's sockets of a kind that are parsed like this at a time: they must leave processors to the threads that move frames.
+pub const READ_APART_TURNS: usize = 2;
 /// How long a caller's large message waits for room. Meanwhile the socket is not read. After this time the message is dropped.
 pub const INFLOW_PATIENCE: Duration = Duration::from_secs(10);
 /// Time for which a large message may be slower than [`MESSAGE_BYTES_PER_SECOND`]: longer than a full garbage collection of a peer.
@@ -151,6 +156,7 @@ const _: () = assert!(GREETING_BYTES <= UNFINISHED_FREE_BYTES, "before the hands
 const _: () = assert!(crate::limits::SESSION_ID_BYTES_MAX * 4 < GREETING_BYTES);
 const _: () = assert!(CONTROL_UNITS < SHARE_UNITS && EVENT_UNITS <= CONTROL_UNITS);
 const _: () = assert!(4 * MESSAGE_BYTES <= INFLOW_BYTES);
+const _: () = assert!(UNFINISHED_FREE_BYTES <= READ_APART_BYTES, "a small message is parsed at once");
 const _: () = assert!(OWN_ANSWERS_LOW_BYTES < OWN_ANSWERS_MAX_BYTES && OWN_ANSWERS_MAX_BYTES < BACKLOG_BYTES);
 const _: () = assert!(COUNT_STEP_BYTES < SPILL_CHUNK_TIGHT_BYTES);
 const _: () = assert!(SPILL_CHUNK_MIN_BYTES < SPILL_CHUNK_TIGHT_BYTES);

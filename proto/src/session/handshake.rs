@@ -43,9 +43,9 @@ pub enum HandshakeError {
     Deadline,
 }
 
-/// What a frame did to a handshake.
+/// What a frame did to a handshake. `F` is the form in which the owner gets frames.
 #[derive(Debug)]
-pub enum HandshakeStep {
+pub enum HandshakeStep<F = Envelope> {
     /// Not done yet.
     Wait,
     /// Done. Join the session first, then send the reply, then hold the socket's frames back, then read the parked ones
@@ -56,22 +56,22 @@ pub enum HandshakeStep {
         /// An acceptor's answer.
         reply: Option<Bytes>,
         /// Frames that came before the handshake, in their order.
-        parked: Vec<Envelope>,
+        parked: Vec<F>,
     },
     /// Failed.
     Failed(HandshakeError),
 }
 
-/// A socket before its session is known.
+/// A socket before its session is known. `F` is the form in which the owner gets frames.
 #[derive(Debug)]
-pub struct Handshake {
+pub struct Handshake<F = Envelope> {
     side: Side,
     started: Moment,
-    parked: Vec<Envelope>,
+    parked: Vec<F>,
     parked_bytes: usize,
 }
 
-impl Handshake {
+impl<F: AsRef<Envelope>> Handshake<F> {
     /// Begins; a dialler gets the frame to send.
     pub fn start(side: Side, identity: &Identity, now: Moment) -> (Self, Option<Bytes>) {
         let first = (side == Side::Dialled).then(|| frames::handshake_request(identity));
@@ -84,8 +84,8 @@ impl Handshake {
     }
 
     /// Reads one frame. Frames that overtook the handshake are kept, not refused (WIRE 7.1, 7.2).
-    pub fn receive(&mut self, envelope: Envelope, identity: &Identity) -> HandshakeStep {
-        match (&envelope.kind, self.side) {
+    pub fn receive(&mut self, frame: F, identity: &Identity) -> HandshakeStep<F> {
+        match (&frame.as_ref().kind, self.side) {
             (Kind::HandshakeRequest(message), Side::Accepted) => {
                 self.done(message, Some(frames::handshake_response(identity)))
             }
@@ -94,8 +94,8 @@ impl Handshake {
                 HandshakeStep::Failed(HandshakeError::WrongSide(side))
             }
             _ => {
-                self.parked_bytes += envelope.frame_bytes();
-                self.parked.push(envelope);
+                self.parked_bytes += frame.as_ref().frame_bytes();
+                self.parked.push(frame);
                 let full = self.parked.len() > limits::PARKED_FRAMES_MAX
                     || self.parked_bytes > limits::PARKED_BYTES_MAX;
                 if full { HandshakeStep::Failed(HandshakeError::TooMuchBefore) } else { HandshakeStep::Wait }
@@ -103,7 +103,7 @@ impl Handshake {
         }
     }
 
-    fn done(&mut self, message: &HandshakeMessage, reply: Option<Bytes>) -> HandshakeStep {
+    fn done(&mut self, message: &HandshakeMessage, reply: Option<Bytes>) -> HandshakeStep<F> {
         if message.session_id.is_empty() || message.session_id.len() > limits::SESSION_ID_BYTES_MAX {
             return HandshakeStep::Failed(HandshakeError::SessionId);
         }

@@ -11,6 +11,7 @@
 //! The stream's halves come from `TcpStream::into_split`, which needs no lock; for TLS both directions share one state, and
 //! tokio's split locks it for the length of a poll.
 
+mod message;
 mod outlook;
 mod reader;
 mod report;
@@ -38,17 +39,17 @@ use crate::envelope::{Envelope, FrameError};
 use crate::session::SocketId;
 use crate::withheld::Withheld;
 
-/// Where a socket's reports go: one bounded channel for all sockets of an owner.
-pub type Events = mpsc::Sender<Report>;
+/// Where a socket's reports go: one bounded channel for all sockets of an owner. `F` is the form in which the owner gets frames.
+pub type Events<F = Envelope> = mpsc::Sender<Report<F>>;
 
 /// The owner's end of the channel of reports.
-pub type Reports = mpsc::Receiver<Report>;
+pub type Reports<F = Envelope> = mpsc::Receiver<Report<F>>;
 
 /// What a socket reports to its owner.
 #[derive(Debug)]
-pub enum SocketEvent {
+pub enum SocketEvent<F = Envelope> {
     /// A message.
-    Frame(Envelope),
+    Frame(F),
     /// The answer to a ping.
     Pong,
     /// A message over the limit; it was dropped, the socket lives.
@@ -312,9 +313,21 @@ impl fmt::Debug for SocketHandle {
     }
 }
 
-/// Starts the two tasks of a socket.
+/// Starts the two tasks of a socket. The owner gets the envelopes of frames.
 pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Events) -> SocketHandle {
-    let WebSocket { read, write, leftover, role } = socket;
+    spawn_reading(id, socket, config, events, std::convert::identity)
+}
+
+/// Starts the two tasks of a socket. `read` makes of each envelope what the owner gets. It runs in the reading task, so that the owner does
+/// not pay its cost. Large messages are read on a thread beside those that move frames ([`limits::READ_APART_BYTES`]).
+pub fn spawn_reading<F: Send + 'static>(
+    id: SocketId,
+    socket: WebSocket,
+    config: &SocketConfig,
+    events: Events<F>,
+    read: impl FnMut(Envelope) -> F + Send + 'static,
+) -> SocketHandle {
+    let WebSocket { read: io, write, leftover, role } = socket;
     let counts = Arc::new(SocketCounts::default());
     let (queue, commands) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(Stop::No);
@@ -324,9 +337,10 @@ pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Eve
     let reader = Reader {
         id,
         role,
-        io: read,
+        io,
         decoder: Decoder::new(role, config.message, leftover),
         events,
+        read: Some(read),
         pongs: queue.downgrade(),
         backlog_limit: config.backlog_bytes,
         counts: counts.clone(),
@@ -344,5 +358,7 @@ pub fn spawn(id: SocketId, socket: WebSocket, config: &SocketConfig, events: Eve
 
 #[cfg(test)]
 mod pressure_tests;
+#[cfg(test)]
+mod reading_tests;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::message::Message;
 use super::outlook::{Outlook, writer_end};
 use super::report::Share;
 use super::{CloseReason, Closed, Events, Reading, Report, SocketEvent, Stop};
@@ -19,15 +20,17 @@ use crate::driver::inflow::{Grant, Inflow};
 use crate::driver::oversize::{Overrun, OversizeHead};
 use crate::driver::writer::{self, WriterEnd};
 use crate::driver::{ReadHalf, limits};
-use crate::envelope::{Envelope, Kind};
+use crate::envelope::{Envelope, FrameError};
 use crate::session::SocketId;
 
-pub(super) struct Reader {
+pub(super) struct Reader<F, R> {
     pub(super) id: SocketId,
     pub(super) role: Role,
     pub(super) io: ReadHalf,
     pub(super) decoder: Decoder,
-    pub(super) events: Events,
+    pub(super) events: Events<F>,
+    /// Makes of an envelope what the owner gets. Absent while a large message is read apart.
+    pub(super) read: Option<R>,
     /// Weak, so that the writer notices when the owner's last handle is gone.
     pub(super) pongs: mpsc::WeakUnboundedSender<Command>,
     pub(super) backlog_limit: usize,
@@ -43,7 +46,7 @@ pub(super) struct Reader {
     pub(super) large_since: Option<Instant>,
 }
 
-impl Reader {
+impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
     pub(super) async fn run(
         mut self,
         writer: JoinHandle<WriterEnd>,
@@ -51,7 +54,7 @@ impl Reader {
         stopped: watch::Receiver<Stop>,
     ) {
         let mut outlook = Outlook { writer, ended: None, stopped, listening: true, ending: None };
-        let reason = self.read(&mut outlook).await;
+        let reason = self.pump(&mut outlook).await;
         drop(halt);
         let end = match outlook.ended {
             Some(end) => end,
@@ -78,7 +81,7 @@ impl Reader {
     }
 
     /// Reads and reports until the end, and returns the reason of the end.
-    async fn read(&mut self, outlook: &mut Outlook) -> CloseReason {
+    async fn pump(&mut self, outlook: &mut Outlook) -> CloseReason {
         loop {
             if let Err(reason) = self.report_all(outlook).await {
                 return reason;
@@ -122,8 +125,13 @@ impl Reader {
             if let Inbound::Binary(_) | Inbound::Oversize { .. } = inbound {
                 self.large_since = None;
             }
+            let mut units = limits::EVENT_UNITS;
             let event = match inbound {
-                Inbound::Binary(message) => self.message(message)?,
+                Inbound::Binary(message) => {
+                    let message = self.message(message).await?;
+                    units = message.units;
+                    self.event(message.frame)
+                }
                 Inbound::Oversize { head, total, why } => {
                     SocketEvent::Oversize(OversizeHead::read(&head, total, why))
                 }
@@ -142,32 +150,43 @@ impl Reader {
                 SocketEvent::Frame(_) => self.room.take(),
                 _ => None,
             };
-            let share = (self.reading == Reading::Patient).then(|| Share::of(&event, &self.counts));
+            let share = (self.reading == Reading::Patient).then(|| Share::of(units, &self.counts));
             let report = Report::new(self.id, event, share, room);
             self.events.send(report).await.map_err(|_| CloseReason::Owner)?;
         }
     }
 
+    /// Reads a message. Before the peer's handshake a message is small, and is looked at for its size first.
+    async fn message(&mut self, bytes: Bytes) -> Result<Message<F>, CloseReason> {
+        let size = bytes.len();
+        if self.greeting.is_some() {
+            self.check_greeting(size)?;
+        }
+        let Some(mut read) = self.read.take() else { return Err(CloseReason::Owner) };
+        let (message, read) = match size > limits::READ_APART_BYTES {
+            false => (Message::read(bytes, &mut read), read),
+            true => {
+                let inflow = Arc::clone(&self.inflow);
+                Message::read_apart(bytes, read, &inflow).await.ok_or(CloseReason::Owner)?
+            }
+        };
+        self.read = Some(read);
+        self.greeting = match message.is_handshake {
+            true => None,
+            false => self.greeting.map(|left| left.saturating_sub(size)),
+        };
+        Ok(message)
+    }
+
     /// The event that a message stands for.
-    fn message(&mut self, message: Bytes) -> Result<SocketEvent, CloseReason> {
-        let bytes = message.len();
-        let event = match Envelope::parse(message) {
-            Ok(envelope) => SocketEvent::Frame(envelope),
+    fn event(&mut self, frame: Result<F, FrameError>) -> SocketEvent<F> {
+        match frame {
+            Ok(frame) => SocketEvent::Frame(frame),
             Err(error) => {
                 self.garbage += 1;
                 SocketEvent::Garbage { error, count: self.garbage }
             }
-        };
-        if self.greeting.is_some() {
-            self.check_greeting(bytes)?;
-            self.greeting = self.greeting.map(|left| left.saturating_sub(bytes));
-            if let SocketEvent::Frame(envelope) = &event
-                && matches!(envelope.kind, Kind::HandshakeRequest(_) | Kind::HandshakeResponse(_))
-            {
-                self.greeting = None;
-            }
         }
-        Ok(event)
     }
 
     /// Whether this many more bytes may come before the peer's handshake.

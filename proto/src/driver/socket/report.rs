@@ -5,23 +5,22 @@ use std::sync::Arc;
 use super::SocketEvent;
 use crate::driver::counts::SocketCounts;
 use crate::driver::inflow::Grant;
-use crate::driver::limits;
-use crate::envelope::Kind;
+use crate::envelope::Envelope;
 use crate::session::SocketId;
 
 /// What a socket reports. While the report waits for the owner, it counts in the share of its socket, and a large message keeps its room.
 #[derive(Debug)]
-pub struct Report {
+pub struct Report<F = Envelope> {
     socket: SocketId,
-    event: SocketEvent,
+    event: SocketEvent<F>,
     _share: Option<Share>,
     _room: Option<Grant>,
 }
 
-impl Report {
+impl<F> Report<F> {
     pub(super) fn new(
         socket: SocketId,
-        event: SocketEvent,
+        event: SocketEvent<F>,
         share: Option<Share>,
         room: Option<Grant>,
     ) -> Self {
@@ -29,7 +28,7 @@ impl Report {
     }
 
     /// The socket, and what happened on it. Afterwards the socket may report more.
-    pub fn open(self) -> (SocketId, SocketEvent) {
+    pub fn open(self) -> (SocketId, SocketEvent<F>) {
         (self.socket, self.event)
     }
 }
@@ -42,15 +41,8 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// Takes the units that this event counts.
-    pub(super) fn of(event: &SocketEvent, counts: &Arc<SocketCounts>) -> Self {
-        let units = match event {
-            SocketEvent::Frame(envelope) => match envelope.kind {
-                Kind::HandshakeRequest(_) | Kind::ControlRequest(_) => limits::CONTROL_UNITS,
-                _ => limits::EVENT_UNITS,
-            },
-            _ => limits::EVENT_UNITS,
-        };
+    /// Takes the units that a report counts.
+    pub(super) fn of(units: usize, counts: &Arc<SocketCounts>) -> Self {
         counts.report(units);
         Self { counts: Arc::clone(counts), units }
     }

@@ -1,0 +1,70 @@
+//! What the owner gets of a message, and on which thread it is read (P10).
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::*;
+use crate::driver::framing::{Opcode, Role, frame_into};
+use crate::frames;
+use crate::messages::{OperationRequest, TestOpRequest};
+
+/// Bound of a wait for what must come, on a machine that may have many times the work that it has processors for.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The peer's end of a socket whose messages are read by `read`.
+async fn peer<F: Send + 'static>(
+    id: u64,
+    events: &Events<F>,
+    read: impl FnMut(Envelope) -> F + Send + 'static,
+) -> (TcpStream, SocketHandle) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (ours, _) = listener.accept().await.unwrap();
+    let socket = WebSocket::new(ours, Role::Server, Bytes::new());
+    let handle = spawn_reading(SocketId(id), socket, &SocketConfig::default(), events.clone(), read);
+    (peer, handle)
+}
+
+/// The WebSocket frame of a request of about this length.
+fn request(id: i64, bytes: usize) -> Vec<u8> {
+    let connector_facade_key = Bytes::from(vec![b'x'; bytes]);
+    let test = Some(TestOpRequest {});
+    let request = OperationRequest { connector_facade_key, test, ..Default::default() };
+    let mut framed = Vec::new();
+    frame_into(&mut framed, Role::Client, Opcode::Binary, &frames::operation(id, &request));
+    framed
+}
+
+async fn next<F>(reports: &mut Reports<F>) -> (SocketId, F) {
+    match timeout(PATIENCE, reports.recv()).await.expect("a report in time").expect("a report").open() {
+        (id, SocketEvent::Frame(frame)) => (id, frame),
+        _ => panic!("a frame was expected"),
+    }
+}
+
+/// One thread moves all frames here. If it read the large message itself, the small one would never arrive.
+#[tokio::test]
+async fn while_a_large_message_is_read_other_sockets_are_served_and_its_own_order_stays() {
+    let (events, mut reports) = mpsc::channel(64);
+    let (go_on, wait): (Sender<()>, Receiver<()>) = channel();
+    let slow = move |envelope: Envelope| {
+        let is_large = envelope.frame_bytes() > limits::READ_APART_BYTES;
+        let waited = if is_large { wait.recv_timeout(PATIENCE) } else { Ok(()) };
+        assert_ne!(waited, Err(RecvTimeoutError::Timeout), "the other socket is served meanwhile");
+        envelope.message_id * 10
+    };
+    let (mut large, _kept) = peer(1, &events, slow).await;
+    large.write_all(&request(1, limits::READ_APART_BYTES + 1)).await.unwrap();
+    large.write_all(&request(2, 10)).await.unwrap();
+    let (mut small, _kept_too) = peer(2, &events, |envelope| envelope.message_id).await;
+    small.write_all(&request(3, 10)).await.unwrap();
+    assert_eq!(next(&mut reports).await, (SocketId(2), 3));
+    go_on.send(()).unwrap();
+    assert_eq!(next(&mut reports).await, (SocketId(1), 10));
+    assert_eq!(next(&mut reports).await, (SocketId(1), 20));
+}
