@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rcs_core::engine::{Answer, Backlog, Io, Moved, Note, Slot, Ticket};
+use rcs_core::engine::{Answer, Backlog, Frame, FrameReader, Io, Moved, Note, Slot, Ticket};
 use rcs_core::ids::MemberId;
 use rcs_core::limits::FRAME_BYTES_MAX;
 use rcs_core::view::{Endpoint, View};
@@ -32,7 +32,7 @@ pub(crate) struct Effects {
     /// Callers' sockets from which no frame has come yet.
     unproven: HashMap<SocketId, Unproven>,
     last_socket: u64,
-    events: Events,
+    events: Events<Frame>,
     /// Where rows go that slow callers have not read.
     spill: Arc<Spill>,
     inflows: Inflows,
@@ -60,7 +60,7 @@ struct Open {
 impl Effects {
     /// Effects without an open socket. Sockets that are opened report to `events`.
     pub(crate) fn new(
-        events: Events,
+        events: Events<Frame>,
         spill: Arc<Spill>,
         dialler: Dialler,
         recorder: Recorder,
@@ -109,7 +109,12 @@ impl Effects {
             reading,
             greeting_bytes: driver::GREETING_BYTES,
         };
-        let handle = socket::spawn(id, socket, &config, self.events.clone());
+        let mut reader = match side {
+            Side::Downstream => FrameReader::of_caller(),
+            Side::Upstream => FrameReader::default(),
+        };
+        let read = move |envelope| reader.read(envelope);
+        let handle = socket::spawn_reading(id, socket, &config, self.events.clone(), read);
         self.sockets.insert(id, Open { handle, side });
         self.recorder.socket_opened(side);
         id

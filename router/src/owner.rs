@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rcs_core::agreed::{At, Author, Change};
 use rcs_core::engine::{
-    Answer, Engine, Event, Io as _, OversizeFrame, OversizeReason, Peer, Phase, Start, Ticket, Wish,
+    Answer, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer, Phase, Start, Ticket, Wish,
 };
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
 use rcs_proto::driver::oversize::{Overrun, Side as OversizeSide};
@@ -26,7 +26,7 @@ pub(crate) struct Owner {
     effects: Effects,
     clock: Clock,
     /// Reports of sockets.
-    events: Reports,
+    events: Reports<Frame>,
     /// Requests of the rest of the process.
     requests: mpsc::Receiver<Request>,
     /// Where the engine's answers go, by ticket.
@@ -41,7 +41,7 @@ impl Owner {
     pub(crate) fn new(
         effects: Effects,
         clock: Clock,
-        events: Reports,
+        events: Reports<Frame>,
         requests: mpsc::Receiver<Request>,
     ) -> Self {
         let seed = [fastrand::u64(..), fastrand::u64(..)];
@@ -98,7 +98,7 @@ impl Owner {
     }
 
     /// Lets the callers go, a few at a time, so that no call goes into a closing socket.
-    async fn let_callers_go(&mut self, batch: &mut Vec<Report>) {
+    async fn let_callers_go(&mut self, batch: &mut Vec<Report<Frame>>) {
         let callers = self.engine.connected_callers().div_ceil(CLOSE_BATCHES).max(1);
         let mut ticks = interval_at(Instant::now() + FAREWELL_WAIT, CLOSE_EVERY);
         while self.engine.has_callers() {
@@ -187,12 +187,12 @@ impl Owner {
         }
     }
 
-    fn on_report(&mut self, report: Report) {
+    fn on_report(&mut self, report: Report<Frame>) {
         let (socket, event) = report.open();
         let event = match event {
-            SocketEvent::Frame(envelope) => {
+            SocketEvent::Frame(frame) => {
                 self.effects.prove(socket);
-                Event::Frame { socket, envelope }
+                Event::Frame { socket, frame }
             }
             SocketEvent::Pong => Event::Pong { socket },
             SocketEvent::Garbage { .. } => Event::Garbage { socket },

@@ -74,9 +74,14 @@ pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 256;
 pub const PAGE_COOKIES_PER_SESSION_MAX: usize = 4_096;
 /// Facade keys remembered for one downstream session, so that configuration changes reach it (WIRE 6).
 pub const FACADE_KEYS_PER_SESSION_MAX: usize = 1_024;
-/// Bytes of one of them; a longer one travels with its calls and is not remembered. A whole script in a configuration is far
-/// below.
-pub const FACADE_KEY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a facade key; a call with a longer one is refused. Real ones have 3 to 5 KB. Certificates and whole scripts in a configuration
+/// add tens or hundreds of KB.
+pub const FACADE_KEY_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a facade key that is remembered. A longer one travels with its calls, and the task of its socket reads it with each call.
+pub const FACADE_REMEMBERED_BYTES_MAX: usize = 1 << 20;
+/// Configurations that the reading task of one socket knows again without a look at the whole text, the latest ones. An IDM uses some ten.
+/// The task knows only what the engine remembers, so this needs no bound in bytes.
+pub const CONFIGURATIONS_PER_SOCKET_MAX: usize = 64;
 /// Bytes of all of one session, oldest forgotten first.
 pub const FACADE_KEY_BYTES_PER_SESSION_MAX: usize = 4 << 20;
 
@@ -256,7 +261,7 @@ pub const DRIFT_SEEN_MAX: Duration = Duration::from_secs(10);
 /// How long a group without a set waits, after a member's first report, for the reports of the others. A server that runs is dialled,
 /// shakes hands and reports within a second. A member that cannot be reached is not waited for.
 pub const FIRST_USE_WAIT: Duration = Duration::from_secs(3);
-/// Bytes of a connector key; the router does not look for members that have a connector with a longer key.
+/// Bytes of a connector key; a call with a longer key is refused. Real ones have about 150.
 pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
 /// Connectors of a group for which the router remembers which members run their calls, while the members differ; beyond it, all
 /// are computed again.
@@ -426,7 +431,9 @@ const _: () = {
     assert!(REQUEST_BYTES_PER_SESSION_MAX < REQUEST_BYTES_MAX / 2);
     assert!(DOWNSTREAM_SESSIONS_MAX * REMEMBERED_TIGHT_BYTES <= REMEMBERED_BYTES_MAX / 2);
     assert!(KEPT_ANSWER_BYTES_MAX < REMEMBERED_BYTES_MAX / 2);
-    assert!(FACADE_KEY_BYTES_MAX <= FACADE_KEY_BYTES_PER_SESSION_MAX, "what is remembered fits");
+    assert!(FACADE_REMEMBERED_BYTES_MAX <= FACADE_KEY_BYTES_PER_SESSION_MAX, "what is remembered fits");
+    assert!(FACADE_REMEMBERED_BYTES_MAX <= FACADE_KEY_BYTES_MAX && FACADE_KEY_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(CONFIGURATIONS_PER_SOCKET_MAX <= FACADE_KEYS_PER_SESSION_MAX);
     assert!(SUBSCRIPTIONS_PER_SESSION_MAX < CALLS_PER_SESSION_MAX, "subscriptions leave room for calls");
     assert!(SOCKETS_PER_MEMBER_DEFAULT as usize <= SOCKETS_PER_SESSION_MAX && SOCKETS_PER_MEMBER_DEFAULT > 0);
     assert!(POISON_LOSSES_MAX <= RETRIES_ELSEWHERE_MAX, "poison is found before the retries end");

@@ -22,7 +22,10 @@ const FLOORS: [&[&str]; 5] = [
     &["steps"],
     &["tables"],
     &["groups", "calls", "callers", "members", "sockets", "clock"],
-    &["agenda", "event", "facade", "identity", "io", "keys", "note", "out", "peer", "selector"],
+    &[
+        "agenda", "event", "facade", "frame", "identity", "io", "keys", "list", "note", "out", "peer",
+        "selector",
+    ],
 ];
 
 /// A source file of the engine.

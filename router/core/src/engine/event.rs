@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rcs_proto::envelope::Envelope;
 use rcs_proto::manifest::{Digest, FileManifest};
 use rcs_proto::session::{Side, SocketId};
 
+use super::frame::Frame;
 use super::keys::Slot;
 use super::peer::Peer;
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
@@ -41,8 +41,8 @@ pub enum Event {
     Frame {
         /// On this socket.
         socket: SocketId,
-        /// The envelope of the frame.
-        envelope: Envelope,
+        /// The frame, as its socket's reading task read it.
+        frame: Frame,
     },
     /// A frame was dropped, because it was over the size limit, or there was no room for it. Only the frame's head was read.
     Oversize {

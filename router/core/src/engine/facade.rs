@@ -1,12 +1,15 @@
 //! What a call names: the configuration of a connector (its facade key), a page of a paged search, a kind of stream.
+//!
+//! All of it is read in the task of the call's socket; the owner compares digests and pointers.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::envelope::OperationHead;
 use rcs_proto::icf::ApiConfiguration;
-use rcs_proto::legacy::facade_key;
+use rcs_proto::legacy::{self, facade_key};
 use rcs_proto::operation::Operation;
 use sha1::{Digest, Sha1};
 
@@ -15,10 +18,57 @@ use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::Paging;
 
-/// Names a page: a cookie means something only to the connector and configuration that gave it. Kept as a digest, because
-/// cookies are opaque and may hold data of the resource.
-pub(super) fn page(facade: u64, cookie: &[u8]) -> u64 {
-    digest64(&[&facade.to_le_bytes(), cookie])
+/// Names a configuration by the exact text of its facade key, as members do (LEGACY 8).
+pub(super) fn facade_digest(facade_key: &[u8]) -> u64 {
+    short(&Sha1::digest(facade_key).into())
+}
+
+/// The first 64 bits.
+fn short([a, b, c, d, e, f, g, h, ..]: &[u8; 20]) -> u64 {
+    u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])
+}
+
+/// Names a cookie of a paged search, or a token of a batch. Kept as a digest, because cookies are opaque and may hold data of the resource.
+pub(super) fn page_digest(cookie: &[u8]) -> u64 {
+    digest64(&[cookie])
+}
+
+/// Names a page: a cookie means something only to the connector and configuration that gave it.
+pub(super) fn page(facade: u64, cookie: u64) -> u64 {
+    digest64(&[&facade.to_le_bytes(), &cookie.to_le_bytes()])
+}
+
+/// What a call asks for, as far as its way depends on it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The configuration.
+    pub(super) facade: Arc<Facade>,
+    /// For a search or a batch: what it goes on after, see [`page`]. Nothing if it starts anew.
+    pub(super) goes_on_after: Option<Vec<u64>>,
+    /// For a search or a sync: the kind of stream, by which its end is judged.
+    pub(super) stream: Option<StreamKind>,
+}
+
+impl Asked {
+    /// What this request asks for with this configuration.
+    pub(super) fn of(head: &OperationHead, facade: Arc<Facade>) -> Self {
+        let (goes_on_after, stream) = match head.operation {
+            Operation::Batch => {
+                let tokens = head.batch_tokens(limits::BATCH_TOKENS_MAX);
+                (Some(tokens.iter().map(|token| page(facade.digest, page_digest(token))).collect()), None)
+            }
+            Operation::Search => {
+                // Options that cannot be read pass through unread (LEGACY 12): the member may understand them.
+                let options = legacy::options_page(&head.search_options()).unwrap_or_default();
+                let cookie = options.cookie.filter(|cookie| !cookie.is_empty());
+                let paged = if options.has_size || cookie.is_some() { Paged::Yes } else { Paged::No };
+                let page = cookie.map(|cookie| page(facade.digest, page_digest(cookie.as_bytes())));
+                (Some(page.into_iter().collect()), StreamKind::of(head, &facade, paged))
+            }
+            _ => (None, StreamKind::of(head, &facade, Paged::No)),
+        };
+        Self { facade, goes_on_after, stream }
+    }
 }
 
 /// Which pages a search belongs to.
@@ -38,17 +88,12 @@ pub(super) struct Pages {
 pub(super) struct ConfigurationDigest([u8; 20]);
 
 impl ConfigurationDigest {
-    /// The digest of the configuration that a request names. SHA-1 is used so that nobody can find a second configuration with the same
-    /// digest. A facade key that is too long to be remembered would be read anew with each call, so a quick digest stands for its rest.
-    fn of(head: &OperationHead, digest: u64) -> Self {
-        let start = head.facade_key.get(..limits::FACADE_KEY_BYTES_MAX).unwrap_or(&head.facade_key);
+    /// The digest of a connector key and of a facade key that has this digest. SHA-1 is used so that nobody can find a second configuration
+    /// with the same digest.
+    fn of(connector_key: &[u8], facade_key: &[u8; 20]) -> Self {
         let mut hash = Sha1::new();
-        hash.update((head.connector_key.len() as u64).to_le_bytes());
-        hash.update(&head.connector_key);
-        hash.update(start);
-        if start.len() < head.facade_key.len() {
-            hash.update(digest.to_le_bytes());
-        }
+        hash.update(facade_key);
+        hash.update(connector_key);
         Self(hash.finalize().into())
     }
 
@@ -93,13 +138,14 @@ impl fmt::Debug for Facade {
 
 impl Facade {
     pub(super) fn new(head: &OperationHead) -> Self {
-        let digest = digest64(&[&head.facade_key]);
+        // A facade key may be long, so it is digested once.
+        let digest: [u8; 20] = Sha1::digest(&head.facade_key).into();
         Self {
             // Copies: the slices would keep the whole frame alive.
             connector_key: Bytes::copy_from_slice(&head.connector_key),
             key: Bytes::copy_from_slice(&head.facade_key),
-            digest,
-            configuration: ConfigurationDigest::of(head, digest),
+            digest: short(&digest),
+            configuration: ConfigurationDigest::of(&head.connector_key, &digest),
             // A key that cannot be read passes through unread (LEGACY 12): the member may understand it.
             timeouts: facade_key::decode(&head.facade_key).map_or(Vec::new(), |facade| timeouts(&facade)),
         }
@@ -124,7 +170,14 @@ fn timeouts(configuration: &ApiConfiguration) -> Vec<(Operation, Duration)> {
         let ms = u64::try_from(*ms).ok().filter(|ms| *ms > 0)?;
         Some((Operation::of_api_class(&class.name)?, Duration::from_millis(ms)))
     });
-    limited.collect()
+    let mut timeouts: Vec<(Operation, Duration)> = Vec::new();
+    for (operation, timeout) in limited {
+        // A map may name an operation again and again. The first one counts.
+        if !timeouts.iter().any(|(known, _)| *known == operation) {
+            timeouts.push((operation, timeout));
+        }
+    }
+    timeouts
 }
 
 /// Searches or syncs whose ends look alike: of one configuration of one connector, for one object class, paged or not. A

@@ -15,10 +15,12 @@ mod calls;
 mod clock;
 mod event;
 mod facade;
+mod frame;
 mod groups;
 mod identity;
 mod io;
 mod keys;
+mod list;
 mod members;
 mod note;
 mod out;
@@ -44,6 +46,7 @@ pub use self::event::{
     AgentSays, Answer, DialFailure, Event, NotQuarantined, OversizeFrame, OversizeReason, Phase, Ticket,
     UnknownMember, Wish,
 };
+pub use self::frame::{Frame, FrameReader};
 use self::groups::Groups;
 use self::identity::Identities;
 pub use self::io::{Backlog, Io, Moved};
@@ -109,7 +112,7 @@ impl Engine {
         let tables = &mut self.tables;
         let mut answer = None;
         match event {
-            Event::Frame { socket, envelope } => tables.on_frame(socket, envelope, now, io),
+            Event::Frame { socket, frame } => tables.on_frame(socket, frame, now, io),
             Event::Opened { socket, side, peer } => tables.on_opened(socket, side, peer, now, io),
             Event::DialFailed { member, slot, failure, reason } => {
                 tables.on_dial_failed(member, slot, failure, &reason, now, io);

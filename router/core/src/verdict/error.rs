@@ -13,7 +13,7 @@ use rcs_proto::operation::Operation;
 
 use crate::ids::ConfigurationId;
 
-use crate::limits::{CALL_BACKLOG_MAX, FRAME_BYTES_MAX};
+use crate::limits::{CALL_BACKLOG_MAX, CONNECTOR_KEY_BYTES_MAX, FACADE_KEY_BYTES_MAX, FRAME_BYTES_MAX};
 
 /// Why the router itself answers a call with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +40,8 @@ pub enum ErrorKind {
     CallerTooSlow,
     /// The request is over the frame limit; it was not run.
     RequestTooLarge,
+    /// The connector key or the facade key of the request is longer than the router accepts; the call was not run.
+    ConfigurationTooLarge,
     /// The answer is over the frame limit.
     AnswerTooLarge,
     /// The router is shutting down.
@@ -140,7 +142,7 @@ impl Outcome {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::NoMember,
         Self::AnswerLost,
         Self::LoginUnknown,
@@ -152,6 +154,7 @@ impl ErrorKind {
         Self::ConfigurationQuarantined,
         Self::CallerTooSlow,
         Self::RequestTooLarge,
+        Self::ConfigurationTooLarge,
         Self::AnswerTooLarge,
         Self::Draining,
         Self::Deadline,
@@ -180,6 +183,7 @@ impl ErrorKind {
             Self::ConfigurationQuarantined => "configuration_quarantined",
             Self::CallerTooSlow => "caller_too_slow",
             Self::RequestTooLarge => "request_too_large",
+            Self::ConfigurationTooLarge => "configuration_too_large",
             Self::AnswerTooLarge => "answer_too_large",
             Self::Draining => "draining",
             Self::Deadline => "deadline",
@@ -209,6 +213,7 @@ impl ErrorKind {
             | Self::Poison
             | Self::ConfigurationQuarantined
             | Self::RequestTooLarge
+            | Self::ConfigurationTooLarge
             | Self::AnswerTooLarge
             | Self::Draining
             | Self::TooManyCalls
@@ -255,6 +260,7 @@ impl ErrorKind {
             | Self::ConfigurationQuarantined
             | Self::CallerTooSlow
             | Self::RequestTooLarge
+            | Self::ConfigurationTooLarge
             | Self::AnswerTooLarge
             | Self::UnknownConnector
             | Self::AmbiguousConnector => Repeatable::No,
@@ -283,6 +289,7 @@ impl ErrorKind {
             | Self::ConfigurationQuarantined
             | Self::CallerTooSlow
             | Self::RequestTooLarge
+            | Self::ConfigurationTooLarge
             | Self::AnswerTooLarge
             | Self::UnknownConnector
             | Self::AmbiguousConnector => exceptions::CONNECTOR,
@@ -384,6 +391,15 @@ impl ErrorKind {
                 format!(
                     "The request is larger than {} MiB: {op} was not run. Send less at once.",
                     FRAME_BYTES_MAX >> 20
+                )
+            }
+            Self::ConfigurationTooLarge => {
+                format!(
+                    "The connector's configuration in this request is larger than {} MiB, or the connector's name than {} KiB: \
+                     {op} was not run. Keep certificates, scripts and other large values in files beside the connector, and \
+                     name the files in the configuration.",
+                    FACADE_KEY_BYTES_MAX >> 20,
+                    CONNECTOR_KEY_BYTES_MAX >> 10
                 )
             }
             Self::AnswerTooLarge => format!(

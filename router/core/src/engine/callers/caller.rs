@@ -1,7 +1,5 @@
 //! One caller: an IDM process on one way in.
 
-use rcs_proto::envelope::OperationHead;
-use rcs_proto::legacy;
 use rcs_proto::operation::Operation;
 use rcs_proto::session::{Last, Session, SocketId};
 use rcs_proto::time::Moment;
@@ -10,7 +8,7 @@ use super::pages::PageMemory;
 use super::remembered::Facades;
 use super::uses::Uses;
 use super::{CallerId, ShownEdition};
-use crate::engine::facade::{Facade, Paged, Pages, StreamKind, page};
+use crate::engine::facade::{Asked, Pages};
 use crate::engine::keys::CallKey;
 use crate::limits;
 use crate::verdict::Paging;
@@ -131,38 +129,11 @@ impl Caller {
     }
 
     /// For a search: whether the search continues another search, and which member gave its cookie. For a batch: the same about its token.
-    /// For a search or sync: the kind of stream, by which its end is judged.
-    pub(in crate::engine) fn pages_of(
-        &self,
-        head: &OperationHead,
-        facade: &Facade,
-    ) -> (Option<Pages>, Option<StreamKind>) {
-        if head.operation == Operation::Batch {
-            return (Some(self.batch_of(head, facade)), None);
-        }
-        if head.operation != Operation::Search {
-            return (None, StreamKind::of(head, facade, Paged::No));
-        }
-        // Options that cannot be read pass through unread (LEGACY 12): the member may understand them.
-        let options = legacy::options_page(&head.search_options()).unwrap_or_default();
-        let cookie = options.cookie.filter(|cookie| !cookie.is_empty());
-        let paged = if options.has_size || cookie.is_some() { Paged::Yes } else { Paged::No };
-        let pages = match cookie {
-            None => Pages { facade: facade.digest, paging: Paging::Starts, member: None },
-            Some(cookie) => {
-                let member = self.pages.member(page(facade.digest, cookie.as_bytes()));
-                Pages { facade: facade.digest, paging: Paging::Continues, member }
-            }
-        };
-        (Some(pages), StreamKind::of(head, facade, paged))
-    }
-
-    /// For a batch: whether it asks for the results of an earlier batch, and which member ran that one.
-    fn batch_of(&self, head: &OperationHead, facade: &Facade) -> Pages {
-        let tokens = head.batch_tokens(limits::BATCH_TOKENS_MAX);
-        let paging = if tokens.is_empty() { Paging::Starts } else { Paging::Continues };
-        let member = tokens.iter().find_map(|token| self.pages.member(page(facade.digest, token)));
-        Pages { facade: facade.digest, paging, member }
+    pub(in crate::engine) fn pages_of(&self, asked: &Asked) -> Option<Pages> {
+        let goes_on_after = asked.goes_on_after.as_ref()?;
+        let paging = if goes_on_after.is_empty() { Paging::Starts } else { Paging::Continues };
+        let member = goes_on_after.iter().find_map(|page| self.pages.member(*page));
+        Some(Pages { facade: asked.facade.digest, paging, member })
     }
 
     /// Keeps the end of an answer for a caller without sockets. If the frame is larger than what may be kept, an error is kept in its

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rcs_proto::envelope::{Envelope, OperationHead};
+use rcs_proto::envelope::Envelope;
 use rcs_proto::session::{Event as SessionEvent, Last, SocketId};
 use rcs_proto::time::Moment;
 
@@ -276,8 +276,8 @@ impl Callers {
     }
 
     /// Notes the configuration that a call names.
-    pub(super) fn remember(&mut self, key: CallerKey, head: &OperationHead) -> Option<Arc<Facade>> {
-        self.change(key, |caller, room| caller.facades.remember(head, room))
+    pub(super) fn remember(&mut self, key: CallerKey, facade: &Arc<Facade>) {
+        self.change(key, |caller, room| caller.facades.remember(facade, room));
     }
 
     /// Changes what is remembered of a caller. `change` gets the number of bytes that may be remembered of the caller.
@@ -452,9 +452,9 @@ impl Callers {
         of_it.filter(|caller| caller.shown.is_some_and(|shown| !shown.covers(now))).count()
     }
 
-    /// The callers that used this exact facade key.
-    pub(super) fn users_of(&self, facade_key: &[u8]) -> Vec<CallerKey> {
-        let users = self.sessions.iter().filter(|(_, caller)| caller.facades.contains(facade_key));
+    /// The callers that used this exact facade key, which has this digest.
+    pub(super) fn users_of(&self, facade_key: &[u8], digest: u64) -> Vec<CallerKey> {
+        let users = self.sessions.iter().filter(|(_, caller)| caller.facades.contains(facade_key, digest));
         users.map(|(key, _)| key).collect()
     }
 

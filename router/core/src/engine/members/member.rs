@@ -5,11 +5,11 @@ use std::time::Duration;
 use rcs_proto::time::Moment;
 
 use super::drain::Drain;
-use super::list::MemberList;
 use super::probing::ProbePlan;
 use super::rest::Rest;
 use crate::bundles::group::Server;
 use crate::engine::keys::MemberSessionKey;
+use crate::engine::list::MemberList;
 use crate::engine::out::Out;
 use crate::health::{Health, Unfit};
 use crate::limits;

@@ -7,10 +7,10 @@ use rcs_proto::messages::handshake_message::ServerType;
 use rcs_proto::session::{Remote, Session, SocketId};
 use rcs_proto::time::Moment;
 
-use super::list::MemberList;
 use crate::bundles::group::Server;
 use crate::engine::facade::ConfigurationDigest;
 use crate::engine::keys::Work;
+use crate::engine::list::MemberList;
 use crate::ids::MemberId;
 
 /// One session of a member.

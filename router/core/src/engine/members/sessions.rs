@@ -2,7 +2,6 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
 use rcs_proto::session::{Event as SessionEvent, Remote, Session, SocketId};
 use rcs_proto::time::Moment;
@@ -186,20 +185,20 @@ impl Members {
     }
 
     /// A session reported its connectors. A server writes the same bytes as long as it lives and has the same connectors, and most
-    /// servers write the same bytes after a restart. A list with the same bytes is not read again. Returns the member and its list,
-    /// if new calls go to this session.
+    /// servers write the same bytes after a restart. A list with the same bytes changes nothing. Returns the member and its list, if new
+    /// calls go to this session.
     pub(in crate::engine) fn told(
         &mut self,
         key: MemberSessionKey,
-        infos: Bytes,
+        list: MemberList,
     ) -> Option<(MemberId, MemberList)> {
         let session = self.sessions.get_mut(key)?;
         session.checks_since_told = 0;
         let member = self.members.get(&session.member);
-        let is_of = |list: &&MemberList| list.infos == infos;
+        let is_of = |known: &&MemberList| known.digest == list.digest;
         let of_member = || member.and_then(|member| member.list.as_ref());
         let known = session.told.as_ref().filter(is_of).or_else(|| of_member().filter(is_of)).cloned();
-        let list = known.unwrap_or_else(|| MemberList::read(infos));
+        let list = known.unwrap_or(list);
         session.told = Some(list.clone());
         let is_current = member.is_some_and(|member| member.session == Some(key));
         is_current.then_some((session.member, list))
@@ -209,7 +208,7 @@ impl Members {
     /// by it.
     pub(in crate::engine) fn take_list(&mut self, id: MemberId, list: MemberList) -> (bool, bool) {
         let Some(member) = self.members.get_mut(&id) else { return (false, false) };
-        let is_new = member.list.as_ref().is_none_or(|known| known.infos != list.infos);
+        let is_new = member.list.as_ref().is_none_or(|known| known.digest != list.digest);
         let was_judged = std::mem::replace(&mut member.is_judged, true);
         if is_new {
             member.list = Some(list);

@@ -8,6 +8,7 @@ use rcs_proto::session::{Handshake, SocketId};
 use rcs_proto::time::Moment;
 
 use super::agenda::Agenda;
+use super::frame::Frame;
 use super::io::{Io, Moved};
 use super::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
 use super::peer::Peer;
@@ -49,7 +50,7 @@ struct Pings {
 #[derive(Debug)]
 pub(super) enum Belongs {
     /// The handshake is under way: the session is not known yet.
-    Greeting(Box<Handshake>, Peer),
+    Greeting(Box<Handshake<Frame>>, Peer),
     /// To a caller's session.
     Caller(CallerKey),
     /// To a member's session, for one of the member's slots if we dialled it.
@@ -175,7 +176,7 @@ impl Sockets {
     // --- what is there ---
 
     /// Takes in a socket whose peer is to shake hands.
-    pub(super) fn greet(&mut self, id: SocketId, handshake: Handshake, peer: Peer, now: Moment) {
+    pub(super) fn greet(&mut self, id: SocketId, handshake: Handshake<Frame>, peer: Peer, now: Moment) {
         let is_new = !self.open.contains_key(&id);
         assert!(is_new, "{id} was opened twice");
         self.insert(id, Socket::new(Belongs::Greeting(Box::new(handshake), peer), None, now));

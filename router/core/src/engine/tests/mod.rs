@@ -19,6 +19,7 @@ pub(crate) mod parts;
 mod probes;
 mod proofs;
 mod random;
+mod reading;
 mod rotation;
 mod routing;
 mod secrets;

@@ -91,6 +91,8 @@ pub(super) struct World {
     pub(super) engine: Engine,
     pub(super) io: Recorder,
     pub(super) now: Moment,
+    /// Reads the frames of all sockets.
+    pub(super) reader: FrameReader,
     next_socket: u64,
     /// Open sockets of each member, by its index.
     pub(super) members: Vec<Vec<SocketId>>,
@@ -157,6 +159,7 @@ impl World {
             engine: Engine::new(start_at(now)),
             io: Recorder::default(),
             now,
+            reader: FrameReader::default(),
             next_socket: 0,
             members: vec![Vec::new(); count],
             frozen: Vec::new(),
@@ -329,8 +332,8 @@ impl World {
     }
 
     pub(super) fn feed(&mut self, socket: SocketId, frame: Bytes) {
-        let envelope = Envelope::parse(frame).unwrap();
-        self.apply(Event::Frame { socket, envelope });
+        let frame = self.reader.read(Envelope::parse(frame).unwrap());
+        self.apply(Event::Frame { socket, frame });
     }
 
     /// The frames sent on a socket since the last look.

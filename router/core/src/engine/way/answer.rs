@@ -1,27 +1,35 @@
 //! From a member's frame to the caller: order, exactly one final frame, and the end of the call.
 
 use bytes::Bytes;
-use rcs_proto::envelope::{AnswerHead, BatchPart, Envelope, Kind, Part};
+use rcs_proto::envelope::{BatchPart, Envelope, Kind, Part};
 use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
 use crate::engine::callers::Waits;
 use crate::engine::calls::{LastItem, Step, finding, is_answer_to, is_out_of_reach, not_run};
 use crate::engine::facade::page;
+use crate::engine::frame::Read;
 use crate::engine::groups::Tail;
 use crate::engine::io::Io;
 use crate::engine::keys::CallKey;
 use crate::engine::tables::Tables;
 use crate::health::Finding;
-use crate::limits;
+use crate::ids::MemberId;
 use crate::settings::StreamEnd;
 use crate::verdict::{Cut, Fault, Outcome};
 
 impl Tables {
     /// A frame of the answer to a call.
-    pub(super) fn on_answer(&mut self, key: CallKey, envelope: Envelope, now: Moment, io: &mut impl Io) {
+    pub(super) fn on_answer(
+        &mut self,
+        key: CallKey,
+        envelope: Envelope,
+        read: &Read,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
         let error = match &envelope.kind {
-            Kind::Answer(head) => return self.on_answer_part(key, head, &envelope, now, io),
+            Kind::Answer(head) => return self.on_answer_part(key, head.part, &envelope, read, now, io),
             Kind::Error(error) => error,
             _ => unreachable!("a session event Answer is an answer or an error"),
         };
@@ -44,8 +52,9 @@ impl Tables {
     fn on_answer_part(
         &mut self,
         key: CallKey,
-        head: &AnswerHead,
+        part: Part,
         envelope: &Envelope,
+        read: &Read,
         now: Moment,
         io: &mut impl Io,
     ) {
@@ -56,17 +65,17 @@ impl Tables {
             self.clear(key, io);
             return self.end(key, Outcome::Ok, now, io);
         };
-        let tail = match head.part {
-            Part::End { has_result, .. } if !call.has_end() && is_answer_to(call.operation, head.part) => {
+        let tail = match part {
+            Part::End { has_result, .. } if !call.has_end() && is_answer_to(call.operation, part) => {
                 Some(Tail::of(has_result))
             }
             _ => None,
         };
-        let Some(step) = self.calls.step(key, head.part, now, || envelope.rewrite_id(caller_id)) else {
+        let Some(step) = self.calls.step(key, part, now, || envelope.rewrite_id(caller_id)) else {
             return;
         };
-        if let Part::End { .. } = head.part {
-            self.remember_page(key, head, now);
+        if let Part::End { .. } = part {
+            self.remember_page(key, read.goes_on(), now);
         }
         if let Some(tail) = tail.filter(|_| !matches!(step, Step::Broken))
             && let Some(reason) = self.end_looks_cut(key, tail, now)
@@ -76,21 +85,21 @@ impl Tables {
         match step {
             Step::Keep if self.last_item(key) == LastItem::Repeated => self.cut(key, Cut::LastRepeated, io),
             Step::Keep => {
-                if let Part::End { .. } = head.part {
+                if let Part::End { .. } = part {
                     // The end overtook items that are still on their way, or were lost with a socket.
                     self.watch(key, now);
                 }
             }
             Step::Broken => self.cut(key, Cut::Nonsense, io),
             Step::Pass => {
-                self.remember_batch(key, head, now);
+                self.remember_batch(key, part, read.goes_on(), now);
                 self.pass(key, envelope.rewrite_id(caller_id), now, io);
             }
-            Step::PassLast if matches!(head.part, Part::End { .. }) => {
+            Step::PassLast if matches!(part, Part::End { .. }) => {
                 self.finish_stream(key, envelope.rewrite_id(caller_id), now, io);
             }
             Step::PassLast => {
-                self.remember_batch(key, head, now);
+                self.remember_batch(key, part, read.goes_on(), now);
                 self.clear(key, io);
                 self.note_health(key, Finding::Good, now);
                 self.pass_last(key, envelope, Outcome::Ok, now, io);
@@ -143,29 +152,28 @@ impl Tables {
         self.finish_with(key, envelope.rewrite_id(caller.id()), outcome, now, io);
     }
 
-    /// Remembers which member served this page: the state of the next page is there.
-    fn remember_page(&mut self, key: CallKey, head: &AnswerHead, now: Moment) {
-        let cookie = head.paged_results_cookie();
-        let Some(call) = self.calls.get(key).filter(|_| !cookie.is_empty()) else { return };
-        let (Some(member), Some(caller), Some(pages)) = (call.member(), call.caller, call.pages) else {
-            return;
-        };
-        self.callers.remember_page(&caller, page(pages.facade, &cookie), member);
-        self.members.gave_page(member, now);
-    }
-
-    /// Remembers which member ran the batch of this token, because the results are kept at that member.
-    fn remember_batch(&mut self, key: CallKey, head: &AnswerHead, now: Moment) {
-        let tokens = head.batch_tokens(limits::BATCH_TOKENS_MAX);
-        let Some(call) = self.calls.get(key).filter(|_| !tokens.is_empty()) else { return };
-        let (Some(member), Some(caller), Some(pages)) = (call.member(), call.caller, call.pages) else {
-            return;
-        };
-        for token in tokens {
-            self.callers.remember_page(&caller, page(pages.facade, &token), member);
-        }
-        if let Part::Batch(BatchPart::Token { query_required: true, .. }) = head.part {
+    /// Remembers which member served the page with these cookies: the state of the next page is there.
+    fn remember_page(&mut self, key: CallKey, cookies: &[u64], now: Moment) {
+        if let Some(member) = self.remember_goes_on(key, cookies) {
             self.members.gave_page(member, now);
         }
+    }
+
+    /// Remembers which member ran the batch of these tokens, because the results are kept at that member.
+    fn remember_batch(&mut self, key: CallKey, part: Part, tokens: &[u64], now: Moment) {
+        let Some(member) = self.remember_goes_on(key, tokens) else { return };
+        if let Part::Batch(BatchPart::Token { query_required: true, .. }) = part {
+            self.members.gave_page(member, now);
+        }
+    }
+
+    /// Remembers which member can go on after an answer with these cookies or tokens. Returns the member, if there are any.
+    fn remember_goes_on(&mut self, key: CallKey, named: &[u64]) -> Option<MemberId> {
+        let call = self.calls.get(key).filter(|_| !named.is_empty())?;
+        let (member, caller, pages) = (call.member()?, call.caller?, call.pages?);
+        for named in named {
+            self.callers.remember_page(&caller, page(pages.facade, *named), member);
+        }
+        Some(member)
     }
 }

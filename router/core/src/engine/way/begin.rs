@@ -10,6 +10,8 @@ use crate::bundles::infos::Visible;
 use crate::engine::callers::CallerEnd;
 use crate::engine::calls::{Deadline, NewCall};
 use crate::engine::event::Phase;
+use crate::engine::facade::Asked;
+use crate::engine::frame::{Frame, Read};
 use crate::engine::io::Io;
 use crate::engine::keys::CallerKey;
 use crate::engine::selector::Selector;
@@ -25,14 +27,18 @@ impl Tables {
         &mut self,
         caller: CallerKey,
         socket: SocketId,
-        request: Envelope,
+        frame: Frame,
         now: Moment,
         io: &mut impl Io,
     ) {
+        let Frame { envelope: request, read } = frame;
         let Kind::Operation(head) = &request.kind else {
             unreachable!("a session event Call is an operation")
         };
         let operation = head.operation;
+        let Read::Call(asked) = read else {
+            return self.refuse_long(caller, socket, &request, operation, now, io);
+        };
         // Refused calls count as well: a connector that a caller asks for is in use, even if no member can run it.
         self.callers.uses(caller, &head.connector_key, now);
         let group = match self.admit(caller, head, request.frame_bytes()) {
@@ -46,15 +52,13 @@ impl Tables {
             }
         };
         let deadlines = self.view.group(group).map(|group| group.settings.deadlines).unwrap_or_default();
-        let Some(facade) = self.callers.remember(caller, head) else { return };
-        let Some((pages, stream)) = self.callers.get(caller).map(|caller| caller.pages_of(head, &facade))
-        else {
-            return;
-        };
-        self.groups.called(group, &facade, now);
-        let deadline = Deadline::of(operation, &facade, &deadlines, now);
+        let Asked { facade, stream, .. } = &asked;
+        self.callers.remember(caller, facade);
+        let Some(pages) = self.callers.get(caller).map(|caller| caller.pages_of(&asked)) else { return };
+        self.groups.called(group, facade, now);
+        let deadline = Deadline::of(operation, facade, &deadlines, now);
         let end = CallerEnd::new(caller, request.message_id);
-        let configuration = facade.configuration;
+        let (configuration, stream) = (facade.configuration, *stream);
         let new = NewCall { caller: end, group, configuration, operation, request, pages, stream, deadline };
         let call = self.calls.insert(new, now);
         self.callers.accept(&end, call, operation.is_subscription(), now);

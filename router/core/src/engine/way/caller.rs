@@ -1,12 +1,12 @@
 //! What a caller's frames mean.
 
-use rcs_proto::envelope::Envelope;
 use rcs_proto::frames;
 use rcs_proto::limits as wire_limits;
 use rcs_proto::session::{Event as SessionEvent, SocketId};
 use rcs_proto::time::Moment;
 
 use crate::engine::calls::Call;
+use crate::engine::frame::Frame;
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, CallerKey};
 use crate::engine::tables::Tables;
@@ -18,13 +18,13 @@ impl Tables {
         &mut self,
         key: CallerKey,
         socket: SocketId,
-        envelope: Envelope,
+        frame: Frame,
         now: Moment,
         io: &mut impl Io,
     ) {
-        let Some(event) = self.callers.receive(key, &envelope, now) else { return };
+        let Some(event) = self.callers.receive(key, &frame.envelope, now) else { return };
         match event {
-            SessionEvent::Call => self.on_call(key, socket, envelope, now, io),
+            SessionEvent::Call => self.on_call(key, socket, frame, now, io),
             SessionEvent::Cancel(call) => self.on_cancel(call, now, io),
             SessionEvent::Control(checked) => {
                 for call in checked.abandoned {
@@ -36,7 +36,9 @@ impl Tables {
                 io.hold(socket, wire_limits::HOLD_OFF);
                 self.callers.reply_last(key, socket, last, now, io);
             }
-            SessionEvent::AnswerRefused(None) => self.on_part_refused(key, envelope.message_id, now, io),
+            SessionEvent::AnswerRefused(None) => {
+                self.on_part_refused(key, frame.envelope.message_id, now, io)
+            }
             SessionEvent::HandshakeAgain => {
                 let selector = self.callers.get(key).map(|caller| caller.id.selector);
                 let group = selector.and_then(|selector| selector.group_name(&self.book));

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rcs_proto::envelope::Envelope;
 use rcs_proto::frames::Identity;
 use rcs_proto::limits as wire_limits;
 use rcs_proto::session::{Handshake, HandshakeStep, Remote, Side, SocketId};
@@ -11,6 +10,7 @@ use rcs_proto::time::Moment;
 use crate::engine::callers::{CallerId, NotJoined};
 use crate::engine::clock::Timer;
 use crate::engine::event::OversizeReason;
+use crate::engine::frame::Frame;
 use crate::engine::identity::Identities;
 use crate::engine::io::Io;
 use crate::engine::keys::Slot;
@@ -58,7 +58,7 @@ impl Tables {
     pub(in crate::engine) fn on_frame(
         &mut self,
         socket: SocketId,
-        envelope: Envelope,
+        frame: Frame,
         now: Moment,
         io: &mut impl Io,
     ) {
@@ -67,21 +67,27 @@ impl Tables {
             None => {}
             Some(Belongs::Caller(session)) => {
                 let session = *session;
-                self.on_caller_frame(session, socket, envelope, now, io);
+                self.on_caller_frame(session, socket, frame, now, io);
             }
             Some(Belongs::Member { session, .. }) => {
                 let session = *session;
-                self.on_member_frame(session, socket, envelope, now, io);
+                self.on_member_frame(session, socket, frame, now, io);
             }
             Some(Belongs::Greeting(handshake, peer)) => {
                 let identity = identity_towards(&self.identities, &self.book, peer);
-                let step = handshake.receive(envelope, &identity);
+                let step = handshake.receive(frame, &identity);
                 self.on_handshake_step(socket, step, now, io);
             }
         }
     }
 
-    fn on_handshake_step(&mut self, socket: SocketId, step: HandshakeStep, now: Moment, io: &mut impl Io) {
+    fn on_handshake_step(
+        &mut self,
+        socket: SocketId,
+        step: HandshakeStep<Frame>,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
         match step {
             HandshakeStep::Wait => {}
             HandshakeStep::Failed(error) => self.disconnect(socket, &error.to_string(), now, io),
@@ -95,8 +101,8 @@ impl Tables {
                 if let Some(Belongs::Caller(session)) = self.sockets.belongs(socket) {
                     self.callers.deliver_kept(*session, now, io);
                 }
-                for envelope in parked {
-                    self.on_frame(socket, envelope, now, io);
+                for frame in parked {
+                    self.on_frame(socket, frame, now, io);
                 }
             }
         }

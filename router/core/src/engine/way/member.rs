@@ -8,9 +8,10 @@ use rcs_proto::legacy::Wire;
 use rcs_proto::session::{Event as SessionEvent, Ignored, SocketId};
 use rcs_proto::time::Moment;
 
+use crate::engine::frame::{Frame, Read};
 use crate::engine::io::Io;
 use crate::engine::keys::{MemberSessionKey, Work};
-use crate::engine::members::MemberList;
+use crate::engine::list::MemberList;
 use crate::engine::note::Note;
 use crate::engine::tables::Tables;
 use crate::health::{Finding, Probe};
@@ -28,13 +29,14 @@ impl Tables {
         &mut self,
         key: MemberSessionKey,
         socket: SocketId,
-        envelope: Envelope,
+        frame: Frame,
         now: Moment,
         io: &mut impl Io,
     ) {
+        let Frame { envelope, read } = frame;
         let Some((member, event)) = self.members.receive(key, &envelope, now) else { return };
         match event {
-            SessionEvent::Answer(Work::Call(call)) => self.on_answer(call, envelope, now, io),
+            SessionEvent::Answer(Work::Call(call)) => self.on_answer(call, envelope, &read, now, io),
             SessionEvent::NotRun(Work::Call(call)) => self.calls.fault(call, Fault::RefusedBeforeHandshake),
             SessionEvent::Answer(Work::Probe(_)) | SessionEvent::NotRun(Work::Probe(_)) => {
                 self.on_probe_answer(key, &envelope, now, io);
@@ -42,8 +44,14 @@ impl Tables {
             SessionEvent::Ignored(Ignored::CheckAnswered) => {
                 self.members.probed(member, Probe::Check, Finding::Good);
             }
-            SessionEvent::ConnectorInfos(infos) => self.on_connector_infos(key, infos, now, io),
-            SessionEvent::ConfigurationChange => self.on_configuration_change(member, &envelope, now, io),
+            SessionEvent::ConnectorInfos(_) => {
+                if let Read::Connectors(list) = read {
+                    self.on_connector_infos(key, list, now, io);
+                }
+            }
+            SessionEvent::ConfigurationChange => {
+                self.on_configuration_change(member, &envelope, &read, now, io)
+            }
             SessionEvent::Control(checked) => {
                 let infos = checked.wants_connector_infos.then(no_connectors);
                 io.reply(socket, frames::control_response(checked.id, infos));
@@ -74,21 +82,23 @@ impl Tables {
         &mut self,
         member: MemberId,
         envelope: &Envelope,
+        read: &Read,
         now: Moment,
         io: &mut impl Io,
     ) {
-        let Kind::Operation(head) = &envelope.kind else { return };
+        // No caller has used a facade key that is too long to be digested.
+        let (Kind::Operation(head), Read::Changed(digest)) = (&envelope.kind, read) else { return };
         if self.members.get(member).is_none() {
             return;
         }
-        for caller in self.callers.users_of(&head.facade_key) {
+        for caller in self.callers.users_of(&head.facade_key, *digest) {
             self.callers.tell(caller, envelope.frame().clone(), now, io);
         }
     }
 
     /// A member reported its connectors: at join, on reconnect, or because the router asked again.
-    fn on_connector_infos(&mut self, key: MemberSessionKey, infos: Bytes, now: Moment, io: &mut impl Io) {
-        let Some((member, list)) = self.members.told(key, infos) else { return };
+    fn on_connector_infos(&mut self, key: MemberSessionKey, list: MemberList, now: Moment, io: &mut impl Io) {
+        let Some((member, list)) = self.members.told(key, list) else { return };
         self.take_list(member, list, now, io);
         if self.members.link(member, now) {
             self.warm_up(member, now, io);

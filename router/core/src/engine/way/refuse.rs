@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rcs_proto::envelope::Envelope;
 use rcs_proto::frames;
 use rcs_proto::operation::Operation;
 use rcs_proto::session::{Last, SocketId};
@@ -47,6 +48,23 @@ impl Tables {
         }
         let (member, outcome, took) = (None, error.outcome, Duration::ZERO);
         io.note(Note::CallEnded { call, group, member, operation, outcome, took });
+    }
+
+    /// Refuses a call whose connector key or facade key is longer than the router accepts. The group stays unknown, as the connector is not
+    /// looked for.
+    pub(super) fn refuse_long(
+        &mut self,
+        caller: CallerKey,
+        socket: SocketId,
+        request: &Envelope,
+        operation: Operation,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let end = Last { id: request.message_id, operation, frame: None, since: now, refusals: 0 };
+        let group = self.callers.get(caller).and_then(|caller| caller.id.selector.group());
+        self.refuse(caller, socket, end, (ErrorKind::ConfigurationTooLarge, None), group, io);
+        self.calls.describe(self.calls.last_id(), self.about(Some(caller), None));
     }
 
     /// A request was dropped: it was too large, or found no room. An overload is a refusal like any other.
