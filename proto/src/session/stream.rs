@@ -91,6 +91,11 @@ impl StreamOrder {
         self.end == Some(0)
     }
 
+    /// How many numbers beyond a missing one were seen.
+    pub fn ahead(&self) -> usize {
+        self.ahead.len()
+    }
+
     /// Distinct items seen so far.
     pub fn items(&self) -> u64 {
         self.seen_to as u64 + self.ahead.len() as u64

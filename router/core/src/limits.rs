@@ -348,6 +348,16 @@ pub const PROCESS_BACKLOG_MAX: Room = Room { memory: 256 << 20, disk: 4 << 30 };
 /// Below this backlog, bytes, a socket is not slow: the sums over session and process are not looked at, and any call's answer may
 /// go there.
 pub const SOCKET_BACKLOG_LOW: usize = 1 << 20;
+/// What an item of a search or sync that came before a missing one takes, bytes: the item is passed on at once, and its number is kept.
+pub const OUT_OF_ORDER_ITEM_BYTES: usize = 24;
+/// Bytes that are kept of one call's answer because its parts came out of order: the numbers of items, and the end. Past this bound the
+/// call is failed. There is room for [`STREAM_AHEAD_MAX`] numbers and for any end that was seen.
+pub const OUT_OF_ORDER_CALL_BYTES_MAX: usize = 4 << 20;
+/// The same of all calls in the process.
+pub const OUT_OF_ORDER_BYTES_MAX: usize = 64 << 20;
+/// Bytes that each call may keep even when [`OUT_OF_ORDER_BYTES_MAX`] is used up, so that one member's answers cut no others: some hundred
+/// items, or an end. All calls of the process together then keep 256 MiB at most.
+pub const OUT_OF_ORDER_TIGHT_BYTES: usize = 4 << 10;
 /// Events between the socket tasks and the owner of the state, in frames.
 pub const EVENT_QUEUE_MAX: usize = 1_024;
 
@@ -434,6 +444,9 @@ const _: () = {
     assert!(FACADE_REMEMBERED_BYTES_MAX <= FACADE_KEY_BYTES_PER_SESSION_MAX, "what is remembered fits");
     assert!(FACADE_REMEMBERED_BYTES_MAX <= FACADE_KEY_BYTES_MAX && FACADE_KEY_BYTES_MAX < FRAME_BYTES_MAX);
     assert!(CONFIGURATIONS_PER_SOCKET_MAX <= FACADE_KEYS_PER_SESSION_MAX);
+    assert!(STREAM_AHEAD_MAX * OUT_OF_ORDER_ITEM_BYTES < OUT_OF_ORDER_CALL_BYTES_MAX);
+    assert!(OUT_OF_ORDER_CALL_BYTES_MAX < OUT_OF_ORDER_BYTES_MAX);
+    assert!(OUT_OF_ORDER_TIGHT_BYTES * CALLS_MAX <= 256 << 20, "what its comment says");
     assert!(SUBSCRIPTIONS_PER_SESSION_MAX < CALLS_PER_SESSION_MAX, "subscriptions leave room for calls");
     assert!(SOCKETS_PER_MEMBER_DEFAULT as usize <= SOCKETS_PER_SESSION_MAX && SOCKETS_PER_MEMBER_DEFAULT > 0);
     assert!(POISON_LOSSES_MAX <= RETRIES_ELSEWHERE_MAX, "poison is found before the retries end");

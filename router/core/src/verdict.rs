@@ -100,6 +100,8 @@ pub enum Cut {
     MissingItems,
     /// The numbers of its items contradict each other, or it has a part that no such answer has.
     Nonsense,
+    /// Too much of it came before a part that was missing.
+    OutOfOrder,
     /// The member was lost before the end arrived.
     MemberLost,
     /// Parts of it were lost on the way to the caller.
@@ -115,6 +117,7 @@ impl Cut {
             Self::LastRepeated => "last_repeated",
             Self::MissingItems => "missing_items",
             Self::Nonsense => "nonsense",
+            Self::OutOfOrder => "out_of_order",
             Self::MemberLost => "member_lost",
             Self::LostOnTheWay => "lost_on_the_way",
         }

@@ -63,6 +63,8 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) losses: Vec<Loss>,
     /// What came of its answer.
     pub(super) answer: Progress,
+    /// Whether an answer was given up because too much of it came before a part that was missing.
+    pub(in crate::engine) is_out_of_order: bool,
     /// When the request arrived.
     pub(in crate::engine) since: Moment,
     /// When the last part of the answer came; before the first part, when the request arrived.

@@ -98,6 +98,8 @@ pub(super) struct Calls {
     entries: Arena<CallTag, Call>,
     /// Bytes of the requests that are kept.
     request_bytes: usize,
+    /// Bytes that are kept because parts of answers came out of order.
+    out_of_order_bytes: usize,
     /// Why calls were refused or repeated.
     explained: Explained,
     /// Calls with a fault that waits to be judged, each once, with the member's own error if the fault came as one.
@@ -175,6 +177,7 @@ impl Calls {
             is_innocent: false,
             losses: Vec::new(),
             answer: Progress::Nothing,
+            is_out_of_order: false,
             since: now,
             progressed_at: now,
         });
@@ -199,10 +202,12 @@ impl Calls {
 
     /// Takes a call off its member, with what was held back of an answer.
     pub(super) fn take_back(&mut self, key: CallKey) -> Option<Route> {
-        let call = self.entries.get_mut(key)?;
-        call.answer = Progress::Nothing;
-        call.is_watched = false;
-        call.route.take()
+        self.change_answer(key, |call, _| {
+            call.answer = Progress::Nothing;
+            (call.is_watched, call.is_out_of_order) = (false, false);
+            call.route.take()
+        })
+        .flatten()
     }
 
     /// The call goes on as if it had not been sent to the member.
@@ -246,11 +251,13 @@ impl Calls {
         waited
     }
 
-    /// Notes a part of the answer and says what to do with its frame. `frame` makes the frame as the caller gets it.
+    /// Notes a part of the answer and says what to do with its frame, which has this many bytes. `frame` makes the frame as the caller
+    /// gets it.
     pub(super) fn step(
         &mut self,
         key: CallKey,
         part: Part,
+        bytes: usize,
         now: Moment,
         frame: impl FnOnce() -> Bytes,
     ) -> Option<Step> {
@@ -263,28 +270,47 @@ impl Calls {
                 self.plan(key, now);
             }
         }
-        let call = self.entries.get_mut(key)?;
-        Some(match is_answer_to(call.operation, part) {
-            true => call.answer.step(part, pause, frame),
-            false => Step::Broken,
+        self.change_answer(key, |call, room| {
+            if !is_answer_to(call.operation, part) {
+                return Step::Broken;
+            }
+            let step = call.answer.step(part, pause, bytes, room, frame);
+            call.is_out_of_order |= matches!(step, Step::OutOfOrder);
+            step
         })
     }
 
-    /// Holds the end of a stream back until so many pongs have come.
-    pub(super) fn hold_end(&mut self, key: CallKey, end: Bytes, pongs: usize) {
-        if let Some(call) = self.entries.get_mut(key) {
-            call.answer.hold_end(end, pongs);
-        }
+    /// Holds the end of a stream back until so many pongs have come. Returns false if there is no room for it.
+    pub(super) fn hold_end(&mut self, key: CallKey, end: Bytes, pongs: usize) -> bool {
+        let held = self.change_answer(key, |call, room| {
+            call.is_out_of_order |= end.len() > room;
+            if !call.is_out_of_order {
+                call.answer.hold_end(end, pongs);
+            }
+            !call.is_out_of_order
+        });
+        held.unwrap_or(false)
     }
 
     /// A pong came that the end of a stream waits for; returns the end if no other pong is awaited.
     pub(super) fn ponged(&mut self, key: CallKey) -> Option<Bytes> {
-        self.entries.get_mut(key)?.answer.ponged()
+        self.change_answer(key, |call, _| call.answer.ponged()).flatten()
     }
 
     /// No further pong is waited for; returns the end of the stream if it was held back for pongs.
     pub(super) fn give_up_pongs(&mut self, key: CallKey) -> Option<Bytes> {
-        self.entries.get_mut(key)?.answer.give_up_pongs()
+        self.change_answer(key, |call, _| call.answer.give_up_pongs()).flatten()
+    }
+
+    /// Changes what came of a call's answer. `change` gets the number of bytes that may be kept of the answer out of order.
+    fn change_answer<T>(&mut self, key: CallKey, change: impl FnOnce(&mut Call, usize) -> T) -> Option<T> {
+        let call = self.entries.get_mut(key)?;
+        let others = self.out_of_order_bytes - call.answer.out_of_order_bytes();
+        let free = limits::OUT_OF_ORDER_BYTES_MAX.saturating_sub(others);
+        let room = free.clamp(limits::OUT_OF_ORDER_TIGHT_BYTES, limits::OUT_OF_ORDER_CALL_BYTES_MAX);
+        let changed = change(call, room);
+        self.out_of_order_bytes = others + call.answer.out_of_order_bytes();
+        Some(changed)
     }
 
     /// A part of the answer was passed on; from here on the call is never sent again. `end` is where the next part goes.
@@ -304,6 +330,7 @@ impl Calls {
         self.unplan(key);
         let mut call = self.entries.remove(key)?;
         self.request_bytes -= drop_request(&mut call);
+        self.out_of_order_bytes -= call.answer.out_of_order_bytes();
         let took = now.since(call.since);
         if call.is_explained {
             self.explained.end(call.number, outcome, took);
@@ -526,6 +553,8 @@ impl Calls {
         let bytes = |call: &Call| call.request.as_ref().map_or(0, Envelope::frame_bytes);
         let kept: usize = self.iter().map(|(_, call)| bytes(call)).sum();
         assert_eq!(self.request_bytes, kept, "bytes of requests");
+        let out_of_order: usize = self.iter().map(|(_, call)| call.answer.out_of_order_bytes()).sum();
+        assert_eq!(self.out_of_order_bytes, out_of_order, "bytes that came out of order");
         assert_eq!(self.due.len(), self.iter().filter(|(_, call)| call.planned.is_some()).count());
         for (key, call) in self.iter() {
             assert!(call.fault.is_none(), "{key:?} has a fault that is not in the table");

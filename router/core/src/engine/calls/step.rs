@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rcs_proto::envelope::{BatchPart, Part};
 use rcs_proto::operation::Operation;
-use rcs_proto::session::StreamOrder;
+use rcs_proto::session::{StreamError, StreamOrder};
 use rcs_proto::withheld::Withheld;
 
 use crate::limits;
@@ -23,6 +23,8 @@ pub(in crate::engine) enum Step {
     Keep,
     /// The answer makes no sense.
     Broken,
+    /// Too much of the answer came before a part that is missing.
+    OutOfOrder,
 }
 
 /// How much of an answer has come.
@@ -146,9 +148,26 @@ impl Progress {
         if std::mem::take(pongs) > 0 { end.take() } else { None }
     }
 
-    /// Notes a part of the answer and says what to do with its frame. `pause` is the time since the part before, or since the request.
-    /// `frame` makes the frame as the caller gets it.
-    pub(super) fn step(&mut self, part: Part, pause: Duration, frame: impl FnOnce() -> Bytes) -> Step {
+    /// Bytes that are kept because parts of the answer came out of order.
+    pub(super) fn out_of_order_bytes(&self) -> usize {
+        match self {
+            Self::Stream { order, end, .. } => {
+                order.ahead() * limits::OUT_OF_ORDER_ITEM_BYTES + end.as_ref().map_or(0, Bytes::len)
+            }
+            Self::Nothing | Self::Events | Self::Batch(_) => 0,
+        }
+    }
+
+    /// Notes a part of the answer and says what to do with its frame, which has this many bytes. `pause` is the time since the part before,
+    /// or since the request. `frame` makes the frame as the caller gets it. At most `room` bytes are kept because parts came out of order.
+    pub(super) fn step(
+        &mut self,
+        part: Part,
+        pause: Duration,
+        bytes: usize,
+        room: usize,
+        frame: impl FnOnce() -> Bytes,
+    ) -> Step {
         match part {
             Part::Only => Step::PassLast,
             Part::Event { completed: true } => Step::PassLast,
@@ -169,9 +188,15 @@ impl Progress {
                 }
             }
             Part::Item { sequence } => {
+                let kept = self.out_of_order_bytes();
                 let (order, end) = self.stream(pause);
+                let before = order.ahead();
                 match order.item(sequence) {
+                    Err(StreamError::TooFarAhead) => Step::OutOfOrder,
                     Err(_) => Step::Broken,
+                    Ok(true) if order.ahead() > before && kept + limits::OUT_OF_ORDER_ITEM_BYTES > room => {
+                        Step::OutOfOrder
+                    }
                     // Seen already: two sockets may bring one frame twice (WIRE 5.3).
                     Ok(false) => Step::Keep,
                     Ok(true) if order.is_complete() => end.take().map_or(Step::Pass, Step::PassThenLast),
@@ -179,11 +204,13 @@ impl Progress {
                 }
             }
             Part::End { count, .. } => {
+                let kept = self.out_of_order_bytes();
                 let (order, end) = self.stream(pause);
                 match order.end(count) {
                     Err(_) => Step::Broken,
                     Ok(false) => Step::Keep,
                     Ok(true) if order.is_complete() => Step::PassLast,
+                    Ok(true) if kept + bytes > room => Step::OutOfOrder,
                     Ok(true) => {
                         *end = Some(frame());
                         Step::Keep

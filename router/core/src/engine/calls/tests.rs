@@ -85,7 +85,7 @@ fn a_deadline_that_moves_away_with_each_part_is_kept_without_a_plan_for_each() {
     let idle = Deadline::between_frames(Duration::from_secs(5), at(0));
     let call = calls.insert(NewCall { operation: Operation::Search, ..new(1, idle) }, at(0));
     for second in 1..=20 {
-        calls.step(call, Part::Item { sequence: second as i64 }, at(second), Bytes::new);
+        calls.step(call, Part::Item { sequence: second as i64 }, 0, at(second), Bytes::new);
         assert_eq!(calls.due.len(), 1);
         assert_eq!(calls.overdue(at(second)), []);
     }

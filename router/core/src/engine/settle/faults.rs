@@ -188,6 +188,7 @@ impl Tables {
             left: of.until.since(now),
         });
         let configuration = call.configuration;
+        let is_out_of_order = call.is_out_of_order;
         let error = kind.to_error(&Circumstances { operation, group, member, quarantine });
         if quarantine.is_some() {
             self.groups.configurations_mut().was_refused(configuration);
@@ -204,6 +205,9 @@ impl Tables {
             Some(caller) => {
                 let text = match kind {
                     ErrorKind::NoMember => self.with_missing_version(key, &error.message, now),
+                    ErrorKind::StreamCut if is_out_of_order => {
+                        format!("{} {} (call {number})", error.message, out_of_order())
+                    }
                     _ => format!("{} (call {number})", error.message),
                 };
                 let frame = frames::error(caller.id(), error.class, &text);
@@ -225,4 +229,14 @@ impl Tables {
         }
         format!("{}. {sentence} (call {number})", text.trim_end_matches('.'))
     }
+}
+
+/// The sentence that the error of a cut answer gets if too much of the answer came out of order.
+fn out_of_order() -> String {
+    format!(
+        "One of the member's connections brought nothing for too long, while others brought the rest: up to {} MiB of one \
+         answer, and {} MiB of all answers, may come out of order. Look for a network device that stalls connections.",
+        limits::OUT_OF_ORDER_CALL_BYTES_MAX >> 20,
+        limits::OUT_OF_ORDER_BYTES_MAX >> 20
+    )
 }

@@ -46,7 +46,9 @@ impl Tables {
         if pongs == 0 {
             return self.stream_is_whole(key, end, now, io);
         }
-        self.calls.hold_end(key, end, pongs);
+        if !self.calls.hold_end(key, end, pongs) {
+            return self.cut(key, Cut::OutOfOrder, io);
+        }
         let sends = self.calls.get(key).map_or(0, |call| call.sends);
         self.clock.set(now + limits::STREAM_PROOF_WAIT, Timer::Proof { call: key, sends });
     }

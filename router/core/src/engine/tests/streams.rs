@@ -188,3 +188,73 @@ fn an_answer_that_makes_no_sense_is_an_error() {
     let got = world.at_caller(&caller);
     assert!(error_of(&got[0]).message.contains("incomplete"), "{got:?}");
 }
+
+/// An end that counts one item more than ever comes, with a cookie of this many bytes.
+fn early_end(id: i64, bytes: usize) -> bytes::Bytes {
+    search_end(id, 2, &"c".repeat(bytes))
+}
+
+#[test]
+fn a_member_cannot_have_the_router_keep_the_ends_of_streams_whose_items_never_come_p10() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    // One call may keep an end of usual size, and none of 5 MiB.
+    for (call, bytes, is_kept) in [(1, 1_000, true), (2, limits::OUT_OF_ORDER_CALL_BYTES_MAX, false)] {
+        world.call(caller[0], call, search());
+        let (_, socket, id) = world.only_request();
+        world.feed(socket, search_item(id, 1));
+        world.feed(socket, early_end(id, bytes));
+        world.at_member(0);
+        let got = world.at_caller(&caller);
+        assert_eq!(got.len(), if is_kept { 1 } else { 2 }, "call {call}");
+        if let Some(error) = got.get(1) {
+            let message = &error_of(error).message;
+            assert!(message.contains("may come out of order") && message.contains("4 MiB"), "{message}");
+        }
+    }
+    // All calls together keep no more than the process may, whatever each of them may keep.
+    let bytes = limits::OUT_OF_ORDER_CALL_BYTES_MAX / 2;
+    let fit = (limits::OUT_OF_ORDER_BYTES_MAX / bytes) as i64;
+    for call in 10..10 + 2 * fit {
+        world.call(caller[0], call, search());
+        let (_, socket, id) = world.only_request();
+        world.feed(socket, early_end(id, bytes));
+        world.at_member(0);
+    }
+    let failed = world.at_caller(&caller).len() as i64;
+    assert!((fit..=fit + 2).contains(&failed), "{failed} calls failed, of {}", 2 * fit);
+    // A call of another member's still keeps an end of usual size.
+    world.call(caller[0], 2, search());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, search_item(id, 1));
+    world.feed(socket, early_end(id, 1_000));
+    world.feed(socket, search_item(id, 2));
+    assert_eq!(parts(&world.at_caller(&caller)).len(), 3);
+}
+
+#[test]
+fn items_far_ahead_of_a_missing_one_are_bounded_for_all_calls_together_p10() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    let ahead = |world: &mut World, call: i64, items: i64| {
+        world.call(caller[0], call, search());
+        let (_, socket, id) = world.only_request();
+        for sequence in 2..2 + items {
+            world.feed(socket, search_item(id, sequence));
+        }
+        world.at_member(0);
+        let got = world.at_caller(&caller);
+        matches!(got.last().map(|last| &last.kind), Some(Kind::Error(_)))
+    };
+    assert!(!ahead(&mut world, 1, 1_000));
+    // An end of almost all that the process may keep.
+    let bytes = limits::OUT_OF_ORDER_CALL_BYTES_MAX - (1 << 10);
+    for call in 100..100 + (limits::OUT_OF_ORDER_BYTES_MAX / bytes) as i64 {
+        world.call(caller[0], call, search());
+        let (_, socket, id) = world.only_request();
+        world.feed(socket, early_end(id, bytes - (1 << 10)));
+    }
+    let few = (limits::OUT_OF_ORDER_TIGHT_BYTES / limits::OUT_OF_ORDER_ITEM_BYTES) as i64;
+    assert!(!ahead(&mut world, 2, few), "each call may keep a little");
+    assert!(ahead(&mut world, 3, 2_000));
+}

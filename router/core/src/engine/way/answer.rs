@@ -71,13 +71,15 @@ impl Tables {
             }
             _ => None,
         };
-        let Some(step) = self.calls.step(key, part, now, || envelope.rewrite_id(caller_id)) else {
+        let Some(step) =
+            self.calls.step(key, part, envelope.frame_bytes(), now, || envelope.rewrite_id(caller_id))
+        else {
             return;
         };
         if let Part::End { .. } = part {
             self.remember_page(key, read.goes_on(), now);
         }
-        if let Some(tail) = tail.filter(|_| !matches!(step, Step::Broken))
+        if let Some(tail) = tail.filter(|_| !matches!(step, Step::Broken | Step::OutOfOrder))
             && let Some(reason) = self.end_looks_cut(key, tail, now)
         {
             return self.cut(key, reason, io);
@@ -91,6 +93,7 @@ impl Tables {
                 }
             }
             Step::Broken => self.cut(key, Cut::Nonsense, io),
+            Step::OutOfOrder => self.cut(key, Cut::OutOfOrder, io),
             Step::Pass => {
                 self.remember_batch(key, part, read.goes_on(), now);
                 self.pass(key, envelope.rewrite_id(caller_id), now, io);
