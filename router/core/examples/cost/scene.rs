@@ -63,9 +63,12 @@ impl Io for World {
 pub(crate) struct Scene {
     pub(crate) engine: Engine,
     pub(crate) world: World,
+    /// Read the frames of all sockets of callers, and of members.
+    readers: [FrameReader; 2],
     pub(crate) now: Moment,
     pub(crate) callers: Vec<SocketId>,
     pub(crate) next_id: i64,
+    pub(crate) next_socket: u64,
 }
 
 impl Scene {
@@ -76,9 +79,11 @@ impl Scene {
         let mut scene = Self {
             engine,
             world: World { keeps: true, ..World::default() },
+            readers: [FrameReader::of_caller(), FrameReader::default()],
             now,
             callers: Vec::new(),
             next_id: 0,
+            next_socket: 1 << 32,
         };
         let specs: Vec<MemberSpec> = (0..members).map(|n| spec(&format!("n{n}"))).collect();
         let size = members / groups;
@@ -120,9 +125,16 @@ impl Scene {
         self.engine.apply(event, self.now, &mut self.world);
     }
 
+    /// Reads a frame as the reading task of its socket does.
+    pub(crate) fn read(&mut self, socket: SocketId, envelope: Envelope) -> Frame {
+        // Sockets of members have the lowest numbers.
+        let is_callers = self.callers.first().is_some_and(|first| socket >= *first);
+        self.readers[usize::from(!is_callers)].read(envelope)
+    }
+
     pub(crate) fn feed(&mut self, socket: SocketId, frame: Bytes) {
-        let envelope = Envelope::parse(frame).unwrap();
-        self.apply(Event::Frame { socket, envelope });
+        let frame = self.read(socket, Envelope::parse(frame).unwrap());
+        self.apply(Event::Frame { socket, frame });
     }
 
     /// Lets time pass; members answer what they are asked but calls.
@@ -152,6 +164,15 @@ impl Scene {
                 _ => {}
             }
         }
+    }
+
+    /// A fresh connection of a caller whose calls choose the group.
+    pub(crate) fn accept(&mut self) -> SocketId {
+        self.next_socket += 1;
+        let socket = SocketId(self.next_socket);
+        let peer = Peer::Caller { selector: Selector::ByConnectorKey, principal: "any".into() };
+        self.apply(Event::Opened { socket, side: Side::Accepted, peer });
+        socket
     }
 
     /// A call that its member keeps.
