@@ -10,6 +10,7 @@ use rcs_core::ids::MemberId;
 use rcs_core::limits::FRAME_BYTES_MAX;
 use rcs_core::view::{Endpoint, View};
 use rcs_proto::driver::WebSocket;
+use rcs_proto::driver::caller::{Among, Callers};
 use rcs_proto::driver::framing::Limits;
 use rcs_proto::driver::inflow::Inflow;
 use rcs_proto::driver::limits as driver;
@@ -36,6 +37,8 @@ pub(crate) struct Effects {
     /// Where rows go that slow callers have not read.
     spill: Arc<Spill>,
     inflows: Inflows,
+    /// What each caller's sockets take together.
+    callers: Arc<Callers>,
     dialler: Dialler,
     recorder: Recorder,
     names: Names,
@@ -74,9 +77,10 @@ impl Effects {
             events,
             spill,
             inflows: Inflows {
-                callers: Inflow::of(driver::INFLOW_BYTES),
+                callers: Inflow::of_callers(driver::INFLOW_BYTES),
                 members: Inflow::of(driver::INFLOW_BYTES),
             },
+            callers: Arc::default(),
             dialler,
             recorder,
             names: Names::default(),
@@ -86,15 +90,21 @@ impl Effects {
         }
     }
 
-    /// Opens a caller's socket. It keeps its place among the unproven ones until a frame comes from it.
-    pub(crate) fn admit(&mut self, socket: WebSocket, unproven: Unproven) -> SocketId {
-        let id = self.open(socket, Side::Downstream);
+    /// Opens the socket of a caller on this way in. It keeps its place among the unproven ones until a frame comes from it.
+    pub(crate) fn admit(&mut self, socket: WebSocket, unproven: Unproven, way_in: Arc<str>) -> SocketId {
+        let among = Among { callers: Arc::clone(&self.callers), way_in };
+        let id = self.start(socket, Side::Downstream, Some(among));
         self.unproven.insert(id, unproven);
         id
     }
 
+    /// Opens a member's socket.
+    pub(crate) fn open(&mut self, socket: WebSocket) -> SocketId {
+        self.start(socket, Side::Upstream, None)
+    }
+
     /// Starts the tasks that serve a socket.
-    pub(crate) fn open(&mut self, socket: WebSocket, side: Side) -> SocketId {
+    fn start(&mut self, socket: WebSocket, side: Side, among: Option<Among>) -> SocketId {
         self.last_socket += 1;
         let id = SocketId(self.last_socket);
         let (inflow, reading) = match side {
@@ -106,6 +116,7 @@ impl Effects {
             backlog_bytes: DRIVER_BACKLOG_BYTES_MAX,
             spill: Arc::clone(&self.spill),
             inflow: Arc::clone(inflow),
+            among,
             reading,
             greeting_bytes: driver::GREETING_BYTES,
         };

@@ -18,7 +18,6 @@ use crate::clock::{Clock, wall};
 use crate::control::{Ask, Configuration, Request, Status};
 use crate::effects::Effects;
 use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT};
-use crate::names;
 
 /// The owner of the engine, with the queues and effects around the engine.
 pub(crate) struct Owner {
@@ -146,12 +145,12 @@ impl Owner {
     fn handle(&mut self, request: Request) {
         match request {
             Request::Accepted { socket, unproven, selector, principal } => {
-                let socket = self.effects.admit(socket, unproven);
+                let socket = self.effects.admit(socket, unproven, format!("{selector:?} {principal}").into());
                 let peer = Peer::Caller { selector, principal };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
             Request::Dialled { member, slot, outcome: Ok(socket) } => {
-                let socket = self.effects.open(socket, names::Side::Upstream);
+                let socket = self.effects.open(socket);
                 let peer = Peer::Member { member, slot: Some(slot) };
                 self.apply(Event::Opened { socket, side: Side::Dialled, peer });
             }

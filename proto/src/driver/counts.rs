@@ -22,10 +22,6 @@ pub(super) struct SocketCounts {
     spilled: AtomicUsize,
     /// Bytes of the backlog that answer what the peer asked of us.
     own: AtomicUsize,
-    /// Units of reports that wait for the owner ([`super::limits::SHARE_UNITS`]).
-    reported: AtomicUsize,
-    /// Notified when half of the share is free again.
-    heard: Notify,
     text_frames: AtomicU64,
     received: AtomicU64,
     written: AtomicU64,
@@ -74,30 +70,6 @@ impl SocketCounts {
     /// Answers of our own that wait, bytes.
     pub(super) fn own(&self) -> usize {
         self.own.load(Ordering::Relaxed)
-    }
-
-    /// A report goes to the owner: its units count from now on.
-    pub(super) fn report(&self, units: usize) {
-        self.reported.fetch_add(units, Ordering::Relaxed);
-    }
-
-    /// The owner has taken a report. The reader is woken once half of its share is free, and not for each report.
-    pub(super) fn heard(&self, units: usize) {
-        const HALF: usize = super::limits::SHARE_UNITS / 2;
-        let before = self.reported.fetch_sub(units, Ordering::Relaxed);
-        if before >= HALF && before - units < HALF {
-            self.heard.notify_one();
-        }
-    }
-
-    /// Whether the share of the socket is used up.
-    pub(super) fn is_share_used(&self) -> bool {
-        self.reported.load(Ordering::Relaxed) >= super::limits::SHARE_UNITS
-    }
-
-    /// Resolves when half of the share is free again.
-    pub(super) fn share_freed(&self) -> Notified<'_> {
-        self.heard.notified()
     }
 
     /// What waits, in memory and on disk.
@@ -173,24 +145,6 @@ impl SocketCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::limits::SHARE_UNITS;
-
-    #[tokio::test]
-    async fn a_reader_is_woken_once_half_of_its_share_is_free() {
-        let counts = SocketCounts::default();
-        counts.report(SHARE_UNITS);
-        assert!(counts.is_share_used());
-        let mut freed = Box::pin(counts.share_freed());
-        let mut is_woken = async || {
-            tokio::select! { biased; () = &mut freed => true, () = std::future::ready(()) => false }
-        };
-        for _ in 0..SHARE_UNITS / 2 {
-            counts.heard(1);
-            assert!(!is_woken().await);
-        }
-        counts.heard(1);
-        assert!(is_woken().await);
-    }
 
     #[test]
     fn what_does_not_fit_is_not_counted() {

@@ -9,6 +9,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::caller::CallerShare;
 use super::limits;
 
 /// The room that the sockets of an owner share.
@@ -16,6 +17,8 @@ use super::limits;
 pub struct Inflow {
     /// Bytes.
     max: usize,
+    /// Bytes of one caller's messages, unless there is one message alone.
+    caller_max: usize,
     taken: AtomicUsize,
     /// Notified whenever room is given back.
     freed: Notify,
@@ -31,15 +34,27 @@ pub struct Inflow {
 }
 
 impl Inflow {
-    /// Room for this many bytes.
+    /// Room for this many bytes, for sockets that each count alone.
     pub fn of(max: usize) -> Arc<Self> {
-        Self::timed(max, limits::INFLOW_PATIENCE, limits::MESSAGE_GRACE)
+        Self::with(max, usize::MAX, limits::INFLOW_PATIENCE, limits::MESSAGE_GRACE)
+    }
+
+    /// Room for this many bytes, of which one caller's messages take one part of [`limits::INFLOW_CALLER_SHARE`] at most.
+    pub fn of_callers(max: usize) -> Arc<Self> {
+        let caller_max = max / limits::INFLOW_CALLER_SHARE;
+        Self::with(max, caller_max, limits::INFLOW_PATIENCE, limits::MESSAGE_GRACE)
     }
 
     /// Room with other times, for tests.
+    #[cfg(test)]
     pub(super) fn timed(max: usize, patience: Duration, grace: Duration) -> Arc<Self> {
+        Self::with(max, usize::MAX, patience, grace)
+    }
+
+    pub(super) fn with(max: usize, caller_max: usize, patience: Duration, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             max,
+            caller_max,
             patience,
             grace,
             turns: Semaphore::new(limits::READ_APART_TURNS),
@@ -79,13 +94,14 @@ impl Inflow {
 #[derive(Debug)]
 pub(super) struct Grant {
     inflow: Arc<Inflow>,
+    caller: Arc<CallerShare>,
     bytes: usize,
 }
 
 impl Grant {
     /// No room yet.
-    pub(super) fn none(inflow: &Arc<Inflow>) -> Self {
-        Self { inflow: Arc::clone(inflow), bytes: 0 }
+    pub(super) fn none(inflow: &Arc<Inflow>, caller: &Arc<CallerShare>) -> Self {
+        Self { inflow: Arc::clone(inflow), caller: Arc::clone(caller), bytes: 0 }
     }
 
     /// Whether the message has no room.
@@ -99,8 +115,12 @@ impl Grant {
         if more == 0 {
             return true;
         }
+        if !self.caller.grow(self.bytes, more, self.inflow.caller_max) {
+            return false;
+        }
         if self.inflow.taken.fetch_add(more, Ordering::Relaxed) + more > self.inflow.max {
             self.inflow.taken.fetch_sub(more, Ordering::Relaxed);
+            self.caller.shrink(more);
             return false;
         }
         self.bytes = bytes;
@@ -110,7 +130,9 @@ impl Grant {
     /// Gives all of the room back.
     pub(super) fn clear(&mut self) {
         if self.bytes > 0 {
-            self.inflow.taken.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+            let bytes = std::mem::take(&mut self.bytes);
+            self.inflow.taken.fetch_sub(bytes, Ordering::Relaxed);
+            self.caller.shrink(bytes);
             self.inflow.freed.notify_waiters();
         }
     }
@@ -120,7 +142,7 @@ impl Grant {
         if self.is_none() {
             return None;
         }
-        Some(std::mem::replace(self, Self::none(&self.inflow)))
+        Some(std::mem::replace(self, Self::none(&self.inflow, &self.caller)))
     }
 }
 
@@ -137,8 +159,9 @@ mod tests {
     #[test]
     fn room_is_taken_once_and_given_back_with_its_grant() {
         let inflow = Inflow::of(100);
-        let mut first = Grant::none(&inflow);
-        let mut second = Grant::none(&inflow);
+        let alone = Arc::default();
+        let mut first = Grant::none(&inflow, &alone);
+        let mut second = Grant::none(&inflow, &alone);
         assert!(first.take().is_none());
         assert!(first.grow(60) && first.grow(50) && !second.grow(41) && second.grow(40));
         assert_eq!(inflow.taken(), 100);
@@ -149,6 +172,21 @@ mod tests {
         drop(complete);
         assert!(first.grow(60));
         drop((first, second));
+        assert_eq!(inflow.taken(), 0);
+    }
+
+    #[test]
+    fn one_caller_leaves_room_to_others() {
+        let inflow = Inflow::with(100, 25, Duration::ZERO, Duration::ZERO);
+        let (greedy, other): (Arc<CallerShare>, Arc<CallerShare>) = Default::default();
+        let mut messages: Vec<Grant> = (0..10).map(|_| Grant::none(&inflow, &greedy)).collect();
+        let taken = messages.iter_mut().filter_map(|message| message.grow(5).then_some(())).count();
+        assert_eq!((taken, inflow.taken()), (5, 25));
+        let mut message = Grant::none(&inflow, &other);
+        assert!(message.grow(60), "one message alone may be larger");
+        drop(messages);
+        assert!(Grant::none(&inflow, &greedy).grow(5));
+        drop(message);
         assert_eq!(inflow.taken(), 0);
     }
 

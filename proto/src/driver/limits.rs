@@ -68,6 +68,10 @@ pub const UNFINISHED_FREE_BYTES: usize = READ_BYTES_MAX;
 /// Bytes of larger messages that one owner's sockets of a kind (callers' sockets, members' sockets) may hold while the messages are
 /// unfinished or wait for the owner: four of the largest messages at once.
 pub const INFLOW_BYTES: usize = 256 << 20;
+/// One caller's large messages may take one part of so many of [`INFLOW_BYTES`], so that others keep room. One message alone may take more.
+pub const INFLOW_CALLER_SHARE: usize = 4;
+/// Callers that are known by name, before those without an open socket are dropped from the list. Each takes some hundred bytes.
+pub const CALLERS_SWEPT_MIN: usize = 256;
 /// A larger message, bytes, is parsed on a thread beside those that move frames. To parse the largest ones takes tens of milliseconds, and
 /// other sockets must not wait for so long.
 pub const READ_APART_BYTES: usize = 128 << 10;
@@ -90,9 +94,9 @@ pub const OWN_ANSWERS_LOW_BYTES: usize = 64 << 10;
 /// Bytes of our own answers that a member's socket may leave unread. A member is read without pause (P13). So beyond this, pongs are
 /// dropped, and another answer closes the socket.
 pub const OWN_ANSWERS_MAX_BYTES: usize = 4 << 20;
-/// What one caller's socket may have waiting for the owner, in units of [`EVENT_UNITS`]. Sockets take turns, so that a caller that asks as
-/// fast as it can is served between the others, and not before them.
-pub const SHARE_UNITS: usize = 32;
+/// What one caller may have waiting for the owner, on all its sockets together, in units of [`EVENT_UNITS`]. Callers take turns, so that a
+/// caller that asks as fast as it can is served between the others, and not before them.
+pub const SHARE_UNITS: usize = 64;
 /// What a report counts, in units. A session check, a question for connectors or a handshake counts as much as four calls.
 pub const EVENT_UNITS: usize = 1;
 /// See [`EVENT_UNITS`].

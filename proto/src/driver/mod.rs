@@ -5,6 +5,7 @@
 
 pub mod accept;
 mod backlog;
+pub mod caller;
 mod command;
 mod counts;
 pub mod descriptors;

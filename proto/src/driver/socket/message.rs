@@ -13,10 +13,10 @@ use crate::envelope::{Envelope, FrameError, Kind};
 pub(super) struct Message<F> {
     /// The frame in the form in which the owner gets it.
     pub(super) frame: Result<F, FrameError>,
-    /// What the report of it counts in the share of its socket.
+    /// What the report of it counts in the share of its caller.
     pub(super) units: usize,
-    /// Whether it is a handshake.
-    pub(super) is_handshake: bool,
+    /// The session id of the peer, if it is a handshake.
+    pub(super) session_id: Option<String>,
 }
 
 impl<F> Message<F> {
@@ -24,12 +24,17 @@ impl<F> Message<F> {
     pub(super) fn read(bytes: Bytes, read: &mut impl FnMut(Envelope) -> F) -> Self {
         let envelope = Envelope::parse(bytes);
         let kind = envelope.as_ref().ok().map(|envelope| &envelope.kind);
-        let is_handshake = matches!(kind, Some(Kind::HandshakeRequest(_) | Kind::HandshakeResponse(_)));
+        let session_id = match kind {
+            Some(Kind::HandshakeRequest(message) | Kind::HandshakeResponse(message)) => {
+                Some(message.session_id.clone())
+            }
+            _ => None,
+        };
         let units = match kind {
             Some(Kind::HandshakeRequest(_) | Kind::ControlRequest(_)) => limits::CONTROL_UNITS,
             _ => limits::EVENT_UNITS,
         };
-        Self { frame: envelope.map(read), units, is_handshake }
+        Self { frame: envelope.map(read), units, session_id }
     }
 
     /// Reads a message on a thread apart, in its turn. Meanwhile the threads that move frames serve other sockets. Returns nothing if the

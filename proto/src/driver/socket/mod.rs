@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use self::reader::Reader;
 pub use self::report::Report;
 
+use super::caller::{Among, CallerShare};
 use super::command::Command;
 pub use super::counts::Moved;
 use super::counts::SocketCounts;
@@ -122,6 +123,9 @@ pub struct SocketConfig {
     pub spill: Arc<Spill>,
     /// Room for large messages on their way in.
     pub inflow: Arc<Inflow>,
+    /// For a caller's socket: which callers it is one of. All sockets of one caller share its part of the owner's queue, and of the room for
+    /// large messages. Without this each socket counts alone.
+    pub among: Option<Among>,
     /// Whether reading may pause.
     pub reading: Reading,
     /// Most bytes of all messages before the peer's handshake; `usize::MAX` for no limit.
@@ -133,7 +137,7 @@ pub struct SocketConfig {
 pub enum Reading {
     /// Never pauses: for members. Messages that find no room are dropped.
     Steady,
-    /// Pauses while the peer does not read our own answers, while a large message has no room, and while the socket's share of the owner's
+    /// Pauses while the peer does not read our own answers, while a large message has no room, and while the caller's share of the owner's
     /// queue is used up: for callers.
     Patient,
 }
@@ -145,6 +149,7 @@ impl Default for SocketConfig {
             backlog_bytes: limits::BACKLOG_BYTES,
             spill: Spill::nowhere(),
             inflow: Inflow::of(limits::INFLOW_BYTES),
+            among: None,
             reading: Reading::Steady,
             greeting_bytes: usize::MAX,
         }
@@ -328,7 +333,7 @@ pub fn spawn_reading<F: Send + 'static>(
     read: impl FnMut(Envelope) -> F + Send + 'static,
 ) -> SocketHandle {
     let WebSocket { read: io, write, leftover, role } = socket;
-    let counts = Arc::new(SocketCounts::default());
+    let (counts, share) = (Arc::new(SocketCounts::default()), Arc::<CallerShare>::default());
     let (queue, commands) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(Stop::No);
     let (halt, halted) = oneshot::channel();
@@ -348,7 +353,9 @@ pub fn spawn_reading<F: Send + 'static>(
         reading: config.reading,
         greeting: Some(config.greeting_bytes).filter(|bytes| *bytes < usize::MAX),
         inflow: Arc::clone(&config.inflow),
-        room: Grant::none(&config.inflow),
+        room: Grant::none(&config.inflow, &share),
+        share,
+        among: config.among.clone(),
         large_since: None,
     };
     tokio::spawn(reader.run(writer, halt, stopped));

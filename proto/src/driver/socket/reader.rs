@@ -13,6 +13,7 @@ use super::message::Message;
 use super::outlook::{Outlook, writer_end};
 use super::report::Share;
 use super::{CloseReason, Closed, Events, Reading, Report, SocketEvent, Stop};
+use crate::driver::caller::{Among, CallerShare};
 use crate::driver::command::Command;
 use crate::driver::counts::SocketCounts;
 use crate::driver::framing::{Decoder, Inbound, Role, Violation};
@@ -21,6 +22,7 @@ use crate::driver::oversize::{Overrun, OversizeHead};
 use crate::driver::writer::{self, WriterEnd};
 use crate::driver::{ReadHalf, limits};
 use crate::envelope::{Envelope, FrameError};
+use crate::limits::SESSION_ID_BYTES_MAX;
 use crate::session::SocketId;
 
 pub(super) struct Reader<F, R> {
@@ -40,6 +42,10 @@ pub(super) struct Reader<F, R> {
     /// Bytes that may still come before the peer's handshake; `None` once the handshake has come.
     pub(super) greeting: Option<usize>,
     pub(super) inflow: Arc<Inflow>,
+    /// What the caller's sockets take together; before the handshake, what this socket takes.
+    pub(super) share: Arc<CallerShare>,
+    /// Which callers the socket's caller is one of; `None` once the handshake has come, and for members.
+    pub(super) among: Option<Among>,
     /// The room of the unfinished message.
     pub(super) room: Grant,
     /// When the unfinished message became a large one.
@@ -150,7 +156,7 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
                 SocketEvent::Frame(_) => self.room.take(),
                 _ => None,
             };
-            let share = (self.reading == Reading::Patient).then(|| Share::of(units, &self.counts));
+            let share = (self.reading == Reading::Patient).then(|| Share::of(units, &self.share));
             let report = Report::new(self.id, event, share, room);
             self.events.send(report).await.map_err(|_| CloseReason::Owner)?;
         }
@@ -171,11 +177,23 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
             }
         };
         self.read = Some(read);
-        self.greeting = match message.is_handshake {
-            true => None,
-            false => self.greeting.map(|left| left.saturating_sub(size)),
-        };
+        match &message.session_id {
+            Some(session_id) => self.greeted(session_id),
+            None => self.greeting = self.greeting.map(|left| left.saturating_sub(size)),
+        }
         Ok(message)
+    }
+
+    /// The peer's handshake has come: from now on the socket has part in what the caller's other sockets take.
+    fn greeted(&mut self, session_id: &str) {
+        self.greeting = None;
+        // Before the handshake no message is large, so no room is given back to another share than it was taken from.
+        if let Some(among) =
+            self.among.take_if(|_| self.room.is_none() && session_id.len() <= SESSION_ID_BYTES_MAX)
+        {
+            self.share = among.callers.share(&among.way_in, session_id);
+            self.room = Grant::none(&self.inflow, &self.share);
+        }
     }
 
     /// The event that a message stands for.
@@ -197,7 +215,7 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
         }
     }
 
-    /// Waits while the peer does not read what it asked of us, and while the socket's share of the owner's queue is used up.
+    /// Waits while the peer does not read what it asked of us, and while the caller's share of the owner's queue is used up.
     async fn await_peer_and_owner(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
         while self.counts.own() > limits::OWN_ANSWERS_LOW_BYTES {
             let counts = Arc::clone(&self.counts);
@@ -208,9 +226,15 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
                 pause(drained, outlook).await?;
             }
         }
-        while self.counts.is_share_used() {
-            let counts = Arc::clone(&self.counts);
-            pause(counts.share_freed(), outlook).await?;
+        while self.share.is_used() {
+            let share = Arc::clone(&self.share);
+            let freed = share.freed();
+            tokio::pin!(freed);
+            // The caller's other sockets wait as well, so the notice is not kept for one that begins to wait later.
+            freed.as_mut().enable();
+            if self.share.is_used() {
+                pause(freed, outlook).await?;
+            }
         }
         Ok(())
     }

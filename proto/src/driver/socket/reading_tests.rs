@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
+use crate::driver::caller::Callers;
 use crate::driver::framing::{Opcode, Role, frame_into};
-use crate::frames;
+use crate::frames::{self, Identity};
 use crate::messages::{OperationRequest, TestOpRequest};
 
 /// Bound of a wait for what must come, on a machine that may have many times the work that it has processors for.
@@ -28,6 +29,32 @@ async fn peer<F: Send + 'static>(
     let socket = WebSocket::new(ours, Role::Server, Bytes::new());
     let handle = spawn_reading(SocketId(id), socket, &SocketConfig::default(), events.clone(), read);
     (peer, handle)
+}
+
+/// The sockets of a caller with this session id, through with their handshakes.
+async fn caller(
+    session_id: &str,
+    sockets: std::ops::Range<u64>,
+    callers: &Arc<Callers>,
+    (events, reports): (&Events, &mut Reports),
+) -> Vec<(TcpStream, SocketHandle)> {
+    let among = Some(Among { callers: Arc::clone(callers), way_in: "g".into() });
+    let config = SocketConfig { among, reading: Reading::Patient, ..Default::default() };
+    let identity = Identity { session_id: session_id.to_owned(), public_key: Bytes::new() };
+    let mut opened = Vec::new();
+    for id in sockets {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (ours, _) = listener.accept().await.unwrap();
+        let socket = WebSocket::new(ours, Role::Server, Bytes::new());
+        let handle = spawn(SocketId(id), socket, &config, events.clone());
+        let mut handshake = Vec::new();
+        frame_into(&mut handshake, Role::Client, Opcode::Binary, &frames::handshake_request(&identity));
+        peer.write_all(&handshake).await.unwrap();
+        assert_eq!(next(reports).await.0, SocketId(id));
+        opened.push((peer, handle));
+    }
+    opened
 }
 
 /// The WebSocket frame of a request of about this length.
@@ -67,4 +94,39 @@ async fn while_a_large_message_is_read_other_sockets_are_served_and_its_own_orde
     go_on.send(()).unwrap();
     assert_eq!(next(&mut reports).await, (SocketId(1), 10));
     assert_eq!(next(&mut reports).await, (SocketId(1), 20));
+}
+
+/// A caller that opens more sockets gets no larger part of the owner's queue.
+#[tokio::test]
+async fn the_sockets_of_one_caller_have_one_share_of_the_owners_queue_p10() {
+    const EACH: i64 = 40;
+    let (events, mut reports) = mpsc::channel(1_024);
+    let callers = Arc::default();
+    let mut greedy = caller("greedy", 0..8, &callers, (&events, &mut reports)).await;
+    let mut other = caller("other", 100..101, &callers, (&events, &mut reports)).await;
+    for (peer, _) in &mut greedy {
+        for id in 1..=EACH {
+            peer.write_all(&request(id, 10)).await.unwrap();
+        }
+    }
+    let waiting = async {
+        while reports.len() < limits::SHARE_UNITS {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("the share is used");
+    // The rest lies in the kernel. Readers that went on would report the rest in these turns.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(reports.len(), limits::SHARE_UNITS);
+    other[0].0.write_all(&request(1, 10)).await.unwrap();
+    let mut came = None;
+    for at in 0..=8 * EACH as usize {
+        if next(&mut reports).await.0 == SocketId(100) {
+            came = Some(at);
+        }
+    }
+    // It came behind what was there, and behind another share at most.
+    assert!(came.is_some_and(|at| at <= 2 * limits::SHARE_UNITS), "{came:?}");
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::SocketEvent;
-use crate::driver::counts::SocketCounts;
+use crate::driver::caller::CallerShare;
 use crate::driver::inflow::Grant;
 use crate::envelope::Envelope;
 use crate::session::SocketId;
 
-/// What a socket reports. While the report waits for the owner, it counts in the share of its socket, and a large message keeps its room.
+/// What a socket reports. While the report waits for the owner, it counts in the share of its caller, and a large message keeps its room.
 #[derive(Debug)]
 pub struct Report<F = Envelope> {
     socket: SocketId,
@@ -33,23 +33,23 @@ impl<F> Report<F> {
     }
 }
 
-/// A part of a socket's share of the owner's queue. The part is given back when this value is dropped.
+/// A part of a caller's share of the owner's queue. The part is given back when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
-    counts: Arc<SocketCounts>,
+    of: Arc<CallerShare>,
     units: usize,
 }
 
 impl Share {
     /// Takes the units that a report counts.
-    pub(super) fn of(units: usize, counts: &Arc<SocketCounts>) -> Self {
-        counts.report(units);
-        Self { counts: Arc::clone(counts), units }
+    pub(super) fn of(units: usize, of: &Arc<CallerShare>) -> Self {
+        of.report(units);
+        Self { of: Arc::clone(of), units }
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.counts.heard(self.units);
+        self.of.heard(self.units);
     }
 }

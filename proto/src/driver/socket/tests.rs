@@ -28,7 +28,7 @@ async fn rig(config: SocketConfig) -> Rig {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (ours, _) = listener.accept().await.unwrap();
-    let (events, received) = mpsc::channel(64);
+    let (events, received) = mpsc::channel(256);
     let handle = spawn(ID, WebSocket::new(ours, Role::Server, Bytes::new()), &config, events);
     Rig { handle, events: received, peer }
 }
@@ -547,7 +547,7 @@ async fn a_member_that_does_not_read_our_own_answers_is_bounded_p13() {
 #[tokio::test]
 async fn one_socket_has_its_share_of_the_owners_queue_and_no_more() {
     let mut rig = rig(patient(&Inflow::of(1 << 20))).await;
-    for id in 1..=60 {
+    for id in 1..=100 {
         rig.write(Opcode::Binary, &request(id)).await;
     }
     until("the share is used", || rig.events.len() == limits::SHARE_UNITS).await;
@@ -556,7 +556,7 @@ async fn one_socket_has_its_share_of_the_owners_queue_and_no_more() {
         tokio::task::yield_now().await;
     }
     assert_eq!(rig.events.len(), limits::SHARE_UNITS);
-    for id in 1..=60 {
+    for id in 1..=100 {
         assert!(matches!(rig.event().await, SocketEvent::Frame(envelope) if envelope.message_id == id));
     }
 }
