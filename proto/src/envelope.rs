@@ -10,6 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
 use crate::icf::ConnectorKey;
+use crate::limits;
 use crate::messages;
 use crate::operation::Operation;
 use crate::wire::{FieldValue, Fields, WireError, put_varint, varint_len};
@@ -353,10 +354,11 @@ impl AnswerHead {
 /// The number of fields at the beginning of a request among which its object class is looked for.
 const FIELDS_LOOKED_AT: usize = 8;
 
-/// The content of the last length-delimited field of that number, empty if there is none.
+/// The content of the last length-delimited field of that number, empty if there is none. Only the first
+/// [`crate::limits::FIELDS_READ_MAX`] fields are looked at.
 fn last_bytes(message: &Bytes, number: u32) -> Bytes {
     let mut found = Bytes::new();
-    for field in Fields::new(message).map_while(Result::ok) {
+    for field in Fields::new(message).map_while(Result::ok).take(limits::FIELDS_READ_MAX) {
         if let (true, FieldValue::Bytes(range)) = (field.number == number, field.value) {
             found = message.slice(range);
         }

@@ -60,6 +60,10 @@ pub const CHECK_LISTS_EVERY: Duration = Duration::from_secs(1);
 /// that stores our handshake late has many times the longest delay that was seen.
 pub const ANSWER_REFUSALS_MAX: u8 = 8;
 
+/// Fields of a request's or answer's own message among which its options, its object class or its cookie are looked for. Real messages have
+/// fewer than ten; 32 million fit into the largest message, and a look at all of them takes seconds.
+pub const FIELDS_READ_MAX: usize = 4_096;
+
 /// Checks that may leave out a call before it counts as gone (WIRE 4.4).
 pub const CHECK_MISSES_MAX: u32 = 3;
 

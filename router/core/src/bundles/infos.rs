@@ -5,6 +5,7 @@
 //! shown both versions while both are served: the reference to a range then finds the newer one, an exact one still
 //! finds its own. When the list changes, an IDM learns it from a new session only.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -168,7 +169,7 @@ impl Shown {
         {
             return Some(only.infos.clone());
         }
-        let mut all: Vec<ConnectorInfo> = Vec::new();
+        let (mut all, mut seen) = (Vec::<ConnectorInfo>::new(), HashSet::new());
         let sets = [&self.accepted, &self.next].into_iter().flatten();
         if self.accepted.is_none() && self.next.is_none() {
             return None;
@@ -176,7 +177,7 @@ impl Shown {
         for told in sets {
             // It was read before: only what can be read has a digest.
             for info in Vec::<ConnectorInfo>::decode(&told.infos).unwrap_or_default() {
-                if self.visible.allows(&info.key) && !all.iter().any(|known| known.key == info.key) {
+                if self.visible.allows(&info.key) && seen.insert(info.key.clone()) {
                     all.push(info);
                 }
             }

@@ -35,14 +35,6 @@ pub(super) fn measure() {
     row(scene, from, "session check, the most ids", |scene| {
         frames::control_request(next(scene), Ask::Check, &open, &open)
     });
-    row(scene, from, "the same list of connectors", |_| frames::control_response(1, Some(infos())));
-    for connectors in [50, core::MANIFEST_CONNECTORS_MAX] {
-        let what = format!("another list, {connectors} connectors");
-        row(scene, from, &what, |scene| frames::control_response(1, Some(list(connectors, next(scene)))));
-    }
-    row(scene, from, "a list of 16 MiB", |scene| {
-        frames::control_response(1, Some(list(100_000, next(scene))))
-    });
     row(scene, from, "change of configuration", |_| change());
     row(scene, from, "error", |scene| frames::error(asked(scene, socket, get), "a.B", "text"));
     row(scene, from, "error of 64 MiB", |scene| {
@@ -66,7 +58,15 @@ pub(super) fn measure() {
         why: OversizeReason::Limit,
     });
     event(scene, member, "pong", |_| Event::Pong { socket });
-    // The last ones: the socket, and then the session with its calls, are gone.
+    row(scene, from, "the same list of connectors", |_| frames::control_response(1, Some(infos())));
+    for connectors in [50, core::MANIFEST_CONNECTORS_MAX] {
+        let what = format!("another list, {connectors} connectors");
+        row(scene, from, &what, |scene| frames::control_response(1, Some(list(connectors, next(scene)))));
+    }
+    row(scene, from, "a list of 16 MiB", |scene| {
+        frames::control_response(1, Some(list(100_000, next(scene))))
+    });
+    // Last: the member with another list gets no calls, and the socket is gone.
     event(scene, member, "no message of the protocol: its socket is closed", |_| Event::Garbage { socket });
 }
 
