@@ -46,8 +46,8 @@ pub(super) enum Read {
     GoesOn(Vec<u64>),
     /// The configuration that changed at a member. See [`facade_digest`].
     Changed(u64),
-    /// The connectors of a member.
-    Connectors(MemberList),
+    /// The connectors of a member. In a box, so that all other frames stay small.
+    Connectors(Box<MemberList>),
 }
 
 impl Read {
@@ -99,7 +99,7 @@ impl FrameReader {
             Kind::ControlResponse(response) if !response.connector_infos.is_empty() => {
                 let list = MemberList::read(response.connector_infos.clone(), self.list.as_ref());
                 self.list = Some(list.without_bytes());
-                Read::Connectors(list)
+                Read::Connectors(Box::new(list))
             }
             _ => Read::Nothing,
         };
@@ -151,6 +151,9 @@ impl FrameReader {
 
 /// What later requests name to go on after this answer.
 fn goes_on(head: &AnswerHead) -> Read {
+    if !matches!(head.operation, Operation::Search | Operation::Batch) {
+        return Read::Nothing;
+    }
     let cookie = Some(head.paged_results_cookie()).filter(|cookie| !cookie.is_empty());
     let named = cookie.into_iter().chain(head.batch_tokens(limits::BATCH_TOKENS_MAX));
     let digests: Vec<u64> = named.map(|named| page_digest(&named)).collect();

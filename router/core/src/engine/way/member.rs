@@ -46,7 +46,7 @@ impl Tables {
             }
             SessionEvent::ConnectorInfos(_) => {
                 if let Read::Connectors(list) = read {
-                    self.on_connector_infos(key, list, now, io);
+                    self.on_connector_infos(key, *list, now, io);
                 }
             }
             SessionEvent::ConfigurationChange => {
