@@ -40,7 +40,6 @@ pub(super) fn measure() {
     row(scene, from, "error of 64 MiB", |scene| {
         frames::error(asked(scene, socket, get), "a.B", &"x".repeat(LARGE))
     });
-    row(scene, from, "session check, 56 M ids", |_| many_ids());
     row(scene, from, "call to the router", |scene| get(next(scene)));
     row(scene, from, "call to the router, a facade key of 64 MiB", |scene| {
         search(next(scene), vec![b'A'; LARGE], &[])
@@ -67,6 +66,7 @@ pub(super) fn measure() {
         frames::control_response(1, Some(list(100_000, next(scene))))
     });
     // Last: the member with another list gets no calls, and the socket is gone.
+    row(scene, from, "session check, 56 M ids: its socket is closed", |_| many_ids());
     event(scene, member, "no message of the protocol: its socket is closed", |_| Event::Garbage { socket });
 }
 
