@@ -44,6 +44,11 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                 "call is retried"
             );
         }
+        Note::StoodStill { time } => warn!(
+            ?time,
+            "the router stood still: its machine is overloaded, or was paused. Members are judged when what they sent meanwhile is read. \
+             If this line comes again and again, give the router more processor time"
+        ),
         // Refusals are counted, and each caller gets an error: a line for each refusal would flood the log.
         Note::CallRefused { call, group, operation, reason } => debug!(
             group = group.map(|id| names.group(id)).as_deref(),

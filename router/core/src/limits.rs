@@ -200,6 +200,11 @@ pub const PING_MISSES_MAX: u32 = 2;
 pub const PING_MISSES_OF_LAST_MAX: u32 = 6;
 /// Session checks in a row without an answer after which the last member of a group is cut off, if its pings are off.
 pub const CHECK_MISSES_OF_LAST_MAX: u32 = 5;
+/// A tick that is late by this time shows that the process or its machine stood still. A busy router is late by some milliseconds.
+pub const STANDSTILL: Duration = Duration::from_secs(1);
+/// How long all timers are put off after a standstill, so that the router first reads what came meanwhile. That takes some
+/// milliseconds, because little fits into its queues.
+pub const STANDSTILL_GRACE: Duration = TICK;
 /// A frozen or black-holed member is out of rotation within this time (P6).
 pub const FROZEN_MEMBER_OUT_MAX: Duration = Duration::from_secs(10);
 
@@ -520,3 +525,4 @@ const _: () = {
     assert!(ROTATIONS_BEGUN as u128 * 60_000 / TICK.as_millis() >= 2 * MEMBERS_MAX as u128);
     assert!(DRAIN_TIME.as_secs() < 30, "Kubernetes' default grace period");
 };
+    assert!(STANDSTILL.as_millis() > 2 * TICK.as_millis(), "one tick that comes late is no standstill");

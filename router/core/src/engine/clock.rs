@@ -1,13 +1,18 @@
 //! The clock: timers for what has to be done at its own moment and is in no table's agenda.
+//!
+//! Many timers judge a peer by what did not come. A router that stood still, because its machine was overloaded or paused, has not read what
+//! came meanwhile. So after a standstill all timers are put off for a moment, in which the router reads.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
 use super::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
 use crate::ids::MemberId;
+use crate::limits;
 
 /// Something to be done later. If the object of the timer is gone by then, the timer does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +70,39 @@ impl PartialOrd for Entry {
 pub(super) struct Clock {
     heap: BinaryHeap<Reverse<Entry>>,
     set: u64,
+    /// When the next tick is due.
+    tick_at: Moment,
+    /// Set after a standstill: no timer fires before this moment.
+    put_off_until: Option<Moment>,
 }
 
 impl Clock {
     pub(super) fn set(&mut self, at: Moment, timer: Timer) {
         self.set += 1;
+        if timer == Timer::Tick {
+            self.tick_at = at;
+        }
         self.heap.push(Reverse(Entry { at, number: self.set, timer }));
     }
 
     pub(super) fn next(&self) -> Option<Moment> {
-        self.heap.peek().map(|Reverse(entry)| entry.at)
+        let first = self.heap.peek().map(|Reverse(entry)| entry.at)?;
+        Some(self.put_off_until.map_or(first, |until| until.max(first)))
+    }
+
+    /// Puts all timers off for [`limits::STANDSTILL_GRACE`] if the router stood still until now. Returns for how long the router stood
+    /// still. The timers are put off once: however late the next wake is, they fire then.
+    pub(super) fn put_off(&mut self, now: Moment) -> Option<Duration> {
+        if self.put_off_until.is_some_and(|until| until <= now) {
+            self.put_off_until = None;
+            return None;
+        }
+        let late = now.since(self.tick_at);
+        let stood_still = self.put_off_until.is_none() && late >= limits::STANDSTILL;
+        stood_still.then(|| {
+            self.put_off_until = Some(now + limits::STANDSTILL_GRACE);
+            late
+        })
     }
 
     /// How many wait for answers that may be lost.

@@ -172,6 +172,11 @@ pub enum Note<'a> {
         member: Option<MemberId>,
     },
     /// An attempt to reach a member failed: the first one, or one that failed in another way than the attempt before.
+    /// The router stood still: its machine was overloaded or paused. Peers are judged a moment later, when what they sent is read.
+    StoodStill {
+        /// For how long.
+        time: Duration,
+    },
     DialFailed {
         /// The member.
         member: MemberId,

@@ -446,6 +446,13 @@ impl Calls {
             false => Vec::new(),
         }
     }
+    /// The router stood still for this time, which does not count for the signs of life that calls are held back for.
+    pub(super) fn stood_still(&mut self, time: Duration) {
+        for held in &mut self.held {
+            held.until = held.until + time;
+        }
+    }
+
 
     // --- when calls are given up ---
 

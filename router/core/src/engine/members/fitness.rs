@@ -1,6 +1,7 @@
 //! The standing of members: what health checks and calls say of them, `test`s of connectors, drains and rests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::frames;
@@ -235,6 +236,16 @@ impl Members {
         }
         self.tested(id, Finding::Bad);
         true
+    }
+
+    /// The router stood still for this time, which does not count for the `test`s and warm-ups that are under way.
+    pub(in crate::engine) fn stood_still(&mut self, time: Duration) {
+        let ids: Vec<MemberId> = self.members.keys().copied().collect();
+        for id in ids {
+            if self.members.get_mut(&id).is_some_and(|member| member.probes.stood_still(time)) {
+                self.changed(id);
+            }
+        }
     }
 
     fn conclude_probe(&mut self, id: MemberId, key: MemberSessionKey, open: i64, finding: Finding) -> bool {

@@ -96,6 +96,12 @@ impl ProbePlan {
         Some((late.clone(), self.hangs_on(late)))
     }
 
+    /// This much time does not count for what is under way. Returns whether anything is.
+    pub(super) fn stood_still(&mut self, time: Duration) -> bool {
+        let test = self.under_way.iter_mut().map(|probe| &mut probe.since);
+        test.chain(&mut self.warming_since).map(|since| *since = *since + time).count() > 0
+    }
+
     fn hangs_on(&mut self, probe: TestProbe) -> Option<TestProbe> {
         let is_full = self.hanging.len() >= limits::HANGING_TESTS_MAX;
         let oldest = if is_full { self.hanging.pop_front() } else { None };

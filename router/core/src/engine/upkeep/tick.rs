@@ -15,6 +15,12 @@ use crate::verdict::{Fault, Outcome};
 impl Tables {
     /// The moment that [`Engine::next_wake`](crate::engine::Engine::next_wake) named has come.
     pub(in crate::engine) fn on_wake(&mut self, now: Moment, io: &mut impl Io) {
+        if let Some(time) = self.clock.put_off(now) {
+            // What a peer had to do within its time may wait unread, and the peer may have stood still with the router.
+            self.members.stood_still(time);
+            self.calls.stood_still(time);
+            io.note(Note::StoodStill { time });
+        }
         while let Some(timer) = self.clock.pop(now) {
             match timer {
                 Timer::Handshake(socket) => self.on_handshake_overdue(socket, now, io),
