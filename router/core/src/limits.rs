@@ -138,6 +138,10 @@ pub const POISON_PROOF_WAIT: Duration = Duration::from_secs(2);
 /// Configurations of the process that are remembered because members were lost with them, suspects and quarantined ones together. Each
 /// takes a few hundred bytes.
 pub const SUSPECTED_CONFIGURATIONS_MAX: usize = 256;
+/// Members lost one after the other after which a configuration is quarantined that a member has answered before. One more than for other
+/// configurations: a busy configuration is at every member, so a member that restarts and another one that freezes would suffice, and
+/// all calls would be refused while the restarted member serves.
+pub const LOSSES_OF_KNOWN_CONFIGURATION_MAX: u8 = POISON_LOSSES_MAX + 1;
 /// Lost processes that are remembered of one such configuration: enough to name the members.
 pub const LOSSES_PER_CONFIGURATION_MAX: usize = 8;
 /// Time after which a suspicion without a second loss is dropped. A caller that repeats a failed call does so sooner.
@@ -199,16 +203,15 @@ pub const PING_MISSES_MAX: u32 = 2;
 /// With the interval of pings, the sockets of such a member are closed after 18 s.
 pub const PING_MISSES_OF_LAST_MAX: u32 = 6;
 /// Session checks in a row without an answer after which the last member of a group is cut off, if its pings are off.
-pub const CHECK_MISSES_OF_LAST_MAX: u32 = 5;
-/// A tick that is late by this time shows that the process or its machine stood still. A busy router is late by some milliseconds.
-pub const STANDSTILL: Duration = Duration::from_secs(1);
-/// How long all timers are put off after a standstill, so that the router first reads what came meanwhile. That takes some
-/// milliseconds, because little fits into its queues.
-pub const STANDSTILL_GRACE: Duration = TICK;
+pub const CHECK_MISSES_OF_LAST_MAX: u32 = 6;
 /// A frozen or black-holed member is out of rotation within this time (P6).
 pub const FROZEN_MEMBER_OUT_MAX: Duration = Duration::from_secs(10);
 
 /// Equal probe results in a row that take a member out of rotation.
+/// A ping or session check that is unanswered for this time raises the question whether its member lives. So two members that fall silent at
+/// once, one of them frozen and the other one late, are both kept until one of them answers. A member that is well answers within some
+/// milliseconds.
+pub const ANSWER_AWAITED: Duration = Duration::from_secs(1);
 pub const PROBE_FALL: u32 = 2;
 /// Equal probe results in a row that bring it back.
 pub const PROBE_RISE: u32 = 2;
@@ -487,7 +490,7 @@ const _: () = {
         "drift is seen within its time"
     );
     assert!(PROBED_FACADES_MAX <= ANSWERED_CONFIGURATIONS_MAX && PROBED_FACADES_MAX < HANGING_TESTS_MAX);
-    assert!(POISON_LOSSES_MAX as usize <= LOSSES_PER_CONFIGURATION_MAX);
+    assert!(LOSSES_OF_KNOWN_CONFIGURATION_MAX as usize <= LOSSES_PER_CONFIGURATION_MAX);
     assert!(QUARANTINE_BASE.as_millis() <= QUARANTINE_CAP.as_millis());
     assert!(POISON_PROOF_WAIT.as_millis() < QUARANTINE_BASE.as_millis());
     assert!(QUARANTINE_CAP.as_millis() < PROBATION_KEPT.as_millis(), "a repeat is known as one");
@@ -502,6 +505,7 @@ const _: () = {
             && DOWNSTREAM_SESSIONS_MAX * CONNECTORS_USED_MAX * CONNECTOR_USED_BYTES_MAX <= 32 << 20,
         "the connectors that callers use cost what their comment says"
     );
+    assert!(ANSWER_AWAITED.as_millis() < PING_INTERVAL.as_millis());
     assert!(UNSERVED_EVERY.as_millis() > TICK.as_millis() && IN_USE_SHOWN_MAX <= CONNECTORS_USED_MAX);
     assert!(
         FIRST_USE_WAIT.as_millis() < QUEUE_WAIT.as_millis(),

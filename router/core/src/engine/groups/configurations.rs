@@ -166,7 +166,10 @@ impl Configurations {
             losses: Vec::new(),
             lost_at: now,
             state: State::Suspected,
-            enough: limits::POISON_LOSSES_MAX,
+            enough: match suspect.is_known {
+                true => limits::LOSSES_OF_KNOWN_CONFIGURATION_MAX,
+                false => limits::POISON_LOSSES_MAX,
+            },
             times: 0,
         });
         case.lost_at = now;

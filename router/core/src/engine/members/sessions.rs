@@ -256,7 +256,6 @@ impl Members {
             session.session.recheck_connector_infos();
         }
         let missed = session.session.is_check_unanswered();
-        session.checks_missed = if missed { session.checks_missed.saturating_add(1) } else { 0 };
         let sent = session.session.due_check(now, &[]);
         if let Some((socket, frame)) = sent {
             session.checks_since_told = session.checks_since_told.saturating_add(1);
@@ -264,6 +263,8 @@ impl Members {
             self.changed(id);
             return missed.then_some(id);
         }
+            // The member is looked after for other reasons, too. Only then the last check had its time.
+            session.checks_missed = if missed { session.checks_missed.saturating_add(1) } else { 0 };
         None
     }
 
@@ -288,10 +289,17 @@ impl Members {
         unfit == Some(Unfit::ChecksUnanswered)
     }
 
-    /// Whether the session checks of a member are not answered.
+    /// Whether the session checks of a member are not answered. If nothing but session checks says that the member lives, the last check
+    /// counts alone, once it waits for longer than a member that is well takes.
     pub(in crate::engine) fn misses_checks(&self, id: MemberId, now: Moment) -> bool {
-        let unfit = self.members.get(&id).and_then(|member| member.health.unfit(now));
-        unfit == Some(Unfit::ChecksUnanswered)
+        let Some(member) = self.members.get(&id) else { return false };
+        let is_late = || {
+            let session = member.session.and_then(|key| self.sessions.get(key))?;
+            let asked_at = session.session.next_check()? - limits::CHECK_PROBE_EVERY;
+            Some(session.session.is_check_unanswered() && now.since(asked_at) >= limits::ANSWER_AWAITED)
+        };
+        let has_no_pings = member.member.spec.ping_interval.is_none();
+        member.health.unfit(now) == Some(Unfit::ChecksUnanswered) || has_no_pings && is_late() == Some(true)
     }
 
     /// Whether so many session checks in a row were missed that the session is given up, even for the last member of a group.

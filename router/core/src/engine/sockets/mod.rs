@@ -322,10 +322,13 @@ impl Sockets {
         }
     }
 
-    /// Whether no socket of a member answered its last pings.
-    pub(super) fn is_silent(&self, member: MemberId) -> bool {
+    /// Whether no socket of a member has answered its last ping, for longer than a member that is well takes.
+    pub(super) fn is_silent(&self, member: MemberId, now: Moment) -> bool {
         let mut sockets = self.of(member).into_iter().filter_map(|id| self.open.get(&id));
-        sockets.all(|socket| socket.unanswered >= limits::PING_MISSES_MAX)
+        sockets.all(|socket| {
+            let is_late = now.since(socket.pinged_at) >= limits::ANSWER_AWAITED;
+            socket.unanswered >= limits::PING_MISSES_MAX || socket.unanswered > 0 && is_late
+        })
     }
 
     /// Whether bytes moved on a socket since the last look that only a living peer can have moved.

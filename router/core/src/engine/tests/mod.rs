@@ -16,6 +16,7 @@ mod failures;
 mod in_use;
 mod joins;
 pub(crate) mod parts;
+mod lateness;
 mod probes;
 mod proofs;
 mod random;

@@ -49,7 +49,7 @@ impl Tables {
     pub(super) fn is_last_one(&self, member: MemberId, now: Moment) -> bool {
         let answers = |id: MemberId| {
             self.members.takes(id, Asking::InPanic).is_ok()
-                && !self.sockets.is_silent(id)
+                && !self.sockets.is_silent(id, now)
                 && !self.members.misses_checks(id, now)
         };
         let may_serve =

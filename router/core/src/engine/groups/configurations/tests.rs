@@ -116,6 +116,8 @@ fn a_known_configuration_makes_nobody_innocent() {
     let known = |sent| Suspect { is_known: true, ..suspect(GOOD, sent) };
     tried.lose(1, 1, vec![known(0)]);
     assert!(tried.lose(2, 3, vec![known(2)]).is_empty());
+    assert!(tried.bars()[1].is_none(), "one loss more than a configuration that no member answered");
+    assert!(tried.lose(3, 5, vec![known(4)]).is_empty());
     assert!(tried.bars()[1].is_some());
 }
 
