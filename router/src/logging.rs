@@ -44,6 +44,17 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                 "call is retried"
             );
         }
+        Note::CallHedged { call, group, operation, from, to } => debug!(
+            %call,
+            group = &*names.group(group),
+            op = operation.label(),
+            from = &*names.member(from),
+            to = &*names.member(to),
+            "the answer is overdue; another member is asked as well (hedge)"
+        ),
+        Note::HedgeWon { call, group } => {
+            debug!(%call, group = &*names.group(group), "the second member answered first (hedge)");
+        }
         Note::StoodStill { time } => warn!(
             ?time,
             "the router stood still: its machine is overloaded, or was paused. Members are judged when what they sent meanwhile is read. \

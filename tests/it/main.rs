@@ -23,6 +23,7 @@ mod drain;
 mod events;
 mod examples;
 mod fleet;
+mod hedge;
 mod hostile;
 mod idle;
 mod kill;

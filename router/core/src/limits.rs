@@ -38,6 +38,9 @@ pub const CONFIG_FAULTS_MAX: usize = 200;
 pub const DEADLINE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 /// Time in the queue that may be set: after a longer time every caller has given up.
 pub const QUEUE_WAIT_RANGE: RangeInclusive<Duration> = TICK..=Duration::from_mins(10);
+/// Time before a hedge that may be set. It is looked at once a [`TICK`], so less than a second would be inexact. After an hour every
+/// caller has given up.
+pub const HEDGE_AFTER_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 /// Time between two probes or pings that may be set. More often would be load; an hour later is no probe any more.
 pub const PROBE_EVERY_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 /// Time of an ejection that may be set.
@@ -127,21 +130,24 @@ pub const ACCEPTS_PER_SECOND: u32 = 300;
 
 /// Members a call may be sent to after the first one.
 pub const RETRIES_ELSEWHERE_MAX: u8 = 3;
+/// Time between two looks at a read whose answer is overdue and that could not be hedged: its member answered no later call, or no
+/// other member had a free place. Looks are cheap, and no caller notices a second.
+pub const HEDGE_LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Times a call may be sent again to the same member (refused before the handshake was stored, id in use).
 pub const RETRIES_SAME_MAX: u8 = 3;
 /// Members one call may lose before it counts as poison and is failed: it takes no third member
 /// with it.
 pub const POISON_LOSSES_MAX: u8 = 2;
+/// Members lost one after the other after which a configuration is quarantined that a member has answered before. One more than for other
+/// configurations: a busy configuration is at every member, so a member that restarts and another one that freezes would suffice, and
+/// all calls would be refused while the restarted member serves.
+pub const LOSSES_OF_KNOWN_CONFIGURATION_MAX: u8 = POISON_LOSSES_MAX + 1;
 /// How long a call that looks like poison waits for a sign that a member that was lost with it lives: a router dials again within
 /// 200 ms, and a Java server takes its connection in some 100 ms more.
 pub const POISON_PROOF_WAIT: Duration = Duration::from_secs(2);
 /// Configurations of the process that are remembered because members were lost with them, suspects and quarantined ones together. Each
 /// takes a few hundred bytes.
 pub const SUSPECTED_CONFIGURATIONS_MAX: usize = 256;
-/// Members lost one after the other after which a configuration is quarantined that a member has answered before. One more than for other
-/// configurations: a busy configuration is at every member, so a member that restarts and another one that freezes would suffice, and
-/// all calls would be refused while the restarted member serves.
-pub const LOSSES_OF_KNOWN_CONFIGURATION_MAX: u8 = POISON_LOSSES_MAX + 1;
 /// Lost processes that are remembered of one such configuration: enough to name the members.
 pub const LOSSES_PER_CONFIGURATION_MAX: usize = 8;
 /// Time after which a suspicion without a second loss is dropped. A caller that repeats a failed call does so sooner.
@@ -194,6 +200,11 @@ pub const PING_INTERVAL: Duration = Duration::from_millis(2_500);
 pub const PING_INTERVAL_MIN: Duration = Duration::from_millis(1_000);
 /// How often sockets, members and deadlines are checked, and so the most by which an action is late.
 pub const TICK: Duration = Duration::from_millis(250);
+/// A tick that is late by this time shows that the process or its machine stood still. A busy router is late by some milliseconds.
+pub const STANDSTILL: Duration = Duration::from_secs(1);
+/// How long all timers are put off after a standstill, so that the router first reads what came meanwhile. That takes some
+/// milliseconds, because little fits into its queues.
+pub const STANDSTILL_GRACE: Duration = TICK;
 /// Time between two pings of a caller's socket: they only keep middle boxes from closing it (P18). nginx closes after
 /// 60 s without data.
 pub const CALLER_PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -202,16 +213,16 @@ pub const PING_MISSES_MAX: u32 = 2;
 /// Unanswered pings after which the last member of a group that can be reached is cut off: a member that answers late is better than none.
 /// With the interval of pings, the sockets of such a member are closed after 18 s.
 pub const PING_MISSES_OF_LAST_MAX: u32 = 6;
+/// A ping or session check that is unanswered for this time raises the question whether its member lives. So two members that fall silent at
+/// once, one of them frozen and the other one late, are both kept until one of them answers. A member that is well answers within some
+/// milliseconds.
+pub const ANSWER_AWAITED: Duration = Duration::from_secs(1);
 /// Session checks in a row without an answer after which the last member of a group is cut off, if its pings are off.
 pub const CHECK_MISSES_OF_LAST_MAX: u32 = 6;
 /// A frozen or black-holed member is out of rotation within this time (P6).
 pub const FROZEN_MEMBER_OUT_MAX: Duration = Duration::from_secs(10);
 
 /// Equal probe results in a row that take a member out of rotation.
-/// A ping or session check that is unanswered for this time raises the question whether its member lives. So two members that fall silent at
-/// once, one of them frozen and the other one late, are both kept until one of them answers. A member that is well answers within some
-/// milliseconds.
-pub const ANSWER_AWAITED: Duration = Duration::from_secs(1);
 pub const PROBE_FALL: u32 = 2;
 /// Equal probe results in a row that bring it back.
 pub const PROBE_RISE: u32 = 2;
@@ -494,6 +505,7 @@ const _: () = {
     assert!(QUARANTINE_BASE.as_millis() <= QUARANTINE_CAP.as_millis());
     assert!(POISON_PROOF_WAIT.as_millis() < QUARANTINE_BASE.as_millis());
     assert!(QUARANTINE_CAP.as_millis() < PROBATION_KEPT.as_millis(), "a repeat is known as one");
+    assert!(ANSWER_AWAITED.as_millis() < PING_INTERVAL.as_millis());
     assert!(PING_MISSES_MAX < PING_MISSES_OF_LAST_MAX && PROBE_FALL < CHECK_MISSES_OF_LAST_MAX);
     assert!(HOLD_DOWN_BASE.as_millis() <= HOLD_DOWN_CAP.as_millis());
     assert!(EJECTION_BASE.as_millis() <= EJECTION_CAP.as_millis());
@@ -505,7 +517,6 @@ const _: () = {
             && DOWNSTREAM_SESSIONS_MAX * CONNECTORS_USED_MAX * CONNECTOR_USED_BYTES_MAX <= 32 << 20,
         "the connectors that callers use cost what their comment says"
     );
-    assert!(ANSWER_AWAITED.as_millis() < PING_INTERVAL.as_millis());
     assert!(UNSERVED_EVERY.as_millis() > TICK.as_millis() && IN_USE_SHOWN_MAX <= CONNECTORS_USED_MAX);
     assert!(
         FIRST_USE_WAIT.as_millis() < QUEUE_WAIT.as_millis(),
@@ -516,6 +527,7 @@ const _: () = {
         DIFFERENCE_PROPERTIES_MAX < DIFFERENCE_ITEMS_MAX && MANIFEST_CONNECTORS_MAX < MANIFEST_PROPERTIES_MAX
     );
     assert!(TICK.as_millis() < PING_INTERVAL_MIN.as_millis());
+    assert!(STANDSTILL.as_millis() > 2 * TICK.as_millis(), "one tick that comes late is no standstill");
     assert!(PING_INTERVAL_MIN.as_millis() <= PING_INTERVAL.as_millis());
     assert!(HOLD_OFF.as_millis() < HANDSHAKE_DEADLINE.as_millis());
     assert!(
@@ -529,4 +541,3 @@ const _: () = {
     assert!(ROTATIONS_BEGUN as u128 * 60_000 / TICK.as_millis() >= 2 * MEMBERS_MAX as u128);
     assert!(DRAIN_TIME.as_secs() < 30, "Kubernetes' default grace period");
 };
-    assert!(STANDSTILL.as_millis() > 2 * TICK.as_millis(), "one tick that comes late is no standstill");

@@ -54,6 +54,9 @@ pub struct GroupSettings {
     pub queue_wait: Duration,
     /// Retry limit: share of retries among the group's calls, in percent; at the limit a failed call is not retried.
     pub retry_percent: u32,
+    /// Time without any frame of an answer after which a read is sent to a second member as well (hedge), if the first member has
+    /// answered later calls meanwhile; none: never.
+    pub hedge_after: Option<Duration>,
     /// Time between two `test` probes of a member; none: members, new ones included, are not tested.
     pub test_every: Option<Duration>,
     /// Whether the end of a stream must look complete.
@@ -137,6 +140,7 @@ impl Default for GroupSettings {
             queue_max: limits::QUEUED_CALLS,
             queue_wait: limits::QUEUE_WAIT,
             retry_percent: limits::RETRY_PERCENT,
+            hedge_after: None,
             test_every: Some(limits::TEST_PROBE_EVERY),
             stream_end: StreamEnd::AsLearned,
             ejection: Ejection::default(),

@@ -7,7 +7,8 @@
 //! - a stream that delivered something is never replayed: its caller would see objects twice (P13);
 //! - a member's own error is passed on, unless it says that its resource cannot be reached and the call only reads;
 //! - a call that certainly did not run (never left, or was refused before it ran) may be repeated, whatever its class;
-//! - a call that was lost with two members is not sent to a third (poison), unless the network lost them.
+//! - a call that was lost with two members is not sent to a third (poison), unless the network lost them;
+//! - a read of which nothing came for long may be at two members at once (hedge), and no other call ever is.
 
 use rcs_proto::operation::Operation;
 
@@ -66,6 +67,8 @@ pub enum Fault {
     MemberShutsDown,
     /// The member answered that it cannot reach the resource behind it (G17).
     ResourceFailing,
+    /// Nothing of the answer came for the group's `hedge_after`, while the member answered calls that were sent later.
+    AnswerOverdue,
     /// The caller reads its answer too slowly: the bytes that wait for it reached the backlog limit.
     CallerTooSlow,
     /// A frame of this call exceeds the size limit: its request if unsent, its answer otherwise.
@@ -158,6 +161,8 @@ pub enum Verdict {
     /// Leave it where it is: the member keeps the call and may answer on any other socket of its session
     /// (WIRE 4.2). Its deadline and the session checks still bound it.
     Wait,
+    /// Leave it where it is, and send it to another member as well: the first answer counts.
+    Hedge,
     /// The call lost as many members as a call may lose. The call ended them, or the network did: hold the call back until that
     /// is known, then end it with [`ErrorKind::Poison`] or send it elsewhere.
     HoldBack,
@@ -165,7 +170,7 @@ pub enum Verdict {
     PassOn,
     /// Answer the caller with this error, and cancel the call at the member if there still is one.
     Answer(ErrorKind),
-    /// The caller has its answer: only forget the call.
+    /// Nothing is to be done: the caller has its answer, or the call just goes on.
     Nothing,
 }
 
@@ -201,6 +206,11 @@ impl Class {
         }
     }
 
+    /// Whether the call may be at two members at once: it changes nothing, and any member can answer it from the beginning.
+    pub const fn may_be_hedged(self) -> bool {
+        matches!(self, Self::PureRead | Self::Stream)
+    }
+
     /// Whether the operation changes nothing at all; a login may change a count of failed logins.
     pub const fn is_read(self) -> bool {
         matches!(self, Self::PureRead | Self::Stream | Self::Page)
@@ -227,6 +237,9 @@ pub fn decide(class: Class, stage: Stage, fault: Fault, attempts: Attempts) -> V
             }
         }
         Verdict::RetryElsewhere => elsewhere(class, stage, fault, attempts),
+        Verdict::Hedge if attempts.elsewhere >= RETRIES_ELSEWHERE_MAX || attempts.budget == Budget::Spent => {
+            Verdict::Nothing
+        }
         verdict => verdict,
     }
 }
@@ -280,6 +293,9 @@ fn rule(class: Class, stage: Stage, fault: Fault) -> Verdict {
         // Another member may reach it (P3). A change may have got half way, and a login may have been counted.
         (F::ResourceFailing, Unsent | MaybeSent, PureRead | Stream) => Verdict::RetryElsewhere,
         (F::ResourceFailing, _, _) => Verdict::PassOn,
+
+        (F::AnswerOverdue, MaybeSent, class) if class.may_be_hedged() => Verdict::Hedge,
+        (F::AnswerOverdue, _, _) => Verdict::Nothing,
 
         (F::CallerTooSlow, MaybeSent | PartlyAnswered, Write) => give_up,
         (F::CallerTooSlow, _, _) => Verdict::Answer(ErrorKind::CallerTooSlow),

@@ -190,6 +190,12 @@ pub(super) const GROUP: &[Key<GroupSettings>] = &[
         place: Place::Number(|s| &mut s.retry_percent, 0..=100),
     },
     Key {
+        name: "hedge_after",
+        about: "time without any answer after which a read is sent to a second member too, if its member has answered later calls; the \
+                first answer counts, and the retry limit applies; choose more than the slowest read takes",
+        place: Place::TimeOrOff(|s| &mut s.hedge_after, limits::HEDGE_AFTER_RANGE),
+    },
+    Key {
         name: "test_every",
         about: "health check: time between two runs of the connectors' test operation at a member; off: members, new ones \
                 included, are not tested",

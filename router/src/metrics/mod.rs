@@ -148,6 +148,8 @@ struct Counted {
     member_durations: Family<MemberDurationLabels, Histogram, fn() -> Histogram>,
     refused: Family<RefusedLabels, Counter>,
     retries: Family<OpLabel, Counter>,
+    hedges: Family<GroupLabel, Counter>,
+    hedges_won: Family<GroupLabel, Counter>,
     streams_cut: Family<CutLabels, Counter>,
     drifts: Family<MemberLabels, Counter>,
     sockets: Family<SideLabel, Gauge>,
@@ -169,6 +171,8 @@ pub(crate) fn new(
         member_durations: Family::new_with_constructor(|| Histogram::new(MEMBER_DURATION_BUCKETS)),
         refused: Family::default(),
         retries: Family::default(),
+        hedges: Family::default(),
+        hedges_won: Family::default(),
         streams_cut: Family::default(),
         drifts: Family::default(),
         sockets: Family::default(),
@@ -194,6 +198,16 @@ pub(crate) fn new(
         counted.refused.clone(),
     );
     registry.register(names::RETRIES, "Retries of calls", counted.retries.clone());
+    registry.register(
+        names::HEDGES,
+        "Reads that were sent to a second member as well, because their answer was overdue",
+        counted.hedges.clone(),
+    );
+    registry.register(
+        names::HEDGES_WON,
+        "Hedged reads that the second member answered first",
+        counted.hedges_won.clone(),
+    );
     registry.register(
         names::STREAMS_CUT,
         "Answers of searches and syncs that were treated as incomplete, by reason",

@@ -49,6 +49,10 @@ pub(crate) const CALLS_QUEUED: &str = "rcs_calls_queued";
 pub(crate) const CALLS_REFUSED: &str = "rcs_calls_refused";
 /// `rcs_retries_total{op}`: retries of calls.
 pub(crate) const RETRIES: &str = "rcs_retries";
+/// `rcs_hedges_total{group}`: reads that were sent to a second member as well, because their answer was overdue.
+pub(crate) const HEDGES: &str = "rcs_hedges";
+/// `rcs_hedges_won_total{group}`: hedged reads that the second member answered first.
+pub(crate) const HEDGES_WON: &str = "rcs_hedges_won";
 /// `rcs_streams_cut_total{group,reason}`: answers of searches and syncs that were treated as incomplete.
 pub(crate) const STREAMS_CUT: &str = "rcs_streams_cut";
 /// `rcs_configurations_quarantined`: connector configurations whose calls are refused, since members were lost with them.

@@ -14,8 +14,8 @@ use rcs_core::view::View;
 use rcs_proto::operation::Operation;
 
 use super::{
-    CallLabels, Counted, CutLabels, DurationLabels, MemberDurationLabels, MemberLabel, MemberLabels, OpLabel,
-    RefusedLabels, SideLabel,
+    CallLabels, Counted, CutLabels, DurationLabels, GroupLabel, MemberDurationLabels, MemberLabel,
+    MemberLabels, OpLabel, RefusedLabels, SideLabel,
 };
 use crate::limits::METRIC_SERIES_BORN_MAX;
 use crate::names::{Names, Side};
@@ -89,6 +89,12 @@ impl Recorder {
             }
             Note::CallRetried { operation, .. } => {
                 self.counted.retries.get_or_create(&OpLabel { op: operation.label() }).inc();
+            }
+            Note::CallHedged { group, .. } => {
+                self.counted.hedges.get_or_create(&GroupLabel { group: names.group(group) }).inc();
+            }
+            Note::HedgeWon { group, .. } => {
+                self.counted.hedges_won.get_or_create(&GroupLabel { group: names.group(group) }).inc();
             }
             Note::CallRefused { group, reason, .. } => {
                 let group = group.map(|id| names.group(id)).unwrap_or_default();

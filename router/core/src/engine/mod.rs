@@ -121,7 +121,7 @@ impl Engine {
                 tables.on_request_oversize(socket, message_id, bytes, why, now, io);
             }
             Event::Oversize { socket, message_id, what: OversizeFrame::Answer, .. } => {
-                tables.on_answer_frame_oversize(socket, message_id, io);
+                tables.on_answer_frame_oversize(socket, message_id, now, io);
             }
             Event::Garbage { socket } => tables.on_garbage(socket, now, io),
             Event::Pong { socket } => tables.on_pong(socket, now, io),

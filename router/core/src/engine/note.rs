@@ -85,6 +85,26 @@ pub enum Note<'a> {
         /// What went wrong there.
         fault: Fault,
     },
+    /// Nothing of a read's answer came for the group's `hedge_after`, so the read was sent to a second member as well.
+    CallHedged {
+        /// Its id.
+        call: CallId,
+        /// The group that the call was routed in.
+        group: GroupId,
+        /// The operation.
+        operation: Operation,
+        /// The member that has not answered.
+        from: MemberId,
+        /// The second member.
+        to: MemberId,
+    },
+    /// The second member of a hedged call answered first.
+    HedgeWon {
+        /// The id of the call.
+        call: CallId,
+        /// The group that the call was routed in.
+        group: GroupId,
+    },
     /// A call was turned away for load.
     CallRefused {
         /// Its id.
@@ -152,6 +172,11 @@ pub enum Note<'a> {
         /// How many callers.
         callers: usize,
     },
+    /// The router stood still: its machine was overloaded or paused. Peers are judged a moment later, when what they sent is read.
+    StoodStill {
+        /// For how long.
+        time: Duration,
+    },
     /// An operator marked a member.
     MemberMarked {
         /// The member.
@@ -172,11 +197,6 @@ pub enum Note<'a> {
         member: Option<MemberId>,
     },
     /// An attempt to reach a member failed: the first one, or one that failed in another way than the attempt before.
-    /// The router stood still: its machine was overloaded or paused. Peers are judged a moment later, when what they sent is read.
-    StoodStill {
-        /// For how long.
-        time: Duration,
-    },
     DialFailed {
         /// The member.
         member: MemberId,

@@ -4,7 +4,7 @@ use super::*;
 const CLASSES: [Class; 6] =
     [Class::PureRead, Class::CountedRead, Class::Stream, Class::Page, Class::Write, Class::Subscription];
 const STAGES: [Stage; 4] = [Stage::Unsent, Stage::MaybeSent, Stage::PartlyAnswered, Stage::Answered];
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 16] = [
     Fault::MemberLost,
     Fault::SocketLost,
     Fault::RefusedBeforeHandshake,
@@ -12,6 +12,7 @@ const FAULTS: [Fault; 15] = [
     Fault::IdInUse,
     Fault::MemberShutsDown,
     Fault::ResourceFailing,
+    Fault::AnswerOverdue,
     Fault::CallerTooSlow,
     Fault::TooLarge,
     Fault::EndLooksCut,
@@ -48,6 +49,9 @@ const TABLE: &[(&str, &str, [&str; 6])] = &[
     ("ResourceFailing", "Unsent",        ["elsewhere",   "pass on",      "elsewhere",    "pass on",      "pass on",        "pass on"]),
     ("ResourceFailing", "MaybeSent",     ["elsewhere",   "pass on",      "elsewhere",    "pass on",      "pass on",        "pass on"]),
     ("ResourceFailing", "PartlyAnswered", ["pass on",    "pass on",      "pass on",      "pass on",      "pass on",        "pass on"]),
+    ("AnswerOverdue",  "Unsent",         ["nothing",     "nothing",      "nothing",      "nothing",      "nothing",        "nothing"]),
+    ("AnswerOverdue",  "MaybeSent",      ["hedge",       "nothing",      "hedge",        "nothing",      "nothing",        "nothing"]),
+    ("AnswerOverdue",  "PartlyAnswered", ["nothing",     "nothing",      "nothing",      "nothing",      "nothing",        "nothing"]),
     ("CallerTooSlow",  "Unsent",         ["CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow"]),
     ("CallerTooSlow",  "MaybeSent",      ["CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "OutcomeUnknown", "CallerTooSlow"]),
     ("CallerTooSlow",  "PartlyAnswered", ["CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "CallerTooSlow", "OutcomeUnknown", "CallerTooSlow"]),
@@ -79,6 +83,7 @@ fn word(verdict: Verdict) -> String {
         Verdict::RetryElsewhere => "elsewhere".to_owned(),
         Verdict::RetrySame => "same".to_owned(),
         Verdict::Wait => "wait".to_owned(),
+        Verdict::Hedge => "hedge".to_owned(),
         Verdict::HoldBack => "hold back".to_owned(),
         Verdict::PassOn => "pass on".to_owned(),
         Verdict::Nothing => "nothing".to_owned(),
@@ -132,7 +137,7 @@ fn what_may_have_been_run_is_never_sent_again_unless_it_only_reads_p2() {
                 for attempts in all_attempts() {
                     let verdict = decide(class, stage, fault, attempts);
                     assert!(
-                        !matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame),
+                        !matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame | Verdict::Hedge),
                         "{fault:?} {stage:?} {class:?} {attempts:?}: {verdict:?}"
                     );
                 }
@@ -148,7 +153,7 @@ fn what_was_delivered_in_part_is_never_replayed_p13() {
             for attempts in all_attempts() {
                 let verdict = decide(class, Stage::PartlyAnswered, fault, attempts);
                 assert!(
-                    !matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame),
+                    !matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame | Verdict::Hedge),
                     "{fault:?} {class:?}"
                 );
             }
@@ -183,7 +188,7 @@ fn repetition_ends() {
                 for class in CLASSES {
                     let verdict = decide(class, stage, fault, attempts);
                     assert!(
-                        !matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame),
+                        !matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame | Verdict::Hedge),
                         "{fault:?} {stage:?} {class:?}: {verdict:?}"
                     );
                 }

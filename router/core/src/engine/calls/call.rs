@@ -9,7 +9,7 @@ use super::due::Planned;
 use super::step::{LastItem, Progress};
 use crate::engine::callers::CallerEnd;
 use crate::engine::facade::{ConfigurationDigest, Pages, StreamKind};
-use crate::engine::keys::CallId;
+use crate::engine::keys::{CallId, MemberSessionKey};
 use crate::engine::members::Route;
 use crate::ids::{GroupId, MemberId, MemberSet};
 use crate::verdict::{Attempts, Class, Fault, Paging, Stage};
@@ -39,6 +39,10 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) stream: Option<StreamKind>,
     /// Where the call was sent last.
     pub(in crate::engine) route: Option<Route>,
+    /// Where the call was sent as well, while nothing of an answer has come from either member.
+    pub(super) hedge: Option<Route>,
+    /// The moment from which the call may be hedged; none if it may not, or was.
+    pub(super) hedge_at: Option<Moment>,
     /// How often the call was sent.
     pub(in crate::engine) sends: u32,
     /// Whether a timer runs for an answer that may have been lost with a socket.
@@ -78,6 +82,8 @@ pub(in crate::engine) struct Loss {
     pub(in crate::engine) member: MemberId,
     /// Which of the member's processes: the session id that the process showed.
     pub(in crate::engine) remote: String,
+    /// When the session was lost.
+    pub(in crate::engine) at: Moment,
 }
 
 impl Call {
@@ -92,6 +98,21 @@ impl Call {
     /// The member that has the call now.
     pub(in crate::engine) fn member(&self) -> Option<MemberId> {
         self.route.map(|route| route.member())
+    }
+
+    /// Whether the call is at two members.
+    pub(in crate::engine) fn is_hedged(&self) -> bool {
+        self.hedge.is_some()
+    }
+
+    /// Where the call is: at no member, at one, or at two.
+    pub(in crate::engine) fn routes(&self) -> impl Iterator<Item = Route> {
+        self.route.into_iter().chain(self.hedge)
+    }
+
+    /// Where the call is in this session.
+    pub(in crate::engine) fn route_in(&self, session: MemberSessionKey) -> Option<Route> {
+        self.routes().find(|route| route.session() == session)
     }
 
     /// For a search that continues another search: the member that gave the page before, if the router saw that page.
@@ -162,9 +183,24 @@ impl Call {
         )
     }
 
-    /// The moment at which the call is given up, its wait for a place ends, or its caller has ended it, if nothing happens to the call
-    /// until then.
+    /// The moment at which the call is given up, its wait for a place ends, its caller has ended it, or its answer is overdue, if nothing
+    /// happens to the call until then.
     pub(super) fn due_at(&self) -> Option<Moment> {
-        self.deadline.at().into_iter().chain(self.waiting_until).chain(self.quiet_at).min()
+        self.deadline
+            .at()
+            .into_iter()
+            .chain(self.waiting_until)
+            .chain(self.quiet_at)
+            .chain(self.hedge_at)
+            .min()
+    }
+
+    /// What must be true between two events of a call that may be at two members.
+    #[cfg(test)]
+    pub(super) fn assert_hedge(&self) {
+        let Some(hedge) = self.hedge else { return };
+        let route = self.route.expect("a hedged call is at two members");
+        assert_ne!(route.member(), hedge.member(), "two different members");
+        assert!(self.class().may_be_hedged() && self.is_untouched() && self.request.is_some(), "{self:?}");
     }
 }

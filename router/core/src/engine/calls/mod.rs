@@ -6,9 +6,12 @@ mod deadline;
 mod due;
 mod error;
 mod explained;
+mod hedge;
 mod step;
+mod stories;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::envelope::{BatchPart, Envelope, Part};
@@ -50,6 +53,8 @@ pub(super) struct NewCall {
     pub(super) stream: Option<StreamKind>,
     /// When it is given up.
     pub(super) deadline: Deadline,
+    /// Time without an answer after which it may go to a second member as well, if it is a read.
+    pub(super) hedge_after: Option<Duration>,
 }
 
 /// A fault that waits to be judged.
@@ -81,6 +86,8 @@ pub(super) enum Overdue {
     Wait,
     /// The caller has ended the call by itself: a batch without a further result.
     Quiet,
+    /// Nothing of its answer came for so long that another member may be asked as well.
+    Answer,
 }
 
 /// A call that has ended.
@@ -89,7 +96,7 @@ pub(super) struct Ended {
     /// The call as it was.
     pub(super) call: Call,
     /// How long it took.
-    pub(super) took: std::time::Duration,
+    pub(super) took: Duration,
 }
 
 /// The table.
@@ -153,7 +160,7 @@ impl Calls {
     /// Takes a call in.
     pub(super) fn insert(&mut self, new: NewCall, now: Moment) -> CallKey {
         self.request_bytes += new.request.frame_bytes();
-        let key = self.entries.insert(Call {
+        let mut call = Call {
             number: self.explained.next_id(),
             is_explained: false,
             fault: None,
@@ -165,6 +172,8 @@ impl Calls {
             pages: new.pages,
             stream: new.stream,
             route: None,
+            hedge: None,
+            hedge_at: None,
             sends: 0,
             is_watched: false,
             waiting_until: None,
@@ -180,7 +189,10 @@ impl Calls {
             is_out_of_order: false,
             since: now,
             progressed_at: now,
-        });
+        };
+        let may_be_hedged = |_: &Duration| call.class().may_be_hedged();
+        call.hedge_at = new.hedge_after.filter(may_be_hedged).map(|after| now + after);
+        let key = self.entries.insert(call);
         self.plan(key, now);
         key
     }
@@ -340,8 +352,8 @@ impl Calls {
 
     // --- what goes wrong ---
 
-    /// Leaves a fault of a call to be judged at the end of the event. Of several faults the first counts, with one exception: the
-    /// loss of the member replaces the loss of a socket.
+    /// Leaves a fault of a call to be judged at the end of the event. Of several faults the first counts, with two exceptions: the
+    /// loss of the member replaces the loss of a socket, and any fault replaces an answer that is overdue.
     pub(super) fn fault(&mut self, call: CallKey, fault: Fault) {
         self.leave(call, fault, None);
     }
@@ -359,6 +371,7 @@ impl Calls {
                 self.faulty.push_back((key, error));
             }
             Some(Fault::SocketLost) if fault == Fault::MemberLost => call.fault = Some(fault),
+            Some(Fault::AnswerOverdue) => call.fault = Some(fault),
             Some(_) => {}
         }
     }
@@ -434,6 +447,13 @@ impl Calls {
         self.held.push(Held { call, until });
     }
 
+    /// The router stood still for this time, which does not count for the signs of life that calls are held back for.
+    pub(super) fn stood_still(&mut self, time: Duration) {
+        for held in &mut self.held {
+            held.until = held.until + time;
+        }
+    }
+
     /// It is time to look at the calls that are held back.
     pub(super) fn ask_about_held(&mut self) {
         self.asks_about_held = !self.held.is_empty();
@@ -446,13 +466,6 @@ impl Calls {
             false => Vec::new(),
         }
     }
-    /// The router stood still for this time, which does not count for the signs of life that calls are held back for.
-    pub(super) fn stood_still(&mut self, time: Duration) {
-        for held in &mut self.held {
-            held.until = held.until + time;
-        }
-    }
-
 
     // --- when calls are given up ---
 
@@ -468,6 +481,12 @@ impl Calls {
                 overdue.push((key, Overdue::Quiet));
             } else if call.waiting_until.is_some_and(|until| until <= now) {
                 overdue.push((key, Overdue::Wait));
+            } else if call.hedge_at.is_some_and(|at| at <= now) {
+                let is_open = call.request.is_some() && call.is_untouched() && call.caller.is_some();
+                call.hedge_at = is_open.then_some(now + limits::HEDGE_LOOK_AGAIN);
+                if is_open && call.route.is_some() {
+                    overdue.push((key, Overdue::Answer));
+                }
             }
             // Its answer may have progressed meanwhile, which moved the deadline.
             self.plan(key, now + limits::TICK);
@@ -491,65 +510,6 @@ impl Calls {
         }
     }
 
-    // --- what people are told ---
-
-    /// Notes a fault of a call, what was decided, and how its group's members stood.
-    pub(super) fn explain(&mut self, key: CallKey, step: StoryStep) {
-        let Some(call) = self.entries.get_mut(key) else { return };
-        call.is_explained = true;
-        let (operation, group, since) = (call.operation, Some(call.group), call.since);
-        self.explained.story(call.number, || Story::new(operation, group, since)).add(step);
-    }
-
-    /// Notes a call that was refused when it came; returns the id of the refused call.
-    pub(super) fn explain_refusal(
-        &mut self,
-        operation: Operation,
-        group: Option<GroupId>,
-        outcome: Outcome,
-        step: StoryStep,
-        now: Moment,
-    ) -> CallId {
-        let id = self.explained.next_id();
-        self.explained.story(id, || Story::new(operation, group, now)).add(step);
-        self.explained.end(id, outcome, std::time::Duration::ZERO);
-        id
-    }
-
-    /// The id of the latest call.
-    pub(super) fn last_id(&self) -> CallId {
-        self.explained.last_id()
-    }
-
-    /// What a call with a story is about.
-    pub(super) fn describe(&mut self, id: CallId, about: About) {
-        if let Some(story) = self.explained.get_mut(id) {
-            story.about = about;
-        }
-    }
-
-    /// The error that a call with a story ends with.
-    pub(super) fn tell(&mut self, id: CallId, told: Told) {
-        if let Some(story) = self.explained.get_mut(id) {
-            story.told = Some(told);
-        }
-    }
-
-    /// All calls with a story, the latest first.
-    pub(super) fn stories(&self) -> impl Iterator<Item = (CallId, &Story)> {
-        self.explained.all()
-    }
-
-    /// What is remembered of a call that the router refused, retried or answered itself.
-    pub(super) fn story(&self, id: CallId) -> Option<&Story> {
-        self.explained.get(id)
-    }
-
-    /// The ids of the latest calls that have a story, the latest first, at most `count`.
-    pub(super) fn latest_stories(&self, count: usize) -> Vec<CallId> {
-        self.explained.latest(count)
-    }
-
     /// What must be true between two events.
     #[cfg(test)]
     pub(super) fn assert_settled(&self) {
@@ -571,6 +531,7 @@ impl Calls {
                 "{key:?} is not where it is"
             );
             assert!(call.route.is_none() || call.waiting_until.is_none(), "{key:?} waits at a member");
+            call.assert_hedge();
         }
     }
 }

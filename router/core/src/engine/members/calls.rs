@@ -60,6 +60,11 @@ impl Members {
         session.is_some_and(|session| session.session.sockets().any(|socket| socket == route.socket))
     }
 
+    /// Whether the session that has a call has answered a call that was sent later: the member lives, and went on to other calls.
+    pub(in crate::engine) fn has_answered_later(&self, route: &Route) -> bool {
+        self.sessions.get(route.session).is_some_and(|session| session.answered > route.id)
+    }
+
     /// The call that is open under an id in a session.
     pub(in crate::engine) fn call_under(&self, key: MemberSessionKey, id: i64) -> Option<CallKey> {
         match self.sessions.get(key)?.session.open_key(id)? {

@@ -20,6 +20,8 @@ pub(in crate::engine) struct MemberSession {
     /// The session id that its process showed.
     pub(super) remote: String,
     pub(super) session: Session<Work>,
+    /// The highest id of a call that the session has answered. Ids are given in the order in which calls are sent.
+    pub(super) answered: i64,
     /// The connectors that the session reported last.
     pub(super) told: Option<MemberList>,
     /// Session checks sent since the list came.

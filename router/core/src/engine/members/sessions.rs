@@ -44,6 +44,7 @@ impl Members {
                     member: id,
                     remote,
                     session,
+                    answered: 0,
                     told: None,
                     checks_since_told: 0,
                     checks_missed: 0,
@@ -81,7 +82,11 @@ impl Members {
         now: Moment,
     ) -> Option<(MemberId, SessionEvent<Work>)> {
         let session = self.sessions.get_mut(key)?;
-        Some((session.member, session.session.receive(envelope, now)))
+        let event = session.session.receive(envelope, now);
+        if let SessionEvent::Answer(Work::Call(_)) = event {
+            session.answered = session.answered.max(envelope.message_id);
+        }
+        Some((session.member, event))
     }
 
     /// A socket has left a member's session.
@@ -258,13 +263,13 @@ impl Members {
         let missed = session.session.is_check_unanswered();
         let sent = session.session.due_check(now, &[]);
         if let Some((socket, frame)) = sent {
+            // The member is looked after for other reasons, too. Only then the last check had its time.
+            session.checks_missed = if missed { session.checks_missed.saturating_add(1) } else { 0 };
             session.checks_since_told = session.checks_since_told.saturating_add(1);
             io.send(socket, frame);
             self.changed(id);
             return missed.then_some(id);
         }
-            // The member is looked after for other reasons, too. Only then the last check had its time.
-            session.checks_missed = if missed { session.checks_missed.saturating_add(1) } else { 0 };
         None
     }
 

@@ -4,12 +4,11 @@ use rcs_proto::envelope::{Envelope, Kind};
 use rcs_proto::frames;
 use rcs_proto::time::Moment;
 
-use crate::engine::calls::{Call, Loss, OpenFault};
+use crate::engine::calls::{Call, OpenFault};
 use crate::engine::clock::Timer;
 use crate::engine::groups::is_free;
 use crate::engine::io::Io;
 use crate::engine::keys::CallKey;
-use crate::engine::members::Members;
 use crate::engine::note::Note;
 use crate::engine::tables::Tables;
 use crate::limits;
@@ -21,8 +20,13 @@ use crate::verdict::{
 impl Tables {
     /// The answers of orphans did not come. If the member's session still holds the call, and the call may be sent there once more,
     /// the fault is a lost socket. For any other orphan the fault is a lost member.
-    pub(super) fn judge_orphans(&mut self) {
+    pub(super) fn judge_orphans(&mut self, now: Moment, io: &mut impl Io) {
         while let Some(key) = self.calls.next_orphan() {
+            let session = self.calls.get(key).and_then(|call| call.route).map(|route| route.session());
+            if session.is_some_and(|session| self.goes_on_at_other(key, session, Fault::SocketLost, now, io))
+            {
+                continue;
+            }
             let Some(call) = self.calls.get(key) else { continue };
             let lives = call.route.is_some_and(|route| self.members.lives(&route));
             let verdict = decide(call.class(), call.stage(), Fault::SocketLost, call.attempts);
@@ -35,12 +39,15 @@ impl Tables {
     pub(super) fn judge_next_fault(&mut self, now: Moment, io: &mut impl Io) -> bool {
         let Some(OpenFault { call: key, fault, error }) = self.calls.next_fault() else { return false };
         let verdict = self.judge(key, fault, error.is_some(), now);
-        self.explain(key, fault, verdict, now);
+        if verdict != Verdict::Nothing {
+            self.explain(key, fault, verdict, now);
+        }
         // If the call ends with one of these faults, it may still run at the member, for nobody.
         let runs_on = matches!(fault, Fault::DeadlinePassed | Fault::Draining | Fault::MemberLost);
         match (verdict, error) {
             (Verdict::RetryElsewhere, _) => self.retry_elsewhere(key, fault, now, io),
             (Verdict::RetrySame, _) => self.retry_same(key, fault, now, io),
+            (Verdict::Hedge, _) => self.hedge(key, now, io),
             // The member's own error says more than any error of ours.
             (_, Some(error)) => self.pass_error_on(key, fault, &error, now, io),
             (Verdict::Answer(kind), None) => {
@@ -71,7 +78,8 @@ impl Tables {
         let Some(call) = self.calls.get(key) else { return Verdict::Nothing };
         let stage = call.stage_at(fault);
         if fault == Fault::MemberLost && stage != Stage::Unsent {
-            self.note_loss(key);
+            let route = self.calls.get(key).and_then(|call| call.route);
+            self.note_loss(key, route, now);
         }
         let Some(call) = self.calls.get(key) else { return Verdict::Nothing };
         if call.caller.is_none() {
@@ -92,19 +100,11 @@ impl Tables {
             return if has_error { Verdict::PassOn } else { Verdict::Answer(ErrorKind::StreamCut) };
         }
         // A verdict to retry the call needs the group to have retries left.
-        let repeats = matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame);
+        let repeats = matches!(verdict, Verdict::RetryElsewhere | Verdict::RetrySame | Verdict::Hedge);
         if !repeats || is_free(fault, stage, attempts) || self.groups.affords_retry(group, now) {
             return verdict;
         }
         decide(class, stage, fault, Attempts { budget: Budget::Spent, ..attempts })
-    }
-
-    /// Notes that the call's member was lost while the member may have run the call.
-    fn note_loss(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get(key) else { return };
-        let process = self.members.lost_process(call.route.as_ref(), call.touched);
-        let loss = process.map(Members::remote).map(|(member, remote)| Loss { member, remote });
-        self.calls.lost(key, loss);
     }
 
     /// Sends a call to another member.

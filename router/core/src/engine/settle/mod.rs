@@ -16,6 +16,7 @@
 //! event that breaks nothing, such as a frame of an answer, finds eight empty lists.
 
 mod faults;
+mod hedges;
 mod hold;
 mod lists;
 mod pickers;
@@ -38,7 +39,7 @@ impl Tables {
             self.look_at_members(now, io);
             self.rebuild_pickers();
             self.look_at_states(now, io);
-            self.judge_orphans();
+            self.judge_orphans(now, io);
             if self.judge_next_fault(now, io) || self.ask_about_held(now, io) || self.give_places(now, io) {
                 continue;
             }

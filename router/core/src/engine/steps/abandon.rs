@@ -17,6 +17,7 @@ impl Tables {
             return self.end(key, Outcome::Cancelled, now, io);
         }
         let is_subscription = call.operation.is_subscription();
+        self.end_hedge(key, now, io);
         if let Some(caller) = self.calls.forget_caller(key) {
             self.callers.finish(&caller, is_subscription);
         }

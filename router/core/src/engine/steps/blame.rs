@@ -4,11 +4,12 @@ use bytes::Bytes;
 use rcs_proto::time::Moment;
 
 use crate::bundles::printable::Printable;
+use crate::engine::calls::Loss;
 use crate::engine::facade::ConfigurationDigest;
 use crate::engine::groups::{Suspect, Turned, connector_of};
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, MemberSessionKey};
-use crate::engine::members::{GivenUp, Members};
+use crate::engine::members::{GivenUp, Members, Route};
 use crate::engine::note::Note;
 use crate::engine::tables::Tables;
 use crate::limits;
@@ -27,12 +28,14 @@ impl Tables {
         let Some((member, remote)) = self.members.session(session).map(Members::remote) else { return };
         let mut there: Vec<Suspect> = Vec::new();
         for call in calls.iter().filter_map(|key| self.calls.get(*key)) {
-            let is_touched = call.route.is_some() || call.touched == Some(member);
+            let route = call.route_in(session);
+            let is_touched = route.is_some() || call.touched == Some(member);
             let Some(head) = call.head().filter(|_| is_touched && !call.operation.is_subscription()) else {
                 continue;
             };
-            let sent = call.route.map_or(now, |route| route.sent());
-            let has_moved = !call.losses.is_empty();
+            let sent = route.map_or(now, |route| route.sent());
+            // A hedged call was here before its other member was lost.
+            let has_moved = call.losses.iter().any(|loss| loss.at <= sent);
             there.push(self.suspect(call.configuration, &head.connector_key, sent, has_moved));
         }
         for (facade, since) in self.members.tests_in(session) {
@@ -54,6 +57,15 @@ impl Tables {
                 self.calls.excuse(*key);
             }
         }
+    }
+
+    /// Notes that a member was lost while it may have run the call: the member that the route leads to, or without a route the member
+    /// that the call touched.
+    pub(in crate::engine) fn note_loss(&mut self, key: CallKey, route: Option<Route>, now: Moment) {
+        let Some(call) = self.calls.get(key) else { return };
+        let process = self.members.lost_process(route.as_ref(), call.touched);
+        let loss = process.map(Members::remote).map(|(member, remote)| Loss { member, remote, at: now });
+        self.calls.lost(key, loss);
     }
 
     fn suspect(
@@ -90,8 +102,8 @@ impl Tables {
         let is_given_up = matches!(outcome, Outcome::Cancelled | Outcome::Deadline);
         let Some(call) = self.calls.get(key).filter(|_| is_given_up) else { return };
         let is_suspect = call.stage() == Stage::MaybeSent && !call.operation.is_subscription();
-        let (Some(route), Some(head)) = (call.route, call.head()) else { return };
-        if is_suspect {
+        let Some(head) = call.head().filter(|_| is_suspect) else { return };
+        for route in call.routes() {
             let connector = match head.connector_key.len() <= limits::CONNECTOR_KEY_BYTES_MAX {
                 // A copy, because the slice would keep the whole request in memory.
                 true => Bytes::copy_from_slice(&head.connector_key),

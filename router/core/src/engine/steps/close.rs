@@ -99,7 +99,7 @@ impl Tables {
                 let calls: Vec<CallKey> = unsent.into_iter().chain(calls).collect();
                 self.blame(session, &calls, now, io);
                 for call in calls {
-                    self.calls.fault(call, Fault::MemberLost);
+                    self.lost_in(call, session, Fault::MemberLost, now, io);
                 }
             }
         }
@@ -108,7 +108,8 @@ impl Tables {
     /// A socket of a member is gone while other sockets of the session live. A call that the dead socket carried may be lost. The
     /// answer to any other call of the session may be lost, too: answers come on any socket (WIRE 4.2).
     fn call_lost_socket(&mut self, key: CallKey, socket: SocketId, now: Moment) {
-        let Some(call) = self.calls.get(key) else { return };
+        // A hedged call has another member to answer it. Whether this member was lost shows when its last socket closes.
+        let Some(call) = self.calls.get(key).filter(|call| !call.is_hedged()) else { return };
         let Some(route) = call.route else { return };
         if route.is_on(socket) {
             return self.calls.fault(key, Fault::SocketLost);

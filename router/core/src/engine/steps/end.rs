@@ -20,8 +20,19 @@ use crate::verdict::{Cut, Fault, Outcome, Stage};
 impl Tables {
     /// Notes how a call went at its member, by the rules of the call's group.
     pub(in crate::engine) fn note_health(&mut self, key: CallKey, finding: Finding, now: Moment) {
-        let Some(call) = self.calls.get(key) else { return };
-        let Some(route) = call.route else { return };
+        let route = self.calls.get(key).and_then(|call| call.route);
+        self.note_health_at(key, route, finding, now);
+    }
+
+    /// The same at the member that this route leads to, where two members have the call.
+    pub(in crate::engine) fn note_health_at(
+        &mut self,
+        key: CallKey,
+        route: Option<Route>,
+        finding: Finding,
+        now: Moment,
+    ) {
+        let (Some(call), Some(route)) = (self.calls.get(key), route) else { return };
         let Some(group) = self.view.group(call.group) else { return };
         if finding == Finding::Good && is_compared(call.operation) {
             self.groups.took(call.group, route.member(), now.since(route.sent()));
@@ -58,8 +69,8 @@ impl Tables {
         let Some(ended) = self.calls.remove(key, outcome, now) else { return };
         let call = &ended.call;
         let is_subscription = call.operation.is_subscription();
-        if let Some(route) = &call.route {
-            self.close_route(route, call.group, is_subscription);
+        for route in call.routes() {
+            self.close_route(&route, call.group, is_subscription);
         }
         if let Some(caller) = &call.caller {
             self.callers.finish(caller, is_subscription);
@@ -102,8 +113,11 @@ impl Tables {
     pub(in crate::engine) fn take_off(&mut self, key: CallKey) -> Option<Route> {
         let call = self.calls.get(key)?;
         let (group, is_subscription) = (call.group, call.operation.is_subscription());
+        let hedge = self.calls.leave_one(key, |_| false);
         let route = self.calls.take_back(key)?;
-        self.close_route(&route, group, is_subscription);
+        for route in hedge.iter().chain([&route]) {
+            self.close_route(route, group, is_subscription);
+        }
         Some(route)
     }
 
@@ -117,7 +131,8 @@ impl Tables {
         }
     }
 
-    fn close_route(&mut self, route: &Route, group: GroupId, is_subscription: bool) {
+    /// Takes a call off one member.
+    pub(in crate::engine) fn close_route(&mut self, route: &Route, group: GroupId, is_subscription: bool) {
         let freed = self.members.close(route, is_subscription);
         if !is_subscription {
             self.groups.give_back(group);
@@ -140,11 +155,12 @@ impl Tables {
         }
     }
 
-    /// Sends the member a cancel for a call that nobody waits for any more, if a cancel stops such a call.
+    /// Sends the members that have a call a cancel, since nobody waits for any more, if a cancel stops such a call.
     pub(in crate::engine) fn cancel_at_member(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
-        let call = self.calls.get(key).filter(|call| call.is_cancellable());
-        if let Some(route) = call.and_then(|call| call.route) {
-            self.members.cancel(&route, now, io);
+        let Self { calls, members, .. } = self;
+        let call = calls.get(key).filter(|call| call.is_cancellable());
+        for route in call.into_iter().flat_map(Call::routes) {
+            members.cancel(&route, now, io);
         }
     }
 

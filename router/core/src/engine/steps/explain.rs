@@ -11,7 +11,7 @@ use crate::bundles::printable::Printable;
 use crate::engine::calls::{About, Call, StoryStep, Told, What};
 use crate::engine::keys::{CallId, CallKey, CallerKey};
 use crate::engine::tables::Tables;
-use crate::ids::GroupId;
+use crate::ids::{GroupId, MemberId};
 use crate::verdict::{ErrorKind, Fault, Verdict};
 
 impl Tables {
@@ -41,8 +41,21 @@ impl Tables {
 
     /// Notes a fault of a call and what was decided.
     pub(in crate::engine) fn explain(&mut self, key: CallKey, fault: Fault, verdict: Verdict, now: Moment) {
+        let member = self.calls.get(key).and_then(Call::member);
+        self.explain_at(key, member, fault, verdict, now);
+    }
+
+    /// The same for a fault at this member, where several have the call.
+    pub(in crate::engine) fn explain_at(
+        &mut self,
+        key: CallKey,
+        member: Option<MemberId>,
+        fault: Fault,
+        verdict: Verdict,
+        now: Moment,
+    ) {
         let Some(call) = self.calls.get(key) else { return };
-        let (after, member, group) = (now.since(call.since), call.member(), call.group);
+        let (after, group) = (now.since(call.since), call.group);
         // The request of a call may be dropped after its first fault, so it is read now.
         let fresh = self.calls.story(call.number).is_none().then_some(call.number);
         let what = What::Judged(call.stage_at(fault), fault, verdict);

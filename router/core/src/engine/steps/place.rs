@@ -109,6 +109,21 @@ impl Tables {
         candidates.is_some_and(|candidates| candidates.has_other_than(&call.tried))
     }
 
+    /// Whether another member would take a call at once that is at a member already.
+    pub(in crate::engine) fn has_free_member(&mut self, key: CallKey) -> bool {
+        let Self { calls, groups, members, .. } = self;
+        let Some(call) = calls.get(key) else { return false };
+        let connector = call.head().map(|head| &head.connector_key);
+        let Some(candidates) = groups.candidates(call.group, connector) else { return false };
+        let in_flight_max = candidates.member_in_flight_max();
+        let is_free = |id: &MemberId| {
+            !call.tried.contains(*id)
+                && !candidates.waits_for_another(*id, &call.tried)
+                && members.has_place(*id, in_flight_max).is_ok()
+        };
+        !candidates.is_full() && candidates.members().iter().any(is_free)
+    }
+
     /// Each member of a group in list order, with the reason why the member could not have the call now. Without `call`: a call that
     /// just came.
     pub(in crate::engine) fn outs(

@@ -100,11 +100,11 @@ impl World {
         if !self.watches_sets {
             return;
         }
-        for (_, call) in self.engine.tables.calls.iter() {
-            let Some(route) = call.route.filter(|route| self.begun.insert((route.member(), route.id())))
-            else {
+        let calls = self.engine.tables.calls.iter().map(|(_, call)| call);
+        for (call, route) in calls.flat_map(|call| call.routes().map(move |route| (call, route))) {
+            if !self.begun.insert((route.member(), route.id())) {
                 continue;
-            };
+            }
             let sets = self.engine.tables.groups.sets(call.group).unwrap();
             let standing = sets.standing(route.member()).unwrap();
             assert!(standing.serves(), "a call began at {}: it {standing}", route.member());

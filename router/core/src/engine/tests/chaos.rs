@@ -90,6 +90,7 @@ fn settings(way: u8) -> Settings {
         member_in_flight_max: if is_small { 1 } else { usual.member_in_flight_max },
         queue_max: if way & 8 != 0 { 2 } else { usual.queue_max },
         test_every: if way & 16 != 0 { None } else { usual.test_every },
+        hedge_after: (way & 24 == 0).then_some(Duration::from_secs(2)),
         ..usual
     };
     let router = RouterSettings {

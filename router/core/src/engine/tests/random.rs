@@ -139,8 +139,8 @@ struct Play {
 
 /// Limits that are reached all the time.
 fn settings() -> impl Strategy<Value = Settings> {
-    (1..6usize, 1..4usize, 1..6usize, 0..5usize, 0..2_000u64, any::<(bool, bool)>()).prop_map(
-        |(caller, member, group, queue, wait, (closes, stands_in))| {
+    (1..6usize, 1..4usize, 1..6usize, 0..5usize, 0..2_000u64, any::<(bool, bool, bool)>()).prop_map(
+        |(caller, member, group, queue, wait, (closes, stands_in, hedges))| {
             let mut settings = Settings::default();
             if closes {
                 settings.defaults.bundles.none_left = NoneLeft::FailClosed;
@@ -148,6 +148,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             if stands_in {
                 settings.defaults.stand_ins = rule();
             }
+            settings.defaults.hedge_after = hedges.then_some(Duration::from_secs(1));
             settings.router.caller_in_flight_max = caller;
             settings.defaults.member_in_flight_max = member;
             settings.defaults.in_flight_max = group;
@@ -156,6 +157,13 @@ fn settings() -> impl Strategy<Value = Settings> {
             settings
         },
     )
+}
+
+/// The usual limits, with hedges.
+fn hedging() -> Settings {
+    let mut settings = Settings::default();
+    settings.defaults.hedge_after = Some(Duration::from_secs(1));
+    settings
 }
 
 fn request(operation: Operation, call: i64) -> OperationRequest {
@@ -368,7 +376,8 @@ impl Play {
         let waiting: Vec<_> =
             tables.calls.iter().filter(|(_, call)| call.is_waiting()).map(|(key, _)| key).collect();
         let takes_place = |call: &&Call| call.route.is_some() && !call.operation.is_subscription();
-        let there: Vec<&Call> = tables.calls.iter().map(|(_, call)| call).filter(takes_place).collect();
+        let calls = tables.calls.iter().map(|(_, call)| call).filter(takes_place);
+        let there: Vec<_> = calls.flat_map(Call::routes).collect();
         assert!(there.len() <= self.settings.defaults.in_flight_max, "{} calls at members", there.len());
         for (id, member) in tables.members.iter() {
             assert!(member.busy() <= self.settings.defaults.member_in_flight_max, "calls at {id}");
@@ -449,7 +458,7 @@ proptest! {
     fn every_call_gets_its_own_answer_once_and_no_change_is_sent_twice(
         steps in proptest::collection::vec(step(), 1..80),
         policy in prop_oneof![Just(Policy::Failover), Just(Policy::RoundRobin)],
-        settings in prop_oneof![Just(Settings::default()), settings()],
+        settings in prop_oneof![Just(Settings::default()), Just(hedging()), settings()],
     ) {
         let mut world = World::with_members(MEMBERS, policy);
         world.watches_sets = true;

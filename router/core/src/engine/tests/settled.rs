@@ -27,12 +27,13 @@ impl World {
         let calls = || tables.calls.iter().map(|(_, call)| call);
         let takes_place = |call: &&Call| !call.operation.is_subscription();
         tables.members.assert_settled(|member: MemberId| {
-            let there = || calls().filter(|call| call.member() == Some(member));
+            let at = |call: &&Call| call.routes().any(|route| route.member() == member);
+            let there = || calls().filter(at);
             (there().count(), there().filter(takes_place).count())
         });
         tables.groups.assert_settled(|group: GroupId| {
             let of_it = || calls().filter(|call| call.group == group);
-            let there = of_it().filter(|call| call.route.is_some()).filter(takes_place);
+            let there = of_it().filter(takes_place).flat_map(Call::routes);
             (there.count(), of_it().filter(|call| call.is_waiting()).count())
         });
         let ends: Vec<(CallerEnd, bool)> =

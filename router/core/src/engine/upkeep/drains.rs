@@ -103,8 +103,10 @@ impl Tables {
             // The time of the member's calls is over: reads are retried elsewhere, changes end with "outcome unknown". The sockets
             // are closed from the next tick on, behind the cancels.
             Some(Drain::Ending(_)) => {
-                for call in self.members.calls_at(member) {
-                    self.calls.fault(call, Fault::MemberLost);
+                for session in self.members.sessions_of(member) {
+                    for call in self.members.calls_of(session) {
+                        self.lost_in(call, session, Fault::MemberLost, now, io);
+                    }
                 }
             }
             Some(Drain::Closing) => self.close_some(member, now, io),

@@ -1,6 +1,6 @@
 //! What time, agents and operators bring about: `tick` (what is due), `links` (the view, dials), `probes` (health checks, silent and
 //! slow members), `drains` and `rotation` of sockets, `sets` (bundle sets), `wishes` (what operators decide), `agents` (what agents
-//! report), `farewell` (the end of the router).
+//! report), `hedges` (reads without an answer), `farewell` (the end of the router).
 //!
 //! What this does to a call is left in the tables as a fault, which `settle` judges.
 
@@ -8,6 +8,7 @@ mod agents;
 mod configurations;
 mod drains;
 mod farewell;
+mod hedges;
 mod links;
 mod probes;
 mod rotation;

@@ -81,6 +81,7 @@ impl Tables {
             match overdue {
                 Overdue::Deadline => self.calls.fault(call, Fault::DeadlinePassed),
                 Overdue::Wait => self.calls.fault(call, Fault::QueueTimeout),
+                Overdue::Answer => self.on_answer_overdue(call, now),
                 // The caller expects nothing more, so nothing is sent. The member may go on with the tasks, as it would without a router
                 // (WIRE 5.6).
                 Overdue::Quiet => {

@@ -11,7 +11,7 @@ use crate::engine::facade::page;
 use crate::engine::frame::Read;
 use crate::engine::groups::Tail;
 use crate::engine::io::Io;
-use crate::engine::keys::CallKey;
+use crate::engine::keys::{CallKey, MemberSessionKey};
 use crate::engine::tables::Tables;
 use crate::health::Finding;
 use crate::ids::MemberId;
@@ -23,29 +23,50 @@ impl Tables {
     pub(super) fn on_answer(
         &mut self,
         key: CallKey,
+        session: MemberSessionKey,
         envelope: Envelope,
         read: &Read,
         now: Moment,
         io: &mut impl Io,
     ) {
         let error = match &envelope.kind {
-            Kind::Answer(head) => return self.on_answer_part(key, head.part, &envelope, read, now, io),
+            Kind::Answer(head) => {
+                self.has_answered(key, session, now, io);
+                return self.on_answer_part(key, head.part, &envelope, read, now, io);
+            }
             Kind::Error(error) => error,
             _ => unreachable!("a session event Answer is an answer or an error"),
         };
         if let Some(fault) = not_run(error, envelope.message_id) {
             if fault == Fault::MemberShutsDown
-                && let Some(route) = self.calls.get(key).and_then(|call| call.route)
+                && let Some(route) = self.calls.get(key).and_then(|call| call.route_in(session))
             {
                 self.members.shuts_down(&route);
             }
-            return self.calls.fault_by(key, fault, envelope);
+            return self.failed_by(key, session, fault, envelope, now, io);
         }
-        self.note_health(key, finding(&error.class), now);
+        let route = self.calls.get(key).and_then(|call| call.route_in(session));
+        self.note_health_at(key, route, finding(&error.class), now);
         self.clear(key, io);
-        match is_out_of_reach(&error.class) {
-            true => self.calls.fault_by(key, Fault::ResourceFailing, envelope),
-            false => self.pass_last(key, &envelope, Outcome::ConnectorError, now, io),
+        if is_out_of_reach(&error.class) {
+            return self.failed_by(key, session, Fault::ResourceFailing, envelope, now, io);
+        }
+        self.has_answered(key, session, now, io);
+        self.pass_last(key, &envelope, Outcome::ConnectorError, now, io);
+    }
+
+    /// A member's own error says that another member may do better. If another member has the call as well, the error is dropped.
+    fn failed_by(
+        &mut self,
+        key: CallKey,
+        session: MemberSessionKey,
+        fault: Fault,
+        error: Envelope,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        if !self.goes_on_at_other(key, session, fault, now, io) {
+            self.calls.fault_by(key, fault, error);
         }
     }
 

@@ -51,7 +51,9 @@ impl Tables {
                 return self.calls.describe(self.calls.last_id(), about);
             }
         };
-        let deadlines = self.view.group(group).map(|group| group.settings.deadlines).unwrap_or_default();
+        let settings = self.view.group(group).map(|group| &group.settings);
+        let deadlines = settings.map(|settings| settings.deadlines).unwrap_or_default();
+        let hedge_after = settings.and_then(|settings| settings.hedge_after);
         let Asked { facade, stream, .. } = &asked;
         self.callers.remember(caller, facade);
         let Some(pages) = self.callers.get(caller).map(|caller| caller.pages_of(&asked)) else { return };
@@ -59,7 +61,17 @@ impl Tables {
         let deadline = Deadline::of(operation, facade, &deadlines, now);
         let end = CallerEnd::new(caller, request.message_id);
         let (configuration, stream) = (facade.configuration, *stream);
-        let new = NewCall { caller: end, group, configuration, operation, request, pages, stream, deadline };
+        let new = NewCall {
+            caller: end,
+            group,
+            configuration,
+            operation,
+            request,
+            pages,
+            stream,
+            deadline,
+            hedge_after,
+        };
         let call = self.calls.insert(new, now);
         self.callers.accept(&end, call, operation.is_subscription(), now);
         self.dispatch(call, now, io);

@@ -224,10 +224,14 @@ impl Tables {
         &mut self,
         socket: SocketId,
         message_id: i64,
+        now: Moment,
         io: &mut impl Io,
     ) {
         match self.sockets.belongs(socket) {
-            Some(Belongs::Member { session, .. }) => self.on_answer_oversize(*session, message_id),
+            Some(Belongs::Member { session, .. }) => {
+                let session = *session;
+                self.on_answer_oversize(session, message_id, now, io);
+            }
             _ => io.note(Note::FrameIgnored { socket }),
         }
     }

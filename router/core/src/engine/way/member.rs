@@ -36,8 +36,10 @@ impl Tables {
         let Frame { envelope, read } = frame;
         let Some((member, event)) = self.members.receive(key, &envelope, now) else { return };
         match event {
-            SessionEvent::Answer(Work::Call(call)) => self.on_answer(call, envelope, &read, now, io),
-            SessionEvent::NotRun(Work::Call(call)) => self.calls.fault(call, Fault::RefusedBeforeHandshake),
+            SessionEvent::Answer(Work::Call(call)) => self.on_answer(call, key, envelope, &read, now, io),
+            SessionEvent::NotRun(Work::Call(call)) => {
+                self.lost_in(call, key, Fault::RefusedBeforeHandshake, now, io);
+            }
             SessionEvent::Answer(Work::Probe(_)) | SessionEvent::NotRun(Work::Probe(_)) => {
                 self.on_probe_answer(key, &envelope, now, io);
             }
@@ -57,7 +59,7 @@ impl Tables {
                 io.reply(socket, frames::control_response(checked.id, infos));
                 for work in checked.vanished {
                     match work {
-                        Work::Call(call) => self.calls.fault(call, Fault::MemberLost),
+                        Work::Call(call) => self.lost_in(call, key, Fault::MemberLost, now, io),
                         Work::Probe(number) => self.members.probe_vanished(key, number),
                     }
                 }
@@ -132,8 +134,16 @@ impl Tables {
     }
 
     /// A frame of an answer was too large and was dropped.
-    pub(super) fn on_answer_oversize(&mut self, key: MemberSessionKey, id: i64) {
+    pub(super) fn on_answer_oversize(
+        &mut self,
+        key: MemberSessionKey,
+        id: i64,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
         if let Some(call) = self.members.call_under(key, id) {
+            // Any other member's answer would be as large.
+            self.has_answered(call, key, now, io);
             self.calls.fault(call, Fault::TooLarge);
         }
     }

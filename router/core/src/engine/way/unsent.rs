@@ -47,7 +47,8 @@ impl Tables {
     /// Takes the call off the member. The call goes on as if it had not been sent to the member.
     fn take_back_request(&mut self, session: MemberSessionKey, socket: SocketId, id: i64) -> Option<CallKey> {
         let key = self.members.call_under(session, id)?;
-        let call = self.calls.get(key).filter(|call| call.is_untouched())?;
+        // A hedged call goes on at its other member.
+        let call = self.calls.get(key).filter(|call| call.is_untouched() && !call.is_hedged())?;
         call.route.filter(|route| route.is(session, socket, id))?;
         self.take_off_unsent(key);
         Some(key)
