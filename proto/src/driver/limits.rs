@@ -101,6 +101,13 @@ pub const SHARE_UNITS: usize = 64;
 pub const EVENT_UNITS: usize = 1;
 /// See [`EVENT_UNITS`].
 pub const CONTROL_UNITS: usize = 4;
+/// Questions to the router itself (pings, session checks, questions for connectors) that are read of one caller's socket in a second. An
+/// IDM asks some in a minute. A caller that asks as fast as it can would keep the thread that moves frames busy.
+pub const QUESTIONS_PER_SECOND: u32 = 200;
+/// The questions of this time may come at once after a pause.
+pub const QUESTIONS_BURST: Duration = Duration::from_secs(5);
+/// Bytes of one read into a large message. Copying more would hold up the other sockets of the thread.
+pub const READ_AT_ONCE_BYTES: usize = 4 * READ_BYTES_MAX;
 /// Bytes that wait in memory for one socket, unless configured; over it [`super::socket::SendError::Full`].
 pub const BACKLOG_BYTES: usize = 256 * 1024 * 1024;
 

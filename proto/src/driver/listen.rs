@@ -161,7 +161,7 @@ pub async fn serve_at_pace<T, D, P>(
                 continue;
             }
         };
-        intake.taking().took_one(limits::ACCEPTS_PER_SECOND_MAX, Instant::now());
+        intake.taking().took_one(limits::ACCEPTS_PER_SECOND_MAX, limits::ACCEPT_BURST, Instant::now());
         while upgrades.try_join_next().is_some() {}
         if !intake.has_room_for(stream.as_raw_fd()).await {
             drop(stream);

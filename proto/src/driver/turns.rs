@@ -27,8 +27,9 @@ impl Pace {
         self.next
     }
 
-    pub(super) fn took_one(&mut self, per_second: u32, now: Instant) {
-        let earliest = now.checked_sub(limits::ACCEPT_BURST).unwrap_or(self.next);
+    /// One was taken, at a pace of `per_second`. After a pause, those of the time `burst` may be taken at once.
+    pub(super) fn took_one(&mut self, per_second: u32, burst: Duration, now: Instant) {
+        let earliest = now.checked_sub(burst).unwrap_or(self.next);
         self.next = self.next.max(earliest) + Duration::from_secs(1) / per_second.max(1);
     }
 }
@@ -63,7 +64,7 @@ impl Turns {
         if is_given_up() {
             return None;
         }
-        pace.took_one(per_second(), Instant::now());
+        pace.took_one(per_second(), limits::ACCEPT_BURST, Instant::now());
         Some(place)
     }
 }
@@ -79,7 +80,7 @@ mod tests {
         let mut now = start;
         let mut take = |now: &mut Instant| {
             *now = pace.next.max(*now);
-            pace.took_one(1_000, *now);
+            pace.took_one(1_000, limits::ACCEPT_BURST, *now);
         };
         (0..500).for_each(|_| take(&mut now));
         assert_eq!(now - start, Duration::from_millis(499), "the first one at once");

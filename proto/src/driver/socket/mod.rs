@@ -34,6 +34,7 @@ use super::framing::{Decoder, Limits, Violation};
 use super::inflow::{Grant, Inflow};
 use super::oversize::OversizeHead;
 use super::spill::Spill;
+use super::turns::Pace;
 use super::writer;
 use super::{WebSocket, limits};
 use crate::envelope::{Envelope, FrameError};
@@ -357,6 +358,7 @@ pub fn spawn_reading<F: Send + 'static>(
         share,
         among: config.among.clone(),
         large_since: None,
+        questions: Pace::new(),
     };
     tokio::spawn(reader.run(writer, halt, stopped));
     let (backlog_limit, reading) = (config.backlog_bytes, config.reading);

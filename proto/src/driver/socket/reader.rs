@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::Message;
@@ -19,6 +19,7 @@ use crate::driver::counts::SocketCounts;
 use crate::driver::framing::{Decoder, Inbound, Role, Violation};
 use crate::driver::inflow::{Grant, Inflow};
 use crate::driver::oversize::{Overrun, OversizeHead};
+use crate::driver::turns::Pace;
 use crate::driver::writer::{self, WriterEnd};
 use crate::driver::{ReadHalf, limits};
 use crate::envelope::{Envelope, FrameError};
@@ -50,6 +51,8 @@ pub(super) struct Reader<F, R> {
     pub(super) room: Grant,
     /// When the unfinished message became a large one.
     pub(super) large_since: Option<Instant>,
+    /// When the next question to the router itself may be read.
+    pub(super) questions: Pace,
 }
 
 impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
@@ -100,13 +103,18 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
                 return reason;
             }
             let deadline = self.pace_deadline();
+            let mut space = self.decoder.space().limit(limits::READ_AT_ONCE_BYTES);
             tokio::select! {
                 biased;
-                read = self.io.read_buf(self.decoder.space()) => match read {
+                read = self.io.read_buf(&mut space) => match read {
                     Ok(0) => return outlook.reason_or(CloseReason::Eof),
                     Ok(count) => {
                         self.counts.received(count);
                         self.decoder.note_read(count);
+                        if count >= limits::READ_BYTES_MAX {
+                            // A peer that sends a large message without pause must not hold up the other sockets of this thread.
+                            yield_now().await;
+                        }
                     }
                     Err(_) => return outlook.reason_or(CloseReason::Reset),
                 },
@@ -148,6 +156,7 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
                 }
                 Inbound::Ping(payload) => {
                     self.answer_ping(payload);
+                    self.pace_questions(outlook).await?;
                     continue;
                 }
                 Inbound::Close(code) => return Err(CloseReason::PeerClose(code)),
@@ -159,6 +168,22 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
             let share = (self.reading == Reading::Patient).then(|| Share::of(units, &self.share));
             let report = Report::new(self.id, event, share, room);
             self.events.send(report).await.map_err(|_| CloseReason::Owner)?;
+            if units > limits::EVENT_UNITS {
+                self.pace_questions(outlook).await?;
+            }
+        }
+    }
+
+    /// A caller asked something of the router itself: waits if this caller asks faster than [`limits::QUESTIONS_PER_SECOND`].
+    async fn pace_questions(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
+        if self.reading == Reading::Steady {
+            return Ok(());
+        }
+        let now = Instant::now();
+        self.questions.took_one(limits::QUESTIONS_PER_SECOND, limits::QUESTIONS_BURST, now);
+        match self.questions.next() {
+            next if next > now => pause(sleep_until(next), outlook).await,
+            _ => Ok(()),
         }
     }
 

@@ -23,9 +23,7 @@ async fn peer<F: Send + 'static>(
     events: &Events<F>,
     read: impl FnMut(Envelope) -> F + Send + 'static,
 ) -> (TcpStream, SocketHandle) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (ours, _) = listener.accept().await.unwrap();
+    let (peer, ours) = pair().await;
     let socket = WebSocket::new(ours, Role::Server, Bytes::new());
     let handle = spawn_reading(SocketId(id), socket, &SocketConfig::default(), events.clone(), read);
     (peer, handle)
@@ -43,9 +41,7 @@ async fn caller(
     let identity = Identity { session_id: session_id.to_owned(), public_key: Bytes::new() };
     let mut opened = Vec::new();
     for id in sockets {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (ours, _) = listener.accept().await.unwrap();
+        let (mut peer, ours) = pair().await;
         let socket = WebSocket::new(ours, Role::Server, Bytes::new());
         let handle = spawn(SocketId(id), socket, &config, events.clone());
         let mut handshake = Vec::new();
@@ -55,6 +51,14 @@ async fn caller(
         opened.push((peer, handle));
     }
     opened
+}
+
+/// Both ends of a connection.
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (ours, _) = listener.accept().await.unwrap();
+    (peer, ours)
 }
 
 /// The WebSocket frame of a request of about this length.
@@ -129,4 +133,29 @@ async fn the_sockets_of_one_caller_have_one_share_of_the_owners_queue_p10() {
     }
     // It came behind what was there, and behind another share at most.
     assert!(came.is_some_and(|at| at <= 2 * limits::SHARE_UNITS), "{came:?}");
+}
+
+/// A slow machine makes the time longer, and never shorter.
+#[tokio::test]
+async fn questions_of_a_caller_are_read_at_a_pace_and_those_of_a_member_as_they_come() {
+    for (reading, is_paced) in [(Reading::Patient, true), (Reading::Steady, false)] {
+        let (events, mut reports) = mpsc::channel(64);
+        let (mut peer, ours) = pair().await;
+        let config = SocketConfig { reading, ..Default::default() };
+        let socket = WebSocket::new(ours, Role::Server, Bytes::new());
+        let _handle = spawn_reading(SocketId(1), socket, &config, events, |envelope| envelope.message_id);
+        let over = i64::from(limits::QUESTIONS_PER_SECOND) / 2;
+        let last = limits::QUESTIONS_BURST.as_secs() as i64 * i64::from(limits::QUESTIONS_PER_SECOND) + over;
+        let mut framed = Vec::new();
+        for id in 0..=last {
+            let question = frames::control_request(id, frames::Ask::ConnectorInfo, &[], &[id]);
+            frame_into(&mut framed, Role::Client, Opcode::Binary, &question);
+        }
+        let began = Instant::now();
+        let write = tokio::spawn(async move { peer.write_all(&framed).await.map(|()| peer) });
+        while next(&mut reports).await.1 != last {}
+        let least = Duration::from_millis(400);
+        assert!(!is_paced || began.elapsed() >= least, "{:?}", began.elapsed());
+        drop(write.await.unwrap().unwrap());
+    }
 }

@@ -374,6 +374,7 @@ async fn half_messages_share_one_room_and_small_ones_always_pass_p10() {
     let (half, whole) = (2 << 20, 5 << 20);
     let mut stuck = rig(patient(&inflow)).await;
     stuck.peer.write_all(&framed(&long_request(1, whole))[..half]).await.unwrap();
+    until("the half has its room", || inflow.taken() >= half).await;
     let mut others = rig(patient(&inflow)).await;
     others.write(Opcode::Binary, &long_request(2, whole)).await;
     match others.event().await {
