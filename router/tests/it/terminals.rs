@@ -31,7 +31,7 @@ fn no_string_of_a_peer_steers_a_terminal() {
     let router = Router::serve(&document, &["--dev"]);
     router.await_ready();
 
-    let mut idm = FakeIdm::new(router.listen, "/openicf/g", Manners::Polite).with_principal(HOSTILE);
+    let mut idm = FakeIdm::new(router.listen, "/openicf", Manners::Polite).with_principal(HOSTILE);
     let socket = idm.dial();
     idm.shake_hands(&socket);
     let mut request = validate_request();
@@ -41,7 +41,7 @@ fn no_string_of_a_peer_steers_a_terminal() {
     request.connector_key = Some(key);
     let id = idm.call(&request);
     let answer = idm.answer(id);
-    let error = answer.error().expect("no member has this connector");
+    let error = answer.error().expect("no group has this connector");
     assert_eq!(odd(&error.message), None, "error frame: {:?}", error.message);
 
     let server = format!("http://{}", router.admin);
