@@ -86,7 +86,7 @@ impl Stopped {
 }
 
 /// Every reason for which a request is refused, in the words of the metrics.
-pub(crate) const REASONS: [&str; 6] =
+const REASONS: [&str; 6] =
     ["no_token", "wrong_token", "no_changes", "too_many_wrong_tokens", "cross_site", "foreign_host"];
 
 /// Lets a request pass, or answers with the reason for the refusal. Probes do not come here, because nothing may delay them.
@@ -115,6 +115,7 @@ pub(super) async fn stand(
 
 impl Guard {
     pub(super) fn new(gate: Gate, hosts: Hosts, refusals: AdminRefusals) -> Self {
+        refusals.begin(&REASONS);
         Self { gate, hosts, refusals, guessing: Mutex::default(), told: Mutex::default() }
     }
 

@@ -40,7 +40,6 @@ use tower::{BoxError, ServiceBuilder};
 pub(crate) use self::agents::Agents;
 pub(crate) use self::gate::Gate;
 use self::guard::Guard;
-pub(crate) use self::guard::REASONS;
 use self::health::Pulse;
 pub(crate) use self::hosts::Hosts;
 use self::json::Json;

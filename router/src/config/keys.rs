@@ -11,11 +11,9 @@ use rcs_core::bundles::infos::Visible;
 use rcs_core::bundles::range::{ConnectorRef, RangeError, StandIns};
 use rcs_core::limits;
 use rcs_core::settings::{GroupSettings, RouterSettings, StreamEnd};
-use rcs_core::slip;
 
 use crate::limits::{CONNECTOR_REFERENCES_MAX, CONTEXT_PATH_BYTES_MAX};
 
-use super::members::MEMBER;
 use super::time;
 
 /// One key of a table that is read into an `S`.
@@ -267,28 +265,6 @@ pub(super) const OWN_GROUP: &[Key<GroupSettings>] = &[Key {
     about: "an address of this group alone, for callers that can send neither the group's path nor its principal (OpenIDM 6.3.0)",
     place: Place::AddressOrOff(|s| &mut s.listen),
 }];
-
-/// The key of a table that was meant by an unknown name, or the table inside it (`deadlines`) that was meant by one.
-pub(super) fn meant<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let tables = known.iter().filter_map(|key| key.split_once('.').map(|(table, _)| table));
-    slip::meant(name, known.iter().copied().chain(tables))
-}
-
-/// The tables that a key may stand in.
-pub(super) fn home_of(name: &str) -> Option<&'static str> {
-    let is_of = |names: &[&str]| names.contains(&name);
-    if is_of(&ROUTER.iter().map(|key| key.name).collect::<Vec<_>>()) {
-        return Some("[router]");
-    }
-    if is_of(&OWN_GROUP.iter().map(|key| key.name).collect::<Vec<_>>()) {
-        return Some("[group.NAME]");
-    }
-    let prefix = format!("{name}.");
-    if GROUP.iter().any(|key| key.name == name || key.name.starts_with(&prefix)) {
-        return Some("[defaults], for all groups, or in [group.NAME]");
-    }
-    MEMBER.iter().any(|key| key.name == name).then_some("[member.NAME]")
-}
 
 /// A value as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

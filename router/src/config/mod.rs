@@ -4,6 +4,7 @@
 mod keys;
 #[cfg(test)]
 mod manual;
+mod meant;
 mod members;
 mod report;
 pub(crate) mod time;
@@ -16,7 +17,7 @@ use rcs_core::agreed::Document;
 use rcs_core::bundles::group::Reports;
 use rcs_core::limits::{CONFIG_BYTES_MAX, CONFIG_FAULTS_MAX, MEMBERS_MAX};
 use rcs_core::settings::{GroupSettings, Settings};
-use rcs_core::slip::meant;
+use rcs_core::slip;
 use rcs_core::view::is_usable_name;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -185,7 +186,7 @@ impl Reader<'_> {
                 }
                 "member" => self.members(value, &mut members),
                 other => {
-                    let guess = match meant(other, TABLES.iter().map(|(name, _)| *name)) {
+                    let guess = match slip::meant(other, TABLES.iter().map(|(name, _)| *name)) {
                         Some(name) => {
                             TABLES.iter().filter(|(known, _)| *known == name).map(|(_, form)| *form).collect()
                         }
@@ -311,7 +312,7 @@ impl Reader<'_> {
         }
         let Some(found) = known().find(|key| key.name == name) else {
             let like: Vec<&str> = known().map(|key| key.name).collect();
-            let what = match (keys::meant(&name, &like), keys::home_of(&name)) {
+            let what = match (meant::key(&name, &like), meant::home_of(&name)) {
                 (Some(meant), _) => format!("unknown key. Did you mean {meant}?"),
                 (None, Some(home)) => format!("this key belongs in {home}. Move it there"),
                 (None, None) => format!("unknown key. {path} may have: {}", like.join(", ")),

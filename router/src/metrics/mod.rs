@@ -18,7 +18,6 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use rcs_proto::driver::spill::Spill;
 
-use crate::admin::REASONS;
 use crate::files::Files;
 pub(crate) use format::Format;
 pub(crate) use recorder::Recorder;
@@ -113,6 +112,13 @@ struct ReasonLabel {
 pub(crate) struct AdminRefusals(Family<ReasonLabel, Counter>);
 
 impl AdminRefusals {
+    /// Makes the count of each of these reasons exist from now on, so that an alert sees the first refusal.
+    pub(crate) fn begin(&self, reasons: &[&'static str]) {
+        for reason in reasons {
+            drop(self.0.get_or_create(&ReasonLabel { reason }));
+        }
+    }
+
     /// Counts one refused request.
     pub(crate) fn count(&self, reason: &'static str) {
         self.0.get_or_create(&ReasonLabel { reason }).inc();
@@ -239,10 +245,6 @@ pub(crate) fn new(
         counted.frames_ignored.clone(),
     );
     let refusals = AdminRefusals::default();
-    for reason in REASONS {
-        // Exists from the start, so that an alert sees the first refusal.
-        drop(refusals.0.get_or_create(&ReasonLabel { reason }));
-    }
     registry.register(
         names::ADMIN_REQUESTS_REFUSED,
         "Requests to the admin address that were refused, by reason",

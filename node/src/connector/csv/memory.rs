@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::table::Row;
 use crate::limits::{CSV_MEMORY_MAX, CSV_MEMORY_MIN, CSV_MEMORY_SHARE};
 
 /// Bytes that an allocation takes beside its content, with the loss from growing.
@@ -137,14 +136,14 @@ impl Lease {
         self.taken -= spare;
     }
 
-    /// Takes what a row of these cells needs as a part of a table: the row, its cells, and its place in the index.
-    pub(super) fn add_row(&mut self, cells: &[Option<Box<str>>], uid: &str) -> Result<(), NoMemory> {
+    /// Takes what a row of these cells needs as a part of a table: the row, which is an `R`, its cells, and its place in the index.
+    pub(super) fn add_row<R>(&mut self, cells: &[Option<Box<str>>], uid: &str) -> Result<(), NoMemory> {
         let text = |text: &str| text.len() as u64 + ALLOCATION_BYTES;
         let cells_bytes = size_of_val(cells) as u64
             + ALLOCATION_BYTES
             + cells.iter().flatten().map(|cell| text(cell)).sum::<u64>();
         // A growing list or index holds up to twice as many places as entries.
-        let places = 2 * (size_of::<Row>() + size_of::<(Box<str>, usize)>() + 1) as u64;
+        let places = 2 * (size_of::<R>() + size_of::<(Box<str>, usize)>() + 1) as u64;
         self.add(cells_bytes + places + text(uid))
     }
 }

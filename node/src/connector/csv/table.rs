@@ -125,7 +125,7 @@ impl Table {
         for record in records {
             let row = row(record?, columns.len())?;
             let id = row.cell(uid).ok_or(TableError::NoUid(row.line))?;
-            lease.add_row(&row.cells, id)?;
+            lease.add_row::<Row>(&row.cells, id)?;
             if let Some(earlier) = by_uid.insert(id.into(), rows.len()) {
                 return Err(TableError::DuplicateUid(rows.get(earlier).map_or(0, |row| row.line), row.line));
             }
