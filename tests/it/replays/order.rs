@@ -70,28 +70,38 @@ fn openicf_109_frames_overtake_each_other_on_two_sockets() {
     println!("{sent} frames sent, {overtaken} rows arrived behind a later one");
 }
 
+/// A frame that may be sent next.
+#[derive(Clone)]
+struct Ready {
+    frame: Bytes,
+    /// Whether the frame may be sent again later. A last row that comes twice says that its stream was cut short (WIRE 5.3).
+    may_be_repeated: bool,
+}
+
 /// Answers `streams` searches of up to [`ROWS_MAX`] rows. All frames that are ready lie in one heap, from which any is sent
 /// next, on either socket; one in eight is sent again later.
 fn answer_in_disorder(mut member: FakeMember, streams: usize) -> u64 {
     let sockets: Vec<Arc<Socket>> = member.await_sockets(2);
     let mut rng = Rng::with_seed(SEED + 1);
-    let (mut heap, mut taken, mut sent): (Vec<Bytes>, usize, u64) = (Vec::new(), 0, 0);
+    let (mut heap, mut taken, mut sent): (Vec<Ready>, usize, u64) = (Vec::new(), 0, 0);
     while taken < streams || !heap.is_empty() {
         let wait = if heap.is_empty() { PATIENCE } else { Duration::ZERO };
         if let Some(call) = member.inbox.find(wait, |f| f.operation().is_some()) {
             let search = call.operation().and_then(|o| o.search.as_ref()).expect("searches only");
             let number = id_of(&search.filter);
             let rows = rng.i64(0..=ROWS_MAX);
-            heap.extend((1..=rows).map(|n| frames::answer(call.id(), &row_of(n, content(number, n)))));
-            heap.push(frames::answer(call.id(), &end_of_rows(rows)));
+            let row = |n| frames::answer(call.id(), &row_of(n, content(number, n)));
+            heap.extend((1..=rows).map(|n| Ready { frame: row(n), may_be_repeated: n < rows }));
+            let end = frames::answer(call.id(), &end_of_rows(rows));
+            heap.push(Ready { frame: end, may_be_repeated: true });
             taken += 1;
             continue;
         }
-        let frame = heap.swap_remove(rng.usize(..heap.len()));
-        if rng.u8(..8) == 0 {
-            heap.push(frame.clone());
+        let ready = heap.swap_remove(rng.usize(..heap.len()));
+        if rng.u8(..8) == 0 && ready.may_be_repeated {
+            heap.push(ready.clone());
         }
-        sockets[rng.usize(..2)].send(&frame);
+        sockets[rng.usize(..2)].send(&ready.frame);
         sent += 1;
     }
     sent

@@ -103,7 +103,7 @@ fn all_faults_are_reported_at_once() {
             ("remoteConnectorServers[0].host", Problem::BadHost("ws://h".to_owned())),
             ("remoteConnectorServers[0].port", range("0", 1, 65535)),
             ("remoteConnectorServers[0].webSocketConnections", range("17", 1, 16)),
-            ("remoteConnectorServers[1]", wrong("an object", "the text \"n2\"")),
+            ("remoteConnectorServers[1]", wrong("an object", "a text")),
             ("remoteConnectorServers[2].algorithm", Problem::UnknownAlgorithm("random".to_owned())),
             ("remoteConnectorServers[2].serversList[1]", wrong("an object with a name", "the number 3")),
             (

@@ -314,13 +314,13 @@ impl<'p> Reader<'p> {
 /// IDM's coercions that make sense for one value.
 const WRAPPERS: [&str; 7] = ["$int", "$integer", "$long", "$number", "$bool", "$boolean", "$string"];
 
-/// What a value is, in words. A single value is quoted: no place that needs another type may hold a key or a password.
+/// What a value is, in words. Texts are not quoted: a text in a wrong place may be a key or a password.
 pub(super) fn found(tree: &Tree) -> String {
     match tree {
         Tree::Null => "null".to_owned(),
         Tree::Flag(flag) => format!("the boolean {flag}"),
         Tree::Number(number) => format!("the number {}", shortened(&number.to_string())),
-        Tree::Text(text) => format!("the text {:?}", shortened(text)),
+        Tree::Text(_) => "a text".to_owned(),
         Tree::Array(_) => "an array".to_owned(),
         Tree::Object(_) => "an object".to_owned(),
     }

@@ -87,6 +87,16 @@ impl FakeMember {
         }
     }
 
+    /// Stops the process, as SIGSTOP does: the sockets stay open, nothing is read or answered, and new connections are not answered either.
+    pub fn freeze(&self) {
+        if let Some(listener) = &self.listener {
+            swallow_all(&SockRef::from(listener));
+        }
+        for socket in self.sockets() {
+            socket.stall();
+        }
+    }
+
     /// Lets the whole host vanish: nothing is acknowledged any more, on no socket, and new connections are not answered.
     pub fn vanish(&self) {
         if let Some(listener) = &self.listener {
