@@ -97,12 +97,12 @@ impl CallerShare {
     /// Takes room for `more` bytes of a large message that has `own` bytes already. Returns false, and takes nothing, if the caller's large
     /// messages would have more than `max` bytes together. One message alone may have more.
     pub(super) fn grow(&self, own: usize, more: usize, max: usize) -> bool {
-        let before = self.large.fetch_add(more, Ordering::Relaxed);
-        let fits = before <= own || before.saturating_add(more) <= max;
-        if !fits {
-            self.shrink(more);
-        }
-        fits
+        // In one step: bytes that are added and taken away again would make a message wait that fits.
+        let fits = |before: usize| {
+            let after = before.saturating_add(more);
+            (before <= own || after <= max).then_some(after)
+        };
+        self.large.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 
     /// Gives room of large messages back.

@@ -118,8 +118,9 @@ impl Grant {
         if !self.caller.grow(self.bytes, more, self.inflow.caller_max) {
             return false;
         }
-        if self.inflow.taken.fetch_add(more, Ordering::Relaxed) + more > self.inflow.max {
-            self.inflow.taken.fetch_sub(more, Ordering::Relaxed);
+        let max = self.inflow.max;
+        let fits = |taken: usize| taken.checked_add(more).filter(|after| *after <= max);
+        if self.inflow.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             self.caller.shrink(more);
             return false;
         }

@@ -105,6 +105,10 @@ pub const STREAM_STALL: Duration = Duration::from_millis(90);
 /// The end of a stream that had such a pause waits at most this long for the pongs of the member's sockets, which follow everything that
 /// the member had written. The pongs of a living member come within milliseconds.
 pub const STREAM_PROOF_WAIT: Duration = Duration::from_secs(2);
+/// A stream that had such a pause, and ends within this time after a socket of its member was lost, counts as cut: a copy of the last item may
+/// have been lost with the socket. What a socket brings later was not written before the loss, since a member that is silent for so long is
+/// cut off.
+pub const STREAM_LOSS_DOUBT: Duration = Duration::from_secs(10);
 
 // --- overload ---
 

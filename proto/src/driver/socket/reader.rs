@@ -297,6 +297,9 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
                 .await
                 .unwrap_or(Ok(()))?;
         }
+        if self.room.grow(size) {
+            return Ok(());
+        }
         self.give_up(Overrun::Room);
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::engine::facade::{ConfigurationDigest, Pages, StreamKind};
 use crate::engine::keys::{CallId, MemberSessionKey};
 use crate::engine::members::Route;
 use crate::ids::{GroupId, MemberId, MemberSet};
+use crate::limits;
 use crate::verdict::{Attempts, Class, Fault, Paging, Stage};
 
 /// One call.
@@ -45,6 +46,8 @@ pub(in crate::engine) struct Call {
     pub(super) hedge_at: Option<Moment>,
     /// How often the call was sent.
     pub(in crate::engine) sends: u32,
+    /// For streams: when a socket of the member's session was lost last while the member had the call.
+    pub(super) socket_lost_at: Option<Moment>,
     /// Whether a timer runs for an answer that may have been lost with a socket.
     pub(super) is_watched: bool,
     /// Set while the call waits for a free place: the moment until which it waits at most. A call that waits has no route.
@@ -158,6 +161,11 @@ impl Call {
     /// What is to be thought of the last item of a stream whose end has come.
     pub(in crate::engine) fn last_item(&self) -> LastItem {
         self.answer.last_item()
+    }
+
+    /// Whether a copy of the last item may have been lost with a socket.
+    pub(in crate::engine) fn may_have_lost_a_copy(&self, now: Moment) -> bool {
+        self.socket_lost_at.is_some_and(|at| now.since(at) <= limits::STREAM_LOSS_DOUBT)
     }
 
     /// Whether the caller may have ended the call although its last frame has not come. If the caller refuses or loses frames of such a

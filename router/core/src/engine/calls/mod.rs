@@ -175,6 +175,7 @@ impl Calls {
             hedge: None,
             hedge_at: None,
             sends: 0,
+            socket_lost_at: None,
             is_watched: false,
             waiting_until: None,
             tried: MemberSet::new(),
@@ -217,9 +218,17 @@ impl Calls {
         self.change_answer(key, |call, _| {
             call.answer = Progress::Nothing;
             (call.is_watched, call.is_out_of_order) = (false, false);
+            call.socket_lost_at = None;
             call.route.take()
         })
         .flatten()
+    }
+
+    /// A socket of the member's session was lost while the member has the call.
+    pub(super) fn lost_socket(&mut self, key: CallKey, now: Moment) {
+        if let Some(call) = self.entries.get_mut(key).filter(|call| call.stream.is_some()) {
+            call.socket_lost_at = Some(now);
+        }
     }
 
     /// The call goes on as if it had not been sent to the member.

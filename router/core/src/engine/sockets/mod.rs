@@ -268,6 +268,10 @@ impl Sockets {
                 silent.push(id);
                 continue;
             }
+            if socket.awaiting.is_empty() && socket.unanswered == 0 {
+                // A pong that was lost, or that answered two pings, would be missing in the count for ever.
+                socket.pings.answered = socket.pings.sent;
+            }
             socket.unanswered = socket.unanswered.saturating_add(1);
             socket.pinged_at = now;
             socket.ping(id, io);
@@ -297,6 +301,10 @@ impl Sockets {
             return false;
         };
         socket.ping(id, io);
+        if socket.awaiting.len() >= limits::CALLS_MAX {
+            // A peer that sends frames and no pongs. The oldest call has a timer of its own.
+            socket.awaiting.pop_front();
+        }
         socket.awaiting.push_back((socket.pings.sent, call));
         true
     }
@@ -311,14 +319,11 @@ impl Sockets {
         socket.awaiting.drain(..count).map(|(_, call)| call).collect()
     }
 
-    /// A call waits for no pong of a socket any more, because the pong did not come. A pong that was lost or merged into another would be
-    /// missing in the count for ever, so the ping counts as answered.
+    /// A call waits for no pong of a socket any more, because the pong did not come. The pong may only be late, so the ping does not count as
+    /// answered.
     pub(super) fn give_up_pong(&mut self, id: SocketId, call: CallKey) {
-        let Some(socket) = self.open.get_mut(&id) else { return };
-        let number = socket.awaiting.iter().find(|(_, other)| *other == call).map(|(number, _)| *number);
-        if let Some(number) = number {
+        if let Some(socket) = self.open.get_mut(&id) {
             socket.awaiting.retain(|(_, other)| *other != call);
-            socket.pings.answered = socket.pings.answered.max(number);
         }
     }
 

@@ -92,7 +92,7 @@ impl Tables {
             Some(Left::Sockets(calls)) => {
                 unsent.into_iter().for_each(|call| self.calls.fault(call, Fault::SocketLost));
                 for call in calls {
-                    self.call_lost_socket(call, socket, now);
+                    self.call_lost_socket(call, (session, socket), now, io);
                 }
             }
             Some(Left::Nothing(calls)) => {
@@ -107,9 +107,23 @@ impl Tables {
 
     /// A socket of a member is gone while other sockets of the session live. A call that the dead socket carried may be lost. The
     /// answer to any other call of the session may be lost, too: answers come on any socket (WIRE 4.2).
-    fn call_lost_socket(&mut self, key: CallKey, socket: SocketId, now: Moment) {
-        // A hedged call has another member to answer it. Whether this member was lost shows when its last socket closes.
-        let Some(call) = self.calls.get(key).filter(|call| !call.is_hedged()) else { return };
+    fn call_lost_socket(
+        &mut self,
+        key: CallKey,
+        (session, socket): (MemberSessionKey, SocketId),
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        self.calls.lost_socket(key, now);
+        let Some(call) = self.calls.get(key) else { return };
+        if call.is_hedged() {
+            // A hedged call has another member to answer it. Whether this member was lost shows when its last socket closes. But if neither
+            // request can count on its socket, the call goes on at the other member, and is watched there.
+            if !call.routes().any(|route| self.members.lives(&route)) {
+                self.goes_on_at_other(key, session, Fault::SocketLost, now, io);
+            }
+            return;
+        }
         let Some(route) = call.route else { return };
         if route.is_on(socket) {
             return self.calls.fault(key, Fault::SocketLost);

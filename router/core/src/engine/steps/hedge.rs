@@ -27,6 +27,11 @@ impl Tables {
             io.note(Note::HedgeWon { call: number, group });
         }
         self.leave_member(key, loser, now, io);
+        // The socket that carried the winner's request may have died while the call was hedged, and parts of the answer with it.
+        let route = self.calls.get(key).and_then(|call| call.route);
+        if route.is_some_and(|route| !self.members.lives(&route)) {
+            self.watch(key, now);
+        }
     }
 
     /// A session will not answer a call for this reason. If another member has the call as well, the call goes on there; if not, the fault

@@ -38,7 +38,9 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
+        let may_lack_a_copy = self.calls.get(key).is_some_and(|call| call.may_have_lost_a_copy(now));
         let pongs = match self.last_item(key) {
+            LastItem::Doubtful if may_lack_a_copy => return self.cut(key, Cut::LastRepeated, io),
             LastItem::Repeated => return self.cut(key, Cut::LastRepeated, io),
             LastItem::Doubtful => self.ask_for_proof(key, io),
             LastItem::Certain => 0,

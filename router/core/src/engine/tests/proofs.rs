@@ -37,6 +37,16 @@ impl Search {
         search
     }
 
+    /// Another search at the same member, with one item passed on.
+    fn begin_another(&mut self, pause: Duration) {
+        self.world.call(self.caller[0], 2, search());
+        let (_, _, id) = self.world.only_request();
+        self.id = id;
+        self.world.pass(pause);
+        self.item(0, 1);
+        assert!(matches!(self.told()[..], [Told::Item]));
+    }
+
     fn item(&mut self, socket: usize, sequence: i64) {
         self.world.feed(self.sockets[socket], search_item(self.id, sequence));
     }
@@ -154,6 +164,24 @@ fn a_proof_that_does_not_come_or_is_lost_ends_the_wait() {
     let mut search = Search::begun(two_sockets(), PAUSE);
     search.end(0, 1);
     search.world.apply(Event::Closed { socket: search.sockets[1], unsent: Vec::new() });
+    assert_eq!(search.told(), [Told::Error]);
+    let mut search = Search::begun(two_sockets(), PAUSE);
+    search.world.apply(Event::Closed { socket: search.sockets[1], unsent: Vec::new() });
+    search.end(0, 1);
+    assert_eq!(search.told(), [Told::Error], "lost just before the end");
+    // A pong of a ping before says nothing of what came later.
+    let mut search = Search::begun(two_sockets(), PAUSE);
+    search.world.frozen.push(0);
+    search.end(0, 1);
+    search.pong(0);
+    search.world.pass(limits::STREAM_PROOF_WAIT);
+    assert_eq!(search.told(), [Told::End]);
+    search.begin_another(PAUSE);
+    search.end(0, 1);
+    search.pong(0);
+    search.pong(1);
+    assert_eq!(search.told(), [], "that was the pong of the first search's ping");
+    search.item(1, 1);
     assert_eq!(search.told(), [Told::Error]);
     // The caller's cancel, or the loss of the member, ends the call as ever.
     let mut search = Search::begun(two_sockets(), PAUSE);
