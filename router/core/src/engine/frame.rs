@@ -1,5 +1,5 @@
 //! Frames as the engine takes them. What the engine needs of a frame beside its envelope is read in the task of the frame's socket, so that
-//! a large frame costs the owner no more than a small one (P10).
+//! the owner need not parse it (P10).
 
 use std::collections::VecDeque;
 use std::fmt;
