@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rcs_proto::operation::Operation;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::Way;
 use super::units::{Content, Unit};
@@ -67,13 +66,6 @@ impl Point {
     }
 }
 
-/// The trap has sprung.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sprung {
-    /// When its action was done.
-    pub(crate) at: Instant,
-}
-
 /// A trap that waits.
 pub(crate) struct Trap {
     point: Point,
@@ -82,7 +74,7 @@ pub(crate) struct Trap {
     /// How long the member has the call at [`Point::Executing`].
     wait: Duration,
     action: Box<dyn FnOnce() + Send>,
-    sprung: oneshot::Sender<Sprung>,
+    sprung: oneshot::Sender<()>,
 }
 
 /// What a trap makes of a unit.
@@ -94,12 +86,12 @@ pub(super) enum Sight {
 }
 
 impl Trap {
-    /// A trap for that point that does `action`; the receiver tells when. `dice` choose how many calls it lets pass.
+    /// A trap for that point that does `action`; the receiver hears when it is done. `dice` choose how many calls it lets pass.
     pub(crate) fn new(
         point: Point,
         dice: &mut fastrand::Rng,
         action: impl FnOnce() + Send + 'static,
-    ) -> (Self, oneshot::Receiver<Sprung>) {
+    ) -> (Self, oneshot::Receiver<()>) {
         let (sprung, springs) = oneshot::channel();
         let skip = match point {
             // Objects of a stream.
@@ -161,7 +153,7 @@ impl Trap {
         let spring = move || {
             (self.action)();
             // Nobody may wait for it any more.
-            let _ = self.sprung.send(Sprung { at: Instant::now() });
+            let _ = self.sprung.send(());
         };
         Sight::Caught { bytes, wait: self.wait, spring: Box::new(spring) }
     }
