@@ -8,23 +8,10 @@ pub fn meant<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Optio
 /// Whether a name is a known one in another case or with one slip: a letter too many, too few, wrong, or two swapped. A hyphen in the place of
 /// an underscore is none.
 pub fn is_slip(found: &str, known: &str) -> bool {
-    let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_").into_bytes();
-    let (a, b) = (plain(found), plain(known));
-    if a == b {
-        return true;
-    }
+    let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_");
+    let (found, known) = (plain(found), plain(known));
     // With one slip, a short word may be another word.
-    if b.len() < SLIP_LENGTH_MIN || a.len().abs_diff(b.len()) > 1 {
-        return false;
-    }
-    let start = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
-    let (a, b) = (a.split_at(start).1, b.split_at(start).1);
-    let behind = |of: &'_ [u8], n: usize| of.get(n..).unwrap_or_default().to_vec();
-    let swapped = matches!((a, b), ([a0, a1, ..], [b0, b1, ..]) if a0 == b1 && a1 == b0);
-    behind(a, 1) == behind(b, 1)
-        || behind(a, 1) == b
-        || a == behind(b, 1)
-        || (swapped && behind(a, 2) == behind(b, 2))
+    found == known || known.len() >= SLIP_LENGTH_MIN && strsim::osa_distance(&found, &known) == 1
 }
 
 /// The length from which on one slip in a name is recognized.
