@@ -81,6 +81,14 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
                      otherwise an error to the caller. If this connector may leave the result or token out, set \
                      stream_end = \"as_it_came\" for the group"
                 ),
+                Cut::CopyLost => warn!(
+                    group = &*group,
+                    member,
+                    op,
+                    reason = label,
+                    "a connection to the member was lost while a search or sync was about to end, so the end is not trusted; the caller \
+                     gets an error. Look at the network to the member, and at the member's log"
+                ),
                 Cut::LastRepeated => warn!(
                     group = &*group,
                     member,

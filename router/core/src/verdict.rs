@@ -99,6 +99,9 @@ pub enum Cut {
     NoToken,
     /// The last item arrived twice: the member could not write for a while, and gave the stream up.
     LastRepeated,
+    /// The stream had a pause, and a socket of the member was lost near its end: a second copy of the last item may have been lost with the
+    /// socket.
+    CopyLost,
     /// The end arrived, but fewer items than it counts.
     MissingItems,
     /// The numbers of its items contradict each other, or it has a part that no such answer has.
@@ -118,6 +121,7 @@ impl Cut {
             Self::NoResult => "no_result",
             Self::NoToken => "no_token",
             Self::LastRepeated => "last_repeated",
+            Self::CopyLost => "copy_lost",
             Self::MissingItems => "missing_items",
             Self::Nonsense => "nonsense",
             Self::OutOfOrder => "out_of_order",

@@ -201,8 +201,8 @@ pub(super) const GROUP: &[Key<GroupSettings>] = &[
     },
     Key {
         name: "stream_end",
-        about: "as_learned: a search or sync that ends without the result or token that its connector has always sent is \
-                an error, as it may be incomplete; as_it_came: it is passed on",
+        about: "as_learned: a search or sync that ends without the result or token that its connector has always sent, \
+                or whose last item came twice, is an error, as it may be incomplete; as_it_came: it is passed on",
         place: Place::Word(&Words { at: |s: &mut GroupSettings| &mut s.stream_end, of: STREAM_ENDS }),
     },
     Key {

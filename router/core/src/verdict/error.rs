@@ -339,8 +339,8 @@ impl ErrorKind {
                 lost. The {op} was not retried, as it may count as a failed login."
             ),
             Self::StreamCut => format!(
-                "The answer of {member} of {group} to this {op} was cut short. What was delivered is incomplete: \
-                 discard it and start the {op} again."
+                "The answer of {member} of {group} to this {op} was cut short, as far as the router can tell. What was \
+                 delivered counts as incomplete: discard it and start the {op} again."
             ),
             Self::PageLost if call.operation == Operation::Batch => format!(
                 "The results of this batch are lost: {member} of {group}, which ran the batch, could not return them. \

@@ -26,8 +26,8 @@ struct Socket {
     unanswered: u32,
     /// Pings that were sent, and how many of them are answered.
     pings: Pings,
-    /// Calls that wait for the pong of a ping, with the number of that ping, in the order of the numbers.
-    awaiting: VecDeque<(u64, CallKey)>,
+    /// Calls that wait for a pong, in the order of their pings.
+    awaiting: VecDeque<Awaiting>,
     /// The bytes that the socket had moved at its last ping.
     moved: Moved,
     opened_at: Moment,
@@ -44,6 +44,16 @@ struct Socket {
 struct Pings {
     sent: u64,
     answered: u64,
+}
+
+/// A call that waits for a pong.
+#[derive(Clone, Copy, Debug)]
+struct Awaiting {
+    call: CallKey,
+    /// The number of the ping.
+    ping: u64,
+    /// When the call stops waiting.
+    until: Moment,
 }
 
 /// Where an open socket belongs.
@@ -132,6 +142,12 @@ impl Socket {
         io.ping(id);
     }
 
+    /// Forgets the calls whose wait for a pong is over.
+    fn forget_waits(&mut self, now: Moment) {
+        let over = self.awaiting.partition_point(|waits| waits.until <= now);
+        self.awaiting.drain(..over);
+    }
+
     /// Whether bytes moved since the last look that only a living peer can have moved. A long message may hold up the pong behind it,
     /// so such bytes count as a sign of life. Bytes that the kernel takes into an empty queue say nothing of the peer.
     fn is_moving(&mut self, moved: Moved, backlog: usize) -> bool {
@@ -217,7 +233,7 @@ impl Sockets {
                 self.of_member.remove(&member);
             }
         }
-        let awaiting = socket.awaiting.into_iter().map(|(_, call)| call).collect();
+        let awaiting = socket.awaiting.into_iter().map(|waits| waits.call).collect();
         Some(Gone { is_replaced: socket.turn.is_replaced(), belongs: socket.belongs, awaiting })
     }
 
@@ -268,6 +284,7 @@ impl Sockets {
                 silent.push(id);
                 continue;
             }
+            socket.forget_waits(now);
             if socket.awaiting.is_empty() && socket.unanswered == 0 {
                 // A pong that was lost, or that answered two pings, would be missing in the count for ever.
                 socket.pings.answered = socket.pings.sent;
@@ -294,18 +311,25 @@ impl Sockets {
         true
     }
 
-    /// Pings a socket for a call: [`Sockets::ponged`] names the call once everything has arrived that the peer wrote before it read this
-    /// ping. Returns false if the socket is gone.
-    pub(super) fn ping_for(&mut self, id: SocketId, call: CallKey, io: &mut impl Io) -> bool {
+    /// Pings a socket for a call: until this moment, [`Sockets::ponged`] names the call once everything has arrived that the peer wrote before
+    /// it read this ping. Returns false if the socket is gone.
+    pub(super) fn ping_for(
+        &mut self,
+        id: SocketId,
+        call: CallKey,
+        (now, until): (Moment, Moment),
+        io: &mut impl Io,
+    ) -> bool {
         let Some(socket) = self.open.get_mut(&id).filter(|socket| socket.turn != Turn::Closing) else {
             return false;
         };
         socket.ping(id, io);
+        socket.forget_waits(now);
         if socket.awaiting.len() >= limits::CALLS_MAX {
-            // A peer that sends frames and no pongs. The oldest call has a timer of its own.
+            // The oldest call goes on without the pong when its own wait is over.
             socket.awaiting.pop_front();
         }
-        socket.awaiting.push_back((socket.pings.sent, call));
+        socket.awaiting.push_back(Awaiting { call, ping: socket.pings.sent, until });
         true
     }
 
@@ -315,16 +339,8 @@ impl Sockets {
         socket.unanswered = 0;
         socket.pings.answered = (socket.pings.answered + 1).min(socket.pings.sent);
         let answered = socket.pings.answered;
-        let count = socket.awaiting.partition_point(|(number, _)| *number <= answered);
-        socket.awaiting.drain(..count).map(|(_, call)| call).collect()
-    }
-
-    /// A call waits for no pong of a socket any more, because the pong did not come. The pong may only be late, so the ping does not count as
-    /// answered.
-    pub(super) fn give_up_pong(&mut self, id: SocketId, call: CallKey) {
-        if let Some(socket) = self.open.get_mut(&id) {
-            socket.awaiting.retain(|(_, other)| *other != call);
-        }
+        let count = socket.awaiting.partition_point(|waits| waits.ping <= answered);
+        socket.awaiting.drain(..count).map(|waits| waits.call).collect()
     }
 
     /// Whether no socket of a member has answered its last ping, for longer than a member that is well takes.

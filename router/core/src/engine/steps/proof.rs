@@ -40,9 +40,9 @@ impl Tables {
     ) {
         let may_lack_a_copy = self.calls.get(key).is_some_and(|call| call.may_have_lost_a_copy(now));
         let pongs = match self.last_item(key) {
-            LastItem::Doubtful if may_lack_a_copy => return self.cut(key, Cut::LastRepeated, io),
+            LastItem::Doubtful if may_lack_a_copy => return self.cut(key, Cut::CopyLost, io),
             LastItem::Repeated => return self.cut(key, Cut::LastRepeated, io),
-            LastItem::Doubtful => self.ask_for_proof(key, io),
+            LastItem::Doubtful => self.ask_for_proof(key, now, io),
             LastItem::Certain => 0,
         };
         if pongs == 0 {
@@ -57,13 +57,14 @@ impl Tables {
 
     /// Pings the sockets of the member's session; returns how many pongs are awaited. A session with one socket needs no proof, because
     /// both copies came before the end. Neither does a member that is not pinged get one: such a member may answer no ping.
-    fn ask_for_proof(&mut self, key: CallKey, io: &mut impl Io) -> usize {
+    fn ask_for_proof(&mut self, key: CallKey, now: Moment, io: &mut impl Io) -> usize {
         let Some(route) = self.calls.get(key).and_then(|call| call.route) else { return 0 };
         let sockets = self.members.sockets_of(route.session());
         if sockets.len() < 2 || self.members.has_no_pings(route.session()) {
             return 0;
         }
-        sockets.into_iter().filter(|socket| self.sockets.ping_for(*socket, key, io)).count()
+        let wait = (now, now + limits::STREAM_PROOF_WAIT);
+        sockets.into_iter().filter(|socket| self.sockets.ping_for(*socket, key, wait, io)).count()
     }
 
     /// A pong came that a call waits for.
@@ -76,7 +77,7 @@ impl Tables {
     /// A socket is gone whose pong a call waits for. A copy of the last item may have been lost with the socket.
     pub(in crate::engine) fn lost_proof(&mut self, key: CallKey, io: &mut impl Io) {
         if self.calls.give_up_pongs(key).is_some() {
-            self.cut(key, Cut::LastRepeated, io);
+            self.cut(key, Cut::CopyLost, io);
         }
     }
 
@@ -88,13 +89,12 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
-        let Some(call) = self.calls.get(key).filter(|call| call.sends == sends) else { return };
-        let Some(route) = call.route else { return };
-        let Some(end) = self.calls.give_up_pongs(key) else { return };
-        for socket in self.members.sockets_of(route.session()) {
-            self.sockets.give_up_pong(socket, key);
+        if self.calls.get(key).is_none_or(|call| call.sends != sends) {
+            return;
         }
-        self.stream_is_whole(key, end, now, io);
+        if let Some(end) = self.calls.give_up_pongs(key) {
+            self.stream_is_whole(key, end, now, io);
+        }
     }
 
     fn stream_is_whole(&mut self, key: CallKey, end: Bytes, now: Moment, io: &mut impl Io) {
