@@ -3,12 +3,28 @@
 //! This crate knows nothing of groups, members or calls: commands are bytes, and what they mean is a [`Machine`]. openraft's types stop
 //! at this crate's border, so that another version of openraft is a change of this crate alone.
 
-pub mod machine;
+mod consensus;
+mod form;
+mod leader;
+pub mod limits;
+mod machine;
+mod network;
+mod proposer;
+mod receive;
 pub mod rpc;
+mod running;
+mod status;
+pub mod store;
 mod types;
+mod wire;
 
-pub use self::machine::Machine;
-pub use self::types::{RouterId, Types};
+pub use self::consensus::{Consensus, Open, RoutersChange, StartError};
+pub use self::form::{Formed, NotFormed};
+pub use self::machine::{Machine, Unreadable};
+pub use self::proposer::{Applied, NotApplied};
+pub use self::running::{NotRunning, Timing};
+pub use self::status::{Role, Status};
+pub use self::types::RouterId;
 
 /// The generated messages of `proto/cluster/raft.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]

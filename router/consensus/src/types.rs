@@ -23,11 +23,19 @@ impl fmt::Display for RouterId {
     }
 }
 
+/// openraft's own tests of stores number their routers.
+#[cfg(test)]
+impl From<u64> for RouterId {
+    fn from(number: u64) -> Self {
+        Self { number: u32::try_from(number).unwrap_or(u32::MAX), incarnation: 0 }
+    }
+}
+
 /// How a router is reached by the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Address {
+pub(crate) struct Address {
     /// `HOST:PORT`
-    pub cluster: String,
+    pub(crate) cluster: String,
 }
 
 impl fmt::Display for Address {
@@ -38,14 +46,14 @@ impl fmt::Display for Address {
 
 /// Commands that become one entry of the log, so that they cost one write to the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Commands(pub Vec<Bytes>);
+pub(crate) struct Commands(pub(crate) Vec<Bytes>);
 
 /// What the machine answered to each of the commands; none for entries that are no commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes(pub Vec<Vec<u8>>);
+pub(crate) struct Outcomes(pub(crate) Vec<Vec<u8>>);
 
 /// openraft's types, on the runtime `R`: tokio in a router, virtual time in the simulation.
-pub struct Types<R>(PhantomData<fn() -> R>);
+pub(crate) struct Types<R>(PhantomData<fn() -> R>);
 
 impl<R: AsyncRuntime> RaftTypeConfig for Types<R> {
     type D = Commands;

@@ -1,0 +1,492 @@
+//! The consensus part of a router: it runs openraft, starts it again after a failure, and carries proposals, reads and changes of the
+//! cluster's routers to the leader, wherever that is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::error::{CheckIsLeaderError, InitializeError, RaftError};
+use openraft::{AsyncRuntime, ChangeMembers, Instant as _};
+use tokio::sync::watch;
+
+use crate::leader::{Answer, Question, read_answer};
+use crate::limits::{CHANGE_ROUTERS, PROMOTE_LAG_MAX, PROPOSAL, QUORUM_SILENT, RESTART_AFTER};
+use crate::machine::Machine;
+use crate::network::Me;
+use crate::proposer::{Applied, NotApplied};
+use crate::rpc::{Peer, Transport, Unanswered};
+use crate::running::{NotRunning, Running, Timing};
+use crate::status::{Role, Status};
+use crate::store::{Store, StoreError};
+use crate::types::{Address, RouterId};
+
+/// How often a run is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Opens what a run needs: the store, and a machine in its first state. Called for each run, so again after a failure.
+pub type Open<R, M> = Box<dyn Fn() -> Result<(Store<R>, M), StoreError> + Send + Sync>;
+
+/// Why the consensus part of a router does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is in the store, or openraft.
+    #[error(transparent)]
+    Run(#[from] NotRunning),
+}
+
+/// A change of the cluster's routers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoutersChange {
+    /// The router follows the log, without a vote.
+    AddLearner(RouterId, String),
+    /// The learner gets a vote.
+    Promote(RouterId),
+    /// The router leaves.
+    Remove(RouterId),
+}
+
+pub(crate) struct Shared<R: AsyncRuntime, T, M: Machine> {
+    pub(crate) me: Me,
+    transport: T,
+    timing: Timing,
+    open: Open<R, M>,
+    running: Mutex<Option<Running<R, M>>>,
+    status: watch::Sender<Status>,
+    /// While this router waits to make a cluster: the routers of that cluster.
+    forming: Mutex<String>,
+    /// One change of the routers at a time.
+    changing: tokio::sync::Mutex<()>,
+    /// Set when the router ends.
+    stopping: watch::Sender<bool>,
+}
+
+/// The consensus part of a router; clones are the same part.
+pub struct Consensus<R: AsyncRuntime, T, M: Machine> {
+    pub(crate) shared: Arc<Shared<R, T, M>>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R: AsyncRuntime, T, M: Machine> Clone for Consensus<R, T, M> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), runtime: PhantomData }
+    }
+}
+
+impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
+    /// Opens the store and starts to follow the log.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start(transport: T, timing: Timing, open: Open<R, M>) -> Result<Self, StartError> {
+        let (store, machine) = open()?;
+        let me = Me { id: store.id(), cluster: store.cluster().map(str::to_owned) };
+        let first = Status::starting(me.id, me.cluster.clone());
+        let running = Running::start(store, machine, me.clone(), transport.clone(), timing).await?;
+        let status = running.status(&first);
+        let shared = Arc::new(Shared {
+            me,
+            transport,
+            timing,
+            open,
+            running: Mutex::new(Some(running)),
+            status: watch::Sender::new(status),
+            forming: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+            stopping: watch::Sender::new(false),
+        });
+        let part = Self { shared, runtime: PhantomData };
+        drop(R::spawn(watch_over(part.clone())));
+        Ok(part)
+    }
+
+    /// What is known of the cluster, now and whenever it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.shared.status.subscribe()
+    }
+
+    /// This router.
+    pub fn id(&self) -> RouterId {
+        self.shared.me.id
+    }
+
+    /// Looks at the machine; none while the consensus part is down.
+    pub fn look<V>(&self, at: impl FnOnce(&M) -> V) -> Option<V> {
+        self.running().map(|running| running.machine.look(at))
+    }
+
+    /// Makes a cluster of these routers, this router among them, without asking the others ([`Consensus::form`] asks). Does nothing if
+    /// this router has a log already. The caller must be sure that no other router makes a cluster of other routers.
+    ///
+    /// # Errors
+    /// A sentence, if the consensus part does not run.
+    pub async fn found(&self, routers: BTreeMap<RouterId, String>) -> Result<(), String> {
+        let Some(running) = self.running() else { return Err(self.why_down()) };
+        let routers: BTreeMap<RouterId, Address> =
+            routers.into_iter().map(|(id, cluster)| (id, Address { cluster })).collect();
+        match running.raft.initialize(routers).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Has a command applied, by the leader if this router is not. Waits for [`PROPOSAL`] at most. A command that may have been applied
+    /// ([`NotApplied::Unknown`]) can be proposed again if the machine applies each command once.
+    ///
+    /// # Errors
+    /// [`NotApplied`]
+    pub async fn propose(&self, command: Bytes) -> Result<Applied, NotApplied> {
+        match self.ask_leader(Question::Propose(command), PROPOSAL).await? {
+            Answer::Applied(applied) => Ok(applied),
+            Answer::Index(_) | Answer::Changed => Err(NotApplied::Unknown),
+        }
+    }
+
+    /// Waits until this router has applied everything that was acknowledged anywhere before this call: what is read from the machine
+    /// afterwards is linearizable. Returns the index up to which that is.
+    ///
+    /// # Errors
+    /// [`NotApplied`]; the read may be tried again.
+    pub async fn read_barrier(&self) -> Result<u64, NotApplied> {
+        let index = self.read_index().await?;
+        match R::timeout(PROPOSAL, self.applied(index)).await {
+            Ok(()) => Ok(index),
+            Err(_) => Err(NotApplied::NoQuorum(format!(
+                "This router has not applied entry {index} of the log yet: read from the leader, or later"
+            ))),
+        }
+    }
+
+    async fn read_index(&self) -> Result<u64, NotApplied> {
+        match self.ask_leader(Question::ReadIndex, PROPOSAL).await? {
+            Answer::Index(index) => Ok(index),
+            Answer::Applied(_) | Answer::Changed => Err(NotApplied::Unknown),
+        }
+    }
+
+    /// Returns once this router has applied the entry of this index.
+    pub async fn applied(&self, index: u64) {
+        let mut status = self.shared.status.subscribe();
+        loop {
+            let running = self.running();
+            let applied = running
+                .map_or(0, |running| running.raft.metrics().borrow().last_applied.map_or(0, |at| at.index));
+            if applied >= index {
+                return;
+            }
+            // The status follows the metrics every moment, and at once when they change.
+            let waited = R::timeout(LOOK_EVERY, status.changed()).await;
+            if matches!(waited, Ok(Err(_))) {
+                return;
+            }
+        }
+    }
+
+    /// Changes the cluster's routers. A learner is promoted once it is close to the leader.
+    ///
+    /// # Errors
+    /// [`NotApplied`]
+    pub async fn change_routers(&self, change: RoutersChange) -> Result<(), NotApplied> {
+        self.ask_leader(Question::Change(change), CHANGE_ROUTERS).await.map(drop)
+    }
+
+    pub(crate) async fn change_routers_here(
+        &self,
+        running: &Running<R, M>,
+        change: RoutersChange,
+    ) -> Result<(), NotApplied> {
+        let Ok(_alone) = self.shared.changing.try_lock() else {
+            return Err(NotApplied::Overloaded);
+        };
+        let status = running.status(&self.shared.status.borrow());
+        let refused = |why: String| Err(NotApplied::Refused(why));
+        let (changes, id) = match change {
+            RoutersChange::AddLearner(id, cluster) => {
+                if let Some((old, _)) =
+                    status.addresses.iter().find(|(old, _)| old.number == id.number && **old != id)
+                {
+                    return refused(format!(
+                        "the cluster has a router {}: {old}. Remove it first, or use `rcs-router cluster replace`",
+                        id.number
+                    ));
+                }
+                if status.addresses.contains_key(&id) {
+                    return Ok(());
+                }
+                (ChangeMembers::AddNodes(BTreeMap::from([(id, Address { cluster })])), id)
+            }
+            RoutersChange::Promote(id) => {
+                if status.voters.contains(&id) {
+                    return Ok(());
+                }
+                if !status.learners.contains(&id) {
+                    return refused(format!("the cluster has no router {id}: add it first"));
+                }
+                let has = status.replicated.get(&id).copied().unwrap_or_default();
+                if has.saturating_add(PROMOTE_LAG_MAX) < status.last_log {
+                    return refused(format!(
+                        "router {id} has {has} of {} entries of the log: promote it once it has caught up",
+                        status.last_log
+                    ));
+                }
+                (ChangeMembers::AddVoterIds(BTreeSet::from([id])), id)
+            }
+            RoutersChange::Remove(id) => {
+                if status.voters == [id] {
+                    return refused(format!(
+                        "router {id} is the only one with a vote: add and promote another router first"
+                    ));
+                }
+                match (status.voters.contains(&id), status.addresses.contains_key(&id)) {
+                    (true, _) => (ChangeMembers::RemoveVoters(BTreeSet::from([id])), id),
+                    (false, true) => (ChangeMembers::RemoveNodes(BTreeSet::from([id])), id),
+                    (false, false) => return Ok(()),
+                }
+            }
+        };
+        match R::timeout(CHANGE_ROUTERS, running.raft.change_membership(changes, false)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(RaftError::APIError(error))) => refused(format!("router {id}: {error}")),
+            Ok(Err(RaftError::Fatal(_))) | Err(_) => Err(NotApplied::Unknown),
+        }
+    }
+
+    /// Ends the consensus part in order. A leader first lets the others elect another one.
+    pub async fn stop(&self) {
+        self.shared.stopping.send_replace(true);
+        let running = self.shared.running().take();
+        if let Some(running) = running {
+            running.stop().await;
+        }
+        self.shared.set(|status| status.role = Role::Down { reason: "the router ends".to_owned() });
+    }
+
+    // --- where the leader is ---
+
+    pub(crate) fn running(&self) -> Option<Running<R, M>> {
+        self.shared.running().clone()
+    }
+
+    fn why_down(&self) -> String {
+        match &self.shared.status.borrow().role {
+            Role::Down { reason } => reason.clone(),
+            _ => "it is being started again".to_owned(),
+        }
+    }
+
+    /// Asks the leader. While no leader is known, or the router that was asked is no leader, waits for one; for `within` in all.
+    async fn ask_leader(&self, question: Question, within: Duration) -> Result<Answer, NotApplied> {
+        let until = R::Instant::now() + within;
+        let mut status = self.shared.status.subscribe();
+        loop {
+            let now = R::Instant::now();
+            if now >= until {
+                return Err(self.no_quorum());
+            }
+            let left = until - now;
+            status.borrow_and_update();
+            let outcome = match self.leader() {
+                Some(leader) => match R::timeout(left, self.ask(leader, &question, left)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => return Err(NotApplied::Unknown),
+                },
+                None if self.running().is_none() => return Err(NotApplied::Down(self.why_down())),
+                None => Err(NotApplied::NotLeader),
+            };
+            match outcome {
+                Err(NotApplied::NotLeader) => {}
+                outcome => return outcome,
+            }
+            // Until something changes; and if nothing does, the same again after a moment.
+            let _ = R::timeout(LOOK_EVERY.min(left), status.changed()).await;
+        }
+    }
+
+    async fn ask(
+        &self,
+        leader: Leader<R, M>,
+        question: &Question,
+        within: Duration,
+    ) -> Result<Answer, NotApplied> {
+        match (leader, question) {
+            (Leader::Here(running), Question::Propose(command)) => {
+                running.proposer.propose(command.clone()).await.map(Answer::Applied)
+            }
+            (Leader::Here(running), Question::ReadIndex) => {
+                read_index_here(&running).await.map(Answer::Index)
+            }
+            (Leader::Here(running), Question::Change(change)) => {
+                self.change_routers_here(&running, change.clone()).await.map(|()| Answer::Changed)
+            }
+            (Leader::There(peer), question) => {
+                let request = question.request(self.shared.me.sender(peer.id));
+                match self.shared.transport.ask(&peer, request, within).await {
+                    Ok(response) => read_answer(response),
+                    Err(Unanswered::Unreachable(_) | Unanswered::Refused(_)) => Err(NotApplied::NotLeader),
+                    // A read changes nothing, so it may be asked again.
+                    Err(Unanswered::Lost(_)) if matches!(question, Question::ReadIndex) => {
+                        Err(NotApplied::NotLeader)
+                    }
+                    Err(Unanswered::Lost(_)) => Err(NotApplied::Unknown),
+                }
+            }
+        }
+    }
+
+    /// The leader, if it is known and seems to lead.
+    fn leader(&self) -> Option<Leader<R, M>> {
+        let running = self.running()?;
+        let status = running.status(&self.shared.status.borrow());
+        let leader = status.leader?;
+        if leader == status.id {
+            let is_heard =
+                status.voters.len() == 1 || status.quorum_heard.is_none_or(|ago| ago < QUORUM_SILENT);
+            return (status.role == Role::Leader && is_heard).then_some(Leader::Here(running));
+        }
+        let address = status.addresses.get(&leader)?.clone();
+        Some(Leader::There(Peer { id: Some(leader), address }))
+    }
+
+    fn no_quorum(&self) -> NotApplied {
+        let status = self.shared.status.borrow();
+        let names: Vec<String> = status.voters.iter().map(|id| id.number.to_string()).collect();
+        NotApplied::NoQuorum(match names.len() {
+            0 => "This router belongs to no cluster yet: wait for the others, or add it with `rcs-router cluster add`".to_owned(),
+            _ => format!("Start the routers that are down, or mend the network between routers {}", names.join(", ")),
+        })
+    }
+}
+
+/// Where the leader is.
+enum Leader<R: AsyncRuntime, M: Machine> {
+    Here(Running<R, M>),
+    There(Peer),
+}
+
+pub(crate) async fn read_index_here<R: AsyncRuntime, M: Machine>(
+    running: &Running<R, M>,
+) -> Result<u64, NotApplied> {
+    match running.raft.get_read_log_id().await {
+        Ok((index, _)) => Ok(index.map_or(0, |index| index.index)),
+        Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(_))) => Err(NotApplied::NotLeader),
+        Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => Err(NotApplied::NotLeader),
+        Err(RaftError::Fatal(error)) => Err(NotApplied::Down(error.to_string())),
+    }
+}
+
+impl<R: AsyncRuntime, T, M: Machine> Shared<R, T, M> {
+    fn running(&self) -> MutexGuard<'_, Option<Running<R, M>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// The routers of the cluster that this router waits to make.
+    pub(crate) fn forming(&self) -> String {
+        self.forming.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_forming(&self, routers: String) {
+        *self.forming.lock().unwrap_or_else(PoisonError::into_inner) = routers;
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_if_modified(|status| {
+            let before = status.clone();
+            change(status);
+            *status != before
+        });
+    }
+}
+
+/// Keeps the status true, and starts the run again after a failure.
+async fn watch_over<R: AsyncRuntime, T: Transport, M: Machine>(part: Consensus<R, T, M>) {
+    let shared = &part.shared;
+    let mut pause = RESTART_AFTER.0;
+    let mut stopping = shared.stopping.subscribe();
+    while !*stopping.borrow_and_update() {
+        let Some(running) = part.running() else {
+            let _ = R::timeout(pause, stopping.changed()).await;
+            pause = (pause * 2).min(RESTART_AFTER.1);
+            again(&part).await;
+            continue;
+        };
+        let mut metrics = running.raft.metrics();
+        let failure =
+            metrics.borrow_and_update().running_state.clone().err().map(|failure| failure.to_string());
+        let broken = || {
+            running
+                .machine
+                .is_broken()
+                .then(|| "a fault of this program broke the replicated state".to_owned())
+        };
+        if let Some(failure) = failure.or_else(broken) {
+            down(&part, &running, failure).await;
+            continue;
+        }
+        let status = running.status(&shared.status.borrow());
+        running.trim(&status).await;
+        if status.has_leader() {
+            pause = RESTART_AFTER.0;
+        }
+        shared.set(|before| *before = status);
+        let _ = R::timeout(LOOK_EVERY, metrics.changed()).await;
+    }
+}
+
+/// The run has failed. Routing goes on without it.
+async fn down<R: AsyncRuntime, T: Transport, M: Machine>(
+    part: &Consensus<R, T, M>,
+    running: &Running<R, M>,
+    failure: String,
+) {
+    let advice = if running.sync_failed() {
+        "A sync of the disk failed, so nobody knows what is on it: mend the disk, then start the router again, or replace it"
+    } else {
+        "It is started again from its store"
+    };
+    tracing::error!(%failure, "the consensus part has failed; calls go on. {advice}");
+    let is_over = *part.shared.stopping.borrow();
+    if is_over {
+        return;
+    }
+    drop(part.shared.running().take());
+    running.stop().await;
+    part.shared.set(|status| {
+        status.role = Role::Down { reason: format!("{failure}. {advice}") };
+        status.leader = None;
+    });
+    if running.sync_failed() {
+        // Until the process ends: what a reader is shown now may never have reached the disk.
+        part.shared.stopping.send_replace(true);
+    }
+}
+
+async fn again<R: AsyncRuntime, T: Transport, M: Machine>(part: &Consensus<R, T, M>) {
+    let shared = &part.shared;
+    let opened = (shared.open)();
+    let started = match opened {
+        Ok((store, machine)) => {
+            let (me, transport) = (shared.me.clone(), shared.transport.clone());
+            Running::start(store, machine, me, transport, shared.timing).await.map_err(StartError::from)
+        }
+        Err(error) => Err(error.into()),
+    };
+    match started {
+        Ok(running) => {
+            tracing::info!("the consensus part runs again");
+            *shared.running() = Some(running);
+            shared.set(|status| status.restarts += 1);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the consensus part cannot be started again; calls go on");
+            shared.set(|status| status.role = Role::Down { reason: error.to_string() });
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! One run of openraft: from the opening of the store to its end, or to a failure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::storage::RaftLogStorage;
+use openraft::{AsyncRuntime, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
+
+use crate::limits::{
+    APPEND_ENTRIES_MAX, KEPT_ENTRIES, SNAPSHOT_ENTRIES, SNAPSHOT_LOG_BYTES, SNAPSHOT_REQUEST,
+};
+use crate::machine::{Machine, Unreadable};
+use crate::network::{Me, Network};
+use crate::proposer::Proposer;
+use crate::rpc::Transport;
+use crate::status::{Role, Status};
+use crate::store::{Disk, LogStore, StateMachine, Store};
+use crate::types::{Address, RouterId, Types};
+
+/// When routers take each other for dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Time between two heartbeats of the leader.
+    pub heartbeat: Duration,
+    /// Bounds of the time without a leader after which a router stands for election.
+    pub election: (Duration, Duration),
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { heartbeat: crate::limits::HEARTBEAT, election: crate::limits::ELECTION }
+    }
+}
+
+/// Why the consensus part does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRunning {
+    /// What is stored cannot be understood.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// openraft refused to start.
+    #[error("the consensus part cannot start: {0}")]
+    Refused(String),
+}
+
+/// A run.
+pub(crate) struct Running<R: AsyncRuntime, M: Machine> {
+    pub(crate) raft: Raft<Types<R>>,
+    pub(crate) proposer: Proposer,
+    pub(crate) machine: StateMachine<R, M>,
+    log: LogStore<R>,
+    disk: Arc<Disk>,
+}
+
+impl<R: AsyncRuntime, M: Machine> Clone for Running<R, M> {
+    fn clone(&self) -> Self {
+        Self {
+            raft: self.raft.clone(),
+            proposer: self.proposer.clone(),
+            machine: self.machine.clone(),
+            log: self.log.clone(),
+            disk: Arc::clone(&self.disk),
+        }
+    }
+}
+
+impl<R: AsyncRuntime, M: Machine> Running<R, M> {
+    pub(crate) async fn start<T: Transport>(
+        store: Store<R>,
+        machine: M,
+        me: Me,
+        transport: T,
+        timing: Timing,
+    ) -> Result<Self, NotRunning> {
+        let disk = store.disk();
+        let (log, machine) = store.split(machine)?;
+        let config = config(timing)?;
+        let id = me.id;
+        let network = Network::<R, T>::new(me, transport);
+        let started = Raft::new(id, Arc::new(config), network, log.clone(), machine.clone()).await;
+        let raft = started.map_err(|error| NotRunning::Refused(error.to_string()))?;
+        let proposer = Proposer::start(raft.clone());
+        Ok(Self { raft, proposer, machine, log, disk })
+    }
+
+    /// Whether a sync of the disk failed: then the store must not be opened again in this process.
+    pub(crate) fn sync_failed(&self) -> bool {
+        self.disk.sync_failed()
+    }
+
+    /// Ends the run in order.
+    pub(crate) async fn stop(&self) {
+        // A panic of the core is told where its failure was seen.
+        let _ = self.raft.shutdown().await;
+        if let Err(error) = self.log.close().await {
+            tracing::warn!(%error, "the cluster's log was not closed in order; nothing that was acknowledged is lost");
+        }
+    }
+
+    /// Makes a snapshot if the log has become large. (openraft itself counts entries alone.)
+    pub(crate) async fn trim(&self, status: &Status) {
+        if self.log.bytes() <= SNAPSHOT_LOG_BYTES {
+            return;
+        }
+        // Fails only if the core has ended, which is seen elsewhere.
+        let _ = match status.snapshot < status.applied {
+            true => self.raft.trigger().snapshot().await,
+            false => self.raft.trigger().purge_log(status.snapshot).await,
+        };
+    }
+
+    /// Whether anything was ever written to the log.
+    pub(crate) async fn has_log(&self) -> bool {
+        let mut log = self.log.clone();
+        let (state, vote) = (log.get_log_state().await, log.read_vote().await);
+        state.is_ok_and(|state| state.last_log_id.is_some()) || vote.is_ok_and(|vote| vote.is_some())
+    }
+
+    /// What is known now.
+    pub(crate) fn status(&self, before: &Status) -> Status {
+        let metrics = self.raft.metrics().borrow().clone();
+        let members = metrics.membership_config.membership();
+        let voters: Vec<RouterId> = members.voter_ids().collect();
+        Status {
+            id: before.id,
+            cluster: before.cluster.clone(),
+            role: role(&metrics, &voters),
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            learners: members.learner_ids().collect(),
+            addresses: members.nodes().map(|(id, address)| (*id, address.cluster.clone())).collect(),
+            voters,
+            last_log: metrics.last_log_index.unwrap_or_default(),
+            applied: metrics.last_applied.map_or(0, |at| at.index),
+            snapshot: metrics.snapshot.map_or(0, |at| at.index),
+            quorum_heard: metrics.millis_since_quorum_ack.map(Duration::from_millis),
+            replicated: replicated(&metrics),
+            sync_time: self.disk.sync_time(),
+            restarts: before.restarts,
+        }
+    }
+}
+
+fn replicated(metrics: &RaftMetrics<RouterId, Address>) -> BTreeMap<RouterId, u64> {
+    let all = metrics.replication.iter().flatten();
+    all.map(|(id, upto)| (*id, upto.as_ref().map_or(0, |upto| upto.index))).collect()
+}
+
+fn role(metrics: &RaftMetrics<RouterId, Address>, voters: &[RouterId]) -> Role {
+    match metrics.state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Follower => Role::Follower,
+        ServerState::Learner if metrics.membership_config.membership().get_node(&metrics.id).is_some() => {
+            Role::Learner
+        }
+        // A membership that was agreed, and has others in it.
+        ServerState::Learner if !voters.is_empty() => Role::Removed,
+        ServerState::Learner => Role::Waiting,
+        ServerState::Shutdown => Role::Down { reason: "it has stopped".to_owned() },
+    }
+}
+
+fn config(timing: Timing) -> Result<Config, NotRunning> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: "rcs-router".to_owned(),
+        heartbeat_interval: millis(timing.heartbeat),
+        election_timeout_min: millis(timing.election.0),
+        election_timeout_max: millis(timing.election.1),
+        install_snapshot_timeout: millis(SNAPSHOT_REQUEST),
+        max_payload_entries: APPEND_ENTRIES_MAX,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_ENTRIES),
+        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        ..Config::default()
+    };
+    config.validate().map_err(|error| NotRunning::Refused(error.to_string()))
+}
