@@ -12,15 +12,20 @@ use openraft::{AsyncRuntime, ChangeMembers, Instant as _};
 use tokio::sync::watch;
 
 use crate::leader::{Answer, Question, read_answer};
-use crate::limits::{CHANGE_ROUTERS, PROMOTE_LAG_MAX, PROPOSAL, QUORUM_SILENT, RESTART_AFTER};
+use crate::limits::{
+    CHANGE_ROUTERS, HAND_OVER, LEADERLESS, PROMOTE_LAG_MAX, PROPOSAL, QUORUM_SILENT, RAFT_REQUEST,
+    RESTART_AFTER,
+};
 use crate::machine::Machine;
+use crate::messages as pb;
 use crate::network::Me;
 use crate::proposer::{Applied, NotApplied};
-use crate::rpc::{Peer, Transport, Unanswered};
+use crate::rpc::{Peer, Request, Transport, Unanswered};
 use crate::running::{NotRunning, Running, Timing};
 use crate::status::{Role, Status};
 use crate::store::{Store, StoreError};
 use crate::types::{Address, RouterId};
+use crate::wire;
 
 /// How often a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -255,14 +260,48 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
         }
     }
 
-    /// Ends the consensus part in order. A leader first lets the others elect another one.
+    /// Ends the consensus part in order. A leader first has another router elected; writes pause meanwhile, for less time than when a
+    /// leader dies.
     pub async fn stop(&self) {
+        if let Some(running) = self.running() {
+            self.hand_over(&running).await;
+        }
         self.shared.stopping.send_replace(true);
         let running = self.shared.running().take();
         if let Some(running) = running {
             running.stop().await;
         }
-        self.shared.set(|status| status.role = Role::Down { reason: "the router ends".to_owned() });
+        self.shared.set(|status| {
+            status.role = Role::Down { reason: "the router ends".to_owned() };
+            status.leader = None;
+        });
+    }
+
+    /// openraft 0.9 has no transfer of the leadership. Other routers grant no vote while they believe in the leader, so the leader first
+    /// falls silent for as long as they do.
+    async fn hand_over(&self, running: &Running<R, M>) {
+        let status = running.status(&self.shared.status.borrow());
+        if status.role != Role::Leader {
+            return;
+        }
+        let others = status.voters.iter().filter(|id| **id != status.id);
+        let nearest = others.max_by_key(|id| status.replicated.get(id).copied().unwrap_or_default());
+        let Some(next) = nearest.copied() else { return };
+        let Some(address) = status.addresses.get(&next).cloned() else { return };
+        let switch = running.raft.runtime_config();
+        switch.heartbeat(false);
+        switch.elect(false);
+        R::sleep(self.shared.timing.election.1).await;
+        let request = pb::TakeOverRequest { sender: Some(self.shared.me.sender(Some(next))) };
+        let to = Peer { id: Some(next), address };
+        let asked = self.shared.transport.ask(&to, Request::TakeOver(request), RAFT_REQUEST).await;
+        if asked.is_err() {
+            return;
+        }
+        let mut metrics = running.raft.metrics();
+        let is_led = metrics.wait_for(|now| now.current_leader.is_some_and(|leader| leader != now.id));
+        // Without an answer the others elect a leader by themselves, a little later.
+        let _ = R::timeout(HAND_OVER, is_led).await;
     }
 
     // --- where the leader is ---
@@ -351,6 +390,21 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
         Some(Leader::There(Peer { id: Some(leader), address }))
     }
 
+    /// Whether another router knows a later list of the cluster's routers, without this one.
+    async fn was_removed(&self, running: &Running<R, M>, status: &Status) -> bool {
+        let own = *running.raft.metrics().borrow().membership_config.log_id();
+        for (_, address) in status.addresses.iter().filter(|(id, _)| **id != status.id) {
+            let Some(answer) = self.hello(address).await else { continue };
+            let Ok(theirs) = wire::read_stored_membership(answer.routers.as_ref()) else { continue };
+            let is_in = theirs.membership().get_node(&status.id).is_some();
+            // A list that is only proposed may be taken back: the router that answers must have a leader.
+            if *theirs.log_id() > own && !is_in && answer.leader.is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
     fn no_quorum(&self) -> NotApplied {
         let status = self.shared.status.borrow();
         let names: Vec<String> = status.voters.iter().map(|id| id.number.to_string()).collect();
@@ -409,6 +463,7 @@ impl<R: AsyncRuntime, T, M: Machine> Shared<R, T, M> {
 async fn watch_over<R: AsyncRuntime, T: Transport, M: Machine>(part: Consensus<R, T, M>) {
     let shared = &part.shared;
     let mut pause = RESTART_AFTER.0;
+    let mut heard = R::Instant::now();
     let mut stopping = shared.stopping.subscribe();
     while !*stopping.borrow_and_update() {
         let Some(running) = part.running() else {
@@ -434,10 +489,37 @@ async fn watch_over<R: AsyncRuntime, T: Transport, M: Machine>(part: Consensus<R
         running.trim(&status).await;
         if status.has_leader() {
             pause = RESTART_AFTER.0;
+            heard = R::Instant::now();
         }
-        shared.set(|before| *before = status);
+        let is_alone = R::Instant::now() >= heard + LEADERLESS;
+        shared.set(|before| *before = status.clone());
+        if is_alone {
+            heard = R::Instant::now();
+            if part.was_removed(&running, &status).await {
+                removed(&part, &running).await;
+                return;
+            }
+        }
         let _ = R::timeout(LOOK_EVERY, metrics.changed()).await;
     }
+}
+
+/// The others go on without this router, and do not tell it: a router that was removed is sent no entries any more.
+async fn removed<R: AsyncRuntime, T: Transport, M: Machine>(
+    part: &Consensus<R, T, M>,
+    running: &Running<R, M>,
+) {
+    tracing::warn!(
+        "this router was removed from the cluster: it takes part no more, and routes on what it knew last. Stop it, or empty its \
+         --data-dir and add it again"
+    );
+    part.shared.stopping.send_replace(true);
+    drop(part.shared.running().take());
+    running.stop().await;
+    part.shared.set(|status| {
+        status.role = Role::Removed;
+        status.leader = None;
+    });
 }
 
 /// The run has failed. Routing goes on without it.

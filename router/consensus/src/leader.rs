@@ -62,9 +62,11 @@ pub(crate) fn read_answer(response: Response) -> Result<Answer, NotApplied> {
             Some(change::Outcome::Failure(failure)) => Err(read_failure(failure)),
             None => Err(NotApplied::Unknown),
         },
-        Response::Hello(_) | Response::Vote(_) | Response::Append(_) | Response::Snapshot(_) => {
-            Err(NotApplied::Unknown)
-        }
+        Response::Hello(_)
+        | Response::Vote(_)
+        | Response::Append(_)
+        | Response::Snapshot(_)
+        | Response::TakeOver(_) => Err(NotApplied::Unknown),
     }
 }
 

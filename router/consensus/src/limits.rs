@@ -17,6 +17,10 @@ pub const SNAPSHOT_REQUEST: Duration = Duration::from_secs(60);
 pub const PROPOSAL: Duration = Duration::from_millis(900);
 /// A change of the cluster's routers: a learner has to catch up first.
 pub const CHANGE_ROUTERS: Duration = Duration::from_secs(30);
+/// How long a leader that stops waits for another leader.
+pub const HAND_OVER: Duration = Duration::from_secs(2);
+/// A router that has heard of no leader for this long asks the others whether it was removed.
+pub const LEADERLESS: Duration = Duration::from_secs(5);
 /// A leader that has not heard from a quorum for this long refuses writes at once.
 pub const QUORUM_SILENT: Duration = Duration::from_millis(900);
 /// Pause before a consensus part that failed is started again; doubles with each failure that follows soon, up to the second value.

@@ -52,6 +52,11 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Receiver for Consensus<R, T, M> 
                 };
                 Response::ReadIndex(pb::ReadIndexResponse { outcome: Some(outcome) })
             }
+            Request::TakeOver(_) => {
+                let elect = running()?.raft.trigger().elect().await;
+                elect.map_err(|error| Rejected::Stopped(error.to_string()))?;
+                Response::TakeOver(pb::TakeOverResponse {})
+            }
             Request::ChangeRouters(request) => {
                 let change = read_change(request)?;
                 let done = self.change_routers_here(&running()?, change).await;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::messages::{
     AppendRequest, AppendResponse, ChangeRoutersRequest, ChangeRoutersResponse, HelloRequest, HelloResponse,
     ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse, Sender, SnapshotResponse,
-    VoteRequest, VoteResponse, snapshot_part,
+    TakeOverRequest, TakeOverResponse, VoteRequest, VoteResponse, snapshot_part,
 };
 use crate::types::RouterId;
 
@@ -44,6 +44,8 @@ pub enum Request {
     Propose(ProposeRequest),
     /// How far is the log decided?
     ReadIndex(ReadIndexRequest),
+    /// The leader stops, and the receiver should lead.
+    TakeOver(TakeOverRequest),
     /// A change of the routers, for the leader.
     ChangeRouters(ChangeRoutersRequest),
 }
@@ -58,6 +60,7 @@ impl Request {
             Self::Snapshot { head, .. } => head.sender.as_ref(),
             Self::Propose(request) => request.sender.as_ref(),
             Self::ReadIndex(request) => request.sender.as_ref(),
+            Self::TakeOver(request) => request.sender.as_ref(),
             Self::ChangeRouters(request) => request.sender.as_ref(),
         }
     }
@@ -73,6 +76,7 @@ pub enum Response {
     Snapshot(SnapshotResponse),
     Propose(ProposeResponse),
     ReadIndex(ReadIndexResponse),
+    TakeOver(TakeOverResponse),
     ChangeRouters(ChangeRoutersResponse),
 }
 

@@ -203,6 +203,7 @@ async fn a_router_is_added_promoted_replaced_and_removed() {
     })
     .await;
     write(&routers[other], "after").await;
+    until(&routers[leaving], "removed", |s| s.role == Role::Removed).await;
     for router in routers {
         router.stop().await;
     }
@@ -247,6 +248,24 @@ async fn a_panic_takes_the_consensus_part_down_and_up_again() {
         assert_eq!(found.first().map(String::as_str), Some("before"));
         assert_eq!(found.last().map(String::as_str), Some("after"), "{found:?}");
     }
+    for router in routers {
+        router.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stops_has_another_one_elected() {
+    let (_, _, routers) = three().await;
+    write(&routers[0], "before").await;
+    let stopping = leader(&routers).await;
+    let id = routers[stopping].id();
+    let other = routers[(stopping + 1) % 3].clone();
+    let began = Instant::now();
+    routers[stopping].stop().await;
+    let status = until(&other, "another leader", |s| s.leader.is_some_and(|leader| leader != id)).await;
+    println!("router {} leads {:?} after {id} began to stop", status.leader.unwrap(), began.elapsed());
+    write(&other, "after").await;
+    assert_eq!(list(&other).await, ["before", "after"]);
     for router in routers {
         router.stop().await;
     }
