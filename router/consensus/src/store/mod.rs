@@ -3,6 +3,7 @@
 
 mod disk;
 mod log;
+mod rebuild;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use self::disk::Disk;
 use self::disk::Watched;
 use self::log::Kept;
 pub(crate) use self::log::LogStore;
+pub use self::rebuild::{Rebuilt, recover, restore};
 pub(crate) use self::state::StateMachine;
 use self::state::Stored;
 use self::writer::{CLEAN, COMMITTED, IDENTITY, LOG, META, PURGED, Queue, SNAPSHOT, SNAPSHOT_META, VOTE};
@@ -137,6 +139,15 @@ pub enum StoreError {
     /// The snapshot's content is of a newer program.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// A store stands where one is to be made.
+    #[error("{0} holds a cluster's log already: give an empty --data-dir")]
+    NotEmpty(PathBuf),
+    /// There is no store.
+    #[error("{0} holds no cluster's log: give the --data-dir of a router of the cluster")]
+    Empty(PathBuf),
+    /// The new store cannot be written.
+    #[error("the cluster's log cannot be written: {0}")]
+    NotWritten(Failed),
 }
 
 impl<R: AsyncRuntime> Store<R> {

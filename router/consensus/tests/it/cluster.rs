@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rcs_consensus::{Formed, NotApplied, NotFormed, Role, RoutersChange, Status};
+use rcs_consensus::store::{Owner, recover, restore};
+use rcs_consensus::{Formed, Machine, NotApplied, NotFormed, Role, RouterId, RoutersChange, Status};
 use tokio::time::timeout;
 
-use crate::mesh::{Mesh, PANIC, Router, Site, sites};
+use crate::mesh::{List, Mesh, PANIC, Router, Site, sites};
 
 /// What a loaded machine keeps, for anything that a cluster does by itself.
 const SOON: Duration = Duration::from_secs(60);
@@ -267,6 +268,47 @@ async fn a_leader_that_stops_has_another_one_elected() {
     write(&other, "after").await;
     assert_eq!(list(&other).await, ["before", "after"]);
     for router in routers {
+        router.stop().await;
+    }
+}
+
+/// Two of three routers are lost with their disks. The third one goes on as a cluster of one with all that it has, and grows again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_recovers_the_cluster_after_the_majority_is_lost() {
+    let (mesh, sites, routers) = three().await;
+    for number in 0..10 {
+        write(&routers[0], &format!("w{number}")).await;
+    }
+    list(&routers[2]).await;
+    for router in &routers {
+        router.stop().await;
+    }
+    let owner = Owner { number: 3, incarnation: 333, cluster: None };
+    let directory = sites[2].directory.path();
+    let rebuilt = recover(directory, &owner, &sites[2].address(), List::default()).await.unwrap();
+    assert_eq!(
+        (rebuilt.id, rebuilt.id == routers[2].id()),
+        (RouterId { number: 3, incarnation: 333 }, false)
+    );
+    let again = sites[2].start(&mesh).await;
+    write(&again, "after").await;
+    assert_eq!(list(&again).await.len(), 11);
+    let fresh = sites[0].wiped();
+    let joined = fresh.start(&mesh).await;
+    again.change_routers(RoutersChange::AddLearner(joined.id(), fresh.address())).await.unwrap();
+    until(&joined, "the whole log", |s| s.role == Role::Learner && s.applied > rebuilt.index).await;
+    assert_eq!(list(&joined).await.len(), 11);
+    // The same state out of a backup.
+    let backup = again.look(Machine::snapshot).unwrap();
+    let site = Site::new(1);
+    let owner = Owner { number: 1, incarnation: 5, cluster: Some("mesh".into()) };
+    restore(site.directory.path(), &owner, &site.address(), List::default(), &backup).unwrap();
+    let twice = restore(site.directory.path(), &owner, &site.address(), List::default(), &backup);
+    assert!(twice.unwrap_err().to_string().contains("give an empty --data-dir"));
+    let restored = site.start(&Mesh::default()).await;
+    write(&restored, "of the backup").await;
+    assert_eq!(list(&restored).await.len(), 12);
+    for router in [again, joined, restored] {
         router.stop().await;
     }
 }
