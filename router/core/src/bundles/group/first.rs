@@ -68,6 +68,15 @@ impl GroupSets {
         offers
     }
 
+    /// What members reported, or what is decided, changed: the wait for their first reports may begin or end.
+    pub(super) fn look_at_first_reports(&mut self, now: Moment) {
+        let is_known = |id: &MemberId| {
+            self.members.get(id).is_some_and(|record| record.shown(self.policy.reports).is_some())
+        };
+        let is_any_known = self.order.iter().any(is_known);
+        self.first.look(self.accepted.is_none(), is_any_known, now);
+    }
+
     /// The set that the first use takes now, together with sets that equally many members have; empty while the group waits. A set without
     /// connectors is taken only if no member has any connectors: a half-installed server must not decide for the others.
     pub fn first_uses(&self) -> Vec<(SetDigest, Content, MemberId)> {

@@ -5,7 +5,7 @@
 //!
 //! Which sets are accepted is decided elsewhere ([`crate::agreed`]): what is seen here may call for a decision
 //! ([`GroupSets::wish`]), and what is decided is followed ([`GroupSets::follow`]). While a decision is called for, nobody is
-//! judged by what may be about to change.
+//! judged by what may be about to change; if the decision takes time, see [`GroupSets::judged_meanwhile`].
 
 mod first;
 mod member;
@@ -290,9 +290,7 @@ impl GroupSets {
         };
         self.provisional = accepted.is_some_and(Accepted::is_provisional);
         self.accepted = accepted.map(|accepted| named(accepted.set, accepted.origin));
-        if accepted.is_some() {
-            self.first = FirstReports::default();
-        }
+        self.look_at_first_reports(now);
         self.next = next.map(|next| named(next, Origin::Committed));
         if let Some(accepted) = accepted.filter(|accepted| before.0 != Some((accepted.set, accepted.origin)))
         {
@@ -312,6 +310,11 @@ impl GroupSets {
         }
         told.extend(self.review_as_decided(now));
         told
+    }
+
+    /// What is called for ([`GroupSets::wish`]) takes time to be decided: until then, members are judged by what is decided so far.
+    pub fn judged_meanwhile(&mut self, now: Moment) -> Vec<Told> {
+        self.review_as_decided(now)
     }
 
     /// The member that a set was taken from, if it was.

@@ -15,11 +15,7 @@ use crate::ids::{MemberId, MemberSet};
 impl GroupSets {
     /// Works out what follows; not while a decision is called for, which another review follows.
     pub(super) fn review(&mut self, now: Moment) -> Vec<Told> {
-        let is_any_known = self
-            .order
-            .iter()
-            .any(|id| self.members.get(id).is_some_and(|of| of.shown(self.policy.reports).is_some()));
-        self.first.look(self.accepted.is_none(), is_any_known, now);
+        self.look_at_first_reports(now);
         if self.wish().is_some() { Vec::new() } else { self.review_as_decided(now) }
     }
 
@@ -32,7 +28,9 @@ impl GroupSets {
                 set.share(&mut record.manifest);
             }
         }
-        let waits = self.waits_for_reports();
+        let wished = self.wished_set();
+        // While a first set is called for, no member differs from it yet, and no member serves.
+        let waits = self.waits_for_reports() || self.accepted.is_none() && wished.is_some();
         let judgements: Vec<(MemberId, Judgement)> =
             self.order.clone().into_iter().map(|member| (member, self.judge(member, waits, now))).collect();
         let standings = self.standings(&judgements, now);
@@ -43,13 +41,19 @@ impl GroupSets {
             if standing == BundleStanding::Unknown || record.told.as_ref() == Some(&standing) {
                 continue;
             }
+            // That a member does not match yet, while its set is about to be accepted, is no news.
+            if wished.is_some() && record.shown(self.policy.reports) == wished {
+                continue;
+            }
             let before = record.told.replace(standing.clone());
             // That a member joined and matches is told by its coming up.
             if before.is_some() || standing != BundleStanding::Matching {
                 told.push(Told::Member { member, standing });
             }
         }
-        self.raise_alarm(&judgements, &mut told);
+        if wished.is_none() {
+            self.raise_alarm(&judgements, &mut told);
+        }
         self.tell_servers(&mut told);
         told
     }
@@ -57,6 +61,14 @@ impl GroupSets {
     /// What is seen here calls for this decision.
     pub fn wish(&self) -> Option<SetsChange> {
         self.first_use().or_else(|| self.the_only_one()).or_else(|| self.files_to_learn())
+    }
+
+    /// The set that is to be accepted, if a decision for a member's set is called for.
+    fn wished_set(&self) -> Option<SetDigest> {
+        match self.wish()? {
+            SetsChange::AcceptFirst { set, .. } | SetsChange::Follow { set, .. } => Some(set),
+            _ => None,
+        }
     }
 
     /// The set that most members have becomes the group's set. Among equals, the first one in list order counts.
