@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rcs_core::engine::{Answer, Backlog, Frame, FrameReader, Io, Moved, Note, Slot, Ticket};
+use rcs_core::engine::{Answer, Backlog, Frame, FrameReader, Io, Moved, Note, Proposal, Slot, Ticket};
 use rcs_core::ids::MemberId;
 use rcs_core::limits::FRAME_BYTES_MAX;
 use rcs_core::view::{Endpoint, View};
@@ -45,6 +45,8 @@ pub(crate) struct Effects {
     /// The view in force, by which upgrades of sockets are judged.
     published: watch::Sender<Arc<View>>,
     answers: Vec<(Ticket, Answer)>,
+    /// What the engine wants to have agreed by the routers of a cluster.
+    proposals: Vec<Proposal>,
     /// The list for calls with an unknown outcome.
     unknowns: Unknowns,
 }
@@ -86,6 +88,7 @@ impl Effects {
             names: Names::default(),
             published,
             answers: Vec::new(),
+            proposals: Vec::new(),
             unknowns,
         }
     }
@@ -162,6 +165,11 @@ impl Effects {
         std::mem::take(&mut self.answers)
     }
 
+    /// Takes out what the engine wants to have agreed by the routers of a cluster.
+    pub(crate) fn take_proposals(&mut self) -> Vec<Proposal> {
+        std::mem::take(&mut self.proposals)
+    }
+
     /// Counts a dial that failed; the engine notes only the first of its kind.
     pub(crate) fn count_dial_failure(&mut self, member: MemberId) {
         self.recorder.dial_failed(member, &self.names);
@@ -235,6 +243,10 @@ impl Io for Effects {
 
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
         self.answers.push((ticket, answer));
+    }
+
+    fn propose(&mut self, proposal: Proposal) {
+        self.proposals.push(proposal);
     }
 
     fn note(&mut self, note: Note<'_>) {

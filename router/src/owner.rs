@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use rcs_core::agreed::{At, Author, Change};
 use rcs_core::engine::{
-    Answer, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer, Phase, Start, Ticket, Wish,
+    Answer, Deciding, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer, Phase, Start,
+    Ticket, Wish,
 };
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
 use rcs_proto::driver::oversize::{Overrun, Side as OversizeSide};
@@ -44,7 +45,8 @@ impl Owner {
         requests: mpsc::Receiver<Request>,
     ) -> Self {
         let seed = [fastrand::u64(..), fastrand::u64(..)];
-        let engine = Engine::new(Start { seed, router: 0, now: clock.now(), epoch: epoch(clock) });
+        let (now, epoch, deciding) = (clock.now(), epoch(clock), Deciding::Alone);
+        let engine = Engine::new(Start { seed, own_seed: seed, router: 0, now, epoch, deciding });
         let (asking, last_ticket) = (HashMap::new(), 0);
         Self { engine, effects, clock, events, requests, asking, last_ticket, drain_until: None }
     }
@@ -56,6 +58,8 @@ impl Owner {
         self.apply(Event::Agreed {
             change: Change::Configured { document, settings },
             author: Author::Files,
+            at: wall(),
+            ticket: None,
         });
     }
 
@@ -116,6 +120,14 @@ impl Owner {
 
     fn apply(&mut self, event: Event) {
         self.engine.apply(event, self.clock.now(), &mut self.effects);
+        for proposal in self.effects.take_proposals() {
+            // An engine that decides alone proposes nothing. If it does, nobody may wait for the answer in vain.
+            tracing::error!(author = ?proposal.author, "a change was proposed to a cluster, but this router has none: please report this");
+            if let Some(ticket) = proposal.ticket {
+                let reason = "this router belongs to no cluster. Restart the router".to_owned();
+                self.engine.apply(Event::NotAgreed { ticket, reason }, self.clock.now(), &mut self.effects);
+            }
+        }
         for (ticket, answer) in self.effects.take_answers() {
             // If nobody waits for the answer any more, the change was made all the same.
             if let Some(asking) = self.asking.remove(&ticket) {

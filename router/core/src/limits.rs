@@ -284,6 +284,12 @@ pub const DRIFT_SEEN_MAX: Duration = Duration::from_secs(10);
 /// How long a group without a set waits, after a member's first report, for the reports of the others. A server that runs is dialled,
 /// shakes hands and reports within a second. A member that cannot be reached is not waited for.
 pub const FIRST_USE_WAIT: Duration = Duration::from_secs(3);
+/// How long a router of a cluster waits until it proposes the same change of a group's bundle sets again. The log decides within a second, and
+/// a cluster that has just lost its leader has a new one by then.
+pub const PROPOSAL_AGAIN: Duration = Duration::from_secs(5);
+/// Operators' changes that wait for the routers of a cluster at once; the next one is refused. Each waits for seconds, and few operators
+/// work at the same time.
+pub const CHANGES_ASKED_MAX: usize = 1_024;
 /// Bytes of a connector key; a call with a longer key is refused. Real ones have about 150.
 pub const CONNECTOR_KEY_BYTES_MAX: usize = 4_096;
 /// Connectors of a group for which the router remembers which members run their calls, while the members differ; beyond it, all
@@ -526,6 +532,7 @@ const _: () = {
         FIRST_USE_WAIT.as_millis() < QUEUE_WAIT.as_millis(),
         "a call of the first moment can be repeated soon"
     );
+    assert!(PROPOSAL_AGAIN.as_millis() > TICK.as_millis(), "a lost proposal is looked at on a tick");
     assert!(BUNDLES_HOLD_BASE.as_millis() <= BUNDLES_HOLD_CAP.as_millis());
     assert!(
         DIFFERENCE_PROPERTIES_MAX < DIFFERENCE_ITEMS_MAX && MANIFEST_CONNECTORS_MAX < MANIFEST_PROPERTIES_MAX

@@ -151,6 +151,7 @@ pub(super) async fn change(
 fn refused(why: &BundleRefusal) -> Response {
     let status = match why {
         BundleRefusal::NotListed(_) => StatusCode::NOT_FOUND,
+        BundleRefusal::NotAgreed(_) => StatusCode::SERVICE_UNAVAILABLE,
         BundleRefusal::Refused(_) | BundleRefusal::Lost(_) => StatusCode::CONFLICT,
     };
     refusal(status, why)

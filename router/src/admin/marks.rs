@@ -69,6 +69,7 @@ fn parse(word: &str) -> Option<MarkChange> {
 fn status(refused: &MarkRefusal) -> StatusCode {
     match refused {
         MarkRefusal::NotListed(_) => StatusCode::NOT_FOUND,
+        MarkRefusal::NotAgreed(_) => StatusCode::SERVICE_UNAVAILABLE,
         MarkRefusal::DisabledInDocument(_)
         | MarkRefusal::Disabled(_)
         | MarkRefusal::Refused(_)

@@ -23,8 +23,8 @@ const FLOORS: [&[&str]; 5] = [
     &["tables"],
     &["groups", "calls", "callers", "members", "sockets", "clock"],
     &[
-        "agenda", "event", "facade", "frame", "identity", "io", "keys", "list", "note", "out", "peer",
-        "selector",
+        "agenda", "asked", "event", "facade", "frame", "identity", "io", "keys", "list", "note", "out",
+        "peer", "selector",
     ],
 ];
 

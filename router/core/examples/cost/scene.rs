@@ -58,6 +58,7 @@ impl Io for World {
         }
     }
     fn answer(&mut self, _: Ticket, _: Answer) {}
+    fn propose(&mut self, _: Proposal) {}
 }
 
 pub(crate) struct Scene {
@@ -75,7 +76,14 @@ impl Scene {
     /// Groups of equal size, all members linked, one caller a group with one socket each.
     pub(crate) fn new(members: usize, groups: usize, callers: usize) -> Self {
         let now = Moment::after_start(Duration::from_secs(1_000));
-        let engine = Engine::new(Start { seed: [1, 2], router: 0, now, epoch: At(0) });
+        let engine = Engine::new(Start {
+            seed: [1, 2],
+            own_seed: [1, 2],
+            router: 0,
+            now,
+            epoch: At(0),
+            deciding: Deciding::Alone,
+        });
         let mut scene = Self {
             engine,
             world: World { keeps: true, ..World::default() },
@@ -98,7 +106,7 @@ impl Scene {
         settings.defaults.member_in_flight_max = 1 << 20;
         settings.defaults.in_flight_max = 1 << 20;
         let change = Change::Configured { document, settings: Some(Box::new(settings)) };
-        scene.apply(Event::Agreed { change, author: Author::Files });
+        scene.apply(Event::Agreed { change, author: Author::Files, at: At(0), ticket: None });
         let mut socket = 0;
         while let Some((member, slot)) = scene.world.dials.pop_front() {
             socket += 1;

@@ -43,6 +43,9 @@ pub enum MarkRefusal {
     /// The change cannot be agreed.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The routers of the cluster did not agree in time. The change may have been made all the same.
+    #[error("the cluster has not confirmed the change: {0}")]
+    NotAgreed(String),
     /// No other member of one of its groups serves.
     #[error(
         "{member:?} is the last member of group {group:?} that can serve: every call would fail. \

@@ -1,5 +1,5 @@
 //! What operators decided: one pure value, changed by one function that gives the same outcome wherever it runs. Routers of a cluster
-//! will replicate this value; a router that stands alone applies each change at once.
+//! replicate this value; a router that stands alone applies each change at once.
 //!
 //! Nothing here reads a clock, uses randomness or looks at members. The author and the moment of a change are arguments, and members
 //! and groups go by name, as each process numbers them differently. What a router merely sees can only be proposed

@@ -71,6 +71,9 @@ pub enum BundleRefusal {
     /// The state of the group forbids it.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The routers of the cluster did not agree in time. The change may have been made all the same.
+    #[error("the cluster has not confirmed the change: {0}")]
+    NotAgreed(String),
     /// Connectors that callers use would lose the last member that has them.
     #[error("{0}")]
     Lost(Box<Lost>),

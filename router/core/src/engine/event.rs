@@ -11,7 +11,7 @@ use super::keys::Slot;
 use super::peer::Peer;
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::agreed::sets::{BundleChange, BundleRefusal};
-use crate::agreed::{Author, Change};
+use crate::agreed::{Agreed, At, Author, Change};
 use crate::ids::{ConfigurationId, MemberId};
 
 /// Something that happened. [`Event`] has no `Debug`, for frames are payload.
@@ -76,16 +76,34 @@ pub enum Event {
     },
     /// The moment that [`super::Engine::next_wake`] named has come.
     Wake,
-    /// A change was agreed: by the operator's files, or by the routers' log.
+    /// A change was agreed: by the operator's files, or by the routers' log. A router of a cluster gets every entry of the log that its
+    /// copy of the log applies, in the order of the log, also the entries that other routers proposed.
     Agreed {
         /// The change.
         change: Change,
         /// Who wanted it.
         author: Author,
+        /// When the change was agreed. All routers of a cluster are given the same moment: the log's.
+        at: At,
+        /// The ticket of the [`Proposal`](super::Proposal), if this engine made the proposal for an operator. The ticket is answered with
+        /// what became of the change.
+        ticket: Option<Ticket>,
     },
+    /// A proposal was not agreed, or nobody knows in time whether it was. The ticket is answered with the reason. If the log has the change
+    /// all the same, [`Event::Agreed`] still follows, and the ticket is not answered again.
+    NotAgreed {
+        /// The ticket of the [`Proposal`](super::Proposal).
+        ticket: Ticket,
+        /// A sentence for the operator: why, and what to do.
+        reason: String,
+    },
+    /// A snapshot of the routers' log was installed. The snapshot replaces all that is agreed. What the router sees stays: sessions, health,
+    /// calls in flight.
+    Restored(Box<Agreed>),
     /// An operator asks for a change. The engine judges the change by what this router sees, and then has it agreed.
     Operator {
-        /// Returned with the answer: [`Answer::Marked`], [`Answer::Bundles`] or [`Answer::Released`].
+        /// Returned with the answer: [`Answer::Marked`], [`Answer::Bundles`] or [`Answer::Released`]. In a cluster, the answer to a mark or a
+        /// change of bundle sets comes with a later event: [`Event::Agreed`] or [`Event::NotAgreed`]. No two events have one ticket.
         ticket: Ticket,
         /// What is asked for.
         wish: Wish,
@@ -204,6 +222,16 @@ impl DialFailure {
     }
 }
 
+/// Who decides what is agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deciding {
+    /// This router alone: what is wished is agreed and followed within the same event.
+    Alone,
+    /// The routers of a cluster: what is wished is proposed ([`Io::propose`](super::Io::propose)), and followed once the cluster's log has
+    /// it ([`Event::Agreed`]). Calls never wait for the log.
+    Together,
+}
+
 /// Whether new calls are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -252,10 +280,10 @@ pub enum AgentSays {
 }
 
 /// Where the answer to an event goes: a number that the shell puts into the event, and the engine gives back with the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// The answer to what an agent or an operator asked, given once all that follows from the event is done.
+/// The answer to what an agent or an operator asked, given once all that follows from the event is done. Each ticket is answered once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To [`Wish::Mark`]: whether the member has the mark now. A refused mark changes nothing.

@@ -6,8 +6,9 @@
 //! - Towards IDMs one identity for each way in (a group, by its path or its own address, or the bare path). Otherwise an IDM that uses two ways in would
 //!   mix their sockets, and calls for one group would arrive as calls for the other.
 //!
-//! An identity follows from the seed and from names, never from numbers that a process counted. So routers with one seed show a
-//! caller the same identity, whatever the order in which their documents came.
+//! An identity follows from a seed and from names, never from numbers that a process counted. So routers with one seed show a
+//! caller the same identity, whatever the order in which their documents came. Towards members the seed is the process's own: each router
+//! has sessions of its own with the members.
 
 use bytes::Bytes;
 use rcs_proto::frames::Identity;
@@ -16,10 +17,12 @@ use sha1::{Digest, Sha1};
 use super::facade::ConfigurationDigest;
 use crate::ids::ConfigurationId;
 
-/// Makes identities from a seed: the same pairing always has the same one.
+/// Makes identities from seeds: the same pairing always has the same one.
 #[derive(Clone, Debug)]
 pub(super) struct Identities {
     seed: [u64; 2],
+    /// Towards members.
+    own_seed: [u64; 2],
 }
 
 /// With whom the router pairs. The bytes are a part of the identity: never change one.
@@ -34,20 +37,20 @@ enum Pairing {
 const CONFIGURATION: u8 = 4;
 
 impl Identities {
-    pub(super) fn new(seed: [u64; 2]) -> Self {
-        Self { seed }
+    pub(super) fn new(seed: [u64; 2], own_seed: [u64; 2]) -> Self {
+        Self { seed, own_seed }
     }
 
     /// Towards the member of this name.
     pub(super) fn towards_member(&self, name: &str) -> Identity {
-        self.identity(Pairing::Member, name)
+        identity(self.own_seed, Pairing::Member, name)
     }
 
     /// Towards callers of the group of this name; without a name: towards callers whose calls are routed by connector.
     pub(super) fn towards_callers(&self, group: Option<&str>) -> Identity {
         match group {
-            Some(name) => self.identity(Pairing::Group, name),
-            None => self.identity(Pairing::AnyGroup, ""),
+            Some(name) => identity(self.seed, Pairing::Group, name),
+            None => identity(self.seed, Pairing::AnyGroup, ""),
         }
     }
 
@@ -62,19 +65,19 @@ impl Identities {
         let digest = hash.finalize();
         ConfigurationId(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
+}
 
-    fn identity(&self, with: Pairing, name: &str) -> Identity {
-        let mut hash = Sha1::new();
-        for part in self.seed {
-            hash.update(part.to_be_bytes());
-        }
-        hash.update([with as u8]);
-        hash.update(name);
-        let digest = hash.finalize();
-        // The form of Java's ids: 40 upper-case hexadecimal digits. The key is used for nothing (WIRE 4.1).
-        let session_id = digest.iter().map(|byte| format!("{byte:02X}")).collect();
-        Identity { session_id, public_key: Bytes::copy_from_slice(&digest) }
+fn identity(seed: [u64; 2], with: Pairing, name: &str) -> Identity {
+    let mut hash = Sha1::new();
+    for part in seed {
+        hash.update(part.to_be_bytes());
     }
+    hash.update([with as u8]);
+    hash.update(name);
+    let digest = hash.finalize();
+    // The form of Java's ids: 40 upper-case hexadecimal digits. The key is used for nothing (WIRE 4.1).
+    let session_id = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    Identity { session_id, public_key: Bytes::copy_from_slice(&digest) }
 }
 
 #[cfg(test)]
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_configurations_name_follows_from_the_seed_as_well() {
-        let (one, other) = (Identities::new([1, 2]), Identities::new([1, 3]));
+        let (one, other) = (Identities::new([1, 2], [9, 9]), Identities::new([1, 3], [9, 9]));
         let (a, b) = (ConfigurationDigest::numbered(1), ConfigurationDigest::numbered(2));
         assert_eq!(one.configuration(&a), one.configuration(&a));
         assert_ne!(one.configuration(&a), one.configuration(&b));
@@ -96,8 +99,8 @@ mod tests {
 
     #[test]
     fn identities_follow_from_seed_and_name_alone() {
-        let (one, other) = (Identities::new([1, 2]), Identities::new([1, 3]));
-        let again = Identities::new([1, 2]);
+        let (one, other) = (Identities::new([1, 2], [1, 2]), Identities::new([1, 3], [1, 3]));
+        let again = Identities::new([1, 2], [1, 2]);
         let all = [
             one.towards_member("n1"),
             one.towards_member("n2"),
@@ -111,5 +114,15 @@ mod tests {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), all.len());
+    }
+
+    /// Otherwise a member would answer a call of one router on a socket of the other.
+    #[test]
+    fn routers_of_a_cluster_share_the_identities_towards_callers_and_none_towards_members() {
+        let (one, other) = (Identities::new([1, 2], [3, 4]), Identities::new([1, 2], [5, 6]));
+        let caller = |of: &Identities| of.towards_callers(Some("g")).session_id;
+        let member = |of: &Identities| of.towards_member("n1").session_id;
+        assert_eq!(caller(&one), caller(&other));
+        assert_ne!(member(&one), member(&other));
     }
 }

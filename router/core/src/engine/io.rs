@@ -9,6 +9,7 @@ use rcs_proto::session::SocketId;
 use super::event::{Answer, Ticket};
 use super::keys::Slot;
 use super::note::Note;
+use crate::agreed::{Author, Change};
 use crate::ids::MemberId;
 use crate::view::{Endpoint, View};
 
@@ -61,6 +62,23 @@ pub trait Io {
 
     /// Answers what an agent or an operator asked in an event, once all that follows from the event is done.
     fn answer(&mut self, ticket: Ticket, answer: Answer);
+
+    /// Proposes a change to the routers of the cluster ([`Deciding::Together`](super::Deciding)). What becomes of the proposal is reported
+    /// by an event. Nothing of the engine waits for that event.
+    fn propose(&mut self, proposal: Proposal);
+}
+
+/// A change that a router of a cluster wants to have agreed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// Whose answer depends on the proposal. Comes back with [`Event::Agreed`](super::Event::Agreed) or
+    /// [`Event::NotAgreed`](super::Event::NotAgreed). None: the router itself proposes, because of what it saw of members. Such a proposal may
+    /// get lost without a word: it is made again.
+    pub ticket: Option<Ticket>,
+    /// The change.
+    pub change: Change,
+    /// Who wants it.
+    pub author: Author,
 }
 
 /// What waits for a peer, bytes.

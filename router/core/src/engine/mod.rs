@@ -10,6 +10,7 @@
 //! `clock`. ARCHITECTURE.md has the rules; a test holds them.
 
 mod agenda;
+mod asked;
 mod callers;
 mod calls;
 mod clock;
@@ -38,18 +39,19 @@ use std::sync::Arc;
 
 use rcs_proto::time::Moment;
 
+use self::asked::Asked;
 use self::callers::Callers;
 pub use self::callers::Redials;
 use self::calls::Calls;
 use self::clock::{Clock, Timer};
 pub use self::event::{
-    AgentSays, Answer, DialFailure, Event, NotQuarantined, OversizeFrame, OversizeReason, Phase, Ticket,
-    UnknownMember, Wish,
+    AgentSays, Answer, Deciding, DialFailure, Event, NotQuarantined, OversizeFrame, OversizeReason, Phase,
+    Ticket, UnknownMember, Wish,
 };
 pub use self::frame::{Frame, FrameReader};
 use self::groups::Groups;
 use self::identity::Identities;
-pub use self::io::{Backlog, Io, Moved};
+pub use self::io::{Backlog, Io, Moved, Proposal};
 pub use self::keys::{CallId, Slot};
 use self::members::Members;
 pub use self::note::{Note, ReleasedBy, UnservedCalls};
@@ -69,14 +71,20 @@ use crate::view::View;
 /// What an engine begins with.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
-    /// The seed of session ids: routers with the same seed show their callers the same ids (WIRE section 8).
+    /// The seed of the session ids that callers are shown: routers with the same seed show their callers the same ids (WIRE section 8).
     pub seed: [u64; 2],
+    /// The seed of the session ids that members are shown: drawn at random by each process. A member would file the sockets of routers with
+    /// one id under one session, and answer a call of one router on a socket of another (WIRE 4.2). After a restart the member may still
+    /// answer calls of the process before, while the new process gives the same message ids again.
+    pub own_seed: [u64; 2],
     /// The router's number in its cluster; 0 for a router that stands alone.
     pub router: u16,
     /// The present moment, by the process's clock.
     pub now: Moment,
     /// What the operators' clock showed at [`Moment::START`].
     pub epoch: At,
+    /// Who decides what is agreed: this router alone, or the routers of its cluster.
+    pub deciding: Deciding,
 }
 
 /// The router's live state.
@@ -95,8 +103,10 @@ impl Engine {
             view: Arc::default(),
             book: NameBook::new(),
             phase: Phase::Serving,
-            identities: Identities::new(start.seed),
+            identities: Identities::new(start.seed, start.own_seed),
             epoch: start.epoch,
+            deciding: start.deciding,
+            asked: Asked::default(),
             sockets: Sockets::default(),
             callers: Callers::default(),
             members: Members::default(),
@@ -127,8 +137,12 @@ impl Engine {
             Event::Pong { socket } => tables.on_pong(socket, now, io),
             Event::Closed { socket, unsent } => tables.on_closed(socket, unsent, now, io),
             Event::Wake => tables.on_wake(now, io),
-            Event::Agreed { change, author } => tables.on_agreed(change, author, now, io),
-            Event::Operator { ticket, wish } => answer = Some((ticket, tables.on_wish(wish, now, io))),
+            Event::Agreed { change, author, at, ticket } => {
+                answer = tables.on_agreed(change, author, at, ticket, now, io);
+            }
+            Event::NotAgreed { ticket, reason } => answer = tables.asked.not_agreed(ticket, reason),
+            Event::Restored(agreed) => tables.on_restored(*agreed, now, io),
+            Event::Operator { ticket, wish } => answer = tables.on_wish(ticket, wish, now, io),
             Event::Agent { ticket, member, says } => {
                 answer = Some((ticket, Answer::Agent(tables.on_agent(&member, says, now))));
             }

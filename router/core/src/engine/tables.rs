@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use super::asked::Asked;
 use super::callers::Callers;
 use super::calls::Calls;
 use super::clock::Clock;
-use super::event::Phase;
+use super::event::{Deciding, Phase};
 use super::groups::Groups;
 use super::identity::Identities;
 use super::members::Members;
@@ -28,6 +29,10 @@ pub(super) struct Tables {
     pub(super) identities: Identities,
     /// What the operators' clock showed when the process's clock began.
     pub(super) epoch: At,
+    /// Who decides changes of `agreed`.
+    pub(super) deciding: Deciding,
+    /// Operators' changes that wait for the routers of the cluster.
+    pub(super) asked: Asked,
     /// The open sockets.
     pub(super) sockets: Sockets,
     /// The sessions of callers.

@@ -6,6 +6,7 @@ mod configurations;
 mod facades;
 mod habits;
 mod places;
+mod proposed;
 mod queue;
 mod sets;
 mod states;
@@ -27,6 +28,7 @@ pub(super) use self::configurations::{Bar, Configurations, Quarantine, Suspect, 
 use self::facades::ProbedFacades;
 use self::habits::StreamHabits;
 pub(super) use self::habits::Tail;
+use self::proposed::Proposed;
 use self::queue::Queue;
 pub(super) use self::queue::{Among, Lane};
 use self::sets::ListOfAll;
@@ -96,6 +98,8 @@ struct Group {
     versions: Option<Versions>,
     /// The bundle sets of its members, and who may serve with them.
     sets: GroupSets,
+    /// What was proposed last for the sets to the routers of the cluster.
+    proposed: Option<Proposed>,
     /// The states of the members, as the group's calls see them.
     states: States,
     /// The moment in the table's agenda.
@@ -103,6 +107,12 @@ struct Group {
 }
 
 impl Group {
+    /// When something is due.
+    fn due(&self) -> Option<Moment> {
+        let again = self.proposed.as_ref().map(|proposed| proposed.again);
+        self.sets.due().into_iter().chain(self.outliers.due()).chain(again).min()
+    }
+
     fn new(group: &view::Group, in_flight: usize) -> Self {
         Self {
             picker: group.policy.picker(&[], &MemberSet::new()),
@@ -117,6 +127,7 @@ impl Group {
             budget: RetryBudget::default(),
             versions: None,
             sets: GroupSets::new(group.settings.bundles),
+            proposed: None,
             states: States::default(),
             planned: None,
         }
@@ -398,7 +409,7 @@ impl Groups {
 
     fn plan(&mut self, id: GroupId) {
         if let Some(group) = self.groups.get_mut(&id) {
-            let at = group.sets.due().into_iter().chain(group.outliers.due()).min();
+            let at = group.due();
             self.agenda.plan(id, &mut group.planned, at);
         }
     }
@@ -413,8 +424,7 @@ impl Groups {
         for (id, group) in &self.groups {
             assert_eq!((group.in_flight, group.queue.len()), there(*id), "{id}");
             assert_eq!(group.queue.is_empty(), !self.waiting.contains(id), "{id}");
-            let at = group.sets.due().into_iter().chain(group.outliers.due()).min();
-            assert_eq!(group.planned, at, "the agenda of {id}");
+            assert_eq!(group.planned, group.due(), "the agenda of {id}");
         }
         for (id, left) in &self.left {
             assert_eq!(*left, there(*id).0, "{id}, which left the view");

@@ -44,7 +44,7 @@ impl Groups {
         }
     }
 
-    fn change_sets(&mut self, id: GroupId, change: impl FnOnce(&mut GroupSets) -> Vec<Told>) {
+    pub(super) fn change_sets(&mut self, id: GroupId, change: impl FnOnce(&mut GroupSets) -> Vec<Told>) {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let (serving, shown) = (group.sets.serving().clone(), group.sets.shown());
         let told = change(&mut group.sets);

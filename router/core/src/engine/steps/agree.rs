@@ -3,7 +3,7 @@
 use rcs_proto::time::Moment;
 
 use crate::agreed::sets::SetsChange;
-use crate::agreed::{Author, Change, Refusal};
+use crate::agreed::{At, Author, Change, Refusal};
 use crate::engine::tables::Tables;
 use crate::ids::GroupId;
 
@@ -14,16 +14,19 @@ impl Tables {
     /// [`Refusal`]; nothing is changed then.
     pub(in crate::engine) fn agree_sets(
         &mut self,
-        group: GroupId,
+        group: String,
         change: SetsChange,
         author: Author,
+        at: At,
         now: Moment,
     ) -> Result<(), Refusal> {
-        let Some(listed) = self.view.group(group) else { return Ok(()) };
-        let at = self.epoch.after(now);
-        let change = Change::Sets { group: listed.name.clone(), change };
-        let outcome = self.agreed.apply(change, author, at);
-        self.follow_decision(group, now);
+        // The view may have the group no longer, or not yet. What is agreed must not depend on that: all routers agree on the same value.
+        let listed = self.view.group_named(&group).map(|listed| listed.id);
+        let outcome = self.agreed.apply(Change::Sets { group, change }, author, at);
+        if let Some(group) = listed {
+            self.follow_decision(group, now);
+            self.groups.proposal_is_decided(group);
+        }
         outcome.map(drop)
     }
 

@@ -20,7 +20,7 @@ use crate::ids::MemberId;
 use crate::settings::Settings;
 use crate::view::NotListed;
 
-fn set(version: &str) -> SetDigest {
+pub(super) fn set(version: &str) -> SetDigest {
     let wire = WireManifest::read(&infos_at(CONNECTOR, version)).unwrap();
     SetDigest { wire: *wire.digest(), files: None }
 }

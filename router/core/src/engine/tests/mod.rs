@@ -32,5 +32,7 @@ mod states;
 mod stream_ends;
 mod streams;
 mod suspects;
+mod together;
+mod toy_log;
 mod versions;
 pub(in crate::engine) mod world;

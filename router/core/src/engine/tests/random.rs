@@ -12,6 +12,7 @@ use rcs_proto::messages::*;
 use rcs_proto::operation::Operation;
 use rcs_proto::session::SocketId;
 
+use super::toy_log::{LogStep, log_step};
 use super::versions::of;
 use super::world::*;
 use crate::agreed::marks::LastMember;
@@ -56,6 +57,8 @@ enum Step {
     Tell(usize),
     /// The operator moves the group to the set that the member has, or ends that.
     Change(BundleChange),
+    /// In a cluster, something happens in the log.
+    Log(LogStep),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -85,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (member.clone(), prop_oneof![Just("1.0"), Just("1.1")]).prop_map(|(m, version)| Step::Install(m, version)),
         2 => member.clone().prop_map(Step::Tell),
         1 => member.prop_flat_map(change).prop_map(Step::Change),
+        5 => log_step().prop_map(Step::Log),
     ]
 }
 
@@ -135,6 +139,9 @@ struct Play {
     rotated: [bool; CALLERS],
     port: u16,
     settings: Settings,
+    deciding: Deciding,
+    /// Changes that the operator asked for in a cluster.
+    tickets: u64,
 }
 
 /// Limits that are reached all the time.
@@ -363,6 +370,12 @@ impl Play {
             Step::Pass(ms) => self.world.pass(Duration::from_millis(ms)),
             Step::Install(member, version) => self.world.lists[member] = infos_at(CONNECTOR, version),
             Step::Tell(member) => self.world.tell_unasked(member),
+            Step::Change(change) if self.deciding == Deciding::Together => {
+                self.tickets += 1;
+                self.world.wishes_set(Ticket(self.tickets), change);
+            }
+            Step::Log(step) if self.deciding == Deciding::Together => self.world.log(step),
+            Step::Log(_) => {}
             // What the state of the group forbids is refused, and changes nothing.
             Step::Change(change) => drop(self.world.change_with("g", change, LastMember::Released)),
         }
@@ -447,6 +460,10 @@ impl Play {
         let tables = &self.world.engine.tables;
         assert!(tables.callers.is_empty(), "callers are left");
         assert!(tables.members.has_no_sessions() && tables.sockets.is_empty(), "sockets are left");
+        if self.deciding == Deciding::Together {
+            self.world.log_takes_all();
+            self.world.assert_answered_once(self.tickets);
+        }
         self.world.assert_replays();
     }
 }
@@ -459,8 +476,19 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..80),
         policy in prop_oneof![Just(Policy::Failover), Just(Policy::RoundRobin)],
         settings in prop_oneof![Just(Settings::default()), Just(hedging()), settings()],
+        deciding in prop_oneof![Just(Deciding::Alone), Just(Deciding::Together)],
+        is_agreed in any::<bool>(),
     ) {
-        let mut world = World::with_members(MEMBERS, policy);
+        let mut world = match deciding {
+            Deciding::Alone => World::with_members(MEMBERS, policy),
+            Deciding::Together => World::in_cluster(1, MEMBERS, policy),
+        };
+        if deciding == Deciding::Together {
+            (0..MEMBERS).for_each(|member| world.start(member));
+        }
+        if is_agreed {
+            world.log_takes_all();
+        }
         world.watches_sets = true;
         world.set(&settings);
         let callers = (0..CALLERS).map(|caller| world.caller(&format!("idm{caller}"), 2)).collect();
@@ -476,6 +504,8 @@ proptest! {
             rotated: [false; CALLERS],
             port: 9_000,
             settings,
+            deciding,
+            tickets: 0,
         };
         for step in steps {
             play.run(step);

@@ -62,6 +62,7 @@ impl Io for Quiet {
     fn publish(&mut self, _: &Arc<View>) {}
     fn note(&mut self, _: Note<'_>) {}
     fn answer(&mut self, _: Ticket, _: Answer) {}
+    fn propose(&mut self, _: Proposal) {}
 }
 
 /// The least time that such a frame takes to be read, and the least time that it takes the owner. `frame` makes it from a number. Each

@@ -43,8 +43,7 @@ impl World {
 
     /// The events that were recorded, given to a new engine, have the same effects and make the same state.
     pub(super) fn assert_replays(&self) {
-        let Some((first, _)) = self.recorded.first() else { return };
-        let (mut engine, mut io) = (Engine::new(start_at(*first)), Recorder::default());
+        let (mut engine, mut io) = (Engine::new(self.start), Recorder::default());
         for (now, event) in &self.recorded {
             engine.apply(event.clone(), *now, &mut io);
         }

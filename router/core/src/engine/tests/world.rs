@@ -31,6 +31,8 @@ pub(in crate::engine) struct Recorder {
     pub(in crate::engine) pinged: Vec<SocketId>,
     pub(in crate::engine) notes: Vec<String>,
     pub(super) answers: Vec<(Ticket, Answer)>,
+    /// Proposals that the log has not taken yet.
+    pub(super) proposals: Vec<Proposal>,
     pub(in crate::engine) backlog: HashMap<SocketId, usize>,
     /// What of it is on disk is in `spilled` instead.
     pub(super) spilled: HashMap<SocketId, usize>,
@@ -85,9 +87,14 @@ impl Io for Recorder {
         self.effects.push(format!("answer {ticket:?} {answer:?}"));
         self.answers.push((ticket, answer));
     }
+    fn propose(&mut self, proposal: Proposal) {
+        self.effects.push(format!("propose {proposal:?}"));
+        self.proposals.push(proposal);
+    }
 }
 
 pub(super) struct World {
+    pub(super) start: Start,
     pub(super) engine: Engine,
     pub(super) io: Recorder,
     pub(super) now: Moment,
@@ -155,8 +162,15 @@ impl World {
     /// The same, with no member up yet.
     pub(super) fn with_members_down(count: usize, policy: Policy) -> Self {
         let now = Moment::after_start(Duration::from_secs(1_000));
+        Self::starting(start_at(now), count, policy)
+    }
+
+    /// The same, with an engine that begins like this.
+    pub(super) fn starting(start: Start, count: usize, policy: Policy) -> Self {
+        let now = start.now;
         let mut world = Self {
-            engine: Engine::new(start_at(now)),
+            start,
+            engine: Engine::new(start),
             io: Recorder::default(),
             now,
             reader: FrameReader::default(),
@@ -217,7 +231,8 @@ impl World {
 
     /// Something is decided outside.
     pub(super) fn agree(&mut self, change: Change) {
-        self.apply(Event::Agreed { change, author: Author::Files });
+        let at = self.at();
+        self.apply(Event::Agreed { change, author: Author::Files, at, ticket: None });
     }
 
     /// An operator, or an agent, asks.
@@ -486,7 +501,14 @@ impl World {
 
 /// What every engine of these tests begins with.
 pub(super) fn start_at(now: Moment) -> Start {
-    Start { seed: [1, 2], router: 0, now, epoch: At(1_700_000_000_000) }
+    Start {
+        seed: [1, 2],
+        own_seed: [1, 2],
+        router: 0,
+        now,
+        epoch: At(1_700_000_000_000),
+        deciding: Deciding::Alone,
+    }
 }
 
 /// A socket that we dialled for a member's slot.

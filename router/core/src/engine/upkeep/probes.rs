@@ -28,6 +28,7 @@ impl Tables {
 
     /// What time changes in a group: holds of bundle sets end, agents fall silent, a window of the members' latencies is over.
     pub(super) fn look_after_group(&mut self, group: GroupId, now: Moment) {
+        self.groups.proposal_is_due(group, now);
         self.groups.sets_change(group, |sets| sets.tick(now));
         let Some(listed) = self.view.group(group) else { return };
         for member in self.groups.slow_ones(listed, now) {

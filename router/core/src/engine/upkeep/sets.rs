@@ -26,7 +26,7 @@ impl Tables {
         change: BundleChange,
         last: LastMember,
         now: Moment,
-    ) -> Result<(GroupId, SetsChange), BundleRefusal> {
+    ) -> Result<SetsChange, BundleRefusal> {
         let view = &self.view;
         let listed = view.listed(group)?;
         let sets = self.groups.sets(listed.id).ok_or(Refused::NoManifest)?;
@@ -50,7 +50,7 @@ impl Tables {
         };
         match self.lost_by(listed, &change, now).filter(|_| last == LastMember::Kept) {
             Some(lost) => Err(BundleRefusal::Lost(lost)),
-            None => Ok((listed.id, change)),
+            None => Ok(change),
         }
     }
 

@@ -1,42 +1,103 @@
 //! What operators decide. Their files are agreed as they come. This router first judges their wishes by what it sees, and then has
-//! them agreed. What is agreed is followed within the same event.
+//! them agreed. A router that stands alone agrees and follows within the same event. A router of a cluster proposes, and follows what the
+//! cluster's log says.
 
 use rcs_proto::time::Moment;
 
-use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
-use crate::agreed::sets::{BundleChange, BundleRefusal};
-use crate::agreed::{Author, Change, Done, Refusal};
-use crate::engine::event::{Answer, Wish};
-use crate::engine::io::Io;
+use crate::agreed::{Agreed, At, Author, Change, Done, Refusal};
+use crate::engine::asked::Subject;
+use crate::engine::event::{Answer, Deciding, Ticket, Wish};
+use crate::engine::io::{Io, Proposal};
 use crate::engine::note::Note;
 use crate::engine::tables::Tables;
-use crate::view::NotListed;
 
 impl Tables {
-    /// A change was agreed outside: by the operator's files, or by other routers.
+    /// A change was agreed outside: by the operator's files, or by the routers of the cluster. Returns the answer to an operator of this
+    /// router who waits for the change.
     pub(in crate::engine) fn on_agreed(
         &mut self,
         change: Change,
         author: Author,
+        at: At,
+        ticket: Option<Ticket>,
         now: Moment,
         io: &mut impl Io,
-    ) {
-        if let Err(refusal) = self.agree(change, author, now, io) {
+    ) -> Option<(Ticket, Answer)> {
+        // Any other refused change is told by the router that proposed it.
+        let is_told_here = author == Author::Files || matches!(change, Change::Configured { .. });
+        let outcome = self.agree(change, author, at, now, io);
+        if let Err(refusal) = &outcome
+            && is_told_here
+        {
             io.note(Note::ViewNotFollowed { reason: &refusal.to_string() });
+        }
+        self.asked.ends(ticket, outcome)
+    }
+
+    /// A snapshot of the routers' log replaces all that is agreed.
+    pub(in crate::engine) fn on_restored(&mut self, agreed: Agreed, now: Moment, io: &mut impl Io) {
+        if self.agreed == agreed {
+            return;
+        }
+        self.agreed = agreed;
+        self.follow_view(now, io);
+        for group in self.view.groups() {
+            self.groups.proposal_is_decided(group.id);
         }
     }
 
-    /// An operator asks for a change.
-    pub(in crate::engine) fn on_wish(&mut self, wish: Wish, now: Moment, io: &mut impl Io) -> Answer {
-        match wish {
+    /// An operator asks for a change. Returns the answer, unless the answer depends on the routers of the cluster.
+    pub(in crate::engine) fn on_wish(
+        &mut self,
+        ticket: Ticket,
+        wish: Wish,
+        now: Moment,
+        io: &mut impl Io,
+    ) -> Option<(Ticket, Answer)> {
+        let answer = match wish {
             Wish::Mark { group, member, change, last } => {
-                Answer::Marked(self.mark(&group, &member, change, last, now, io))
+                match self.judge_mark(&group, &member, change, last, now) {
+                    Ok(mark) => {
+                        self.have_agreed(ticket, Subject::Mark, Change::Mark { member, mark }, now, io)
+                    }
+                    Err(refused) => Some(Answer::Marked(Err(refused))),
+                }
             }
             Wish::Bundles { group, change, last } => {
-                Answer::Bundles(self.change_sets(&group, change, last, now))
+                match self.judge_sets_change(&group, change, last, now) {
+                    Ok(change) => {
+                        self.have_agreed(ticket, Subject::Sets, Change::Sets { group, change }, now, io)
+                    }
+                    Err(refused) => Some(Answer::Bundles(Err(refused))),
+                }
             }
             Wish::Release(configuration) => {
-                Answer::Released(self.release_configuration(configuration, now, io))
+                Some(Answer::Released(self.release_configuration(configuration, now, io)))
+            }
+        };
+        Some((ticket, answer?))
+    }
+
+    /// Has an operator's change agreed: at once, or by the routers of the cluster. Returns the answer, if it is known.
+    fn have_agreed(
+        &mut self,
+        ticket: Ticket,
+        subject: Subject,
+        change: Change,
+        now: Moment,
+        io: &mut impl Io,
+    ) -> Option<Answer> {
+        match self.deciding {
+            Deciding::Alone => {
+                let at = self.epoch.after(now);
+                Some(subject.answer(self.agree(change, Author::Operator, at, now, io)))
+            }
+            Deciding::Together => {
+                let refused = self.asked.begins(ticket, subject);
+                if refused.is_none() {
+                    io.propose(Proposal { ticket: Some(ticket), change, author: Author::Operator });
+                }
+                refused
             }
         }
     }
@@ -49,57 +110,16 @@ impl Tables {
         &mut self,
         change: Change,
         author: Author,
+        at: At,
         now: Moment,
         io: &mut impl Io,
     ) -> Result<(), Refusal> {
         if let Change::Sets { group, change } = change {
-            let Some(id) = self.view.group_named(&group).map(|group| group.id) else {
-                return Err(Refusal::NoGroup(group));
-            };
-            return self.agree_sets(id, change, author, now);
+            return self.agree_sets(group, change, author, at, now);
         }
-        if self.agreed.apply(change, author, self.epoch.after(now))? == Done::Changed {
+        if self.agreed.apply(change, author, at)? == Done::Changed {
             self.follow_view(now, io);
         }
         Ok(())
-    }
-
-    /// An operator wants a mark set or taken off.
-    ///
-    /// # Errors
-    /// [`MarkRefusal`]; nothing is changed then.
-    fn mark(
-        &mut self,
-        group: &str,
-        member: &str,
-        change: MarkChange,
-        last: LastMember,
-        now: Moment,
-        io: &mut impl Io,
-    ) -> Result<(), MarkRefusal> {
-        let mark = self.judge_mark(group, member, change, last, now)?;
-        let change = Change::Mark { member: member.to_owned(), mark };
-        self.agree(change, Author::Operator, now, io)?;
-        Ok(())
-    }
-
-    /// An operator wants something of a group's sets.
-    ///
-    /// # Errors
-    /// [`BundleRefusal`]; nothing is changed then.
-    fn change_sets(
-        &mut self,
-        group: &str,
-        change: BundleChange,
-        last: LastMember,
-        now: Moment,
-    ) -> Result<(), BundleRefusal> {
-        let (group, change) = self.judge_sets_change(group, change, last, now)?;
-        self.agree_sets(group, change, Author::Operator, now).map_err(|refusal| match refusal {
-            Refusal::Sets(refused) => refused.into(),
-            // The document has moved on, and the view could not follow.
-            Refusal::NoGroup(group) => NotListed::NoGroup(group).into(),
-            other => unreachable!("a change of sets is refused for its sets alone: {other}"),
-        })
     }
 }
