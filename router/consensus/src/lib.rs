@@ -2,6 +2,8 @@
 //!
 //! This crate knows nothing of groups, members or calls: commands are bytes, and what they mean is a [`Machine`]. openraft's types stop
 //! at this crate's border, so that another version of openraft is a change of this crate alone.
+//!
+//! Routers know each other by their certificates ([`pki`]).
 
 mod consensus;
 mod form;
@@ -9,6 +11,7 @@ mod leader;
 pub mod limits;
 mod machine;
 mod network;
+pub mod pki;
 mod proposer;
 mod receive;
 pub mod rpc;

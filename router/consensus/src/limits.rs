@@ -63,3 +63,93 @@ pub const SNAPSHOT_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Writes that wait for the writer. openraft itself has few under way.
 pub const WRITES_WAITING_MAX: usize = 1_024;
+
+// --- the cluster's certificates ---
+
+/// Bytes of a file with certificates: a chain, or the authorities of a cluster while one replaces another.
+pub const CERTIFICATES_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a file with a key. The largest RSA keys have less.
+pub const KEY_BYTES_MAX: usize = 16 << 10;
+/// How long the certificate of an authority that [`crate::pki::Authority::init`] makes is valid: 10 years.
+pub const AUTHORITY_TIME: Duration = Duration::from_secs(3_652 * 24 * 60 * 60);
+/// Certificates are valid from this long before they are made, as the clocks of machines differ.
+pub const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(60 * 60);
+/// Operators are warned when a certificate ends within this time, or within a third of the time for which it is valid.
+pub const ENDS_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Characters of a cluster's id and of its label. An id that we make has 32.
+pub const NAME_CHARS_MAX: usize = 64;
+/// Hosts in the certificate of one router.
+pub const HOSTS_MAX: usize = 32;
+
+// --- messages between routers ---
+
+/// Bytes of one message in either direction: one command of the largest size, and what it is wrapped in. Only a router of the cluster can
+/// make another one hold messages of this size.
+pub const MESSAGE_BYTES_MAX: usize = COMMAND_BYTES_MAX + (1 << 20);
+/// A request of more bytes goes by the connection for bulk, so that heartbeats and votes do not wait for it.
+pub const BULK_BYTES: usize = 128 << 10;
+/// Bytes of one part of a snapshot.
+pub const SNAPSHOT_PART_BYTES: usize = 256 << 10;
+/// Memory that is reserved before the first part of a snapshot has come, bytes: the announced length is only a claim.
+pub const SNAPSHOT_RESERVED_BYTES: usize = 1 << 20;
+/// Snapshots that a router takes at a time. A stream of a leader that was just replaced may be under way beside the new leader's.
+pub const SNAPSHOTS_MAX: usize = 2;
+/// Time between two parts of a snapshot.
+pub const SNAPSHOT_PART_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time for the answer to a request other than a snapshot, if the sender gives no shorter one.
+pub const REQUEST_TIME_MAX: Duration = CHANGE_ROUTERS;
+/// Bytes of the headers of a request or an answer. A refusal's sentence is a header.
+pub const HEADERS_BYTES_MAX: u32 = 16 << 10;
+/// Characters of a sentence that a peer sent.
+pub const SENTENCE_CHARS_MAX: usize = 512;
+/// Requests that one connection has under way.
+pub const STREAMS_MAX: u32 = 64;
+/// Bytes that a peer may send of one request before they are read.
+pub const STREAM_WINDOW_BYTES: u32 = 512 << 10;
+/// Bytes that a peer may send on one connection before they are read.
+pub const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+
+// --- connections that we dial ---
+
+/// Connections that are kept: a few for each router of a cluster, with room for addresses that changed. The one that was not used for
+/// longest is dropped.
+pub const LINKS_MAX: usize = 96;
+/// Time to connect: TCP, TLS, and the router's first word.
+pub const DIAL_TIME_MAX: Duration = Duration::from_secs(2);
+/// Time until the next dial after the first failure. It doubles with each further failure.
+pub const REDIAL_MIN: Duration = Duration::from_millis(20);
+/// Time until the next dial after many failures. A write waits for it when a router comes back.
+pub const REDIAL_MAX: Duration = Duration::from_millis(500);
+/// A connection that has been silent for so long is asked for a sign of life (HTTP/2 PING).
+pub const PING_EVERY: Duration = Duration::from_secs(1);
+/// A connection whose peer gives no sign of life for so long is dropped.
+pub const PING_WAIT: Duration = Duration::from_secs(2);
+
+// --- connections that we accept ---
+
+/// Connections that have not shown their certificate yet. Beyond this number, the network that holds the most of them loses its slowest
+/// one.
+pub const HALF_OPEN_MAX: usize = 256;
+/// Time in which a connection must have shown its certificate.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Connections of one router. A newcomer takes the place of the oldest one, which may be dead.
+pub const SESSIONS_PER_ROUTER_MAX: usize = 12;
+/// Routers that have connections at a time.
+pub const ROUTERS_MAX: usize = 64;
+/// The peer of an accepted connection is asked for a sign of life this often.
+pub const SESSION_PING_EVERY: Duration = Duration::from_secs(5);
+/// An accepted connection is asked to end after this time, so that a certificate that has expired does not live on.
+pub const SESSION_TIME_MAX: Duration = Duration::from_secs(60 * 60);
+/// Time for the requests under way when the router stops.
+pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
+/// Pause after a failed `accept`: only closing descriptors helps.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+const _: () = assert!(APPEND_BYTES_MAX < MESSAGE_BYTES_MAX && COMMAND_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX < BULK_BYTES);
+const _: () = assert!(SNAPSHOT_PART_BYTES * 2 < MESSAGE_BYTES_MAX);
+const _: () = assert!(SNAPSHOT_RESERVED_BYTES < SNAPSHOT_BYTES_MAX);
+const _: () = assert!(STREAM_WINDOW_BYTES * 2 < CONNECTION_WINDOW_BYTES, "one request holds up no other");
+const _: () = assert!(SNAPSHOT_PART_TIME_MAX.as_millis() < SNAPSHOT_REQUEST.as_millis());
+const _: () = assert!(SENTENCE_CHARS_MAX * 12 < HEADERS_BYTES_MAX as usize, "percent-encoded UTF-8");
+const _: () = assert!(REDIAL_MIN.as_millis() < REDIAL_MAX.as_millis());

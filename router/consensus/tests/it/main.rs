@@ -8,4 +8,5 @@
 
 mod cluster;
 mod mesh;
+mod pki;
 mod sim;
