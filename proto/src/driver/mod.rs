@@ -117,7 +117,7 @@ impl fmt::Debug for WebSocket {
 
 /// Sets what every TCP connection of the protocol needs: no delay for small frames, keep-alive probes, and how long the peer's
 /// kernel may leave what was sent unacknowledged, where the system can be told.
-pub(crate) fn tune(stream: &TcpStream, user_timeout: Duration) -> std::io::Result<()> {
+pub fn tune(stream: &TcpStream, user_timeout: Duration) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = socket2::SockRef::from(stream);
     let keepalive = socket2::TcpKeepalive::new()

@@ -3,7 +3,7 @@
 //! This crate knows nothing of groups, members or calls: commands are bytes, and what they mean is a [`Machine`]. openraft's types stop
 //! at this crate's border, so that another version of openraft is a change of this crate alone.
 //!
-//! Routers know each other by their certificates ([`pki`]).
+//! Routers reach each other by [`transport`] and know each other by [`pki`]; in simulations a network of the test takes their place ([`rpc`]).
 
 mod consensus;
 mod form;
@@ -18,6 +18,7 @@ pub mod rpc;
 mod running;
 mod status;
 pub mod store;
+pub mod transport;
 mod types;
 mod wire;
 

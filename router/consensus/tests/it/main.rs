@@ -10,3 +10,4 @@ mod cluster;
 mod mesh;
 mod pki;
 mod sim;
+mod transport;

@@ -1,0 +1,123 @@
+//! One accepted connection: TLS, and then HTTP/2.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rcs_proto::driver;
+use rcs_proto::driver::places::{Lost, Place};
+use rcs_proto::driver::shares::Shown;
+use rustls::Error;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::refusals::Reason;
+use super::serve::Shared;
+use super::service::Counted;
+use super::words;
+use crate::limits::{
+    CLOSE_TIME_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIME_MAX, HEADERS_BYTES_MAX, PING_WAIT,
+    SESSION_PING_EVERY, SESSION_TIME_MAX, SNAPSHOT_REQUEST, STREAM_WINDOW_BYTES, STREAMS_MAX,
+};
+use crate::pki::Name;
+use crate::rpc::Receiver;
+
+/// Serves a connection until either end closes it. `stop` ends it after the requests under way.
+pub(super) async fn session<R: Receiver>(
+    shared: Arc<Shared>,
+    (stream, address): (TcpStream, SocketAddr),
+    (place, lost): (Place, Lost),
+    receiver: R,
+    mut stop: watch::Receiver<bool>,
+) {
+    let crowded = || (Reason::Crowded, format!("it has shown no certificate for {address}"));
+    let shaken = tokio::select! {
+        shaken = handshake(&shared, stream, &place) => shaken,
+        () = lost.wait() => Err(crowded()),
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    // From here on it is no stranger: its certificate vouches for it.
+    drop(place);
+    let (stream, peer) = match shaken {
+        Ok(shaken) => shaken,
+        Err((reason, detail)) => return shared.refusals.note(None, address, reason, &detail),
+    };
+    let router = peer.router;
+    let Some((_seat, unseated)) = shared.seats.take(router) else {
+        return shared.refusals.note(
+            Some(router),
+            address,
+            Reason::Full,
+            "remove routers that are not of this cluster",
+        );
+    };
+    let service = Counted::new(receiver, peer, address, Arc::clone(&shared));
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(SESSION_PING_EVERY)
+        .keep_alive_timeout(PING_WAIT)
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEADERS_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = unseated => return,
+        grace = async {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => CLOSE_TIME_MAX,
+                // Nothing is in a hurry: no request takes longer than a snapshot.
+                () = sleep(SESSION_TIME_MAX) => SNAPSHOT_REQUEST,
+            }
+        } => {
+            connection.as_mut().graceful_shutdown();
+            timeout(grace, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%address, router, "a router's connection ended: {}", words::chain(&error));
+    }
+}
+
+type Refused = (Reason, String);
+
+async fn handshake(
+    shared: &Shared,
+    stream: TcpStream,
+    place: &Place,
+) -> Result<(TlsStream<TcpStream>, Name), Refused> {
+    let gone = |error: io::Error| (Reason::Slow, error.to_string());
+    let slow = |_| (Reason::Slow, format!("it took more than {HANDSHAKE_TIME_MAX:?}"));
+    driver::tune(&stream, driver::limits::DIALLED_USER_TIMEOUT).map_err(gone)?;
+    let until = Instant::now() + HANDSHAKE_TIME_MAX;
+    // TLS begins with the client. Who has sent something keeps its place longer.
+    timeout_at(until, stream.readable()).await.map_err(slow)?.map_err(gone)?;
+    place.note(Shown::Something);
+    let acceptor = TlsAcceptor::from(Arc::clone(&shared.credentials.live().server));
+    let stream =
+        timeout_at(until, acceptor.accept(stream)).await.map_err(slow)?.map_err(|error| refused(&error))?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let missing = || (Reason::Certificate, "it showed none".to_owned());
+    let name = Name::of(shown.ok_or_else(missing)?).map_err(|reason| (Reason::Certificate, reason))?;
+    Ok((stream, name))
+}
+
+fn refused(error: &io::Error) -> Refused {
+    match words::tls(error) {
+        Some(Error::InvalidMessage(_)) => {
+            (Reason::NotTls, "this is the address for routers of the cluster".to_owned())
+        }
+        Some(Error::NoCertificatesPresented) => (Reason::Certificate, "it showed none".to_owned()),
+        Some(Error::InvalidCertificate(problem)) => (Reason::Certificate, words::of_certificate(problem)),
+        Some(other) => (Reason::Certificate, words::told(&other.to_string())),
+        None => (Reason::Slow, error.to_string()),
+    }
+}
