@@ -18,7 +18,8 @@
 //! - [`provider`]: reads the provider document, `provisioner.openicf.connectorinfoprovider`. All faults are reported
 //!   at once, each with its path and what to do.
 //! - [`settings`]: what an operator may set beside the document, for the router and for each group.
-//! - `agreed`: what operators decided, as one pure value with one deterministic function that changes it.
+//! - `agreed`: what operators decided, as one pure value with one deterministic function that changes it. [`agreed::ClusterState`] is
+//!   all that routers of a cluster replicate, [`agreed::Command`] what stands in their log, [`agreed::stored`] how both are written.
 //! - [`view`]: the one immutable snapshot of all of that, which routing reads.
 //! - [`slip`]: which known name an unknown one probably means.
 //! - [`ids`]: small ids for the names of members and groups. An id is never reused for another name.

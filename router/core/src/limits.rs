@@ -1,6 +1,6 @@
 //! Every bound of the router in one place (promise P10): each with its unit, its reason, and its relation to
 //! the others checked when the crate is compiled. The bounds of the session protocol itself are those of
-//! [`rcs_proto::limits`].
+//! [`rcs_proto::limits`], those of the cluster state in [`crate::agreed::limits`].
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rcs_proto::icf::Secret;
+use serde::{Deserialize, Serialize};
 
 use crate::balance::Policy;
 use crate::ids::{BookFull, GroupId, MemberId, NameBook};
@@ -140,7 +141,8 @@ pub enum GroupOrigin {
 }
 
 /// What an operator says of one group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupSpec {
     /// Its name.
     pub name: String,

@@ -1,27 +1,50 @@
-//! What operators decided: one pure value, changed by one function that gives the same outcome wherever it runs. Routers of a cluster
-//! replicate this value; a router that stands alone applies each change at once.
+//! What operators decided: one pure value, changed by one function that gives the same outcome wherever it runs.
+//!
+//! [`Agreed`] is what routing needs of it. [`ClusterState`] has [`Agreed`] and all else that the routers of a cluster replicate: its
+//! [`Command`]s stand in their log, and [`stored`] says how commands and snapshots are written. A router that stands alone applies each
+//! change at once.
 //!
 //! Nothing here reads a clock, uses randomness or looks at members. The author and the moment of a change are arguments, and members
 //! and groups go by name, as each process numbers them differently. What a router merely sees can only be proposed
 //! ([`sets::SetsChange::AcceptFirst`]).
 
+mod audit;
+mod cluster;
+mod command;
+pub mod credentials;
+mod edit;
+mod files;
+mod latest;
+pub mod limits;
 pub mod marks;
+mod outcome;
+mod refusal;
 pub mod sets;
+pub mod stored;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use rcs_proto::time::Moment;
+use serde::{Deserialize, Serialize};
 
+pub use self::audit::AuditEntry;
+pub use self::cluster::ClusterState;
+pub use self::command::{Action, Command, RequestId, Seed, UnknownOutcome};
+pub use self::edit::{Edit, EditRefusal};
+pub use self::files::{Authority, FilesState, OfferedFiles};
+pub use self::outcome::{CommandResult, Outcome};
+pub use self::refusal::CommandRefusal;
 use self::sets::{GroupDecision, Refused, SetsChange};
 use crate::bundles::policy::NoneLeft;
 use crate::bundles::range::StandIns;
 use crate::ids::{BookFull, NameBook};
+use crate::limits::NAME_BYTES_MAX;
 use crate::settings::Settings;
-use crate::view::{Group, GroupSpec, Mark, Marks, MemberSpec, View, ViewError};
+use crate::view::{Group, GroupSpec, Mark, Marks, MemberSpec, View, ViewError, is_usable_name};
 
 /// A moment by the operators' clock: milliseconds since 1970, UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct At(pub u64);
 
 impl At {
@@ -34,7 +57,8 @@ impl At {
 }
 
 /// Who wanted a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Author {
     /// An operator, over the API.
     Operator,
@@ -45,9 +69,11 @@ pub enum Author {
 }
 
 /// What the provider document says: members and groups in order.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Document {
     /// Every RCS.
+    #[serde(with = "stored::several")]
     pub members: Vec<MemberSpec>,
     /// The groups that the document lists.
     pub groups: Vec<GroupSpec>,
@@ -130,7 +156,8 @@ pub enum Refusal {
 }
 
 /// The last change that did something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stamp {
     /// Who wanted it.
     pub author: Author,
@@ -139,7 +166,8 @@ pub struct Stamp {
 }
 
 /// Everything that is decided.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Agreed {
     document: Document,
     settings: Settings,
@@ -163,10 +191,15 @@ impl Agreed {
             Change::Sets { group, change } => self.decide_sets(group, change)?,
         };
         if done == Done::Changed {
-            self.revision += 1;
-            self.last = Some(Stamp { author, at });
+            self.count_change(author, at);
         }
         Ok(done)
+    }
+
+    /// Counts a change that did something, here or beside this value in the [`ClusterState`]: so there is one revision for both.
+    fn count_change(&mut self, author: Author, at: At) {
+        self.revision += 1;
+        self.last = Some(Stamp { author, at });
     }
 
     fn configure(
@@ -250,6 +283,16 @@ impl Agreed {
         self.decision(&group.name).stand_ins().unwrap_or(&group.settings.stand_ins)
     }
 
+    /// The document.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// What operators marked.
     pub fn marks(&self) -> &Marks {
         &self.marks
@@ -263,6 +306,18 @@ impl Agreed {
     /// Who wanted the last change that did something, and when.
     pub fn last(&self) -> Option<Stamp> {
         self.last
+    }
+}
+
+/// The beginning of a text: at most as many bytes, and whole characters.
+fn clip(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
+}
+
+fn refuse_bad_name(name: &str) -> Result<(), CommandRefusal> {
+    match is_usable_name(name) {
+        true => Ok(()),
+        false => Err(CommandRefusal::BadName(clip(name, NAME_BYTES_MAX).to_owned())),
     }
 }
 

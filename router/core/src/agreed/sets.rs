@@ -1,5 +1,8 @@
 //! What is decided for the bundle sets of one group, and what operators ask for these sets.
 
+use serde::{Deserialize, Serialize};
+
+use super::stored::{optional_text, text};
 use crate::bundles::in_use::Lost;
 use crate::bundles::range::StandIns;
 use crate::bundles::set::{Origin, SetDigest};
@@ -122,11 +125,13 @@ pub enum Refused {
 }
 
 /// A change of what is decided. Operators' changes are judged by what a router sees before they become one of these.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SetsChange {
     /// A router saw the first member that reported a set: the set becomes the group's accepted set. The first such change wins.
     AcceptFirst {
         /// The set.
+        #[serde(with = "text")]
         set: SetDigest,
         /// Whether the set has connectors. A set without connectors gives way to the first set with some: a server that is only half
         /// installed must not decide what the others need.
@@ -135,6 +140,7 @@ pub enum SetsChange {
     /// The only member of the group changed its own set, and there is no other member to differ from.
     Follow {
         /// The set.
+        #[serde(with = "text")]
         set: SetDigest,
         /// Whether it has connectors.
         content: Content,
@@ -142,11 +148,13 @@ pub enum SetsChange {
     /// A set that is known by its connectors alone gets the files of the first member that has these connectors.
     LearnFiles {
         /// The set, with its files.
+        #[serde(with = "text")]
         set: SetDigest,
     },
     /// A rolling upgrade begins: members with this set serve as well.
     Propose {
         /// The next set.
+        #[serde(with = "text")]
         set: SetDigest,
         /// Connectors whose versions may stand for each other from now on. `None`: the present rules stay.
         stand_ins: Option<StandIns>,
@@ -158,6 +166,7 @@ pub enum SetsChange {
     /// This set becomes the accepted set, whichever members have it.
     Pin {
         /// The set.
+        #[serde(with = "text")]
         set: SetDigest,
     },
     /// From now on these rules say which versions may stand for each other.
@@ -168,7 +177,8 @@ pub enum SetsChange {
 }
 
 /// Whether a set has connectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Content {
     /// The set has no connectors.
     Empty,
@@ -177,9 +187,11 @@ pub enum Content {
 }
 
 /// The accepted set of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Accepted {
     /// The set.
+    #[serde(with = "text")]
     pub set: SetDigest,
     /// How the set came to be the accepted set.
     pub origin: Origin,
@@ -200,15 +212,18 @@ impl Accepted {
 }
 
 /// What is decided for one group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupDecision {
     accepted: Option<Accepted>,
     /// The next set during a rolling upgrade.
+    #[serde(with = "optional_text")]
     next: Option<SetDigest>,
     /// The stand-in rules that an operator gave, in place of the rules of the settings. These rules outlive the end of an upgrade, because
     /// callers know old versions for long.
     stand_ins: Option<StandIns>,
     /// The pin of the settings that was carried out last. A pin is carried out only if it differs from this one.
+    #[serde(with = "optional_text")]
     pin_of_settings: Option<SetDigest>,
 }
 
@@ -252,6 +267,9 @@ impl GroupDecision {
                 self.accepted = Some(Accepted { set, origin: Origin::Followed, content });
             }
             SetsChange::LearnFiles { set } => self.learn_files(set)?,
+            SetsChange::Propose { stand_ins: Some(rules), .. } if rules.0.len() > STAND_INS_MAX => {
+                return Err(Refused::TooManyStandIns);
+            }
             SetsChange::Propose { set, stand_ins } => {
                 let accepted = self.accepted.ok_or(Refused::NothingAccepted)?;
                 if self.next.is_some() {

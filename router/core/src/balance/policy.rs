@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::picker::{Order, Picker};
 use crate::ids::{MemberId, MemberSet};
 
 /// The algorithm of a group, by the names IDM's document uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Policy {
     /// Every call to the first available member in list order (G02, G03). The default of the document (R06).
     #[default]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rcs_proto::icf::{ConnectorInfo, ConnectorKey};
 use rcs_proto::legacy::Wire;
+use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::in_use;
@@ -18,7 +19,8 @@ use super::range::{ConnectorRef, StandIns};
 use super::wire::WireManifest;
 
 /// The connectors that callers of a group may see and use.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Visible {
     /// All.
     #[default]

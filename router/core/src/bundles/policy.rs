@@ -1,9 +1,12 @@
 //! What operators want of a group's bundle sets.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::UPGRADE_SERVING_MIN;
 
 /// What the operator wants of a group's bundle sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BundlePolicy {
     /// What is compared.
     pub reports: Reports,
@@ -20,7 +23,8 @@ impl Default for BundlePolicy {
 }
 
 /// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reports {
     /// The connectors that members list. A group with both Java servers and rcs-nodes needs this choice.
     WireOnly,
@@ -29,7 +33,8 @@ pub enum Reports {
 }
 
 /// What happens when every member of the group would be quarantined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoneLeft {
     /// No member serves, and there is an alarm.
     FailClosed,

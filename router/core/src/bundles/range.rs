@@ -10,8 +10,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use rcs_proto::icf::ConnectorKey;
+use serde::{Deserialize, Serialize};
 
 use super::printable::Printable;
+use crate::agreed::stored::text;
 use crate::ids::MemberId;
 
 /// Why a text is not a version, a range or a reference. The error says what to write instead.
@@ -233,11 +235,13 @@ impl fmt::Display for Versions {
 
 /// A reference to connectors: of a bundle, of versions of it, of a connector in it. Names of Java and .NET connectors
 /// (`MsPowerShell.Connector`) differ in looks only and are compared as they stand (B05).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectorRef {
     /// The bundle; none: any.
     pub bundle_name: Option<String>,
     /// Its versions.
+    #[serde(with = "text")]
     pub versions: Versions,
     /// The connector in it; none: any.
     pub connector_name: Option<String>,
@@ -299,7 +303,7 @@ impl fmt::Display for ConnectorRef {
 }
 
 /// Connectors of which the versions may stand for each other, as an operator states for a group. Off (empty) by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandIns(pub Vec<ConnectorRef>);
 
 impl StandIns {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::digest::{Digest, NoDigest, Short};
 
 /// What a set is called: the digest of what its members tell, and of their files where those are compared. Its text is
@@ -48,7 +50,8 @@ impl SetDigest {
 }
 
 /// How a set came to be the accepted one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Origin {
     /// It was that of the first member that told one.
     FirstUse,
