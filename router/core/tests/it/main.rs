@@ -1,3 +1,4 @@
 //! The crate seen from outside.
 
 mod documents;
+mod stored;
