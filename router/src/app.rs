@@ -20,15 +20,17 @@ use tokio::task::JoinError;
 
 use crate::access::Access;
 pub use crate::access::{AccessError, Mode};
-use crate::admin::{Agents, Gate, Hosts, Rules};
+use crate::admin::{Admin, Agents, Gate, Hosts, Rules};
 use crate::clock::{Clock, wall};
+use crate::cluster::Cluster;
+pub use crate::cluster::{ClusterError, ClusterOptions, Peers, PeersError};
 use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
-use crate::control::{self, Request};
+use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
-use crate::follow::{self, Beside, SourceError, Sources, TrustStore};
+use crate::follow::{self, Beside, Follower, SourceError, Sources, TrustStore};
 use crate::limits::{
     ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MIN, ADMIN_DESCRIPTORS_SHARE, SPILL_BYTES_MAX, THREADS_MAX,
 };
@@ -69,6 +71,8 @@ pub struct Options {
     pub spill: SpillTo,
     /// Where unknown outcomes are kept until they are acknowledged; without a directory they are kept in memory.
     pub data_dir: Option<PathBuf>,
+    /// The router's place in its cluster; none: the state is kept in memory.
+    pub cluster: Option<ClusterOptions>,
     /// Whether well-known keys are accepted.
     pub mode: Mode,
     /// Threads that move frames, at least 1; [`default_threads`] unless said otherwise.
@@ -130,6 +134,9 @@ pub enum AppError {
     /// No usable directory for answers to slow callers.
     #[error("{0}. Choose another directory with --spill-dir, or \"none\" for memory only")]
     Spill(#[from] SpillError),
+    /// The router cannot take part in its cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The directory for stored state cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -188,13 +195,22 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let checked = validate(options)?;
     let callers = bind_callers(&options.listen, &checked.sources)?;
     let admin = bind(options.admin, "the admin API")?;
+    let (control, requests) = control::channel();
+    let others = options.cluster.as_ref().and_then(|cluster| cluster.listen);
+    let others = others.map(|address| bind(address, "other routers")).transpose()?;
+    let cluster =
+        options.cluster.as_ref().map(|own| Cluster::start(own, others, control.clone())).transpose()?;
+    let (cluster, part) = cluster.unzip();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(usize::from(options.threads))
         .enable_all()
         .thread_name("router")
         .build()
         .map_err(system("start the runtime"))?;
-    let outcome = runtime.block_on(run(checked, callers, admin));
+    let outcome = runtime.block_on(run(checked, callers, admin, (control, requests), cluster.clone()));
+    if let Some((part, cluster)) = part.zip(cluster) {
+        part.end(&cluster);
+    }
     // The tasks that are left only wait: for dials, or to check the files again.
     runtime.shutdown_background();
     outcome
@@ -344,7 +360,13 @@ fn bind_callers(given: &[ListenAt], sources: &Sources) -> Result<Vec<Bound>, App
         .map_err(|(address, source)| AppError::Bind { address, what: "callers", source })
 }
 
-async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Result<(), AppError> {
+async fn run(
+    checked: Checked,
+    callers: Vec<Bound>,
+    admin: TcpListener,
+    (control, requests): (Control, mpsc::Receiver<Request>),
+    cluster: Option<Cluster>,
+) -> Result<(), AppError> {
     let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, spill, unknowns } =
         checked;
     let first = sources.configuration();
@@ -353,7 +375,6 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
     let hangup = shutdown::hangup().map_err(system("listen for signals"))?;
 
-    let (control, requests) = control::channel();
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
     let (published, view) = watch::channel(Arc::default());
     let reloads = Reloads::at_start(wall());
@@ -361,25 +382,34 @@ async fn run(checked: Checked, callers: Vec<Bound>, admin: TcpListener) -> Resul
         metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone(), sources.board().files());
     let dialler = Dialler::new(dialler_tls, own_trust, control.clone());
     let effects = Effects::new(socket_events, spill, dialler, recorder, published, unknowns.clone());
-    let mut owner = Owner::new(effects, Clock::start(), events, requests);
+    let mut owner = Owner::new(effects, Clock::start(), events, requests, cluster.clone());
     sources.log_warnings();
     // In force before anything of callers or agents is heard.
-    owner.configure(first.clone());
+    match &cluster {
+        None => owner.configure(first.clone()),
+        Some(cluster) => cluster.offer(&first),
+    }
     let mut owner = tokio::spawn(owner.run());
     let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
     let (groups, members) = (first.document.groups.len(), first.document.members.len());
-    let _admin = admin::start(
-        admin,
-        control.clone(),
-        scraper,
-        unknowns.clone(),
-        rules,
-        agents,
-        sources.board().files(),
-    )
-    .map_err(system("start the admin API"))?;
-    let follower = tokio::spawn(follow::follow(sources, first, control.clone(), hangup, reloads));
-    let listener = tokio::spawn(downstream::serve(callers, access, view, descriptors, control.clone()));
+    let shown = Admin {
+        control: control.clone(),
+        scraper: Arc::new(scraper),
+        unknowns: unknowns.clone(),
+        files: sources.board().files(),
+        cluster: cluster.clone(),
+    };
+    let _admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
+    let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
+    let follower = tokio::spawn(follow::follow(sources, first, told, hangup, reloads));
+    let serve = downstream::serve(callers, access, view, descriptors, control.clone());
+    let listener = tokio::spawn(async move {
+        // Until then the kernel keeps the callers' connections: a caller that is refused may never dial again.
+        if let Some(cluster) = cluster {
+            cluster.is_configured().await;
+        }
+        serve.await
+    });
     let addresses = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

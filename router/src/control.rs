@@ -1,13 +1,14 @@
 //! What the rest of the process asks of the owner. (Frames of sockets reach the owner by another queue.)
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rcs_core::agreed;
 use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
+use rcs_core::agreed::{self, Agreed};
 use rcs_core::engine::{
     AgentSays, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport, ConfigurationReport,
-    DialFailure, NotQuarantined, Phase, Report, Selector, Slot, UnknownMember, Wish,
+    DialFailure, NotQuarantined, Phase, Report, Selector, Slot, Ticket, UnknownMember, Wish,
 };
 use rcs_core::ids::{ConfigurationId, MemberId};
 use rcs_core::settings::Settings;
@@ -16,7 +17,8 @@ use rcs_proto::driver::listen::Unproven;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::limits::{OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
+use crate::cluster::{Decided, Origin};
+use crate::limits::{AGREED_ANSWER_DEADLINE, OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
 
 /// One request.
 #[derive(Debug)]
@@ -41,8 +43,19 @@ pub(crate) enum Request {
         /// The socket, or why there is none.
         outcome: Result<WebSocket, NotDialled>,
     },
-    /// The operator's files changed.
+    /// The operator's files changed. A router of a cluster offers its files to the cluster instead.
     Configure(Configuration),
+    /// The cluster decided something.
+    Decided(Decided),
+    /// The cluster did not decide what this router's engine proposed with the ticket.
+    NotAgreed {
+        /// The ticket.
+        ticket: Ticket,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// All that the cluster has decided so far.
+    Restored(Box<Agreed>),
     /// Take no new calls; end once those in flight have their answers.
     Drain,
     /// Report the state.
@@ -76,7 +89,7 @@ pub(crate) struct Configuration {
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// An operator asks for this.
-    Operator(Wish),
+    Operator(Wish, Origin),
     /// The agent of the member of this name proved its identity, and reports this.
     Agent(String, AgentSays),
 }
@@ -172,9 +185,10 @@ impl Control {
         member: String,
         change: MarkChange,
         last: LastMember,
+        origin: Origin,
     ) -> Result<Result<Status, MarkRefusal>, NoAnswer> {
         let wish = Wish::Mark { group, member, change, last };
-        match self.ask(|answer| Request::Ask(Ask::Operator(wish), answer)).await? {
+        match self.agree(wish, origin).await? {
             Answer::Marked(Ok(())) => self.status().await.map(Ok),
             Answer::Marked(Err(refused)) => Ok(Err(refused)),
             Answer::Bundles(_) | Answer::Agent(_) | Answer::Released(_) => Err(NoAnswer),
@@ -196,8 +210,9 @@ impl Control {
     pub(crate) async fn release(
         &self,
         id: ConfigurationId,
+        origin: Origin,
     ) -> Result<Result<Vec<ConfigurationReport>, NotQuarantined>, NoAnswer> {
-        match self.ask(|answer| Request::Ask(Ask::Operator(Wish::Release(id)), answer)).await? {
+        match self.agree(Wish::Release(id), origin).await? {
             Answer::Released(Ok(())) => self.quarantined().await.map(Ok),
             Answer::Released(Err(refused)) => Ok(Err(refused)),
             Answer::Marked(_) | Answer::Bundles(_) | Answer::Agent(_) => Err(NoAnswer),
@@ -221,9 +236,10 @@ impl Control {
         group: &str,
         change: BundleChange,
         last: LastMember,
+        origin: Origin,
     ) -> Result<Result<BundlesReport, BundleRefusal>, NoAnswer> {
         let wish = Wish::Bundles { group: group.to_owned(), change, last };
-        match self.ask(|answer| Request::Ask(Ask::Operator(wish), answer)).await? {
+        match self.agree(wish, origin).await? {
             Answer::Bundles(Ok(())) => self.bundles(group).await?.map(Ok).ok_or(NoAnswer),
             Answer::Bundles(Err(refused)) => Ok(Err(refused)),
             Answer::Marked(_) | Answer::Agent(_) | Answer::Released(_) => Err(NoAnswer),
@@ -245,12 +261,26 @@ impl Control {
         }
     }
 
+    /// What an operator asks for may have to be agreed by the routers of a cluster.
+    async fn agree(&self, wish: Wish, origin: Origin) -> Result<Answer, NoAnswer> {
+        let request = |answer| Request::Ask(Ask::Operator(wish, origin), answer);
+        self.ask_within(AGREED_ANSWER_DEADLINE, request).await
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, NoAnswer> {
+        self.ask_within(OWNER_ANSWER_DEADLINE, request).await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        deadline: Duration,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         let ask = async {
             self.0.send(request(answer)).await.map_err(|_| NoAnswer)?;
             answered.await.map_err(|_| NoAnswer)
         };
-        timeout(OWNER_ANSWER_DEADLINE, ask).await.unwrap_or(Err(NoAnswer))
+        timeout(deadline, ask).await.unwrap_or(Err(NoAnswer))
     }
 }

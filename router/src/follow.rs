@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::wall;
+use crate::cluster::Cluster;
 use crate::config::{ConfigError, ConfigFile, unknown_groups};
 use crate::control::{Configuration, Control, Request};
 use crate::document::{Document, DocumentError};
@@ -268,14 +269,39 @@ impl Sources {
     }
 }
 
-/// Looks at the files for ever, and hands each good change to the owner as a whole. A bad change is logged once, and changes
+/// Who is told of changed files.
+pub(crate) enum Follower {
+    /// The owner, which puts them in force.
+    Owner(Control),
+    /// The cluster, whose leader has them agreed.
+    Cluster(Cluster),
+}
+
+impl Follower {
+    async fn tell(&self, configuration: &Configuration) {
+        match self {
+            Self::Owner(control) => control.send(Request::Configure(configuration.clone())).await,
+            Self::Cluster(cluster) => cluster.offer(configuration),
+        }
+    }
+
+    /// What a change of the files leads to, for the log.
+    const fn consequence(&self) -> &'static str {
+        match self {
+            Self::Owner(_) => "and is in force now",
+            Self::Cluster(_) => "and is offered to the cluster if this router leads",
+        }
+    }
+}
+
+/// Looks at the files for ever, and hands each good change on as a whole. A bad change is logged once, and changes
 /// nothing.
 ///
 /// A SIGHUP is a look at once, and says in the log what it found.
 pub(crate) async fn follow(
     mut sources: Sources,
     mut current: Configuration,
-    control: Control,
+    follower: Follower,
     mut hangup: Signal,
     reloads: Reloads,
 ) {
@@ -317,8 +343,8 @@ pub(crate) async fn follow(
         sources.log_warnings();
         current = configuration;
         let (members, groups) = (current.document.members.len(), current.document.groups.len());
-        tracing::info!(members, groups, "the {file} file changed and is in force now");
-        control.send(Request::Configure(current.clone())).await;
+        tracing::info!(members, groups, "the {file} file changed {}", follower.consequence());
+        follower.tell(&current).await;
     }
 }
 

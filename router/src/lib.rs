@@ -35,6 +35,10 @@
 //! - [`unknown`]: the work list of calls of which nobody can say whether they ran, on disk until an operator acknowledges them.
 //! - [`logging`]: the log on standard error, each change of state once.
 //!
+//! Together with others:
+//! - [`cluster`]: this router's part in its cluster: what the routers agree on (rcs-consensus), followed by the engine, on a
+//!   runtime of its own. Calls never wait for it.
+//!
 //! Small parts: [`names`] (names for the engine's numbers), [`clock`] (the engine's time), [`file`](mod@file) (files that are looked at again and again), [`files`] (what became of them), [`limits`] (bounds
 //! of this shell).
 //!
@@ -57,6 +61,7 @@ mod admin;
 pub mod app;
 pub mod cli;
 mod clock;
+mod cluster;
 mod config;
 mod control;
 #[cfg(feature = "demo")]

@@ -71,6 +71,30 @@ pub(crate) const SECRETS_MAX: usize = 2;
 pub(crate) const TRUST_STORE_BYTES_MAX: usize = 4 << 20;
 /// Time the owner has to answer a liveness ping or a question for its state.
 pub(crate) const OWNER_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
+/// The same for an answer that the routers of a cluster have to agree on; within [`ADMIN_REQUEST_DEADLINE`].
+pub(crate) const AGREED_ANSWER_DEADLINE: Duration = Duration::from_millis(2_700);
+/// How long a change whose outcome is unknown is proposed again: a leader that dies is replaced within this.
+pub(crate) const PROPOSE_FOR: Duration = Duration::from_millis(1_500);
+/// Pause before it is proposed again.
+pub(crate) const PROPOSE_AGAIN: Duration = Duration::from_millis(50);
+/// Decisions of the cluster that wait for the engine, one by one. If more wait, the engine is given the whole state instead.
+pub(crate) const DECISIONS_WAITING_MAX: usize = 64;
+/// Pause after decisions were handed to the engine: what is decided meanwhile goes together.
+pub(crate) const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
+/// How often a leader looks whether its files have to be offered to the cluster.
+pub(crate) const OFFER_EVERY: Duration = Duration::from_millis(500);
+/// How often the files with the cluster certificate are looked at.
+pub(crate) const CERTIFICATES_EVERY: Duration = Duration::from_secs(30);
+/// A change of the cluster's routers, over the API: a learner has to catch up, and a leader may have to be elected.
+pub(crate) const ROUTERS_REQUEST_DEADLINE: Duration = Duration::from_secs(35);
+/// Such changes at a time; the leader makes one at a time.
+pub(crate) const ROUTER_CHANGES_MAX: usize = 4;
+/// How long `cluster add` waits for a router to catch up.
+pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(120);
+/// Routers of a cluster, learners included.
+pub(crate) const ROUTERS_MAX: usize = 16;
+/// Days for which the certificates of routers are valid, unless the operator says otherwise.
+pub(crate) const CERTIFICATE_DAYS: u32 = 365;
 /// Time an admin request may take as a whole.
 pub(crate) const ADMIN_REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// Admin requests at a time; further ones are answered 503 at once.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use rcs_core::agreed::{At, Author, Change};
 use rcs_core::engine::{
-    Answer, Deciding, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer, Phase, Start,
-    Ticket, Wish,
+    Answer, Deciding, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer, Phase, Proposal,
+    Start, Ticket, Wish,
 };
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
 use rcs_proto::driver::oversize::{Overrun, Side as OversizeSide};
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
 use crate::clock::{Clock, wall};
+use crate::cluster::{Cluster, Decided, Origin};
 use crate::control::{Ask, Configuration, Request, Status};
 use crate::effects::Effects;
 use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT};
@@ -29,11 +30,19 @@ pub(crate) struct Owner {
     events: Reports<Frame>,
     /// Requests of the rest of the process.
     requests: mpsc::Receiver<Request>,
-    /// Where the engine's answers go, by ticket.
-    asking: HashMap<Ticket, oneshot::Sender<Answer>>,
+    /// Where the engine's answers go, by ticket, and who asked.
+    asking: HashMap<Ticket, Asking>,
+    /// The cluster that decides what the engine proposes; none for a router that decides alone.
+    cluster: Option<Cluster>,
     last_ticket: u64,
     /// Set while the router drains: the latest moment at which it ends.
     drain_until: Option<Instant>,
+}
+
+/// Who waits for an answer of the engine.
+struct Asking {
+    answer: oneshot::Sender<Answer>,
+    origin: Option<Origin>,
 }
 
 impl Owner {
@@ -43,12 +52,20 @@ impl Owner {
         clock: Clock,
         events: Reports<Frame>,
         requests: mpsc::Receiver<Request>,
+        cluster: Option<Cluster>,
     ) -> Self {
-        let seed = [fastrand::u64(..), fastrand::u64(..)];
-        let (now, epoch, deciding) = (clock.now(), epoch(clock), Deciding::Alone);
-        let engine = Engine::new(Start { seed, own_seed: seed, router: 0, now, epoch, deciding });
+        let own_seed = [fastrand::u64(..), fastrand::u64(..)];
+        let (now, epoch) = (clock.now(), epoch(clock));
+        let start = match &cluster {
+            None => Start { seed: own_seed, own_seed, router: 0, now, epoch, deciding: Deciding::Alone },
+            Some(cluster) => {
+                let (seed, router) = (cluster.seed(), cluster.number_in_ids());
+                Start { seed, own_seed, router, now, epoch, deciding: Deciding::Together }
+            }
+        };
         let (asking, last_ticket) = (HashMap::new(), 0);
-        Self { engine, effects, clock, events, requests, asking, last_ticket, drain_until: None }
+        let engine = Engine::new(start);
+        Self { engine, effects, clock, events, requests, asking, cluster, last_ticket, drain_until: None }
     }
 
     /// Puts what the operator's files say in force.
@@ -121,32 +138,43 @@ impl Owner {
     fn apply(&mut self, event: Event) {
         self.engine.apply(event, self.clock.now(), &mut self.effects);
         for proposal in self.effects.take_proposals() {
+            self.propose(proposal);
+        }
+        for (ticket, answer) in self.effects.take_answers() {
+            // If nobody waits for the answer any more, the change was made all the same.
+            if let Some(asking) = self.asking.remove(&ticket) {
+                drop(asking.answer.send(answer));
+            }
+        }
+    }
+
+    /// Hands a proposal of the engine to the cluster. What becomes of it comes back as a request.
+    fn propose(&mut self, proposal: Proposal) {
+        let Some(cluster) = &self.cluster else {
             // An engine that decides alone proposes nothing. If it does, nobody may wait for the answer in vain.
             tracing::error!(author = ?proposal.author, "a change was proposed to a cluster, but this router has none: please report this");
             if let Some(ticket) = proposal.ticket {
                 let reason = "this router belongs to no cluster. Restart the router".to_owned();
                 self.engine.apply(Event::NotAgreed { ticket, reason }, self.clock.now(), &mut self.effects);
             }
-        }
-        for (ticket, answer) in self.effects.take_answers() {
-            // If nobody waits for the answer any more, the change was made all the same.
-            if let Some(asking) = self.asking.remove(&ticket) {
-                drop(asking.send(answer));
-            }
-        }
+            return;
+        };
+        let asking = proposal.ticket.and_then(|ticket| self.asking.get(&ticket));
+        let origin = asking.and_then(|asking| asking.origin.clone()).unwrap_or_else(|| cluster.origin());
+        cluster.submit(proposal, origin);
     }
 
     fn ask(&mut self, ask: Ask, answer: oneshot::Sender<Answer>) {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
-        self.asking.insert(ticket, answer);
         let before = self.engine.agreed().revision();
-        let wished = match &ask {
-            Ask::Operator(wish) => Some(wish.clone()),
-            Ask::Agent(..) => None,
+        let (wished, origin) = match &ask {
+            Ask::Operator(wish, origin) => (Some(wish.clone()), Some(origin.clone())),
+            Ask::Agent(..) => (None, None),
         };
+        self.asking.insert(ticket, Asking { answer, origin });
         self.apply(match ask {
-            Ask::Operator(wish) => Event::Operator { ticket, wish },
+            Ask::Operator(wish, _) => Event::Operator { ticket, wish },
             Ask::Agent(member, says) => Event::Agent { ticket, member, says },
         });
         if self.engine.agreed().revision() != before {
@@ -172,6 +200,15 @@ impl Owner {
                 self.apply(Event::DialFailed { member, slot, failure, reason });
             }
             Request::Configure(configuration) => self.configure(configuration),
+            Request::Decided(Decided { change, author, at, ticket, .. }) => {
+                log_decision(&change, author);
+                self.apply(Event::Agreed { change, author, at, ticket });
+            }
+            Request::NotAgreed { ticket, reason } => self.apply(Event::NotAgreed { ticket, reason }),
+            Request::Restored(agreed) => {
+                tracing::info!(revision = agreed.revision(), "what the cluster has decided is in force");
+                self.apply(Event::Restored(agreed));
+            }
             Request::Quarantined(answer) => {
                 drop(answer.send(self.engine.quarantined(self.clock.now())));
             }
@@ -295,6 +332,20 @@ fn log_change(wished: Option<&Wish>) {
         // The bundle sets have log lines of their own about decisions that follow from agents' reports. So has a configuration that is
         // released.
         Some(Wish::Release(_)) | None => {}
+    }
+}
+
+/// In a cluster every router logs what was decided, wherever it was asked for.
+fn log_decision(change: &Change, author: Author) {
+    match change {
+        Change::Configured { document, .. } => {
+            let members = document.as_ref().map(|document| document.members.len());
+            tracing::info!(?author, members, "the cluster decided on members, groups or settings");
+        }
+        Change::Mark { member, mark } => {
+            tracing::info!(?author, %member, ?mark, "the cluster decided on a mark")
+        }
+        Change::Sets { group, .. } => tracing::info!(?author, %group, "the cluster decided on bundle sets"),
     }
 }
 

@@ -10,6 +10,9 @@ use super::FILTER_VARIABLE;
 /// The levels, from the fewest lines to the most.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// A library whose lines only its authors can read. They are logged if the filter names it.
+const TALKATIVE: &str = "openraft";
+
 /// Reads the filter; `info` if there is none. Parts of the program that the filter does not name are logged from `info` on.
 ///
 /// # Errors
@@ -35,6 +38,8 @@ pub(super) fn read(value: Option<OsString>) -> Result<EnvFilter, String> {
     }
     let usual = if has_level { LevelFilter::ERROR } else { LevelFilter::INFO };
     let text = if has_level { text.to_owned() } else { format!("{usual},{text}") };
+    // openraft tells each vote and each step at the level info; what a cluster does is told by the router itself.
+    let text = if text.contains(TALKATIVE) { text } else { format!("{TALKATIVE}=off,{text}") };
     EnvFilter::builder()
         .with_default_directive(usual.into())
         .parse(text.replace(' ', ""))
@@ -50,16 +55,17 @@ mod tests {
     #[test]
     fn levels_and_targets_are_read() {
         for (text, expected) in [
-            ("", "info"),
-            ("debug", "debug"),
-            ("WARN", "warn"),
-            ("off", "off"),
-            ("rcs_proto=debug", "rcs_proto=debug,info"),
-            ("error, rcs_core::engine=trace", "rcs_core::engine=trace,error"),
+            ("", "openraft=off,info"),
+            ("debug", "openraft=off,debug"),
+            ("WARN", "openraft=off,warn"),
+            ("off", "openraft=off,off"),
+            ("rcs_proto=debug", "rcs_proto=debug,openraft=off,info"),
+            ("error, rcs_core::engine=trace", "rcs_core::engine=trace,openraft=off,error"),
+            ("info,openraft=debug", "openraft=debug,info"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(expected), "{text}");
         }
-        assert_eq!(super::read(None).unwrap().to_string(), "info");
+        assert_eq!(super::read(None).unwrap().to_string(), "openraft=off,info");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub enum StartError {
 pub enum RoutersChange {
     /// The router follows the log, without a vote.
     AddLearner(RouterId, String),
+    /// The router is reached at another address.
+    Move(RouterId, String),
     /// The learner gets a vote.
     Promote(RouterId),
     /// The router leaves.
@@ -224,6 +226,11 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
                 }
                 (ChangeMembers::AddNodes(BTreeMap::from([(id, Address { cluster })])), id)
             }
+            RoutersChange::Move(id, cluster) => match status.addresses.get(&id) {
+                None => return refused(format!("the cluster has no router {id}: add it first")),
+                Some(known) if *known == cluster => return Ok(()),
+                Some(_) => (ChangeMembers::SetNodes(BTreeMap::from([(id, Address { cluster })])), id),
+            },
             RoutersChange::Promote(id) => {
                 if status.voters.contains(&id) {
                     return Ok(());

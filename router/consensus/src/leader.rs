@@ -97,6 +97,9 @@ fn write_change(change: &RoutersChange) -> pb::change_routers_request::Change {
         RoutersChange::AddLearner(id, address) => {
             Change::AddLearner(pb::Router { id: Some((*id).into()), address: address.clone() })
         }
+        RoutersChange::Move(id, address) => {
+            Change::Move(pb::Router { id: Some((*id).into()), address: address.clone() })
+        }
         RoutersChange::Promote(id) => Change::Promote((*id).into()),
         RoutersChange::Remove(id) => Change::Remove((*id).into()),
     }
@@ -107,6 +110,9 @@ pub(crate) fn read_change(request: pb::ChangeRoutersRequest) -> Result<RoutersCh
     Ok(match request.change.ok_or(Missing("the change"))? {
         Change::AddLearner(router) => {
             RoutersChange::AddLearner(router.id.ok_or(Missing("the router's id"))?.into(), router.address)
+        }
+        Change::Move(router) => {
+            RoutersChange::Move(router.id.ok_or(Missing("the router's id"))?.into(), router.address)
         }
         Change::Promote(id) => RoutersChange::Promote(id.into()),
         Change::Remove(id) => RoutersChange::Remove(id.into()),

@@ -29,6 +29,7 @@ pub use self::proposer::{Applied, NotApplied};
 pub use self::running::{NotRunning, Timing};
 pub use self::status::{Role, Status};
 pub use self::types::RouterId;
+pub use openraft::TokioRuntime;
 
 /// The generated messages of `proto/cluster/raft.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]

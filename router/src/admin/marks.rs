@@ -1,7 +1,9 @@
 //! `POST /v1/groups/GROUP/members/MEMBER/drain` (undrain, enable, disable): takes a member out of service and back.
 
+use std::net::SocketAddr;
+
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json::Json;
 use super::members::{Row, find};
-use super::{Admin, no_answer, refusal};
+use super::{Admin, no_answer, operator, refusal};
 
 /// The query parameters.
 #[derive(Debug, Deserialize)]
@@ -31,6 +33,7 @@ struct Marked<'a> {
 
 pub(super) async fn change(
     State(admin): State<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path((group, member, change)): Path<(String, String, String)>,
     options: Result<Query<Options>, QueryRejection>,
 ) -> Response {
@@ -49,12 +52,16 @@ pub(super) async fn change(
             );
         }
     };
-    match admin.control.mark(group.clone(), member.clone(), change, last).await {
+    match admin.control.mark(group.clone(), member.clone(), change, last, operator(peer)).await {
         Err(_) => no_answer(),
         Ok(Err(refused)) => refusal(status(&refused), refused),
         Ok(Ok(status)) => match find(&status.report, &group, &member) {
             Some(member) => {
-                Json(Marked { member, mark_kept: "in memory, until the router ends" }).into_response()
+                let mark_kept = match admin.cluster {
+                    None => "in memory, until the router ends",
+                    Some(_) => "on disk, by every router of the cluster",
+                };
+                Json(Marked { member, mark_kept }).into_response()
             }
             None => no_answer(),
         },

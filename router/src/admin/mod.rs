@@ -6,6 +6,7 @@ mod answering;
 mod bundles;
 mod callers;
 mod calls;
+mod cluster;
 mod connections;
 mod gate;
 mod guard;
@@ -19,7 +20,7 @@ mod status;
 mod unknown;
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -43,19 +44,45 @@ use self::guard::Guard;
 use self::health::Pulse;
 pub(crate) use self::hosts::Hosts;
 use self::json::Json;
+use crate::cluster::{Cluster, Origin};
 use crate::control::{Control, NoAnswer};
 use crate::files::Files;
-use crate::limits::{ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX};
+use crate::limits::{
+    ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE,
+};
 use crate::metrics::{Format, Scraper};
 use crate::unknown::Unknowns;
 
 /// What the handlers of requests need.
 #[derive(Clone)]
-struct Admin {
-    control: Control,
-    scraper: Arc<Scraper>,
-    unknowns: Unknowns,
-    files: Files,
+pub(crate) struct Admin {
+    /// The way to the owner.
+    pub(crate) control: Control,
+    /// What is counted.
+    pub(crate) scraper: Arc<Scraper>,
+    /// The calls with an unknown outcome.
+    pub(crate) unknowns: Unknowns,
+    /// The state of each followed file.
+    pub(crate) files: Files,
+    /// The router's cluster; none for a router that keeps its state in memory.
+    pub(crate) cluster: Option<Cluster>,
+}
+
+impl Admin {
+    /// The router's cluster.
+    ///
+    /// # Errors
+    /// The answer to a request about a cluster, if the router belongs to none.
+    fn cluster(&self) -> Result<&Cluster, Box<Response>> {
+        let none =
+            "this router keeps its state in memory and belongs to no cluster: start it with --data-dir";
+        self.cluster.as_ref().ok_or_else(|| Box::new(refusal(StatusCode::NOT_FOUND, none)))
+    }
+}
+
+/// An operator whose request came from this address.
+fn operator(peer: SocketAddr) -> Origin {
+    Origin { who: "api token".to_owned(), from: peer.ip().to_string() }
 }
 
 /// Who may do what, and how many at a time.
@@ -79,21 +106,12 @@ pub(crate) struct Server {
 ///
 /// # Errors
 /// If the thread or the runtime cannot be started.
-pub(crate) fn start(
-    listener: TcpListener,
-    control: Control,
-    scraper: Scraper,
-    unknowns: Unknowns,
-    rules: Rules,
-    agents: Agents,
-    files: Files,
-) -> io::Result<Server> {
+pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: Agents) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let Rules { gate, hosts, connections } = rules;
-    let guard = Arc::new(Guard::new(gate, hosts, scraper.refusals()));
-    let probes = probes(Pulse::new(control.clone(), files.clone()));
-    let admin = Admin { control, scraper: Arc::new(scraper), unknowns, files };
+    let guard = Arc::new(Guard::new(gate, hosts, admin.scraper.refusals()));
+    let probes = probes(Pulse::new(admin.control.clone(), admin.files.clone()));
     let guarded = routes(admin).layer(middleware::from_fn_with_state(Arc::clone(&guard), guard::stand));
     let service = guarded.merge(probes).merge(agents.routes());
     let (stop, stopped) = oneshot::channel::<()>();
@@ -114,9 +132,10 @@ pub(crate) fn start(
 }
 
 const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
-    /v1/files, /v1/quarantine, \
+    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
-    POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release\n";
+    POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release, POST /v1/cluster/routers/N/add?address=HOST:PORT (replace, promote, remove), \
+    POST /v1/cluster/backup\n";
 
 /// Probes. Only the bound on connections stands before them, so they are answered whatever other clients do.
 fn probes(pulse: Pulse) -> Router {
@@ -140,9 +159,19 @@ fn routes(admin: Admin) -> Router {
         .route("/v1/groups/{group}/bundles/{change}", post(bundles::change))
         .route("/v1/quarantine", get(quarantine::list))
         .route("/v1/quarantine/{id}/release", post(quarantine::release))
+        .route("/v1/cluster", get(cluster::show))
+        .route("/v1/cluster/backup", post(cluster::backup))
+        .route("/v1/audit", get(cluster::audit))
         .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
-        .with_state(admin);
-    protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
+        .with_state(admin.clone());
+    // A learner has to catch up, so these take longer, and they must not take the places of others.
+    let changes =
+        Router::new().route("/v1/cluster/routers/{number}/{change}", post(cluster::change)).with_state(admin);
+    protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE).merge(protected(
+        changes,
+        ROUTER_CHANGES_MAX,
+        ROUTERS_REQUEST_DEADLINE,
+    ))
 }
 
 /// Limits the router to `requests` at a time, each with a timeout; requests over the limit are refused at once (load shedding).

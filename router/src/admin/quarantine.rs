@@ -1,6 +1,8 @@
 //! `GET /v1/quarantine`: the configurations that members were lost with. `POST /v1/quarantine/ID/release` releases one.
 
-use axum::extract::{Path, State};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rcs_core::engine::ConfigurationReport;
@@ -8,7 +10,7 @@ use rcs_core::ids::ConfigurationId;
 use serde::Serialize;
 
 use super::json::Json;
-use super::{Admin, no_answer, refusal};
+use super::{Admin, no_answer, operator, refusal};
 
 /// One configuration.
 #[derive(Debug, Serialize)]
@@ -34,13 +36,17 @@ pub(super) async fn list(State(admin): State<Admin>) -> Response {
     }
 }
 
-pub(super) async fn release(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
+pub(super) async fn release(
+    State(admin): State<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(id): Path<String>,
+) -> Response {
     let Ok(id) = id.parse::<ConfigurationId>() else {
         let sentence =
             "the ID of a configuration is a hexadecimal number, as in the log or in GET /v1/quarantine";
         return refusal(StatusCode::BAD_REQUEST, sentence);
     };
-    match admin.control.release(id).await {
+    match admin.control.release(id, operator(peer)).await {
         Err(_) => no_answer(),
         Ok(Err(refused)) => refusal(StatusCode::NOT_FOUND, refused),
         Ok(Ok(left)) => Json(rows(left)).into_response(),

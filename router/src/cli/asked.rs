@@ -71,8 +71,13 @@ impl Asked {
 
     /// Sends a change, with the token if there is one; returns the state after the change.
     pub(super) fn change(&self, path: &str) -> Result<Value, AskError> {
+        parsed(&self.changed_text(path)?)
+    }
+
+    /// The same; returns the response unchanged.
+    pub(super) fn changed_text(&self, path: &str) -> Result<String, AskError> {
         let token = Token::load(self.token_file.as_deref())?;
-        parsed(&ask(&self.server, Method::Post, path, token.as_ref())?)
+        Ok(ask(&self.server, Method::Post, path, token.as_ref())?)
     }
 }
 

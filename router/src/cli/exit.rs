@@ -2,7 +2,7 @@
 
 use rcs_cli::Exit;
 
-use crate::app::{AccessError, AppError};
+use crate::app::{AccessError, AppError, ClusterError};
 
 impl From<&AppError> for Exit {
     fn from(error: &AppError) -> Self {
@@ -12,9 +12,10 @@ impl From<&AppError> for Exit {
             | AppError::Token(_)
             | AppError::Document(_)
             | AppError::Config(_)
-            | AppError::Trust(_) => Self::BadData,
+            | AppError::Trust(_)
+            | AppError::Cluster(ClusterError::Certificates(_) | ClusterError::Start(_)) => Self::BadData,
             AppError::Bind { .. } | AppError::DataDir(_) | AppError::Spill(_) => Self::Unavailable,
-            AppError::System { .. } => Self::Internal,
+            AppError::System { .. } | AppError::Cluster(ClusterError::System { .. }) => Self::Internal,
         }
     }
 }

@@ -5,6 +5,7 @@ mod bundles;
 mod call;
 mod check;
 mod client;
+mod cluster;
 mod completion;
 #[cfg(feature = "demo")]
 mod demo;
@@ -57,6 +58,7 @@ enum Command {
     Bundles(bundles::Arguments),
     Call(call::Arguments),
     Quarantine(quarantine::Arguments),
+    Cluster(cluster::Arguments),
     Status(status::Status),
     Version(status::Version),
     Completion(completion::Arguments),
@@ -92,6 +94,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bundles(arguments) => bundles::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
         Command::Quarantine(arguments) => quarantine::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Version(arguments) => status::version(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),

@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use rcs_cli::{Exit, Failure};
+use rcs_consensus::pki::Files;
+use rcs_core::agreed::Authority;
 
-use crate::app::{self, ListenAt, Mode, Options, SpillTo};
+use crate::app::{self, ClusterOptions, ListenAt, Mode, Options, Peers, SpillTo};
 use crate::limits::{LISTENERS_MAX, THREADS_MAX};
 
 const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
@@ -52,10 +54,32 @@ pub(super) struct Arguments {
     /// Worker threads; the default is half of the processors.
     #[arg(long, value_name = "N", default_value_t = app::default_threads(), value_parser = clap::value_parser!(u16).range(THREADS), env = "RCS_ROUTER_THREADS")]
     threads: u16,
-    /// Directory in which calls with an unknown outcome are kept until they are acknowledged; without it they are kept in memory. It must
-    /// exist, and belong to one router.
+    /// Directory in which the router keeps what was decided (marks, bundle sets, and in a cluster everything that its routers agree on),
+    /// and calls with an unknown outcome until they are acknowledged; without it both are kept in memory. It must exist, and belong to
+    /// one router.
     #[arg(long, value_name = "DIR", env = "RCS_ROUTER_DATA_DIR")]
     data_dir: Option<PathBuf>,
+    /// The router's number in its cluster, 1 or more. Each router has its own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_535), env = "RCS_ROUTER_ID", help_heading = CLUSTER)]
+    id: u32,
+    /// Address on which the other routers of the cluster reach this one.
+    #[arg(long, value_name = "ADDR", requires_all = ["data_dir", "cluster_certs"], env = "RCS_ROUTER_CLUSTER", help_heading = CLUSTER)]
+    cluster: Option<SocketAddr>,
+    /// The routers that make the cluster, as NUMBER=HOST:PORT, separated by commas; the same list for each of them. Once the cluster is
+    /// made, the list is not used any more.
+    #[arg(long, value_name = "LIST", requires = "cluster", env = "RCS_ROUTER_PEERS", help_heading = CLUSTER)]
+    peers: Option<Peers>,
+    /// Wait to be added to a cluster that exists: rcs-router cluster add N=HOST:PORT.
+    #[arg(long, requires = "cluster", env = "RCS_ROUTER_JOIN", value_parser = FalseyValueParser::new(), help_heading = CLUSTER)]
+    join: bool,
+    /// Directory with ca.pem, router-N.pem and router-N.key, as `rcs-router cluster init` makes them. The router follows changes of the
+    /// files.
+    #[arg(long, value_name = "DIR", env = "RCS_ROUTER_CLUSTER_CERTS", help_heading = CLUSTER)]
+    cluster_certs: Option<PathBuf>,
+    /// Who decides members and groups: the provider file, whenever it changes, or the cluster, which the file only fills at first. Without
+    /// this option it stays as it is; at first the file decides.
+    #[arg(long, value_name = "WHO", value_enum, requires = "data_dir", env = "RCS_ROUTER_AUTHORITY", help_heading = CLUSTER)]
+    authority: Option<Who>,
     /// Settings of the router and its groups (TOML, see router.toml.example); the router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CONFIG")]
     config: Option<PathBuf>,
@@ -64,12 +88,53 @@ pub(super) struct Arguments {
     dev: bool,
 }
 
+const CLUSTER: &str = "Cluster";
+
+/// Who decides members and groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Who {
+    File,
+    Cluster,
+}
+
+impl Arguments {
+    /// The router's place in its cluster; none without a data directory.
+    fn cluster(&self) -> Option<ClusterOptions> {
+        let directory = self.data_dir.clone()?;
+        Some(ClusterOptions {
+            number: self.id,
+            listen: self.cluster,
+            peers: self.peers.clone(),
+            join: self.join,
+            directory,
+            certificates: self
+                .cluster
+                .and(self.cluster_certs.as_deref())
+                .map(|dir| Files::in_folder(dir, self.id)),
+            authority: self.authority.map(|who| match who {
+                Who::File => Authority::File,
+                Who::Cluster => Authority::Cluster,
+            }),
+        })
+    }
+}
+
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.listen.len() > LISTENERS_MAX {
         return Err(Exit::Usage
             .with(format!("--listen: at most {LISTENERS_MAX} addresses. Use paths for further groups")));
     }
+    if let (Some(peers), false) = (&arguments.peers, arguments.join)
+        && !peers.0.contains_key(&arguments.id)
+    {
+        return Err(Exit::Usage.with(format!(
+            "--peers does not list router {}: add it, or start the router with --join",
+            arguments.id
+        )));
+    }
+    let cluster = arguments.cluster();
     let options = Options {
+        cluster,
         provider: arguments.provider,
         config: arguments.config,
         listen: arguments.listen,
@@ -87,10 +152,12 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         mode: if arguments.dev { Mode::Development } else { Mode::Production },
         threads: arguments.threads,
     };
-    tracing::info!(
-        "the state is kept in memory: a restart forgets which members were drained or disabled, and which bundle sets were \
-         committed or pinned by command"
-    );
+    if options.cluster.is_none() {
+        tracing::info!(
+            "the state is kept in memory: a restart forgets which members were drained or disabled, and which bundle sets were \
+             committed or pinned by command. Start the router with --data-dir to keep it"
+        );
+    }
     if options.mode == Mode::Development && options.caller_key_file.is_none() {
         tracing::warn!("--dev: callers are accepted with the well-known key");
     }

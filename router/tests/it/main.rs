@@ -11,6 +11,7 @@ mod admin;
 mod agents;
 mod bundles;
 mod callers;
+mod cluster;
 mod config;
 mod crowd;
 #[cfg(feature = "demo")]

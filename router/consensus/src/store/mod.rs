@@ -240,7 +240,7 @@ impl<R: AsyncRuntime> Store<R> {
             _ => None,
         };
         let ended_in_order = is_new || read(CLEAN)?.is_some();
-        begun(&database).map_err(|error| damaged(error.to_string()))?;
+        begun(&database, &identity).map_err(|error| damaged(error.to_string()))?;
         let queue = Queue::start(database, pacing)
             .map_err(|source| StoreError::File { path: place.into(), source })?;
         Ok(Self {
@@ -332,31 +332,36 @@ fn identity(bytes: &[u8], place: &str, owner: &Owner) -> Result<(RouterId, Optio
         (Some(own), Some(theirs)) if *own != theirs => {
             Err(StoreError::OtherCluster { place, own: own.clone(), theirs })
         }
-        (_, cluster) => Ok((id, cluster)),
+        // A router that stood alone gets a cluster with its first certificate.
+        (own, cluster) => Ok((id, cluster.or_else(|| own.clone()))),
     }
+}
+
+fn written(id: RouterId, cluster: Option<&str>) -> Vec<u8> {
+    let cluster = cluster.unwrap_or_default().to_owned();
+    pb::StoreIdentity { format: FORMAT, router: Some(id.into()), cluster }.encode_to_vec()
 }
 
 fn make(database: &Database, owner: &Owner) -> Result<(RouterId, Option<String>), redb::Error> {
     let id = RouterId { number: owner.number, incarnation: owner.incarnation };
-    let cluster = owner.cluster.clone();
-    let identity = pb::StoreIdentity {
-        format: FORMAT,
-        router: Some(id.into()),
-        cluster: cluster.clone().unwrap_or_default(),
-    };
+    let cluster = owner.cluster.clone().filter(|cluster| !cluster.is_empty());
     let transaction = database.begin_write()?;
     {
         transaction.open_table(LOG)?;
-        transaction.open_table(META)?.insert(IDENTITY, identity.encode_to_vec().as_slice())?;
+        transaction.open_table(META)?.insert(IDENTITY, written(id, cluster.as_deref()).as_slice())?;
     }
     transaction.commit()?;
     Ok((id, cluster))
 }
 
 /// From here on until its end, the router has not ended in order.
-fn begun(database: &Database) -> Result<(), redb::Error> {
+fn begun(database: &Database, (id, cluster): &(RouterId, Option<String>)) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(META)?.remove(CLEAN)?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.remove(CLEAN)?;
+        meta.insert(IDENTITY, written(*id, cluster.as_deref()).as_slice())?;
+    }
     transaction.commit()?;
     Ok(())
 }

@@ -1,0 +1,373 @@
+//! This router's part in its cluster: what the routers agree on is kept, proposed and followed here, on a runtime of its own, so that
+//! calls never wait for it. A router that stands alone and has a data directory is a cluster of one.
+
+mod feed;
+mod files;
+mod join;
+mod options;
+mod rebuild;
+mod replica;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcs_consensus::rpc::{Peer, Request as Question, Response, Transport, Unanswered};
+use rcs_consensus::store::{Owner, Pacing, Store};
+use rcs_consensus::transport::{Credentials, Serving, TonicTransport};
+use rcs_consensus::{Consensus, NotApplied, RoutersChange, StartError, Status, Timing, TokioRuntime};
+use rcs_core::agreed::ClusterState;
+use rcs_core::agreed::Outcome;
+use rcs_core::agreed::{Action, Command, RequestId};
+use rcs_core::agreed::{Author, Change};
+use rcs_core::engine::{Proposal, Ticket};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+pub(crate) use self::feed::Decided;
+use self::feed::{Feed, Tickets};
+pub(crate) use self::files::Offered;
+pub use self::options::{ClusterOptions, Peers, PeersError};
+pub(crate) use self::rebuild::{Rebuild, RebuildError, rebuild};
+use self::replica::Replica;
+use crate::clock::wall;
+use crate::control::{Configuration, Control, Request};
+use crate::limits::{PROPOSE_AGAIN, PROPOSE_FOR};
+
+/// Who wants a change, for the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// A name: the token's, or a word for a part of the router.
+    pub(crate) who: String,
+    /// The address that the request came from.
+    pub(crate) from: String,
+}
+
+/// The way to other routers.
+#[derive(Clone, Debug)]
+enum Way {
+    Network(TonicTransport),
+    /// A cluster of one.
+    Nowhere,
+}
+
+impl Transport for Way {
+    async fn ask(&self, to: &Peer, request: Question, within: Duration) -> Result<Response, Unanswered> {
+        match self {
+            Self::Network(transport) => transport.ask(to, request, within).await,
+            Self::Nowhere => Err(Unanswered::Unreachable(
+                "this router has no cluster address: start it with --cluster and --peers".to_owned(),
+            )),
+        }
+    }
+}
+
+type Part = Consensus<TokioRuntime, Way, Replica>;
+
+/// The router's part in its cluster; clones are the same part.
+#[derive(Clone)]
+pub(crate) struct Cluster(Arc<Inner>);
+
+struct Inner {
+    part: Part,
+    tickets: Arc<Tickets>,
+    control: Control,
+    runtime: tokio::runtime::Handle,
+    /// The address by which other routers know this one; its number, if it has none.
+    from: String,
+    configuration: watch::Sender<Option<Arc<Offered>>>,
+}
+
+/// What keeps the cluster's runtime alive; ended by [`Running::end`].
+pub(crate) struct Running {
+    runtime: tokio::runtime::Runtime,
+    serving: Option<Serving>,
+}
+
+/// Why the cluster's part cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The store of the cluster's log.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The certificates.
+    #[error(transparent)]
+    Certificates(#[from] rcs_consensus::pki::PkiError),
+    /// The operating system refused something basic.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Cluster {
+    /// Opens what is stored and takes part in the cluster; other routers are answered on the listener. Returns once the stored state is
+    /// read, without waiting for other routers.
+    ///
+    /// # Errors
+    /// [`ClusterError`]
+    pub(crate) fn start(
+        options: &ClusterOptions,
+        listener: Option<TcpListener>,
+        control: Control,
+    ) -> Result<(Self, Running), ClusterError> {
+        let system = |what| move |source| ClusterError::System { what, source };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .thread_name("cluster")
+            .build()
+            .map_err(system("start the cluster's runtime"))?;
+        let credentials = match &options.certificates {
+            Some(files) => Some(Credentials::load(files.clone(), options.number)?),
+            None => None,
+        };
+        let owner = Owner {
+            number: options.number,
+            incarnation: fastrand::u32(1..),
+            cluster: credentials.as_ref().map(|credentials| credentials.name().cluster),
+        };
+        let way = credentials.clone().map_or(Way::Nowhere, |own| Way::Network(TonicTransport::new(own)));
+        let (tickets, feed) = (Arc::new(Tickets::default()), Arc::new(Feed::default()));
+        let open = {
+            let (directory, tickets, feed) =
+                (options.directory.clone(), Arc::clone(&tickets), Arc::clone(&feed));
+            move || {
+                let store = Store::open(&directory, &owner, Pacing::Thread)?;
+                Ok((store, Replica::new(Arc::clone(&tickets), Arc::clone(&feed))))
+            }
+        };
+        let part = runtime.block_on(Part::start(way, Timing::default(), Box::new(open)))?;
+        let serving = match (listener, credentials) {
+            (Some(listener), Some(credentials)) => {
+                let _inside = runtime.enter();
+                credentials.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+                runtime.spawn(join::renew(credentials.clone()));
+                let serving = rcs_consensus::transport::serve(listener, credentials, part.clone())
+                    .map_err(system("listen for other routers"))?;
+                Some(serving)
+            }
+            _ => None,
+        };
+        let from = options.own_address().unwrap_or_else(|| format!("router {}", options.number));
+        let cluster = Self(Arc::new(Inner {
+            part: part.clone(),
+            tickets,
+            control: control.clone(),
+            runtime: runtime.handle().clone(),
+            from,
+            configuration: watch::Sender::new(None),
+        }));
+        runtime.spawn(feed::pump(feed, part, control));
+        runtime.spawn(join::tell_changes(cluster.clone()));
+        runtime.spawn(join::join(cluster.clone(), options.clone()));
+        runtime.spawn(files::offer(cluster.clone(), options.directory.clone(), options.authority));
+        Ok((cluster, Running { runtime, serving }))
+    }
+
+    /// This router's number.
+    pub(crate) fn number(&self) -> u32 {
+        self.0.part.id().number
+    }
+
+    /// The number in the ids of calls.
+    pub(crate) fn number_in_ids(&self) -> u16 {
+        u16::try_from(self.number()).unwrap_or(u16::MAX)
+    }
+
+    /// What the identities that callers are shown are hashed from: the same at every router of the cluster.
+    pub(crate) fn seed(&self) -> [u64; 2] {
+        let agreed = self.look(|state| state.seed().map(<[u64; 2]>::from)).flatten();
+        agreed.unwrap_or_else(|| self.own_seed())
+    }
+
+    /// The seed of a cluster that has none yet, from its id: so routers that start together need not wait for each other.
+    fn own_seed(&self) -> [u64; 2] {
+        let status = self.status().borrow().clone();
+        let id = status.cluster.unwrap_or_else(|| status.id.to_string());
+        let hashed =
+            rcs_proto::manifest::Digest::of(format!("rcs-router session identities {id}").as_bytes());
+        let half = |bytes: &[u8]| bytes.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
+        let (high, low) = hashed.bytes().split_at(8);
+        [half(high), half(low.get(..8).unwrap_or_default())]
+    }
+
+    /// This router as the author of a change.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { who: format!("router {}", self.number()), from: self.0.from.clone() }
+    }
+
+    /// Waits until the cluster has members or groups, or has said that it has none.
+    pub(crate) async fn is_configured(&self) {
+        let mut status = self.status();
+        loop {
+            let is_configured = self.look(|state| {
+                let document = state.agreed().document();
+                state.files().is_some() || !document.members.is_empty() || !document.groups.is_empty()
+            });
+            if is_configured == Some(true) || status.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The state as this router knows it now; none while the consensus part is down.
+    pub(crate) fn look<V>(&self, at: impl FnOnce(&ClusterState) -> V) -> Option<V> {
+        self.0.part.look(|replica| at(replica.state()))
+    }
+
+    /// What is known of the routers.
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.0.part.status()
+    }
+
+    /// Waits until this router knows all that was acknowledged anywhere before this call.
+    ///
+    /// # Errors
+    /// [`NotApplied`]
+    pub(crate) async fn read_barrier(&self) -> Result<u64, NotApplied> {
+        self.0.part.read_barrier().await
+    }
+
+    /// Changes the cluster's routers.
+    ///
+    /// # Errors
+    /// [`NotApplied`]
+    pub(crate) async fn change_routers(&self, change: RoutersChange) -> Result<(), NotApplied> {
+        self.0.part.change_routers(change).await
+    }
+
+    /// Who the router at an address is; none if it does not say.
+    pub(crate) async fn hello(&self, address: &str) -> Option<rcs_consensus::messages::HelloResponse> {
+        self.0.part.hello(address).await
+    }
+
+    /// Has a change agreed. Returns once this router has followed it.
+    ///
+    /// # Errors
+    /// [`NotApplied`]; only after [`NotApplied::Unknown`] may the change have been made.
+    pub(crate) async fn change(
+        &self,
+        request: RequestId,
+        expected_revision: Option<u64>,
+        author: Author,
+        origin: &Origin,
+        action: Action,
+    ) -> Result<Outcome, NotApplied> {
+        let command = Command {
+            request,
+            expected_revision,
+            author,
+            who: clip(&origin.who, rcs_core::agreed::limits::WHO_BYTES_MAX).to_owned(),
+            from: clip(&origin.from, rcs_core::agreed::limits::FROM_BYTES_MAX).to_owned(),
+            at: wall(),
+            action,
+        };
+        let bytes = command.encode().map_err(|error| NotApplied::Refused(error.to_string()))?;
+        let applied = self.propose(Bytes::from(bytes)).await?;
+        self.0.part.applied(applied.index).await;
+        Outcome::decode(&applied.outcome).map_err(|error| NotApplied::Refused(error.to_string()))
+    }
+
+    /// Proposes until the outcome is known, for [`PROPOSE_FOR`]: a command with one request id is applied once.
+    async fn propose(&self, command: Bytes) -> Result<rcs_consensus::Applied, NotApplied> {
+        let until = Instant::now() + PROPOSE_FOR;
+        loop {
+            match self.0.part.propose(command.clone()).await {
+                Err(NotApplied::Unknown) if Instant::now() < until => sleep(PROPOSE_AGAIN).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Has proposed what the engine wants, without waiting. If it fails, the engine is told.
+    pub(crate) fn submit(&self, proposal: Proposal, origin: Origin) {
+        let cluster = self.clone();
+        drop(self.0.runtime.spawn(async move { cluster.carry(proposal, origin).await }));
+    }
+
+    async fn carry(&self, proposal: Proposal, origin: Origin) {
+        let request = new_request();
+        let action = match proposal.change {
+            Change::Mark { member, mark } => Action::Mark { member, mark },
+            Change::Sets { group, change } => Action::Sets { group, change },
+            Change::Configured { .. } => {
+                tracing::error!("the engine proposed a document, which files alone do: please report this");
+                return;
+            }
+        };
+        if let Some(ticket) = proposal.ticket {
+            self.0.tickets.add(request, ticket);
+        }
+        let outcome = self.change(request, None, proposal.author, &origin, action).await;
+        let Err(error) = outcome else { return };
+        match self.0.tickets.take(request) {
+            Some(ticket) => self.refuse(ticket, error.to_string()).await,
+            // The router proposes again what it still wants.
+            None => tracing::debug!(%error, "a proposal of this router was not agreed"),
+        }
+    }
+
+    async fn refuse(&self, ticket: Ticket, reason: String) {
+        self.0.control.send(Request::NotAgreed { ticket, reason }).await;
+    }
+
+    /// The files of this router say this from now on.
+    pub(crate) fn offer(&self, configuration: &Configuration) {
+        let settings = configuration.settings.as_deref();
+        match serde_json::to_vec(&(configuration.document.as_ref(), settings)) {
+            Ok(bytes) => {
+                let digest = rcs_proto::manifest::Digest::of(&bytes);
+                let offered = Offered { configuration: configuration.clone(), digest };
+                self.0.configuration.send_replace(Some(Arc::new(offered)));
+            }
+            Err(error) => {
+                tracing::error!(%error, "the files cannot be offered to the cluster; please report this")
+            }
+        }
+    }
+
+    /// Ends this router's part in order; a leader hands over first.
+    async fn stop(&self) {
+        self.0.part.stop().await;
+    }
+}
+
+impl Running {
+    /// Ends the router's part in the cluster: another router is elected if this one leads, and what is stored is closed.
+    pub(crate) fn end(self, cluster: &Cluster) {
+        let Self { runtime, serving } = self;
+        runtime.block_on(async {
+            cluster.stop().await;
+            if let Some(serving) = serving {
+                serving.shut_down().await;
+            }
+        });
+        runtime.shutdown_background();
+    }
+}
+
+/// An id that no other request has.
+pub(crate) fn new_request() -> RequestId {
+    RequestId(fastrand::u128(..))
+}
+
+/// The beginning of a text, at most so many bytes.
+fn clip(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cluster").field(&self.number()).finish()
+    }
+}

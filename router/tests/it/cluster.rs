@@ -1,0 +1,310 @@
+//! Routers of a cluster as processes: how they come together, what one of them is told and all of them follow, and what is left after
+//! a kill.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+use rcs_rig::metrics::http_get;
+use rcs_rig::process::Process;
+use rcs_rig::wait::wait_until;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{PATIENCE, Ran, Router, file, member, provider, router, run, scratch};
+
+/// A cluster on loopback.
+struct Cluster {
+    folder: TempDir,
+    provider: PathBuf,
+    /// The cluster address of each router.
+    addresses: Vec<SocketAddr>,
+    routers: Vec<Option<Router>>,
+}
+
+/// Ports that are free now.
+fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap()).collect()
+}
+
+impl Cluster {
+    /// A cluster of so many routers with this provider file; none of them runs yet.
+    fn new(count: usize, folder: TempDir, provider: PathBuf) -> Self {
+        let addresses = free_addresses(count);
+        let cluster = Self { folder, provider, addresses, routers: (0..count).map(|_| None).collect() };
+        cluster.certify();
+        cluster
+    }
+
+    fn certify(&self) {
+        let made = run(&["cluster", "init", "--peers", &self.peers(), "--dir", &self.path("certs")]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("scratch paths are UTF-8").to_owned()
+    }
+
+    fn peers(&self) -> String {
+        let each =
+            self.addresses.iter().enumerate().map(|(place, address)| format!("{}={address}", place + 1));
+        each.collect::<Vec<_>>().join(",")
+    }
+
+    /// Starts the router at this place.
+    fn start(&mut self, place: usize, more: &[&str]) {
+        let data = self.path(&format!("data-{}", place + 1));
+        std::fs::create_dir_all(&data).unwrap();
+        let mut command = router(&["serve", "--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.arg("--provider").arg(&self.provider);
+        command.args(["--id", &(place + 1).to_string(), "--cluster", &self.addresses[place].to_string()]);
+        command.args(["--cluster-certs", &self.path("certs"), "--data-dir", &data]);
+        command.args(more);
+        self.routers[place] =
+            Some(Router::started(Process::start(&format!("router-{}", place + 1), command)));
+    }
+
+    fn start_all(&mut self) {
+        let peers = self.peers();
+        for place in (0..self.routers.len()).rev() {
+            self.start(place, &["--peers", &peers]);
+        }
+        for place in 0..self.routers.len() {
+            self.router(place).await_alive();
+            wait_until("the cluster has a leader and a document", PATIENCE, || {
+                let seen = self.status(place);
+                seen["leader"].is_u64() && seen["revision"].as_u64().is_some_and(|revision| revision >= 2)
+            });
+        }
+    }
+
+    fn router(&self, place: usize) -> &Router {
+        self.routers[place].as_ref().expect("the router runs")
+    }
+
+    /// What a router says of the cluster.
+    fn status(&self, place: usize) -> Value {
+        let (_, body) = http_get(self.router(place).admin, "/v1/cluster");
+        serde_json::from_str(&body).unwrap_or_default()
+    }
+
+    /// The place of the leader, as this router sees it.
+    fn leader(&self, place: usize) -> usize {
+        let mut leader = None;
+        wait_until("there is a leader", PATIENCE, || {
+            leader = self.status(place)["leader"].as_u64();
+            leader.is_some()
+        });
+        usize::try_from(leader.unwrap_or_default()).unwrap() - 1
+    }
+
+    /// Runs a command against a router.
+    fn ask(&self, place: usize, words: &str) -> Ran {
+        let server = format!("http://{}", self.router(place).admin);
+        let mut arguments: Vec<&str> = words.split(' ').collect();
+        arguments.extend(["--server", &server]);
+        run(&arguments)
+    }
+
+    /// Kills a router as a crash would.
+    fn kill(&mut self, place: usize) {
+        drop(self.routers[place].take());
+    }
+
+    /// The state of a member, as a router sees it.
+    fn member(&self, place: usize, name: &str) -> String {
+        let (_, body) = http_get(self.router(place).admin, "/v1/members");
+        let rows: Value = serde_json::from_str(&body).unwrap_or_default();
+        let found = rows.as_array().into_iter().flatten().find(|row| row["name"] == name);
+        found.map(|row| row["admin_state"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Three routers with two members behind them.
+fn three() -> (Cluster, [rcs_rig::scripted::FakeMember; 2]) {
+    let folder = scratch();
+    let members = [member("n1"), member("n2")];
+    let provider = provider(&folder, &[("n1", &members[0]), ("n2", &members[1])]);
+    let mut cluster = Cluster::new(3, folder, provider);
+    cluster.start_all();
+    (cluster, members)
+}
+
+#[test]
+fn what_one_router_is_told_all_follow_and_a_kill_of_the_leader_loses_nothing() {
+    let (mut cluster, _members) = three();
+    for place in 0..3 {
+        cluster.router(place).await_ready();
+        let seen = cluster.status(place);
+        assert_eq!(seen["id"], place + 1);
+        assert_eq!(seen["voters"].as_array().map(Vec::len), Some(3), "{seen}");
+        assert_eq!(seen["learners"], serde_json::json!([]));
+        for key in ["leader", "term", "applied"] {
+            assert!(seen[key].as_u64().is_some_and(|value| value > 0), "{key}: {seen}");
+        }
+    }
+    let told = cluster.ask(1, "member drain g n1");
+    assert_eq!(told.code, Some(0), "{told:?}");
+    for place in 0..3 {
+        wait_until("every router follows the mark", PATIENCE, || {
+            cluster.member(place, "n1").starts_with("drain")
+        });
+    }
+    let leader = cluster.leader(0);
+    cluster.kill(leader);
+    let survivor = (leader + 1) % 3;
+    wait_until("another router leads", PATIENCE, || cluster.leader(survivor) != leader);
+    let told = cluster.ask(survivor, "member disable g n1");
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let peers = cluster.peers();
+    cluster.start(leader, &["--peers", &peers]);
+    wait_until("the killed router has what was decided without it", PATIENCE, || {
+        cluster.member(leader, "n1") == "disabled"
+    });
+    let (_, audit) = http_get(cluster.router(leader).admin, "/v1/audit");
+    for part in ["mark member n1 as draining", "mark member n1 as disabled", "api token"] {
+        assert!(audit.contains(part), "{part}: {audit}");
+    }
+}
+
+#[test]
+fn without_a_majority_calls_go_on_and_changes_are_refused_with_a_sentence() {
+    let (mut cluster, _members) = three();
+    let idm = cluster.router(0).idm("g");
+    idm.handshake();
+    for place in [1, 2] {
+        cluster.kill(place);
+    }
+    wait_until("the last router knows that it is alone", PATIENCE, || {
+        let told = cluster.ask(0, "member drain g n1");
+        told.code == Some(69) && told.stderr.contains("no majority of the cluster's routers can be reached")
+    });
+    assert_eq!(cluster.member(0, "n1"), "enabled");
+    let (status, _) = cluster.router(0).get("/readyz");
+    assert_eq!(status, 200, "a router without a majority serves calls");
+    let peers = cluster.peers();
+    cluster.start(1, &["--peers", &peers]);
+    wait_until("with a majority changes are made again", PATIENCE, || {
+        cluster.ask(0, "member drain g n1").code == Some(0)
+    });
+}
+
+#[test]
+fn a_router_alone_keeps_its_state_over_a_restart_and_grows_to_three() {
+    let folder = scratch();
+    let members = [member("n1"), member("n2")];
+    let provider = provider(&folder, &[("n1", &members[0]), ("n2", &members[1])]);
+    let mut cluster = Cluster::new(3, folder, provider);
+    let data = cluster.path("data-1");
+    std::fs::create_dir_all(&data).unwrap();
+    {
+        let alone = Router::serve(&cluster.provider, &["--dev", "--data-dir", &data]);
+        alone.await_ready();
+        let server = format!("http://{}", alone.admin);
+        let told = run(&["member", "drain", "g", "n1", "--server", &server]);
+        assert_eq!(told.code, Some(0), "{told:?}");
+    }
+    // From now on it has a cluster address; its state stays.
+    cluster.start(0, &[]);
+    wait_until("the mark is kept", PATIENCE, || cluster.member(0, "n1").starts_with("drain"));
+    for place in [1, 2] {
+        cluster.start(place, &["--join"]);
+        let added = cluster.ask(0, &format!("cluster add {}={}", place + 1, cluster.addresses[place]));
+        assert_eq!(added.code, Some(0), "{added:?}");
+        assert!(cluster.member(place, "n1").starts_with("drain"));
+    }
+    assert_eq!(cluster.status(2)["voters"], serde_json::json!([1, 2, 3]));
+    // The disk of the third router is lost.
+    cluster.kill(2);
+    std::fs::remove_dir_all(cluster.path("data-3")).unwrap();
+    let peers = cluster.peers();
+    cluster.start(2, &["--peers", &peers]);
+    cluster.router(2).await_log("its store was lost");
+    let replaced = cluster.ask(0, &format!("cluster replace 3={}", cluster.addresses[2]));
+    assert_eq!(replaced.code, Some(0), "{replaced:?}");
+    wait_until("the replaced router has the mark", PATIENCE, || cluster.member(2, "n1").starts_with("drain"));
+    let removed = cluster.ask(1, "cluster remove 3");
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    cluster.router(2).await_log("was removed from the cluster");
+    assert_eq!(cluster.status(0)["voters"], serde_json::json!([1, 2]));
+}
+
+#[test]
+fn a_changed_file_is_applied_by_the_leader_alone_and_a_backup_brings_all_back() {
+    let (mut cluster, members) = three();
+    let changed = provider(&cluster.folder, &[("n1", &members[0])]);
+    assert_eq!(changed, cluster.provider);
+    for place in 0..3 {
+        wait_until("every router follows the changed file", PATIENCE, || {
+            cluster.member(place, "n2").is_empty()
+        });
+    }
+    let (_, audit) = http_get(cluster.router(1).admin, "/v1/audit");
+    assert_eq!(audit.matches(r#""action":"configure""#).count(), 2, "each content was applied once: {audit}");
+    let backup = cluster.path("backup.json");
+    let taken = cluster.ask(1, &format!("cluster backup {backup}"));
+    assert_eq!(taken.code, Some(0), "{taken:?}");
+    for place in 0..3 {
+        cluster.kill(place);
+    }
+    let data = cluster.path("data-1");
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::create_dir_all(&data).unwrap();
+    let address = format!("1={}", cluster.addresses[0]);
+    let certs = cluster.path("certs");
+    let arguments =
+        ["cluster", "restore", "--data-dir", &data, "--router", &address, "--cluster-certs", &certs, &backup];
+    let restored = run(&arguments);
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert_eq!(run(&arguments).code, Some(65), "a store is never overwritten");
+    cluster.start(0, &[]);
+    wait_until("the restored router leads", PATIENCE, || cluster.status(0)["role"] == "leader");
+    assert_eq!(cluster.member(0, "n1"), "enabled");
+    // And out of a router's own log, after the others are gone.
+    cluster.kill(0);
+    let recovered =
+        run(&["cluster", "recover", "--from-this-router", "--data-dir", &data, "--router", &address]);
+    assert_eq!(recovered.code, Some(0), "{recovered:?}");
+    cluster.start(0, &[]);
+    wait_until("the recovered router leads", PATIENCE, || cluster.status(0)["role"] == "leader");
+    assert_eq!(cluster.member(0, "n1"), "enabled");
+}
+
+#[test]
+fn what_keeps_a_router_out_of_a_cluster_is_told() {
+    let folder = scratch();
+    let provider = provider(&folder, &[("n1", &member("n1"))]);
+    let listed = file(&folder, "provider-path", "");
+    let provider = provider.to_str().unwrap();
+    let base =
+        ["serve", "--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--provider", provider];
+    let directory = folder.path().join("data");
+    std::fs::create_dir(&directory).unwrap();
+    let directory = directory.to_str().unwrap();
+    let certs = folder.path().join("none");
+    let certs = certs.to_str().unwrap();
+    for (more, code, says) in [
+        (vec!["--cluster", "127.0.0.1:0"], 64, "--data-dir"),
+        (vec!["--peers", "1=a:1"], 64, "--cluster"),
+        (
+            vec![
+                "--cluster",
+                "127.0.0.1:0",
+                "--data-dir",
+                directory,
+                "--cluster-certs",
+                certs,
+                "--peers",
+                "2=a:1",
+            ],
+            64,
+            "--peers does not list router 1",
+        ),
+        (vec!["--cluster", "127.0.0.1:0", "--data-dir", directory, "--cluster-certs", certs], 65, "ca.pem"),
+        (vec!["--data-dir", &listed], 69, "Make it a directory that this user may write"),
+    ] {
+        let arguments: Vec<&str> = base.iter().copied().chain(more.iter().copied()).collect();
+        let ran = run(&arguments);
+        assert!(ran.code == Some(code) && ran.stderr.contains(says), "{more:?}: {ran:?}");
+    }
+}
