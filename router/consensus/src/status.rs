@@ -28,6 +28,10 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every word that [`Role::label`] gives.
+    pub const LABELS: [&'static str; 7] =
+        ["waiting", "learner", "follower", "candidate", "leader", "removed", "down"];
+
     /// The word for status, metrics and logs.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -193,7 +193,7 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let Ok(status) = admin.control.status().await else { return no_answer() };
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let format = Format::accepted(&accept.collect::<Vec<_>>().join(","));
-    match admin.scraper.text(&status.report, format) {
+    match admin.scraper.text(&status.report, admin.cluster.as_ref(), format) {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -3,6 +3,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use rcs_consensus::{self as cluster, Role};
 use rcs_core::engine::{Administration, GroupReport, GroupSupply, Phase};
 use serde::Serialize;
 
@@ -34,7 +35,7 @@ struct Summary<'a> {
     log_lines_lost: u64,
     /// Files on disk that are not in force.
     rejected_files: Vec<RejectedFile<'a>>,
-    /// A sentence for each certificate of the trust store that has ended or ends soon.
+    /// A sentence for each certificate of the trust store that has ended or ends soon, and for what is wrong with the cluster.
     warnings: Vec<String>,
     groups: Vec<Group<'a>>,
 }
@@ -72,12 +73,30 @@ struct Missing<'a> {
 pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let Ok(status) = admin.control.status().await else { return no_answer() };
     let (files, trusted) = (admin.files.all(), admin.files.certificates());
-    let summary = Summary {
-        rejected_files: files.iter().filter_map(rejected).collect(),
-        warnings: crate::trust::date_warnings(&trusted.of_all),
-        ..summary(&status)
-    };
+    let mut warnings = crate::trust::date_warnings(&trusted.of_all);
+    let seen = summary(&status);
+    let of_cluster = admin.cluster.as_ref().and_then(|cluster| leaderless(&cluster.status().borrow()));
+    // Calls are served, but nobody can react to what happens to members.
+    let condition =
+        if of_cluster.is_some() { seen.condition.max(Condition::Degraded) } else { seen.condition };
+    warnings.extend(of_cluster);
+    let rejected_files = files.iter().filter_map(rejected).collect();
+    let summary = Summary { rejected_files, warnings, condition, ..seen };
     Json(summary).into_response()
+}
+
+/// What is to be said of a cluster in which nothing can be changed.
+fn leaderless(status: &cluster::Status) -> Option<String> {
+    let routes = "this router routes on what it knew last, and nothing can be changed";
+    match (&status.role, status.leader) {
+        (Role::Down { reason }, _) => Some(format!("the consensus part of this router does not run ({reason}): {routes}")),
+        (Role::Removed, _) => Some(format!("this router was removed from its cluster: {routes}. Stop it")),
+        (Role::Waiting, _) => Some(
+            "this router belongs to no cluster yet: start the other routers, or add this one with `rcs-router cluster add`".to_owned(),
+        ),
+        (_, None) => Some(format!("the cluster has no leader that this router can hear: {routes}. See `rcs-router cluster status`")),
+        (_, Some(_)) => None,
+    }
 }
 
 fn rejected(state: &FileState) -> Option<RejectedFile<'_>> {

@@ -81,6 +81,12 @@ impl Feed {
         self.woken.notify_one();
     }
 
+    /// The decisions that wait.
+    #[cfg(test)]
+    pub(super) fn take(&self) -> Vec<Decided> {
+        self.lock().decisions.drain(..).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

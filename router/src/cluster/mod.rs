@@ -10,13 +10,13 @@ mod replica;
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_consensus::rpc::{Peer, Request as Question, Response, Transport, Unanswered};
 use rcs_consensus::store::{Owner, Pacing, Store};
-use rcs_consensus::transport::{Credentials, Serving, TonicTransport};
+use rcs_consensus::transport::{Credentials, Refused, Serving, TonicTransport};
 use rcs_consensus::{Consensus, NotApplied, RoutersChange, StartError, Status, Timing, TokioRuntime};
 use rcs_core::agreed::ClusterState;
 use rcs_core::agreed::Outcome;
@@ -78,12 +78,13 @@ struct Inner {
     /// The address by which other routers know this one; its number, if it has none.
     from: String,
     configuration: watch::Sender<Option<Arc<Offered>>>,
+    /// What answers other routers; none for a cluster of one.
+    serving: Mutex<Option<Serving>>,
 }
 
 /// What keeps the cluster's runtime alive; ended by [`Running::end`].
 pub(crate) struct Running {
     runtime: tokio::runtime::Runtime,
-    serving: Option<Serving>,
 }
 
 /// Why the cluster's part cannot start.
@@ -162,12 +163,13 @@ impl Cluster {
             runtime: runtime.handle().clone(),
             from,
             configuration: watch::Sender::new(None),
+            serving: Mutex::new(serving),
         }));
         runtime.spawn(feed::pump(feed, part, control));
         runtime.spawn(join::tell_changes(cluster.clone()));
         runtime.spawn(join::join(cluster.clone(), options.clone()));
         runtime.spawn(files::offer(cluster.clone(), options.directory.clone(), options.authority));
-        Ok((cluster, Running { runtime, serving }))
+        Ok((cluster, Running { runtime }))
     }
 
     /// This router's number.
@@ -232,6 +234,15 @@ impl Cluster {
     /// [`NotApplied`]
     pub(crate) async fn read_barrier(&self) -> Result<u64, NotApplied> {
         self.0.part.read_barrier().await
+    }
+
+    /// What was refused at the cluster address so far; none without such an address.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        self.serving().as_ref().map(Serving::refused)
+    }
+
+    fn serving(&self) -> MutexGuard<'_, Option<Serving>> {
+        self.0.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the cluster's routers.
@@ -341,7 +352,8 @@ impl Cluster {
 impl Running {
     /// Ends the router's part in the cluster: another router is elected if this one leads, and what is stored is closed.
     pub(crate) fn end(self, cluster: &Cluster) {
-        let Self { runtime, serving } = self;
+        let Self { runtime } = self;
+        let serving = cluster.serving().take();
         runtime.block_on(async {
             cluster.stop().await;
             if let Some(serving) = serving {

@@ -51,14 +51,14 @@ impl Replica {
 impl Machine for Replica {
     fn apply(&mut self, index: u64, command: &[u8]) -> Result<Vec<u8>, Unreadable> {
         let unreadable = |error: &dyn std::fmt::Display| Unreadable(error.to_string());
+        let read = Command::decode(command);
+        let was_applied = read.as_ref().is_ok_and(|read| self.state.outcome(read.request).is_some());
         let outcome = self.state.apply_stored(index, command).map_err(|error| unreadable(&error))?;
         let bytes = outcome.encode().map_err(|error| unreadable(&error))?;
-        // What cannot be read is refused, and has no effect.
-        let Ok(Command { request, author, at, action, .. }) = Command::decode(command) else {
-            return Ok(bytes);
-        };
+        // What cannot be read is refused, and has no effect. A retry has no effect either, whatever was decided meanwhile.
+        let Ok(Command { request, author, at, action, .. }) = read else { return Ok(bytes) };
         let ticket = self.tickets.take(request);
-        let has_changed = outcome.result == CommandResult::Changed;
+        let has_changed = outcome.result == CommandResult::Changed && !was_applied;
         if (has_changed || ticket.is_some())
             && let Some(change) = self.change(action)
         {
@@ -79,5 +79,60 @@ impl Machine for Replica {
         self.state = ClusterState::decode(snapshot).map_err(|error| Unreadable(error.to_string()))?;
         self.feed.restored();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcs_core::agreed::{At, Author, Document, RequestId};
+    use rcs_core::view::{AdminState, Link, Mark, MemberSpec};
+    use rcs_proto::manifest::Digest;
+
+    use super::*;
+
+    fn command(request: u128, action: Action) -> Vec<u8> {
+        let (who, from) = ("test".to_owned(), String::new());
+        let command = Command {
+            request: RequestId(request),
+            expected_revision: None,
+            author: Author::Files,
+            who,
+            from,
+            at: At(request as u64),
+            action,
+        };
+        command.encode().unwrap()
+    }
+
+    fn mark(request: u128, mark: Mark) -> Vec<u8> {
+        command(request, Action::Mark { member: "n1".to_owned(), mark })
+    }
+
+    /// A retry that comes after a later change must not bring the former one back at the engine.
+    #[test]
+    fn a_retry_is_not_handed_to_the_engine_again() {
+        let feed = Arc::new(Feed::default());
+        let mut replica = Replica::new(Arc::default(), Arc::clone(&feed));
+        let member = MemberSpec {
+            name: "n1".to_owned(),
+            link: Link::Accept,
+            sockets: 2,
+            ping_interval: None,
+            admin: AdminState::Enabled,
+        };
+        let document = Document { members: vec![member], groups: Vec::new() };
+        let digest = Digest::of(b"text");
+        let configure = Action::Configure { document: Some(document), settings: None, digest };
+        let drain = mark(2, Mark::Draining);
+        for (index, command) in
+            [&command(1, configure), &drain, &mark(3, Mark::Enabled), &drain].into_iter().enumerate()
+        {
+            replica.apply(index as u64, command).unwrap();
+        }
+        let marks: Vec<Change> = feed.take().into_iter().skip(1).map(|decided| decided.change).collect();
+        let expected =
+            [Mark::Draining, Mark::Enabled].map(|mark| Change::Mark { member: "n1".to_owned(), mark });
+        assert_eq!(marks, expected);
+        assert_eq!(replica.state().agreed().marks().of("n1"), Mark::Enabled);
     }
 }

@@ -1,6 +1,7 @@
 //! The metrics. Counters are kept by the owner's [`Recorder`]; gauges are read from the engine's report at each scrape, so
 //! that they cannot drift from the state.
 
+mod cluster;
 mod format;
 mod names;
 mod process;
@@ -102,6 +103,11 @@ struct RefusedLabels {
 }
 
 /// Label of a refused request to the admin address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RoleLabel {
+    role: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,

@@ -71,5 +71,23 @@ pub(crate) const DIAL_FAILURES: &str = "rcs_dial_failures";
 pub(crate) const FRAMES_IGNORED: &str = "rcs_frames_ignored";
 /// `rcs_log_lines_dropped_total`: lines of the log that were lost because standard error could not be written, or not fast enough.
 pub(crate) const LOG_LINES_DROPPED: &str = "rcs_log_lines_dropped";
+/// `rcs_cluster_role{role}`: 1 for what this router is in its cluster: waiting, learner, follower, candidate, leader, removed or down.
+pub(crate) const CLUSTER_ROLE: &str = "rcs_cluster_role";
+/// `rcs_cluster_has_leader`: 1 if this router knows a leader, so that something can be changed.
+pub(crate) const CLUSTER_HAS_LEADER: &str = "rcs_cluster_has_leader";
+/// `rcs_cluster_term`: the term of the latest vote. It rises with each election.
+pub(crate) const CLUSTER_TERM: &str = "rcs_cluster_term";
+/// `rcs_cluster_voters`: routers with a vote.
+pub(crate) const CLUSTER_VOTERS: &str = "rcs_cluster_voters";
+/// `rcs_cluster_applied_index`: the last entry of the log that this router applied.
+pub(crate) const CLUSTER_APPLIED: &str = "rcs_cluster_applied_index";
+/// `rcs_cluster_log_index`: the last entry in this router's log.
+pub(crate) const CLUSTER_LOG: &str = "rcs_cluster_log_index";
+/// `rcs_cluster_sync_seconds`: how long a sync of the disk takes, at the 99th percentile of the latest ones.
+pub(crate) const CLUSTER_SYNC: &str = "rcs_cluster_sync_seconds";
+/// `rcs_cluster_restarts_total`: times that the consensus part was started again after a failure.
+pub(crate) const CLUSTER_RESTARTS: &str = "rcs_cluster_restarts";
+/// `rcs_cluster_refused_total{reason}`: connections and requests to the cluster address that were refused.
+pub(crate) const CLUSTER_REFUSED: &str = "rcs_cluster_refused";
 /// `rcs_admin_requests_refused_total{reason}`: requests to the admin address that were refused.
 pub(crate) const ADMIN_REQUESTS_REFUSED: &str = "rcs_admin_requests_refused";

@@ -13,12 +13,14 @@ use rcs_core::state::MemberState;
 use rcs_proto::driver::spill::{Spill, Waiting};
 use rcs_proto::driver::tls::Certificate;
 
+use super::cluster::of_cluster;
 use super::format::{Format, classic};
 use super::process::Process;
 use super::{
     AdminRefusals, CertificateLabels, GroupLabel, MemberLabels, Reloads, StateLabels, VersionLabel,
     WhereLabel, names,
 };
+use crate::cluster::Cluster;
 use crate::files::{Certificates, Files};
 use crate::limits::METRIC_CERTIFICATES_MAX;
 use crate::unknown::Unknowns;
@@ -52,12 +54,20 @@ impl Scraper {
     }
 
     /// Everything counted so far, and the gauges of this report, in this format.
-    pub(crate) fn text(&self, report: &Report, format: Format) -> Result<String, fmt::Error> {
+    pub(crate) fn text(
+        &self,
+        report: &Report,
+        cluster: Option<&Cluster>,
+        format: Format,
+    ) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode_registry(&mut text, &gauges(report, self.spill.waiting()))?;
         encode_registry(&mut text, &of_process(&Process::now(), &self.reloads))?;
         encode_registry(&mut text, &of_unknowns(&self.unknowns))?;
         encode_registry(&mut text, &of_certificates(&self.files.certificates()))?;
+        if let Some(cluster) = cluster {
+            encode_registry(&mut text, &of_cluster(cluster))?;
+        }
         encode_registry(&mut text, &self.counted)?;
         encode_eof(&mut text)?;
         Ok(match format {

@@ -216,11 +216,13 @@ async fn routers_with_other_lists_make_no_cluster() {
     let (one, two) = (sites[0].start(&mesh).await, sites[1].start(&mesh).await);
     let only_two = peers.iter().take(2).map(|(number, address)| (*number, address.clone())).collect();
     // The first that asks sees the difference, and gives up; the other then waits for it.
-    let refused = tokio::select! {
-        refused = one.form(&peers, |_| ()) => refused,
-        refused = two.form(&only_two, |_| ()) => refused,
-        () = tokio::time::sleep(SOON) => panic!("nobody saw the difference"),
+    let first = async {
+        tokio::select! {
+            refused = one.form(&peers, |_| ()) => refused,
+            refused = two.form(&only_two, |_| ()) => refused,
+        }
     };
+    let refused = timeout(SOON, first).await.expect("somebody sees the difference");
     assert!(matches!(refused, Err(NotFormed::OtherPeers { .. })), "{refused:?}");
     for router in [&one, &two] {
         assert_eq!(router.status().borrow().role, Role::Waiting);
@@ -237,10 +239,9 @@ async fn a_panic_takes_the_consensus_part_down_and_up_again() {
     // Its outcome is lost if the leader is the one that panics.
     let _ = routers[0].propose(Bytes::from_static(PANIC)).await;
     let began = Instant::now();
-    while routers.iter().all(|router| router.status().borrow().restarts == 0) {
-        assert!(began.elapsed() < SOON, "no router started its consensus part again");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let [one, two, three] =
+        [0, 1, 2].map(|place| until(&routers[place], "started again", |s| s.restarts > 0));
+    tokio::select! { _ = one => (), _ = two => (), _ = three => () }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
     write(&routers[1], "after").await;

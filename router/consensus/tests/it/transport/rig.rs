@@ -160,9 +160,10 @@ pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// Looks again and again until it is so.
 pub(super) async fn until(mut is_so: impl FnMut() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(5));
     within(async {
         while !is_so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            looks.tick().await;
         }
     })
     .await;
