@@ -89,6 +89,9 @@ pub(crate) const CERTIFICATES_EVERY: Duration = Duration::from_secs(30);
 pub(crate) const ROUTERS_REQUEST_DEADLINE: Duration = Duration::from_secs(35);
 /// Such changes at a time; the leader makes one at a time.
 pub(crate) const ROUTER_CHANGES_MAX: usize = 4;
+/// How long a router that is to be added is asked who it is, and how often.
+pub(crate) const ROUTER_ANSWERS_WITHIN: Duration = Duration::from_secs(6);
+pub(crate) const ROUTER_ASKED_EVERY: Duration = Duration::from_millis(200);
 /// How long `cluster add` waits for a router to catch up.
 pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 /// Routers of a cluster, learners included.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use openraft::AsyncRuntime;
 
 use crate::consensus::Consensus;
-use crate::limits::{BOOTSTRAP_EVERY, RAFT_REQUEST};
+use crate::limits::{BOOTSTRAP_EVERY, HELLO_REQUEST};
 use crate::machine::Machine;
 use crate::messages as pb;
 use crate::rpc::{Peer, Request, Response, Transport};
@@ -172,7 +172,7 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
     pub async fn hello(&self, address: &str) -> Option<pb::HelloResponse> {
         let to = Peer { id: None, address: address.to_owned() };
         let request = pb::HelloRequest { sender: Some(self.shared.me.sender(None)) };
-        match self.shared.transport().ask(&to, Request::Hello(request), RAFT_REQUEST).await {
+        match self.shared.transport().ask(&to, Request::Hello(request), HELLO_REQUEST).await {
             Ok(Response::Hello(answer)) => Some(answer),
             _ => None,
         }

@@ -11,6 +11,8 @@ pub const HEARTBEAT: Duration = Duration::from_millis(75);
 pub const ELECTION: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(450));
 /// One request to another router about votes and entries.
 pub const RAFT_REQUEST: Duration = Duration::from_millis(450);
+/// The question who a router is: it may need a fresh connection.
+pub const HELLO_REQUEST: Duration = Duration::from_secs(2);
 /// Sending one snapshot.
 pub const SNAPSHOT_REQUEST: Duration = Duration::from_secs(60);
 /// How long a write, or a read that must be linearizable, waits for its outcome. An operator who is refused can repeat the command.

@@ -7,11 +7,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rcs_consensus::{NotApplied, Role, RouterId, RoutersChange, Status};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use super::json::Json;
 use super::{Admin, refusal};
 use crate::clock::rfc3339;
 use crate::cluster::Cluster;
+use crate::limits::{ROUTER_ANSWERS_WITHIN, ROUTER_ASKED_EVERY};
 
 /// A router of the cluster.
 #[derive(Debug, Serialize)]
@@ -162,8 +164,15 @@ async fn replace(cluster: &Cluster, number: u32, address: &str) -> Result<(), No
 
 /// Who the router at the address is.
 async fn found(cluster: &Cluster, number: u32, address: &str) -> Result<RouterId, NotApplied> {
-    let answer = cluster.hello(address).await;
-    let id = answer.and_then(|answer| answer.receiver?.id).map(RouterId::from);
+    let until = Instant::now() + ROUTER_ANSWERS_WITHIN;
+    let mut id = None;
+    // A router that has just been started may need a moment, and an address that did not answer is not dialled again at once.
+    while id.is_none() && Instant::now() < until {
+        id = cluster.hello(address).await.and_then(|answer| answer.receiver?.id).map(RouterId::from);
+        if id.is_none() {
+            sleep(ROUTER_ASKED_EVERY).await;
+        }
+    }
     match id {
         None => Err(NotApplied::Refused(format!(
             "no router of this cluster answers at {address}: start it with --join and a certificate of this cluster"

@@ -24,8 +24,6 @@ pub(super) struct Router {
     pub(super) admin: SocketAddr,
 }
 
-const ROUTER: &str = "router";
-
 impl Children {
     /// Starts a node; port 0 for a free one.
     pub(super) async fn start_node(
@@ -41,16 +39,22 @@ impl Children {
         address.map(|address| Node { name, address }).ok_or_else(|| unclear(name, &ready))
     }
 
-    /// Starts the router.
-    pub(super) async fn start_router(&mut self, files: &Files) -> Result<Router, DemoError> {
+    /// Starts a router, with these arguments besides.
+    pub(super) async fn start_router(
+        &mut self,
+        files: &Files,
+        name: &'static str,
+        more: &[&str],
+    ) -> Result<Router, DemoError> {
         let any = "127.0.0.1:0";
         let provider = text(&files.provider());
         let line = ["serve", "--provider", &provider, "--listen", any, "--admin", any, "--dev"];
-        let ready = self.start(files, ROUTER, "router", &line).await?;
+        let line: Vec<&str> = line.iter().chain(more).copied().collect();
+        let ready = self.start(files, name, "router", &line).await?;
         let word = |key| ready.split(' ').find_map(|word| word.strip_prefix(key)?.parse().ok());
         match (word("listen="), word("admin=")) {
             (Some(listen), Some(admin)) => Ok(Router { listen, admin }),
-            _ => Err(unclear(ROUTER, &ready)),
+            _ => Err(unclear(name, &ready)),
         }
     }
 

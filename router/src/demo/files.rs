@@ -58,6 +58,11 @@ impl Files {
         self.folder.path().join("provisioner.openicf.connectorinfoprovider.json")
     }
 
+    /// The folder of everything.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The folder of the processes' logs.
     pub(super) fn logs(&self) -> PathBuf {
         self.folder.path().join("logs")
@@ -92,7 +97,7 @@ impl Files {
     /// The end of each log, to explain a failure.
     pub(super) fn last_log_lines(&self) -> String {
         let mut text = String::new();
-        for name in NODES.iter().chain(&["router"]) {
+        for name in NODES.iter().chain(&["router", "router-1", "router-2", "router-3"]) {
             let log = fs::read_to_string(self.log(name)).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {

@@ -1,11 +1,14 @@
 //! `rcs-router demo`: a router and three nodes as processes of their own, users read through the group, one node killed in the
 //! middle of it. What it prints was counted, and it fails if a promise was broken.
 //!
+//! With `--routers 3`, `cluster` has three routers, and kills the one that leads as well.
+//!
 //! Way: `files` (what the processes read) ▸ `children` (the processes) ▸ `idm` (the caller) ▸ `load` (reads, and the kill) ▸
 //! `verdict` (the table, and what was promised).
 
 mod child;
 mod children;
+mod cluster;
 mod files;
 mod http;
 mod idm;
@@ -64,6 +67,22 @@ pub(crate) enum DemoError {
     Interrupted,
 }
 
+/// Runs the demo with three routers, which form a cluster. When it returns, or is dropped, no process of it is left.
+pub(crate) async fn run_cluster() -> Result<(), DemoError> {
+    let mut signals = Signals::listen().map_err(system("listen for signals"))?;
+    let files = Files::write().map_err(system("write the example's files"))?;
+    let mut children = Children::default();
+    let outcome = tokio::select! {
+        shown = cluster::show(&files, &mut children) => shown,
+        () = signals.next() => Err(DemoError::Interrupted),
+    };
+    if !matches!(outcome, Ok(()) | Err(DemoError::Interrupted)) {
+        rcs_cli::tell_part(files.last_log_lines());
+    }
+    children.end().await;
+    outcome
+}
+
 /// Runs the demo. When it returns, or is dropped, no process of it is left.
 pub(crate) async fn run(after: After) -> Result<(), DemoError> {
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
@@ -112,7 +131,7 @@ async fn show(files: &Files, children: &mut Children) -> Result<Cluster, DemoErr
         nodes.push(children.start_node(files, name, 0).await?);
     }
     files.write_provider(&nodes).map_err(system("write the provider document"))?;
-    let router = children.start_router(files).await?;
+    let router = children.start_router(files, "router", &[]).await?;
     for node in &nodes {
         rcs_cli::say(format_args!("  {:8}ws://{}/openicf", node.name, node.address));
     }

@@ -17,6 +17,16 @@ fn three_users_are_read_and_a_killed_node_costs_nothing() {
     }
 }
 
+#[test]
+fn a_cluster_of_three_loses_its_leader_and_a_node_and_answers_every_read() {
+    let ran = run(&["demo", "--routers", "3"]);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    for part in ["led, killed", "leads now", "0 failed, 0 hung", "changes agreed", "every read was answered"]
+    {
+        assert!(ran.stdout.contains(part), "no {part:?} in {}", ran.stdout);
+    }
+}
+
 /// A demo that is killed cannot end its processes; they notice by themselves.
 #[test]
 fn a_killed_demo_leaves_no_process() {

@@ -24,15 +24,15 @@ use shell::Shell;
 const MANUAL: [&str; 5] =
     ["docs/operating.md", "docs/bundles.md", "docs/api.md", "docs/metrics.md", "docs/settings.md"];
 /// The other ones. They have commands too, and none of their blocks is run without a mark either.
-const OTHERS: [&str; 3] = ["docs/routing.md", "docs/bench.md", "deploy/README.md"];
+const OTHERS: [&str; 4] = ["docs/routing.md", "docs/cluster.md", "docs/bench.md", "deploy/README.md"];
 /// Where a newcomer begins.
 const README: &str = "README.md";
 /// The part of README that the manual goes on from.
 const QUICK_START: &str = "## Quick start";
 /// README may not grow back into a manual.
-const README_LINES_MAX: usize = 130;
+const README_LINES_MAX: usize = 145;
 /// Blocks of all documents that are shown and not run.
-const SHOWN_MAX: usize = 14;
+const SHOWN_MAX: usize = 17;
 
 #[test]
 fn readme_does_what_it_says() {
