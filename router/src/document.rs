@@ -178,7 +178,7 @@ impl Document {
 }
 
 /// Members that the dialler would refuse to dial, whatever the network says.
-fn undialable(provider: &provider::Provider) -> Vec<String> {
+pub(crate) fn undialable(provider: &provider::Provider) -> Vec<String> {
     let fault = |member: &provider::MemberEntry| {
         let Link::Dial(endpoint) = &member.spec.link else { return None };
         let error = upstream::validate(endpoint).err()?;

@@ -92,6 +92,14 @@ pub(crate) const ROUTER_CHANGES_MAX: usize = 4;
 /// How long a router that is to be added is asked who it is, and how often.
 pub(crate) const ROUTER_ANSWERS_WITHIN: Duration = Duration::from_secs(6);
 pub(crate) const ROUTER_ASKED_EVERY: Duration = Duration::from_millis(200);
+/// A change of members and groups, over the API: its body may have 4 MiB, and the routers have to agree on it.
+pub(crate) const DOCUMENT_REQUEST_DEADLINE: Duration = Duration::from_secs(8);
+/// Such changes at a time. Each may take several times [`rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX`] while it is judged.
+pub(crate) const DOCUMENT_CHANGES_MAX: usize = 4;
+/// Changes that an answer lists. The rest are counted.
+pub(crate) const CHANGES_SHOWN_MAX: usize = 1_000;
+/// Bytes of an `Idempotency-Key`.
+pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long `cluster add` waits for a router to catch up.
 pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 /// Routers of a cluster, learners included.
@@ -202,6 +210,10 @@ const _: () = {
             < AGENT_REQUEST_DEADLINE.as_secs()
     );
     assert!(AGENT_REQUEST_DEADLINE.as_millis() < AGENT_NONCE_LIFE.as_millis());
+    assert!(
+        DOCUMENT_REQUEST_DEADLINE.as_millis() < CLIENT_DEADLINE.as_millis(),
+        "the command line learns that a change took too long"
+    );
     assert!(CALLS_LISTED <= rcs_core::limits::CALLS_REPORTED_MAX);
     assert!(
         UNKNOWN_FILE_BYTES_MAX >= 2 * 1024 * UNKNOWN_OUTCOMES_MAX as u64,

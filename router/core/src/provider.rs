@@ -3,7 +3,7 @@
 //!
 //! Flow: `json` parses it and keeps what serde_json would drop silently; `walk` reads typed values out of it
 //! and collects findings with their paths; `members` and `groups` know the entries; [`Reading`] is the
-//! outcome; [`report`] shows it. Every fault is reported at once, and a document with one error gives no
+//! outcome; [`report`] shows it; [`mod@write`] is the way back, and [`changes`] compares. Every fault is reported at once, and a document with one error gives no
 //! [`Provider`] at all.
 //!
 //! The file is IDM's, so what IDM accepts is accepted: wrapped and quoted numbers, property substitution,
@@ -18,12 +18,14 @@ use crate::ids::NameBook;
 use crate::limits::{MEMBERS_MAX, PROVIDER_DOCUMENT_BYTES_MAX};
 use crate::view::{AdminState, GroupSpec, MemberSpec, View, ViewError};
 
+pub mod changes;
 mod groups;
 mod json;
 mod members;
 mod problem;
 pub mod report;
 mod walk;
+pub mod write;
 
 pub use problem::{Finding, Problem, Severity};
 
@@ -40,7 +42,9 @@ pub type Properties = BTreeMap<String, String>;
 pub struct Keys {
     /// By the member's name. These keys replace the keys of the document.
     pub by_name: BTreeMap<String, Secret<String>>,
-    /// The key of every member whose key is encrypted or missing in the document.
+    /// By the member's name: the keys that are in force. Where the document has an encrypted key or none, the member keeps its key.
+    pub kept: BTreeMap<String, Secret<String>>,
+    /// The key of every other member whose key is encrypted or missing in the document.
     pub others: Option<Secret<String>>,
 }
 

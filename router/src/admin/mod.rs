@@ -9,15 +9,19 @@ mod calls;
 mod cluster;
 mod connections;
 mod gate;
+mod groups;
 mod guard;
 mod health;
 mod hosts;
 mod json;
 mod marks;
 mod members;
+mod problem;
+mod provider;
 mod quarantine;
 mod status;
 mod unknown;
+mod wish;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -27,11 +31,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::error_handling::HandleErrorLayer;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
+use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
 use tokio::sync::oneshot;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
@@ -48,7 +53,8 @@ use crate::cluster::{Cluster, Origin};
 use crate::control::{Control, NoAnswer};
 use crate::files::Files;
 use crate::limits::{
-    ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE,
+    ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE,
+    ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE,
 };
 use crate::metrics::{Format, Scraper};
 use crate::unknown::Unknowns;
@@ -132,7 +138,8 @@ pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: A
 }
 
 const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
-    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, \
+    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, /v1/export, /v1/groups, /v1/servers, POST /v1/apply, PUT or DELETE /v1/groups/GROUP or \
+    /v1/servers/SERVER, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release, POST /v1/cluster/routers/N/add?address=HOST:PORT (replace, promote, remove), \
     POST /v1/cluster/backup\n";
@@ -162,16 +169,33 @@ fn routes(admin: Admin) -> Router {
         .route("/v1/cluster", get(cluster::show))
         .route("/v1/cluster/backup", post(cluster::backup))
         .route("/v1/audit", get(cluster::audit))
+        .route("/v1/export", get(provider::export))
+        .route("/v1/groups", get(groups::list))
+        .route("/v1/groups/{group}", get(groups::show))
+        .route("/v1/servers", get(provider::servers))
+        .route("/v1/servers/{server}", get(provider::server))
         .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
         .with_state(admin.clone());
     // A learner has to catch up, so these take longer, and they must not take the places of others.
-    let changes =
-        Router::new().route("/v1/cluster/routers/{number}/{change}", post(cluster::change)).with_state(admin);
-    protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE).merge(protected(
-        changes,
-        ROUTER_CHANGES_MAX,
-        ROUTERS_REQUEST_DEADLINE,
-    ))
+    let routers = Router::new()
+        .route("/v1/cluster/routers/{number}/{change}", post(cluster::change))
+        .with_state(admin.clone());
+    protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
+        .merge(protected(routers, ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE))
+        .merge(protected(documents(admin), DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE))
+}
+
+/// Changes of members and groups, which may bring a whole document.
+fn documents(admin: Admin) -> Router {
+    Router::new()
+        .route("/v1/export", post(provider::export_keys))
+        .route("/v1/apply", post(provider::apply))
+        .route("/v1/groups/{group}", put(groups::put))
+        .route("/v1/groups/{group}", delete(groups::delete))
+        .route("/v1/servers/{server}", put(provider::put_server))
+        .route("/v1/servers/{server}", delete(provider::delete_server))
+        .layer(DefaultBodyLimit::max(PROVIDER_DOCUMENT_BYTES_MAX))
+        .with_state(admin)
 }
 
 /// Limits the router to `requests` at a time, each with a timeout; requests over the limit are refused at once (load shedding).

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
-use super::client::{ClientError, Method, Server, ask};
+use super::client::{Asking, ClientError, Method, Server, ask};
 use crate::token::{Token, TokenError};
 
 /// The variable with the admin address to which commands send their requests.
@@ -61,7 +61,8 @@ impl AskError {
 impl Asked {
     /// The response to a GET of this path, unchanged.
     pub(super) fn text(&self, path: &str) -> Result<String, AskError> {
-        Ok(ask(&self.server, Method::Get, path, None)?.trim_end().to_owned())
+        let asking = Asking { method: Method::Get, path, token: None, headers: &[], body: &[] };
+        Ok(ask(&self.server, &asking)?.trim_end().to_owned())
     }
 
     /// The response to a GET of this path.
@@ -76,12 +77,23 @@ impl Asked {
 
     /// The same; returns the response unchanged.
     pub(super) fn changed_text(&self, path: &str) -> Result<String, AskError> {
+        self.send(Method::Post, path, &[], &[])
+    }
+
+    /// Sends a request with the token, headers and a body; returns the response unchanged.
+    pub(super) fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+    ) -> Result<String, AskError> {
         let token = Token::load(self.token_file.as_deref())?;
-        Ok(ask(&self.server, Method::Post, path, token.as_ref())?)
+        Ok(ask(&self.server, &Asking { method, path, token: token.as_ref(), headers, body })?)
     }
 }
 
-fn parsed(body: &str) -> Result<Value, AskError> {
+pub(super) fn parsed(body: &str) -> Result<Value, AskError> {
     serde_json::from_str(body).map_err(|_| AskError::NotUnderstood)
 }
 

@@ -22,6 +22,30 @@ pub(super) struct Server {
 pub(super) enum Method {
     Get,
     Post,
+    Put,
+    Delete,
+}
+
+impl Method {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(super) struct Asking<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    pub(super) token: Option<&'a Token>,
+    /// Headers beside those of every request.
+    pub(super) headers: &'a [(&'a str, String)],
+    pub(super) body: &'a [u8],
 }
 
 /// Why a request failed.
@@ -49,7 +73,7 @@ impl ClientError {
             Self::Unreachable { .. } | Self::NotHttp { .. } => Exit::Unavailable,
             // The token is missing or wrong, or the request is malformed.
             Self::Refused { status: 400 | 401 | 403, .. } => Exit::Usage,
-            Self::Refused { status: 404 | 409, .. } => Exit::BadData,
+            Self::Refused { status: 404 | 409 | 412 | 413 | 422, .. } => Exit::BadData,
             Self::Refused { .. } => Exit::Unavailable,
         }
     }
@@ -82,15 +106,10 @@ impl fmt::Display for Server {
     }
 }
 
-/// Requests a path; returns the body of a 2xx response.
-pub(super) fn ask(
-    server: &Server,
-    method: Method,
-    path: &str,
-    token: Option<&Token>,
-) -> Result<String, ClientError> {
+/// Sends a request; returns the body of a 2xx response.
+pub(super) fn ask(server: &Server, asking: &Asking<'_>) -> Result<String, ClientError> {
     let unreachable = |source| ClientError::Unreachable { server: server.to_string(), source };
-    let answer = exchange(server, method, path, token).map_err(unreachable)?;
+    let answer = exchange(server, asking).map_err(unreachable)?;
     let not_http = || ClientError::NotHttp { server: server.to_string() };
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_http)?;
     let status = head.strip_prefix("HTTP/1.").and_then(|head| head.split(' ').nth(1)?.parse::<u16>().ok());
@@ -114,22 +133,28 @@ pub(super) fn segment(name: &str) -> String {
     text
 }
 
-fn exchange(server: &Server, method: Method, path: &str, token: Option<&Token>) -> io::Result<String> {
+fn exchange(server: &Server, asking: &Asking<'_>) -> io::Result<String> {
+    let Asking { method, path, token, headers, body } = asking;
     let mut stream = connect(server)?;
     stream.set_read_timeout(Some(CLIENT_DEADLINE))?;
     stream.set_write_timeout(Some(CLIENT_DEADLINE))?;
-    let method = match method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-    };
     let authorization =
         token.map(|token| format!("Authorization: {}\r\n", token.header().expose())).unwrap_or_default();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {server}\r\n{authorization}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!(
+        "{} {path} HTTP/1.1\r\nHost: {server}\r\n{authorization}{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        method.name(),
+        body.len()
     );
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(head.as_bytes())?;
+    // A router that refuses a request does not read its body; its answer says why.
+    let sent = stream.write_all(body);
     let mut answer = Vec::new();
-    stream.take(CLIENT_ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    let read = stream.take(CLIENT_ANSWER_BYTES_MAX).read_to_end(&mut answer);
+    if answer.is_empty() {
+        sent?;
+        read?;
+    }
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
@@ -144,13 +169,18 @@ fn connect(server: &Server) -> io::Result<TcpStream> {
     Err(failure)
 }
 
-/// The text with which the router refused a request.
+/// The text with which the router refused a request: a sentence, or the faults of a document.
 fn sentence(status: u16, body: &str) -> String {
-    let told = serde_json::from_str::<serde_json::Value>(body).ok();
-    let told = told.as_ref().and_then(|told| told.get("error")?.as_str());
-    match told.unwrap_or(body.trim()) {
+    let told = serde_json::from_str::<serde_json::Value>(body).unwrap_or_default();
+    let faults: Vec<&str> =
+        told["faults"].as_array().into_iter().flatten().filter_map(|fault| fault.as_str()).collect();
+    if faults.len() > 1 {
+        return format!("the document cannot be used:\n  {}", faults.join("\n  "));
+    }
+    let text = told["error"].as_str().or(told["detail"].as_str());
+    match text.unwrap_or(body.trim()) {
         "" => format!("the router responded with HTTP status {status}"),
-        told => told.to_owned(),
+        text => text.to_owned(),
     }
 }
 
@@ -180,6 +210,9 @@ mod tests {
     #[test]
     fn a_refusal_is_told_in_the_routers_words() {
         assert_eq!(sentence(409, r#"{"error": "enable it first"}"#), "enable it first");
+        assert_eq!(sentence(412, r#"{"title": "t", "detail": "read it again"}"#), "read it again");
+        let faulty = sentence(422, r#"{"detail": "2 faults", "faults": ["a", "b"]}"#);
+        assert_eq!(faulty, "the document cannot be used:\n  a\n  b");
         assert_eq!(sentence(503, "too many requests at a time\n"), "too many requests at a time");
         assert_eq!(sentence(405, ""), "the router responded with HTTP status 405");
     }

@@ -1,4 +1,4 @@
-//! `rcs-router member`: takes members out of service and back, and lists them.
+//! `rcs-router member`: takes members out of service and back, lists them, adds and removes them.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::asked::{AskError, Asked, age, cut, hint, table, tell, text};
 use super::client::segment;
+use super::server::{self, Add, Remove};
 use crate::limits::{CLIENT_LOOK_EVERY, TABLE_COLUMNS};
 
-/// Drain members, take them back into service, and list them.
+/// Drain members, take them back into service, list, add and remove them.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -34,6 +35,10 @@ enum Command {
     Disable(Change),
     /// List the members of all groups with their state.
     List(List),
+    /// Add a member, or replace the member of this name.
+    Add(Add),
+    /// Remove a member that no group lists.
+    Remove(Remove),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +107,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Enable(change) => mark("enable", change, asked),
         Command::Disable(change) => mark("disable", change, asked),
         Command::List(list) => show(list, asked),
+        Command::Add(add) => return server::add(add, asked),
+        Command::Remove(remove) => return server::remove(remove, asked),
     };
     tell(outcome, MemberError::exit)
 }

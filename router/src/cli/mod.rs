@@ -1,6 +1,7 @@
 //! The command line: parses the arguments, runs the command, and returns the exit code.
 
 mod asked;
+mod audit;
 mod bundles;
 mod call;
 mod check;
@@ -10,12 +11,16 @@ mod completion;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod group;
 mod member;
 #[cfg(not(feature = "demo"))]
 mod no_demo;
+mod provider;
 mod quarantine;
 mod serve;
+mod server;
 mod status;
+mod wish;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -55,6 +60,11 @@ enum Command {
     Serve(serve::Arguments),
     Check(check::Arguments),
     Member(member::Arguments),
+    Group(group::Arguments),
+    Apply(provider::Apply),
+    Diff(provider::Diff),
+    Export(provider::Export),
+    Audit(audit::Arguments),
     Bundles(bundles::Arguments),
     Call(call::Arguments),
     Quarantine(quarantine::Arguments),
@@ -91,6 +101,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Check(arguments) => check::run(&arguments),
         Command::Member(arguments) => member::run(&arguments),
+        Command::Group(arguments) => group::run(&arguments),
+        Command::Apply(arguments) => provider::apply(&arguments),
+        Command::Diff(arguments) => provider::diff(&arguments),
+        Command::Export(arguments) => provider::export(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Bundles(arguments) => bundles::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
         Command::Quarantine(arguments) => quarantine::run(&arguments),

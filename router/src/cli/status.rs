@@ -5,7 +5,7 @@ use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
 use super::asked::{AskError, Asked, Output, SERVER_VARIABLE, cut, table, text};
-use super::client::{Method, Server, ask};
+use super::client::{Asking, Method, Server, ask};
 use crate::limits::{STATUS_FAULT_LINES_MAX, TABLE_COLUMNS};
 
 /// The line about the exit codes of `status` for the end of the program's help.
@@ -103,7 +103,10 @@ fn missing(group: &Value) -> String {
 pub(super) fn version(arguments: &Version) -> Result<(), Failure> {
     rcs_cli::say(concat!("rcs-router ", env!("CARGO_PKG_VERSION")));
     let Some(server) = &arguments.server else { return Ok(()) };
-    let seen = ask(server, Method::Get, "/v1/status", None);
+    let seen = ask(
+        server,
+        &Asking { method: Method::Get, path: "/v1/status", token: None, headers: &[], body: &[] },
+    );
     let body = seen.map_err(|error| error.exit().with(error.to_string()))?;
     let status: Value = serde_json::from_str(&body).unwrap_or_default();
     rcs_cli::say(format_args!("{server} {}", text(&status, "version")));

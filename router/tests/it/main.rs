@@ -11,6 +11,7 @@ mod admin;
 mod agents;
 mod bundles;
 mod callers;
+mod changes;
 mod cluster;
 mod config;
 mod crowd;

@@ -117,7 +117,8 @@ fn the_manual_has_every_route_and_no_other() {
             let Ok(text) = fs::read_to_string(entry.path()) else { continue };
             for route in text.split(".route(\"").skip(1) {
                 let (path, rest) = route.split_once('"').expect("a path ends");
-                let method = if rest.starts_with(", post(") { "POST" } else { "GET" };
+                let is = |word: &&str| rest.starts_with(&format!(", {word}("));
+                let method = ["post", "put", "delete"].into_iter().find(is).unwrap_or("get").to_uppercase();
                 in_source.insert(format!("{method} {}", path.to_uppercase().replace(['{', '}'], "")));
             }
         }

@@ -47,7 +47,14 @@ impl Shell {
         wrapper(
             &bin,
             "rcs-router",
-            &[("serve", "--listen", &serve), ("member|bundles|call|status|quarantine", "--server", &ask)],
+            &[
+                ("serve", "--listen", &serve),
+                (
+                    "member|bundles|call|status|quarantine|group|apply|diff|export|audit|cluster",
+                    "--server",
+                    &ask,
+                ),
+            ],
         );
         wrapper(&bin, "rcs-node", &[]);
         wrapper(&bin, "rcs-bench", &[]);

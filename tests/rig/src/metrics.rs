@@ -59,8 +59,19 @@ pub fn http_post(server: SocketAddr, path: &str, token: Option<&str>) -> (u16, S
 
 /// `POST path` with headers, each with its end, and a body: status and body. The answer may come before all is taken.
 pub fn http_send(server: SocketAddr, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+    http_request(server, "POST", path, headers, body)
+}
+
+/// The same with any method.
+pub fn http_request(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> (u16, String) {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {server}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     let answer = raw_exchange(server, &[head.as_bytes(), body].concat());

@@ -242,8 +242,11 @@ fn key(reader: &mut Reader<'_>, entry: &Object<'_>, name: Option<&str>) -> Optio
     if let Some(key) = name.and_then(|name| keys.by_name.get(name)) {
         return Some(key.clone());
     }
-    if entry.get("key").is_none_or(is_encrypted) && keys.others.is_some() {
-        return keys.others.clone();
+    if entry.get("key").is_none_or(is_encrypted) {
+        let kept = name.and_then(|name| keys.kept.get(name));
+        if let Some(key) = kept.or(keys.others.as_ref()) {
+            return Some(key.clone());
+        }
     }
     let key = reader.required(entry, "key")?;
     let path = entry.child("key");

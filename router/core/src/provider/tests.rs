@@ -418,7 +418,11 @@ fn encrypted_keys_may_stand_beside_the_document() {
     assert_eq!(reading.of(Severity::Error).count(), 2);
     assert!(reading.findings[0].to_string().contains("key_file"), "{:?}", reading.findings);
     let secret = |key: &str| Secret::new(key.to_owned());
-    let keys = Keys { by_name: [("n1".to_owned(), secret("one"))].into(), others: Some(secret("other")) };
+    let keys = Keys {
+        by_name: [("n1".to_owned(), secret("one"))].into(),
+        others: Some(secret("other")),
+        ..Keys::default()
+    };
     let reading = read_with(document.to_string().as_bytes(), &Properties::new(), &keys);
     let found: Vec<String> = reading
         .provider

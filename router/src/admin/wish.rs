@@ -1,0 +1,264 @@
+//! What requests that change members and groups have in common: the revision that they expect, the key that tells a retry, and whether
+//! they only ask what would change.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rcs_core::agreed::{
+    Action, Author, Authority, CommandRefusal, CommandResult, Document, Outcome, Refusal, RequestId,
+};
+use rcs_core::provider::changes::{Difference, differences};
+use rcs_core::view::View;
+use rcs_proto::manifest::Digest;
+use serde::Serialize;
+
+use super::json::Json;
+use super::problem::Problem;
+use super::{Admin, operator};
+use crate::cluster::{Cluster, Origin, new_request};
+use crate::limits::{CHANGES_SHOWN_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
+
+/// How a change is wanted.
+#[derive(Debug)]
+pub(super) struct Wish {
+    request: RequestId,
+    expected: Option<u64>,
+    is_dry_run: bool,
+    /// `If-None-Match: *`: nothing of the name may exist.
+    pub(super) is_new_only: bool,
+    origin: Origin,
+}
+
+/// What is in force.
+#[derive(Debug)]
+pub(super) struct Present {
+    pub(super) revision: u64,
+    pub(super) document: Document,
+    authority: Authority,
+}
+
+/// What a change did, or would do.
+#[derive(Serialize)]
+struct Answer {
+    revision: u64,
+    /// `changed` or `unchanged`.
+    result: &'static str,
+    dry_run: bool,
+    /// This is the outcome of an earlier request with the same key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    repeated: bool,
+    /// Why the change would be refused, although the document can be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    changes: Vec<Row>,
+    /// Changes that are left out of the list.
+    #[serde(skip_serializing_if = "is_zero")]
+    changes_more: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    change: &'static str,
+    what: &'static str,
+    name: String,
+    /// What differs, field by field.
+    details: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde wants")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+impl Present {
+    /// What this router knows now.
+    ///
+    /// # Errors
+    /// The router has no state, or cannot tell now.
+    pub(super) fn known(admin: &Admin) -> Result<Self, Problem> {
+        let cluster = admin.cluster.as_ref().ok_or_else(Problem::no_cluster)?;
+        Self::of(cluster)
+    }
+
+    fn of(cluster: &Cluster) -> Result<Self, Problem> {
+        let look = cluster.look(|state| Self {
+            revision: state.revision(),
+            document: state.agreed().document().clone(),
+            authority: state.authority(),
+        });
+        look.ok_or_else(|| {
+            Problem::unavailable("the consensus part of this router does not run", "ask another router")
+        })
+    }
+
+    /// The value of the `ETag` header.
+    pub(super) fn tag(&self) -> [(header::HeaderName, String); 1] {
+        tag(self.revision)
+    }
+}
+
+fn tag(revision: u64) -> [(header::HeaderName, String); 1] {
+    [(header::ETAG, format!("\"{revision}\""))]
+}
+
+impl Wish {
+    /// What is in force, as far as any router had acknowledged it before this request.
+    ///
+    /// # Errors
+    /// The state is not known; or the answer, if this request was answered before.
+    pub(super) async fn present(&self, admin: &Admin) -> Result<Present, Box<Response>> {
+        let refused = |problem: Problem| Box::new(problem.into_response());
+        let cluster = admin.cluster.as_ref().ok_or_else(|| refused(Problem::no_cluster()))?;
+        cluster.read_barrier().await.map_err(|error| refused(error.into()))?;
+        match cluster.look(|state| state.outcome(self.request).cloned()).flatten() {
+            Some(outcome) => Err(Box::new(told(&outcome, Vec::new(), Vec::new(), true))),
+            None => Present::of(cluster).map_err(refused),
+        }
+    }
+
+    /// Carries the change out, or says what it would do.
+    ///
+    /// # Errors
+    /// The change is refused, or not agreed.
+    pub(super) async fn carry_out(
+        &self,
+        admin: &Admin,
+        present: &Present,
+        action: Action,
+        warnings: Vec<String>,
+    ) -> Result<Response, Problem> {
+        let cluster = admin.cluster.as_ref().ok_or_else(Problem::no_cluster)?;
+        let after = after(&action, &present.document);
+        let changes = after.as_ref().map(|after| differences(&present.document, after));
+        if self.is_dry_run {
+            if let Some(expected) = self.expected.filter(|expected| *expected != present.revision) {
+                return Err((&CommandRefusal::Revision { expected, present: present.revision }).into());
+            }
+            let is_same = after.as_ref().is_ok_and(|after| *after == present.document);
+            let changes = changes.map_err(|refusal| Problem::from(&**refusal))?;
+            let refused =
+                (present.authority == Authority::File).then(|| CommandRefusal::FileDecides.to_string());
+            return Ok(answer(present.revision, is_same, changes, |answer| Answer {
+                dry_run: true,
+                refused,
+                warnings,
+                ..answer
+            }));
+        }
+        let outcome =
+            cluster.change(self.request, self.expected, Author::Operator, &self.origin, action).await?;
+        Ok(told(&outcome, changes.unwrap_or_default(), warnings, false))
+    }
+}
+
+/// The answer to a change with this outcome.
+fn told(outcome: &Outcome, changes: Vec<Difference>, warnings: Vec<String>, repeated: bool) -> Response {
+    let is_same = match &outcome.result {
+        CommandResult::Changed => false,
+        CommandResult::Unchanged => true,
+        CommandResult::Refused { kind, sentence } => {
+            return Problem::refused(kind, sentence, Some(outcome.revision)).into_response();
+        }
+    };
+    answer(outcome.revision, is_same, changes, |answer| Answer { repeated, warnings, ..answer })
+}
+
+fn answer(
+    revision: u64,
+    is_same: bool,
+    changes: Vec<Difference>,
+    with: impl FnOnce(Answer) -> Answer,
+) -> Response {
+    let changes_more = changes.len().saturating_sub(CHANGES_SHOWN_MAX);
+    let row = |change: Difference| Row {
+        change: change.kind.label(),
+        what: change.what.label(),
+        name: change.name,
+        details: change.details,
+    };
+    let answer = Answer {
+        revision,
+        result: if is_same { "unchanged" } else { "changed" },
+        dry_run: false,
+        repeated: false,
+        refused: None,
+        changes: changes.into_iter().take(CHANGES_SHOWN_MAX).map(row).collect(),
+        changes_more,
+        warnings: Vec::new(),
+    };
+    (StatusCode::OK, tag(revision), Json(with(answer))).into_response()
+}
+
+/// The document after a change of members and groups.
+fn after(action: &Action, present: &Document) -> Result<Document, Box<CommandRefusal>> {
+    let document = match action {
+        Action::Configure { document: Some(document), .. } => document.clone(),
+        Action::Edit(edit) => edit.apply(present).map_err(|refusal| Box::new(refusal.into()))?,
+        _ => present.clone(),
+    };
+    View::check(&document.members, &document.groups)
+        .map_err(|errors| Box::new(Refusal::Document(errors).into()))?;
+    Ok(document)
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Wish {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        let origin =
+            peer.map_or_else(|| Origin { who: "api token".to_owned(), from: String::new() }, operator);
+        Ok(Self {
+            request: request_id(parts)?,
+            expected: expected(&parts.headers)?,
+            is_dry_run: is_dry_run(parts.uri.query())?,
+            is_new_only: parts.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*"),
+            origin,
+        })
+    }
+}
+
+fn request_id(parts: &Parts) -> Result<RequestId, Problem> {
+    let Some(key) = parts.headers.get("idempotency-key") else { return Ok(new_request()) };
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        return Err(Problem::request(
+            format!("Idempotency-Key has {} bytes", key.len()),
+            "send a text that is drawn at random for each change, of 1 to 255 bytes",
+        ));
+    }
+    // The same key on another path is another request.
+    let path = format!("{} {}\n", parts.method, parts.uri.path());
+    let digest = Digest::of(&[path.as_bytes(), key.as_bytes()].concat());
+    Ok(RequestId(digest.bytes().iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))))
+}
+
+fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')?.parse().ok());
+    number.map(Some).ok_or_else(|| {
+        Problem::request(
+            "If-Match is no revision",
+            "send the revision as the ETag of an answer has it, with its quotes: If-Match: \"7\"",
+        )
+    })
+}
+
+fn is_dry_run(query: Option<&str>) -> Result<bool, Problem> {
+    match query.unwrap_or_default() {
+        "" | "dry_run=false" => Ok(false),
+        "dry_run=true" => Ok(true),
+        _ => Err(Problem::request(
+            "unknown query parameter",
+            "use dry_run=true to see what would change, or no parameter",
+        )),
+    }
+}
