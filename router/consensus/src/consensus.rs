@@ -306,7 +306,11 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
             return;
         }
         let mut metrics = running.raft.metrics();
-        let is_led = metrics.wait_for(|now| now.current_leader.is_some_and(|leader| leader != now.id));
+        let is_led = async {
+            let other =
+                metrics.wait_for(|now| now.current_leader.is_some_and(|leader| leader != now.id)).await;
+            drop(other);
+        };
         // Without an answer the others elect a leader by themselves, a little later.
         let _ = R::timeout(HAND_OVER, is_led).await;
     }
@@ -431,8 +435,9 @@ enum Leader<R: AsyncRuntime, M: Machine> {
 pub(crate) async fn read_index_here<R: AsyncRuntime, M: Machine>(
     running: &Running<R, M>,
 ) -> Result<u64, NotApplied> {
+    let floor = running.read_floor();
     match running.raft.get_read_log_id().await {
-        Ok((index, _)) => Ok(index.map_or(0, |index| index.index)),
+        Ok((index, _)) => Ok(index.map_or(0, |index| index.index).max(floor)),
         Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(_))) => Err(NotApplied::NotLeader),
         Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => Err(NotApplied::NotLeader),
         Err(RaftError::Fatal(error)) => Err(NotApplied::Down(error.to_string())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::storage::RaftLogStorage;
-use openraft::{AsyncRuntime, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
+use openraft::{AsyncRuntime, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy, StorageError};
 
 use crate::limits::{
     APPEND_ENTRIES_MAX, KEPT_ENTRIES, SNAPSHOT_ENTRIES, SNAPSHOT_LOG_BYTES, SNAPSHOT_REQUEST,
@@ -18,18 +18,27 @@ use crate::status::{Role, Status};
 use crate::store::{Disk, LogStore, StateMachine, Store};
 use crate::types::{Address, RouterId, Types};
 
-/// When routers take each other for dead.
+/// When routers take each other for dead, and when the log is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Time between two heartbeats of the leader.
     pub heartbeat: Duration,
     /// Bounds of the time without a leader after which a router stands for election.
     pub election: (Duration, Duration),
+    /// Entries after which a snapshot is made.
+    pub snapshot_after: u64,
+    /// Entries that are kept behind a snapshot.
+    pub kept: u64,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { heartbeat: crate::limits::HEARTBEAT, election: crate::limits::ELECTION }
+        Self {
+            heartbeat: crate::limits::HEARTBEAT,
+            election: crate::limits::ELECTION,
+            snapshot_after: SNAPSHOT_ENTRIES,
+            kept: KEPT_ENTRIES,
+        }
     }
 }
 
@@ -51,6 +60,14 @@ pub(crate) struct Running<R: AsyncRuntime, M: Machine> {
     pub(crate) machine: StateMachine<R, M>,
     log: LogStore<R>,
     disk: Arc<Disk>,
+    begun: Begun,
+}
+
+/// What the store held when a run began.
+#[derive(Clone, Copy)]
+struct Begun {
+    term: u64,
+    last_log: u64,
 }
 
 impl<R: AsyncRuntime, M: Machine> Clone for Running<R, M> {
@@ -61,6 +78,7 @@ impl<R: AsyncRuntime, M: Machine> Clone for Running<R, M> {
             machine: self.machine.clone(),
             log: self.log.clone(),
             disk: Arc::clone(&self.disk),
+            begun: self.begun,
         }
     }
 }
@@ -75,13 +93,22 @@ impl<R: AsyncRuntime, M: Machine> Running<R, M> {
     ) -> Result<Self, NotRunning> {
         let disk = store.disk();
         let (log, machine) = store.split(machine)?;
+        let begun = begun(log.clone()).await.map_err(|error| NotRunning::Refused(error.to_string()))?;
         let config = config(timing)?;
         let id = me.id;
         let network = Network::<R, T>::new(me, transport);
         let started = Raft::new(id, Arc::new(config), network, log.clone(), machine.clone()).await;
         let raft = started.map_err(|error| NotRunning::Refused(error.to_string()))?;
         let proposer = Proposer::start(raft.clone());
-        Ok(Self { raft, proposer, machine, log, disk })
+        Ok(Self { raft, proposer, machine, log, disk, begun })
+    }
+
+    /// The least index that a linearizable read at this router, the leader, must have seen. A leader that died and is back in time
+    /// goes on in its old term, and openraft then takes for decided what was noted as decided: the note comes after the
+    /// acknowledgement, and may be lost. What is decided cannot be behind the log that the run began with.
+    pub(crate) fn read_floor(&self) -> u64 {
+        let is_same_term = self.raft.metrics().borrow().current_term == self.begun.term;
+        if is_same_term { self.begun.last_log } else { 0 }
     }
 
     /// Whether a sync of the disk failed: then the store must not be opened again in this process.
@@ -142,6 +169,14 @@ impl<R: AsyncRuntime, M: Machine> Running<R, M> {
     }
 }
 
+async fn begun<R: AsyncRuntime>(mut log: LogStore<R>) -> Result<Begun, StorageError<RouterId>> {
+    let (state, vote) = (log.get_log_state().await?, log.read_vote().await?);
+    Ok(Begun {
+        term: vote.map_or(0, |vote| vote.leader_id().term),
+        last_log: state.last_log_id.map_or(0, |at| at.index),
+    })
+}
+
 fn replicated(metrics: &RaftMetrics<RouterId, Address>) -> BTreeMap<RouterId, u64> {
     let all = metrics.replication.iter().flatten();
     all.map(|(id, upto)| (*id, upto.as_ref().map_or(0, |upto| upto.index))).collect()
@@ -171,8 +206,8 @@ fn config(timing: Timing) -> Result<Config, NotRunning> {
         election_timeout_max: millis(timing.election.1),
         install_snapshot_timeout: millis(SNAPSHOT_REQUEST),
         max_payload_entries: APPEND_ENTRIES_MAX,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_ENTRIES),
-        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(timing.snapshot_after),
+        max_in_snapshot_log_to_keep: timing.kept,
         ..Config::default()
     };
     config.validate().map_err(|error| NotRunning::Refused(error.to_string()))

@@ -1,11 +1,13 @@
 //! Watches the disk under the database: how long a sync takes, and whether one failed.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use openraft::{AsyncRuntime, Instant as _};
 use redb::{BackendError, StorageBackend};
 
 /// The latest syncs that count for [`Disk::sync_time`].
@@ -48,14 +50,20 @@ impl Disk {
     }
 }
 
-/// A database's file, watched.
-#[derive(Debug)]
-pub(super) struct Watched<B> {
+/// A database's file, watched by the clock of the runtime: in a simulation nothing may depend on real time.
+pub(super) struct Watched<R, B> {
     pub(super) inner: B,
     pub(super) disk: Arc<Disk>,
+    pub(super) clock: PhantomData<fn() -> R>,
 }
 
-impl<B: StorageBackend> StorageBackend for Watched<B> {
+impl<R, B: StorageBackend> std::fmt::Debug for Watched<R, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Watched").field(&self.inner).finish()
+    }
+}
+
+impl<R: AsyncRuntime, B: StorageBackend> StorageBackend for Watched<R, B> {
     fn len(&self) -> Result<u64, std::io::Error> {
         self.inner.len()
     }
@@ -69,7 +77,7 @@ impl<B: StorageBackend> StorageBackend for Watched<B> {
     }
 
     fn sync_data(&self) -> Result<(), std::io::Error> {
-        let began = Instant::now();
+        let began = R::Instant::now();
         let outcome = self.inner.sync_data();
         self.disk.synced(began.elapsed(), outcome.is_ok());
         outcome

@@ -12,6 +12,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -183,7 +184,7 @@ impl<R: AsyncRuntime> Store<R> {
         pacing: Pacing,
     ) -> Result<Self, StoreError> {
         let disk = Arc::new(Disk::default());
-        let watched = Watched { inner: backend, disk: Arc::clone(&disk) };
+        let watched = Watched::<R, _> { inner: backend, disk: Arc::clone(&disk), clock: PhantomData };
         let damaged = |what: String| StoreError::Damaged { place: place.to_owned(), what };
         let open = || {
             Database::builder()
