@@ -1,84 +1,43 @@
-//! Many seeds on all cores; a failure names its seed and the command that shows it again.
+//! Whole clusters, many seeds. `RCS_SIM_SEED=n` runs one seed, `RCS_SIM_SEEDS=n` runs seeds 0 to n-1; `RCS_SIM_TRACE=1` prints what
+//! happens. `RCS_SIM_MISTAKE=AppliesTwice` makes a mistake on purpose.
 
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use super::mistakes::Mistake;
+use super::{scenario, seeds};
 
-use super::runtime::panic_words;
+/// Seeds of a usual test run: a few seconds.
+const SEEDS: u64 = 10;
 
-/// What a run, or many runs, came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Totals {
-    pub(crate) seeds: u64,
-    /// Writes that clients were told of.
-    pub(crate) acknowledged: u64,
-    /// Single nodes killed.
-    pub(crate) kills: u64,
-    /// All nodes of a cluster killed at once.
-    pub(crate) blackouts: u64,
-    pub(crate) simulated: Duration,
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
-impl Totals {
-    fn add(&mut self, other: &Totals) {
-        self.seeds += other.seeds;
-        self.acknowledged += other.acknowledged;
-        self.kills += other.kills;
-        self.blackouts += other.blackouts;
-        self.simulated += other.simulated;
+#[test]
+fn clusters_keep_their_promises_whatever_goes_wrong() {
+    let range = match number("RCS_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("RCS_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    let mistake = std::env::var("RCS_SIM_MISTAKE").ok().map(|name| Mistake::named(&name));
+    let outcome = seeds::run(range, |seed| scenario::run(seed, mistake).0);
+    if let Err(failure) = outcome {
+        panic!("{failure}");
     }
 }
 
-/// Runs `run` for each seed, as many at a time as there are cores.
-///
-/// # Errors
-/// The failure of the smallest seed that failed; seeds beyond it may not have run.
-pub(crate) fn seeds(
-    range: Range<u64>,
-    run: impl Fn(u64) -> Result<Totals, String> + Sync,
-) -> Result<Totals, String> {
-    let (next, began) = (AtomicU64::new(range.start), Instant::now());
-    let (totals, failure) = (Mutex::new(Totals::default()), Mutex::new(None::<(u64, String)>));
-    let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            // Seeds are given out in order: each below the smallest failure has been given out.
-            if seed >= range.end || failure.lock().unwrap().is_some() {
-                return;
-            }
-            let result = catch_unwind(AssertUnwindSafe(|| run(seed)));
-            match result.unwrap_or_else(|panic| Err(panic_words(&*panic))) {
-                Ok(one) => totals.lock().unwrap().add(&one),
-                Err(words) => {
-                    let mut failure = failure.lock().unwrap();
-                    if failure.as_ref().is_none_or(|(before, _)| seed < *before) {
-                        *failure = Some((seed, words));
-                    }
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(work);
-        }
-    });
-    let (totals, took) = (totals.into_inner().unwrap(), began.elapsed().as_secs_f64());
-    println!(
-        "{} seeds in {took:.1} s: {:.0} a minute; acknowledged {}, kills {}, blackouts {}, simulated {:.0} s",
-        totals.seeds,
-        totals.seeds as f64 / took * 60.0,
-        totals.acknowledged,
-        totals.kills,
-        totals.blackouts,
-        totals.simulated.as_secs_f64(),
-    );
-    match failure.into_inner().unwrap() {
-        None => Ok(totals),
-        Some((seed, words)) => Err(format!(
-            "seed {seed}: {words}\nagain: RCS_SIM_SEED={seed} cargo test -p rcs-consensus --test it sim::explore -- --nocapture"
-        )),
+#[test]
+fn one_seed_twice_is_one_history() {
+    let (first, second) = (scenario::run(3, None), scenario::run(3, None));
+    assert_eq!(first, second);
+}
+
+/// Each mistake, and the first seed that finds it.
+#[test]
+#[ignore = "takes minutes"]
+fn faults_are_found() {
+    for mistake in Mistake::ALL {
+        let found = seeds::run(0..200, |seed| scenario::run(seed, Some(mistake)).0);
+        let words = found.expect_err(&format!("{mistake:?} was not found in 200 seeds"));
+        println!("{mistake:?}: {}", words.lines().next().unwrap_or_default());
     }
 }

@@ -1,15 +1,26 @@
-//! A deterministic simulation: an executor with a clock of its own, a disk that loses and tears, a network that delays, drops and
-//! cuts. One seed is one run, whatever the machine; several threads may run one seed each.
+//! A deterministic simulation: clusters of routers on an executor with a clock of its own, disks that lose and tear, a network that
+//! delays, drops and cuts. One seed is one run, whatever the machine; several threads may run one seed each.
 //!
-//! `executor` runs the tasks and the clock, `runtime` is openraft's view of it, `trace` is the fingerprint of a run, `disk` and
-//! `network` are what a node stands on, `explore` runs many seeds.
+//! The ground: `executor` runs the tasks and the clock, `runtime` is openraft's view of it, `trace` is the fingerprint of a run, `disk`
+//! and `network` are what a router stands on. The cluster: `cluster` has the routers and their lives, `ledger` is what they replicate,
+//! `clients`, `admin` and `faults` are what happens to them, `invariants` what must hold, `scenario` one run of all this, `mistakes`
+//! the proof that the invariants see something. `seeds` runs many, `explore` has the tests.
 
+mod admin;
+mod clients;
+mod cluster;
 mod disk;
 mod disk_tests;
 mod executor;
 mod executor_tests;
 mod explore;
+mod faults;
+mod invariants;
+mod ledger;
+mod mistakes;
 mod network;
 mod network_tests;
 mod runtime;
+mod scenario;
+mod seeds;
 mod trace;

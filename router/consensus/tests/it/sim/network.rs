@@ -27,9 +27,14 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Self::Response> + Send + 'static;
 }
 
-/// Nobody listens there, or its process died with the request.
+/// Why a request has no response.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Unreachable;
+pub(crate) enum Failure {
+    /// Nobody listens there: the request was not handled.
+    Refused,
+    /// The process died with the request.
+    Reset,
+}
 
 /// How a link treats its messages.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +146,7 @@ impl<S: Service> Network<S> {
         from: Node,
         to: Node,
         request: S::Request,
-    ) -> Result<S::Response, Unreachable> {
+    ) -> Result<S::Response, Failure> {
         executor::note(format_args!("{from} > {to} {request:?}"));
         let (answer, answered) = oneshot::channel();
         let answer = Arc::new(Mutex::new(Some(answer)));
@@ -163,10 +168,10 @@ impl<S: Service> Network<S> {
         }
         let host = self.0.lock().unwrap().hosts.get(&to).cloned();
         let response = match host {
-            None => Err(Unreachable),
+            None => Err(Failure::Refused),
             Some((group, service)) => {
                 let handled = spawn_in(group, async move { service.handle(from, request).await }).await;
-                handled.map_err(|_| Unreachable)
+                handled.map_err(|_| Failure::Reset)
             }
         };
         if self.hop(to, from).await
@@ -199,7 +204,7 @@ impl<S: Service> Network<S> {
     }
 }
 
-type Answer<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, Unreachable>>>>>;
+type Answer<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, Failure>>>>>;
 
 impl<S> Wires<S> {
     fn link(&self, from: Node, to: Node) -> Link {

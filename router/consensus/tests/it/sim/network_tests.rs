@@ -7,9 +7,9 @@ use std::time::Duration;
 use openraft::AsyncRuntime;
 
 use super::executor::{self, Simulation, WORLD};
-use super::explore::{self, Totals};
-use super::network::{Link, Network, Node, Service, Unreachable};
+use super::network::{Failure, Link, Network, Node, Service};
 use super::runtime::{SimRuntime, sleep, spawn_in};
+use super::seeds::{self, Totals};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -44,7 +44,7 @@ const STRAIGHT: Link = Link {
     doubled_per_mille: 0,
 };
 
-async fn ask(network: &Network<Echo>, to: Node, request: u64) -> Option<Result<(Node, u64), Unreachable>> {
+async fn ask(network: &Network<Echo>, to: Node, request: u64) -> Option<Result<(Node, u64), Failure>> {
     SimRuntime::timeout(Duration::from_secs(1), network.call(1, to, request)).await.ok()
 }
 
@@ -56,9 +56,9 @@ fn a_request_takes_its_way_there_and_back() {
         network.plug(2, node, Echo::default());
         assert_eq!(ask(&network, 2, 7).await, Some(Ok((1, 7))));
         assert_eq!((executor::elapsed(), network.messages()), (2 * MS, 2));
-        assert_eq!(ask(&network, 3, 7).await, Some(Err(Unreachable)));
+        assert_eq!(ask(&network, 3, 7).await, Some(Err(Failure::Refused)));
         network.unplug(2);
-        assert_eq!(ask(&network, 2, 7).await, Some(Err(Unreachable)));
+        assert_eq!(ask(&network, 2, 7).await, Some(Err(Failure::Refused)));
     });
 }
 
@@ -97,7 +97,7 @@ fn a_node_that_dies_with_a_request_resets_and_one_that_pauses_delays() {
         let asked = spawn_in(WORLD, async move { ask(&asking, 2, 2).await });
         sleep(5 * MS).await;
         executor::kill(node);
-        assert_eq!(asked.await.unwrap(), Some(Err(Unreachable)));
+        assert_eq!(asked.await.unwrap(), Some(Err(Failure::Reset)));
     });
 }
 
@@ -205,10 +205,10 @@ fn one_seed_twice_is_one_trace() {
 
 #[test]
 fn many_seeds_run_on_all_cores_and_a_failure_is_named() {
-    let totals = explore::seeds(0..40, |seed| Ok(world(seed).0)).unwrap();
+    let totals = seeds::run(0..40, |seed| Ok(world(seed).0)).unwrap();
     assert_eq!(totals.seeds, 40);
     assert!(totals.acknowledged > 1_000 && totals.kills > 100, "{totals:?}");
-    let failure = explore::seeds(0..40, |seed| {
+    let failure = seeds::run(0..40, |seed| {
         assert_ne!(seed, 31, "a panic is a failure");
         if seed == 23 { Err("a rule is broken".to_owned()) } else { Ok(Totals::default()) }
     });

@@ -5,10 +5,11 @@
 //! operations fail, as the database writes when it is dropped.
 
 use std::io::{self, ErrorKind};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redb::StorageBackend;
+use redb::{BackendError, StorageBackend};
 
 use self::platter::Platter;
 pub(crate) use self::platter::{Damage, SECTOR, SyncFault};
@@ -25,6 +26,7 @@ pub(crate) struct Disk(Arc<Mutex<Platter>>);
 pub(crate) struct Handle {
     disk: Disk,
     life: u64,
+    number: u64,
 }
 
 impl Disk {
@@ -35,13 +37,46 @@ impl Disk {
 
     /// Opens the device.
     pub(crate) fn open(&self) -> Handle {
-        Handle { disk: self.clone(), life: self.lock().life }
+        let mut platter = self.lock();
+        platter.handles += 1;
+        Handle { disk: self.clone(), life: platter.life, number: platter.handles }
     }
 
     /// The machine loses its power: of what was not synced each write is lost, kept or torn at sectors. Handles are dead, faults of
     /// syncs and planned cuts are over, a full disk stays full.
     pub(crate) fn crash(&self) -> Damage {
         self.lock().crash()
+    }
+
+    /// The process dies, and the machine goes on: handles are dead, no cut is planned any more, what was written stays written. Not
+    /// after a failed sync: the system then shows readers what it will never write, so the operator has to restart the machine.
+    pub(crate) fn kill(&self) {
+        let mut platter = self.lock();
+        if platter.has_left() {
+            platter.crash();
+        }
+        platter.life += 1;
+        platter.locked_by = None;
+        platter.cut_after = None;
+    }
+
+    /// Whether the disk fails or is full at the moment.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.lock().is_failing()
+    }
+
+    /// No cut is planned any more, there is room, and syncs are fast.
+    pub(crate) fn heal(&self) {
+        let mut platter = self.lock();
+        platter.cut_after = None;
+        platter.capacity = u64::MAX;
+        platter.sync_us = (200, 4_000);
+    }
+
+    /// Of syncs only one in `one_in` does something, and a crash loses all that was written since the last that did: what a process
+    /// looks like that acknowledges before it syncs.
+    pub(crate) fn skip_syncs(&self, one_in: u64) {
+        self.lock().honest_one_in = one_in;
     }
 
     /// The power goes at the `operations`-th write, sync or change of length from now, and `owner` dies with it. Then call
@@ -163,6 +198,27 @@ impl StorageBackend for Handle {
 
     fn sync_data(&self) -> io::Result<()> {
         self.change(1, Platter::sync)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.unlock_range(Bound::Unbounded, Bound::Unbounded).map_err(io::Error::other)
+    }
+
+    /// The whole device or nothing: redb asks for no more from one process.
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        if !matches!((start, end), (Bound::Unbounded | Bound::Included(0), Bound::Unbounded)) {
+            return Err(BackendError::Unsupported);
+        }
+        let mut platter = self.disk.lock();
+        Ok(*platter.locked_by.get_or_insert(self.number) == self.number)
+    }
+
+    fn unlock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
+        let mut platter = self.disk.lock();
+        if platter.locked_by == Some(self.number) {
+            platter.locked_by = None;
+        }
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -43,6 +43,10 @@ pub(super) struct Platter {
     pub(super) cut_after: Option<u64>,
     pub(super) sync_fault: Option<SyncFault>,
     pub(super) capacity: u64,
+    /// Handles so far, and the one that has locked the device.
+    pub(super) handles: u64,
+    pub(super) locked_by: Option<u64>,
+    pub(super) honest_one_in: u64,
     pub(super) sync_us: (u64, u64),
     pub(super) syncs: u64,
 }
@@ -75,9 +79,21 @@ impl Platter {
             cut_after: None,
             sync_fault: None,
             capacity: u64::MAX,
+            handles: 0,
+            locked_by: None,
+            honest_one_in: 1,
             sync_us: (200, 4_000),
             syncs: 0,
         }
+    }
+
+    /// Whether a failed sync has left something unwritten.
+    pub(super) fn has_left(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.sync_fault.is_some() || self.has_left() || self.capacity != u64::MAX
     }
 
     pub(super) fn write(&mut self, offset: usize, data: &[u8]) -> io::Result<()> {
@@ -132,6 +148,9 @@ impl Platter {
             return Err(io::Error::other("the sync failed"));
         }
         self.syncs += 1;
+        if self.rng.u64(..self.honest_one_in) != 0 {
+            return Ok(());
+        }
         if self.left.is_empty() {
             self.synced.clear();
         } else {
@@ -155,6 +174,7 @@ impl Platter {
         self.powered = true;
         self.cut_after = None;
         self.owner = None;
+        self.locked_by = None;
         self.sync_fault = None;
         let changes: Vec<Change> = self.left.drain(..).chain(self.pending.drain(..)).collect();
         let synced = std::mem::take(&mut self.synced);
@@ -174,7 +194,10 @@ impl Platter {
             *time += 1;
             let mut rng =
                 fastrand::Rng::with_seed(draw ^ (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ *time);
-            let fate = [Fate::Lost, Fate::Kept, Fate::Torn][rng.usize(..3)];
+            // What honest syncs would have ordered is not torn: all of it is lost.
+            let all_lost = self.honest_one_in > 1;
+            let fate =
+                if all_lost { Fate::Lost } else { [Fate::Lost, Fate::Kept, Fate::Torn][rng.usize(..3)] };
             match fate {
                 Fate::Lost => damage.lost += 1,
                 Fate::Kept => damage.kept += 1,

@@ -76,13 +76,14 @@ pub(crate) fn pause(group: Group) {
 /// SIGCONT: what became ready meanwhile runs, then timers that came due fire one by one.
 pub(crate) fn resume(group: Group) {
     with(|w| {
+        w.queue_woken();
         let now = w.now;
         let state = &mut w.groups[group.0];
         if state.life != Life::Paused {
             return;
         }
         state.life = Life::Running;
-        w.ready.lock().unwrap().extend(state.held_tasks.drain(..));
+        w.ready.extend(state.held_tasks.drain(..));
         for (number, timer) in state.held_timers.drain(..) {
             timer.firing.lock().unwrap().key = (now, number);
             w.timers.insert((now, number), timer);

@@ -1,7 +1,8 @@
 //! The executor: tasks, timers and clocks of one simulated world, on one thread, without real time.
 //!
 //! The order of everything is fixed: ready tasks run first in, first out, until none is ready; then exactly one timer fires, the
-//! one with the smallest (time, number). A timer is due when it has fired, never because the clock has passed it. So the two
+//! one with the smallest (time, number). Tasks that one step makes ready run by number, whatever the order of their waking: tokio's
+//! watch channels wake their receivers in a random order. A timer is due when it has fired, never because the clock has passed it. So the two
 //! sides of a `select!` over a timer and a channel are not ready together, and the random choice that tokio's `select!` makes
 //! (which cannot be seeded without `--cfg tokio_unstable`) has nothing to choose from.
 //!
@@ -54,7 +55,8 @@ struct World {
     timers: BTreeMap<(u64, u64), Timer>,
     groups: Vec<State>,
     current: Group,
-    ready: Ready,
+    ready: VecDeque<u64>,
+    woken: Woken,
     rng: fastrand::Rng,
     trace: Trace,
     panics: Vec<String>,
@@ -88,13 +90,13 @@ enum Life {
     Dead,
 }
 
-/// Tasks to poll. Outside of the world, because wakers are called while the world is borrowed.
-type Ready = Arc<Mutex<VecDeque<u64>>>;
+/// Tasks that became ready in this step. Outside of the world, because wakers are called while the world is borrowed.
+type Woken = Arc<Mutex<Vec<u64>>>;
 
 struct TaskWaker {
     task: u64,
     queued: AtomicBool,
-    ready: Ready,
+    woken: Woken,
 }
 
 impl Wake for TaskWaker {
@@ -104,7 +106,7 @@ impl Wake for TaskWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::Relaxed) {
-            self.ready.lock().unwrap().push_back(self.task);
+            self.woken.lock().unwrap().push(self.task);
         }
     }
 }
@@ -133,7 +135,8 @@ impl Simulation {
             timers: BTreeMap::new(),
             groups: vec![State::new("world")],
             current: WORLD,
-            ready: Ready::default(),
+            ready: VecDeque::new(),
+            woken: Woken::default(),
             rng: fastrand::Rng::with_seed(seed),
             trace: Trace::new(),
             panics: Vec::new(),
@@ -194,6 +197,14 @@ impl Drop for Simulation {
     }
 }
 
+impl World {
+    fn queue_woken(&mut self) {
+        let mut woken = self.woken.lock().unwrap();
+        woken.sort_unstable();
+        self.ready.extend(woken.drain(..));
+    }
+}
+
 impl State {
     fn new(name: &str) -> State {
         State {
@@ -209,8 +220,9 @@ impl State {
 /// The next task of a group that runs. Tasks of paused groups are put aside on the way.
 fn next_ready() -> Option<u64> {
     with(|w| {
+        w.queue_woken();
         loop {
-            let task = w.ready.lock().unwrap().pop_front()?;
+            let task = w.ready.pop_front()?;
             let Some(group) = w.tasks.get(&task).map(|t| t.group) else { continue };
             let state = &mut w.groups[group.0];
             if state.life == Life::Paused {
@@ -266,8 +278,8 @@ pub(super) fn spawn_boxed(group: Group, future: BoxFuture) {
         }
         w.last_task += 1;
         let task = w.last_task;
-        let waker = Arc::new(TaskWaker { task, queued: AtomicBool::new(true), ready: Arc::clone(&w.ready) });
-        w.ready.lock().unwrap().push_back(task);
+        let waker = Arc::new(TaskWaker { task, queued: AtomicBool::new(true), woken: Arc::clone(&w.woken) });
+        w.woken.lock().unwrap().push(task);
         w.tasks.insert(task, Task { group, future: Some(future), waker });
         None
     });

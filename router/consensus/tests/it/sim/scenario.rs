@@ -1,0 +1,169 @@
+//! One run: a cluster comes to be, everything goes wrong for a while, then nothing does, and the cluster must agree again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::AsyncRuntime as _;
+use rcs_consensus::{Role, Status, Timing};
+
+use super::admin::Admin;
+use super::clients::Client;
+use super::cluster::Cluster;
+use super::executor::{self, Simulation, WORLD};
+use super::faults::Faults;
+use super::ledger::{self, Ledger, View};
+use super::mistakes::Mistake;
+use super::runtime::{SimRuntime, sleep, spawn_in};
+use super::seeds::Totals;
+
+/// How long things go wrong.
+const FAULTY: Duration = Duration::from_secs(20);
+/// How long a cluster may take to come to be, and to agree again when nothing goes wrong any more. A consensus part that failed often
+/// is started again after 8 s; a majority that was just started needs some elections.
+const AGREES_WITHIN: Duration = Duration::from_secs(30);
+
+/// One run, and its fingerprint.
+pub(crate) fn run(seed: u64, mistake: Option<Mistake>) -> (Result<Totals, String>, (u64, u64)) {
+    let simulation = Simulation::new(seed);
+    let outcome = simulation.run(story(seed, mistake));
+    (outcome, simulation.fingerprint())
+}
+
+async fn story(seed: u64, mistake: Option<Mistake>) -> Result<Totals, String> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let first = if rng.u8(..3) == 0 { 5 } else { 3 };
+    let timing = Timing { snapshot_after: rng.u64(20..300), kept: rng.u64(..60), ..Timing::default() };
+    let cluster = Cluster::new(seed, first, rng.u32(..3), timing, mistake);
+    executor::note(format_args!("seed {seed}: {first} of {} routers, {timing:?}", cluster.numbers().len()));
+    for number in cluster.numbers() {
+        sleep(Duration::from_millis(rng.u64(..400))).await;
+        cluster.start(number);
+    }
+    until(&cluster, "come to be", |cluster| led(cluster).is_some()).await?;
+
+    let ends = Arc::new(AtomicBool::new(false));
+    for number in 0..rng.u64(2..8) {
+        let client =
+            Client { number, cluster: cluster.clone(), rng: rng.fork(), mistake, ends: Arc::clone(&ends) };
+        drop(spawn_in(WORLD, client.run()));
+    }
+    if rng.bool() {
+        let admin = Admin { cluster: cluster.clone(), rng: rng.fork(), ends: Arc::clone(&ends) };
+        drop(spawn_in(WORLD, admin.run()));
+    }
+    let mut faults = Faults { cluster: cluster.clone(), rng: rng.fork(), kills: 0, blackouts: 0 };
+    faults.run(FAULTY).await;
+    ends.store(true, Ordering::Relaxed);
+    if let Some(broken) = cluster.watch.broken() {
+        return Err(broken);
+    }
+    // What waits to happen happens: starts, resumes, mended disks.
+    sleep(Duration::from_secs(6)).await;
+    faults.heal();
+    until(&cluster, "agree again", agrees).await?;
+    last_write(&cluster).await?;
+    until(&cluster, "agree after a last write", agrees).await?;
+    cluster.watch.conclude()?;
+    let panics = executor::panics();
+    if !panics.is_empty() {
+        return Err(format!("no panics: {}", panics.join("; ")));
+    }
+    let (acknowledged, reads) = cluster.watch.counts();
+    Ok(Totals {
+        seeds: 1,
+        acknowledged,
+        reads,
+        kills: faults.kills,
+        blackouts: faults.blackouts,
+        simulated: executor::elapsed(),
+    })
+}
+
+/// Waits for a state of the cluster.
+async fn until(cluster: &Cluster, what: &str, is_so: impl Fn(&Cluster) -> bool) -> Result<(), String> {
+    let end = executor::elapsed() + AGREES_WITHIN;
+    loop {
+        if let Some(broken) = cluster.watch.broken() {
+            return Err(broken);
+        }
+        if is_so(cluster) {
+            return Ok(());
+        }
+        if executor::elapsed() > end {
+            return Err(format!(
+                "converges: the routers do not {what} within {AGREES_WITHIN:?}: {}",
+                states(cluster)
+            ));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The leader of the highest term, by its own word.
+fn led(cluster: &Cluster) -> Option<Status> {
+    let all = cluster.numbers().into_iter().filter_map(|number| cluster.part(number));
+    let leaders =
+        all.map(|(_, part)| part.status().borrow().clone()).filter(|status| status.role == Role::Leader);
+    leaders.max_by_key(|status| status.term)
+}
+
+/// Whether all routers of the cluster have the whole list, and follow one leader.
+fn agrees(cluster: &Cluster) -> bool {
+    let Some(leader) = led(cluster) else { return false };
+    let (list, last) = (cluster.watch.list(), leader.last_log);
+    leader.addresses.keys().all(|id| {
+        let Some((_, part)) = cluster.part(id.number) else { return false };
+        let status = part.status().borrow().clone();
+        let view = part.look(Ledger::shown).unwrap_or_default();
+        part.id() == *id
+            && status.leader == Some(leader.id)
+            && status.applied == last
+            && (view.len, view.hash) == (list.len, list.hash)
+    })
+}
+
+fn states(cluster: &Cluster) -> String {
+    let state = |number: u32| match cluster.part(number) {
+        None => format!("n{number} down"),
+        Some((_, part)) => {
+            let (status, view) =
+                (part.status().borrow().clone(), part.look(Ledger::shown).unwrap_or_default());
+            format!(
+                "n{number} {:?} term {} log {} applied {} list {} voters {:?}",
+                status.role,
+                status.term,
+                status.last_log,
+                status.applied,
+                view.len,
+                status.voters.iter().map(|id| id.to_string()).collect::<Vec<_>>()
+            )
+        }
+    };
+    let all: Vec<String> = cluster.numbers().into_iter().map(state).collect();
+    format!("{}; the list has {}", all.join("; "), cluster.watch.list().len)
+}
+
+/// A cluster that nothing is wrong with takes a write from each of its routers.
+async fn last_write(cluster: &Cluster) -> Result<(), String> {
+    let leader = led(cluster).ok_or("converges: no leader")?;
+    for id in leader.addresses.keys() {
+        let Some((group, part)) = cluster.part(id.number) else {
+            return Err(format!("converges: {id} is down"));
+        };
+        let write = (u64::from(u32::MAX) << 32) | u64::from(id.number);
+        cluster.watch.write_begins(write);
+        let proposed = spawn_in(group, async move {
+            let outcome = part.propose(ledger::command(write)).await;
+            (outcome, part.look(Ledger::shown))
+        });
+        match SimRuntime::timeout(Duration::from_secs(2), proposed).await {
+            Ok(Ok((Ok(applied), view))) => {
+                let view: View = view.unwrap_or_default();
+                executor::note(format_args!("last write at {id}: {applied:?}, {view:?}"));
+            }
+            outcome => return Err(format!("converges: {id} does not take a write: {outcome:?}")),
+        }
+    }
+    Ok(())
+}
