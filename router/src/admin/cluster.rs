@@ -104,8 +104,28 @@ fn rows(status: &Status) -> Vec<Row> {
     status.addresses.iter().map(row).collect()
 }
 
-pub(super) async fn show(State(admin): State<Admin>) -> Response {
-    match admin.cluster() {
+/// The query parameters of a look.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Look {
+    /// Whether the answer must have all that was acknowledged anywhere before the request came.
+    #[serde(default)]
+    consistent: bool,
+}
+
+impl Look {
+    /// The cluster, once this router knows what the look asks for.
+    async fn at(self, admin: &Admin) -> Result<&Cluster, Box<Response>> {
+        let cluster = admin.cluster()?;
+        if self.consistent {
+            cluster.read_barrier().await.map_err(|error| Box::new(refusal(status(&error), error)))?;
+        }
+        Ok(cluster)
+    }
+}
+
+pub(super) async fn show(State(admin): State<Admin>, Query(look): Query<Look>) -> Response {
+    match look.at(&admin).await {
         Ok(cluster) => Json(view(cluster)).into_response(),
         Err(response) => *response,
     }
@@ -255,8 +275,8 @@ struct Change {
     result: String,
 }
 
-pub(super) async fn audit(State(admin): State<Admin>) -> Response {
-    let cluster = match admin.cluster() {
+pub(super) async fn audit(State(admin): State<Admin>, Query(look): Query<Look>) -> Response {
+    let cluster = match look.at(&admin).await {
         Ok(cluster) => cluster,
         Err(response) => return *response,
     };

@@ -79,6 +79,16 @@ struct Show {
     /// Output format.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
+    /// Show all that any router acknowledged before now, or fail if no majority can be reached. Without this option: what the router that
+    /// is asked knows.
+    #[arg(long)]
+    consistent: bool,
+}
+
+impl Show {
+    fn path(&self) -> &'static str {
+        if self.consistent { "/v1/cluster?consistent=true" } else { "/v1/cluster" }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -159,8 +169,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = &arguments.asked;
     let outcome = match &arguments.command {
         Command::Init(init) => make(init),
-        Command::Status(Show { output: Output::Json }) => asked.text("/v1/cluster").map_err(Into::into),
-        Command::Status(_) => asked.look("/v1/cluster").map(|found| show(&found)).map_err(Into::into),
+        Command::Status(look @ Show { output: Output::Json, .. }) => {
+            asked.text(look.path()).map_err(Into::into)
+        }
+        Command::Status(look) => asked.look(look.path()).map(|found| show(&found)).map_err(Into::into),
         Command::Add(added) => add(asked, added, "add"),
         Command::Replace(added) => add(asked, added, "replace"),
         Command::Promote { number } => change(asked, *number, "promote", None).map(|found| show(&found)),

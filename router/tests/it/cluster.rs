@@ -161,7 +161,8 @@ fn what_one_router_is_told_all_follow_and_a_kill_of_the_leader_loses_nothing() {
     wait_until("the killed router has what was decided without it", PATIENCE, || {
         cluster.member(leader, "n1") == "disabled"
     });
-    let (_, audit) = http_get(cluster.router(leader).admin, "/v1/audit");
+    let (status, audit) = http_get(cluster.router(leader).admin, "/v1/audit?consistent=true");
+    assert_eq!(status, 200, "{audit}");
     for part in ["mark member n1 as draining", "mark member n1 as disabled", "api token"] {
         assert!(audit.contains(part), "{part}: {audit}");
     }
@@ -170,6 +171,8 @@ fn what_one_router_is_told_all_follow_and_a_kill_of_the_leader_loses_nothing() {
 #[test]
 fn without_a_majority_calls_go_on_and_changes_are_refused_with_a_sentence() {
     let (mut cluster, _members) = three();
+    // Until the first bundle set is agreed, no member serves.
+    wait_until("the groups are served", PATIENCE, || cluster.ask(0, "status").code == Some(0));
     let idm = cluster.router(0).idm("g");
     idm.handshake();
     for place in [1, 2] {
@@ -180,6 +183,10 @@ fn without_a_majority_calls_go_on_and_changes_are_refused_with_a_sentence() {
         told.code == Some(69) && told.stderr.contains("no majority of the cluster's routers can be reached")
     });
     assert_eq!(cluster.member(0, "n1"), "enabled");
+    assert_eq!(cluster.router(0).get("/v1/cluster").0, 200, "what is known stays readable");
+    assert_eq!(cluster.ask(0, "cluster status --consistent").code, Some(69));
+    let degraded = cluster.ask(0, "status");
+    assert!(degraded.code == Some(1) && degraded.stdout.contains("nothing can be changed"), "{degraded:?}");
     let (status, _) = cluster.router(0).get("/readyz");
     assert_eq!(status, 200, "a router without a majority serves calls");
     let peers = cluster.peers();
