@@ -65,6 +65,8 @@ pub struct Options {
     pub caller_key_file: Option<PathBuf>,
     /// File with the operators' token; if none is given, the token is read from the variable `RCS_ROUTER_TOKEN`, if that is set.
     pub admin_token_file: Option<PathBuf>,
+    /// Whether IDM's own interface is served on the admin address too.
+    pub has_idm_api: bool,
     /// Members' certificates, or the certificates of the authorities that sign them.
     pub trust_store: Option<PathBuf>,
     /// Where answers that slow callers have not read yet are stored.
@@ -311,6 +313,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         gate: Gate::new(token, options.mode, options.admin),
         hosts: Hosts::new(&options.admin_hosts),
         connections: admin_connections(descriptors),
+        has_idm_api: options.has_idm_api,
     };
     let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new), beside)?;
     let spill = options.spill.open()?;

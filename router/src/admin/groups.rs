@@ -13,7 +13,7 @@ use super::Admin;
 use super::json::Json;
 use super::problem::Problem;
 use super::provider::whole;
-use super::wish::{Present, Wish};
+use super::wish::{Known, Present, Wish};
 
 /// A group, as requests and answers have it.
 #[derive(Serialize)]
@@ -61,9 +61,9 @@ pub(super) async fn put(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let group = parse(name, &whole(body)?)?;
-    let present = match wish.present(&admin).await {
-        Ok(present) => present,
-        Err(answer) => return Ok(*answer),
+    let present = match wish.present(&admin).await? {
+        Known::Present(present) => present,
+        Known::Answered(answer) => return Ok(*answer),
     };
     let is_there = present.document.groups.iter().any(|known| known.name == group.name);
     let edit =
@@ -76,12 +76,12 @@ pub(super) async fn delete(
     Path(group): Path<String>,
     wish: Wish,
 ) -> Result<Response, Problem> {
-    match wish.present(&admin).await {
-        Ok(present) => {
+    match wish.present(&admin).await? {
+        Known::Present(present) => {
             let action = Action::Edit(Edit::DeleteGroup { group });
             wish.carry_out(&admin, &present, action, Vec::new()).await
         }
-        Err(answer) => Ok(*answer),
+        Known::Answered(answer) => Ok(*answer),
     }
 }
 

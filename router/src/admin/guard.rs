@@ -137,7 +137,9 @@ impl Guard {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<(), Stopped> {
-        if !method.is_safe() && self.judge_token(peer, headers).await? == Passed::WithToken {
+        // Whoever uses IDM's interface is used to credentials, for reading too.
+        let needs_token = !method.is_safe() || uri.path().starts_with("/openidm/");
+        if needs_token && self.judge_token(peer, headers).await? == Passed::WithToken {
             // A web page does not know the token, so a request with the right token is not from a page.
             return Ok(());
         }
@@ -270,6 +272,21 @@ mod tests {
                 label.is_none_or(|label| REASONS.contains(&label)),
                 "{label:?} is counted from the start"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn idms_interface_needs_the_token_for_reading_too() {
+        let config = Uri::from_static("/openidm/config/provisioner.openicf.connectorinfoprovider");
+        for (sent, label) in [
+            (&[("host", "10.0.0.1")][..], Some("no_token")),
+            (&[("host", "10.0.0.1"), ("x-openidm-password", "x")], Some("wrong_token")),
+            (&[("host", "10.0.0.1"), ("x-openidm-password", "t")], None),
+            (&[("host", "10.0.0.1"), ("authorization", "Bearer t")], None),
+        ] {
+            let guard = guard(Some("t"), Mode::Production);
+            let outcome = guard.judge(LOCAL, &Method::GET, &config, &headers(sent)).await;
+            assert_eq!(outcome.err().map(|stopped| stopped.label()), label, "{sent:?}");
         }
     }
 

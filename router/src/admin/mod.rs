@@ -13,6 +13,7 @@ mod groups;
 mod guard;
 mod health;
 mod hosts;
+mod idm;
 mod json;
 mod marks;
 mod members;
@@ -100,6 +101,8 @@ pub(crate) struct Rules {
     pub(crate) hosts: Hosts,
     /// Connections at a time.
     pub(crate) connections: usize,
+    /// Whether IDM's own interface is served too.
+    pub(crate) has_idm_api: bool,
 }
 
 /// The running server; dropping it ends it.
@@ -115,10 +118,11 @@ pub(crate) struct Server {
 pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: Agents) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let Rules { gate, hosts, connections } = rules;
+    let Rules { gate, hosts, connections, has_idm_api } = rules;
     let guard = Arc::new(Guard::new(gate, hosts, admin.scraper.refusals()));
     let probes = probes(Pulse::new(admin.control.clone(), admin.files.clone()));
-    let guarded = routes(admin).layer(middleware::from_fn_with_state(Arc::clone(&guard), guard::stand));
+    let guarded =
+        routes(admin, has_idm_api).layer(middleware::from_fn_with_state(Arc::clone(&guard), guard::stand));
     let service = guarded.merge(probes).merge(agents.routes());
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = async move {
@@ -149,7 +153,7 @@ fn probes(pulse: Pulse) -> Router {
     Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).with_state(pulse)
 }
 
-fn routes(admin: Admin) -> Router {
+fn routes(admin: Admin, has_idm_api: bool) -> Router {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status::show))
@@ -180,9 +184,20 @@ fn routes(admin: Admin) -> Router {
     let routers = Router::new()
         .route("/v1/cluster/routers/{number}/{change}", post(cluster::change))
         .with_state(admin.clone());
+    let idm = if has_idm_api { as_idm(admin.clone()) } else { Router::new() };
     protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
         .merge(protected(routers, ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE))
-        .merge(protected(documents(admin), DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE))
+        .merge(protected(documents(admin).merge(idm), DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE))
+}
+
+/// The routes of IDM's own interface.
+fn as_idm(admin: Admin) -> Router {
+    Router::new()
+        .route("/openidm/config/provisioner.openicf.connectorinfoprovider", get(idm::document))
+        .route("/openidm/config/provisioner.openicf.connectorinfoprovider", put(idm::put))
+        .route("/openidm/system", post(idm::act))
+        .layer(DefaultBodyLimit::max(PROVIDER_DOCUMENT_BYTES_MAX))
+        .with_state(admin)
 }
 
 /// Changes of members and groups, which may bring a whole document.

@@ -139,6 +139,16 @@ impl Problem {
         Self { revision, ..Self::new(status, kind, title, sentence, fix) }
     }
 
+    /// The same in the form of IDM's own refusals.
+    pub(super) fn as_idm(&self) -> Response {
+        let told = serde_json::json!({
+            "code": self.status.as_u16(),
+            "reason": self.status.canonical_reason(),
+            "message": format!("{}: {}", self.detail, self.fix),
+        });
+        (self.status, json::Json(told)).into_response()
+    }
+
     fn new(
         status: StatusCode,
         kind: &str,

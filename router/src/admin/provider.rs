@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::Admin;
 use super::json::Json;
 use super::problem::Problem;
-use super::wish::{Present, Wish};
+use super::wish::{Known, Present, Wish};
 use crate::document::undialable;
 
 /// Without keys: each is a placeholder.
@@ -59,18 +59,25 @@ pub(super) async fn apply(
     wish: Wish,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let body = whole(body)?;
-    let present = match wish.present(&admin).await {
-        Ok(present) => present,
-        Err(answer) => return Ok(*answer),
+    put_in_force(&admin, &wish, &whole(body)?).await
+}
+
+/// All members and groups are what this document says.
+///
+/// # Errors
+/// The document has faults, or the change is not made.
+pub(super) async fn put_in_force(admin: &Admin, wish: &Wish, body: &[u8]) -> Result<Response, Problem> {
+    let present = match wish.present(admin).await? {
+        Known::Present(present) => present,
+        Known::Answered(answer) => return Ok(*answer),
     };
-    let (document, warnings) = read(&body, &present.document)?;
+    let (document, warnings) = read(body, &present.document)?;
     let action = Action::Configure {
         document: Some(in_present_order(document, &present.document)),
         settings: None,
-        digest: Digest::of(&body),
+        digest: Digest::of(body),
     };
-    wish.carry_out(&admin, &present, action, warnings).await
+    wish.carry_out(admin, &present, action, warnings).await
 }
 
 /// The body of a request.
@@ -138,9 +145,9 @@ pub(super) async fn put_server(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let text = as_document(&name, &whole(body)?)?;
-    let present = match wish.present(&admin).await {
-        Ok(present) => present,
-        Err(answer) => return Ok(*answer),
+    let present = match wish.present(&admin).await? {
+        Known::Present(present) => present,
+        Known::Answered(answer) => return Ok(*answer),
     };
     let (document, warnings) = read(text.as_bytes(), &present.document)?;
     let member = document.members.into_iter().next().ok_or_else(|| {
@@ -157,12 +164,12 @@ pub(super) async fn delete_server(
     Path(member): Path<String>,
     wish: Wish,
 ) -> Result<Response, Problem> {
-    match wish.present(&admin).await {
-        Ok(present) => {
+    match wish.present(&admin).await? {
+        Known::Present(present) => {
             let action = Action::Edit(Edit::RemoveMember { member });
             wish.carry_out(&admin, &present, action, Vec::new()).await
         }
-        Err(answer) => Ok(*answer),
+        Known::Answered(answer) => Ok(*answer),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rcs_core::agreed::{
     Action, Author, Authority, CommandRefusal, CommandResult, Document, Outcome, Refusal, RequestId,
@@ -38,6 +38,14 @@ pub(super) struct Present {
     pub(super) revision: u64,
     pub(super) document: Document,
     authority: Authority,
+}
+
+/// What is known before a change.
+#[derive(Debug)]
+pub(super) enum Known {
+    Present(Present),
+    /// The request was answered before, with this.
+    Answered(Box<Response>),
 }
 
 /// What a change did, or would do.
@@ -110,14 +118,15 @@ impl Wish {
     /// What is in force, as far as any router had acknowledged it before this request.
     ///
     /// # Errors
-    /// The state is not known; or the answer, if this request was answered before.
-    pub(super) async fn present(&self, admin: &Admin) -> Result<Present, Box<Response>> {
-        let refused = |problem: Problem| Box::new(problem.into_response());
-        let cluster = admin.cluster.as_ref().ok_or_else(|| refused(Problem::no_cluster()))?;
-        cluster.read_barrier().await.map_err(|error| refused(error.into()))?;
+    /// The state is not known; or this request was refused before.
+    pub(super) async fn present(&self, admin: &Admin) -> Result<Known, Problem> {
+        let cluster = admin.cluster.as_ref().ok_or_else(Problem::no_cluster)?;
+        cluster.read_barrier().await?;
         match cluster.look(|state| state.outcome(self.request).cloned()).flatten() {
-            Some(outcome) => Err(Box::new(told(&outcome, Vec::new(), Vec::new(), true))),
-            None => Present::of(cluster).map_err(refused),
+            Some(outcome) => {
+                told(&outcome, Vec::new(), Vec::new(), true).map(|answer| Known::Answered(Box::new(answer)))
+            }
+            None => Present::of(cluster).map(Known::Present),
         }
     }
 
@@ -152,20 +161,25 @@ impl Wish {
         }
         let outcome =
             cluster.change(self.request, self.expected, Author::Operator, &self.origin, action).await?;
-        Ok(told(&outcome, changes.unwrap_or_default(), warnings, false))
+        told(&outcome, changes.unwrap_or_default(), warnings, false)
     }
 }
 
 /// The answer to a change with this outcome.
-fn told(outcome: &Outcome, changes: Vec<Difference>, warnings: Vec<String>, repeated: bool) -> Response {
+fn told(
+    outcome: &Outcome,
+    changes: Vec<Difference>,
+    warnings: Vec<String>,
+    repeated: bool,
+) -> Result<Response, Problem> {
     let is_same = match &outcome.result {
         CommandResult::Changed => false,
         CommandResult::Unchanged => true,
         CommandResult::Refused { kind, sentence } => {
-            return Problem::refused(kind, sentence, Some(outcome.revision)).into_response();
+            return Err(Problem::refused(kind, sentence, Some(outcome.revision)));
         }
     };
-    answer(outcome.revision, is_same, changes, |answer| Answer { repeated, warnings, ..answer })
+    Ok(answer(outcome.revision, is_same, changes, |answer| Answer { repeated, warnings, ..answer }))
 }
 
 fn answer(
@@ -217,7 +231,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wish {
             request: request_id(parts)?,
             expected: expected(&parts.headers)?,
             is_dry_run: is_dry_run(parts.uri.query())?,
-            is_new_only: parts.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*"),
+            is_new_only: parts.headers.get(header::IF_NONE_MATCH).is_some_and(is_any),
             origin,
         })
     }
@@ -240,7 +254,7 @@ fn request_id(parts: &Parts) -> Result<RequestId, Problem> {
 fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
+    if is_any(value) {
         return Ok(None);
     }
     let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')?.parse().ok());
@@ -250,6 +264,11 @@ fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
             "send the revision as the ETag of an answer has it, with its quotes: If-Match: \"7\"",
         )
     })
+}
+
+/// Programs that were made for IDM send the star in quotes.
+fn is_any(value: &HeaderValue) -> bool {
+    value == "*" || value == "\"*\""
 }
 
 fn is_dry_run(query: Option<&str>) -> Result<bool, Problem> {

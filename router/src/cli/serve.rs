@@ -43,6 +43,10 @@ pub(super) struct Arguments {
     /// RCS_ROUTER_TOKEN. If no token is set, changes are refused (except with --dev on a loopback address).
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_ADMIN_TOKEN_FILE")]
     admin_token_file: Option<PathBuf>,
+    /// Serve the part of IDM's own REST interface that has to do with connector servers, on the admin address: programs that were made for
+    /// IDM read and replace the provider document there. Every request needs the token.
+    #[arg(long, env = "RCS_ROUTER_IDM_API", value_parser = FalseyValueParser::new())]
+    idm_api: bool,
     /// Trust store for members with useSSL, needed if there are such members: their certificates, or those of the authorities that
     /// signed them (PEM, DER or PKCS12). The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
@@ -142,6 +146,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         admin_hosts: arguments.admin_hosts,
         caller_key_file: arguments.caller_key_file,
         admin_token_file: arguments.admin_token_file,
+        has_idm_api: arguments.idm_api,
         trust_store: arguments.trust_store,
         spill: match arguments.spill_dir {
             None => SpillTo::System,

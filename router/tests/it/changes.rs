@@ -14,21 +14,25 @@ const TOKEN: &str = "t0ken";
 const KEY: &str = "a-key-that-nobody-shows";
 
 /// A router alone with a data directory.
-struct Alone {
+pub(crate) struct Alone {
     folder: TempDir,
-    router: Router,
+    pub(crate) router: Router,
     provider: PathBuf,
 }
 
 /// What a request was answered with.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
 }
 
 impl Alone {
-    fn start(authority: &str) -> Self {
+    pub(crate) fn start(authority: &str) -> Self {
+        Self::start_with(authority, &[])
+    }
+
+    pub(crate) fn start_with(authority: &str, options: &[&str]) -> Self {
         let folder = scratch();
         let members = [member("n1"), member("n2")];
         let provider = provider(&folder, &[("n1", &members[0]), ("n2", &members[1])]);
@@ -37,6 +41,7 @@ impl Alone {
         let token = file(&folder, "token", TOKEN);
         let data = data.to_str().unwrap();
         let more = ["--dev", "--data-dir", data, "--authority", authority, "--admin-token-file", &token];
+        let more = [&more[..], options].concat();
         let alone = Self { router: Router::serve(&provider, &more), provider, folder };
         wait_until("the files are in force, and the authority is known", PATIENCE, || {
             let (_, body) = alone.router.get("/v1/cluster");
@@ -47,18 +52,18 @@ impl Alone {
         alone
     }
 
-    fn admin(&self) -> SocketAddr {
+    pub(crate) fn admin(&self) -> SocketAddr {
         self.router.admin
     }
 
     /// A request with the token.
-    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let headers = format!("Authorization: Bearer {TOKEN}\r\n{headers}");
         let (status, body) = http_request(self.admin(), method, path, &headers, body.as_bytes());
         Answer { status, body: serde_json::from_str(&body).unwrap_or(Value::String(body)) }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         let (status, body) = self.router.get(path);
         Answer { status, body: serde_json::from_str(&body).unwrap_or_default() }
     }

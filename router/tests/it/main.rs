@@ -19,6 +19,7 @@ mod crowd;
 mod demo;
 mod ending;
 mod follow;
+mod idm;
 mod listeners;
 mod log;
 mod members;

@@ -113,7 +113,7 @@ struct Listed {
     name: String,
 }
 
-/// The `systemType` of every entry (R03).
+/// The `systemType` of every entry.
 pub const SYSTEM_TYPE: &str = "provisioner.openicf";
 
 /// Writes a document.
