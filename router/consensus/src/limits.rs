@@ -19,6 +19,8 @@ pub const SNAPSHOT_REQUEST: Duration = Duration::from_secs(60);
 pub const PROPOSAL: Duration = Duration::from_millis(900);
 /// A change of the cluster's routers: a learner has to catch up first.
 pub const CHANGE_ROUTERS: Duration = Duration::from_secs(30);
+/// A leader that has not heard from a quorum for this long leads nobody, and says so.
+pub const LEADER_LEFT: Duration = Duration::from_secs(2);
 /// How long a leader that stops waits for another leader.
 pub const HAND_OVER: Duration = Duration::from_secs(2);
 /// A router that has heard of no leader for this long asks the others whether it was removed.

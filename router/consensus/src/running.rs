@@ -8,7 +8,7 @@ use openraft::storage::RaftLogStorage;
 use openraft::{AsyncRuntime, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy, StorageError};
 
 use crate::limits::{
-    APPEND_ENTRIES_MAX, KEPT_ENTRIES, SNAPSHOT_ENTRIES, SNAPSHOT_LOG_BYTES, SNAPSHOT_REQUEST,
+    APPEND_ENTRIES_MAX, KEPT_ENTRIES, LEADER_LEFT, SNAPSHOT_ENTRIES, SNAPSHOT_LOG_BYTES, SNAPSHOT_REQUEST,
 };
 use crate::machine::{Machine, Unreadable};
 use crate::network::{Me, Network};
@@ -149,11 +149,16 @@ impl<R: AsyncRuntime, M: Machine> Running<R, M> {
         let metrics = self.raft.metrics().borrow().clone();
         let members = metrics.membership_config.membership();
         let voters: Vec<RouterId> = members.voter_ids().collect();
+        let quorum_heard = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+        // openraft's leader calls itself the leader even when nobody follows it any more.
+        let is_left = metrics.state == ServerState::Leader
+            && voters.len() > 1
+            && quorum_heard.is_some_and(|ago| ago > LEADER_LEFT);
         Status {
             id: before.id,
             cluster: before.cluster.clone(),
-            role: role(&metrics, &voters),
-            leader: metrics.current_leader,
+            role: if is_left { Role::Candidate } else { role(&metrics, &voters) },
+            leader: metrics.current_leader.filter(|_| !is_left),
             term: metrics.current_term,
             learners: members.learner_ids().collect(),
             addresses: members.nodes().map(|(id, address)| (*id, address.cluster.clone())).collect(),
@@ -161,7 +166,7 @@ impl<R: AsyncRuntime, M: Machine> Running<R, M> {
             last_log: metrics.last_log_index.unwrap_or_default(),
             applied: metrics.last_applied.map_or(0, |at| at.index),
             snapshot: metrics.snapshot.map_or(0, |at| at.index),
-            quorum_heard: metrics.millis_since_quorum_ack.map(Duration::from_millis),
+            quorum_heard,
             replicated: replicated(&metrics),
             sync_time: self.disk.sync_time(),
             restarts: before.restarts,

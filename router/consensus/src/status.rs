@@ -14,7 +14,7 @@ pub enum Role {
     Learner,
     /// It follows a leader.
     Follower,
-    /// It wants to become the leader: it hears of none.
+    /// It wants to lead: it hears of no leader, or led and no majority follows it any more.
     Candidate,
     /// It decides the order of the log.
     Leader,
