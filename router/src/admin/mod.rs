@@ -17,6 +17,7 @@ mod idm;
 mod json;
 mod marks;
 mod members;
+mod openapi;
 mod problem;
 mod provider;
 mod quarantine;
@@ -142,7 +143,7 @@ pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: A
 }
 
 const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
-    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, /v1/export, /v1/groups, /v1/servers, POST /v1/apply, PUT or DELETE /v1/groups/GROUP or \
+    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, /v1/openapi.json, /v1/export, /v1/groups, /v1/servers, POST /v1/apply, PUT or DELETE /v1/groups/GROUP or \
     /v1/servers/SERVER, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release, POST /v1/cluster/routers/N/add?address=HOST:PORT (replace, promote, remove), \
@@ -173,6 +174,7 @@ fn routes(admin: Admin, has_idm_api: bool) -> Router {
         .route("/v1/cluster", get(cluster::show))
         .route("/v1/cluster/backup", post(cluster::backup))
         .route("/v1/audit", get(cluster::audit))
+        .route("/v1/openapi.json", get(openapi::show))
         .route("/v1/export", get(provider::export))
         .route("/v1/groups", get(groups::list))
         .route("/v1/groups/{group}", get(groups::show))

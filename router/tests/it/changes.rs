@@ -173,6 +173,7 @@ fn what_is_wrong_with_a_change_is_told() {
 #[test]
 fn a_cluster_of_servers_takes_a_name_an_algorithm_and_servers() {
     let alone = Alone::start("cluster");
+    assert_eq!(alone.get("/v1/openapi.json").body["openapi"], "3.1.0");
     let key = file(&alone.folder, "key", KEY);
     let ok = |words: &str| {
         let ran = alone.ask(words);
