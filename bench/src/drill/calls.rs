@@ -80,9 +80,9 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// Like `prepare`, for a caller that chooses this version of the drill's connector.
-    pub(crate) async fn prepare_version(
+    pub(crate) async fn prepare_version<R>(
         caller: &Caller,
-        site: &Site,
+        site: &Site<R>,
         version: Version,
     ) -> Result<Self, Failure> {
         Self::prepare_with(caller, site, Some(SEARCH_DEADLINE), version).await
@@ -98,9 +98,9 @@ impl Calls {
         Self::prepare_with(caller, site, None, Version::Only).await
     }
 
-    async fn prepare_with(
+    async fn prepare_with<R>(
         caller: &Caller,
-        site: &Site,
+        site: &Site<R>,
         search: Option<Duration>,
         version: Version,
     ) -> Result<Self, Failure> {

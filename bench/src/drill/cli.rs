@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::members::Members;
 use super::report::Done;
-use super::scenes::{Scene, Scope};
+use super::scenes::{More, Scene, Scope};
 use crate::progress::step;
 
 /// `rcs-bench drill`
@@ -32,6 +32,12 @@ pub(crate) struct DrillArgs {
     /// Run each drill for a few seconds only, short enough to check every change.
     #[arg(long)]
     short: bool,
+    /// Number of kills, for leader-kill.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    kills: Option<u64>,
+    /// Do the same to three processes of etcd afterwards, for leader-kill; needs etcd in PATH.
+    #[arg(long)]
+    etcd: bool,
     /// Seed of the random choices, to repeat an earlier run; each run prints its seed.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -69,11 +75,12 @@ pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
     };
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     rcs_cli::tell(format_args!("seed {seed}"));
+    let more = More { kills: arguments.kills, etcd: arguments.etcd };
     let mut all = Vec::new();
     let count = arguments.name.0.len();
     for (number, scene) in arguments.name.0.into_iter().enumerate() {
         step(format_args!("drill {} of {count}: {} ...", number + 1, scene.label()));
-        let done = perform(scene, &members, scope, seed).await?;
+        let done = perform(scene, &members, scope, seed, more).await?;
         rcs_cli::say(done.json());
         rcs_cli::tell(done.row());
         all.push(done);
@@ -87,13 +94,19 @@ pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
 }
 
 /// One drill; a signal breaks it off, with all that it started.
-async fn perform(scene: Scene, members: &Members, scope: Scope, seed: u64) -> Result<Done, Failure> {
+async fn perform(
+    scene: Scene,
+    members: &Members,
+    scope: Scope,
+    seed: u64,
+    more: More,
+) -> Result<Done, Failure> {
     let began = Instant::now();
     let broken_off = |error| Exit::Internal.with(format!("signals cannot be listened to: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(broken_off)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(broken_off)?;
     // A rig that cannot do its work panics with the reason; that is this drill's end, and not that of the others.
-    let drill = futures_catch(scene.perform(members, scope, seed));
+    let drill = futures_catch(scene.perform(members, scope, seed, more));
     let outcome = tokio::select! {
         outcome = drill => outcome,
         _ = terminate.recv() => return Err(Exit::Internal.with("broken off by SIGTERM")),

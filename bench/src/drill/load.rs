@@ -70,11 +70,22 @@ impl Load {
 
     /// Starts a load of callers that choose this version of the connector when they connect, without a Java IDM beside them.
     pub(crate) async fn start_with(site: &mut Site, plan: &Plan, version: Version) -> Result<Self, Failure> {
+        let port = site.router().listen().port();
+        Self::start_at(site, plan, version, port).await
+    }
+
+    /// The same for callers of the router at that port, of a site that may have several.
+    pub(crate) async fn start_at<R>(
+        site: &mut Site<R>,
+        plan: &Plan,
+        version: Version,
+        port: u16,
+    ) -> Result<Self, Failure> {
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), tally: Mutex::default() });
         let run = site.next_load();
         let mut load = Self { run, callers: Vec::new(), shared, workers: JoinSet::new(), idm: None };
         for session in 0..plan.sessions {
-            let caller = Arc::new(connect(site).await?);
+            let caller = Arc::new(connect_to(port).await?);
             let calls = Arc::new(Calls::prepare_version(&caller, site, version).await?);
             for worker in 0..plan.workers {
                 let worker = Worker {
@@ -95,6 +106,12 @@ impl Load {
     /// Calls that were answered well up to now.
     pub(crate) fn ok(&self) -> u64 {
         lock(&self.shared.tally).figures.ok
+    }
+
+    /// Calls that have not ended well up to now, whatever they were told.
+    pub(crate) fn not_ok(&self) -> u64 {
+        let tally = lock(&self.shared.tally);
+        tally.figures.calls - tally.figures.ok
     }
 
     /// Waits until so many more calls were answered well; false if they are not within `bound`.

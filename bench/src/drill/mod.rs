@@ -8,6 +8,7 @@
 
 mod calls;
 mod cli;
+mod cluster;
 mod connector;
 mod far;
 mod hostile;

@@ -219,7 +219,7 @@ impl Sight {
 }
 
 /// A program of ours, which cargo puts beside this one.
-fn beside_us(name: &str) -> Result<std::path::PathBuf, Failure> {
+pub(crate) fn beside_us(name: &str) -> Result<std::path::PathBuf, Failure> {
     let us = std::env::current_exe()
         .map_err(|error| Exit::Internal.with(format!("this program cannot be found: {error}")))?;
     let found = us.with_file_name(name);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rcs_cli::{Exit, Failure};
@@ -47,8 +47,10 @@ pub(crate) struct SitePlan {
     pub(crate) change_takes: Duration,
     /// What the router's configuration file says beside the deadlines.
     pub(crate) config: &'static str,
-    /// Servers of the provider document that are in no group of the drill, by name and port.
+    /// Servers of the provider document that are not in the drill's group, by name and port.
     pub(crate) beside: Vec<(String, u16)>,
+    /// The group that those are in, if they are in one.
+    pub(crate) group_beside: Option<&'static str>,
 }
 
 impl Default for SitePlan {
@@ -63,17 +65,24 @@ impl Default for SitePlan {
             change_takes: Duration::from_millis(1),
             config: "",
             beside: Vec::new(),
+            group_beside: None,
         }
     }
 }
 
-/// A drill's place. Everything in it ends with it.
-pub(crate) struct Site {
+/// What a router reads.
+pub(crate) struct Files {
+    pub(crate) provider: PathBuf,
+    pub(crate) config: PathBuf,
+}
+
+/// A drill's place: its members, with one router in front of them, or with what else `R` is. Everything in it ends with it.
+pub(crate) struct Site<R = Router> {
     /// In the order of the group.
     pub(crate) members: Vec<Member>,
     /// Whatever a drill leaves to chance.
     pub(crate) dice: fastrand::Rng,
-    router: Router,
+    router: R,
     kind: Members,
     plan: SitePlan,
     scratch: TempDir,
@@ -82,9 +91,9 @@ pub(crate) struct Site {
     idm: Option<SharedIdm>,
 }
 
-impl Site {
-    /// Starts members, proxies and router, and waits until all members are up.
-    pub(crate) async fn start(kind: &Members, plan: SitePlan, seed: u64) -> Result<Self, Failure> {
+impl Site<()> {
+    /// Starts members and proxies, without a router, and writes what a router reads.
+    pub(crate) async fn prepare(kind: &Members, plan: SitePlan, seed: u64) -> Result<(Self, Files), Failure> {
         let mut dice = fastrand::Rng::with_seed(seed);
         let internal = |error: std::io::Error| Exit::Internal.with(format!("no place for files: {error}"));
         let scratch = tempfile::Builder::new().prefix("rcs-drill-").tempdir().map_err(internal)?;
@@ -103,15 +112,34 @@ impl Site {
             provider = provider.server(name, *port, plan.sockets);
         }
         let names: Vec<&str> = members.iter().map(Member::name).collect();
-        let provider = provider.group(GROUP, plan.algorithm, &names).write(scratch.path());
+        provider = provider.group(GROUP, plan.algorithm, &names);
+        if let Some(group) = plan.group_beside {
+            let names: Vec<&str> = plan.beside.iter().map(|(name, _)| name.as_str()).collect();
+            provider = provider.group(group, plan.algorithm, &names);
+        }
+        let provider = provider.write(scratch.path());
         if let Members::Java(_) = kind {
             fs::write(scratch.path().join("reads"), java_accounts(&plan)).map_err(internal)?;
             fs::write(scratch.path().join("changes"), "1\tCREATE\tu0\tby=drill\n").map_err(internal)?;
         }
         let config = scratch.path().join("router.toml");
         fs::write(&config, format!("{}{DEADLINES}", plan.config)).map_err(internal)?;
-        let router = Router::start(&provider, &config)?;
-        let mut site = Self { members, dice, router, kind: kind.clone(), plan, scratch, loads: 0, idm: None };
+        let site = Self { members, dice, router: (), kind: kind.clone(), plan, scratch, loads: 0, idm: None };
+        Ok((site, Files { provider, config }))
+    }
+
+    /// The same place with this in front of its members.
+    pub(crate) fn with<R>(self, router: R) -> Site<R> {
+        let Self { members, dice, router: (), kind, plan, scratch, loads, idm } = self;
+        Site { members, dice, router, kind, plan, scratch, loads, idm }
+    }
+}
+
+impl Site {
+    /// Starts members, proxies and router, and waits until all members are up.
+    pub(crate) async fn start(kind: &Members, plan: SitePlan, seed: u64) -> Result<Self, Failure> {
+        let (site, files) = Site::prepare(kind, plan, seed).await?;
+        let mut site = site.with(Router::start(&files.provider, &files.config)?);
         site.all_up(UP_BOUND).await?;
         if let Members::Java(java) = kind {
             site.idm = Some(idm::start(java, site.router.listen(), &site.change_properties()));
@@ -131,25 +159,47 @@ impl Site {
         }
     }
 
-    /// The router.
-    pub(crate) fn router(&self) -> &Router {
+    /// Its Java IDM, if it has one.
+    pub(crate) fn idm(&self) -> Option<SharedIdm> {
+        self.idm.clone()
+    }
+
+    /// Ends it. If the findings are worth a look at the files, these stay, with the router's log, and the findings say where.
+    pub(crate) fn end(self, findings: &mut Findings) {
+        if findings.passed() {
+            return;
+        }
+        // The log in hand is better than none.
+        let _ = fs::write(self.scratch.path().join("router.log"), self.router.whole_log());
+        findings.figure("files", self.scratch.keep());
+    }
+}
+
+impl<R> Site<R> {
+    /// What is in front of the members.
+    pub(crate) fn router(&self) -> &R {
         &self.router
+    }
+
+    /// The same, to change it.
+    pub(crate) fn router_mut(&mut self) -> &mut R {
+        &mut self.router
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Lets its files stay; gives the folder.
+    pub(crate) fn keep(self) -> PathBuf {
+        self.scratch.keep()
     }
 
     /// A number for a load, so that its changes are not taken for those of another one.
     pub(crate) fn next_load(&mut self) -> u32 {
         self.loads += 1;
         self.loads
-    }
-
-    /// Its Java IDM, if it has one.
-    pub(crate) fn idm(&self) -> Option<SharedIdm> {
-        self.idm.clone()
-    }
-
-    /// The router, to end it.
-    pub(crate) fn router_mut(&mut self) -> &mut Router {
-        &mut self.router
     }
 
     /// What its members are.
@@ -210,16 +260,6 @@ impl Site {
             }
             before = now;
         }
-    }
-
-    /// Ends it. If the findings are worth a look at the files, these stay, with the router's log, and the findings say where.
-    pub(crate) fn end(self, findings: &mut Findings) {
-        if findings.passed() {
-            return;
-        }
-        // The log in hand is better than none.
-        let _ = fs::write(self.scratch.path().join("router.log"), self.router.whole_log());
-        findings.figure("files", self.scratch.keep());
     }
 
     fn file(&self, name: &str) -> String {

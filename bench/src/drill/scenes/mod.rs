@@ -4,10 +4,13 @@ mod black_hole;
 mod drain;
 mod flapping;
 mod freeze;
+mod grow;
 mod hostile_mix;
 mod kill;
+mod leader_kill;
 mod poison;
 mod poison_configuration;
+mod quorum_loss;
 mod reset;
 mod resource_down;
 mod restart_warm_up;
@@ -18,6 +21,7 @@ mod slow_reader;
 mod storm;
 mod trials;
 mod upgrade;
+mod writes;
 
 use std::time::Duration;
 
@@ -64,6 +68,21 @@ pub(crate) enum Scene {
     HostileMix,
     /// The connectors of a group are upgraded by the book, under IDMs of three kinds.
     Upgrade,
+    /// The leader of three routers is killed again and again, under calls and writes.
+    LeaderKill,
+    /// Two of three routers are away for a time.
+    QuorumLoss,
+    /// A cluster of routers grows, replaces each router, and shrinks.
+    Grow,
+}
+
+/// What is wanted of one drill only.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct More {
+    /// How often the leader is killed.
+    pub(crate) kills: Option<u64>,
+    /// Whether the same is done to etcd.
+    pub(crate) etcd: bool,
 }
 
 /// How much of a drill is wanted.
@@ -117,6 +136,9 @@ impl Scene {
             Self::Flapping => "flapping",
             Self::HostileMix => "hostile-mix",
             Self::Upgrade => "upgrade",
+            Self::LeaderKill => "leader-kill",
+            Self::QuorumLoss => "quorum-loss",
+            Self::Grow => "grow",
         }
     }
 
@@ -126,6 +148,7 @@ impl Scene {
         members: &Members,
         scope: Scope,
         seed: u64,
+        more: More,
     ) -> Result<Findings, Failure> {
         match self {
             Self::Kill => kill::perform(members, scope, seed).await,
@@ -145,6 +168,9 @@ impl Scene {
             Self::Flapping => flapping::perform(members, scope, seed).await,
             Self::HostileMix => hostile_mix::perform(members, scope, seed).await,
             Self::Upgrade => upgrade::perform(members, scope, seed).await,
+            Self::LeaderKill => leader_kill::perform(members, scope, seed, more).await,
+            Self::QuorumLoss => quorum_loss::perform(members, scope, seed).await,
+            Self::Grow => grow::perform(members, scope, seed).await,
         }
     }
 }

@@ -1,0 +1,69 @@
+//! Callers of a cluster: some at each router, and at no other. A caller whose router is killed loses its sockets; no other caller may
+//! notice anything.
+
+use rcs_cli::Failure;
+
+use super::routers::Routers;
+use crate::drill::calls::Version;
+use crate::drill::load::{Load, Plan};
+use crate::drill::promise::Promise;
+use crate::drill::report::Findings;
+use crate::drill::site::Site;
+use crate::drill::tally::Tally;
+
+/// The calls, by the place of their router.
+#[derive(Default)]
+pub(crate) struct Callers {
+    loads: Vec<Option<Load>>,
+    /// Calls of callers whose router was never killed.
+    served: Tally,
+    /// Calls of callers up to the death of their router, and from there on.
+    killed: Tally,
+    /// Calls that had not ended well before their router was killed.
+    failed_before: u64,
+}
+
+impl Callers {
+    /// Callers of the router at this place begin.
+    pub(crate) async fn start(&mut self, site: &mut Site<Routers>, place: usize) -> Result<(), Failure> {
+        let plan =
+            Plan { sessions: 1, workers: 3, pause: std::time::Duration::from_millis(50), ..Plan::default() };
+        let port = site.router().port(place)?;
+        let load = Load::start_at(site, &plan, Version::Only, port).await?;
+        if self.loads.len() <= place {
+            self.loads.resize_with(place + 1, || None);
+        }
+        self.loads[place] = Some(load);
+        Ok(())
+    }
+
+    /// The router at this place is about to be killed: until now nothing may have failed.
+    pub(crate) fn before_kill(&mut self, place: usize) {
+        self.failed_before += self.loads.get(place).into_iter().flatten().map(Load::not_ok).sum::<u64>();
+    }
+
+    /// The router at this place was killed.
+    pub(crate) async fn after_kill(&mut self, place: usize) {
+        if let Some(load) = self.loads.get_mut(place).and_then(Option::take) {
+            self.killed.merge(load.finish().await);
+        }
+    }
+
+    /// Ends all, holds them against the journals, and judges them.
+    pub(crate) async fn finish(mut self, site: &Site<Routers>) -> Findings {
+        for load in self.loads.drain(..).flatten() {
+            self.served.merge(load.finish().await);
+        }
+        site.compare(&mut self.served).await;
+        site.compare(&mut self.killed).await;
+        let (served, killed) = (self.served.figures.clone(), self.killed.figures.clone());
+        let mut findings = Findings::of(self.served, Promise::EveryCallServed);
+        let failed = served.calls - served.ok + self.failed_before;
+        findings.figure("calls_failed_at_survivors", failed);
+        findings.require(failed == 0, format!("{failed} calls failed at routers that nobody killed"));
+        if killed.calls > 0 {
+            findings.include("at_killed_routers", Findings::of(self.killed, Promise::ClearErrors));
+        }
+        findings
+    }
+}

@@ -1,0 +1,280 @@
+//! The routers of a cluster as processes on loopback.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rcs_cli::{Exit, Failure};
+use rcs_rig::process::Process;
+use serde_json::Value;
+use tokio::task::{block_in_place, spawn_blocking};
+use tokio::time::{Instant, sleep};
+
+use super::audit::{Entry, entries};
+use super::servers::Servers;
+use super::writers::{WRITERS, WRITTEN_GROUP};
+use super::{Agreeing, LOOK_EVERY, STATE_BOUND};
+use crate::drill::members::Members;
+use crate::drill::router::{beside_us, http};
+use crate::drill::site::{Files, Site, SitePlan};
+
+/// Until it listens.
+const START_BOUND: Duration = Duration::from_secs(15);
+/// A port at which nobody answers.
+const DEAD_PORT: u16 = 1;
+
+/// How a router comes into the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joins {
+    /// It makes the cluster with all others.
+    Peers,
+    /// It is a cluster of one.
+    Alone,
+    /// It waits to be added.
+    Added,
+}
+
+/// Routers at numbered places; the one at place 0 has the number 1. They die with this value.
+pub(crate) struct Routers {
+    folder: PathBuf,
+    files: Files,
+    /// Where routers reach each other.
+    addresses: Vec<SocketAddr>,
+    running: Vec<Option<Running>>,
+    servers: Servers,
+}
+
+struct Running {
+    /// Ends the process with this value.
+    _process: Process,
+    listen: SocketAddr,
+}
+
+/// Members and so many routers of which none runs yet, and members without a server that writers change.
+pub(crate) async fn cluster_site(
+    kind: &Members,
+    routers: usize,
+    seed: u64,
+) -> Result<Site<Routers>, Failure> {
+    let beside = (1..=WRITERS).map(|number| (format!("w{number}"), DEAD_PORT)).collect();
+    let plan = SitePlan {
+        members: 3,
+        java_members: 2,
+        beside,
+        group_beside: Some(WRITTEN_GROUP),
+        ..SitePlan::default()
+    };
+    let (site, files) = Site::prepare(kind, plan, seed).await?;
+    let folder = site.folder().to_owned();
+    let running = (0..routers).map(|_| None).collect();
+    let addresses = free_addresses(routers)?;
+    let routers = Routers { folder, files, addresses, running, servers: Servers::default() };
+    let certificates = routers.path("certificates");
+    routers.command(&["init", "--peers", &routers.peers(), "--dir", &certificates]).await?;
+    Ok(site.with(routers))
+}
+
+/// Addresses that nobody has now.
+pub(super) fn free_addresses(count: usize) -> Result<Vec<SocketAddr>, Failure> {
+    let listen = || TcpListener::bind("127.0.0.1:0").and_then(|held| held.local_addr().map(|at| (held, at)));
+    let held: Result<Vec<_>, _> = (0..count).map(|_| listen()).collect();
+    let held = held.map_err(|error| Exit::Unavailable.with(format!("no free port: {error}")))?;
+    Ok(held.into_iter().map(|(_, address)| address).collect())
+}
+
+impl Routers {
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    fn peers(&self) -> String {
+        let each =
+            self.addresses.iter().enumerate().map(|(place, address)| format!("{}={address}", place + 1));
+        each.collect::<Vec<_>>().join(",")
+    }
+
+    /// Where their admin addresses are.
+    pub(crate) fn servers(&self) -> Servers {
+        self.servers.clone()
+    }
+
+    /// Places of routers that run.
+    pub(crate) fn running(&self) -> Vec<usize> {
+        self.servers.running()
+    }
+
+    /// The admin address of the router at this place.
+    pub(crate) fn admin(&self, place: usize) -> Result<SocketAddr, Failure> {
+        self.servers.get(place).ok_or_else(|| down(place))
+    }
+
+    /// The port of callers of the router at this place.
+    pub(crate) fn port(&self, place: usize) -> Result<u16, Failure> {
+        self.running[place].as_ref().map(|router| router.listen.port()).ok_or_else(|| down(place))
+    }
+
+    /// Starts the router at this place; comes back when it listens.
+    pub(crate) fn start(&mut self, place: usize, joins: Joins) -> Result<(), Failure> {
+        let number = place + 1;
+        let internal = |error: std::io::Error| Exit::Internal.with(format!("no place for files: {error}"));
+        let data = self.path(&format!("data-{number}"));
+        std::fs::create_dir_all(&data).map_err(internal)?;
+        let log = self.folder.join(format!("router-{number}.log"));
+        let log = std::fs::File::options().create(true).append(true).open(log).map_err(internal)?;
+        let mut command = Command::new(beside_us("rcs-router")?);
+        command.arg("serve").arg("--provider").arg(&self.files.provider);
+        command.arg("--config").arg(&self.files.config).env_remove("RCS_LOG");
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev", "--data-dir", &data]);
+        command.args(["--id", &number.to_string(), "--cluster", &self.addresses[place].to_string()]);
+        command.args(["--cluster-certs", &self.path("certificates")]);
+        match joins {
+            Joins::Peers => drop(command.args(["--peers", &self.peers()])),
+            Joins::Alone => {}
+            Joins::Added => drop(command.arg("--join")),
+        }
+        let (process, ready) = block_in_place(|| {
+            let process = Process::start_logging_to(&format!("router-{number}"), command, Stdio::from(log));
+            let ready = process.read_until("ready ", START_BOUND);
+            (process, ready)
+        });
+        let address = |key: &str| {
+            let word = ready.split(' ').find_map(|word| word.strip_prefix(key));
+            let address = word.and_then(|address| address.parse::<SocketAddr>().ok());
+            address.ok_or_else(|| Exit::Internal.with(format!("no {key}ADDR from the router: {ready}")))
+        };
+        let (listen, admin) = (address("listen=")?, address("admin=")?);
+        self.running[place] = Some(Running { _process: process, listen });
+        self.servers.set(place, Some(admin));
+        Ok(())
+    }
+
+    /// Takes away what the router at this place, which does not run, has stored.
+    pub(crate) fn wipe(&self, place: usize) -> Result<(), Failure> {
+        let data = self.path(&format!("data-{}", place + 1));
+        std::fs::remove_dir_all(&data)
+            .map_err(|error| Exit::Internal.with(format!("{data} cannot be removed: {error}")))
+    }
+
+    /// `rcs-router cluster CHANGE N[=ADDRESS]`, at the router at `by`.
+    pub(crate) async fn change(&self, by: usize, change: &str, place: usize) -> Result<(), Failure> {
+        let server = format!("http://{}", self.admin(by)?);
+        let router = match change {
+            "add" | "replace" => format!("{}={}", place + 1, self.addresses[place]),
+            _ => (place + 1).to_string(),
+        };
+        self.command(&[change, &router, "--server", &server]).await
+    }
+
+    async fn command(&self, words: &[&str]) -> Result<(), Failure> {
+        let mut command = Command::new(beside_us("rcs-router")?);
+        command.arg("cluster").args(words).stdin(Stdio::null());
+        let words = words.join(" ");
+        let failed = |why: String| Exit::Unavailable.with(format!("rcs-router cluster {words}: {why}"));
+        let ran =
+            spawn_blocking(move || command.output()).await.map_err(|error| failed(error.to_string()))?;
+        let ran = ran.map_err(|error| failed(error.to_string()))?;
+        match ran.status.success() {
+            true => Ok(()),
+            false => Err(failed(String::from_utf8_lossy(&ran.stderr).into_owned())),
+        }
+    }
+
+    /// What the router at this place says of the cluster.
+    pub(crate) async fn status(&self, place: usize) -> Option<Value> {
+        let (_, text) = http(self.servers.get(place)?, "GET", "/v1/cluster").await?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Waits until every member of the drill's group is up for the router at this place, and until it has all that the leader has now.
+    pub(crate) async fn until_caught_up(&self, place: usize) -> Result<(), Failure> {
+        let leader = self.leader().await?;
+        let goal = self.status(leader).await.and_then(|status| status["applied"].as_u64()).unwrap_or(0);
+        let end = Instant::now() + STATE_BOUND;
+        loop {
+            let applied = self.status(place).await.and_then(|status| status["applied"].as_u64());
+            let up = self.members(place).await.iter().filter(|(_, (health, _))| health == "up").count();
+            if applied.is_some_and(|applied| applied >= goal) && up >= 2 {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                let why = format!("router {} has {applied:?} of {goal}, and {up} members up", place + 1);
+                return Err(Exit::Unavailable.with(why));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Members, with health and mark, as the router at this place shows them.
+    async fn members(&self, place: usize) -> BTreeMap<String, (String, String)> {
+        let Some(server) = self.servers.get(place) else { return BTreeMap::new() };
+        let answer = http(server, "GET", "/v1/members").await;
+        let rows =
+            answer.and_then(|(_, text)| serde_json::from_str::<Vec<Value>>(&text).ok()).unwrap_or_default();
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let pair = |row: &Value| (text(row, "name"), (text(row, "health"), text(row, "admin_state")));
+        rows.iter().map(pair).collect()
+    }
+
+    /// Waits until all routers that run show the same revision, marks and audit log; none if they do not in time.
+    pub(crate) async fn until_equal(&self) -> bool {
+        let end = Instant::now() + STATE_BOUND;
+        loop {
+            let mut states = Vec::new();
+            for place in self.running() {
+                states.push(self.state(place).await);
+            }
+            let is_equal = states.windows(2).all(|pair| pair[0] == pair[1]);
+            if is_equal && states.iter().all(Option::is_some) {
+                return true;
+            }
+            if Instant::now() > end {
+                return false;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn state(&self, place: usize) -> Option<(u64, BTreeMap<String, String>, Vec<Entry>)> {
+        let revision = self.status(place).await?["revision"].as_u64()?;
+        // How far draining is depends on calls, the mark does not.
+        let mark =
+            |(name, (_, mark)): (String, (String, String))| (name, mark.replace("drained", "draining"));
+        let marks = self.members(place).await.into_iter().map(mark).collect();
+        Some((revision, marks, entries(self.servers.get(place)?).await?))
+    }
+}
+
+impl Agreeing for Routers {
+    async fn leader(&self) -> Result<usize, Failure> {
+        let end = Instant::now() + STATE_BOUND;
+        while Instant::now() < end {
+            let mut leaders = Vec::new();
+            for place in self.running() {
+                let status = self.status(place).await;
+                let status = status.filter(|status| status["role"] == "leader");
+                leaders.extend(status.and_then(|status| Some((status["term"].as_u64()?, place))));
+            }
+            if let Some((_, place)) = leaders.into_iter().max() {
+                return Ok(place);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Err(Exit::Unavailable.with("the cluster has no leader"))
+    }
+
+    fn kill(&mut self, place: usize) {
+        self.servers.set(place, None);
+        block_in_place(|| drop(self.running[place].take()));
+    }
+
+    async fn revive(&mut self, place: usize) -> Result<(), Failure> {
+        self.start(place, Joins::Peers)?;
+        self.until_caught_up(place).await
+    }
+}
+
+fn down(place: usize) -> Failure {
+    Exit::Internal.with(format!("router {} does not run", place + 1))
+}
