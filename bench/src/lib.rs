@@ -21,6 +21,8 @@
 //! - `drill::site`: what a drill stands on: `drill::members` behind one `drill::proxy` each, a
 //!   `drill::router`, and files. The proxy injects faults; its traps wait for a point in the life of a call and do
 //!   the damage there.
+//! - `drill::cluster`: several routers that agree, writers that change marks over the admin API, and the judge of what they were
+//!   told: `cluster::history`.
 //! - `drill::load`: callers that know the right answer of each call (`drill::calls`). `drill::idm`: a real Java
 //!   IDM as a further caller (`drill::sums`: what such an IDM counted). `drill::far`: a runtime for whatever stands for
 //!   other machines, which leaves the processors to the callers that are timed.

@@ -14,11 +14,11 @@ use super::history::Write;
 use super::servers::{Servers, request};
 
 /// Writers; each has a member of its own, or a key.
-pub(crate) const WRITERS: usize = 40;
+pub(crate) const WRITERS: usize = 24;
 /// The group of the members that are written to. Nobody listens at their addresses.
 pub(crate) const WRITTEN_GROUP: &str = "w";
-/// Mean time between two writes of a writer that is answered at once: some 270 writes a second of all.
-const PACE: Duration = Duration::from_millis(145);
+/// Mean time between two writes of a writer that is answered at once: some 280 writes a second of all.
+const PACE: Duration = Duration::from_millis(85);
 /// Where the numbers of writes begin: the addresses below are for everybody else on the machine.
 const FIRST_SOURCE: u32 = u32::from_be_bytes([127, 1, 0, 0]);
 /// A router answers within its own 3 s.

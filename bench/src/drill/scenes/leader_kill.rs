@@ -1,4 +1,4 @@
-//! The leader of three routers is killed again and again, under calls at every router and some 270 writes a second.
+//! The leader of three routers is killed again and again, under calls at every router and some 280 writes a second.
 //!
 //! Promised: no acknowledged write is lost, none is applied twice, and their order is the real one; writes pause for 1.5 s (median)
 //! and for 3 s (p99) at most; callers of the other routers notice nothing; at the end all routers have the same state.
