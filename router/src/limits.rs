@@ -56,6 +56,8 @@ pub(crate) const STATUS_FAULT_LINES_MAX: usize = 6;
 pub(crate) const TABLE_COLUMNS: usize = 80;
 /// Time the command line waits for an answer of a router, and its size.
 pub(crate) const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
+/// The same for a change of the cluster's routers, which takes up to [`ROUTERS_REQUEST_DEADLINE`].
+pub(crate) const CLIENT_ROUTERS_DEADLINE: Duration = Duration::from_secs(40);
 pub(crate) const CLIENT_ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// How often the command line looks whether what it waits for has come.
 pub(crate) const CLIENT_LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -219,6 +221,7 @@ const _: () = {
         UNKNOWN_FILE_BYTES_MAX >= 2 * 1024 * UNKNOWN_OUTCOMES_MAX as u64,
         "what is written is read again"
     );
+    assert!(ROUTERS_REQUEST_DEADLINE.as_millis() < CLIENT_ROUTERS_DEADLINE.as_millis());
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
     assert!(
         rcs_core::limits::DRAIN_TIME.as_millis()

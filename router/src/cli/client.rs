@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use rcs_cli::Exit;
 
-use crate::limits::{CLIENT_ANSWER_BYTES_MAX, CLIENT_DEADLINE};
+use crate::limits::{CLIENT_ANSWER_BYTES_MAX, CLIENT_DEADLINE, CLIENT_ROUTERS_DEADLINE};
 use crate::token::Token;
 
 /// The admin address of a router, as `http://HOST:PORT`.
@@ -136,7 +136,10 @@ pub(super) fn segment(name: &str) -> String {
 fn exchange(server: &Server, asking: &Asking<'_>) -> io::Result<String> {
     let Asking { method, path, token, headers, body } = asking;
     let mut stream = connect(server)?;
-    stream.set_read_timeout(Some(CLIENT_DEADLINE))?;
+    // The routers agree on such a change only once a learner has caught up, and a leader may have to be elected.
+    let is_of_routers = path.starts_with("/v1/cluster/routers/");
+    let patience = if is_of_routers { CLIENT_ROUTERS_DEADLINE } else { CLIENT_DEADLINE };
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(CLIENT_DEADLINE))?;
     let authorization =
         token.map(|token| format!("Authorization: {}\r\n", token.header().expose())).unwrap_or_default();
