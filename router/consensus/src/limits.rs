@@ -27,6 +27,9 @@ pub const HAND_OVER: Duration = Duration::from_secs(2);
 pub const LEADERLESS: Duration = Duration::from_secs(5);
 /// A leader that has not heard from a quorum for this long refuses writes at once.
 pub const QUORUM_SILENT: Duration = Duration::from_millis(900);
+/// How long a router may go on without noting on its disk how far the log is decided. A router that is started again, and reaches no other
+/// router, knows what was decided up to that note.
+pub const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// Pause before a consensus part that failed is started again; doubles with each failure that follows soon, up to the second value.
 pub const RESTART_AFTER: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 /// Time between two attempts to reach routers that a new cluster waits for.

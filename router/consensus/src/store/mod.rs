@@ -291,6 +291,11 @@ impl<R: AsyncRuntime> Store<R> {
 }
 
 impl<R: AsyncRuntime> LogStore<R> {
+    /// Writes the notes that wait.
+    pub(crate) async fn flush(&self) -> Result<(), Failed> {
+        self.queue.put(Vec::new()).await
+    }
+
     /// Writes what waits, and marks the store as closed in order.
     pub(crate) async fn close(&self) -> Result<(), Failed> {
         self.queue.close().await

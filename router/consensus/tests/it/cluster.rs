@@ -155,6 +155,39 @@ async fn without_a_majority_writes_are_refused_within_a_second() {
     routers[last].stop().await;
 }
 
+/// A router that is started again, and reaches nobody, knows what was decided up to half a second before its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_comes_back_alone_knows_what_was_decided() {
+    let (mesh, sites, routers) = three().await;
+    let last = write(&routers[0], "decided").await;
+    for router in &routers {
+        until(router, "the entry is applied", |s| s.applied >= last).await;
+    }
+    // Nothing is written any more, so the note has no entry to ride along with. The routers end without their last words.
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    let noted = async {
+        loop {
+            ticks.tick().await;
+            let copy = tempfile::tempdir().unwrap();
+            for file in std::fs::read_dir(sites[0].directory.path()).unwrap().flatten() {
+                std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+            }
+            let alone = sites[0].copied_to(copy);
+            let Ok(router) = alone.try_start(&Mesh::default()).await else { continue };
+            let known = router.look(|list| list.0.clone()).unwrap_or_default();
+            router.stop().await;
+            if known == [b"decided"] {
+                return;
+            }
+        }
+    };
+    timeout(SOON, noted).await.expect("the disk says what was decided");
+    assert_eq!(mesh.cut(&sites[0].address()).map(|router| router.id()), Some(routers[0].id()));
+    for router in routers {
+        router.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_router_is_added_promoted_replaced_and_removed() {
     let (mesh, mut sites, mut routers) = three().await;

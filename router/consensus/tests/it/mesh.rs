@@ -8,7 +8,7 @@ use std::time::Duration;
 use openraft::TokioRuntime;
 use rcs_consensus::rpc::{Peer, Receiver, Rejected, Request, Response, Transport, Unanswered};
 use rcs_consensus::store::{Owner, Pacing, Store};
-use rcs_consensus::{Consensus, Machine, Timing, Unreadable};
+use rcs_consensus::{Consensus, Machine, StartError, Timing, Unreadable};
 use tempfile::TempDir;
 
 /// A list of what was proposed.
@@ -95,18 +95,27 @@ impl Site {
         }
     }
 
+    /// The same router on a copy of its disk.
+    pub(crate) fn copied_to(&self, directory: TempDir) -> Self {
+        Self { directory: Arc::new(directory), number: self.number, incarnation: self.incarnation }
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("router-{}:1", self.number)
     }
 
     pub(crate) async fn start(&self, mesh: &Mesh) -> Router {
+        self.try_start(mesh).await.unwrap()
+    }
+
+    pub(crate) async fn try_start(&self, mesh: &Mesh) -> Result<Router, StartError> {
         let owner =
             Owner { number: self.number, incarnation: self.incarnation, cluster: Some("mesh".into()) };
         let directory = Arc::clone(&self.directory);
         let open = move || Ok((Store::open(directory.path(), &owner, Pacing::Thread)?, List::default()));
-        let router = Consensus::start(mesh.clone(), Timing::default(), Box::new(open)).await.unwrap();
+        let router = Consensus::start(mesh.clone(), Timing::default(), Box::new(open)).await?;
         mesh.join(&self.address(), &router);
-        router
+        Ok(router)
     }
 }
 
