@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
-use rcs_core::agreed::{self, Agreed};
+use rcs_core::agreed::{self, Agreed, At, Author, Change};
 use rcs_core::engine::{
     AgentSays, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport, ConfigurationReport,
     DialFailure, NotQuarantined, Phase, Report, Selector, Slot, Ticket, UnknownMember, Wish,
@@ -17,7 +17,6 @@ use rcs_proto::driver::listen::Unproven;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::cluster::{Decided, Origin};
 use crate::limits::{AGREED_ANSWER_DEADLINE, OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
 
 /// One request.
@@ -74,6 +73,30 @@ pub(crate) enum Request {
     Quarantined(oneshot::Sender<Vec<ConfigurationReport>>),
     /// An operator asks for a change, or an agent reports something.
     Ask(Ask, oneshot::Sender<Answer>),
+}
+
+/// Who wants a change, for the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// A name: the token's, or a word for a part of the router.
+    pub(crate) who: String,
+    /// The address that the request came from.
+    pub(crate) from: String,
+}
+
+/// A decision of the log that concerns the engine.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// The change.
+    pub(crate) change: Change,
+    /// Who wanted it.
+    pub(crate) author: Author,
+    /// When it was agreed.
+    pub(crate) at: At,
+    /// The ticket of this router's engine, if the engine proposed the change for an operator.
+    pub(crate) ticket: Option<Ticket>,
+    /// The revision of the state after it.
+    pub(crate) revision: u64,
 }
 
 /// The content of the operator's files.

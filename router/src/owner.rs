@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
 use crate::clock::{Clock, wall};
-use crate::cluster::{Cluster, Decided, Origin};
-use crate::control::{Ask, Configuration, Request, Status};
+use crate::cluster::Cluster;
+use crate::control::{Ask, Configuration, Decided, Origin, Request, Status};
 use crate::effects::Effects;
 use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT};
 

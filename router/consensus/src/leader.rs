@@ -2,11 +2,24 @@
 
 use bytes::Bytes;
 
-use crate::consensus::RoutersChange;
 use crate::messages as pb;
 use crate::proposer::{Applied, NotApplied};
 use crate::rpc::{Request, Response};
+use crate::types::RouterId;
 use crate::wire::Missing;
+
+/// A change of the cluster's routers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoutersChange {
+    /// The router follows the log, without a vote.
+    AddLearner(RouterId, String),
+    /// The router is reached at another address.
+    Move(RouterId, String),
+    /// The learner gets a vote.
+    Promote(RouterId),
+    /// The router leaves.
+    Remove(RouterId),
+}
 
 /// What is asked.
 #[derive(Clone, Debug)]

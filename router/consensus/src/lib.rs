@@ -22,8 +22,9 @@ pub mod transport;
 mod types;
 mod wire;
 
-pub use self::consensus::{Consensus, Open, RoutersChange, StartError};
+pub use self::consensus::{Consensus, Open, StartError};
 pub use self::form::{Formed, NotFormed};
+pub use self::leader::RoutersChange;
 pub use self::machine::{Machine, Unreadable};
 pub use self::proposer::{Applied, NotApplied};
 pub use self::running::{NotRunning, Timing};

@@ -51,8 +51,8 @@ use self::guard::Guard;
 use self::health::Pulse;
 pub(crate) use self::hosts::Hosts;
 use self::json::Json;
-use crate::cluster::{Cluster, Origin};
-use crate::control::{Control, NoAnswer};
+use crate::cluster::Cluster;
+use crate::control::{Control, NoAnswer, Origin};
 use crate::files::Files;
 use crate::limits::{
     ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE,

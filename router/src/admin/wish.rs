@@ -18,7 +18,8 @@ use serde::Serialize;
 use super::json::Json;
 use super::problem::Problem;
 use super::{Admin, operator};
-use crate::cluster::{Cluster, Origin, new_request};
+use crate::cluster::{Cluster, new_request};
+use crate::control::Origin;
 use crate::limits::{CHANGES_SHOWN_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
 
 /// How a change is wanted.

@@ -4,32 +4,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rcs_consensus::{Consensus, TokioRuntime};
+use rcs_core::agreed::Agreed;
 use rcs_core::agreed::RequestId;
-use rcs_core::agreed::{At, Author, Change};
 use rcs_core::engine::Ticket;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::Way;
-use super::replica::Replica;
-use crate::control::{Control, Request};
+use crate::control::{Control, Decided, Request};
 use crate::limits::{DECISIONS_WAITING_MAX, FOLLOW_PAUSE};
-
-/// A decision of the log that concerns the engine.
-#[derive(Debug)]
-pub(crate) struct Decided {
-    /// The change.
-    pub(crate) change: Change,
-    /// Who wanted it.
-    pub(crate) author: Author,
-    /// When it was agreed.
-    pub(crate) at: At,
-    /// The ticket of this router's engine, if the engine proposed the change for an operator.
-    pub(crate) ticket: Option<Ticket>,
-    /// The revision of the state after it.
-    pub(crate) revision: u64,
-}
 
 /// Tickets of the engine's proposals, by the id of the request.
 #[derive(Debug, Default)]
@@ -101,16 +83,19 @@ impl Waiting {
 }
 
 /// Hands decisions to the engine, in order, for ever.
-pub(super) async fn pump(feed: Arc<Feed>, part: Consensus<TokioRuntime, Way, Replica>, control: Control) {
+/// `whole` reads the state as it is now, with its revision; none while the consensus part is being started again, which restores its state.
+pub(super) async fn pump(
+    feed: Arc<Feed>,
+    whole: impl Fn() -> Option<(u64, Agreed)> + Send,
+    control: Control,
+) {
     // The revision of the whole state that was given last: decisions up to it are in it.
     let mut given = 0;
     loop {
         feed.woken.notified().await;
         let waiting = std::mem::take(&mut *feed.lock());
         if waiting.whole {
-            let found = part.look(|replica| (replica.state().revision(), replica.state().agreed().clone()));
-            let Some((revision, agreed)) = found else {
-                // The consensus part is being started again, and restores its state then.
+            let Some((revision, agreed)) = whole() else {
                 feed.lock().whole = true;
                 sleep(FOLLOW_PAUSE).await;
                 feed.woken.notify_one();

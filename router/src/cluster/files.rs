@@ -12,8 +12,8 @@ use rcs_core::agreed::{CommandResult, Outcome};
 use rcs_proto::manifest::Digest;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Cluster, Origin, new_request};
-use crate::control::Configuration;
+use super::{Cluster, new_request};
+use crate::control::{Configuration, Origin};
 use crate::limits::OFFER_EVERY;
 
 /// Where a router remembers which files it saw last, in its data directory.

@@ -26,24 +26,14 @@ use rcs_core::engine::{Proposal, Ticket};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use self::feed::Decided;
 use self::feed::{Feed, Tickets};
 pub(crate) use self::files::Offered;
 pub use self::options::{ClusterOptions, Peers, PeersError};
 pub(crate) use self::rebuild::{Rebuild, RebuildError, rebuild};
 use self::replica::Replica;
 use crate::clock::wall;
-use crate::control::{Configuration, Control, Request};
+use crate::control::{Configuration, Control, Origin, Request};
 use crate::limits::{PROPOSE_AGAIN, PROPOSE_FOR};
-
-/// Who wants a change, for the audit log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// A name: the token's, or a word for a part of the router.
-    pub(crate) who: String,
-    /// The address that the request came from.
-    pub(crate) from: String,
-}
 
 /// The way to other routers.
 #[derive(Clone, Debug)]
@@ -165,7 +155,9 @@ impl Cluster {
             configuration: watch::Sender::new(None),
             serving: Mutex::new(serving),
         }));
-        runtime.spawn(feed::pump(feed, part, control));
+        let whole =
+            move || part.look(|replica| (replica.state().revision(), replica.state().agreed().clone()));
+        runtime.spawn(feed::pump(feed, whole, control));
         runtime.spawn(join::tell_changes(cluster.clone()));
         runtime.spawn(join::join(cluster.clone(), options.clone()));
         runtime.spawn(files::offer(cluster.clone(), options.directory.clone(), options.authority));

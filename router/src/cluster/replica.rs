@@ -8,7 +8,8 @@ use rcs_core::agreed::ClusterState;
 use rcs_core::agreed::CommandResult;
 use rcs_core::agreed::{Action, Command};
 
-use super::feed::{Decided, Feed, Tickets};
+use super::feed::{Feed, Tickets};
+use crate::control::Decided;
 
 /// The copy.
 pub(super) struct Replica {

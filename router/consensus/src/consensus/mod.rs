@@ -13,7 +13,7 @@ use openraft::error::{CheckIsLeaderError, InitializeError, RaftError};
 use openraft::{AsyncRuntime, ChangeMembers, Instant as _};
 use tokio::sync::watch;
 
-use crate::leader::{Answer, Question, read_answer};
+use crate::leader::{Answer, Question, RoutersChange, read_answer};
 use crate::limits::{CHANGE_ROUTERS, HAND_OVER, PROMOTE_LAG_MAX, PROPOSAL, QUORUM_SILENT, RAFT_REQUEST};
 use crate::machine::Machine;
 use crate::messages as pb;
@@ -41,19 +41,6 @@ pub enum StartError {
     /// What is in the store, or openraft.
     #[error(transparent)]
     Run(#[from] NotRunning),
-}
-
-/// A change of the cluster's routers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoutersChange {
-    /// The router follows the log, without a vote.
-    AddLearner(RouterId, String),
-    /// The router is reached at another address.
-    Move(RouterId, String),
-    /// The learner gets a vote.
-    Promote(RouterId),
-    /// The router leaves.
-    Remove(RouterId),
 }
 
 pub(crate) struct Shared<R: AsyncRuntime, T, M: Machine> {

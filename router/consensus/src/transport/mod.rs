@@ -14,6 +14,7 @@ mod seats;
 mod serve;
 mod service;
 mod session;
+mod shared;
 mod snapshot;
 mod words;
 

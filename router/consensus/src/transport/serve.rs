@@ -12,20 +12,10 @@ use tokio::time::{sleep, timeout};
 
 use super::credentials::Credentials;
 use super::refusals::{Refusals, Refused};
-use super::seats::Seats;
 use super::session::session;
+use super::shared::Shared;
 use crate::limits::{ACCEPT_PAUSE, CLOSE_TIME_MAX, HALF_OPEN_MAX, SNAPSHOTS_MAX};
 use crate::rpc::Receiver;
-
-/// What all connections of a listener share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) credentials: Credentials,
-    pub(super) refusals: Refusals,
-    pub(super) seats: Arc<Seats>,
-    /// One permit for each snapshot that is taken in.
-    pub(super) snapshots: Semaphore,
-}
 
 /// A listener that serves. Dropping it ends all its connections at once.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status, Streaming};
 
 use super::refusals::Reason;
-use super::serve::Shared;
+use super::shared::Shared;
 use super::snapshot;
 use crate::limits::{MESSAGE_BYTES_MAX, REQUEST_TIME_MAX, SNAPSHOT_REQUEST};
 use crate::messages::consensus_server::{Consensus, ConsensusServer};

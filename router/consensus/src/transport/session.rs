@@ -18,8 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::refusals::Reason;
-use super::serve::Shared;
 use super::service::Counted;
+use super::shared::Shared;
 use super::words;
 use crate::limits::{
     CLOSE_TIME_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIME_MAX, HEADERS_BYTES_MAX, PING_WAIT,
