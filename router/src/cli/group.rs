@@ -22,13 +22,13 @@ enum Command {
     /// Create a group: a name, an algorithm, and members in the order of priority.
     Create(Create),
     /// List the groups.
-    List(Show),
+    List(Look),
     /// Show one group.
     Show {
         /// The group's name.
         name: String,
         #[command(flatten)]
-        show: Show,
+        look: Look,
     },
     /// Delete a group. Members that no group lists then are groups of their own.
     Delete {
@@ -57,7 +57,7 @@ struct Create {
 }
 
 #[derive(Debug, Args)]
-struct Show {
+struct Look {
     /// Output format.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
@@ -77,12 +77,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = &arguments.asked;
     let outcome = match &arguments.command {
         Command::Create(create) => make(create, asked),
-        Command::List(Show { output: Output::Json }) => asked.text("/v1/groups").map_err(Into::into),
+        Command::List(Look { output: Output::Json }) => asked.text("/v1/groups").map_err(Into::into),
         Command::List(_) => asked
             .look("/v1/groups")
             .map_err(Into::into)
             .map(|found| rows(found.as_array().map_or(&[][..], Vec::as_slice))),
-        Command::Show { name, show } => one(name, show, asked),
+        Command::Show { name, look } => one(name, look, asked),
         Command::Delete { name, wish } => wish.send(asked, Method::Delete, &path(name), &[], &[]),
     };
     tell(outcome, WishError::exit)
@@ -104,8 +104,8 @@ fn make(create: &Create, asked: &Asked) -> Result<String, WishError> {
     wish.send(asked, Method::Put, &path(name), headers, body.as_bytes())
 }
 
-fn one(name: &str, show: &Show, asked: &Asked) -> Result<String, WishError> {
-    match show.output {
+fn one(name: &str, look: &Look, asked: &Asked) -> Result<String, WishError> {
+    match look.output {
         Output::Json => Ok(asked.text(&path(name))?),
         Output::Table => Ok(rows(&[asked.look(&path(name))?])),
     }
