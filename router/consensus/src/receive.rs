@@ -40,7 +40,10 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Receiver for Consensus<R, T, M> 
                 let (vote, meta) =
                     (wire::read_vote(head.vote.as_ref())?, wire::read_snapshot_meta(head.meta.as_ref())?);
                 let snapshot = Snapshot { meta, snapshot: Box::new(content) };
-                let installed = running()?.raft.install_full_snapshot(vote, snapshot).await;
+                let running = running()?;
+                // In a task of its own: the sender may give up, and then this request is dropped, but openraft goes on.
+                let installed = R::spawn(async move { running.install(vote, snapshot).await }).await;
+                let installed = installed.map_err(|error| Rejected::Stopped(error.to_string()))?;
                 let answer = installed.map_err(|error| Rejected::Stopped(error.to_string()))?;
                 Response::Snapshot(pb::SnapshotResponse { vote: Some(wire::vote(&answer.vote)) })
             }

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::error::Fatal;
+use openraft::raft::SnapshotResponse;
 use openraft::storage::RaftLogStorage;
-use openraft::{AsyncRuntime, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy, StorageError};
+use openraft::{
+    AsyncRuntime, Config, Raft, RaftMetrics, ServerState, Snapshot, SnapshotPolicy, StorageError, Vote,
+};
 
 use crate::limits::{
     APPEND_ENTRIES_MAX, KEPT_ENTRIES, LEADER_LEFT, SNAPSHOT_ENTRIES, SNAPSHOT_LOG_BYTES, SNAPSHOT_REQUEST,
@@ -61,6 +65,8 @@ pub(crate) struct Running<R: AsyncRuntime, M: Machine> {
     log: LogStore<R>,
     disk: Arc<Disk>,
     begun: Begun,
+    /// Held while a snapshot of another router is taken over.
+    installing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What the store held when a run began.
@@ -79,6 +85,7 @@ impl<R: AsyncRuntime, M: Machine> Clone for Running<R, M> {
             log: self.log.clone(),
             disk: Arc::clone(&self.disk),
             begun: self.begun,
+            installing: Arc::clone(&self.installing),
         }
     }
 }
@@ -100,7 +107,18 @@ impl<R: AsyncRuntime, M: Machine> Running<R, M> {
         let started = Raft::new(id, Arc::new(config), network, log.clone(), machine.clone()).await;
         let raft = started.map_err(|error| NotRunning::Refused(error.to_string()))?;
         let proposer = Proposer::start(raft.clone());
-        Ok(Self { raft, proposer, machine, log, disk, begun })
+        Ok(Self { raft, proposer, machine, log, disk, begun, installing: Arc::default() })
+    }
+
+    /// Takes over the snapshot of another router.
+    pub(crate) async fn install(
+        &self,
+        vote: Vote<RouterId>,
+        snapshot: Snapshot<Types<R>>,
+    ) -> Result<SnapshotResponse<RouterId>, Fatal<RouterId>> {
+        let _alone = self.installing.lock().await;
+        let _coming = self.log.coming(snapshot.meta.last_log_id.map_or(0, |at| at.index));
+        self.raft.install_full_snapshot(vote, snapshot).await
     }
 
     /// The least index that a linearizable read at this router, the leader, must have seen. A leader that died and is back in time

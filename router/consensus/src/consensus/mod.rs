@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::error::{CheckIsLeaderError, InitializeError, RaftError};
+use openraft::error::{CheckIsLeaderError, ClientWriteError, InitializeError, RaftError};
 use openraft::{AsyncRuntime, ChangeMembers, Instant as _};
 use tokio::sync::watch;
 
@@ -208,18 +208,18 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
                     ));
                 }
                 if status.addresses.contains_key(&id) {
-                    return Ok(());
+                    return self.is_so(running).await;
                 }
                 (ChangeMembers::AddNodes(BTreeMap::from([(id, Address { cluster })])), id)
             }
             RoutersChange::Move(id, cluster) => match status.addresses.get(&id) {
                 None => return refused(format!("the cluster has no router {id}: add it first")),
-                Some(known) if *known == cluster => return Ok(()),
+                Some(known) if *known == cluster => return self.is_so(running).await,
                 Some(_) => (ChangeMembers::SetNodes(BTreeMap::from([(id, Address { cluster })])), id),
             },
             RoutersChange::Promote(id) => {
                 if status.voters.contains(&id) {
-                    return Ok(());
+                    return self.is_so(running).await;
                 }
                 if !status.learners.contains(&id) {
                     return refused(format!("the cluster has no router {id}: add it first"));
@@ -242,14 +242,28 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
                 match (status.voters.contains(&id), status.addresses.contains_key(&id)) {
                     (true, _) => (ChangeMembers::RemoveVoters(BTreeSet::from([id])), id),
                     (false, true) => (ChangeMembers::RemoveNodes(BTreeSet::from([id])), id),
-                    (false, false) => return Ok(()),
+                    (false, false) => return self.is_so(running).await,
                 }
             }
         };
         match R::timeout(CHANGE_ROUTERS, running.raft.change_membership(changes, false)).await {
             Ok(Ok(_)) => Ok(()),
+            // Whoever leads now is asked again: half of the change may be made.
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => Err(NotApplied::NotLeader),
             Ok(Err(RaftError::APIError(error))) => refused(format!("router {id}: {error}")),
             Ok(Err(RaftError::Fatal(_))) | Err(_) => Err(NotApplied::Unknown),
+        }
+    }
+
+    /// Nothing is to be done, if the list of routers that this router goes by is decided: a leader goes by a list from the moment on in
+    /// which it is proposed, and a list that is not decided may be taken back.
+    async fn is_so(&self, running: &Running<R, M>) -> Result<(), NotApplied> {
+        let goes_by = || *running.raft.metrics().borrow().membership_config.log_id();
+        let list = goes_by();
+        read_index_here(running).await?;
+        match R::timeout(PROPOSAL, self.applied(list.map_or(0, |at| at.index))).await {
+            Ok(()) if goes_by() == list => Ok(()),
+            Ok(()) | Err(_) => Err(NotApplied::Unknown),
         }
     }
 

@@ -55,7 +55,10 @@ pub(super) async fn watch_over<R: AsyncRuntime, T: Transport, M: Machine>(part: 
                 return;
             }
         }
-        let _ = R::timeout(LOOK_EVERY, metrics.changed()).await;
+        if matches!(R::timeout(LOOK_EVERY, metrics.changed()).await, Ok(Err(_))) {
+            // A core that panics tells nobody: its metrics end, and say to the last that all is well.
+            down(&part, &running, "a fault of this program ended the consensus part".to_owned()).await;
+        }
     }
 }
 

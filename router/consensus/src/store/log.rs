@@ -13,6 +13,7 @@ use openraft::{
 };
 use prost::Message;
 
+use super::cover::Cover;
 use super::writer::{COMMITTED, Failed, Queue, VOTE, Write};
 use crate::limits::APPEND_BYTES_MAX;
 use crate::types::{RouterId, Types};
@@ -57,11 +58,12 @@ enum Keeps {
 pub(crate) struct LogStore<R: AsyncRuntime> {
     pub(super) kept: Arc<Mutex<Kept<R>>>,
     pub(super) queue: Queue<R>,
+    pub(super) cover: Cover,
 }
 
 impl<R: AsyncRuntime> Clone for LogStore<R> {
     fn clone(&self) -> Self {
-        Self { kept: Arc::clone(&self.kept), queue: self.queue.clone() }
+        Self { kept: Arc::clone(&self.kept), queue: self.queue.clone(), cover: self.cover.clone() }
     }
 }
 
@@ -201,6 +203,9 @@ impl<R: AsyncRuntime> RaftLogStorage<Types<R>> for LogStore<R> {
     }
 
     async fn purge(&mut self, upto: LogId<RouterId>) -> Result<(), StorageError<RouterId>> {
+        if !self.cover.may_cut(upto.index).await {
+            return Err(not_written(&Failed::ended()));
+        }
         {
             let mut kept = self.kept();
             kept.cut(upto.index.saturating_add(1), Keeps::Above);

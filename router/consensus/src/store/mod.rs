@@ -1,6 +1,7 @@
 //! What a router keeps of the cluster on its disk: the log, its votes, snapshots, and whose store this is. One redb database in the
 //! data directory.
 
+mod cover;
 mod disk;
 mod log;
 mod rebuild;
@@ -22,6 +23,7 @@ use prost::Message;
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, StorageBackend};
 
+use self::cover::{Coming, Cover};
 pub use self::disk::Disk;
 use self::disk::Watched;
 use self::log::Kept;
@@ -247,7 +249,7 @@ impl<R: AsyncRuntime> Store<R> {
         Ok(Self {
             id: identity.0,
             cluster: identity.1,
-            log: LogStore { kept: Arc::new(Mutex::new(kept)), queue },
+            log: LogStore { kept: Arc::new(Mutex::new(kept)), queue, cover: Cover::default() },
             disk,
             snapshot,
             ended_in_order,
@@ -285,7 +287,8 @@ impl<R: AsyncRuntime> Store<R> {
         self,
         machine: M,
     ) -> Result<(LogStore<R>, StateMachine<R, M>), Unreadable> {
-        let machine = StateMachine::new(machine, self.snapshot, self.log.queue.clone())?;
+        let machine =
+            StateMachine::new(machine, self.snapshot, self.log.queue.clone(), self.log.cover.clone())?;
         Ok((self.log, machine))
     }
 }
@@ -294,6 +297,11 @@ impl<R: AsyncRuntime> LogStore<R> {
     /// Writes the notes that wait.
     pub(crate) async fn flush(&self) -> Result<(), Failed> {
         self.queue.put(Vec::new()).await
+    }
+
+    /// A snapshot of another router up to this index is about to be given to openraft.
+    pub(crate) fn coming(&self, upto: u64) -> Coming {
+        self.cover.coming(upto)
     }
 
     /// Writes what waits, and marks the store as closed in order.

@@ -14,6 +14,7 @@ use openraft::{
 };
 use prost::Message;
 
+use super::cover::Cover;
 use super::log::failed;
 use super::writer::{Queue, SNAPSHOT, SNAPSHOT_META};
 use crate::limits::SNAPSHOT_BYTES_MAX;
@@ -35,27 +36,39 @@ struct Inner<M> {
 pub(crate) struct StateMachine<R: AsyncRuntime, M> {
     inner: Arc<Mutex<Inner<M>>>,
     queue: Queue<R>,
+    cover: Cover,
     /// Held while a snapshot is stored, so that an older snapshot never replaces a newer one.
     storing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<R: AsyncRuntime, M> Clone for StateMachine<R, M> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), queue: self.queue.clone(), storing: Arc::clone(&self.storing) }
+        Self {
+            inner: Arc::clone(&self.inner),
+            queue: self.queue.clone(),
+            cover: self.cover.clone(),
+            storing: Arc::clone(&self.storing),
+        }
     }
 }
 
 impl<R: AsyncRuntime, M: Machine> StateMachine<R, M> {
     /// A machine in the state of the stored snapshot.
-    pub(super) fn new(mut machine: M, snapshot: Option<Stored>, queue: Queue<R>) -> Result<Self, Unreadable> {
+    pub(super) fn new(
+        mut machine: M,
+        snapshot: Option<Stored>,
+        queue: Queue<R>,
+        cover: Cover,
+    ) -> Result<Self, Unreadable> {
         let (mut applied, mut membership) = (None, StoredMembership::default());
         if let Some((meta, content)) = &snapshot {
             machine.restore(content)?;
             applied = meta.last_log_id;
             membership = meta.last_membership.clone();
+            cover.stored(meta.last_log_id.map_or(0, |at| at.index));
         }
         let inner = Inner { machine, applied, membership, snapshot };
-        Ok(Self { inner: Arc::new(Mutex::new(inner)), queue, storing: Arc::default() })
+        Ok(Self { inner: Arc::new(Mutex::new(inner)), queue, cover, storing: Arc::default() })
     }
 
     /// A panic while the machine was changed leaves a machine that must not go on.
@@ -110,6 +123,7 @@ impl<R: AsyncRuntime, M: Machine> StateMachine<R, M> {
             failed(ErrorSubject::Snapshot(Some(meta.signature())), ErrorVerb::Write, &error)
         })?;
         self.inner()?.snapshot = Some((meta.clone(), content.clone()));
+        self.cover.stored(meta.last_log_id.map_or(0, |at| at.index));
         Ok(())
     }
 }
@@ -166,6 +180,8 @@ impl<R: AsyncRuntime, M: Machine> RaftStateMachine<Types<R>> for StateMachine<R,
         meta: &SnapshotMeta<RouterId, Address>,
         content: Box<Bytes>,
     ) -> Result<(), StorageError<RouterId>> {
+        // Also if the machine panics.
+        let failure = self.cover.fails_when_dropped();
         let subject = || ErrorSubject::Snapshot(Some(meta.signature()));
         if content.len() > SNAPSHOT_BYTES_MAX {
             let error =
@@ -179,7 +195,9 @@ impl<R: AsyncRuntime, M: Machine> RaftStateMachine<Types<R>> for StateMachine<R,
             inner.applied = meta.last_log_id;
             inner.membership = meta.last_membership.clone();
         }
-        self.store(meta, &content).await
+        self.store(meta, &content).await?;
+        failure.did_not_happen();
+        Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types<R>>>, StorageError<RouterId>> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rcs_consensus::Role;
+
 use super::cluster::{Cluster, End};
 use super::disk::SyncFault;
 use super::executor;
@@ -25,7 +27,7 @@ impl Faults {
             sleep(Duration::from_millis(self.rng.u64(20..700))).await;
             self.cluster.reap();
             let number = self.any();
-            match self.rng.u8(..24) {
+            match self.rng.u8(..26) {
                 0..=2 => self.down(number, End::Kill),
                 3..=5 => self.down(number, End::PowerOff),
                 6 => {
@@ -46,6 +48,7 @@ impl Faults {
                 17 => self.pace_disks(),
                 18 => self.fill(number),
                 19 => self.fail(number),
+                20 | 21 => self.amid_election().await,
                 _ => self.start_one(),
             }
         }
@@ -114,6 +117,31 @@ impl Faults {
         let before = self.cluster.watch.counts().0;
         for _ in 0..300 {
             if self.cluster.watch.counts().0 > before {
+                return;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits for an election, but not for ever, and ends the routers that were asked for their vote: each is back before the election is
+    /// over, and must know whom it has voted for.
+    async fn amid_election(&mut self) {
+        for _ in 0..500 {
+            let is_candidate = |number: &u32| {
+                self.cluster
+                    .part(*number)
+                    .is_some_and(|(_, part)| part.status().borrow().role == Role::Candidate)
+            };
+            let numbers = self.cluster.numbers();
+            if let Some(candidate) = numbers.iter().copied().find(is_candidate) {
+                sleep(Duration::from_millis(self.rng.u64(1..30))).await;
+                for number in
+                    numbers.into_iter().filter(|number| *number != candidate && self.cluster.is_up(*number))
+                {
+                    self.cluster.end(number, End::PowerOff);
+                    self.kills += 1;
+                    self.cluster.start(number);
+                }
                 return;
             }
             sleep(Duration::from_millis(1)).await;

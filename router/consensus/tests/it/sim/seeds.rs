@@ -20,6 +20,8 @@ pub(crate) struct Totals {
     pub(crate) kills: u64,
     /// All nodes of a cluster killed at once.
     pub(crate) blackouts: u64,
+    /// Known panics of openraft's core, each survived.
+    pub(crate) panics: u64,
     pub(crate) simulated: Duration,
 }
 
@@ -30,6 +32,7 @@ impl Totals {
         self.reads += other.reads;
         self.kills += other.kills;
         self.blackouts += other.blackouts;
+        self.panics += other.panics;
         self.simulated += other.simulated;
     }
 }
@@ -70,13 +73,14 @@ pub(crate) fn run(
     });
     let (totals, took) = (totals.into_inner().unwrap(), began.elapsed().as_secs_f64());
     println!(
-        "{} seeds in {took:.1} s: {:.0} a minute; acknowledged {}, reads {}, kills {}, blackouts {}, simulated {:.0} s",
+        "{} seeds in {took:.1} s: {:.0} a minute; acknowledged {}, reads {}, kills {}, blackouts {}, core panics {}, simulated {:.0} s",
         totals.seeds,
         totals.seeds as f64 / took * 60.0,
         totals.acknowledged,
         totals.reads,
         totals.kills,
         totals.blackouts,
+        totals.panics,
         totals.simulated.as_secs_f64(),
     );
     match failure.into_inner().unwrap() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use openraft::AsyncRuntime;
 use rcs_consensus::Consensus;
+use rcs_consensus::limits::{PING_EVERY, PING_WAIT};
 use rcs_consensus::rpc::{Peer, Receiver, Rejected, Request, Response, Transport, Unanswered};
 
 use crate::sim::invariants::Watch;
@@ -14,6 +15,9 @@ use crate::sim::runtime::SimRuntime;
 
 /// The consensus part of a simulated router.
 pub(crate) type Part = Consensus<SimRuntime, Post, Ledger>;
+
+/// A connection on which nothing comes back for so long is dead: what the real transport's pings find out.
+const SILENCE_MAX: Duration = PING_EVERY.saturating_add(PING_WAIT);
 
 /// A request with a short name for the trace.
 #[derive(Clone)]
@@ -80,6 +84,11 @@ impl Transport for Post {
         if let Request::Append(append) = &request {
             self.watch.sent(append);
         }
+        let within = match &request {
+            // Takes its time, on a connection that answers pings.
+            Request::ChangeRouters(_) => within,
+            _ => within.min(SILENCE_MAX),
+        };
         let number = to.address.trim_start_matches('n').trim_end_matches(":1").parse();
         let number = number.map_err(|_| Unanswered::Unreachable(format!("{} is no address", to.address)))?;
         let call = self.network.call(self.me, number, Letter(request));
