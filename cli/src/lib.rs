@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use output::{say, say_over, say_part, tell, tell_over, tell_part};
+pub use output::{is_heard, say, say_over, say_part, tell, tell_over, tell_part};
 
 /// The line for the end of a program's help.
 pub const EXIT_CODES: &str = "Exit codes: 0 success, 64 wrong usage, 65 invalid file or request, 69 a resource is unavailable, \

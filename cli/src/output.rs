@@ -26,6 +26,11 @@ pub fn say_over(text: impl fmt::Display) {
     write_out(&format!("\r{}", printable::lines(&text.to_string())));
 }
 
+/// Whether standard output could be written so far. A command that prints without an end stops when its reader has gone.
+pub fn is_heard() -> bool {
+    fault().is_none()
+}
+
 /// Prints a line for people on standard error: a failure's sentence, or how far a command is. Where nobody reads standard error, the
 /// line is lost. Control characters are escaped as in [`say`].
 pub fn tell(line: impl fmt::Display) {

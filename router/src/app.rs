@@ -39,6 +39,7 @@ use crate::listeners::{self, Bound};
 use crate::metrics::Reloads;
 use crate::owner::Owner;
 use crate::shutdown::{self, Signals};
+use crate::sightings::Sightings;
 use crate::token::Token;
 pub use crate::token::TokenError;
 use crate::trust;
@@ -200,8 +201,9 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let (control, requests) = control::channel();
     let others = options.cluster.as_ref().and_then(|cluster| cluster.listen);
     let others = others.map(|address| bind(address, "other routers")).transpose()?;
-    let cluster =
-        options.cluster.as_ref().map(|own| Cluster::start(own, others, control.clone())).transpose()?;
+    let sightings = Sightings::new();
+    let start = |own| Cluster::start(own, others, control.clone(), sightings.clone());
+    let cluster = options.cluster.as_ref().map(start).transpose()?;
     let (cluster, part) = cluster.unzip();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(usize::from(options.threads))
@@ -209,7 +211,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .thread_name("router")
         .build()
         .map_err(system("start the runtime"))?;
-    let outcome = runtime.block_on(run(checked, callers, admin, (control, requests), cluster.clone()));
+    let running = run(checked, callers, admin, (control, requests), cluster.clone(), sightings);
+    let outcome = runtime.block_on(running);
     if let Some((part, cluster)) = part.zip(cluster) {
         part.end(&cluster);
     }
@@ -369,6 +372,7 @@ async fn run(
     admin: TcpListener,
     (control, requests): (Control, mpsc::Receiver<Request>),
     cluster: Option<Cluster>,
+    sightings: Sightings,
 ) -> Result<(), AppError> {
     let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, spill, unknowns } =
         checked;
@@ -384,7 +388,8 @@ async fn run(
     let (recorder, scraper) =
         metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone(), sources.board().files());
     let dialler = Dialler::new(dialler_tls, own_trust, control.clone());
-    let effects = Effects::new(socket_events, spill, dialler, recorder, published, unknowns.clone());
+    let lists = (unknowns.clone(), sightings.clone());
+    let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists);
     let mut owner = Owner::new(effects, Clock::start(), events, requests, cluster.clone());
     sources.log_warnings();
     // In force before anything of callers or agents is heard.
@@ -401,6 +406,7 @@ async fn run(
         unknowns: unknowns.clone(),
         files: sources.board().files(),
         cluster: cluster.clone(),
+        sightings: sightings.clone(),
     };
     let _admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
@@ -434,6 +440,7 @@ async fn run(
     );
     listener.abort();
     follower.abort();
+    sightings.end();
     control.send(Request::Drain).await;
     let ended = tokio::select! {
         ended = owner => owner_ended(ended),

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::names::{Names, Side};
+use crate::sightings::{self, Sightings};
 use crate::unknown::{self, Unknowns};
 use crate::upstream::Dialler;
 
@@ -49,6 +50,8 @@ pub(crate) struct Effects {
     proposals: Vec<Proposal>,
     /// The list for calls with an unknown outcome.
     unknowns: Unknowns,
+    /// What operators see in the event stream.
+    sightings: Sightings,
 }
 
 /// Room for large messages on their way in. Callers and members have separate rooms, so that callers' requests take nothing from answers.
@@ -70,7 +73,7 @@ impl Effects {
         dialler: Dialler,
         recorder: Recorder,
         published: watch::Sender<Arc<View>>,
-        unknowns: Unknowns,
+        (unknowns, sightings): (Unknowns, Sightings),
     ) -> Self {
         Self {
             sockets: HashMap::new(),
@@ -90,6 +93,7 @@ impl Effects {
             answers: Vec::new(),
             proposals: Vec::new(),
             unknowns,
+            sightings,
         }
     }
 
@@ -254,6 +258,9 @@ impl Io for Effects {
         crate::logging::log(&note, &self.names);
         if let Some(entry) = unknown::entry(&note, &self.names) {
             self.unknowns.record(entry);
+        }
+        if let Some((kind, seen)) = sightings::seen(&note, &self.names) {
+            self.sightings.add(kind, seen);
         }
     }
 }

@@ -33,6 +33,7 @@
 //! - [`metrics`]: what is counted. Gauges are read from the engine's report at each scrape, so they cannot drift from
 //!   the state. `metrics::names` has every metric's name.
 //! - [`unknown`]: the work list of calls of which nobody can say whether they ran, on disk until an operator acknowledges them.
+//! - [`sightings`]: what this router saw happen to members and groups, for the event stream (`admin::events`).
 //! - [`logging`]: the log on standard error, each change of state once.
 //!
 //! Together with others:
@@ -80,6 +81,7 @@ mod names;
 mod owner;
 mod secrets;
 mod shutdown;
+mod sightings;
 mod token;
 mod trust;
 mod unknown;

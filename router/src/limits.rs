@@ -140,6 +140,26 @@ pub(crate) const ADMIN_GUESSES_MAX: usize = 8;
 pub(crate) const ADMIN_GUESSES_WAITING_MAX: usize = 16;
 /// Time for which such requests wait.
 pub(crate) const ADMIN_GUESS_WAIT: Duration = Duration::from_secs(2);
+/// Event streams at a time; a further one is refused with 503 at once.
+pub(crate) const EVENT_STREAMS_MAX: usize = 16;
+/// Event streams of one network at a time, so that one network leaves some to others.
+pub(crate) const EVENT_STREAMS_OF_NETWORK_MAX: usize = 8;
+/// Sightings that a router remembers, the oldest forgotten first. All of them have a mebibyte at most. Event streams read from here, so a
+/// client that reads slowly costs no memory of its own.
+pub(crate) const SIGHTINGS_KEPT: usize = 1_024;
+/// Bytes of the sentence of a sighting.
+pub(crate) const SIGHTING_LINE_BYTES_MAX: usize = 256;
+/// Events that are handed to one connection at a time; the next ones follow when the client has read these.
+pub(crate) const EVENTS_TOGETHER_MAX: usize = 64;
+/// How often a quiet event stream has a comment, so that both ends notice a dead connection.
+pub(crate) const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
+/// Time after which the command line takes a silent event stream for dead.
+pub(crate) const EVENT_SILENCE_MAX: Duration = Duration::from_secs(40);
+/// Pauses of the command line before it connects to an event stream again: the first one, and the longest one.
+pub(crate) const EVENT_PAUSE_MIN: Duration = Duration::from_millis(100);
+pub(crate) const EVENT_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Bytes of one line of an event stream that the command line reads. A router's own lines have a few KiB at most.
+pub(crate) const EVENT_LINE_BYTES_MAX: usize = 64 << 10;
 /// Reports of agents at a time. Further reports are refused with 503 at once.
 pub(crate) const AGENT_REQUESTS_MAX: usize = 64;
 /// Reports of one member at a time: a heartbeat, and a whole report after a change.
@@ -195,6 +215,13 @@ const _: () = {
         "at most half of the descriptors that are kept from callers are the admin address's"
     );
     assert!(ADMIN_CONNECTIONS_KEPT * 2 <= ADMIN_CONNECTIONS_MAX);
+    assert!(
+        EVENT_STREAMS_OF_NETWORK_MAX < EVENT_STREAMS_MAX && EVENT_STREAMS_MAX * 4 <= ADMIN_CONNECTIONS_MAX,
+        "event streams leave connections to others"
+    );
+    assert!(EVENTS_TOGETHER_MAX < SIGHTINGS_KEPT);
+    assert!(EVENT_HEARTBEAT.as_millis() * 2 < EVENT_SILENCE_MAX.as_millis(), "one heartbeat may be late");
+    assert!(EVENT_PAUSE_MIN.as_millis() < EVENT_PAUSE_MAX.as_millis());
     assert!(ADMIN_HEAD_BYTES_MAX <= ADMIN_READ_BYTES_MAX);
     assert!(AGENT_WHOLE_REPORTS_MAX < AGENT_REQUESTS_MAX, "heartbeats have room beside whole reports");
     assert!(AGENT_MEMBER_REPORTS_MAX > 1, "a heartbeat has room beside its member's whole report");

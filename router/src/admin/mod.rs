@@ -8,6 +8,7 @@ mod callers;
 mod calls;
 mod cluster;
 mod connections;
+mod events;
 mod gate;
 mod groups;
 mod guard;
@@ -46,6 +47,7 @@ use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 
 pub(crate) use self::agents::Agents;
+use self::events::{Events, Seats};
 pub(crate) use self::gate::Gate;
 use self::guard::Guard;
 use self::health::Pulse;
@@ -59,6 +61,7 @@ use crate::limits::{
     ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE,
 };
 use crate::metrics::{Format, Scraper};
+use crate::sightings::Sightings;
 use crate::unknown::Unknowns;
 
 /// What the handlers of requests need.
@@ -74,6 +77,8 @@ pub(crate) struct Admin {
     pub(crate) files: Files,
     /// The router's cluster; none for a router that keeps its state in memory.
     pub(crate) cluster: Option<Cluster>,
+    /// What this router saw happen.
+    pub(crate) sightings: Sightings,
 }
 
 impl Admin {
@@ -143,7 +148,7 @@ pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: A
 }
 
 const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
-    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, /v1/openapi.json, /v1/export, /v1/groups, /v1/servers, POST /v1/apply, PUT or DELETE /v1/groups/GROUP or \
+    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, /v1/events, /v1/openapi.json, /v1/export, /v1/groups, /v1/servers, POST /v1/apply, PUT or DELETE /v1/groups/GROUP or \
     /v1/servers/SERVER, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release, POST /v1/cluster/routers/N/add?address=HOST:PORT (replace, promote, remove), \
@@ -182,12 +187,16 @@ fn routes(admin: Admin, has_idm_api: bool) -> Router {
         .route("/v1/servers/{server}", get(provider::server))
         .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
         .with_state(admin.clone());
+    // A stream outlives its request, which counts only until the stream begins.
+    let streams = Router::new()
+        .route("/v1/events", get(events::show))
+        .with_state(Events { admin: admin.clone(), seats: Seats::default() });
     // A learner has to catch up, so these take longer, and they must not take the places of others.
     let routers = Router::new()
         .route("/v1/cluster/routers/{number}/{change}", post(cluster::change))
         .with_state(admin.clone());
     let idm = if has_idm_api { as_idm(admin.clone()) } else { Router::new() };
-    protected(router, ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
+    protected(router.merge(streams), ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
         .merge(protected(routers, ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE))
         .merge(protected(documents(admin).merge(idm), DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE))
 }

@@ -109,6 +109,17 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the state is not available", detail, fix)
     }
 
+    /// More of something than the router allows at a time.
+    pub(super) fn too_many(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many",
+            "too many event streams",
+            detail,
+            "close event streams that nobody reads, ask another router, or repeat the request later",
+        )
+    }
+
     /// The router keeps its state in memory.
     pub(super) fn no_cluster() -> Self {
         Self::new(

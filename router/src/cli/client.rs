@@ -100,6 +100,13 @@ impl FromStr for Server {
     }
 }
 
+impl Server {
+    /// `HOST:PORT`.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.authority)
@@ -173,7 +180,7 @@ fn connect(server: &Server) -> io::Result<TcpStream> {
 }
 
 /// The text with which the router refused a request: a sentence, or the faults of a document.
-fn sentence(status: u16, body: &str) -> String {
+pub(super) fn sentence(status: u16, body: &str) -> String {
     let told = serde_json::from_str::<serde_json::Value>(body).unwrap_or_default();
     let faults: Vec<&str> =
         told["faults"].as_array().into_iter().flatten().filter_map(|fault| fault.as_str()).collect();

@@ -10,6 +10,7 @@ mod cluster;
 mod completion;
 #[cfg(feature = "demo")]
 mod demo;
+mod events;
 mod exit;
 mod group;
 mod member;
@@ -65,6 +66,7 @@ enum Command {
     Diff(provider::Diff),
     Export(provider::Export),
     Audit(audit::Arguments),
+    Events(events::Arguments),
     Bundles(bundles::Arguments),
     Call(call::Arguments),
     Quarantine(quarantine::Arguments),
@@ -106,6 +108,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diff(arguments) => provider::diff(&arguments),
         Command::Export(arguments) => provider::export(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
         Command::Bundles(arguments) => bundles::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
         Command::Quarantine(arguments) => quarantine::run(&arguments),

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::{Cluster, ClusterOptions};
 use crate::limits::CERTIFICATES_EVERY;
+use crate::sightings::Sightings;
 
 /// Comes into the cluster. What keeps the router out is told, and tried again: it routes meanwhile.
 pub(super) async fn join(cluster: Cluster, options: ClusterOptions) {
@@ -77,7 +78,8 @@ fn waits(cluster: &Cluster, options: &ClusterOptions) {
 }
 
 /// Logs what becomes of the cluster, as this router sees it, for ever: one line for each change of the leader or of this router's role.
-pub(super) async fn tell_changes(cluster: Cluster) {
+/// The same goes to the event stream.
+pub(super) async fn tell_changes(cluster: Cluster, sightings: Sightings) {
     let mut status = cluster.status();
     let mut told = (None, "");
     while status.changed().await.is_ok() {
@@ -86,6 +88,7 @@ pub(super) async fn tell_changes(cluster: Cluster) {
         if seen == told || now.voters.is_empty() {
             continue;
         }
+        sightings.add_lead(now.leader.map(|leader| leader.number), now.role.label(), now.term);
         match (now.leader, &now.role) {
             (_, Role::Leader) => tracing::info!(term = now.term, "this router leads the cluster"),
             (Some(leader), _) if told.0 != now.leader => {

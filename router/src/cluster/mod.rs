@@ -34,6 +34,7 @@ use self::replica::Replica;
 use crate::clock::wall;
 use crate::control::{Configuration, Control, Origin, Request};
 use crate::limits::{PROPOSE_AGAIN, PROPOSE_FOR};
+use crate::sightings::Sightings;
 
 /// The way to other routers.
 #[derive(Clone, Debug)]
@@ -106,6 +107,7 @@ impl Cluster {
         options: &ClusterOptions,
         listener: Option<TcpListener>,
         control: Control,
+        sightings: Sightings,
     ) -> Result<(Self, Running), ClusterError> {
         let system = |what| move |source| ClusterError::System { what, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -128,9 +130,10 @@ impl Cluster {
         let open = {
             let (directory, tickets, feed) =
                 (options.directory.clone(), Arc::clone(&tickets), Arc::clone(&feed));
+            let sightings = sightings.clone();
             move || {
                 let store = Store::open(&directory, &owner, Pacing::Thread)?;
-                Ok((store, Replica::new(Arc::clone(&tickets), Arc::clone(&feed))))
+                Ok((store, Replica::new(Arc::clone(&tickets), Arc::clone(&feed), sightings.clone())))
             }
         };
         let part = runtime.block_on(Part::start(way, Timing::default(), Box::new(open)))?;
@@ -158,7 +161,7 @@ impl Cluster {
         let whole =
             move || part.look(|replica| (replica.state().revision(), replica.state().agreed().clone()));
         runtime.spawn(feed::pump(feed, whole, control));
-        runtime.spawn(join::tell_changes(cluster.clone()));
+        runtime.spawn(join::tell_changes(cluster.clone(), sightings));
         runtime.spawn(join::join(cluster.clone(), options.clone()));
         runtime.spawn(files::offer(cluster.clone(), options.directory.clone(), options.authority));
         Ok((cluster, Running { runtime }))

@@ -10,18 +10,21 @@ use rcs_core::agreed::{Action, Command};
 
 use super::feed::{Feed, Tickets};
 use crate::control::Decided;
+use crate::sightings::Sightings;
 
 /// The copy.
 pub(super) struct Replica {
     state: ClusterState,
     tickets: Arc<Tickets>,
     feed: Arc<Feed>,
+    /// Wakes the event streams, which read changes from the audit log.
+    sightings: Sightings,
 }
 
 impl Replica {
     /// An empty state.
-    pub(super) fn new(tickets: Arc<Tickets>, feed: Arc<Feed>) -> Self {
-        Self { state: ClusterState::default(), tickets, feed }
+    pub(super) fn new(tickets: Arc<Tickets>, feed: Arc<Feed>, sightings: Sightings) -> Self {
+        Self { state: ClusterState::default(), tickets, feed, sightings }
     }
 
     /// The state.
@@ -60,6 +63,9 @@ impl Machine for Replica {
         let Ok(Command { request, author, at, action, .. }) = read else { return Ok(bytes) };
         let ticket = self.tickets.take(request);
         let has_changed = outcome.result == CommandResult::Changed && !was_applied;
+        if has_changed {
+            self.sightings.wake();
+        }
         if (has_changed || ticket.is_some())
             && let Some(change) = self.change(action)
         {
@@ -79,6 +85,7 @@ impl Machine for Replica {
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), Unreadable> {
         self.state = ClusterState::decode(snapshot).map_err(|error| Unreadable(error.to_string()))?;
         self.feed.restored();
+        self.sightings.wake();
         Ok(())
     }
 }
@@ -113,7 +120,7 @@ mod tests {
     #[test]
     fn a_retry_is_not_handed_to_the_engine_again() {
         let feed = Arc::new(Feed::default());
-        let mut replica = Replica::new(Arc::default(), Arc::clone(&feed));
+        let mut replica = Replica::new(Arc::default(), Arc::clone(&feed), Sightings::new());
         let member = MemberSpec {
             name: "n1".to_owned(),
             link: Link::Accept,

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, Ran, Router, file, member, provider, router, run, scratch};
 
 /// A cluster on loopback.
-struct Cluster {
+pub(crate) struct Cluster {
     folder: TempDir,
     provider: PathBuf,
     /// The cluster address of each router.
@@ -52,7 +52,7 @@ impl Cluster {
     }
 
     /// Starts the router at this place.
-    fn start(&mut self, place: usize, more: &[&str]) {
+    pub(crate) fn start(&mut self, place: usize, more: &[&str]) {
         let data = self.path(&format!("data-{}", place + 1));
         std::fs::create_dir_all(&data).unwrap();
         let mut command = router(&["serve", "--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
@@ -78,18 +78,18 @@ impl Cluster {
         }
     }
 
-    fn router(&self, place: usize) -> &Router {
+    pub(crate) fn router(&self, place: usize) -> &Router {
         self.routers[place].as_ref().expect("the router runs")
     }
 
     /// What a router says of the cluster.
-    fn status(&self, place: usize) -> Value {
+    pub(crate) fn status(&self, place: usize) -> Value {
         let (_, body) = http_get(self.router(place).admin, "/v1/cluster");
         serde_json::from_str(&body).unwrap_or_default()
     }
 
     /// The place of the leader, as this router sees it.
-    fn leader(&self, place: usize) -> usize {
+    pub(crate) fn leader(&self, place: usize) -> usize {
         let mut leader = None;
         wait_until("there is a leader", PATIENCE, || {
             leader = self.status(place)["leader"].as_u64();
@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     /// Runs a command against a router.
-    fn ask(&self, place: usize, words: &str) -> Ran {
+    pub(crate) fn ask(&self, place: usize, words: &str) -> Ran {
         let server = format!("http://{}", self.router(place).admin);
         let mut arguments: Vec<&str> = words.split(' ').collect();
         arguments.extend(["--server", &server]);
@@ -107,7 +107,7 @@ impl Cluster {
     }
 
     /// Kills a router as a crash would.
-    fn kill(&mut self, place: usize) {
+    pub(crate) fn kill(&mut self, place: usize) {
         drop(self.routers[place].take());
     }
 
@@ -121,7 +121,7 @@ impl Cluster {
 }
 
 /// Three routers with two members behind them.
-fn three() -> (Cluster, [rcs_rig::scripted::FakeMember; 2]) {
+pub(crate) fn three() -> (Cluster, [rcs_rig::scripted::FakeMember; 2]) {
     let folder = scratch();
     let members = [member("n1"), member("n2")];
     let provider = provider(&folder, &[("n1", &members[0]), ("n2", &members[1])]);

@@ -18,6 +18,7 @@ mod crowd;
 #[cfg(feature = "demo")]
 mod demo;
 mod ending;
+mod events;
 mod follow;
 mod idm;
 mod listeners;

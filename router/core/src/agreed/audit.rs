@@ -74,6 +74,13 @@ impl AuditLog {
         self.0.iter()
     }
 
+    /// The entries that changed something after this revision, oldest first. Costs O(log n) before the first entry.
+    pub(super) fn changes_after(&self, revision: u64) -> impl Iterator<Item = &AuditEntry> {
+        // The revision never goes down, so the entries are sorted by it.
+        let first = self.0.partition_point(|entry| entry.revision <= revision);
+        self.0.range(first..).filter(|entry| entry.is_change())
+    }
+
     pub(super) fn is_within_bounds(&self) -> bool {
         self.0.len() <= AUDIT_ENTRIES_MAX
     }
@@ -81,6 +88,13 @@ impl AuditLog {
     /// The same without the lines for people, which another release may word in another way.
     pub(super) fn drop_lines(&mut self) {
         self.0.iter_mut().for_each(|entry| entry.line.clear());
+    }
+}
+
+impl AuditEntry {
+    /// Whether the command changed something. Each change has a revision of its own.
+    pub fn is_change(&self) -> bool {
+        self.result == CommandResult::Changed.word()
     }
 }
 

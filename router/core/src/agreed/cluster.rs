@@ -265,6 +265,12 @@ impl ClusterState {
         self.audit.iter()
     }
 
+    /// The remembered changes after this revision, oldest first. Their revisions follow one another without a hole, so a first one that
+    /// is not `revision + 1` shows that older changes are forgotten.
+    pub fn changes_after(&self, revision: u64) -> impl Iterator<Item = &AuditEntry> {
+        self.audit.changes_after(revision)
+    }
+
     // --- copies ---
 
     /// Whether two copies are equal can be told by this digest, which routers of one format compute alike. It leaves out sentences for

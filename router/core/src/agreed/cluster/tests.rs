@@ -263,6 +263,26 @@ fn the_audit_log_has_who_what_when_and_from_where() {
 }
 
 #[test]
+fn whoever_knows_a_revision_gets_each_later_change_once() {
+    let mut copy = Copy::with(Authority::Cluster);
+    for name in ["a", "z", "b", "c"] {
+        copy.does(Author::Operator, mark(name));
+    }
+    copy.does(Author::Router, accept("g"));
+    let last = copy.state.revision();
+    for known in 0..=last {
+        let found: Vec<u64> = copy.state.changes_after(known).map(|entry| entry.revision).collect();
+        assert_eq!(found, (known + 1..=last).collect::<Vec<_>>(), "after revision {known}");
+    }
+    assert_eq!(copy.state.changes_after(u64::MAX).count(), 0, "a revision that is not there yet");
+    for number in 0..AUDIT_ENTRIES_MAX {
+        copy.does(Author::Operator, calls(number..number + 1));
+    }
+    let first = copy.state.changes_after(2).next().map(|entry| entry.revision);
+    assert_eq!(first, Some(last + 1), "the hole shows what is forgotten");
+}
+
+#[test]
 fn nothing_grows_beyond_its_bound() {
     let mut copy = Copy::with(Authority::Cluster);
     let first = command(1, Author::Operator, Action::Authority(Authority::Cluster));

@@ -1,0 +1,255 @@
+//! What a client gets next: agreed changes from the cluster's audit log, and this router's sightings, in the order of time.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use rcs_core::agreed::AuditEntry;
+use serde::Serialize;
+
+use crate::clock::{rfc3339, wall};
+use crate::cluster::Cluster;
+use crate::limits::EVENTS_TOGETHER_MAX;
+use crate::sightings::{Position, Sighting, Sightings};
+
+/// Reads events for one client, and knows how far the client is.
+pub(super) struct Reader {
+    /// None: the router keeps its state in memory, and has no agreed changes.
+    cluster: Option<Cluster>,
+    sightings: Sightings,
+    at: Position,
+}
+
+/// Events that a client cannot get any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// The audit log does not reach back far enough. The first and the last missed revision.
+    Forgotten(u64, u64),
+    /// The cluster has fewer changes than the client: it was restored from a backup, or is another cluster. Its revision.
+    WentBack(u64),
+    /// This router's list of sightings does not reach back far enough.
+    Sightings,
+    /// The client had the sightings of another router, or of an earlier run of this one.
+    OtherRouter,
+}
+
+/// The first event of each stream: who sends it.
+#[derive(Serialize)]
+struct Start {
+    at: String,
+    /// The router's number; none for a router without a data directory.
+    router: Option<u32>,
+    version: &'static str,
+    revision: u64,
+    line: String,
+}
+
+#[derive(Serialize)]
+struct Missed {
+    at: String,
+    /// What was missed, `changes` or `sightings`.
+    of: &'static str,
+    /// The first and the last missed revision, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<u64>,
+    line: String,
+}
+
+/// One agreed change.
+#[derive(Serialize)]
+struct Change<'a> {
+    at: String,
+    revision: u64,
+    index: u64,
+    author: &'static str,
+    who: &'a str,
+    from: &'a str,
+    action: &'a str,
+    line: &'a str,
+}
+
+#[derive(Serialize)]
+struct End {
+    at: String,
+    line: &'static str,
+}
+
+impl Reader {
+    pub(super) fn new(cluster: Option<Cluster>, sightings: Sightings) -> Self {
+        let at = Position { revision: 0, run: sightings.run(), sequence: 0 };
+        Self { cluster, sightings, at }
+    }
+
+    /// Begins with what happens from now on.
+    pub(super) fn begin_now(&mut self) -> Vec<Gap> {
+        self.at.revision = self.revision();
+        self.at.sequence = self.sightings.last();
+        Vec::new()
+    }
+
+    /// Begins with the oldest event that is remembered.
+    pub(super) fn begin_at_first(&mut self) -> Vec<Gap> {
+        let first = self.look(|state| state.changes_after(0).next().map(|entry| entry.revision));
+        self.at.revision = first.flatten().map_or_else(|| self.revision(), |first| first - 1);
+        self.at.sequence = self.sightings.after(0, 1).first().map_or(0, |first| first.sequence - 1);
+        Vec::new()
+    }
+
+    /// Goes on where the client was, at this router or at another one.
+    pub(super) async fn go_on(&mut self, known: Position) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        self.at.revision = known.revision;
+        if let Some(cluster) = &self.cluster
+            && known.revision > self.revision()
+            // The client may have been at a router that is ahead of this one. Without a majority nobody knows, and the client waits.
+            && cluster.read_barrier().await.is_ok()
+            && known.revision > self.revision()
+        {
+            self.at.revision = self.revision();
+            gaps.push(Gap::WentBack(self.at.revision));
+        }
+        let last = self.sightings.last();
+        if known.run == self.sightings.run() {
+            self.at.sequence = known.sequence.min(last);
+        } else {
+            self.at.sequence = last;
+            if known.run != 0 {
+                gaps.push(Gap::OtherRouter);
+            }
+        }
+        gaps
+    }
+
+    /// The text of the first event.
+    pub(super) fn start(&self) -> String {
+        let router = self.cluster.as_ref().map(Cluster::number);
+        let (version, revision) = (env!("CARGO_PKG_VERSION"), self.at.revision);
+        let line = match router {
+            Some(number) => format!("events of router {number}, and the changes after revision {revision}"),
+            None => "events of a router that keeps its state in memory".to_owned(),
+        };
+        self.write("start", &Start { at: now(), router, version, revision, line })
+    }
+
+    /// The text for the end of a stream that other routers can go on with.
+    pub(super) fn end(&self) -> String {
+        let line = "the router is shutting down: go on at another router with the id of this event";
+        self.write("end", &End { at: now(), line })
+    }
+
+    /// The text of a gap.
+    pub(super) fn gap(&self, gap: Gap) -> String {
+        let (of, from, to, line) = match gap {
+            Gap::Forgotten(from, to) => (
+                "changes",
+                Some(from),
+                Some(to),
+                format!("the changes {from} to {to} are forgotten: read the state again, such as GET /v1/export and GET /v1/members"),
+            ),
+            Gap::WentBack(revision) => (
+                "changes",
+                None,
+                None,
+                format!(
+                    "the cluster is at revision {revision}, before the id that was sent: it was restored, or is another one. Read the state again, such as GET /v1/export and GET /v1/members"
+                ),
+            ),
+            Gap::Sightings => (
+                "sightings",
+                None,
+                None,
+                "some of what this router saw is forgotten: read the states of members again, with GET /v1/members".to_owned(),
+            ),
+            Gap::OtherRouter => (
+                "sightings",
+                None,
+                None,
+                "what this router saw is not what the router before saw: read the states of members again, with GET /v1/members".to_owned(),
+            ),
+        };
+        self.write("gap", &Missed { at: now(), of, from, to, line })
+    }
+
+    /// The text of the next events, a bounded number of them; empty: there is nothing new.
+    pub(super) fn next(&mut self) -> String {
+        let mut text = String::new();
+        let mut changes = self.changes(&mut text);
+        let mut sightings: VecDeque<Arc<Sighting>> =
+            self.sightings.after(self.at.sequence, EVENTS_TOGETHER_MAX).into();
+        if sightings.front().is_some_and(|first| first.sequence > self.at.sequence + 1) {
+            // From here on the client misses nothing.
+            self.at.sequence = sightings.front().map_or(0, |first| first.sequence - 1);
+            text.push_str(&self.gap(Gap::Sightings));
+        }
+        for _ in 0..EVENTS_TOGETHER_MAX {
+            let is_change_first = match (changes.front(), sightings.front()) {
+                (Some(change), Some(sighting)) => change.at <= sighting.at,
+                (change, _) => change.is_some(),
+            };
+            if is_change_first && let Some(change) = changes.pop_front() {
+                self.at.revision = change.revision;
+                text.push_str(&self.write("change", &shown(&change)));
+            } else if let Some(sighting) = sightings.pop_front() {
+                self.at.sequence = sighting.sequence;
+                text.push_str(&self.write(sighting.kind, &sighting.seen));
+            } else {
+                break;
+            }
+        }
+        text
+    }
+
+    /// The next agreed changes; writes a gap before them, if some are forgotten.
+    fn changes(&mut self, text: &mut String) -> VecDeque<AuditEntry> {
+        let known = self.at.revision;
+        let found = self.look(|state| {
+            let next: VecDeque<AuditEntry> =
+                state.changes_after(known).take(EVENTS_TOGETHER_MAX).cloned().collect();
+            let reached = next.front().map_or(state.revision(), |first| first.revision - 1);
+            (reached, next)
+        });
+        let Some((reached, next)) = found else { return VecDeque::new() };
+        if reached > known {
+            self.at.revision = reached;
+            text.push_str(&self.gap(Gap::Forgotten(known + 1, reached)));
+        }
+        next
+    }
+
+    fn revision(&self) -> u64 {
+        self.look(rcs_core::agreed::ClusterState::revision).unwrap_or_default()
+    }
+
+    fn look<V>(&self, at: impl FnOnce(&rcs_core::agreed::ClusterState) -> V) -> Option<V> {
+        self.cluster.as_ref()?.look(at)
+    }
+
+    /// One event with the place behind it.
+    fn write<T: Serialize>(&self, kind: &str, data: &T) -> String {
+        // Names of members and operators are in the data: no line end and no control character may get out of them.
+        let data = serde_json::to_string(data).unwrap_or_default();
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = write!(text, "id: {}\nevent: {kind}\ndata: {}\n\n", self.at, rcs_cli::printable::line(&data));
+        text
+    }
+}
+
+fn shown(entry: &AuditEntry) -> Change<'_> {
+    Change {
+        at: rfc3339(entry.at),
+        revision: entry.revision,
+        index: entry.index,
+        author: entry.author.label(),
+        who: &entry.who,
+        from: &entry.from,
+        action: &entry.action,
+        line: &entry.line,
+    }
+}
+
+fn now() -> String {
+    rfc3339(wall())
+}

@@ -1,0 +1,113 @@
+//! `rcs-router events`: what changed, and with `--follow` what changes.
+
+mod follow;
+mod lines;
+
+use clap::Args;
+use rcs_cli::{Exit, Failure};
+use serde_json::Value;
+
+use self::follow::{Follower, Lost};
+use self::lines::Event;
+use super::asked::{Output, SERVER_VARIABLE, text};
+use super::client::Server;
+use crate::shutdown::Signals;
+
+/// Show what changed: what the routers agreed on, and what a router saw of members, groups and the leader.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The router's admin address. Repeat the option, or separate addresses by commas, for further routers of the cluster: if one cannot be
+    /// reached, the next one is asked.
+    #[arg(
+        long = "server",
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:8760",
+        env = SERVER_VARIABLE,
+        help_heading = "Router"
+    )]
+    servers: Vec<Server>,
+    /// Go on with what changes from now on, until Ctrl-C. If a router is lost, the command goes on at the next one, and misses no agreed
+    /// change.
+    #[arg(long, short)]
+    follow: bool,
+    /// Begin after the event of this id, as -o json shows it, or after this revision. Without it, all remembered events are shown, or with
+    /// --follow none.
+    #[arg(long, value_name = "ID")]
+    since: Option<String>,
+    /// Output format; json is one object a line.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let system = |error: std::io::Error| Exit::Internal.with(format!("cannot start: {error}"));
+    // The one worker prints, and may be blocked by whoever reads the output. Signals are handled beside it.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(system)?;
+    let (follow, output) = (arguments.follow, arguments.output);
+    let follower = Follower::new(arguments.servers.clone(), arguments.since.clone(), follow);
+    let outcome = runtime.block_on(async move {
+        let mut signals = Signals::listen().map_err(system)?;
+        let show = move |event: &Event| {
+            show(event, output, follow);
+            rcs_cli::is_heard()
+        };
+        tokio::select! {
+            ended = tokio::spawn(follower.run(show)) => match ended {
+                Ok(outcome) => outcome.map_err(|lost: Lost| lost.exit().with(lost.to_string())),
+                Err(error) => Err(Exit::Internal.with(error.to_string())),
+            },
+            () = signals.next() => Ok(()),
+        }
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Prints an event.
+fn show(event: &Event, output: Output, follow: bool) {
+    let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
+    match output {
+        Output::Json => {
+            let line = serde_json::json!({ "id": event.id, "event": event.kind, "data": data });
+            rcs_cli::say(line);
+        }
+        // Who sends the events matters only while they come.
+        Output::Table if event.kind == "start" && !follow => {}
+        Output::Table => rcs_cli::say(row(&event.kind, &data)),
+    }
+}
+
+/// An event as a line with columns, which cannot be measured before all lines are there.
+fn row(kind: &str, data: &Value) -> String {
+    let mut line = format!("{:<20}  {kind:<10}  {}", text(data, "at"), text(data, "line"));
+    if kind == "change" {
+        let [revision, who, from] = ["revision", "who", "from"].map(|key| text(data, key));
+        line.push_str(&format!(" (revision {revision}, {who}"));
+        if !from.is_empty() {
+            line.push_str(&format!(" from {from}"));
+        }
+        line.push(')');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let change = serde_json::json!({
+            "at": "2026-11-29T20:01:36Z", "revision": 17, "who": "api token", "from": "10.0.0.7",
+            "line": "mark member n1 as draining"
+        });
+        assert_eq!(
+            row("change", &change),
+            "2026-11-29T20:01:36Z  change      mark member n1 as draining (revision 17, api token from 10.0.0.7)"
+        );
+        let member = serde_json::json!({ "at": "2026-11-29T20:01:37Z", "line": "member n1 is drained" });
+        assert_eq!(row("member", &member), "2026-11-29T20:01:37Z  member      member n1 is drained");
+    }
+}
