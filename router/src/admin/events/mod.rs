@@ -24,6 +24,7 @@ use self::batch::Reader;
 pub(super) use self::seats::Seats;
 use super::Admin;
 use super::problem::Problem;
+use crate::limits::EVENT_HEARTBEAT;
 use crate::sightings::Position;
 
 /// The query parameters.
@@ -94,7 +95,8 @@ async fn open(
         (None, false) => reader.begin_at_first(),
     };
     let (out, frames) = mpsc::channel(1);
-    tokio::spawn(stream::run(stream::Stream { reader, out, news, follow: look.follow, _seat: seat }, gaps));
+    let (follow, heartbeat) = (look.follow, EVENT_HEARTBEAT);
+    tokio::spawn(stream::run(stream::Stream { reader, out, news, follow, heartbeat, _seat: seat }, gaps));
     Ok(Streamed(frames))
 }
 
