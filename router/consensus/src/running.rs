@@ -186,6 +186,7 @@ impl<R: AsyncRuntime, M: Machine> Running<R, M> {
             leader: metrics.current_leader.filter(|_| !is_left),
             term: metrics.current_term,
             learners: members.learner_ids().collect(),
+            is_changing: members.get_joint_config().len() > 1,
             addresses: members.nodes().map(|(id, address)| (*id, address.cluster.clone())).collect(),
             voters,
             last_log: metrics.last_log_index.unwrap_or_default(),

@@ -63,6 +63,9 @@ pub struct Status {
     pub voters: Vec<RouterId>,
     /// The routers that follow without a vote.
     pub learners: Vec<RouterId>,
+    /// Whether the last change of the routers is half made: majorities of the routers before it and of those after it are needed, until the
+    /// leader has had the second half decided.
+    pub is_changing: bool,
     /// The cluster address of each of them.
     pub addresses: BTreeMap<RouterId, String>,
     /// The index of the last entry in this router's log.
@@ -92,6 +95,7 @@ impl Status {
             term: 0,
             voters: Vec::new(),
             learners: Vec::new(),
+            is_changing: false,
             addresses: BTreeMap::new(),
             last_log: 0,
             applied: 0,

@@ -195,7 +195,11 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
         let Ok(_alone) = self.shared.changing.try_lock() else {
             return Err(NotApplied::Overloaded);
         };
-        let status = running.status(&self.shared.status.borrow());
+        let mut status = running.status(&self.shared.status.borrow());
+        if status.is_changing {
+            self.finish(running).await?;
+            status = running.status(&status);
+        }
         let refused = |why: String| Err(NotApplied::Refused(why));
         let (changes, id) = match change {
             RoutersChange::AddLearner(id, cluster) => {
@@ -246,12 +250,38 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
                 }
             }
         };
+        self.decide(running, changes).await.map_err(|error| match error {
+            NotApplied::Refused(why) => NotApplied::Refused(format!("router {id}: {why}")),
+            error => error,
+        })
+    }
+
+    async fn decide(
+        &self,
+        running: &Running<R, M>,
+        changes: ChangeMembers<RouterId, Address>,
+    ) -> Result<(), NotApplied> {
         match R::timeout(CHANGE_ROUTERS, running.raft.change_membership(changes, false)).await {
             Ok(Ok(_)) => Ok(()),
             // Whoever leads now is asked again: half of the change may be made.
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => Err(NotApplied::NotLeader),
-            Ok(Err(RaftError::APIError(error))) => refused(format!("router {id}: {error}")),
+            Ok(Err(RaftError::APIError(error))) => Err(NotApplied::Refused(error.to_string())),
             Ok(Err(RaftError::Fatal(_))) | Err(_) => Err(NotApplied::Unknown),
+        }
+    }
+
+    /// Has the second half of a change decided.
+    async fn finish(&self, running: &Running<R, M>) -> Result<(), NotApplied> {
+        self.decide(running, ChangeMembers::AddVoterIds(BTreeSet::new())).await
+    }
+
+    /// The leader that made the first half of a change may be lost before the second half. The next leader finishes the change at once:
+    /// until then the cluster needs two majorities, and one more lost router may be one too many.
+    async fn finish_change(self) {
+        let Ok(_alone) = self.shared.changing.try_lock() else { return };
+        let Some(running) = self.running() else { return };
+        if let Err(error) = self.finish(&running).await {
+            tracing::debug!(%error, "the change of the cluster's routers is not finished yet");
         }
     }
 

@@ -38,6 +38,9 @@ pub(super) async fn watch_over<R: AsyncRuntime, T: Transport, M: Machine>(part: 
         }
         let status = running.status(&shared.status.borrow());
         running.trim(&status).await;
+        if status.role == Role::Leader && status.is_changing && shared.changing.try_lock().is_ok() {
+            drop(R::spawn(part.clone().finish_change()));
+        }
         if status.has_leader() {
             pause = RESTART_AFTER.0;
             heard = R::Instant::now();

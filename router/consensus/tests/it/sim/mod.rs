@@ -15,6 +15,7 @@ mod executor;
 mod executor_tests;
 mod explore;
 mod faults;
+mod half_changes;
 mod invariants;
 mod ledger;
 mod mistakes;

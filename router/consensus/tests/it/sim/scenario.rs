@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::AsyncRuntime as _;
-use rcs_consensus::{Role, Status, Timing};
+use rcs_consensus::Timing;
 
 use super::admin::Admin;
 use super::clients::Client;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, led};
 use super::executor::{self, Simulation, WORLD};
 use super::faults::Faults;
 use super::ledger::{self, Ledger, View};
@@ -108,17 +108,12 @@ async fn until(cluster: &Cluster, what: &str, is_so: impl Fn(&Cluster) -> bool) 
     }
 }
 
-/// The leader of the highest term, by its own word.
-fn led(cluster: &Cluster) -> Option<Status> {
-    let all = cluster.numbers().into_iter().filter_map(|number| cluster.part(number));
-    let leaders =
-        all.map(|(_, part)| part.status().borrow().clone()).filter(|status| status.role == Role::Leader);
-    leaders.max_by_key(|status| status.term)
-}
-
 /// Whether all routers of the cluster have the whole list, and follow one leader.
 fn agrees(cluster: &Cluster) -> bool {
     let Some(leader) = led(cluster) else { return false };
+    if leader.is_changing {
+        return false;
+    }
     let (list, last) = (cluster.watch.list(), leader.last_log);
     leader.addresses.keys().all(|id| {
         let Some((_, part)) = cluster.part(id.number) else { return false };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use openraft::AsyncRuntime as _;
 use rcs_consensus::store::{Owner, Pacing, Store};
-use rcs_consensus::{RouterId, Timing};
+use rcs_consensus::{Role, RouterId, Status, Timing};
 
 pub(crate) use self::post::{Host, Part, Post, address};
 use super::disk::{Disk, Handle};
@@ -317,4 +317,12 @@ impl Cluster {
         router.way = Way::Join;
         router.ended_with = None;
     }
+}
+
+/// The leader of the highest term, by its own word.
+pub(crate) fn led(cluster: &Cluster) -> Option<Status> {
+    let all = cluster.numbers().into_iter().filter_map(|number| cluster.part(number));
+    let leaders =
+        all.map(|(_, part)| part.status().borrow().clone()).filter(|status| status.role == Role::Leader);
+    leaders.max_by_key(|status| status.term)
 }
