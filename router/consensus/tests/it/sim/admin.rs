@@ -1,5 +1,6 @@
 //! An operator who changes the cluster's routers all the time: adds, promotes, removes, and gives removed ones an empty disk.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(crate) struct Admin {
     pub(crate) cluster: Cluster,
     pub(crate) rng: fastrand::Rng,
     pub(crate) ends: Arc<AtomicBool>,
+    /// Ids that were removed, or may have been: an id is never added again.
+    pub(crate) gone: BTreeSet<RouterId>,
 }
 
 impl Admin {
@@ -26,6 +29,9 @@ impl Admin {
         while !self.ends.load(Ordering::Relaxed) {
             sleep(Duration::from_millis(self.rng.u64(200..3_000))).await;
             if let Some(change) = self.choose() {
+                if let RoutersChange::Remove(id) = change {
+                    self.gone.insert(id);
+                }
                 let done = self.change(&change).await;
                 // Only a router whose removal is certain may lose its disk.
                 if let (RoutersChange::Remove(id), true) = (change, done) {
@@ -58,7 +64,11 @@ impl Admin {
                     self.cluster.numbers().iter().map(|number| self.cluster.id(*number)).collect();
                 let strangers: Vec<RouterId> =
                     ids.into_iter().filter(|id| !status.addresses.contains_key(id)).collect();
-                of(&strangers, &mut self.rng).map(|id| RoutersChange::AddLearner(id, address(id.number)))
+                // A removal whose outcome is unknown is repeated until it is certain.
+                of(&strangers, &mut self.rng).map(|id| match self.gone.contains(&id) {
+                    true => RoutersChange::Remove(id),
+                    false => RoutersChange::AddLearner(id, address(id.number)),
+                })
             }
         }
     }

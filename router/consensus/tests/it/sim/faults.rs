@@ -7,6 +7,7 @@ use rcs_consensus::Role;
 use super::cluster::{Cluster, End};
 use super::disk::SyncFault;
 use super::executor;
+use super::lost_disk::LostDisk;
 use super::network::Link;
 use super::runtime::{sleep, spawn_in};
 
@@ -16,6 +17,8 @@ pub(crate) struct Faults {
     pub(crate) rng: fastrand::Rng,
     pub(crate) kills: u64,
     pub(crate) blackouts: u64,
+    /// One disk is lost at a time, or a majority may be.
+    pub(crate) lost: Option<LostDisk>,
 }
 
 impl Faults {
@@ -27,7 +30,7 @@ impl Faults {
             sleep(Duration::from_millis(self.rng.u64(20..700))).await;
             self.cluster.reap();
             let number = self.any();
-            match self.rng.u8(..26) {
+            match self.rng.u8(..28) {
                 0..=2 => self.down(number, End::Kill),
                 3..=5 => self.down(number, End::PowerOff),
                 6 => {
@@ -49,6 +52,9 @@ impl Faults {
                 18 => self.fill(number),
                 19 => self.fail(number),
                 20 | 21 => self.amid_election().await,
+                22 if self.lost.as_ref().is_none_or(LostDisk::is_replaced) => {
+                    self.lost = LostDisk::new(&self.cluster, number).or(self.lost.take());
+                }
                 _ => self.start_one(),
             }
         }

@@ -16,7 +16,7 @@ pub(crate) enum Mistake {
     CommittedNotStored,
     /// Views of the machine are published in another order than they were made.
     ViewsOutOfOrder,
-    /// A router loses its disk and comes back under its old id.
+    /// A router loses its disk and comes back under its old id, as if it had been a little late.
     IdUsedAgain,
 }
 

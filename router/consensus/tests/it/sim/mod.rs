@@ -18,6 +18,7 @@ mod faults;
 mod half_changes;
 mod invariants;
 mod ledger;
+mod lost_disk;
 mod mistakes;
 mod network;
 mod network_tests;

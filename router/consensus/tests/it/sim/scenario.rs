@@ -1,5 +1,6 @@
 //! One run: a cluster comes to be, everything goes wrong for a while, then nothing does, and the cluster must agree again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::cluster::{Cluster, led};
 use super::executor::{self, Simulation, WORLD};
 use super::faults::Faults;
 use super::ledger::{self, Ledger, View};
+use super::lost_disk::LostDisk;
 use super::mistakes::Mistake;
 use super::runtime::{SimRuntime, sleep, spawn_in};
 use super::seeds::Totals;
@@ -57,10 +59,15 @@ async fn story(seed: u64, mistake: Option<Mistake>) -> Result<Totals, String> {
         drop(spawn_in(WORLD, client.run()));
     }
     if rng.bool() {
-        let admin = Admin { cluster: cluster.clone(), rng: rng.fork(), ends: Arc::clone(&ends) };
+        let admin = Admin {
+            cluster: cluster.clone(),
+            rng: rng.fork(),
+            ends: Arc::clone(&ends),
+            gone: BTreeSet::new(),
+        };
         drop(spawn_in(WORLD, admin.run()));
     }
-    let mut faults = Faults { cluster: cluster.clone(), rng: rng.fork(), kills: 0, blackouts: 0 };
+    let mut faults = Faults { cluster: cluster.clone(), rng: rng.fork(), kills: 0, blackouts: 0, lost: None };
     faults.run(FAULTY).await;
     ends.store(true, Ordering::Relaxed);
     if let Some(broken) = cluster.watch.broken() {
@@ -69,6 +76,8 @@ async fn story(seed: u64, mistake: Option<Mistake>) -> Result<Totals, String> {
     // What waits to happen happens: starts, resumes, mended disks.
     sleep(Duration::from_secs(6)).await;
     faults.heal();
+    let lost = faults.lost.take();
+    until(&cluster, "replace a lost disk", |_| lost.as_ref().is_none_or(LostDisk::is_replaced)).await?;
     until(&cluster, "agree again", agrees).await?;
     last_write(&cluster).await?;
     until(&cluster, "agree after a last write", agrees).await?;

@@ -18,7 +18,7 @@ impl LogsMatch {
         let mut before = append.previous.as_ref().map(place);
         // A leader may read its log while the log is cut behind it, and send what does not follow. Receivers refuse that.
         let first = append.entries.first().and_then(|entry| entry.id.as_ref()).map_or(0, |at| at.index);
-        if before.is_some_and(|(index, _)| index + 1 != first) {
+        if before.map_or(0, |(index, _)| index + 1) != first {
             return Ok(());
         }
         for entry in &append.entries {
