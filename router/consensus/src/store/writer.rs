@@ -146,9 +146,10 @@ impl<R: AsyncRuntime> Writer<R> {
 
     async fn run_in_task(mut self, draw: Arc<dyn Fn() -> (Duration, Duration) + Send + Sync>) {
         while let Some(first) = self.waiting.recv().await {
-            let (before, after) = draw();
-            R::sleep(before).await;
+            // What comes while the disk syncs waits for the next transaction, as on a thread.
             let batch = self.batch(first);
+            let (before, after) = if is_notes(&batch) { Default::default() } else { draw() };
+            R::sleep(before).await;
             let outcome = self.commit(&batch);
             R::sleep(after).await;
             if let Next::End(waiting, outcome) = self.acknowledge(batch, outcome) {
@@ -173,7 +174,7 @@ impl<R: AsyncRuntime> Writer<R> {
                 self.notes.push((name, value.clone()));
             }
         }
-        if batch.iter().all(|write| matches!(write, Write::Note(..))) {
+        if is_notes(batch) {
             return Ok(());
         }
         let failed =
@@ -251,6 +252,11 @@ impl<R: AsyncRuntime> Writer<R> {
             drop(done.send(outcome.clone()));
         }
     }
+}
+
+/// Whether the batch is worth no transaction of its own.
+fn is_notes<R: AsyncRuntime>(batch: &[Write<R>]) -> bool {
+    batch.iter().all(|write| matches!(write, Write::Note(..)))
 }
 
 /// Reads one value.

@@ -7,7 +7,8 @@ use super::{scenario, seeds};
 /// Seeds of a usual test run: a few seconds.
 const SEEDS: u64 = 10;
 
-fn number(variable: &str) -> Option<u64> {
+/// The number in this variable of the environment.
+pub(super) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }

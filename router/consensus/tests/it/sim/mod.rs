@@ -4,7 +4,8 @@
 //! The ground: `executor` runs the tasks and the clock, `runtime` is openraft's view of it, `trace` is the fingerprint of a run, `disk`
 //! and `network` are what a router stands on. The cluster: `cluster` has the routers and their lives, `ledger` is what they replicate,
 //! `clients`, `admin` and `faults` are what happens to them, `invariants` what must hold, `scenario` one run of all this, `mistakes`
-//! the proof that the invariants see something. `seeds` runs many, `explore` has the tests.
+//! the proof that the invariants see something. `seeds` runs many, `explore` has the tests. `load` measures many writes on
+//! slow disks, `half_changes` loses leaders in the middle of a change.
 
 mod admin;
 mod clients;
@@ -18,6 +19,7 @@ mod faults;
 mod half_changes;
 mod invariants;
 mod ledger;
+mod load;
 mod lost_disk;
 mod mistakes;
 mod network;

@@ -131,8 +131,14 @@ impl Disk {
     /// whoever commits sleeps for this before.
     pub(crate) fn sync_time(&self) -> Duration {
         let mut platter = self.lock();
+        platter.paced += 1;
         let (least, most) = platter.sync_us;
         Duration::from_micros(platter.rng.u64(least..=most))
+    }
+
+    /// How often [`Disk::sync_time`] was asked.
+    pub(crate) fn paced(&self) -> u64 {
+        self.lock().paced
     }
 
     /// Syncs that succeeded.

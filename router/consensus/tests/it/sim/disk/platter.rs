@@ -48,6 +48,7 @@ pub(super) struct Platter {
     pub(super) locked_by: Option<u64>,
     pub(super) honest_one_in: u64,
     pub(super) sync_us: (u64, u64),
+    pub(super) paced: u64,
     pub(super) syncs: u64,
 }
 
@@ -83,6 +84,7 @@ impl Platter {
             locked_by: None,
             honest_one_in: 1,
             sync_us: (200, 4_000),
+            paced: 0,
             syncs: 0,
         }
     }
