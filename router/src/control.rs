@@ -55,6 +55,8 @@ pub(crate) enum Request {
     },
     /// All that the cluster has decided so far.
     Restored(Box<Agreed>),
+    /// What this router's engine proposed with the ticket is part of the state that [`Request::Restored`] brought.
+    Included(Ticket),
     /// Take no new calls; end once those in flight have their answers.
     Drain,
     /// Report the state.
@@ -97,6 +99,8 @@ pub(crate) struct Decided {
     pub(crate) ticket: Option<Ticket>,
     /// The revision of the state after it.
     pub(crate) revision: u64,
+    /// Why the cluster refused it, for the operator; none if the cluster did not.
+    pub(crate) refusal: Option<String>,
 }
 
 /// The content of the operator's files.

@@ -240,8 +240,10 @@ impl Io for Effects {
     }
 
     fn publish(&mut self, view: &Arc<View>) {
-        self.names.learn(view);
-        self.recorder.learn(view, &self.names);
+        if !self.published.borrow().differs_in_marks_only(view) {
+            self.names.learn(view);
+            self.recorder.learn(view, &self.names);
+        }
         self.published.send_replace(Arc::clone(view));
     }
 

@@ -248,6 +248,11 @@ const _: () = {
         UNKNOWN_FILE_BYTES_MAX >= 2 * 1024 * UNKNOWN_OUTCOMES_MAX as u64,
         "what is written is read again"
     );
+    assert!(
+        rcs_core::agreed::limits::COMMAND_BYTES_MAX <= rcs_consensus::limits::COMMAND_BYTES_MAX
+            && rcs_core::agreed::limits::SNAPSHOT_BYTES_MAX <= rcs_consensus::limits::SNAPSHOT_BYTES_MAX,
+        "whatever the cluster may agree on can be sent to another router"
+    );
     assert!(ROUTERS_REQUEST_DEADLINE.as_millis() < CLIENT_ROUTERS_DEADLINE.as_millis());
     assert!(OWNER_ANSWER_DEADLINE.as_millis() < ADMIN_REQUEST_DEADLINE.as_millis());
     assert!(

@@ -204,6 +204,7 @@ impl Owner {
                 log_decision(&change, author);
                 self.apply(Event::Agreed { change, author, at, ticket });
             }
+            Request::Included(ticket) => self.apply(Event::Included { ticket }),
             Request::NotAgreed { ticket, reason } => self.apply(Event::NotAgreed { ticket, reason }),
             Request::Restored(agreed) => {
                 tracing::info!(revision = agreed.revision(), "what the cluster has decided is in force");

@@ -49,9 +49,7 @@ struct Scenes(Vec<Scene>);
 
 fn scenes(name: &str) -> Result<Scenes, String> {
     if name == "all" {
-        return Ok(Scenes(
-            Scene::value_variants().iter().copied().filter(|scene| scene.is_in_all()).collect(),
-        ));
+        return Ok(Scenes(Scene::value_variants().to_vec()));
     }
     let known = || {
         let names: Vec<&str> = Scene::value_variants().iter().map(|scene| scene.label()).collect();

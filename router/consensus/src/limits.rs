@@ -61,8 +61,8 @@ pub const SNAPSHOT_LOG_BYTES: usize = 48 * 1024 * 1024;
 pub const KEPT_ENTRIES: u64 = 2_000;
 /// A learner this many entries behind may become a voter.
 pub const PROMOTE_LAG_MAX: u64 = 200;
-/// Bytes of a snapshot: of the largest state, ten times what 10,000 members take.
-pub const SNAPSHOT_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of a snapshot: some fifty times what 10,000 members in 1,000 groups take.
+pub const SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 // --- the disk ---
 

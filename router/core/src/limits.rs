@@ -9,14 +9,14 @@ pub use rcs_proto::limits::{CHECK_EVERY, CHECK_MISSES_MAX, HANDSHAKE_DEADLINE, H
 
 // --- configuration ---
 
-/// Bytes of a provider document. A thousand members with every key spelled out stay below one mebibyte.
-pub const PROVIDER_DOCUMENT_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a provider document. Ten thousand members with the usual keys have 3 MiB, and with every key spelled out less than 10 MiB.
+pub const PROVIDER_DOCUMENT_BYTES_MAX: usize = 10 << 20;
 /// Findings kept of one document: enough to repair it in one go, few enough to read.
 pub const PROVIDER_FINDINGS_MAX: usize = 200;
 /// Bytes of the name of a member or a group. It travels in paths, Basic principals and metric labels.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Members of one view. Each costs a session, its sockets and one set of metrics.
-pub const MEMBERS_MAX: usize = 1024;
+pub const MEMBERS_MAX: usize = 10_240;
 /// Groups the document lists.
 pub const LISTED_GROUPS_MAX: usize = 1024;
 /// Groups of one view: the listed ones, and the group of one that each server is.
@@ -437,7 +437,8 @@ pub const LIST_WAIT_TOLD_EVERY: Duration = Duration::from_mins(1);
 
 // --- rotation ---
 
-/// Replacements that are begun per [`TICK`]: with 1,024 members of two sockets, a TTL of a minute is kept.
+/// Replacements that are begun per [`TICK`]: with 1,024 members of two sockets, a TTL of a minute is kept, and with
+/// [`MEMBERS_MAX`] members a TTL of six minutes.
 pub const ROTATIONS_BEGUN: usize = 16;
 /// Time an old socket towards a member waits for a moment in which the member holds no call, before calls are held back for it.
 pub const ROTATION_QUIET: Duration = Duration::from_secs(1);
@@ -549,6 +550,6 @@ const _: () = {
         ROTATION_REST.as_millis() + ROTATION_CLOSE.as_millis() < QUEUE_WAIT.as_millis(),
         "what is held back is not lost"
     );
-    assert!(ROTATIONS_BEGUN as u128 * 60_000 / TICK.as_millis() >= 2 * MEMBERS_MAX as u128);
+    assert!(ROTATIONS_BEGUN as u128 * 6 * 60_000 / TICK.as_millis() >= 2 * MEMBERS_MAX as u128);
     assert!(DRAIN_TIME.as_secs() < 30, "Kubernetes' default grace period");
 };

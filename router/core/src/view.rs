@@ -4,6 +4,7 @@
 //! a member is doing at the moment (connected, healthy) is not in here: that is the engine's.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcs_proto::icf::Secret;
@@ -25,10 +26,17 @@ pub use self::marks::{Mark, Marks};
 /// The path below which the router takes OpenICF connections (WIRE 1.1).
 pub const OPENICF_PATH: &str = "/openicf";
 
-/// The snapshot. Built by [`View::build`], never changed.
+/// The snapshot. Built by [`View::build`], never changed. Views that differ in marks alone share everything else, so that a mark costs the
+/// same in a large view.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct View {
     members: Vec<Member>,
+    shape: Arc<Shape>,
+}
+
+/// What a view has beside its members and their marks.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Shape {
     groups: Vec<Group>,
     member_index: HashMap<MemberId, usize>,
     group_index: HashMap<GroupId, usize>,
@@ -45,7 +53,7 @@ pub struct Member {
     /// Its identity over the life of the process.
     pub id: MemberId,
     /// What the document says of it.
-    pub spec: MemberSpec,
+    pub spec: Arc<MemberSpec>,
     /// What an operator says of it at run time.
     pub mark: Mark,
 }
@@ -265,48 +273,50 @@ impl View {
         groups: Vec<GroupSpec>,
         listed: usize,
     ) -> Result<Self, BookFull> {
-        let mut view = Self::default();
+        let mut all = Vec::with_capacity(members.len());
+        let mut shape = Shape::default();
         let in_a_group: HashSet<String> =
             groups.iter().take(listed).flat_map(|group| group.members.iter().cloned()).collect();
         for spec in members {
             let id = book.member(&spec.name)?;
-            view.member_index.insert(id, view.members.len());
-            view.member_names.insert(spec.name.clone(), id);
-            view.members.push(Member { id, spec, mark: Mark::default() });
+            shape.member_index.insert(id, all.len());
+            shape.member_names.insert(spec.name.clone(), id);
+            all.push(Member { id, spec: Arc::new(spec), mark: Mark::default() });
         }
         for (place, spec) in groups.into_iter().enumerate() {
             let id = book.group(&spec.name)?;
             let members: Vec<MemberId> =
-                spec.members.iter().filter_map(|m| view.member_names.get(m).copied()).collect();
+                spec.members.iter().filter_map(|m| shape.member_names.get(m).copied()).collect();
             for member in &members {
-                view.groups_of.entry(*member).or_default().push(view.groups.len());
+                shape.groups_of.entry(*member).or_default().push(shape.groups.len());
             }
             let origin = match place < listed {
                 true => GroupOrigin::Listed,
                 false if in_a_group.contains(&spec.name) => GroupOrigin::Address,
                 false => GroupOrigin::Standalone,
             };
-            view.group_index.insert(id, view.groups.len());
-            view.group_names.insert(spec.name.clone(), id);
+            shape.group_index.insert(id, shape.groups.len());
+            shape.group_names.insert(spec.name.clone(), id);
             let (name, policy, settings) = (spec.name, spec.policy, GroupSettings::default());
-            view.groups.push(Group { id, name, policy, members, origin, settings });
+            shape.groups.push(Group { id, name, policy, members, origin, settings });
         }
-        Ok(view)
+        Ok(Self { members: all, shape: Arc::new(shape) })
     }
 
     /// The same members and groups with these settings.
     #[must_use]
     pub fn with_settings(mut self, settings: &Settings) -> Self {
-        for group in &mut self.groups {
+        let shape = Arc::make_mut(&mut self.shape);
+        for group in &mut shape.groups {
             group.settings = settings.group(&group.name).clone();
         }
-        self.router = settings.router.clone();
+        shape.router = settings.router.clone();
         self
     }
 
     /// What is set for the whole router.
     pub fn router(&self) -> &RouterSettings {
-        &self.router
+        &self.shape.router
     }
 
     /// Every member, in the order of the document.
@@ -316,37 +326,37 @@ impl View {
 
     /// Every group: the listed ones in the order of the document, then the groups of one, [`GroupOrigin::Address`] included.
     pub fn groups(&self) -> &[Group] {
-        &self.groups
+        &self.shape.groups
     }
 
     /// The groups that the document means: all except the addresses of servers that groups list.
     pub fn meant_groups(&self) -> impl Iterator<Item = &Group> {
-        self.groups.iter().filter(|group| group.origin != GroupOrigin::Address)
+        self.shape.groups.iter().filter(|group| group.origin != GroupOrigin::Address)
     }
 
     /// The member of this id, if this view has it.
     pub fn member(&self, id: MemberId) -> Option<&Member> {
-        self.member_index.get(&id).and_then(|at| self.members.get(*at))
+        self.shape.member_index.get(&id).and_then(|at| self.members.get(*at))
     }
 
     /// The group of this id, if this view has it.
     pub fn group(&self, id: GroupId) -> Option<&Group> {
-        self.group_index.get(&id).and_then(|at| self.groups.get(*at))
+        self.shape.group_index.get(&id).and_then(|at| self.shape.groups.get(*at))
     }
 
     /// The member of this exact name.
     pub fn member_named(&self, name: &str) -> Option<&Member> {
-        self.member_names.get(name).and_then(|id| self.member(*id))
+        self.shape.member_names.get(name).and_then(|id| self.member(*id))
     }
 
     /// The group of this exact name: a listed group, or a server that is its own group.
     pub fn group_named(&self, name: &str) -> Option<&Group> {
-        self.group_names.get(name).and_then(|id| self.group(*id))
+        self.shape.group_names.get(name).and_then(|id| self.group(*id))
     }
 
     /// The groups that have the member: the groups that list it, which may be several (C12), and the group of its own name.
     pub fn groups_of(&self, member: MemberId) -> impl Iterator<Item = &Group> {
-        self.groups_of.get(&member).into_iter().flatten().filter_map(|at| self.groups.get(*at))
+        self.shape.groups_of.get(&member).into_iter().flatten().filter_map(|at| self.shape.groups.get(*at))
     }
 
     /// The group a downstream principal selects: the one of its name.
@@ -357,7 +367,7 @@ impl View {
     /// What the path of an upgrade request selects. The listener has removed the query and resolved the escapes, so a path that was
     /// escaped twice names no group. The context path of the settings, and one final slash, are ignored.
     pub fn path_target(&self, path: &str) -> PathTarget {
-        let path = path.strip_prefix(self.router.context_path.as_str()).unwrap_or(path);
+        let path = path.strip_prefix(self.shape.router.context_path.as_str()).unwrap_or(path);
         let Some(rest) = path.strip_prefix(OPENICF_PATH) else { return PathTarget::NotOpenIcf };
         match rest.strip_prefix('/').map(|r| r.strip_suffix('/').unwrap_or(r)) {
             None if rest.is_empty() => PathTarget::AnyGroup,

@@ -36,8 +36,8 @@ struct Waiting {
     decisions: VecDeque<Decided>,
     /// The engine must be given the whole state.
     whole: bool,
-    /// Tickets of decisions that the whole state stands for.
-    tickets: Vec<Ticket>,
+    /// What became of the proposals whose decisions the whole state stands for.
+    told: Vec<Request>,
 }
 
 /// Decisions that wait for the engine.
@@ -76,9 +76,16 @@ impl Feed {
 
 impl Waiting {
     fn give_whole(&mut self) {
-        let tickets = self.decisions.drain(..).filter_map(|decided| decided.ticket);
-        self.tickets.extend(tickets);
+        self.told.extend(self.decisions.drain(..).filter_map(told));
         self.whole = true;
+    }
+
+    /// What was taken waits again, before what has come since.
+    fn give_back(&mut self, mut taken: Waiting) {
+        taken.decisions.append(&mut self.decisions);
+        taken.told.append(&mut self.told);
+        *self = taken;
+        self.give_whole();
     }
 }
 
@@ -96,22 +103,22 @@ pub(super) async fn pump(
         let waiting = std::mem::take(&mut *feed.lock());
         if waiting.whole {
             let Some((revision, agreed)) = whole() else {
-                feed.lock().whole = true;
+                feed.lock().give_back(waiting);
                 sleep(FOLLOW_PAUSE).await;
                 feed.woken.notify_one();
                 continue;
             };
             given = revision;
             control.send(Request::Restored(Box::new(agreed))).await;
-            for ticket in waiting.tickets {
-                control.send(not_followed(ticket)).await;
+            for told in waiting.told {
+                control.send(told).await;
             }
         }
         for decided in waiting.decisions {
-            match decided.ticket {
-                _ if decided.revision > given => control.send(Request::Decided(decided)).await,
-                Some(ticket) => control.send(not_followed(ticket)).await,
-                None => {}
+            if decided.revision > given {
+                control.send(Request::Decided(decided)).await;
+            } else if let Some(told) = told(decided) {
+                control.send(told).await;
             }
         }
         // Decisions that come meanwhile go together.
@@ -119,9 +126,56 @@ pub(super) async fn pump(
     }
 }
 
-/// To an operator whose change was followed together with others.
-fn not_followed(ticket: Ticket) -> Request {
-    let reason =
-        "the change is agreed, together with many others: look at the state to see what became of it";
-    Request::NotAgreed { ticket, reason: reason.to_owned() }
+/// What the engine is told of a decision that the whole state stands for; none if no operator at this router waits for it.
+fn told(decided: Decided) -> Option<Request> {
+    let ticket = decided.ticket?;
+    Some(match decided.refusal {
+        None => Request::Included(ticket),
+        Some(reason) => Request::NotAgreed { ticket, reason },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use rcs_core::agreed::{At, Author, Change};
+    use rcs_core::view::Mark;
+
+    use super::*;
+
+    fn decided(ticket: u64, revision: u64, refusal: Option<&str>) -> Decided {
+        let change = Change::Mark { member: "n1".to_owned(), mark: Mark::Draining };
+        let (ticket, refusal) = (Some(Ticket(ticket)), refusal.map(str::to_owned));
+        Decided { change, author: Author::Operator, at: At(0), ticket, revision, refusal }
+    }
+
+    /// More decisions than are handed over one by one, while the state cannot be read at first: each operator is told what was decided.
+    #[tokio::test]
+    async fn operators_learn_what_became_of_changes_that_went_together() {
+        let feed = Arc::new(Feed::default());
+        let count = DECISIONS_WAITING_MAX as u64 + 1;
+        for ticket in 1..=count {
+            feed.push(decided(ticket, ticket, (ticket == 2).then_some("there is no such member")));
+        }
+        let (control, mut requests) = crate::control::channel();
+        let looks = AtomicU64::new(0);
+        let whole = move || (looks.fetch_add(1, Ordering::Relaxed) >= 2).then(|| (count, Agreed::default()));
+        let pump = tokio::spawn(pump(Arc::clone(&feed), whole, control));
+        let mut told = Vec::new();
+        while told.len() <= count as usize {
+            told.push(requests.recv().await.unwrap());
+        }
+        pump.abort();
+        assert!(matches!(told[0], Request::Restored(_)), "{:?}", told[0]);
+        for (ticket, told) in (1..).zip(&told[1..]) {
+            match told {
+                Request::NotAgreed { ticket: Ticket(2), reason } => {
+                    assert_eq!((ticket, reason.as_str()), (2, "there is no such member"));
+                }
+                Request::Included(Ticket(included)) => assert_eq!(*included, ticket),
+                other => panic!("{ticket}: {other:?}"),
+            }
+        }
+    }
 }

@@ -69,7 +69,12 @@ impl Machine for Replica {
         if (has_changed || ticket.is_some())
             && let Some(change) = self.change(action)
         {
-            self.feed.push(Decided { change, author, at, ticket, revision: outcome.revision });
+            let revision = outcome.revision;
+            let refusal = match outcome.result {
+                CommandResult::Refused { sentence, .. } => Some(sentence),
+                CommandResult::Changed | CommandResult::Unchanged => None,
+            };
+            self.feed.push(Decided { change, author, at, ticket, revision, refusal });
         }
         Ok(bytes)
     }

@@ -142,12 +142,6 @@ impl Scene {
         }
     }
 
-    /// Whether `all` performs it. The drills of clusters do not yet: they were seen on a machine without time only, where elections and
-    /// writes are measured wrongly.
-    pub(crate) const fn is_in_all(self) -> bool {
-        !matches!(self, Self::LeaderKill | Self::QuorumLoss | Self::Grow)
-    }
-
     /// Performs it.
     pub(crate) async fn perform(
         self,

@@ -4,12 +4,14 @@
 //!   the instructions of one call; the allocations of one call are printed.
 //! - `tick`: the time of one tick with 65,536 open calls, 1,024 members and 100 groups.
 //! - `flat`: the time of one `get` with 10 and with 65,536 other calls open.
+//! - `scale`: what members and groups cost (100 in 10, 1,000 in 100, 10,000 in 1,000): the copy of the cluster state, the view, a mark, a call.
 //! - `frames`: the time that the worst frame of each kind costs its socket's reading task, and the owner.
 #![allow(clippy::disallowed_methods, reason = "it measures, and nothing depends on what")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be made ends at once")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example has no other output")]
 
 mod frames;
+mod scale;
 mod scene;
 
 use std::collections::HashMap;
@@ -19,7 +21,7 @@ use rcs_core::engine::Event;
 
 use self::scene::Scene;
 
-fn median(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }
@@ -68,7 +70,8 @@ fn main() {
                 println!("{open} calls open: one get {:?}", median(rounds));
             }
         }
+        Some("scale") => scale::measure(),
         Some("frames") => frames::measure(),
-        _ => println!("usage: cost get [N OPEN] | tick [CALLS MEMBERS GROUPS] | flat | frames"),
+        _ => println!("usage: cost get [N OPEN] | tick [CALLS MEMBERS GROUPS] | flat | scale | frames"),
     }
 }

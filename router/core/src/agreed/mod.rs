@@ -215,7 +215,8 @@ impl Agreed {
         if let Some(document) = document {
             View::check(&document.members, &document.groups).map_err(Refusal::Document)?;
             // A member or group that leaves loses its marks and decisions: if its name comes back later, it starts afresh.
-            self.marks.retain(|name| document.members.iter().any(|member| member.name == name));
+            let listed: HashSet<&str> = document.members.iter().map(|member| member.name.as_str()).collect();
+            self.marks.retain(|name| listed.contains(name));
             self.document = document;
             let names: HashSet<String> = self.document.addresses().map(str::to_owned).collect();
             self.sets.retain(|name, _| names.contains(name));

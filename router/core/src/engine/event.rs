@@ -100,10 +100,16 @@ pub enum Event {
     /// A snapshot of the routers' log was installed. The snapshot replaces all that is agreed. What the router sees stays: sessions, health,
     /// calls in flight.
     Restored(Box<Agreed>),
+    /// A change that this engine proposed for an operator is part of the state that [`Event::Restored`] brought. The ticket is answered with
+    /// success.
+    Included {
+        /// The ticket of the [`Proposal`](super::Proposal).
+        ticket: Ticket,
+    },
     /// An operator asks for a change. The engine judges the change by what this router sees, and then has it agreed.
     Operator {
         /// Returned with the answer: [`Answer::Marked`], [`Answer::Bundles`] or [`Answer::Released`]. In a cluster, the answer to a mark or a
-        /// change of bundle sets comes with a later event: [`Event::Agreed`] or [`Event::NotAgreed`]. No two events have one ticket.
+        /// change of bundle sets comes with a later event: [`Event::Agreed`], [`Event::Included`] or [`Event::NotAgreed`]. No two events have one ticket.
         ticket: Ticket,
         /// What is asked for.
         wish: Wish,

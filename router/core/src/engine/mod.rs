@@ -142,6 +142,7 @@ impl Engine {
             }
             Event::NotAgreed { ticket, reason } => answer = tables.asked.not_agreed(ticket, reason),
             Event::Restored(agreed) => tables.on_restored(*agreed, now, io),
+            Event::Included { ticket } => answer = tables.asked.ends(Some(ticket), Ok(())),
             Event::Operator { ticket, wish } => answer = tables.on_wish(ticket, wish, now, io),
             Event::Agent { ticket, member, says } => {
                 answer = Some((ticket, Answer::Agent(tables.on_agent(&member, says, now))));

@@ -2,10 +2,12 @@
 //! says: a mark outlives every change of the document but the one that takes its member away.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::View;
+use crate::ids::MemberId;
 
 /// What an operator wants of one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,5 +59,21 @@ impl View {
             member.mark = marks.of(&member.spec.name);
         }
         self
+    }
+
+    /// The same view with another mark of this member; everything else is shared with this view.
+    pub(crate) fn with_mark(&self, member: MemberId, mark: Mark) -> Self {
+        let mut marked = self.clone();
+        let place = self.shape.member_index.get(&member);
+        if let Some(member) = place.and_then(|at| marked.members.get_mut(*at)) {
+            member.mark = mark;
+        }
+        marked
+    }
+
+    /// Whether the views were made from one document and the same settings, so that at most their marks differ. Some views that are equal
+    /// are not found to be so.
+    pub fn differs_in_marks_only(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shape, &other.shape)
     }
 }

@@ -6,7 +6,7 @@ use super::bundles::require_agent;
 use super::world::*;
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet, SetsChange};
-use crate::agreed::{Agreed, At, Author, Change};
+use crate::agreed::{Agreed, At, Author, Change, Done};
 use crate::balance::Policy;
 use crate::bundles::group::Refused;
 use crate::engine::*;
@@ -152,6 +152,21 @@ fn a_proposal_that_is_not_agreed_is_answered_with_the_reason_and_may_still_come(
     world.log_takes_all();
     assert_eq!(world.mark_of(0), Mark::Draining);
     assert_eq!(world.io.answers, expected);
+}
+
+#[test]
+fn a_change_that_came_with_a_restored_state_is_answered_with_success() {
+    let mut world = World::in_cluster_up(2, Policy::Failover);
+    world.wishes_mark(TICKET, "n0", MarkChange::Drain);
+    let mut ahead = world.engine.agreed().clone();
+    let change = Change::Mark { member: "n0".into(), mark: Mark::Draining };
+    assert_eq!(ahead.apply(change, Author::Operator, At(5)), Ok(Done::Changed));
+    world.apply(Event::Restored(Box::new(ahead)));
+    for _ in 0..2 {
+        world.apply(Event::Included { ticket: TICKET });
+    }
+    assert_eq!(world.mark_of(0), Mark::Draining);
+    assert_eq!(world.io.answers, [(TICKET, Answer::Marked(Ok(())))]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::engine::tables::Tables;
 use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::Fault;
-use crate::view::{self, GroupOrigin, Mark};
+use crate::view::{self, AdminState, GroupOrigin, Mark};
 
 impl Tables {
     /// Follows what operators decided: dials new members, lets go of removed members once their calls are done. A member that
@@ -54,6 +54,26 @@ impl Tables {
             }
         }
         self.set_test_intervals(now);
+    }
+
+    /// A member of the view has another mark, and nothing else has changed. What is done costs the same in a large view.
+    pub(super) fn follow_mark(&mut self, id: MemberId, mark: Mark, now: Moment, io: &mut impl Io) {
+        let view = Arc::new(self.view.with_mark(id, mark));
+        self.view = Arc::clone(&view);
+        io.publish(&view);
+        let Some(listed) = view.member(id) else { return };
+        if mark != Mark::Enabled || listed.spec.admin != AdminState::Enabled {
+            self.is_absent(id, now);
+        }
+        // A member that leaves, because the document has it in another form, gets its mark when it comes back.
+        let is_as_listed = |member: &view::Member| member.spec == listed.spec && member.mark != mark;
+        if self.members.get(id).is_some_and(|state| is_as_listed(&state.member)) {
+            self.on_mark(id, mark, now, io);
+        }
+        for group in view.groups_of(id) {
+            self.groups.is_stale(group.id);
+            self.groups.list_is_stale(group.id);
+        }
     }
 
     /// A group has left the document. If callers use the group, the operator is told. Open calls of these callers end as they would, and

@@ -117,8 +117,15 @@ impl Tables {
         if let Change::Sets { group, change } = change {
             return self.agree_sets(group, change, author, at, now);
         }
+        let marked = match &change {
+            Change::Mark { member, mark } => self.view.member_named(member).map(|member| (member.id, *mark)),
+            Change::Configured { .. } | Change::Sets { .. } => None,
+        };
         if self.agreed.apply(change, author, at)? == Done::Changed {
-            self.follow_view(now, io);
+            match marked {
+                Some((member, mark)) => self.follow_mark(member, mark, now, io),
+                None => self.follow_view(now, io),
+            }
         }
         Ok(())
     }
