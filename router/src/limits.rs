@@ -100,6 +100,10 @@ pub(crate) const DOCUMENT_REQUEST_DEADLINE: Duration = Duration::from_secs(8);
 pub(crate) const DOCUMENT_CHANGES_MAX: usize = 4;
 /// Changes that an answer lists. The rest are counted.
 pub(crate) const CHANGES_SHOWN_MAX: usize = 1_000;
+/// Bytes of the body of a request for an API token: a name, a role, and room for blanks.
+pub(crate) const TOKEN_REQUEST_BYTES_MAX: usize = 4 << 10;
+/// Random bytes in the secret of an API token: nobody guesses half as many.
+pub(crate) const TOKEN_SECRET_BYTES: usize = 32;
 /// Bytes of an `Idempotency-Key`.
 pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long `cluster add` waits for a router to catch up.

@@ -1,10 +1,8 @@
 //! `GET /v1/groups/GROUP/bundles` and `POST /v1/groups/GROUP/bundles/propose` (commit, abort, pin, stand-ins): the bundle sets of a
 //! group.
 
-use std::net::SocketAddr;
-
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rcs_core::agreed::marks::LastMember;
@@ -18,8 +16,10 @@ use rcs_core::view::NotListed;
 use serde::Serialize;
 
 use super::json::Json;
-use super::{Admin, no_answer, operator, refusal};
+use super::parts::Path;
+use super::{Admin, no_answer, refusal};
 use crate::config::{NONE_LEFT, REPORTS, word_of};
+use crate::control::Origin;
 use crate::limits::CONNECTOR_REFERENCES_MAX;
 
 /// The bundle sets of one group.
@@ -129,7 +129,7 @@ pub(super) async fn show(State(admin): State<Admin>, Path(group): Path<String>) 
 
 pub(super) async fn change(
     State(admin): State<Admin>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    origin: Origin,
     Path((group, change)): Path<(String, String)>,
     options: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response {
@@ -144,7 +144,7 @@ pub(super) async fn change(
         }
         Err(NoChange::Options(sentence)) => return refusal(StatusCode::BAD_REQUEST, sentence),
     };
-    match admin.control.change_bundles(&group, change, last, operator(peer)).await {
+    match admin.control.change_bundles(&group, change, last, origin).await {
         Err(_) => no_answer(),
         Ok(Err(why)) => refused(&why),
         Ok(Ok(report)) => Json(row(&report)).into_response(),

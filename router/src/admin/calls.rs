@@ -3,17 +3,18 @@
 
 use std::time::Duration;
 
+use axum::extract::State;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rcs_core::agreed::At;
 use rcs_core::engine::{CallFilter, CallId, CallReport, StepReport};
-use rcs_core::limits::EXPLAINED_CALLS_MAX;
+use rcs_core::limits::{CALLS_REPORTED_MAX, EXPLAINED_CALLS_MAX};
 use rcs_core::verdict::Outcome;
 use serde::{Deserialize, Serialize};
 
 use super::json::Json;
+use super::parts::Path;
 use super::{Admin, no_answer, refusal};
 use crate::clock::{rfc3339, wall};
 use crate::control::NoAnswer;
@@ -96,7 +97,7 @@ pub(super) struct Query {
     pub(super) caller: Option<String>,
     outcome: Option<String>,
     /// Calls that came within this many seconds.
-    since_seconds: Option<u64>,
+    since_seconds: Option<u32>,
     /// The most calls that are returned.
     limit: Option<usize>,
 }
@@ -104,7 +105,7 @@ pub(super) struct Query {
 impl Query {
     /// The earliest time at which the calls came.
     pub(super) fn after(&self) -> Option<At> {
-        self.since_seconds.map(|seconds| At(wall().0.saturating_sub(seconds.saturating_mul(1000))))
+        self.since_seconds.map(|seconds| At(wall().0.saturating_sub(u64::from(seconds) * 1000)))
     }
 
     /// The most calls that are returned.
@@ -113,6 +114,9 @@ impl Query {
     }
 
     fn filter(self) -> Result<CallFilter, String> {
+        if self.limit.is_some_and(|limit| !(1..=CALLS_REPORTED_MAX).contains(&limit)) {
+            return Err(format!("limit is a number from 1 to {CALLS_REPORTED_MAX}"));
+        }
         let (after, limit) = (self.after(), self.limit());
         let named = |word: &str| Outcome::ALL.into_iter().find(|outcome| outcome.label() == word);
         let outcome = match self.outcome.as_deref() {

@@ -1,8 +1,6 @@
 //! `/v1/cluster`: the routers that agree with this one, and changes of them. `/v1/audit`: what was changed, and by whom.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rcs_consensus::{NotApplied, Role, RouterId, RoutersChange, Status};
@@ -10,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::json::Json;
+use super::parts::{Path, Query};
 use super::{Admin, refusal};
 use crate::clock::rfc3339;
 use crate::cluster::Cluster;
+use crate::control::Origin;
 use crate::limits::{ROUTER_ANSWERS_WITHIN, ROUTER_ASKED_EVERY};
 
 /// A router of the cluster.
@@ -234,10 +234,7 @@ pub(super) fn status(error: &NotApplied) -> StatusCode {
 }
 
 /// The whole state as it is stored: with the keys of members, so it needs the token.
-pub(super) async fn backup(
-    State(admin): State<Admin>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-) -> Response {
+pub(super) async fn backup(State(admin): State<Admin>, Origin { who, from }: Origin) -> Response {
     let cluster = match admin.cluster() {
         Ok(cluster) => cluster,
         Err(response) => return *response,
@@ -247,7 +244,7 @@ pub(super) async fn backup(
     }
     match cluster.look(|state| state.encode()) {
         Some(Ok(bytes)) => {
-            tracing::info!(from = %peer, bytes = bytes.len(), "a backup of the cluster's state was taken; it holds the keys of members");
+            tracing::info!(%who, %from, bytes = bytes.len(), "a backup of the cluster's state was taken; it holds the keys of members");
             ([(header::CONTENT_TYPE, "application/json")], bytes).into_response()
         }
         Some(Err(error)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error),

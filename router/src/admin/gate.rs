@@ -1,41 +1,72 @@
-//! Who may change something over the admin API: every request with the token; in development, on a loopback address, every
-//! request. Requests that only read the state need no token, like `/metrics`: keep the address private.
+//! Who may read and change something over the admin API. A change needs the router's own token, or a token of the cluster with the role
+//! operator. IDM's own interface and the list of tokens need a token for reading too. In development, on a loopback address, every request
+//! passes. Requests that only read the state need no token, like `/metrics`: keep the address private.
 
 use std::net::SocketAddr;
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use rcs_core::agreed::credentials::Role;
 
+use super::requester::Requester;
+use super::tokens;
 use crate::access::Mode;
+use crate::cluster::ApiTokens;
 use crate::token::{TOKEN_VARIABLE, Token};
 
-/// Judges requests that change something.
+/// Judges requests by the token that they show.
 #[derive(Debug)]
 pub(crate) struct Gate {
+    /// The router's own.
     token: Option<Token>,
-    /// Whether changes need no token.
+    /// Those of the cluster; none for a router that keeps its state in memory.
+    cluster: Option<ApiTokens>,
+    /// Whether no request needs a token.
     open: bool,
 }
 
-/// How a request passed.
+/// What a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passed {
-    /// With the token.
-    WithToken,
-    /// Without one, in development.
-    Open,
+pub(super) enum Needs {
+    /// No token.
+    Nothing,
+    /// A token of any role.
+    Reading,
+    /// A token with the role operator, or the router's own.
+    Changing,
 }
 
-/// Why a change is refused.
+impl Needs {
+    /// What a request for this path needs. A path that nobody thought of needs the most.
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        // Whoever uses IDM's interface is used to credentials, for reading too. The actions on this path change nothing.
+        let reads = method.is_safe() || (method == Method::POST && path == "/openidm/system");
+        match (reads, path.starts_with("/openidm/")) {
+            (true, true) => Self::Reading,
+            (true, false) if !path.starts_with("/v1/tokens") => Self::Nothing,
+            _ => Self::Changing,
+        }
+    }
+}
+
+/// Why a request is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
     #[error(
-        "this change needs the router's API token: send Authorization: Bearer TOKEN (rcs-router: --token-file, or {TOKEN_VARIABLE})"
+        "this request needs an API token: send Authorization: Bearer TOKEN (rcs-router: --token-file, or {TOKEN_VARIABLE})"
     )]
     NoToken,
     #[error(
-        "wrong token: use a token that stands in the router's token file now, or in its {TOKEN_VARIABLE} if it has no file"
+        "wrong token: use a token of the router's token file (of its {TOKEN_VARIABLE} if it has no file), or a token of the cluster that is \
+         not revoked"
     )]
     WrongToken,
+    #[error(
+        "token {name:?} has the role viewer, which reads and changes nothing: use a token with the role operator, or the router's own"
+    )]
+    ReadOnly {
+        /// The token's name.
+        name: String,
+    },
     #[error(
         "this router accepts no changes, as it has no API token: start it with {TOKEN_VARIABLE} or --admin-token-file"
     )]
@@ -46,7 +77,7 @@ impl Denied {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::NoToken => StatusCode::UNAUTHORIZED,
-            Self::WrongToken | Self::NoChanges => StatusCode::FORBIDDEN,
+            Self::WrongToken | Self::ReadOnly { .. } | Self::NoChanges => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -54,18 +85,41 @@ impl Denied {
 impl Gate {
     /// The gate of a router with this token, mode and admin address.
     pub(crate) fn new(token: Option<Token>, mode: Mode, address: SocketAddr) -> Self {
-        Self { token, open: mode == Mode::Development && address.ip().is_loopback() }
+        Self { token, cluster: None, open: mode == Mode::Development && address.ip().is_loopback() }
     }
 
-    /// Whether a request with these headers may change something.
-    pub(super) fn judge(&self, headers: &HeaderMap) -> Result<Passed, Denied> {
-        match (&self.token, shown(headers)) {
-            (Some(token), Some(shown)) if token.is(shown) => Ok(Passed::WithToken),
-            (Some(_), Some(_)) => Err(Denied::WrongToken),
-            _ if self.open => Ok(Passed::Open),
-            (Some(_), None) => Err(Denied::NoToken),
-            (None, _) => Err(Denied::NoChanges),
+    /// The same, which knows the tokens of the router's cluster too.
+    pub(super) fn with_cluster(self, tokens: Option<ApiTokens>) -> Self {
+        Self { cluster: tokens, ..self }
+    }
+
+    /// Who sent a request with these headers, if the request may have what it needs.
+    pub(super) fn judge(&self, headers: &HeaderMap, needs: Needs) -> Result<Requester, Denied> {
+        let can_any_be_right =
+            self.token.is_some() || self.cluster.as_ref().is_some_and(|tokens| !tokens.is_empty());
+        match shown(headers) {
+            Some(shown) if can_any_be_right => {
+                let requester = self.known(shown).ok_or(Denied::WrongToken)?;
+                match requester {
+                    Requester::Token { name, role: Role::Viewer } if needs == Needs::Changing => {
+                        Err(Denied::ReadOnly { name })
+                    }
+                    requester => Ok(requester),
+                }
+            }
+            _ if self.open => Ok(Requester::Nobody),
+            None if can_any_be_right => Err(Denied::NoToken),
+            _ => Err(Denied::NoChanges),
         }
+    }
+
+    fn known(&self, shown: &str) -> Option<Requester> {
+        if self.token.as_ref().is_some_and(|token| token.is(shown)) {
+            return Some(Requester::Own);
+        }
+        // A text of another form cannot be right, so it costs no hashing, however long it is.
+        let tokens = self.cluster.as_ref().filter(|_| tokens::has_form(shown))?;
+        tokens.find(shown).map(|(name, role)| Requester::Token { name, role })
     }
 
     /// Whether a request shows a token, right or wrong.
@@ -92,19 +146,20 @@ mod tests {
     #[test]
     fn changes_need_the_token_but_in_development_on_loopback() {
         use Denied::{NoChanges, NoToken, WrongToken};
+        use Requester::{Nobody, Own};
         let (loopback, any) = ("127.0.0.1:1".parse().unwrap(), "0.0.0.0:1".parse().unwrap());
         let (dev, live) = (Mode::Development, Mode::Production);
         for (token, mode, address, shown, outcome) in [
             (None, live, loopback, None, Err(NoChanges)),
             (None, live, loopback, Some("Bearer t"), Err(NoChanges)),
             (None, dev, any, None, Err(NoChanges)),
-            (None, dev, loopback, None, Ok(Passed::Open)),
+            (None, dev, loopback, None, Ok(Nobody)),
             (Some("t"), live, loopback, None, Err(NoToken)),
             (Some("t"), live, loopback, Some("Basic t"), Err(NoToken)),
-            (Some("t"), live, loopback, Some("bearer t"), Ok(Passed::WithToken)),
+            (Some("t"), live, loopback, Some("bearer t"), Ok(Own)),
             (Some("t"), live, any, Some("Bearer x"), Err(WrongToken)),
             (Some("t"), dev, any, None, Err(NoToken)),
-            (Some("t"), dev, loopback, None, Ok(Passed::Open)),
+            (Some("t"), dev, loopback, None, Ok(Nobody)),
             (Some("t"), dev, loopback, Some("Bearer x"), Err(WrongToken)),
         ] {
             let mut headers = HeaderMap::new();
@@ -112,7 +167,74 @@ mod tests {
                 headers.insert(header::AUTHORIZATION, shown.parse().unwrap());
             }
             let gate = Gate::new(token.map(Token::of), mode, address);
-            assert_eq!(gate.judge(&headers), outcome, "{token:?} {mode:?} {address} {shown:?}");
+            assert_eq!(
+                gate.judge(&headers, Needs::Changing),
+                outcome,
+                "{token:?} {mode:?} {address} {shown:?}"
+            );
+        }
+    }
+    #[test]
+    fn a_token_of_the_cluster_may_what_its_role_allows() {
+        use Needs::{Changing, Reading};
+        let (viewer, operator, gone) =
+            (tokens::draw().unwrap(), tokens::draw().unwrap(), tokens::draw().unwrap());
+        let tokens = ApiTokens::of(&[
+            ("look", Role::Viewer, viewer.expose()),
+            ("ops", Role::Operator, operator.expose()),
+        ]);
+        let none = ApiTokens::default();
+        let read_only = Denied::ReadOnly { name: "look".to_owned() };
+        let of = |name: &str, role| Ok(Requester::Token { name: name.to_owned(), role });
+        for (own, cluster, mode, shown, needs, outcome) in [
+            (None, &tokens, Mode::Production, Some(viewer.expose()), Reading, of("look", Role::Viewer)),
+            (None, &tokens, Mode::Production, Some(viewer.expose()), Changing, Err(read_only)),
+            (None, &tokens, Mode::Production, Some(operator.expose()), Changing, of("ops", Role::Operator)),
+            (None, &tokens, Mode::Production, Some(gone.expose()), Reading, Err(Denied::WrongToken)),
+            (None, &tokens, Mode::Production, None, Changing, Err(Denied::NoToken)),
+            (None, &tokens, Mode::Development, Some(gone.expose()), Changing, Err(Denied::WrongToken)),
+            (None, &tokens, Mode::Development, None, Changing, Ok(Requester::Nobody)),
+            (None, &none, Mode::Production, Some(viewer.expose()), Changing, Err(Denied::NoChanges)),
+            (Some("t"), &none, Mode::Production, Some(viewer.expose()), Changing, Err(Denied::WrongToken)),
+            (
+                Some("t"),
+                &tokens,
+                Mode::Production,
+                Some(operator.expose()),
+                Changing,
+                of("ops", Role::Operator),
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(shown) = shown {
+                headers.insert(header::AUTHORIZATION, format!("Bearer {shown}").parse().unwrap());
+            }
+            let gate = Gate::new(own.map(Token::of), mode, "127.0.0.1:1".parse().unwrap());
+            let gate = gate.with_cluster(Some(cluster.clone()));
+            assert_eq!(gate.judge(&headers, needs), outcome, "{own:?} {mode:?} {needs:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_may_change_something_needs_the_most() {
+        use Needs::{Changing, Nothing, Reading};
+        let config = "/openidm/config/provisioner.openicf.connectorinfoprovider";
+        for (method, path, needs) in [
+            (Method::GET, "/metrics", Nothing),
+            (Method::HEAD, "/v1/members", Nothing),
+            (Method::GET, "/v1/tokens", Changing),
+            (Method::POST, "/v1/tokens", Changing),
+            (Method::DELETE, "/v1/tokens/ci", Changing),
+            (Method::POST, "/v1/apply", Changing),
+            (Method::POST, "/v1/export", Changing),
+            (Method::PATCH, "/metrics", Changing),
+            (Method::GET, config, Reading),
+            (Method::PUT, config, Changing),
+            (Method::POST, "/openidm/system", Reading),
+            (Method::POST, "/openidm/system/", Changing),
+            (Method::PUT, "/openidm/system", Changing),
+        ] {
+            assert_eq!(Needs::of(&method, path), needs, "{method} {path}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `/v1/groups`: groups are listed, made of a name, an algorithm and members (G14), changed and deleted.
 
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use rcs_core::agreed::{Action, Edit};
 use rcs_core::balance::Policy;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::json::Json;
+use super::parts::Path;
 use super::problem::Problem;
 use super::provider::whole;
 use super::wish::{Known, Present, Wish};
@@ -60,7 +61,8 @@ pub(super) async fn put(
     wish: Wish,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let group = parse(name, &whole(body)?)?;
+    let body = whole(body)?;
+    let (group, wish) = (parse(name, &body)?, wish.of(&body));
     let present = match wish.present(&admin).await? {
         Known::Present(present) => present,
         Known::Answered(answer) => return Ok(*answer),

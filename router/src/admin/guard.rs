@@ -1,4 +1,4 @@
-//! Judges requests to the operators' paths. Changes need the operators' token. Wrong tokens are logged and slowed down. Requests that a
+//! Judges requests to the operators' paths. Changes need a token that allows them. Wrong tokens are logged and slowed down. Requests that a
 //! stranger's web page makes a browser send are refused.
 
 use std::collections::HashMap;
@@ -9,16 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use rcs_proto::driver::places::Place;
 use rcs_proto::driver::shares::{Network, Shown};
 use rcs_proto::driver::tally::{TALLY_EVERY, Tally};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::gate::{Denied, Gate, Passed};
+use super::gate::{Denied, Gate, Needs};
 use super::hosts::{Hosts, is_cross_site};
+use super::problem::{Problem, as_idm};
 use super::refusal;
+use super::requester::Requester;
+use super::told::Refused;
 use crate::limits::{ADMIN_GUESS_DELAY, ADMIN_GUESS_WAIT, ADMIN_GUESSES_MAX, ADMIN_GUESSES_WAITING_MAX};
 use crate::metrics::AdminRefusals;
 
@@ -30,8 +33,8 @@ pub(super) struct Guard {
     refusals: AdminRefusals,
     /// The tokens that are being judged, by network.
     guessing: Mutex<HashMap<Network, Arc<Guesses>>>,
-    /// Wrong tokens, by address, for the log.
-    told: Mutex<Tally<IpAddr, ()>>,
+    /// Tokens that were refused, by address, for the log.
+    told: Mutex<Tally<(IpAddr, Refused), ()>>,
 }
 
 /// The wrong tokens of one network.
@@ -77,23 +80,39 @@ impl Stopped {
         match self {
             Self::Denied(Denied::NoToken) => "no_token",
             Self::Denied(Denied::WrongToken) => "wrong_token",
+            Self::Denied(Denied::ReadOnly { .. }) => "read_only_token",
             Self::Denied(Denied::NoChanges) => "no_changes",
             Self::Guesses => "too_many_wrong_tokens",
             Self::CrossSite => "cross_site",
             Self::ForeignHost(_) => "foreign_host",
         }
     }
+
+    fn response(&self, path: &str) -> Response {
+        match self {
+            _ if path.starts_with("/openidm/") => as_idm(self.status(), &self.to_string()),
+            Self::Denied(Denied::ReadOnly { .. }) => Problem::read_only(self.to_string()).into_response(),
+            _ => refusal(self.status(), self),
+        }
+    }
 }
 
 /// Every reason for which a request is refused, in the words of the metrics.
-const REASONS: [&str; 6] =
-    ["no_token", "wrong_token", "no_changes", "too_many_wrong_tokens", "cross_site", "foreign_host"];
+const REASONS: [&str; 7] = [
+    "no_token",
+    "wrong_token",
+    "read_only_token",
+    "no_changes",
+    "too_many_wrong_tokens",
+    "cross_site",
+    "foreign_host",
+];
 
 /// Lets a request pass, or answers with the reason for the refusal. Probes do not come here, because nothing may delay them.
 pub(super) async fn stand(
     State(guard): State<Arc<Guard>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let place = request.extensions().get::<Arc<Place>>().cloned();
@@ -105,10 +124,13 @@ pub(super) async fn stand(
     let judged = guard.judge(peer.ip(), request.method(), request.uri(), request.headers()).await;
     note(Shown::Enough);
     match judged {
-        Ok(()) => next.run(request).await,
+        Ok(requester) => {
+            requester.map(|requester| request.extensions_mut().insert(requester));
+            next.run(request).await
+        }
         Err(stopped) => {
             guard.refusals.count(stopped.label());
-            refusal(stopped.status(), stopped)
+            stopped.response(request.uri().path())
         }
     }
 }
@@ -119,48 +141,56 @@ impl Guard {
         Self { gate, hosts, refusals, guessing: Mutex::default(), told: Mutex::default() }
     }
 
-    /// Logs the wrong tokens of each second; never returns.
+    /// Logs the refused tokens of each second; never returns.
     pub(super) async fn tell(&self) {
         loop {
             sleep(TALLY_EVERY).await;
             for again in lock(&self.told).due(Instant::now()) {
-                let (count, peer) = (again.count, again.kind);
-                tracing::warn!("{count} more requests with a wrong API token in the last second from {peer}");
+                let (peer, refused) = again.kind;
+                refused.tell_more(again.count, peer);
             }
         }
     }
 
+    /// Who sent the request, if it needs somebody who is known.
     async fn judge(
         &self,
         peer: IpAddr,
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
-    ) -> Result<(), Stopped> {
-        // Whoever uses IDM's interface is used to credentials, for reading too.
-        let needs_token = !method.is_safe() || uri.path().starts_with("/openidm/");
-        if needs_token && self.judge_token(peer, headers).await? == Passed::WithToken {
+    ) -> Result<Option<Requester>, Stopped> {
+        let requester = match Needs::of(method, uri.path()) {
+            Needs::Nothing => None,
+            needs => Some(self.judge_token(peer, headers, needs).await?),
+        };
+        if requester.as_ref().is_some_and(|requester| *requester != Requester::Nobody) {
             // A web page does not know the token, so a request with the right token is not from a page.
-            return Ok(());
+            return Ok(requester);
         }
         if !method.is_safe() && is_cross_site(headers) {
             return Err(Stopped::CrossSite);
         }
         match self.hosts.foreign(uri, headers) {
             Some(host) => Err(Stopped::ForeignHost(host.chars().take(255).collect())),
-            None => Ok(()),
+            None => Ok(requester),
         }
     }
 
     /// A wrong token keeps its place for [`ADMIN_GUESS_DELAY`], and a right one gives its place back at once. So only a few guesses a
     /// second are possible, and operators in other networks notice nothing.
-    async fn judge_token(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Passed, Stopped> {
+    async fn judge_token(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        needs: Needs,
+    ) -> Result<Requester, Stopped> {
         if !Gate::has_token(headers) {
-            return Ok(self.gate.judge(headers)?);
+            return Ok(self.gate.judge(headers, needs)?);
         }
         let network = Network::from(peer);
         let guesses = self.guesses_of(network);
-        let outcome = self.judge_shown(peer, guesses, headers).await;
+        let outcome = self.judge_shown(peer, guesses, headers, needs).await;
         lock(&self.guessing).retain(|_, guesses| Arc::strong_count(guesses) > 1);
         outcome
     }
@@ -170,7 +200,8 @@ impl Guard {
         peer: IpAddr,
         guesses: Arc<Guesses>,
         headers: &HeaderMap,
-    ) -> Result<Passed, Stopped> {
+        needs: Needs,
+    ) -> Result<Requester, Stopped> {
         let place = match Arc::clone(&guesses.places).try_acquire_owned() {
             Ok(place) => place,
             Err(_) => {
@@ -179,13 +210,13 @@ impl Guard {
                 place.map_err(|_| Stopped::Guesses)?.map_err(|_| Stopped::Guesses)?
             }
         };
-        let outcome = self.gate.judge(headers);
+        let outcome = self.gate.judge(headers, needs);
+        if let Some(refused) = outcome.as_ref().err().and_then(Refused::of)
+            && lock(&self.told).note((peer, refused.clone()), (), Instant::now())
+        {
+            refused.tell_first(peer);
+        }
         if outcome == Err(Denied::WrongToken) {
-            if lock(&self.told).note(peer, (), Instant::now()) {
-                tracing::warn!(
-                    "a request with a wrong API token was refused, from {peer}. If you did not send it, somebody tries tokens"
-                );
-            }
             // If a guesser closes its connection meanwhile, the place is not given back sooner.
             tokio::spawn(async move {
                 sleep(ADMIN_GUESS_DELAY).await;
@@ -313,7 +344,7 @@ mod tests {
         while lock(&guard.guessing).values().all(|guesses| guesses.waiting.load(Ordering::Relaxed) == 0) {
             tokio::task::yield_now().await;
         }
-        assert_eq!(post("10.0.0.8", "t").await, Ok(()));
+        assert_eq!(post("10.0.0.8", "t").await, Ok(Some(Requester::Own)));
         assert_eq!(judged.load(Ordering::Relaxed), 0, "an operator elsewhere waits for no guess");
         assert_eq!(
             post("10.0.0.9", "t").await,
@@ -323,7 +354,11 @@ mod tests {
         while guessers.join_next().await.is_some() {}
         let most = ADMIN_GUESSES_MAX + ADMIN_GUESSES_WAITING_MAX;
         assert!(judged.load(Ordering::Relaxed) <= most, "{judged:?}");
-        assert_eq!(post("10.0.0.9", "t").await, Ok(()), "and nobody is locked out for longer");
+        assert_eq!(
+            post("10.0.0.9", "t").await,
+            Ok(Some(Requester::Own)),
+            "and nobody is locked out for longer"
+        );
         assert!(lock(&guard.guessing).len() <= 1, "networks that guess no more are forgotten");
     }
 }

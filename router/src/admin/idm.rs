@@ -61,7 +61,7 @@ async fn replace(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let (wish, body) = (wish?, whole(body)?);
-    let done = put_in_force(admin, &wish, &body).await?;
+    let done = put_in_force(admin, wish, &body).await?;
     if done.status() != StatusCode::OK {
         return Ok(done);
     }

@@ -1,9 +1,7 @@
 //! `POST /v1/groups/GROUP/members/MEMBER/drain` (undrain, enable, disable): takes a member out of service and back.
 
-use std::net::SocketAddr;
-
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
@@ -11,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::json::Json;
 use super::members::{Row, find};
-use super::{Admin, no_answer, operator, refusal};
+use super::parts::Path;
+use super::{Admin, no_answer, refusal};
+use crate::control::Origin;
 
 /// The query parameters.
 #[derive(Debug, Deserialize)]
@@ -33,7 +33,7 @@ struct Marked<'a> {
 
 pub(super) async fn change(
     State(admin): State<Admin>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    origin: Origin,
     Path((group, member, change)): Path<(String, String, String)>,
     options: Result<Query<Options>, QueryRejection>,
 ) -> Response {
@@ -52,7 +52,7 @@ pub(super) async fn change(
             );
         }
     };
-    match admin.control.mark(group.clone(), member.clone(), change, last, operator(peer)).await {
+    match admin.control.mark(group.clone(), member.clone(), change, last, origin).await {
         Err(_) => no_answer(),
         Ok(Err(refused)) => refusal(status(&refused), refused),
         Ok(Ok(status)) => match find(&status.report, &group, &member) {

@@ -19,15 +19,19 @@ mod json;
 mod marks;
 mod members;
 mod openapi;
+mod parts;
 mod problem;
 mod provider;
 mod quarantine;
+mod requester;
 mod status;
+mod tokens;
+mod told;
 mod unknown;
 mod wish;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -54,11 +58,11 @@ use self::health::Pulse;
 pub(crate) use self::hosts::Hosts;
 use self::json::Json;
 use crate::cluster::Cluster;
-use crate::control::{Control, NoAnswer, Origin};
+use crate::control::{Control, NoAnswer};
 use crate::files::Files;
 use crate::limits::{
     ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE,
-    ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE,
+    ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE, TOKEN_REQUEST_BYTES_MAX,
 };
 use crate::metrics::{Format, Scraper};
 use crate::sightings::Sightings;
@@ -93,11 +97,6 @@ impl Admin {
     }
 }
 
-/// An operator whose request came from this address.
-fn operator(peer: SocketAddr) -> Origin {
-    Origin { who: "api token".to_owned(), from: peer.ip().to_string() }
-}
-
 /// Who may do what, and how many at a time.
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -125,6 +124,7 @@ pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: A
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let Rules { gate, hosts, connections, has_idm_api } = rules;
+    let gate = gate.with_cluster(admin.cluster.as_ref().map(Cluster::api_tokens));
     let guard = Arc::new(Guard::new(gate, hosts, admin.scraper.refusals()));
     let probes = probes(Pulse::new(admin.control.clone(), admin.files.clone()));
     let guarded =
@@ -148,11 +148,11 @@ pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: A
 }
 
 const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
-    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, /v1/events, /v1/openapi.json, /v1/export, /v1/groups, /v1/servers, POST /v1/apply, PUT or DELETE /v1/groups/GROUP or \
+    /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, /v1/events, /v1/tokens, /v1/openapi.json, /v1/export, /v1/groups, /v1/servers, POST /v1/apply, PUT or DELETE /v1/groups/GROUP or \
     /v1/servers/SERVER, \
     /v1/groups/GROUP/bundles, or POST /v1/groups/GROUP/members/MEMBER/drain (undrain, enable, disable), \
     POST /v1/groups/GROUP/bundles/propose (commit, abort, pin), POST /v1/quarantine/ID/release, POST /v1/cluster/routers/N/add?address=HOST:PORT (replace, promote, remove), \
-    POST /v1/cluster/backup\n";
+    POST /v1/cluster/backup, POST /v1/tokens, DELETE /v1/tokens/NAME\n";
 
 /// Probes. Only the bound on connections stands before them, so they are answered whatever other clients do.
 fn probes(pulse: Pulse) -> Router {
@@ -198,7 +198,11 @@ fn routes(admin: Admin, has_idm_api: bool) -> Router {
     let idm = if has_idm_api { as_idm(admin.clone()) } else { Router::new() };
     protected(router.merge(streams), ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
         .merge(protected(routers, ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE))
-        .merge(protected(documents(admin).merge(idm), DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE))
+        .merge(protected(
+            documents(admin.clone()).merge(api_tokens(admin)).merge(idm),
+            DOCUMENT_CHANGES_MAX,
+            DOCUMENT_REQUEST_DEADLINE,
+        ))
 }
 
 /// The routes of IDM's own interface.
@@ -221,6 +225,16 @@ fn documents(admin: Admin) -> Router {
         .route("/v1/servers/{server}", put(provider::put_server))
         .route("/v1/servers/{server}", delete(provider::delete_server))
         .layer(DefaultBodyLimit::max(PROVIDER_DOCUMENT_BYTES_MAX))
+        .with_state(admin)
+}
+
+/// Tokens of the cluster for the API.
+fn api_tokens(admin: Admin) -> Router {
+    Router::new()
+        .route("/v1/tokens", get(tokens::list))
+        .route("/v1/tokens", post(tokens::create))
+        .route("/v1/tokens/{name}", delete(tokens::revoke))
+        .layer(DefaultBodyLimit::max(TOKEN_REQUEST_BYTES_MAX))
         .with_state(admin)
 }
 
@@ -255,16 +269,19 @@ fn refusal(status: StatusCode, error: impl std::fmt::Display) -> Response {
 }
 
 fn no_answer() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{NoAnswer}\n")).into_response()
+    refusal(StatusCode::SERVICE_UNAVAILABLE, NoAnswer)
 }
 
-async fn overload(error: BoxError) -> (StatusCode, &'static str) {
+async fn overload(error: BoxError) -> Response {
     if error.is::<tower::timeout::error::Elapsed>() {
-        (StatusCode::GATEWAY_TIMEOUT, "timeout: the router did not finish this request in time; repeat it\n")
+        refusal(
+            StatusCode::GATEWAY_TIMEOUT,
+            "timeout: the router did not finish this request in time; repeat it",
+        )
     } else {
-        (
+        refusal(
             StatusCode::SERVICE_UNAVAILABLE,
-            "overload: too many requests to the admin address at a time; repeat it later\n",
+            "overload: too many requests to the admin address at a time; repeat it later",
         )
     }
 }

@@ -4,7 +4,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rcs_consensus::NotApplied;
 use rcs_core::agreed::CommandRefusal;
-use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
 use serde::Serialize;
 
 use super::cluster::status;
@@ -56,6 +55,19 @@ const KNOWN: &[(&[&str], StatusCode, &str, &str)] = &[
         "change the provider file, or start the routers with --authority cluster",
     ),
     (&["no_group"], StatusCode::NOT_FOUND, "no such group", "use a name that GET /v1/groups shows"),
+    (&["no_credential"], StatusCode::NOT_FOUND, "no such token", "use a name that GET /v1/tokens shows"),
+    (
+        &["token_exists"],
+        StatusCode::CONFLICT,
+        "the name is taken",
+        "choose another name, or revoke the token of this name first: DELETE /v1/tokens/NAME",
+    ),
+    (
+        &["bad_name"],
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "the name cannot be used",
+        "choose another name, as the detail says",
+    ),
     (&["no_member"], StatusCode::NOT_FOUND, "no such member", "use a name that GET /v1/servers shows"),
     (
         &["group_exists", "member_exists"],
@@ -84,13 +96,54 @@ impl Problem {
     }
 
     /// A body over the bound.
-    pub(super) fn too_long() -> Self {
+    pub(super) fn too_long(bytes_max: usize, fix: &'static str) -> Self {
+        let detail = format!("the body has more than {bytes_max} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", "the body is too long", detail, fix)
+    }
+
+    /// A change with a token that may only read.
+    pub(super) fn read_only(detail: String) -> Self {
         Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_long",
-            "the body is too long",
-            format!("the body has more than {PROVIDER_DOCUMENT_BYTES_MAX} bytes"),
-            "split the document over several routers",
+            StatusCode::FORBIDDEN,
+            "read_only_token",
+            "the token may only read",
+            detail,
+            "send a token with the role operator: rcs-router token create NAME --role operator makes one",
+        )
+    }
+
+    /// A client's key that came with another request before.
+    pub(super) fn reused_key() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "reused_key",
+            "the Idempotency-Key belongs to another request",
+            "a request with the same Idempotency-Key and another content was carried out before; this one was not",
+            "draw a new Idempotency-Key at random for each change",
+        )
+    }
+
+    /// A token was made for an earlier request with the same key, and nobody can tell its secret again.
+    pub(super) fn told_once(name: &str) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "told_once",
+            "the token was made before",
+            format!(
+                "an earlier request with this Idempotency-Key made the token {name:?}, and its answer told the secret, which is stored nowhere"
+            ),
+            "if the answer was lost: revoke the token, and make one with a new Idempotency-Key",
+        )
+    }
+
+    /// The router keeps its state in memory, and nobody could share its tokens.
+    pub(super) fn no_tokens() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no_cluster",
+            "the router keeps its state in memory",
+            "this router keeps its state in memory, so it has no tokens beside its own: start it with --data-dir",
+            "start the router with --data-dir",
         )
     }
 
@@ -152,12 +205,7 @@ impl Problem {
 
     /// The same in the form of IDM's own refusals.
     pub(super) fn as_idm(&self) -> Response {
-        let told = serde_json::json!({
-            "code": self.status.as_u16(),
-            "reason": self.status.canonical_reason(),
-            "message": format!("{}: {}", self.detail, self.fix),
-        });
-        (self.status, json::Json(told)).into_response()
+        as_idm(self.status, &format!("{}: {}", self.detail, self.fix))
     }
 
     fn new(
@@ -170,6 +218,16 @@ impl Problem {
         let (kind, detail) = (kind.to_owned(), detail.into());
         Self { status, kind, title, detail, fix, revision: None, faults: Box::default() }
     }
+}
+
+/// A refusal in the form of IDM's own.
+pub(super) fn as_idm(status: StatusCode, message: &str) -> Response {
+    let told = serde_json::json!({
+        "code": status.as_u16(),
+        "reason": status.canonical_reason(),
+        "message": message,
+    });
+    (status, json::Json(told)).into_response()
 }
 
 impl From<&CommandRefusal> for Problem {

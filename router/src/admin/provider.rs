@@ -1,14 +1,13 @@
 //! `GET /v1/export` and `POST /v1/apply`: all members and groups as IDM's own document. `PUT /v1/servers/NAME` and its like: one member
 //! as its entry in that document.
 
-use std::net::SocketAddr;
-
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rcs_core::agreed::{Action, Document, Edit};
+use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
 use rcs_core::provider::write::{Entry, GroupPlace, KeyForm, as_written, entry, write};
 use rcs_core::provider::{Keys, Properties, Reading, Severity, read_with};
 use rcs_core::view::{Link, MemberSpec};
@@ -17,8 +16,10 @@ use serde_json::{Value, json};
 
 use super::Admin;
 use super::json::Json;
+use super::parts::Path;
 use super::problem::Problem;
 use super::wish::{Known, Present, Wish};
+use crate::control::Origin;
 use crate::document::undialable;
 
 /// Without keys: each is a placeholder.
@@ -30,13 +31,10 @@ pub(super) async fn export(State(admin): State<Admin>) -> Response {
 }
 
 /// With the keys of members in clear. A POST, so that it needs the token.
-pub(super) async fn export_keys(
-    State(admin): State<Admin>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-) -> Response {
+pub(super) async fn export_keys(State(admin): State<Admin>, Origin { who, from }: Origin) -> Response {
     match Present::known(&admin) {
         Ok(present) => {
-            tracing::info!(from = %peer, "the provider document was exported with the keys of members");
+            tracing::info!(%who, %from, "the provider document was exported with the keys of members");
             shown(&present, KeyForm::Clear)
         }
         Err(problem) => problem.into_response(),
@@ -59,14 +57,15 @@ pub(super) async fn apply(
     wish: Wish,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    put_in_force(&admin, &wish, &whole(body)?).await
+    put_in_force(&admin, wish, &whole(body)?).await
 }
 
 /// All members and groups are what this document says.
 ///
 /// # Errors
 /// The document has faults, or the change is not made.
-pub(super) async fn put_in_force(admin: &Admin, wish: &Wish, body: &[u8]) -> Result<Response, Problem> {
+pub(super) async fn put_in_force(admin: &Admin, wish: Wish, body: &[u8]) -> Result<Response, Problem> {
+    let wish = wish.of(body);
     let present = match wish.present(admin).await? {
         Known::Present(present) => present,
         Known::Answered(answer) => return Ok(*answer),
@@ -85,8 +84,20 @@ pub(super) async fn put_in_force(admin: &Admin, wish: &Wish, body: &[u8]) -> Res
 /// # Errors
 /// It is too long, or did not come.
 pub(super) fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
+    within(body, PROVIDER_DOCUMENT_BYTES_MAX, "split the document over several routers")
+}
+
+/// The body of a request for which the server has this bound.
+///
+/// # Errors
+/// It is too long, for which there is this fix; or it did not come.
+pub(super) fn within(
+    body: Result<Bytes, BytesRejection>,
+    bytes_max: usize,
+    fix: &'static str,
+) -> Result<Bytes, Problem> {
     body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_long(),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_long(bytes_max, fix),
         _ => Problem::request(error.body_text(), "send the request again"),
     })
 }
@@ -144,7 +155,8 @@ pub(super) async fn put_server(
     wish: Wish,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let text = as_document(&name, &whole(body)?)?;
+    let body = whole(body)?;
+    let (text, wish) = (as_document(&name, &body)?, wish.of(&body));
     let present = match wish.present(&admin).await? {
         Known::Present(present) => present,
         Known::Answered(answer) => return Ok(*answer),

@@ -1,8 +1,6 @@
 //! `GET /v1/quarantine`: the configurations that members were lost with. `POST /v1/quarantine/ID/release` releases one.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rcs_core::engine::ConfigurationReport;
@@ -10,7 +8,9 @@ use rcs_core::ids::ConfigurationId;
 use serde::Serialize;
 
 use super::json::Json;
-use super::{Admin, no_answer, operator, refusal};
+use super::parts::Path;
+use super::{Admin, no_answer, refusal};
+use crate::control::Origin;
 
 /// One configuration.
 #[derive(Debug, Serialize)]
@@ -36,17 +36,13 @@ pub(super) async fn list(State(admin): State<Admin>) -> Response {
     }
 }
 
-pub(super) async fn release(
-    State(admin): State<Admin>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(id): Path<String>,
-) -> Response {
+pub(super) async fn release(State(admin): State<Admin>, origin: Origin, Path(id): Path<String>) -> Response {
     let Ok(id) = id.parse::<ConfigurationId>() else {
         let sentence =
             "the ID of a configuration is a hexadecimal number, as in the log or in GET /v1/quarantine";
         return refusal(StatusCode::BAD_REQUEST, sentence);
     };
-    match admin.control.release(id, operator(peer)).await {
+    match admin.control.release(id, origin).await {
         Err(_) => no_answer(),
         Ok(Err(refused)) => refusal(StatusCode::NOT_FOUND, refused),
         Ok(Ok(left)) => Json(rows(left)).into_response(),

@@ -10,6 +10,8 @@ use super::calls::{self, bad_query};
 use super::json::Json;
 use super::{Admin, refusal};
 use crate::clock::rfc3339;
+use crate::control::Origin;
+use crate::limits::UNKNOWN_OUTCOMES_MAX;
 use crate::unknown::{Entry, Which};
 
 /// The oldest calls come first, because an operator looks at them first.
@@ -18,6 +20,10 @@ pub(super) async fn list(
     query: Result<Query<calls::Query>, QueryRejection>,
 ) -> Response {
     let Ok(Query(query)) = query else { return bad_query() };
+    if !(1..=UNKNOWN_OUTCOMES_MAX).contains(&query.limit()) {
+        let sentence = format!("limit is a number from 1 to {UNKNOWN_OUTCOMES_MAX}");
+        return refusal(StatusCode::BAD_REQUEST, sentence);
+    }
     let after = query.after().map(rfc3339);
     let is = |wanted: &Option<String>, found: Option<&str>| {
         wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
@@ -46,6 +52,7 @@ pub(super) struct Acknowledge {
 
 pub(super) async fn acknowledge(
     State(admin): State<Admin>,
+    Origin { who, from }: Origin,
     query: Result<Query<Acknowledge>, QueryRejection>,
 ) -> Response {
     let which = match query {
@@ -61,7 +68,7 @@ pub(super) async fn acknowledge(
     match admin.unknowns.acknowledge(&which) {
         Err(refused) => refusal(StatusCode::NOT_FOUND, refused),
         Ok(count) => {
-            tracing::info!(count, ?which, "an operator acknowledged unknown outcomes");
+            tracing::info!(%who, %from, count, ?which, "an operator acknowledged unknown outcomes");
             let (open, _) = admin.unknowns.counts();
             Json(serde_json::json!({ "acknowledged": count, "open": open })).into_response()
         }

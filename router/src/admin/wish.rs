@@ -1,9 +1,7 @@
 //! What requests that change members and groups have in common: the revision that they expect, the key that tells a retry, and whether
 //! they only ask what would change.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,9 +13,9 @@ use rcs_core::view::View;
 use rcs_proto::manifest::Digest;
 use serde::Serialize;
 
+use super::Admin;
 use super::json::Json;
 use super::problem::Problem;
-use super::{Admin, operator};
 use crate::cluster::{Cluster, new_request};
 use crate::control::Origin;
 use crate::limits::{CHANGES_SHOWN_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
@@ -26,6 +24,8 @@ use crate::limits::{CHANGES_SHOWN_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
 #[derive(Debug)]
 pub(super) struct Wish {
     request: RequestId,
+    /// The client's key and path, hashed; none: nobody can repeat this request.
+    key: Option<u64>,
     expected: Option<u64>,
     is_dry_run: bool,
     /// `If-None-Match: *`: nothing of the name may exist.
@@ -111,19 +111,55 @@ impl Present {
     }
 }
 
-fn tag(revision: u64) -> [(header::HeaderName, String); 1] {
+/// The `ETag` header for a revision.
+pub(super) fn tag(revision: u64) -> [(header::HeaderName, String); 1] {
     [(header::ETAG, format!("\"{revision}\""))]
 }
 
 impl Wish {
+    /// The same wish with this content: the body of the request.
+    pub(super) fn of(self, content: &[u8]) -> Self {
+        Self { request: request_id(self.key, content), ..self }
+    }
+
+    /// Whether the request only asks what would change.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.is_dry_run
+    }
+
+    /// What became of this request, if it was carried out before. Afterwards this router knows all that any router had acknowledged before
+    /// this request.
+    ///
+    /// # Errors
+    /// The state is not known; or the client's key belongs to a request with another content.
+    pub(super) async fn earlier(&self, cluster: &Cluster) -> Result<Option<Outcome>, Problem> {
+        cluster.read_barrier().await?;
+        let seen = cluster.look(|state| {
+            let is_reused = self.key.is_some() && state.is_other_content(self.request);
+            (state.outcome(self.request).cloned(), is_reused)
+        });
+        match seen {
+            Some((Some(outcome), _)) => Ok(Some(outcome)),
+            Some((None, true)) => Err(Problem::reused_key()),
+            Some((None, false)) | None => Ok(None),
+        }
+    }
+
+    /// Has an action agreed.
+    ///
+    /// # Errors
+    /// The change is not agreed. The outcome may be a refusal.
+    pub(super) async fn decide(&self, cluster: &Cluster, action: Action) -> Result<Outcome, Problem> {
+        Ok(cluster.change(self.request, self.expected, Author::Operator, &self.origin, action).await?)
+    }
+
     /// What is in force, as far as any router had acknowledged it before this request.
     ///
     /// # Errors
     /// The state is not known; or this request was refused before.
     pub(super) async fn present(&self, admin: &Admin) -> Result<Known, Problem> {
         let cluster = admin.cluster.as_ref().ok_or_else(Problem::no_cluster)?;
-        cluster.read_barrier().await?;
-        match cluster.look(|state| state.outcome(self.request).cloned()).flatten() {
+        match self.earlier(cluster).await? {
             Some(outcome) => {
                 told(&outcome, Vec::new(), Vec::new(), true).map(|answer| Known::Answered(Box::new(answer)))
             }
@@ -160,14 +196,16 @@ impl Wish {
                 ..answer
             }));
         }
-        let outcome =
-            cluster.change(self.request, self.expected, Author::Operator, &self.origin, action).await?;
+        let outcome = self.decide(cluster, action).await?;
         told(&outcome, changes.unwrap_or_default(), warnings, false)
     }
 }
 
 /// The answer to a change with this outcome.
-fn told(
+///
+/// # Errors
+/// The change is refused.
+pub(super) fn told(
     outcome: &Outcome,
     changes: Vec<Difference>,
     warnings: Vec<String>,
@@ -224,12 +262,12 @@ fn after(action: &Action, present: &Document) -> Result<Document, Box<CommandRef
 impl<S: Send + Sync> FromRequestParts<S> for Wish {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-        let origin =
-            peer.map_or_else(|| Origin { who: "api token".to_owned(), from: String::new() }, operator);
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(origin) = Origin::from_request_parts(parts, state).await;
+        let key = key(parts)?;
         Ok(Self {
-            request: request_id(parts)?,
+            request: request_id(key, b""),
+            key,
             expected: expected(&parts.headers)?,
             is_dry_run: is_dry_run(parts.uri.query())?,
             is_new_only: parts.headers.get(header::IF_NONE_MATCH).is_some_and(is_any),
@@ -238,8 +276,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Wish {
     }
 }
 
-fn request_id(parts: &Parts) -> Result<RequestId, Problem> {
-    let Some(key) = parts.headers.get("idempotency-key") else { return Ok(new_request()) };
+fn key(parts: &Parts) -> Result<Option<u64>, Problem> {
+    let Some(key) = parts.headers.get("idempotency-key") else { return Ok(None) };
     if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
         return Err(Problem::request(
             format!("Idempotency-Key has {} bytes", key.len()),
@@ -248,8 +286,17 @@ fn request_id(parts: &Parts) -> Result<RequestId, Problem> {
     }
     // The same key on another path is another request.
     let path = format!("{} {}\n", parts.method, parts.uri.path());
-    let digest = Digest::of(&[path.as_bytes(), key.as_bytes()].concat());
-    Ok(RequestId(digest.bytes().iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))))
+    Ok(Some(hash(&[path.as_bytes(), key.as_bytes()].concat())))
+}
+
+/// The id of a request: its first half is made of the client's key, its second half of the content. So a router sees a key that comes with
+/// another content ([`rcs_core::agreed::ClusterState::is_other_content`]).
+fn request_id(key: Option<u64>, content: &[u8]) -> RequestId {
+    key.map_or_else(new_request, |key| RequestId(u128::from(key) << 64 | u128::from(hash(content))))
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    Digest::of(bytes).bytes().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::asked::{AskError, Asked, age, csv, cut, table, tell, text};
 use super::client::{ClientError, segment};
 use crate::config::time;
-use crate::limits::TABLE_COLUMNS;
+use crate::limits::{TABLE_COLUMNS, UNKNOWN_OUTCOMES_MAX};
 
 /// List calls, explain why a call was refused, retried or failed, and acknowledge unknown outcomes.
 #[derive(Debug, Args)]
@@ -166,7 +166,7 @@ fn show(list: &List, asked: &Asked) -> Result<String, AskError> {
         query.push(format!("outcome={}", segment(outcome)));
     }
     query.extend(list.since.map(|since| format!("since_seconds={}", since.0.as_secs())));
-    let limit = list.limit.or(is_work.then_some(usize::MAX));
+    let limit = list.limit.or(is_work.then_some(UNKNOWN_OUTCOMES_MAX));
     query.extend(limit.map(|limit| format!("limit={limit}")));
     let path = format!("{path}?{}", query.join("&"));
     if list.output == Shape::Json {

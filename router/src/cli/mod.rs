@@ -21,6 +21,7 @@ mod quarantine;
 mod serve;
 mod server;
 mod status;
+mod token;
 mod wish;
 
 use std::ffi::OsString;
@@ -71,6 +72,7 @@ enum Command {
     Call(call::Arguments),
     Quarantine(quarantine::Arguments),
     Cluster(cluster::Arguments),
+    Token(token::Arguments),
     Status(status::Status),
     Version(status::Version),
     Completion(completion::Arguments),
@@ -113,6 +115,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Call(arguments) => call::run(&arguments),
         Command::Quarantine(arguments) => quarantine::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Version(arguments) => status::version(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),

@@ -7,6 +7,7 @@ mod join;
 mod options;
 mod rebuild;
 mod replica;
+mod tokens;
 
 use std::io;
 use std::net::TcpListener;
@@ -31,6 +32,7 @@ pub(crate) use self::files::Offered;
 pub use self::options::{ClusterOptions, Peers, PeersError};
 pub(crate) use self::rebuild::{Rebuild, RebuildError, rebuild};
 use self::replica::Replica;
+pub(crate) use self::tokens::ApiTokens;
 use crate::clock::wall;
 use crate::control::{Configuration, Control, Origin, Request};
 use crate::limits::{PROPOSE_AGAIN, PROPOSE_FOR};
@@ -64,6 +66,7 @@ pub(crate) struct Cluster(Arc<Inner>);
 struct Inner {
     part: Part,
     tickets: Arc<Tickets>,
+    tokens: ApiTokens,
     control: Control,
     runtime: tokio::runtime::Handle,
     /// The address by which other routers know this one; its number, if it has none.
@@ -127,13 +130,16 @@ impl Cluster {
         };
         let way = credentials.clone().map_or(Way::Nowhere, |own| Way::Network(TonicTransport::new(own)));
         let (tickets, feed) = (Arc::new(Tickets::default()), Arc::new(Feed::default()));
+        let tokens = ApiTokens::default();
         let open = {
             let (directory, tickets, feed) =
                 (options.directory.clone(), Arc::clone(&tickets), Arc::clone(&feed));
-            let sightings = sightings.clone();
+            let (tokens, sightings) = (tokens.clone(), sightings.clone());
             move || {
                 let store = Store::open(&directory, &owner, Pacing::Thread)?;
-                Ok((store, Replica::new(Arc::clone(&tickets), Arc::clone(&feed), sightings.clone())))
+                let replica =
+                    Replica::new(Arc::clone(&tickets), Arc::clone(&feed), tokens.clone(), sightings.clone());
+                Ok((store, replica))
             }
         };
         let part = runtime.block_on(Part::start(way, Timing::default(), Box::new(open)))?;
@@ -152,6 +158,7 @@ impl Cluster {
         let cluster = Self(Arc::new(Inner {
             part: part.clone(),
             tickets,
+            tokens,
             control: control.clone(),
             runtime: runtime.handle().clone(),
             from,
@@ -216,6 +223,11 @@ impl Cluster {
     /// The state as this router knows it now; none while the consensus part is down.
     pub(crate) fn look<V>(&self, at: impl FnOnce(&ClusterState) -> V) -> Option<V> {
         self.0.part.look(|replica| at(replica.state()))
+    }
+
+    /// The API tokens of the cluster, as this router knew them last.
+    pub(crate) fn api_tokens(&self) -> ApiTokens {
+        self.0.tokens.clone()
     }
 
     /// What is known of the routers.

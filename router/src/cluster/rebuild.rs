@@ -7,6 +7,7 @@ use rcs_consensus::pki::{Files, Identity, PkiError};
 use rcs_consensus::store::{Owner, Rebuilt, StoreError, recover, restore};
 
 use super::replica::Replica;
+use super::tokens::ApiTokens;
 use crate::sightings::Sightings;
 
 /// What the store is made from.
@@ -48,7 +49,7 @@ pub(crate) fn rebuild(
     from: &Rebuild<'_>,
 ) -> Result<Rebuilt, RebuildError> {
     let owner = |cluster| Owner { number, incarnation: fastrand::u32(1..), cluster };
-    let machine = Replica::new(Arc::default(), Arc::default(), Sightings::new());
+    let machine = Replica::new(Arc::default(), Arc::default(), ApiTokens::default(), Sightings::new());
     Ok(match from {
         Rebuild::Backup { certificates, backup } => {
             let files = Files::in_folder(certificates, number);

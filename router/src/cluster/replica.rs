@@ -9,6 +9,7 @@ use rcs_core::agreed::CommandResult;
 use rcs_core::agreed::{Action, Command};
 
 use super::feed::{Feed, Tickets};
+use super::tokens::ApiTokens;
 use crate::control::Decided;
 use crate::sightings::Sightings;
 
@@ -17,14 +18,20 @@ pub(super) struct Replica {
     state: ClusterState,
     tickets: Arc<Tickets>,
     feed: Arc<Feed>,
+    tokens: ApiTokens,
     /// Wakes the event streams, which read changes from the audit log.
     sightings: Sightings,
 }
 
 impl Replica {
     /// An empty state.
-    pub(super) fn new(tickets: Arc<Tickets>, feed: Arc<Feed>, sightings: Sightings) -> Self {
-        Self { state: ClusterState::default(), tickets, feed, sightings }
+    pub(super) fn new(
+        tickets: Arc<Tickets>,
+        feed: Arc<Feed>,
+        tokens: ApiTokens,
+        sightings: Sightings,
+    ) -> Self {
+        Self { state: ClusterState::default(), tickets, feed, tokens, sightings }
     }
 
     /// The state.
@@ -63,6 +70,9 @@ impl Machine for Replica {
         let Ok(Command { request, author, at, action, .. }) = read else { return Ok(bytes) };
         let ticket = self.tickets.take(request);
         let has_changed = outcome.result == CommandResult::Changed && !was_applied;
+        if has_changed && matches!(action, Action::GrantApi { .. } | Action::RevokeApi { .. }) {
+            self.tokens.publish(self.state.revision(), self.state.credentials());
+        }
         if has_changed {
             self.sightings.wake();
         }
@@ -89,6 +99,7 @@ impl Machine for Replica {
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), Unreadable> {
         self.state = ClusterState::decode(snapshot).map_err(|error| Unreadable(error.to_string()))?;
+        self.tokens.publish(self.state.revision(), self.state.credentials());
         self.feed.restored();
         self.sightings.wake();
         Ok(())
@@ -97,6 +108,7 @@ impl Machine for Replica {
 
 #[cfg(test)]
 mod tests {
+    use rcs_core::agreed::credentials::{ApiToken, Role, Salted};
     use rcs_core::agreed::{At, Author, Document, RequestId};
     use rcs_core::view::{AdminState, Link, Mark, MemberSpec};
     use rcs_proto::manifest::Digest;
@@ -125,7 +137,8 @@ mod tests {
     #[test]
     fn a_retry_is_not_handed_to_the_engine_again() {
         let feed = Arc::new(Feed::default());
-        let mut replica = Replica::new(Arc::default(), Arc::clone(&feed), Sightings::new());
+        let mut replica =
+            Replica::new(Arc::default(), Arc::clone(&feed), ApiTokens::default(), Sightings::new());
         let member = MemberSpec {
             name: "n1".to_owned(),
             link: Link::Accept,
@@ -147,5 +160,37 @@ mod tests {
             [Mark::Draining, Mark::Enabled].map(|mark| Change::Mark { member: "n1".to_owned(), mark });
         assert_eq!(marks, expected);
         assert_eq!(replica.state().agreed().marks().of("n1"), Mark::Enabled);
+    }
+    /// A consensus part that is started again begins with an empty state and reads the log from its last snapshot on. Meanwhile what was
+    /// known counts: nobody is locked out, and no revoked token is valid.
+    #[test]
+    fn tokens_stay_as_they_were_known_while_the_log_is_read_again() {
+        let tokens = ApiTokens::default();
+        let new = || Replica::new(Arc::default(), Arc::default(), tokens.clone(), Sightings::new());
+        let grant = |request, name: &str, secret: &str| {
+            let token = ApiToken { role: Role::Viewer, hash: Salted::new(request, secret) };
+            command(request, Action::GrantApi { name: name.to_owned(), token })
+        };
+        let revoke = command(3, Action::RevokeApi { name: "old".to_owned() });
+        let log = [grant(1, "old", "one"), grant(2, "new", "two"), revoke];
+        let known = || ["one", "two"].map(|secret| tokens.find(secret).map(|(name, _)| name));
+        let mut replica = new();
+        let mut seen = Vec::new();
+        for (index, command) in log.iter().enumerate() {
+            replica.apply(index as u64, command).unwrap();
+            seen.push(known());
+        }
+        let (old, new_one) = (Some("old".to_owned()), Some("new".to_owned()));
+        assert_eq!(seen, [[old.clone(), None], [old, new_one.clone()], [None, new_one.clone()]]);
+        drop(replica);
+        let mut again = new();
+        for (index, command) in log.iter().enumerate() {
+            assert_eq!(known(), [None, new_one.clone()], "before entry {index}");
+            again.apply(index as u64, command).unwrap();
+        }
+        assert_eq!(known(), [None, new_one.clone()]);
+        let mut later = new();
+        later.restore(&again.snapshot()).unwrap();
+        assert_eq!(known(), [None, new_one]);
     }
 }

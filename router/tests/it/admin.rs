@@ -89,6 +89,30 @@ fn other_paths_and_methods_are_refused() {
     assert_eq!(router.get("/v1/nothing").0, 404);
 }
 
+/// A client that was made from the description reads one form of refusal, whatever part of a request is wrong.
+#[test]
+fn what_cannot_be_read_is_refused_in_json() {
+    let folder = scratch();
+    let member = member("n1");
+    let router = Router::serve(&provider(&folder, &[("n1", &member)]), &["--dev"]);
+    for path in [
+        "/v1/calls?limit=0",
+        "/v1/calls?limit=1001",
+        "/v1/calls/open?limit=1001",
+        "/v1/calls?since_seconds=99999999999",
+        "/v1/unknown?limit=10001",
+        "/v1/cluster?consistent=maybe",
+        "/v1/audit?since=1",
+        "/v1/groups/%FF/bundles",
+        "/v1/groups/%FF",
+    ] {
+        let (status, body) = router.get(path);
+        let told: Value = serde_json::from_str(&body).unwrap_or_else(|e| panic!("{path}: {e} in {body}"));
+        assert!(status == 400 && told["error"].is_string(), "{path}: {status} {body}");
+    }
+    assert_eq!(router.get("/v1/unknown?limit=10000").0, 200);
+}
+
 /// P10: connections that say nothing do not add up, and probes get through beside them.
 #[test]
 fn silent_connections_do_not_keep_probes_out() {

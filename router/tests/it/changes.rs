@@ -73,7 +73,7 @@ impl Alone {
     }
 
     /// Runs a command against the router, with the token.
-    fn ask(&self, words: &str) -> Ran {
+    pub(crate) fn ask(&self, words: &str) -> Ran {
         let mut command = router(&words.split(' ').collect::<Vec<_>>());
         command.args(["--server", &format!("http://{}", self.admin())]).env("RCS_ROUTER_TOKEN", TOKEN);
         run_command(command)

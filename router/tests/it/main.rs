@@ -32,5 +32,6 @@ mod strangers;
 mod support;
 mod terminals;
 mod tls;
+mod tokens;
 mod unknown;
 mod usage;

@@ -260,6 +260,14 @@ impl ClusterState {
         self.requests.0.get(&request)
     }
 
+    /// Whether a command is remembered that has the same first 64 bits of its id, and other last 64 bits: a client's key with another
+    /// content, where the first half is made of the key and the second half of the content.
+    pub fn is_other_content(&self, request: RequestId) -> bool {
+        let half = request.0 >> 64 << 64;
+        let same_key = self.requests.0.range(RequestId(half)..=RequestId(half | u128::from(u64::MAX)));
+        same_key.into_iter().any(|known| *known != request)
+    }
+
     /// The latest entries of the audit log, oldest first.
     pub fn audit(&self) -> impl DoubleEndedIterator<Item = &AuditEntry> {
         self.audit.iter()

@@ -111,7 +111,8 @@ pub enum Action {
     Seed(Seed),
     /// Somebody else decides members, groups and settings from now on.
     Authority(Authority),
-    /// A token for the API is valid from now on. It replaces the token of the same name.
+    /// A token for the API is valid from now on. Refused if another token has the name: two operators who choose one name must not
+    /// take the token away from each other.
     GrantApi {
         /// The name of the token.
         name: String,

@@ -115,6 +115,9 @@ impl Credentials {
 
     pub(super) fn grant_api(&mut self, name: &str, token: &ApiToken) -> Result<Done, CommandRefusal> {
         refuse_bad_name(name)?;
+        if self.api_tokens.get(name).is_some_and(|present| present != token) {
+            return Err(CommandRefusal::TokenExists(name.to_owned()));
+        }
         if !self.api_tokens.contains_key(name) && self.api_tokens.len() >= API_TOKENS_MAX {
             return Err(CommandRefusal::TooMany { what: "API tokens", max: API_TOKENS_MAX });
         }
@@ -204,18 +207,21 @@ mod tests {
     }
 
     #[test]
-    fn there_are_only_so_many_and_replacing_one_is_always_possible() {
+    fn there_are_only_so_many_and_a_key_can_always_be_replaced() {
         let mut all = Credentials::default();
         let token = |role| ApiToken { role, hash: Salted::new(1, "t") };
         for number in 0..API_TOKENS_MAX {
             assert_eq!(all.grant_api(&format!("t{number}"), &token(Role::Viewer)), Ok(Done::Changed));
         }
         assert!(matches!(all.grant_api("more", &token(Role::Viewer)), Err(CommandRefusal::TooMany { .. })));
-        assert_eq!(all.grant_api("t3", &token(Role::Operator)), Ok(Done::Changed));
+        assert_eq!(all.grant_api("t3", &token(Role::Viewer)), Ok(Done::Unchanged));
+        let taken = Err(CommandRefusal::TokenExists("t3".into()));
+        assert_eq!(all.grant_api("t3", &token(Role::Operator)), taken, "nobody loses a token to a namesake");
         for number in 0..CREDENTIALS_PER_PRINCIPAL_MAX {
             assert!(all.grant_caller("hr", &number.to_string(), &Salted::new(1, "k")).is_ok());
         }
         assert!(all.grant_caller("hr", "more", &Salted::new(1, "k")).is_err());
+        assert_eq!(all.grant_caller("hr", "1", &Salted::new(1, "l")), Ok(Done::Changed));
         assert!(all.is_within_bounds());
         assert_eq!(all.api("t"), Some(("t0", Role::Viewer)));
         assert_eq!(all.api("u"), None);

@@ -1,6 +1,7 @@
 //! The latest entries of something, in order: the oldest entry is forgotten when there are too many.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,11 @@ impl<K: Ord + Clone, V, const MAX: usize> Latest<K, V, MAX> {
     /// The entry of this key.
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key)
+    }
+
+    /// The keys in this range.
+    pub(super) fn range(&self, keys: RangeInclusive<K>) -> impl Iterator<Item = &K> {
+        self.entries.range(keys).map(|(key, _)| key)
     }
 
     /// Adds an entry unless there is one of this key. Returns whether the entry was added.

@@ -49,6 +49,11 @@ pub enum CommandRefusal {
     /// A credential that does not exist.
     #[error("there is no credential named {0:?}: list the credentials to see their names")]
     NoCredential(String),
+    /// Another API token has the name.
+    #[error(
+        "there is an API token named {0:?} already: choose another name, or revoke that token first and make a new one"
+    )]
+    TokenExists(String),
     /// More than a bound allows.
     #[error(
         "the cluster has the largest number of {what} already, {max}: remove one that is not used any more"
@@ -87,6 +92,7 @@ impl CommandRefusal {
             Self::SeedSet => "seed_set",
             Self::BadName(_) => "bad_name",
             Self::NoCredential(_) => "no_credential",
+            Self::TokenExists(_) => "token_exists",
             Self::TooMany { .. } => "too_many",
             Self::BadAcknowledgement => "bad_acknowledgement",
             Self::Unreadable => "unreadable",

@@ -101,6 +101,11 @@ fn token(name: &str) -> Action {
     Action::GrantApi { name: name.into(), token }
 }
 
+fn operator_token(name: &str) -> Action {
+    let token = ApiToken { role: Role::Operator, hash: Salted::new(4, SECRET) };
+    Action::GrantApi { name: name.into(), token }
+}
+
 #[test]
 fn a_retry_has_the_first_outcome_and_does_nothing() {
     let mut copy = Copy::with(Authority::Cluster);
@@ -115,6 +120,19 @@ fn a_retry_has_the_first_outcome_and_does_nothing() {
     assert_eq!(copy.state.audit().count(), before.audit().count());
     assert_eq!(copy.state.outcome(RequestId(77)), Some(&first));
     assert_eq!((refused.result.word(), copy.state.applied()), ("no_member", 14));
+}
+
+/// The first half of an id is made of a client's key, the second half of what the client wants.
+#[test]
+fn a_key_that_comes_with_another_content_is_seen() {
+    let mut copy = Copy::with(Authority::Cluster);
+    let id = |key: u128, content: u128| RequestId(key << 64 | content);
+    copy.state.apply(10, &Command { request: id(7, 3), ..command(0, Author::Operator, mark("a")) });
+    for (request, expected) in
+        [(id(7, 3), false), (id(7, 4), true), (id(7, 0), true), (id(6, 3), false), (id(8, 3), false)]
+    {
+        assert_eq!(copy.state.is_other_content(request), expected, "{request}");
+    }
 }
 
 #[test]
@@ -143,6 +161,7 @@ fn everything_counts_in_one_revision_whoever_decides_it() {
         (seed(2), "seed_set"),
         (token("t"), "changed"),
         (token("t"), "unchanged"),
+        (operator_token("t"), "token_exists"),
         (token("no/name"), "bad_name"),
         (Action::RevokeApi { name: "t".into() }, "changed"),
         (Action::RevokeApi { name: "t".into() }, "no_credential"),

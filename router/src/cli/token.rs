@@ -1,0 +1,114 @@
+//! `rcs-router token`: makes, lists and revokes the cluster's tokens for the API.
+
+use clap::{Args, Subcommand, ValueEnum};
+use rcs_cli::Failure;
+use serde_json::{Value, json};
+
+use super::asked::{AskError, Asked, Output, hint, parsed, table, tell, text};
+use super::client::{Method, segment};
+
+/// Create, list and revoke API tokens. Every router of the cluster accepts them. Each of these commands needs the router's own token, or a
+/// token with the role operator.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    asked: Asked,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create a token, and print its secret. The secret is stored nowhere, so this is the only time that it is shown.
+    Create {
+        /// The token's name, which stands in the audit log for whoever uses the token.
+        name: String,
+        /// What the token allows.
+        #[arg(long, value_enum)]
+        role: Role,
+        /// Output format: the secret alone, or as the API gives it.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// List names and roles of the tokens.
+    List {
+        /// Output format.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Revoke a token: every router refuses it from then on.
+    Revoke {
+        /// The token's name.
+        name: String,
+    },
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// To read.
+    Viewer,
+    /// To read and to change, tokens too.
+    Operator,
+}
+
+impl Role {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let asked = &arguments.asked;
+    let outcome = match &arguments.command {
+        Command::Create { name, role, output } => create(asked, name, *role, *output),
+        Command::List { output } => list(asked, *output),
+        Command::Revoke { name } => revoke(asked, name),
+    };
+    tell(outcome, AskError::exit)
+}
+
+fn create(asked: &Asked, name: &str, role: Role, output: Output) -> Result<String, AskError> {
+    let body = json!({ "name": name, "role": role.word() }).to_string();
+    let json = [("Content-Type", "application/json".to_owned())];
+    let answer = asked.send(Method::Post, "/v1/tokens", &json, body.as_bytes())?;
+    if output == Output::Json {
+        return Ok(answer);
+    }
+    let found = parsed(&answer)?;
+    let secret = found["token"].as_str().ok_or(AskError::NotUnderstood)?;
+    hint(&format!(
+        "the secret of token {name} ({}) is shown this once: keep it in a safe place",
+        role.word()
+    ));
+    Ok(secret.to_owned())
+}
+
+fn list(asked: &Asked, output: Output) -> Result<String, AskError> {
+    let answer = asked.send(Method::Get, "/v1/tokens", &[], &[])?;
+    Ok(if output == Output::Json { answer } else { rows(&parsed(&answer)?) })
+}
+
+fn rows(found: &Value) -> String {
+    let cells = found.as_array().into_iter().flatten().map(|row| ["name", "role"].map(|key| text(row, key)));
+    table(["TOKEN", "ROLE"], cells)
+}
+
+fn revoke(asked: &Asked, name: &str) -> Result<String, AskError> {
+    let answer = asked.send(Method::Delete, &format!("/v1/tokens/{}", segment(name)), &[], &[])?;
+    Ok(format!("token {name} is revoked; revision {} is in force", text(&parsed(&answer)?, "revision")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_lines() {
+        let found = json!([{"name": "ci", "role": "viewer"}, {"name": "ops", "role": "operator"}]);
+        assert_eq!(rows(&found), "TOKEN  ROLE\nci     viewer\nops    operator");
+    }
+}
