@@ -49,7 +49,8 @@ struct Scenes(Vec<Scene>);
 
 fn scenes(name: &str) -> Result<Scenes, String> {
     if name == "all" {
-        return Ok(Scenes(Scene::value_variants().to_vec()));
+        let all = Scene::value_variants().iter().copied();
+        return Ok(Scenes(all.filter(|scene| scene.is_in_all()).collect()));
     }
     let known = || {
         let names: Vec<&str> = Scene::value_variants().iter().map(|scene| scene.label()).collect();

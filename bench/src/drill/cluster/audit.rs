@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use super::LOOK_EVERY;
 use super::servers::Servers;
 use super::writers;
 use crate::drill::router::http;
@@ -16,11 +17,17 @@ use crate::drill::router::http;
 const KEPT: usize = 4_096;
 /// At 300 writes a second a router keeps an entry for 13 s.
 const READ_EVERY: Duration = Duration::from_secs(2);
+/// Seconds.
+const DAY: i64 = 24 * 60 * 60;
+/// Seconds by which the time of an entry may differ from the one that is looked for.
+const DATED_WITHIN: i64 = 5 * 60;
 
 /// An entry, as `GET /v1/audit` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Entry {
     index: u64,
+    /// By the clock of the router that proposed the change, as `2026-11-29T07:51:23Z`.
+    at: String,
     from: String,
     line: String,
     result: String,
@@ -115,6 +122,34 @@ pub(crate) async fn entries(server: SocketAddr) -> Option<Vec<Entry>> {
     serde_json::from_str(&text).ok()
 }
 
+/// Waits until the router has an entry whose time is so many seconds off the real time, give or take five minutes; false if it has none within
+/// `bound`.
+pub(crate) async fn until_dated(server: SocketAddr, seconds_off: i64, bound: Duration) -> bool {
+    let end = Instant::now() + bound;
+    while Instant::now() < end {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let wanted = now.cast_signed() + seconds_off;
+        let is_dated = |entry: &Entry| {
+            // Around midnight as well: 00:01 is two minutes behind 23:59.
+            second_of_day(&entry.at).is_some_and(|at| {
+                let off = (at - wanted).rem_euclid(DAY);
+                off.min(DAY - off) <= DATED_WITHIN
+            })
+        };
+        if entries(server).await.is_some_and(|all| all.iter().any(is_dated)) {
+            return true;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    false
+}
+
+/// Of a moment such as `2026-11-29T07:51:23Z`.
+fn second_of_day(at: &str) -> Option<i64> {
+    let (_, time) = at.trim_end_matches('Z').split_once('T')?;
+    time.split(':').try_fold(0, |sum, part| Some(sum * 60 + part.parse::<i64>().ok()?))
+}
+
 fn lock(audit: &Mutex<Audit>) -> MutexGuard<'_, Audit> {
     audit.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -124,9 +159,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_has_a_second_of_its_day() {
+        assert_eq!(second_of_day("2026-11-29T07:51:23Z"), Some(7 * 3_600 + 51 * 60 + 23));
+        assert_eq!(second_of_day("yesterday"), None);
+    }
+
+    #[test]
     fn entries_are_taken_once_in_whatever_parts_they_come() {
         let entry = |index, number| Entry {
             index,
+            at: "2026-11-29T07:51:23Z".to_owned(),
             from: writers::source(number).to_string(),
             line: String::new(),
             result: String::new(),

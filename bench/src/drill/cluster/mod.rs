@@ -1,13 +1,19 @@
 //! A cluster of routers in a drill: [`routers`] as processes with [`callers`] at each of them, and [`writers`] that change marks over the admin
 //! API without a pause. What writers were told is held against the routers' [`audit`] log by [`history`]. [`etcd`] stands in the
-//! routers' place where pauses are compared.
+//! routers' place where pauses are compared. What is done to a router beside killing it: its traffic is swallowed by [`relays`], its [`small_disk`]
+//! is full, its [`false_clock`] jumps. A [`witness`] looks whether two routers lead.
 
 mod audit;
 mod callers;
+mod dialler;
 mod etcd;
+mod false_clock;
 mod history;
+mod relays;
 mod routers;
 mod servers;
+mod small_disk;
+mod witness;
 mod writers;
 
 use std::time::Duration;
@@ -15,12 +21,14 @@ use std::time::Duration;
 use rcs_cli::Failure;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use audit::Auditor;
+pub(crate) use audit::{Auditor, until_dated};
 pub(crate) use callers::Callers;
 pub(crate) use etcd::Etcd;
 pub(crate) use history::{Window, judge, longest_pauses};
-pub(crate) use routers::{Joins, Routers, cluster_site};
+pub(crate) use relays::Cut;
+pub(crate) use routers::{Joins, Routers, cluster_site, relayed_site};
 pub(crate) use servers::request;
+pub(crate) use witness::Witness;
 pub(crate) use writers::{Api, Told, WRITTEN_GROUP, Writers};
 
 /// Longest wait for a state of the cluster that has to come.

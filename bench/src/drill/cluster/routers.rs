@@ -13,7 +13,10 @@ use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::{Instant, sleep};
 
 use super::audit::{Entry, entries};
+use super::false_clock::FalseClock;
+use super::relays::Relays;
 use super::servers::Servers;
+use super::small_disk::SmallDisk;
 use super::writers::{WRITERS, WRITTEN_GROUP};
 use super::{Agreeing, LOOK_EVERY, STATE_BOUND};
 use crate::drill::members::Members;
@@ -40,16 +43,32 @@ pub(crate) enum Joins {
 pub(crate) struct Routers {
     folder: PathBuf,
     files: Files,
+    /// Where routers listen for each other.
+    listens: Vec<SocketAddr>,
     /// Where routers reach each other.
     addresses: Vec<SocketAddr>,
     running: Vec<Option<Running>>,
     servers: Servers,
+    /// What is between the routers, if it is not the loopback itself.
+    relays: Option<Relays>,
+    /// A router's own clock.
+    clocks: BTreeMap<usize, FalseClock>,
+    /// A router's own disk. Behind `running`, as a router ends before its disk goes away.
+    disks: BTreeMap<usize, SmallDisk>,
 }
 
 struct Running {
     /// Ends the process with this value.
-    _process: Process,
+    process: Process,
     listen: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// What is between the routers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Between {
+    Nothing,
+    Relays,
 }
 
 /// Members and so many routers of which none runs yet, and members without a server that writers change.
@@ -57,6 +76,24 @@ pub(crate) async fn cluster_site(
     kind: &Members,
     routers: usize,
     seed: u64,
+) -> Result<Site<Routers>, Failure> {
+    site_with(kind, routers, seed, Between::Nothing).await
+}
+
+/// The same with [`Relays`] between the routers.
+pub(crate) async fn relayed_site(
+    kind: &Members,
+    routers: usize,
+    seed: u64,
+) -> Result<Site<Routers>, Failure> {
+    site_with(kind, routers, seed, Between::Relays).await
+}
+
+async fn site_with(
+    kind: &Members,
+    routers: usize,
+    seed: u64,
+    between: Between,
 ) -> Result<Site<Routers>, Failure> {
     let beside = (1..=WRITERS).map(|number| (format!("w{number}"), DEAD_PORT)).collect();
     let plan = SitePlan {
@@ -69,8 +106,27 @@ pub(crate) async fn cluster_site(
     let (site, files) = Site::prepare(kind, plan, seed).await?;
     let folder = site.folder().to_owned();
     let running = (0..routers).map(|_| None).collect();
-    let addresses = free_addresses(routers)?;
-    let routers = Routers { folder, files, addresses, running, servers: Servers::default() };
+    let listens = free_addresses(routers)?;
+    let relays = match between {
+        Between::Nothing => None,
+        Between::Relays => Some(
+            Relays::start(&listens)
+                .await
+                .map_err(|error| Exit::Unavailable.with(format!("no relay between routers: {error}")))?,
+        ),
+    };
+    let addresses = relays.as_ref().map_or(listens.clone(), |relays| relays.addresses().to_vec());
+    let routers = Routers {
+        folder,
+        files,
+        listens,
+        addresses,
+        running,
+        servers: Servers::default(),
+        relays,
+        clocks: BTreeMap::new(),
+        disks: BTreeMap::new(),
+    };
     let certificates = routers.path("certificates");
     routers.command(&["init", "--peers", &routers.peers(), "--dir", &certificates]).await?;
     Ok(site.with(routers))
@@ -115,20 +171,72 @@ impl Routers {
         self.running[place].as_ref().map(|router| router.listen.port()).ok_or_else(|| down(place))
     }
 
+    /// What is between the routers.
+    pub(crate) fn relays(&self) -> Result<&Relays, Failure> {
+        self.relays.as_ref().ok_or_else(|| Exit::Internal.with("there is nothing between these routers"))
+    }
+
+    /// Gives the router at this place, which does not run yet, a disk of its own. Returns false if this process may not mount one.
+    pub(crate) fn give_disk(&mut self, place: usize) -> Result<bool, Failure> {
+        let disk = SmallDisk::mount(&self.data(place))?;
+        Ok(disk.map(|disk| self.disks.insert(place, disk)).is_some())
+    }
+
+    /// The disk of the router at this place, if it has one of its own.
+    pub(crate) fn disk(&self, place: usize) -> Option<&SmallDisk> {
+        self.disks.get(&place)
+    }
+
+    /// Gives the router at this place, which does not run yet, a clock of its own. Returns false if this machine has no library for it.
+    pub(crate) fn give_clock(&mut self, place: usize) -> Result<bool, Failure> {
+        let clock = FalseClock::find(&self.folder.join(format!("clock-{}", place + 1)))?;
+        Ok(clock.map(|clock| self.clocks.insert(place, clock)).is_some())
+    }
+
+    /// The clock of the router at this place, if it has one of its own.
+    pub(crate) fn clock(&self, place: usize) -> Option<&FalseClock> {
+        self.clocks.get(&place)
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn freeze(&self, place: usize) -> Result<(), Failure> {
+        self.running[place].as_ref().map(|router| router.process.freeze()).ok_or_else(|| down(place))
+    }
+
+    /// Nobody asks the router at this place for anything until it is thawed.
+    pub(crate) fn leave_alone(&self, place: usize) {
+        self.servers.set(place, None);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self, place: usize) -> Result<(), Failure> {
+        let router = self.running[place].as_ref().ok_or_else(|| down(place))?;
+        router.process.thaw();
+        self.servers.set(place, Some(router.admin));
+        Ok(())
+    }
+
+    fn data(&self, place: usize) -> PathBuf {
+        self.folder.join(format!("data-{}", place + 1))
+    }
+
     /// Starts the router at this place; comes back when it listens.
     pub(crate) fn start(&mut self, place: usize, joins: Joins) -> Result<(), Failure> {
         let number = place + 1;
         let internal = |error: std::io::Error| Exit::Internal.with(format!("no place for files: {error}"));
-        let data = self.path(&format!("data-{number}"));
+        let data = self.data(place);
         std::fs::create_dir_all(&data).map_err(internal)?;
         let log = self.folder.join(format!("router-{number}.log"));
         let log = std::fs::File::options().create(true).append(true).open(log).map_err(internal)?;
         let mut command = Command::new(beside_us("rcs-router")?);
         command.arg("serve").arg("--provider").arg(&self.files.provider);
         command.arg("--config").arg(&self.files.config).env_remove("RCS_LOG");
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev", "--data-dir", &data]);
-        command.args(["--id", &number.to_string(), "--cluster", &self.addresses[place].to_string()]);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev", "--data-dir"]).arg(&data);
+        command.args(["--id", &number.to_string(), "--cluster", &self.listens[place].to_string()]);
         command.args(["--cluster-certs", &self.path("certificates")]);
+        if let Some(clock) = self.clocks.get(&place) {
+            command.envs(clock.variables());
+        }
         match joins {
             Joins::Peers => drop(command.args(["--peers", &self.peers()])),
             Joins::Alone => {}
@@ -145,16 +253,19 @@ impl Routers {
             address.ok_or_else(|| Exit::Internal.with(format!("no {key}ADDR from the router: {ready}")))
         };
         let (listen, admin) = (address("listen=")?, address("admin=")?);
-        self.running[place] = Some(Running { _process: process, listen });
+        if let Some(relays) = &self.relays {
+            relays.belongs(place, Some(process.pid()));
+        }
+        self.running[place] = Some(Running { process, listen, admin });
         self.servers.set(place, Some(admin));
         Ok(())
     }
 
     /// Takes away what the router at this place, which does not run, has stored.
     pub(crate) fn wipe(&self, place: usize) -> Result<(), Failure> {
-        let data = self.path(&format!("data-{}", place + 1));
+        let data = self.data(place);
         std::fs::remove_dir_all(&data)
-            .map_err(|error| Exit::Internal.with(format!("{data} cannot be removed: {error}")))
+            .map_err(|error| Exit::Internal.with(format!("{} cannot be removed: {error}", data.display())))
     }
 
     /// `rcs-router cluster CHANGE N[=ADDRESS]`, at the router at `by`.
@@ -266,6 +377,9 @@ impl Agreeing for Routers {
 
     fn kill(&mut self, place: usize) {
         self.servers.set(place, None);
+        if let Some(relays) = &self.relays {
+            relays.belongs(place, None);
+        }
         block_in_place(|| drop(self.running[place].take()));
     }
 

@@ -19,6 +19,8 @@ pub(crate) const WRITERS: usize = 24;
 pub(crate) const WRITTEN_GROUP: &str = "w";
 /// Mean time between two writes of a writer that is answered at once: some 280 writes a second of all.
 const PACE: Duration = Duration::from_millis(85);
+/// The same where writes only have to be there: some 20 a second of all, which a router without optimizations follows easily.
+const SLOW_PACE: Duration = Duration::from_millis(1_200);
 /// Where the numbers of writes begin: the addresses below are for everybody else on the machine.
 const FIRST_SOURCE: u32 = u32::from_be_bytes([127, 1, 0, 0]);
 /// A router answers within its own 3 s.
@@ -78,6 +80,7 @@ pub(crate) struct Writers {
 
 struct Shared {
     api: Api,
+    pace: Duration,
     servers: Servers,
     stop: AtomicBool,
     next: AtomicU32,
@@ -99,11 +102,21 @@ impl Writers {
         Self::start_behind(&Told::default(), api, servers, dice)
     }
 
+    /// The same to routers, with fewer writes.
+    pub(crate) fn start_slow(servers: Servers, dice: &mut fastrand::Rng) -> Self {
+        Self::start_from(0, Api::Router, SLOW_PACE, servers, dice)
+    }
+
     /// The same, with the numbers that follow on those of earlier writers.
     pub(crate) fn start_behind(earlier: &Told, api: Api, servers: Servers, dice: &mut fastrand::Rng) -> Self {
         let next = earlier.writes.iter().map(|write| write.number + 1).max().unwrap_or(0);
+        Self::start_from(next, api, PACE, servers, dice)
+    }
+
+    fn start_from(next: u32, api: Api, pace: Duration, servers: Servers, dice: &mut fastrand::Rng) -> Self {
         let shared = Shared {
             api,
+            pace,
             servers,
             stop: AtomicBool::new(false),
             next: AtomicU32::new(next),
@@ -173,7 +186,7 @@ async fn write_on(shared: Arc<Shared>, writer: usize, mut dice: fastrand::Rng) {
             let write = Write { number, began, ended: Instant::now(), acknowledged: outcome.is_ok() };
             shared.note(write, outcome.err());
         }
-        sleep_until(began + PACE.mul_f64(0.5 + dice.f64())).await;
+        sleep_until(began + shared.pace.mul_f64(0.5 + dice.f64())).await;
     }
 }
 

@@ -8,6 +8,7 @@ mod grow;
 mod hostile_mix;
 mod kill;
 mod leader_kill;
+mod partition;
 mod poison;
 mod poison_configuration;
 mod quorum_loss;
@@ -74,6 +75,8 @@ pub(crate) enum Scene {
     QuorumLoss,
     /// A cluster of routers grows, replaces each router, and shrinks.
     Grow,
+    /// One of three routers is cut off, stands still, has a full disk, or has a clock that jumps.
+    Partition,
 }
 
 /// What is wanted of one drill only.
@@ -139,7 +142,13 @@ impl Scene {
             Self::LeaderKill => "leader-kill",
             Self::QuorumLoss => "quorum-loss",
             Self::Grow => "grow",
+            Self::Partition => "partition",
         }
+    }
+
+    /// Whether `all` performs it. The drill of partitions was seen on a machine without time only, where elections are measured wrongly.
+    pub(crate) const fn is_in_all(self) -> bool {
+        !matches!(self, Self::Partition)
     }
 
     /// Performs it.
@@ -171,6 +180,7 @@ impl Scene {
             Self::LeaderKill => leader_kill::perform(members, scope, seed, more).await,
             Self::QuorumLoss => quorum_loss::perform(members, scope, seed).await,
             Self::Grow => grow::perform(members, scope, seed).await,
+            Self::Partition => partition::perform(members, scope, seed).await,
         }
     }
 }
