@@ -23,7 +23,9 @@ pub use crate::access::{AccessError, Mode};
 use crate::admin::{Admin, Agents, Gate, Hosts, Rules};
 use crate::clock::{Clock, wall};
 use crate::cluster::Cluster;
-pub use crate::cluster::{ClusterError, ClusterOptions, Peers, PeersError};
+pub use crate::cluster::{
+    ClusterError, ClusterOptions, Peers, PeersError, PeersOption, Service, ServiceError,
+};
 use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
 use crate::control::{self, Control, Request};

@@ -10,10 +10,11 @@ use rcs_cli::{Exit, Failure};
 use rcs_consensus::pki::Files;
 use rcs_core::agreed::Authority;
 
-use crate::app::{self, ClusterOptions, ListenAt, Mode, Options, Peers, SpillTo};
-use crate::limits::{LISTENERS_MAX, THREADS_MAX};
+use crate::app::{self, ClusterOptions, ListenAt, Mode, Options, Peers, PeersOption, ServiceError, SpillTo};
+use crate::limits::{LISTENERS_MAX, ROUTERS_MAX, THREADS_MAX};
 
 const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
+const EXPECT: RangeInclusive<i64> = 1..=ROUTERS_MAX as i64;
 
 /// Run the router: accept OpenICF connections and distribute their calls over the members of the provider document.
 #[derive(Debug, Args)]
@@ -63,16 +64,20 @@ pub(super) struct Arguments {
     /// one router.
     #[arg(long, value_name = "DIR", env = "RCS_ROUTER_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// The router's number in its cluster, 1 or more. Each router has its own.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_535), env = "RCS_ROUTER_ID", help_heading = CLUSTER)]
-    id: u32,
+    /// The router's number in its cluster, 1 or more. Each router has its own. Default: 1, or what the host name says, with --peers dns:.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535), env = "RCS_ROUTER_ID", help_heading = CLUSTER)]
+    id: Option<u32>,
     /// Address on which the other routers of the cluster reach this one.
     #[arg(long, value_name = "ADDR", requires_all = ["data_dir", "cluster_certs"], env = "RCS_ROUTER_CLUSTER", help_heading = CLUSTER)]
     cluster: Option<SocketAddr>,
     /// The routers that make the cluster, as NUMBER=HOST:PORT, separated by commas; the same list for each of them. Once the cluster is
-    /// made, the list is not used any more.
+    /// made, the list is not used any more. For a StatefulSet: dns:NAME[:PORT], the headless service, with --expect. The pod SET-0 is
+    /// router 1 at SET-0.NAME:PORT, and so on; PORT is that of --cluster if it is left out.
     #[arg(long, value_name = "LIST", requires = "cluster", env = "RCS_ROUTER_PEERS", help_heading = CLUSTER)]
-    peers: Option<Peers>,
+    peers: Option<PeersOption>,
+    /// How many routers make the cluster, with --peers dns:.
+    #[arg(long, value_name = "N", requires = "peers", value_parser = clap::value_parser!(u32).range(EXPECT), env = "RCS_ROUTER_EXPECT", help_heading = CLUSTER)]
+    expect: Option<u32>,
     /// Wait to be added to a cluster that exists: rcs-router cluster add N=HOST:PORT.
     #[arg(long, requires = "cluster", env = "RCS_ROUTER_JOIN", value_parser = FalseyValueParser::new(), help_heading = CLUSTER)]
     join: bool,
@@ -103,24 +108,68 @@ enum Who {
 
 impl Arguments {
     /// The router's place in its cluster; none without a data directory.
-    fn cluster(&self) -> Option<ClusterOptions> {
-        let directory = self.data_dir.clone()?;
-        Some(ClusterOptions {
-            number: self.id,
+    fn cluster(&self) -> Result<Option<ClusterOptions>, Failure> {
+        let Some(directory) = self.data_dir.clone() else { return Ok(None) };
+        let (number, peers) = self.place()?;
+        if let (Some(peers), false) = (&peers, self.join)
+            && !peers.0.contains_key(&number)
+        {
+            return Err(Exit::Usage.with(match self.expect {
+                None => format!("--peers does not list router {number}: add it, or start the router with --join"),
+                Some(expect) => format!(
+                    "--expect {expect} makes a cluster of the routers 1 to {expect}, and the host name says that this is router {number}: \
+                     expect more, or start the router with --join"
+                ),
+            }));
+        }
+        Ok(Some(ClusterOptions {
+            number,
             listen: self.cluster,
-            peers: self.peers.clone(),
+            peers,
             join: self.join,
             directory,
             certificates: self
                 .cluster
                 .and(self.cluster_certs.as_deref())
-                .map(|dir| Files::in_folder(dir, self.id)),
+                .map(|dir| Files::in_folder(dir, number)),
             authority: self.authority.map(|who| match who {
                 Who::File => Authority::File,
                 Who::Cluster => Authority::Cluster,
             }),
-        })
+        }))
     }
+
+    /// The router's number, and the routers that make the cluster.
+    fn place(&self) -> Result<(u32, Option<Peers>), Failure> {
+        let usage = |text: &str| Exit::Usage.with(text);
+        match (&self.peers, self.expect) {
+            (Some(PeersOption::Service(service)), Some(expect)) => {
+                let own_port = self.cluster.map_or(0, |address| address.port());
+                let host = host_name();
+                let routers = service.routers(&host, own_port, expect);
+                let (number, peers) = routers.map_err(|error| usage(&error.to_string()))?;
+                match self.id {
+                    Some(id) if id != number => {
+                        Err(usage(&ServiceError::OtherNumber { id, host, number }.to_string()))
+                    }
+                    _ => Ok((number, Some(peers))),
+                }
+            }
+            (Some(PeersOption::Service(_)), None) => {
+                Err(usage("--peers dns: needs --expect N, the number of routers that make the cluster"))
+            }
+            (_, Some(_)) => Err(usage(
+                "--expect goes with --peers dns:NAME only: a list says itself how many routers there are",
+            )),
+            (Some(PeersOption::Listed(peers)), None) => Ok((self.id.unwrap_or(1), Some(peers.clone()))),
+            (None, None) => Ok((self.id.unwrap_or(1), None)),
+        }
+    }
+}
+
+/// The name of this machine, or of this pod.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -128,15 +177,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Exit::Usage
             .with(format!("--listen: at most {LISTENERS_MAX} addresses. Use paths for further groups")));
     }
-    if let (Some(peers), false) = (&arguments.peers, arguments.join)
-        && !peers.0.contains_key(&arguments.id)
-    {
-        return Err(Exit::Usage.with(format!(
-            "--peers does not list router {}: add it, or start the router with --join",
-            arguments.id
-        )));
-    }
-    let cluster = arguments.cluster();
+    let cluster = arguments.cluster()?;
     let options = Options {
         cluster,
         provider: arguments.provider,

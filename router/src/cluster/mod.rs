@@ -7,6 +7,7 @@ mod join;
 mod options;
 mod rebuild;
 mod replica;
+mod service;
 mod tokens;
 
 use std::io;
@@ -32,6 +33,7 @@ pub(crate) use self::files::Offered;
 pub use self::options::{ClusterOptions, Peers, PeersError};
 pub(crate) use self::rebuild::{Rebuild, RebuildError, rebuild};
 use self::replica::Replica;
+pub use self::service::{PeersOption, Service, ServiceError};
 pub(crate) use self::tokens::ApiTokens;
 use crate::clock::wall;
 use crate::control::{Configuration, Control, Origin, Request};

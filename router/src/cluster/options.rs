@@ -49,6 +49,11 @@ pub enum PeersError {
         "{0:?}: write each router as NUMBER=HOST:PORT, such as 1=router-1:8761, and separate them by commas"
     )]
     Form(String),
+    /// A service of another form.
+    #[error(
+        "{0:?}: write the headless service of the routers as dns:NAME or dns:NAME:PORT, such as dns:rcs-router:8763"
+    )]
+    Service(String),
     /// A number twice.
     #[error("router {0} is listed twice: give each router a number of its own")]
     Twice(u32),

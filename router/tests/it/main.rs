@@ -26,6 +26,7 @@ mod log;
 mod members;
 mod metrics;
 mod printing;
+mod service;
 mod status;
 mod storm;
 mod strangers;
