@@ -46,15 +46,17 @@ pub enum NotApplied {
     #[error("too many changes wait to be agreed: repeat the change later")]
     Overloaded,
     /// The command is too large; nothing was done.
-    #[error("the change takes {0} bytes, and at most {COMMAND_BYTES_MAX} are allowed")]
+    #[error(
+        "the change takes {0} bytes, and at most {COMMAND_BYTES_MAX} are allowed: make several smaller changes"
+    )]
     TooLarge(
         /// Its size, bytes.
         usize,
     ),
     /// The leader was lost, or no majority answered in time: the command may have been applied, or may be applied later.
     #[error(
-        "the change was not confirmed in time, and may have been made all the same: look at the state, and repeat the change if it is \
-         not there"
+        "the change was not confirmed in time, and may have been made all the same: look at the state, and repeat the change if the \
+         state lacks it"
     )]
     Unknown,
     /// The consensus part of this router does not run; nothing was done.

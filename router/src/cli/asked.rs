@@ -19,7 +19,8 @@ pub(super) struct Asked {
     /// The router's admin address.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", env = SERVER_VARIABLE, global = true, help_heading = "Router")]
     server: Server,
-    /// File whose first line is the router's API token. Without this option the token is read from the variable RCS_ROUTER_TOKEN.
+    /// File whose first line is an API token: the router's own, or one of its cluster. Without this option the token is read from the
+    /// variable RCS_ROUTER_TOKEN.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TOKEN_FILE", global = true, help_heading = "Router")]
     token_file: Option<PathBuf>,
 }

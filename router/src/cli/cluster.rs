@@ -126,7 +126,7 @@ struct Restore {
 struct Recover {
     #[command(flatten)]
     stored: Stored,
-    /// Yes, the other routers are gone for good.
+    /// Confirm that the majority of the routers is gone for good.
     #[arg(long, required = true)]
     from_this_router: bool,
 }

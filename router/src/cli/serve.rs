@@ -70,9 +70,10 @@ pub(super) struct Arguments {
     /// Address on which the other routers of the cluster reach this one.
     #[arg(long, value_name = "ADDR", requires_all = ["data_dir", "cluster_certs"], env = "RCS_ROUTER_CLUSTER", help_heading = CLUSTER)]
     cluster: Option<SocketAddr>,
-    /// The routers that make the cluster, as NUMBER=HOST:PORT, separated by commas; the same list for each of them. Once the cluster is
-    /// made, the list is not used any more. For a StatefulSet: dns:NAME[:PORT], the headless service, with --expect. The pod SET-0 is
-    /// router 1 at SET-0.NAME:PORT, and so on; PORT is that of --cluster if it is left out.
+    /// The routers that make the cluster, as NUMBER=HOST:PORT, separated by commas; the same list for each router. Once the cluster is
+    /// made, only the router's own entry counts: the address at which the others reach this router. For a StatefulSet: dns:NAME[:PORT],
+    /// the headless service, with --expect. The pod SET-0 is router 1 at SET-0.NAME:PORT, and so on. Without PORT, the port of --cluster
+    /// counts.
     #[arg(long, value_name = "LIST", requires = "cluster", env = "RCS_ROUTER_PEERS", help_heading = CLUSTER)]
     peers: Option<PeersOption>,
     /// How many routers make the cluster, with --peers dns:.
@@ -85,8 +86,8 @@ pub(super) struct Arguments {
     /// files.
     #[arg(long, value_name = "DIR", env = "RCS_ROUTER_CLUSTER_CERTS", help_heading = CLUSTER)]
     cluster_certs: Option<PathBuf>,
-    /// Who decides members and groups: the provider file, whenever it changes, or the cluster, which the file only fills at first. Without
-    /// this option it stays as it is; at first the file decides.
+    /// Who decides members and groups: the provider file, whenever the file changes, or the cluster, which the file only fills at first.
+    /// Without this option whoever decided before goes on; at first the file decides. Give all routers of a cluster the same.
     #[arg(long, value_name = "WHO", value_enum, requires = "data_dir", env = "RCS_ROUTER_AUTHORITY", help_heading = CLUSTER)]
     authority: Option<Who>,
     /// Settings of the router and its groups (TOML, see router.toml.example); the router follows changes of the file.

@@ -29,19 +29,19 @@ pub(super) struct Add {
     /// Dial with TLS.
     #[arg(long)]
     use_ssl: bool,
-    /// The user name towards the connector server; most servers take any.
+    /// The user name towards the connector server; most servers accept any user name.
     #[arg(long, value_name = "NAME")]
     principal: Option<String>,
     /// The path of the connector server, instead of /openicf.
     #[arg(long, value_name = "PATH")]
     websocket_path: Option<String>,
-    /// Connections that the router keeps open to it.
+    /// Connections that the router keeps open to the member.
     #[arg(long, value_name = "N")]
     sockets: Option<u8>,
     /// The member dials the router (client mode).
     #[arg(long, conflicts_with_all = ["host", "port", "key_file", "use_ssl", "principal", "websocket_path", "sockets"])]
     client: bool,
-    /// Do not route to it.
+    /// Do not route to the member.
     #[arg(long)]
     disabled: bool,
     /// Replace the member of this name, if there is one.

@@ -61,8 +61,9 @@ pub(super) async fn offer(cluster: Cluster, directory: PathBuf, authority: Optio
             if !is_known && said != Some(offered.digest) {
                 said = Some(offered.digest);
                 tracing::warn!(
-                    "the files of this router differ from what the cluster has in force, and they have not changed since this router \
-                     started: they are taken for old ones and not used. Write them again to put them in force"
+                    "the files of this router differ from what the cluster has in force, and have not changed since this router saw them \
+                     last: they are taken for old ones and not used. Give all routers the files that are wanted; a changed content at \
+                     the leader comes into force"
                 );
             }
             continue;

@@ -46,7 +46,7 @@ pub struct Peers(pub BTreeMap<u32, String>);
 pub enum PeersError {
     /// An entry of another form.
     #[error(
-        "{0:?}: write each router as NUMBER=HOST:PORT, such as 1=router-1:8761, and separate them by commas"
+        "{0:?}: write each router as NUMBER=HOST:PORT, such as 1=router-1:8763, and separate them by commas"
     )]
     Form(String),
     /// A service of another form.

@@ -59,7 +59,7 @@ pub enum PkiError {
     },
     /// A certificate has ended.
     #[error(
-        "the certificate in {path} expired on {day}: issue a new one with `rcs-router cluster issue`, or check this machine's clock"
+        "the certificate in {path} expired on {day}: renew it with `rcs-router cluster init`, or check this machine's clock"
     )]
     Expired {
         /// The file.

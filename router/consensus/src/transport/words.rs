@@ -37,7 +37,7 @@ pub(super) fn of_certificate(problem: &CertificateError) -> String {
                 .to_owned()
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired: issue a new one with `rcs-router cluster issue`, or compare the clocks".to_owned()
+            "it has expired: renew it with `rcs-router cluster init`, or compare the clocks".to_owned()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "it is not valid yet: compare the clocks of both machines".to_owned()
@@ -56,7 +56,7 @@ fn of_alert(alert: AlertDescription) -> String {
                 .to_owned()
         }
         AlertDescription::CertificateExpired => {
-            "it has expired there: issue a new one with `rcs-router cluster issue`, or compare the clocks".to_owned()
+            "it has expired there: renew it with `rcs-router cluster init`, or compare the clocks".to_owned()
         }
         AlertDescription::AccessDenied | AlertDescription::CertificateUnknown => {
             "it is not for that router's cluster. That router's log says more".to_owned()

@@ -38,7 +38,7 @@ pub enum MarkRefusal {
     )]
     DisabledInDocument(String),
     /// An operator disabled the member.
-    #[error("{0:?} is disabled, which undrain does not undo: enable it first")]
+    #[error("{0:?} is disabled, and undrain takes off a drain only: enable it first")]
     Disabled(String),
     /// The change cannot be agreed.
     #[error(transparent)]

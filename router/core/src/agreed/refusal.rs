@@ -22,8 +22,8 @@ pub enum CommandRefusal {
     },
     /// The files decide, so the API changes no members, groups or settings.
     #[error(
-        "the provider file and the configuration file decide members, groups and settings here (authority = \"file\"): make this \
-         change in the file, or let the cluster decide (authority = \"cluster\")"
+        "the provider file and the configuration file decide members, groups and settings here (--authority file): make this change \
+         in the file, or start the routers with --authority cluster, so that the cluster decides"
     )]
     FileDecides,
     /// A router asked for something that only a person or a file may decide.
@@ -38,7 +38,7 @@ pub enum CommandRefusal {
     #[error(transparent)]
     Edit(#[from] EditRefusal),
     /// The cluster has a seed.
-    #[error("the cluster has a seed already, which never changes: use that one")]
+    #[error("the cluster has a seed already, and a seed never changes: use the present seed")]
     SeedSet,
     /// A name of a credential or a principal.
     #[error(
@@ -71,9 +71,7 @@ pub enum CommandRefusal {
     )]
     BadAcknowledgement,
     /// The bytes in the log are no command.
-    #[error(
-        "this entry of the log is no command: whoever wrote it is no router of this release; compare the routers' versions"
-    )]
+    #[error("this entry of the log is no command that this release knows: compare the routers' versions")]
     Unreadable,
 }
 

@@ -15,7 +15,7 @@ pub(in crate::admin) struct Seats(Arc<Mutex<HashMap<Network, usize>>>);
 /// Why there is no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
-    #[error("this router has {EVENT_STREAMS_MAX} event streams, and takes no further one")]
+    #[error("this router has {EVENT_STREAMS_MAX} event streams, and accepts no further one")]
     Router,
     #[error(
         "your network has {EVENT_STREAMS_OF_NETWORK_MAX} event streams at this router, and may have no further one"

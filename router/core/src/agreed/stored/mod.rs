@@ -60,7 +60,7 @@ pub enum StoredError {
     },
     /// The bytes are no JSON of this kind.
     #[error(
-        "the {what} cannot be read (line {line}, column {column}): it is damaged, or no router of this release wrote it; \
+        "the {what} cannot be read (line {line}, column {column}): it is damaged, or a router of another release wrote it; \
          compare the versions of the routers, and let a router with a damaged disk join again"
     )]
     Unreadable {
@@ -72,7 +72,7 @@ pub enum StoredError {
         column: usize,
     },
     /// It can be read, and breaks a rule.
-    #[error("the {what} breaks a rule, {rule}: it is damaged, or no router of this release wrote it")]
+    #[error("the {what} breaks a rule, {rule}: it is damaged, or a router of another release wrote it")]
     Invalid {
         /// What was to be read or written.
         what: &'static str,
