@@ -95,6 +95,17 @@ pub const HOSTS_MAX: usize = 32;
 pub const MESSAGE_BYTES_MAX: usize = COMMAND_BYTES_MAX + (1 << 20);
 /// A request of more bytes goes by the connection for bulk, so that heartbeats and votes do not wait for it.
 pub const BULK_BYTES: usize = 128 << 10;
+/// Bytes a second that a network brings at least: entries in bulk have this much more time. With the largest command, the time is below
+/// [`REQUEST_TIME_MAX`].
+pub const BULK_BYTES_PER_SECOND: u64 = 2 << 20;
+
+/// How much longer than a small one a request of so many bytes may take.
+pub const fn bulk_time(bytes: usize) -> Duration {
+    match bytes > BULK_BYTES {
+        true => Duration::from_millis(bytes as u64 * 1_000 / BULK_BYTES_PER_SECOND),
+        false => Duration::ZERO,
+    }
+}
 /// Bytes of one part of a snapshot.
 pub const SNAPSHOT_PART_BYTES: usize = 256 << 10;
 /// Memory that is reserved before the first part of a snapshot has come, bytes: the announced length is only a claim.
@@ -154,6 +165,7 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 const _: () = assert!(APPEND_BYTES_MAX < MESSAGE_BYTES_MAX && COMMAND_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < BULK_BYTES);
+const _: () = assert!(COMMAND_BYTES_MAX as u64 / BULK_BYTES_PER_SECOND + 1 < REQUEST_TIME_MAX.as_secs());
 const _: () = assert!(SNAPSHOT_PART_BYTES * 2 < MESSAGE_BYTES_MAX);
 const _: () = assert!(SNAPSHOT_RESERVED_BYTES < SNAPSHOT_BYTES_MAX);
 const _: () = assert!(STREAM_WINDOW_BYTES * 2 < CONNECTION_WINDOW_BYTES, "one request holds up no other");

@@ -12,8 +12,10 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AsyncRuntime, OptionalSend, Snapshot, Vote};
+use prost::Message as _;
+use tokio::sync::oneshot;
 
-use crate::limits::{RAFT_REQUEST, SNAPSHOT_REQUEST};
+use crate::limits::{BULK_BYTES, HEARTBEAT, RAFT_REQUEST, SNAPSHOT_REQUEST, bulk_time};
 use crate::messages as pb;
 use crate::messages::append_response::Outcome;
 use crate::rpc::{PROTOCOL, Peer, Request, Response, Transport, Unanswered};
@@ -58,6 +60,7 @@ pub(crate) struct Link<R, T> {
     peer: Peer,
     id: RouterId,
     transport: T,
+    bulk: Option<Bulk>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -70,6 +73,7 @@ impl<R: AsyncRuntime, T: Transport> RaftNetworkFactory<Types<R>> for Network<R, 
             peer: Peer { id: Some(target), address: node.cluster.clone() },
             id: target,
             transport: self.transport.clone(),
+            bulk: None,
             runtime: PhantomData,
         }
     }
@@ -81,6 +85,78 @@ impl<R: AsyncRuntime, T: Transport> Link<R, T> {
     fn sender(&self) -> pb::Sender {
         self.me.sender(Some(self.id))
     }
+
+    /// Sends many bytes of entries. openraft gives up each request after the time of one heartbeat, and makes the same request again: such a
+    /// request waits for the one that is under way.
+    async fn ask_in_bulk(&mut self, request: pb::AppendRequest) -> Result<Response, Unanswered> {
+        let last = request.entries.last().and_then(|entry| entry.id);
+        let is_under_way =
+            |bulk: &Bulk| (bulk.vote, bulk.previous, bulk.last) == (request.vote, request.previous, last);
+        let bulk = match self.bulk.take().filter(is_under_way) {
+            Some(bulk) => bulk,
+            None => {
+                let (done, answer) = oneshot::channel();
+                let (vote, previous) = (request.vote, request.previous);
+                drop(R::spawn(send_in_bulk::<R, T>(
+                    self.transport.clone(),
+                    self.peer.clone(),
+                    request,
+                    done,
+                )));
+                Bulk { vote, previous, last, answer }
+            }
+        };
+        let answer = (&mut self.bulk.insert(bulk).answer).await;
+        self.bulk = None;
+        answer.unwrap_or_else(|_| Err(Unanswered::Lost("the router stops".to_owned())))
+    }
+}
+
+/// Entries in bulk that are under way.
+struct Bulk {
+    vote: Option<pb::Vote>,
+    previous: Option<pb::LogId>,
+    last: Option<pb::LogId>,
+    answer: oneshot::Receiver<Result<Response, Unanswered>>,
+}
+
+/// Sends entries that take their time on a slow network, until nobody waits for the answer. openraft sends the router no heartbeat meanwhile,
+/// so that the router would stand for election, and the entries would never arrive. Therefore requests without entries go beside them.
+async fn send_in_bulk<R: AsyncRuntime, T: Transport>(
+    transport: T,
+    peer: Peer,
+    request: pb::AppendRequest,
+    mut done: oneshot::Sender<Result<Response, Unanswered>>,
+) {
+    let within = RAFT_REQUEST + bulk_time(request.encoded_len());
+    let pb::AppendRequest { sender, vote, previous, committed, .. } = &request;
+    let heartbeat = pb::AppendRequest {
+        sender: sender.clone(),
+        vote: *vote,
+        previous: *previous,
+        entries: Vec::new(),
+        committed: *committed,
+    };
+    let heartbeats = async {
+        loop {
+            R::sleep(HEARTBEAT).await;
+            let asked = transport.ask(&peer, Request::Append(heartbeat.clone()), RAFT_REQUEST).await;
+            // A router that follows another leader by now says so: the entries are in vain.
+            if let Ok(Response::Append(answer)) = asked
+                && matches!(answer.outcome, Some(Outcome::HigherVote(_)))
+            {
+                return Response::Append(answer);
+            }
+        }
+    };
+    let asked = tokio::select! {
+        biased;
+        () = done.closed() => return,
+        asked = transport.ask(&peer, Request::Append(request), within) => asked,
+        answer = heartbeats => Ok(answer),
+    };
+    // If nobody waits any more, this router leads no more.
+    let _ = done.send(asked);
 }
 
 /// A router that cannot be reached, or refuses, is asked again after a pause; one that was slow at once.
@@ -112,7 +188,10 @@ impl<R: AsyncRuntime, T: Transport> RaftNetwork<Types<R>> for Link<R, T> {
             entries: request.entries.iter().map(wire::entry).collect(),
             committed: request.leader_commit.as_ref().map(wire::log_id),
         };
-        let asked = self.transport.ask(&self.peer, Request::Append(request), RAFT_REQUEST).await;
+        let asked = match request.encoded_len() > BULK_BYTES {
+            true => self.ask_in_bulk(request).await,
+            false => self.transport.ask(&self.peer, Request::Append(request), RAFT_REQUEST).await,
+        };
         let Response::Append(answer) = asked.map_err(|error| unanswered(&error))? else {
             return Err(unreadable(&other_answer()));
         };

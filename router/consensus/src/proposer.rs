@@ -9,7 +9,8 @@ use openraft::{AsyncRuntime, Raft};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::limits::{
-    COMMAND_BYTES_MAX, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX, PROPOSAL, WAITING_BYTES_MAX, WAITING_COMMANDS_MAX,
+    COMMAND_BYTES_MAX, ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX, PROPOSAL, WAITING_BYTES_MAX,
+    WAITING_COMMANDS_MAX, bulk_time,
 };
 use crate::types::{Address, Commands, RouterId, Types};
 
@@ -89,7 +90,8 @@ impl Proposer {
         Self { waiting: sender, room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) }
     }
 
-    /// Puts a command into the queue and waits for its outcome; for [`PROPOSAL`] at most once its turn has come.
+    /// Puts a command into the queue and waits for its outcome; for [`PROPOSAL`] at most once its turn has come, and longer for a large
+    /// command ([`bulk_time`]).
     pub(crate) async fn propose(&self, command: Bytes) -> Result<Applied, NotApplied> {
         if command.len() > COMMAND_BYTES_MAX {
             return Err(NotApplied::TooLarge(command.len()));
@@ -121,7 +123,8 @@ async fn run<R: AsyncRuntime>(raft: Raft<Types<R>>, mut waiting: mpsc::Receiver<
             continue;
         }
         let commands = Commands(batch.iter().map(|waiting| waiting.command.clone()).collect());
-        let outcome = R::timeout(PROPOSAL, raft.client_write(commands)).await;
+        let bytes = batch.iter().map(|waiting| waiting.command.len()).sum();
+        let outcome = R::timeout(PROPOSAL + bulk_time(bytes), raft.client_write(commands)).await;
         match outcome {
             Ok(Ok(written)) => {
                 let index = written.log_id.index;

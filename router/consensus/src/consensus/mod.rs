@@ -14,7 +14,9 @@ use openraft::{AsyncRuntime, ChangeMembers, Instant as _};
 use tokio::sync::watch;
 
 use crate::leader::{Answer, Question, RoutersChange, read_answer};
-use crate::limits::{CHANGE_ROUTERS, HAND_OVER, PROMOTE_LAG_MAX, PROPOSAL, QUORUM_SILENT, RAFT_REQUEST};
+use crate::limits::{
+    CHANGE_ROUTERS, HAND_OVER, PROMOTE_LAG_MAX, PROPOSAL, QUORUM_SILENT, RAFT_REQUEST, bulk_time,
+};
 use crate::machine::Machine;
 use crate::messages as pb;
 use crate::network::Me;
@@ -127,13 +129,15 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
         }
     }
 
-    /// Has a command applied, by the leader if this router is not. Waits for [`PROPOSAL`] at most. A command that may have been applied
+    /// Has a command applied, by the leader if this router is not. Waits for [`PROPOSAL`] at most, and longer for a large command ([`bulk_time`]). A command that may have been applied
     /// ([`NotApplied::Unknown`]) can be proposed again if the machine applies each command once.
     ///
     /// # Errors
     /// [`NotApplied`]
     pub async fn propose(&self, command: Bytes) -> Result<Applied, NotApplied> {
-        match self.ask_leader(Question::Propose(command), PROPOSAL).await? {
+        // A large command travels twice: to the leader, and from there to the others.
+        let within = PROPOSAL + 2 * bulk_time(command.len());
+        match self.ask_leader(Question::Propose(command), within).await? {
             Answer::Applied(applied) => Ok(applied),
             Answer::Index(_) | Answer::Changed => Err(NotApplied::Unknown),
         }

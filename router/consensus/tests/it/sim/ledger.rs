@@ -57,6 +57,13 @@ pub(crate) fn command(id: WriteId) -> Bytes {
     Bytes::copy_from_slice(&id.to_be_bytes())
 }
 
+/// The same with so many bytes.
+pub(crate) fn large_command(id: WriteId, bytes: usize) -> Bytes {
+    let mut command = id.to_be_bytes().to_vec();
+    command.resize(bytes, 0);
+    command.into()
+}
+
 /// The place in the list that a write was told: the first is 1.
 pub(crate) fn place(outcome: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(outcome.try_into().ok()?))
@@ -108,7 +115,10 @@ impl Ledger {
 
 impl Machine for Ledger {
     fn apply(&mut self, index: u64, command: &[u8]) -> Result<Vec<u8>, Unreadable> {
-        let id = place(command).ok_or_else(|| Unreadable("a command that nobody proposed".to_owned()))?;
+        let id = command
+            .get(..8)
+            .and_then(place)
+            .ok_or_else(|| Unreadable("a command that nobody proposed".to_owned()))?;
         self.nth = if index == self.view.index { self.nth + 1 } else { 0 };
         self.view.index = index;
         let place = match self.places.get(&id) {

@@ -5,7 +5,7 @@
 //! and `network` are what a router stands on. The cluster: `cluster` has the routers and their lives, `ledger` is what they replicate,
 //! `clients`, `admin` and `faults` are what happens to them, `invariants` what must hold, `scenario` one run of all this, `mistakes`
 //! the proof that the invariants see something. `seeds` runs many, `explore` has the tests. `load` measures many writes on
-//! slow disks, `half_changes` loses leaders in the middle of a change.
+//! slow disks, `half_changes` loses leaders in the middle of a change, `slow_network` has a large command take its time.
 
 mod admin;
 mod clients;
@@ -27,4 +27,5 @@ mod network_tests;
 mod runtime;
 mod scenario;
 mod seeds;
+mod slow_network;
 mod trace;

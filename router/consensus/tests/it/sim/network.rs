@@ -71,6 +71,8 @@ struct Wires<S> {
     rng: fastrand::Rng,
     hosts: BTreeMap<Node, (Group, S)>,
     usual: Link,
+    /// Bytes a second that a large message takes; none: as fast as a small one.
+    pace: Option<u32>,
     links: BTreeMap<(Node, Node), Link>,
     /// From, to: nothing passes this way.
     cuts: Vec<(Node, Node)>,
@@ -92,6 +94,7 @@ impl<S: Service> Network<S> {
             rng: fastrand::Rng::with_seed(seed),
             hosts: BTreeMap::new(),
             usual,
+            pace: None,
             links: BTreeMap::new(),
             cuts: Vec::new(),
             messages: 0,
@@ -113,6 +116,17 @@ impl<S: Service> Network<S> {
     /// How all links without a way of their own behave.
     pub(crate) fn set_usual(&self, link: Link) {
         self.0.lock().unwrap().usual = link;
+    }
+
+    /// From now on large messages take their time: so many bytes a second.
+    pub(crate) fn set_pace(&self, bytes_per_second: u32) {
+        self.0.lock().unwrap().pace = Some(bytes_per_second);
+    }
+
+    /// How long a large message of so many bytes is under way.
+    pub(crate) fn passage(&self, bytes: usize) -> Duration {
+        let seconds = |pace| bytes as f64 / f64::from(pace);
+        self.0.lock().unwrap().pace.map_or(Duration::ZERO, |pace| Duration::from_secs_f64(seconds(pace)))
     }
 
     /// How the link from `from` to `to` behaves, this way.

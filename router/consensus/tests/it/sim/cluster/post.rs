@@ -4,14 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use openraft::AsyncRuntime;
+use prost::Message as _;
 use rcs_consensus::Consensus;
-use rcs_consensus::limits::{PING_EVERY, PING_WAIT};
+use rcs_consensus::limits::{BULK_BYTES, PING_EVERY, PING_WAIT};
 use rcs_consensus::rpc::{Peer, Receiver, Rejected, Request, Response, Transport, Unanswered};
 
 use crate::sim::invariants::Watch;
 use crate::sim::ledger::Ledger;
 use crate::sim::network::{Failure, Network, Node, Service};
-use crate::sim::runtime::SimRuntime;
+use crate::sim::runtime::{SimRuntime, sleep};
 
 /// The consensus part of a simulated router.
 pub(crate) type Part = Consensus<SimRuntime, Post, Ledger>;
@@ -91,7 +92,18 @@ impl Transport for Post {
         };
         let number = to.address.trim_start_matches('n').trim_end_matches(":1").parse();
         let number = number.map_err(|_| Unanswered::Unreachable(format!("{} is no address", to.address)))?;
-        let call = self.network.call(self.me, number, Letter(request));
+        let passage = match &request {
+            Request::Append(append) if append.encoded_len() > BULK_BYTES => {
+                self.network.passage(append.encoded_len())
+            }
+            _ => Duration::ZERO,
+        };
+        let call = async {
+            if passage > Duration::ZERO {
+                sleep(passage).await;
+            }
+            self.network.call(self.me, number, Letter(request)).await
+        };
         match SimRuntime::timeout(within, call).await {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(Rejected::Stopped(why)))) => Err(Unanswered::Unreachable(why)),
