@@ -53,8 +53,8 @@ pub(crate) enum Request {
         /// Why, and what to do.
         reason: String,
     },
-    /// All that the cluster has decided so far.
-    Restored(Box<Agreed>),
+    /// All that the cluster has decided so far. The sender learns when the engine follows it.
+    Restored(Box<Agreed>, Option<oneshot::Sender<()>>),
     /// What this router's engine proposed with the ticket is part of the state that [`Request::Restored`] brought.
     Included(Ticket),
     /// Take no new calls; end once those in flight have their answers.
@@ -160,6 +160,14 @@ impl Control {
     /// Hands over a request. After the owner has ended, the request is dropped.
     pub(crate) async fn send(&self, request: Request) {
         let _ = self.0.send(request).await;
+    }
+
+    /// Hands over all that the cluster has decided so far. Returns once the engine follows it, or the owner has ended: so at most one whole
+    /// state waits.
+    pub(crate) async fn restored(&self, agreed: Agreed) {
+        let (done, followed) = oneshot::channel();
+        self.send(Request::Restored(Box::new(agreed), Some(done))).await;
+        let _ = followed.await;
     }
 
     /// The state now.

@@ -206,9 +206,13 @@ impl Owner {
             }
             Request::Included(ticket) => self.apply(Event::Included { ticket }),
             Request::NotAgreed { ticket, reason } => self.apply(Event::NotAgreed { ticket, reason }),
-            Request::Restored(agreed) => {
+            Request::Restored(agreed, done) => {
                 tracing::info!(revision = agreed.revision(), "what the cluster has decided is in force");
                 self.apply(Event::Restored(agreed));
+                if let Some(done) = done {
+                    // If nobody waits any more, the cluster's part has ended.
+                    let _ = done.send(());
+                }
             }
             Request::Quarantined(answer) => {
                 drop(answer.send(self.engine.quarantined(self.clock.now())));

@@ -57,8 +57,8 @@ impl Feed {
         self.woken.notify_one();
     }
 
-    /// The state was replaced.
-    pub(super) fn restored(&self) {
+    /// The engine has to follow the whole state: the state was replaced, or a large part of it.
+    pub(super) fn whole(&self) {
         self.lock().give_whole();
         self.woken.notify_one();
     }
@@ -96,26 +96,28 @@ pub(super) async fn pump(
     whole: impl Fn() -> Option<(u64, Agreed)> + Send,
     control: Control,
 ) {
-    // The revision of the whole state that was given last: decisions up to it are in it.
-    let mut given = 0;
+    // The revision of the whole state that was given last: decisions up to it are in it. And the revision that the engine has reached: the
+    // log is read again from its beginning when the consensus part starts again, and the engine must not go back meanwhile.
+    let (mut given, mut reached) = (0, 0);
     loop {
         feed.woken.notified().await;
         let waiting = std::mem::take(&mut *feed.lock());
         if waiting.whole {
-            let Some((revision, agreed)) = whole() else {
+            let Some((revision, agreed)) = whole().filter(|(revision, _)| *revision >= reached) else {
                 feed.lock().give_back(waiting);
                 sleep(FOLLOW_PAUSE).await;
                 feed.woken.notify_one();
                 continue;
             };
-            given = revision;
-            control.send(Request::Restored(Box::new(agreed))).await;
+            (given, reached) = (revision, revision);
+            control.restored(agreed).await;
             for told in waiting.told {
                 control.send(told).await;
             }
         }
         for decided in waiting.decisions {
-            if decided.revision > given {
+            if decided.revision > given && decided.revision >= reached {
+                reached = decided.revision;
                 control.send(Request::Decided(decided)).await;
             } else if let Some(told) = told(decided) {
                 control.send(told).await;
@@ -164,10 +166,14 @@ mod tests {
         let pump = tokio::spawn(pump(Arc::clone(&feed), whole, control));
         let mut told = Vec::new();
         while told.len() <= count as usize {
-            told.push(requests.recv().await.unwrap());
+            let mut request = requests.recv().await.unwrap();
+            if let Request::Restored(_, done) = &mut request {
+                done.take().unwrap().send(()).unwrap();
+            }
+            told.push(request);
         }
         pump.abort();
-        assert!(matches!(told[0], Request::Restored(_)), "{:?}", told[0]);
+        assert!(matches!(told[0], Request::Restored(..)), "{:?}", told[0]);
         for (ticket, told) in (1..).zip(&told[1..]) {
             match told {
                 Request::NotAgreed { ticket: Ticket(2), reason } => {

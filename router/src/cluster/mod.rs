@@ -21,9 +21,9 @@ use rcs_consensus::store::{Owner, Pacing, Store};
 use rcs_consensus::transport::{Credentials, Refused, Serving, TonicTransport};
 use rcs_consensus::{Consensus, NotApplied, RoutersChange, StartError, Status, Timing, TokioRuntime};
 use rcs_core::agreed::ClusterState;
-use rcs_core::agreed::Outcome;
 use rcs_core::agreed::{Action, Command, RequestId};
 use rcs_core::agreed::{Author, Change};
+use rcs_core::agreed::{CommandResult, Outcome};
 use rcs_core::engine::{Proposal, Ticket};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -325,11 +325,16 @@ impl Cluster {
             self.0.tickets.add(request, ticket);
         }
         let outcome = self.change(request, None, proposal.author, &origin, action).await;
-        let Err(error) = outcome else { return };
-        match self.0.tickets.take(request) {
-            Some(ticket) => self.refuse(ticket, error.to_string()).await,
+        match (outcome, self.0.tickets.take(request)) {
             // The router proposes again what it still wants.
-            None => tracing::debug!(%error, "a proposal of this router was not agreed"),
+            (Err(error), None) => tracing::debug!(%error, "a proposal of this router was not agreed"),
+            (Ok(_), None) => {}
+            (Err(error), Some(ticket)) => self.refuse(ticket, error.to_string()).await,
+            // The decision came to this router with a snapshot, which the engine follows as a whole.
+            (Ok(Outcome { result: CommandResult::Refused { sentence, .. }, .. }), Some(ticket)) => {
+                self.refuse(ticket, sentence).await;
+            }
+            (Ok(_), Some(ticket)) => self.0.control.send(Request::Included(ticket)).await,
         }
     }
 

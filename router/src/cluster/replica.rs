@@ -38,24 +38,23 @@ impl Replica {
     pub(super) fn state(&self) -> &ClusterState {
         &self.state
     }
+}
 
-    /// What the engine has to follow of a command: document and settings as a whole, marks and sets as they are.
-    fn change(&self, action: Action) -> Option<Change> {
-        match action {
-            Action::Configure { .. } | Action::Edit(_) => Some(Change::Configured {
-                document: Some(self.state.agreed().document().clone()),
-                settings: Some(Box::new(self.state.agreed().settings().clone())),
-            }),
-            Action::Mark { member, mark } => Some(Change::Mark { member, mark }),
-            Action::Sets { group, change } => Some(Change::Sets { group, change }),
-            Action::Seed(_)
-            | Action::Authority(_)
-            | Action::GrantApi { .. }
-            | Action::RevokeApi { .. }
-            | Action::GrantCaller { .. }
-            | Action::RevokeCaller { .. }
-            | Action::Acknowledge(_) => None,
-        }
+/// What the engine has to follow of a command, one by one. Another document, or other settings, have the engine follow the whole state:
+/// documents are large, so that they must not wait one behind the other.
+fn followed(action: Action) -> Option<Change> {
+    match action {
+        Action::Mark { member, mark } => Some(Change::Mark { member, mark }),
+        Action::Sets { group, change } => Some(Change::Sets { group, change }),
+        Action::Configure { .. }
+        | Action::Edit(_)
+        | Action::Seed(_)
+        | Action::Authority(_)
+        | Action::GrantApi { .. }
+        | Action::RevokeApi { .. }
+        | Action::GrantCaller { .. }
+        | Action::RevokeCaller { .. }
+        | Action::Acknowledge(_) => None,
     }
 }
 
@@ -76,8 +75,10 @@ impl Machine for Replica {
         if has_changed {
             self.sightings.wake();
         }
-        if (has_changed || ticket.is_some())
-            && let Some(change) = self.change(action)
+        if has_changed && matches!(action, Action::Configure { .. } | Action::Edit(_)) {
+            self.feed.whole();
+        } else if (has_changed || ticket.is_some())
+            && let Some(change) = followed(action)
         {
             let revision = outcome.revision;
             let refusal = match outcome.result {
@@ -100,7 +101,7 @@ impl Machine for Replica {
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), Unreadable> {
         self.state = ClusterState::decode(snapshot).map_err(|error| Unreadable(error.to_string()))?;
         self.tokens.publish(self.state.revision(), self.state.credentials());
-        self.feed.restored();
+        self.feed.whole();
         self.sightings.wake();
         Ok(())
     }
@@ -155,7 +156,7 @@ mod tests {
         {
             replica.apply(index as u64, command).unwrap();
         }
-        let marks: Vec<Change> = feed.take().into_iter().skip(1).map(|decided| decided.change).collect();
+        let marks: Vec<Change> = feed.take().into_iter().map(|decided| decided.change).collect();
         let expected =
             [Mark::Draining, Mark::Enabled].map(|mark| Change::Mark { member: "n1".to_owned(), mark });
         assert_eq!(marks, expected);

@@ -106,9 +106,13 @@ impl Groups {
         knows
     }
 
-    /// What the agent of a member reported last, if any group holds it.
-    pub(in crate::engine) fn files_of(&self, member: MemberId) -> Option<Arc<FileManifest>> {
-        self.groups.values().find_map(|group| group.sets.files(member))
+    /// What the agent of a member reported last, if one of these groups holds it.
+    pub(in crate::engine) fn files_of<'a>(
+        &self,
+        member: MemberId,
+        groups: impl IntoIterator<Item = &'a view::Group>,
+    ) -> Option<Arc<FileManifest>> {
+        groups.into_iter().find_map(|group| self.groups.get(&group.id)?.sets.files(member))
     }
 
     /// The next group whose list is to be looked at.

@@ -110,8 +110,10 @@ impl Tables {
             let Some(sets) = self.groups.sets(group.id) else { continue };
             let is_new = |member: &&MemberId| sets.standing(**member).is_none();
             let new: Vec<MemberId> = group.members.iter().filter(is_new).copied().collect();
-            let files: Vec<(MemberId, Arc<FileManifest>)> =
-                new.iter().filter_map(|of| Some((*of, self.groups.files_of(*of)?))).collect();
+            let files: Vec<(MemberId, Arc<FileManifest>)> = new
+                .iter()
+                .filter_map(|of| Some((*of, self.groups.files_of(*of, view.groups_of(*of))?)))
+                .collect();
             self.groups.sets_change(group.id, |sets| sets.policy_is(group.settings.bundles, now));
             self.groups.decided(group.id, self.agreed.decision(&group.name), now);
             self.groups.sets_change(group.id, |sets| {
