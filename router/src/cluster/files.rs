@@ -28,7 +28,7 @@ pub(crate) struct Offered {
     pub(crate) digest: Digest,
 }
 
-/// Offers changed files for ever, while this router leads.
+/// Offers changed files for ever, while this router leads. While it follows, it notes which files the cluster has from it or another router.
 pub(super) async fn offer(cluster: Cluster, directory: PathBuf, authority: Option<Authority>) {
     let mut files = cluster.0.configuration.subscribe();
     let mut seen = read_seen(&directory);
@@ -40,11 +40,11 @@ pub(super) async fn offer(cluster: Cluster, directory: PathBuf, authority: Optio
             _ = ticks.tick() => {}
             changed = files.changed() => if changed.is_err() { return },
         }
-        if cluster.status().borrow().role != Role::Leader {
-            continue;
+        let leads = cluster.status().borrow().role == Role::Leader;
+        if leads {
+            settle_authority(&cluster, authority).await;
+            set_seed(&cluster).await;
         }
-        settle_authority(&cluster, authority).await;
-        set_seed(&cluster).await;
         let Some(offered) = files.borrow().clone() else { continue };
         let known = cluster.look(|state| {
             let document = state.agreed().document();
@@ -53,8 +53,12 @@ pub(super) async fn offer(cluster: Cluster, directory: PathBuf, authority: Optio
         });
         let Some((is_empty, known)) = known else { continue };
         let is_known = known.is_some_and(|(digest, _)| digest == offered.digest);
-        if is_known {
+        // A router that follows notes its files too: if it leads one day with the same files, they are old ones.
+        if is_known || (!leads && !is_empty && seen.is_none()) {
             remember(&directory, &mut seen, offered.digest);
+        }
+        if !leads {
+            continue;
         }
         let is_changed = seen != Some(offered.digest);
         if is_known || !(is_empty || is_changed) {

@@ -72,7 +72,7 @@ fn waits(cluster: &Cluster, options: &ClusterOptions) {
         tracing::info!(
             "this router waits to be added to a cluster: rcs-router cluster add {}={}",
             options.number,
-            options.own_address().unwrap_or_default()
+            options.own_address().unwrap_or_else(|| "HOST:PORT".to_owned())
         );
     }
 }

@@ -30,10 +30,12 @@ pub struct ClusterOptions {
 }
 
 impl ClusterOptions {
-    /// The address by which other routers reach this one: its own entry in the list of peers, or the address it listens on.
+    /// The address by which other routers reach this one: its own entry in the list of peers, or the address it listens on. None: nobody
+    /// reaches another machine at an address such as 0.0.0.0.
     pub fn own_address(&self) -> Option<String> {
         let listed = self.peers.as_ref().and_then(|peers| peers.0.get(&self.number)).cloned();
-        listed.or_else(|| self.listen.map(|address| address.to_string()))
+        let listens = || self.listen.filter(|address| !address.ip().is_unspecified());
+        listed.or_else(|| listens().map(|address| address.to_string()))
     }
 }
 

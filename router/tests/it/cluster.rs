@@ -2,7 +2,7 @@
 //! a kill.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rcs_rig::metrics::http_get;
 use rcs_rig::process::Process;
@@ -278,6 +278,47 @@ fn a_changed_file_is_applied_by_the_leader_alone_and_a_backup_brings_all_back() 
     cluster.start(0, &[]);
     wait_until("the recovered router leads", PATIENCE, || cluster.status(0)["role"] == "leader");
     assert_eq!(cluster.member(0, "n1"), "enabled");
+}
+
+/// In Kubernetes a changed ConfigMap reaches the routers at different moments: a follower with the old files that becomes the leader must not
+/// bring them back.
+#[test]
+fn a_new_leader_with_old_files_does_not_bring_them_back() {
+    let (mut cluster, members) = three();
+    let old = std::fs::read(&cluster.provider).unwrap();
+    for place in 0..3 {
+        let seen = cluster.path(&format!("data-{}/cluster.files", place + 1));
+        wait_until("each router notes the files that the cluster has", PATIENCE, || {
+            Path::new(&seen).exists()
+        });
+    }
+    // Only the leader's copy is renewed: the other routers start again with the old one.
+    let leader = cluster.leader(0);
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    let (copy, peers) = (cluster.path("old-provider.json"), cluster.peers());
+    std::fs::write(&copy, old).unwrap();
+    let shared = std::mem::replace(&mut cluster.provider, copy.into());
+    for place in &others {
+        cluster.kill(*place);
+        cluster.start(*place, &["--peers", &peers]);
+        let known = serde_json::json!(leader + 1);
+        wait_until("the router is back", PATIENCE, || cluster.status(*place)["leader"] == known);
+    }
+    cluster.provider = shared;
+    provider(&cluster.folder, &[("n1", &members[0])]);
+    for place in &others {
+        wait_until("every router follows the changed file", PATIENCE, || {
+            cluster.status(*place)["leader"].is_u64() && cluster.member(*place, "n2").is_empty()
+        });
+    }
+    cluster.kill(leader);
+    let told = "the files of this router differ from what the cluster has in force";
+    wait_until("the new leader leaves its old files alone", PATIENCE, || {
+        others.iter().any(|place| cluster.router(*place).process.said_on_stderr(told))
+    });
+    for place in &others {
+        assert!(cluster.member(*place, "n2").is_empty(), "the old files are in force again");
+    }
 }
 
 #[test]
