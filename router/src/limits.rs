@@ -58,7 +58,7 @@ pub(crate) const TABLE_COLUMNS: usize = 80;
 pub(crate) const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
 /// The same for a change of the cluster's routers, which takes up to [`ROUTERS_REQUEST_DEADLINE`].
 pub(crate) const CLIENT_ROUTERS_DEADLINE: Duration = Duration::from_secs(40);
-pub(crate) const CLIENT_ANSWER_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const CLIENT_ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// How often the command line looks whether what it waits for has come.
 pub(crate) const CLIENT_LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Threads that move frames.
@@ -94,10 +94,12 @@ pub(crate) const ROUTER_CHANGES_MAX: usize = 4;
 /// How long a router that is to be added is asked who it is, and how often.
 pub(crate) const ROUTER_ANSWERS_WITHIN: Duration = Duration::from_secs(6);
 pub(crate) const ROUTER_ASKED_EVERY: Duration = Duration::from_millis(200);
-/// A change of members and groups, over the API: its body may have 4 MiB, and the routers have to agree on it.
+/// A change of members and groups, over the API: its body may have 10 MiB, and the routers have to agree on it.
 pub(crate) const DOCUMENT_REQUEST_DEADLINE: Duration = Duration::from_secs(8);
 /// Such changes at a time. Each may take several times [`rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX`] while it is judged.
 pub(crate) const DOCUMENT_CHANGES_MAX: usize = 4;
+/// Requests about tokens at a time.
+pub(crate) const TOKEN_CHANGES_MAX: usize = 4;
 /// Changes that an answer lists. The rest are counted.
 pub(crate) const CHANGES_SHOWN_MAX: usize = 1_000;
 /// Bytes of the body of a request for an API token: a name, a role, and room for blanks.

@@ -25,7 +25,7 @@ pub const GROUPS_MAX: usize = LISTED_GROUPS_MAX + MEMBERS_MAX;
 pub const MEMBERS_PER_GROUP_MAX: usize = 64;
 /// Different names of members, and of groups, over the life of a process: ids are never given to another
 /// name.
-pub const NAMES_EVER_MAX: u32 = 65_536;
+pub const NAMES_EVER_MAX: u32 = 262_144;
 
 // --- what an operator may set ---
 

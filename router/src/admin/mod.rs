@@ -62,7 +62,7 @@ use crate::control::{Control, NoAnswer};
 use crate::files::Files;
 use crate::limits::{
     ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE,
-    ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE, TOKEN_REQUEST_BYTES_MAX,
+    ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE, TOKEN_CHANGES_MAX, TOKEN_REQUEST_BYTES_MAX,
 };
 use crate::metrics::{Format, Scraper};
 use crate::sightings::Sightings;
@@ -199,10 +199,12 @@ fn routes(admin: Admin, has_idm_api: bool) -> Router {
     protected(router.merge(streams), ADMIN_REQUESTS_MAX, ADMIN_REQUEST_DEADLINE)
         .merge(protected(routers, ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE))
         .merge(protected(
-            documents(admin.clone()).merge(api_tokens(admin)).merge(idm),
+            documents(admin.clone()).merge(idm),
             DOCUMENT_CHANGES_MAX,
             DOCUMENT_REQUEST_DEADLINE,
         ))
+        // Apart from documents, so that nobody who sends documents slowly keeps a token from being revoked.
+        .merge(protected(api_tokens(admin), TOKEN_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE))
 }
 
 /// The routes of IDM's own interface.

@@ -99,7 +99,7 @@ impl FromStr for PeersOption {
             !label.is_empty()
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         };
-        match name.trim_end_matches('.').split('.').all(is_name) {
+        match name.strip_suffix('.').unwrap_or(name).split('.').all(is_name) {
             true => Ok(Self::Service(Service { name: name.to_owned(), port })),
             false => Err(bad()),
         }

@@ -131,7 +131,7 @@ fn a_document_is_applied_once_and_only_at_the_revision_that_it_was_made_for() {
 #[test]
 fn what_is_wrong_with_a_change_is_told() {
     let alone = Alone::start("cluster");
-    let long = format!("{{\"a\": \"{}\"}}", "x".repeat(4 << 20));
+    let long = format!("{{\"a\": \"{}\"}}", "x".repeat(rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX));
     for (method, path, headers, body, status, word) in [
         ("POST", "/v1/apply", "", "{", 422, "document"),
         (

@@ -119,7 +119,7 @@ fn a_change_is_seen_at_all_routers_and_a_client_goes_on_at_another_one() {
         let event = stream.until("change", is_mark("draining"));
         let data = &event.data;
         assert_eq!((data["action"].as_str(), data["author"].as_str()), (Some("mark"), Some("operator")));
-        assert_eq!((data["who"].as_str(), data["from"].as_str()), (Some("api token"), Some("127.0.0.1")));
+        assert_eq!((data["who"].as_str(), data["from"].as_str()), (Some("no token"), Some("127.0.0.1")));
         assert!(data["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{data}");
         seen.push((data["revision"].as_u64().unwrap(), event.id));
     }

@@ -33,6 +33,11 @@ pub(super) enum Gap {
     OtherRouter,
 }
 
+/// It cannot be known now where the stream begins: this router's part in the cluster is down, or no majority says whether the cluster has
+/// reached the change that the client has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotKnown;
+
 /// The first event of each stream: who sends it.
 #[derive(Serialize)]
 struct Start {
@@ -83,32 +88,46 @@ impl Reader {
     }
 
     /// Begins with what happens from now on.
-    pub(super) fn begin_now(&mut self) -> Vec<Gap> {
-        self.at.revision = self.revision();
+    ///
+    /// # Errors
+    /// [`NotKnown`]
+    pub(super) fn begin_now(&mut self) -> Result<Vec<Gap>, NotKnown> {
+        self.at.revision = self.revision()?;
         self.at.sequence = self.sightings.last();
-        Vec::new()
+        Ok(Vec::new())
     }
 
     /// Begins with the oldest event that is remembered.
-    pub(super) fn begin_at_first(&mut self) -> Vec<Gap> {
+    ///
+    /// # Errors
+    /// [`NotKnown`]
+    pub(super) fn begin_at_first(&mut self) -> Result<Vec<Gap>, NotKnown> {
         let first = self.look(|state| state.changes_after(0).next().map(|entry| entry.revision));
-        self.at.revision = first.flatten().map_or_else(|| self.revision(), |first| first - 1);
+        self.at.revision = match first.flatten() {
+            Some(first) => first - 1,
+            None => self.revision()?,
+        };
         self.at.sequence = self.sightings.after(0, 1).first().map_or(0, |first| first.sequence - 1);
-        Vec::new()
+        Ok(Vec::new())
     }
 
     /// Goes on where the client was, at this router or at another one.
-    pub(super) async fn go_on(&mut self, known: Position) -> Vec<Gap> {
+    ///
+    /// # Errors
+    /// [`NotKnown`]
+    pub(super) async fn go_on(&mut self, known: Position) -> Result<Vec<Gap>, NotKnown> {
         let mut gaps = Vec::new();
         self.at.revision = known.revision;
         if let Some(cluster) = &self.cluster
-            && known.revision > self.revision()
-            // The client may have been at a router that is ahead of this one. Without a majority nobody knows, and the client waits.
-            && cluster.read_barrier().await.is_ok()
-            && known.revision > self.revision()
+            && known.revision > self.revision()?
         {
-            self.at.revision = self.revision();
-            gaps.push(Gap::WentBack(self.at.revision));
+            // The client may have been at a router that is ahead of this one. Without a majority nobody knows, and the client waits: if the
+            // cluster was restored, its next changes would otherwise be taken for changes that the client has.
+            cluster.read_barrier().await.map_err(|_| NotKnown)?;
+            if known.revision > self.revision()? {
+                self.at.revision = self.revision()?;
+                gaps.push(Gap::WentBack(self.at.revision));
+            }
         }
         let last = self.sightings.last();
         if known.run == self.sightings.run() {
@@ -119,7 +138,7 @@ impl Reader {
                 gaps.push(Gap::OtherRouter);
             }
         }
-        gaps
+        Ok(gaps)
     }
 
     /// The text of the first event.
@@ -218,8 +237,12 @@ impl Reader {
         next
     }
 
-    fn revision(&self) -> u64 {
-        self.look(rcs_core::agreed::ClusterState::revision).unwrap_or_default()
+    /// The revision of the cluster; 0 for a router without one.
+    fn revision(&self) -> Result<u64, NotKnown> {
+        match &self.cluster {
+            Some(_) => self.look(rcs_core::agreed::ClusterState::revision).ok_or(NotKnown),
+            None => Ok(0),
+        }
     }
 
     fn look<V>(&self, at: impl FnOnce(&rcs_core::agreed::ClusterState) -> V) -> Option<V> {

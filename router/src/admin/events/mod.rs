@@ -20,7 +20,7 @@ use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use self::batch::Reader;
+use self::batch::{NotKnown, Reader};
 pub(super) use self::seats::Seats;
 use super::Admin;
 use super::problem::Problem;
@@ -89,11 +89,15 @@ async fn open(
     }
     let seat = seats.take(peer.ip()).map_err(|full| Problem::too_many(full.to_string()))?;
     let mut reader = Reader::new(cluster, sightings);
-    let gaps = match (known, look.follow) {
+    let begun = match (known, look.follow) {
         (Some(known), _) => reader.go_on(known).await,
         (None, true) => reader.begin_now(),
         (None, false) => reader.begin_at_first(),
     };
+    let gaps = begun.map_err(|NotKnown| {
+        let why = "this router cannot tell now which changes the client has: no majority of the routers answers, or this router's part in the cluster is down";
+        Problem::unavailable(why, "repeat the request later, or ask another router")
+    })?;
     let (out, frames) = mpsc::channel(1);
     let (follow, heartbeat) = (look.follow, EVENT_HEARTBEAT);
     tokio::spawn(stream::run(stream::Stream { reader, out, news, follow, heartbeat, _seat: seat }, gaps));

@@ -81,7 +81,7 @@ mod tests {
     fn begin(sightings: &Sightings, follow: bool, heartbeat: Duration) -> mpsc::Receiver<Bytes> {
         let (out, parts) = mpsc::channel(1);
         let mut reader = Reader::new(None, sightings.clone());
-        let gaps = if follow { reader.begin_now() } else { reader.begin_at_first() };
+        let gaps = if follow { reader.begin_now() } else { reader.begin_at_first() }.unwrap();
         let seat = Seats::default().take([127, 0, 0, 1].into()).unwrap();
         let news = sightings.news();
         tokio::spawn(run(Stream { reader, out, news, follow, heartbeat, _seat: seat }, gaps));
