@@ -43,15 +43,21 @@ impl LostDisk {
 }
 
 async fn replace(cluster: Cluster, number: u32, is_replaced: Arc<AtomicBool>) {
+    let (first, mut was_added) = (cluster.id(number), false);
     loop {
         sleep(Duration::from_millis(300)).await;
         let Some(status) = led(&cluster) else { continue };
-        // Somebody may have removed the router meanwhile, and given it another disk.
         let new = cluster.id(number);
         let stale = status.addresses.keys().copied().find(|id| id.number == number && *id != new);
+        let is_in = status.addresses.contains_key(&new);
         let change = match stale {
             Some(stale) => RoutersChange::Remove(stale),
-            None if !status.addresses.contains_key(&new) => RoutersChange::AddLearner(new, address(number)),
+            // Another operator has removed the router meanwhile, and may give it another disk: a removed id is never added again.
+            None if new != first || (was_added && !is_in) => {
+                is_replaced.store(true, Ordering::Relaxed);
+                return;
+            }
+            None if !is_in => RoutersChange::AddLearner(new, address(number)),
             None => RoutersChange::Promote(new),
         };
         let Some((group, part)) = cluster.part(status.id.number) else { continue };
@@ -59,6 +65,7 @@ async fn replace(cluster: Cluster, number: u32, is_replaced: Arc<AtomicBool>) {
         let changing = spawn_in(group, async move { part.change_routers(wanted).await });
         let outcome = SimRuntime::timeout(PATIENCE, changing).await;
         executor::note(format_args!("replacing n{number}: {change:?}: {outcome:?}"));
+        was_added |= matches!(change, RoutersChange::AddLearner(..)) && matches!(outcome, Ok(Ok(Ok(()))));
         // What a leader shows may be taken back; what it says is done is decided.
         if change == RoutersChange::Promote(new) && matches!(outcome, Ok(Ok(Ok(())))) {
             is_replaced.store(true, Ordering::Relaxed);
