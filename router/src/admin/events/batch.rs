@@ -152,9 +152,12 @@ impl Reader {
         self.write("start", &Start { at: now(), router, version, revision, line })
     }
 
-    /// The text for the end of a stream that other routers can go on with.
-    pub(super) fn end(&self) -> String {
-        let line = "the router is shutting down: go on at another router with the id of this event";
+    /// The text for the end of a stream. A stream that ends without it was cut.
+    pub(super) fn end(&self, follow: bool) -> String {
+        let line = match follow {
+            true => "the router is shutting down: go on at another router with the id of this event",
+            false => "these are all remembered events",
+        };
         self.write("end", &End { at: now(), line })
     }
 

@@ -100,7 +100,10 @@ async fn open(
     })?;
     let (out, frames) = mpsc::channel(1);
     let (follow, heartbeat) = (look.follow, EVENT_HEARTBEAT);
-    tokio::spawn(stream::run(stream::Stream { reader, out, news, follow, heartbeat, _seat: seat }, gaps));
+    tokio::spawn(stream::run(
+        stream::Stream { reader, out, news, follow, has_ended: false, heartbeat, _seat: seat },
+        gaps,
+    ));
     Ok(Streamed(frames))
 }
 

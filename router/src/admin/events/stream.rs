@@ -19,6 +19,8 @@ pub(super) struct Stream {
     pub(super) news: watch::Receiver<bool>,
     /// Whether the stream goes on after what is remembered.
     pub(super) follow: bool,
+    /// Whether the client was told of the end.
+    pub(super) has_ended: bool,
     /// Time without an event after which a comment is sent.
     pub(super) heartbeat: Duration,
     pub(super) _seat: Seat,
@@ -43,6 +45,9 @@ pub(super) async fn run(mut stream: Stream, gaps: Vec<Gap>) {
 impl Stream {
     /// The next part; none if the stream is over.
     async fn next(&mut self) -> Option<String> {
+        if self.has_ended {
+            return None;
+        }
         let heartbeat = Instant::now() + self.heartbeat;
         loop {
             let is_ending = *self.news.borrow_and_update();
@@ -50,12 +55,9 @@ impl Stream {
             if !events.is_empty() {
                 return Some(events);
             }
-            if !self.follow {
-                return None;
-            }
-            if is_ending {
-                self.follow = false;
-                return Some(self.reader.end());
+            if is_ending || !self.follow {
+                self.has_ended = true;
+                return Some(self.reader.end(self.follow));
             }
             tokio::select! {
                 () = self.out.closed() => return None,
@@ -84,7 +86,10 @@ mod tests {
         let gaps = if follow { reader.begin_now() } else { reader.begin_at_first() }.unwrap();
         let seat = Seats::default().take([127, 0, 0, 1].into()).unwrap();
         let news = sightings.news();
-        tokio::spawn(run(Stream { reader, out, news, follow, heartbeat, _seat: seat }, gaps));
+        tokio::spawn(run(
+            Stream { reader, out, news, follow, has_ended: false, heartbeat, _seat: seat },
+            gaps,
+        ));
         parts
     }
 
@@ -150,6 +155,6 @@ mod tests {
         sightings.add_lead(Some(1), "leader", 1);
         let text = rest(&mut begin(&sightings, false, EVENT_HEARTBEAT)).await;
         let kinds: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
-        assert_eq!(kinds, ["start", "leader"]);
+        assert_eq!(kinds, ["start", "leader", "end"]);
     }
 }

@@ -38,6 +38,9 @@ pub(super) enum Lost {
         "the router's events are not understood: check that rcs-router and the router have the same version"
     )]
     NotUnderstood,
+    /// The connection ended before the event that says so.
+    #[error("the connection to the router broke before all remembered events were there: repeat the command")]
+    Cut,
 }
 
 impl Lost {
@@ -45,7 +48,7 @@ impl Lost {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => error.exit(),
-            Self::NotUnderstood => Exit::Unavailable,
+            Self::NotUnderstood | Self::Cut => Exit::Unavailable,
         }
     }
 
@@ -54,7 +57,7 @@ impl Lost {
         match self {
             Self::Client(ClientError::Unreachable { .. }) => true,
             Self::Client(ClientError::Refused { status, .. }) => *status >= 500,
-            Self::Client(ClientError::NotHttp { .. }) | Self::NotUnderstood => false,
+            Self::Client(ClientError::NotHttp { .. }) | Self::NotUnderstood | Self::Cut => false,
         }
     }
 }
@@ -119,16 +122,21 @@ impl Follower {
             let sentence = sentence(status, &String::from_utf8_lossy(&body));
             return Err(ClientError::Refused { status, sentence }.into());
         }
-        let mut lines = Lines::default();
+        let (mut lines, mut has_ended) = (Lines::default(), false);
         while let Some(text) = line(&mut reader, EVENT_SILENCE_MAX, server).await? {
             let Some(event) = lines.take(&text) else { continue };
             self.known = Some(event.id.clone());
             self.shown += 1;
+            has_ended = event.kind == "end";
             if !show(&event) {
                 return Ok(Ended::Unheard);
             }
         }
-        Ok(Ended::Whole)
+        // Whoever follows goes on anyway, from the last event.
+        match has_ended || self.follow {
+            true => Ok(Ended::Whole),
+            false => Err(Lost::Cut),
+        }
     }
 
     /// Sends the request. As a client of HTTP/1.0 it gets the events as they are, to the end of the connection.

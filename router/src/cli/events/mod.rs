@@ -73,8 +73,8 @@ fn show(event: &Event, output: Output, follow: bool) {
             let line = serde_json::json!({ "id": event.id, "event": event.kind, "data": data });
             rcs_cli::say(line);
         }
-        // Who sends the events matters only while they come.
-        Output::Table if event.kind == "start" && !follow => {}
+        // Who sends the events, and why they end, matters only while they come.
+        Output::Table if ["start", "end"].contains(&event.kind.as_str()) && !follow => {}
         Output::Table => rcs_cli::say(row(&event.kind, &data)),
     }
 }
