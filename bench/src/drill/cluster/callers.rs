@@ -6,7 +6,7 @@ use std::time::Duration;
 use rcs_cli::Failure;
 use tokio::time::{Instant, sleep};
 
-use super::routers::Routers;
+use super::routers::{Joins, Routers};
 use super::{LOOK_EVERY, STATE_BOUND};
 use crate::drill::calls::Version;
 use crate::drill::load::{Load, Plan};
@@ -28,6 +28,19 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
+    /// Starts all routers, which make a cluster of them, and callers at each router once it has caught up.
+    pub(crate) async fn at_all(site: &mut Site<Routers>, routers: usize) -> Result<Self, Failure> {
+        let mut callers = Self::default();
+        for place in 0..routers {
+            site.router_mut().start(place, Joins::Peers)?;
+        }
+        for place in 0..routers {
+            site.router().until_caught_up(place).await?;
+            callers.start(site, place).await?;
+        }
+        Ok(callers)
+    }
+
     /// Callers of the router at this place begin.
     pub(crate) async fn start(&mut self, site: &mut Site<Routers>, place: usize) -> Result<(), Failure> {
         let plan = Plan { sessions: 1, workers: 3, pause: Duration::from_millis(50), ..Plan::default() };

@@ -9,8 +9,7 @@ use rcs_cli::Failure;
 use tokio::time::{Instant, sleep};
 
 use super::super::cluster::{
-    Agreeing, Api, Auditor, Callers, Etcd, Joins, Routers, Window, Writers, cluster_site, kill_for,
-    longest_pauses,
+    Agreeing, Api, Auditor, Callers, Etcd, Routers, Window, Writers, cluster_site, kill_for, longest_pauses,
 };
 use super::super::members::Members;
 use super::super::report::Findings;
@@ -40,14 +39,7 @@ pub(super) async fn perform(
     more: More,
 ) -> Result<Findings, Failure> {
     let mut site = cluster_site(members, ROUTERS, seed).await?;
-    let mut callers = Callers::default();
-    for place in 0..ROUTERS {
-        site.router_mut().start(place, Joins::Peers)?;
-    }
-    for place in 0..ROUTERS {
-        site.router().until_caught_up(place).await?;
-        callers.start(&mut site, place).await?;
-    }
+    let mut callers = Callers::at_all(&mut site, ROUTERS).await?;
     let servers = site.router().servers();
     let writers = Writers::start(Api::Router, servers.clone(), &mut site.dice);
     let auditor = Auditor::start(servers, fastrand::Rng::with_seed(site.dice.u64(..)));

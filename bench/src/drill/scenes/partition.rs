@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::cluster::{
-    Agreeing as _, Auditor, Callers, Cut, Joins, LOOK_EVERY, Routers, STATE_BOUND, Window, Witness, Writers,
+    Agreeing as _, Auditor, Callers, Cut, LOOK_EVERY, Routers, STATE_BOUND, Window, Witness, Writers,
     longest_pauses, relayed_site, until_dated,
 };
 use super::super::members::Members;
@@ -44,14 +44,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     let mut site = relayed_site(members, ROUTERS, seed).await?;
     let has_disk = site.router_mut().give_disk(DISK_OF)?;
     let has_clock = site.router_mut().give_clock(CLOCK_OF)?;
-    let mut callers = Callers::default();
-    for place in 0..ROUTERS {
-        site.router_mut().start(place, Joins::Peers)?;
-    }
-    for place in 0..ROUTERS {
-        site.router().until_caught_up(place).await?;
-        callers.start(&mut site, place).await?;
-    }
+    let callers = Callers::at_all(&mut site, ROUTERS).await?;
     let servers = site.router().servers();
     let witness = Witness::start(&servers, ROUTERS);
     let writers = Writers::start_slow(servers.clone(), &mut site.dice);

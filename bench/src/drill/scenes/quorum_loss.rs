@@ -30,14 +30,7 @@ const SENTENCE: &str = "no majority of the cluster's routers can be reached";
 
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
     let mut site = cluster_site(members, ROUTERS, seed).await?;
-    let mut callers = Callers::default();
-    for place in 0..ROUTERS {
-        site.router_mut().start(place, Joins::Peers)?;
-    }
-    for place in 0..ROUTERS {
-        site.router().until_caught_up(place).await?;
-        callers.start(&mut site, place).await?;
-    }
+    let mut callers = Callers::at_all(&mut site, ROUTERS).await?;
     let servers = site.router().servers();
     let auditor = Auditor::start(servers.clone(), fastrand::Rng::with_seed(site.dice.u64(..)));
     let began = Instant::now();
