@@ -83,7 +83,7 @@ pub(crate) const PROPOSE_AGAIN: Duration = Duration::from_millis(50);
 pub(crate) const DECISIONS_WAITING_MAX: usize = 64;
 /// Pause after decisions were handed to the engine: what is decided meanwhile goes together.
 pub(crate) const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
-/// How often a leader looks whether its files have to be offered to the cluster.
+/// How often a router compares its files with what the cluster has: a leader offers changed files, and a follower notes its own.
 pub(crate) const OFFER_EVERY: Duration = Duration::from_millis(500);
 /// How often the files with the cluster certificate are looked at.
 pub(crate) const CERTIFICATES_EVERY: Duration = Duration::from_secs(30);

@@ -106,6 +106,7 @@ pub const fn bulk_time(bytes: usize) -> Duration {
         false => Duration::ZERO,
     }
 }
+
 /// Bytes of one part of a snapshot.
 pub const SNAPSHOT_PART_BYTES: usize = 256 << 10;
 /// Memory that is reserved before the first part of a snapshot has come, bytes: the announced length is only a claim.

@@ -61,7 +61,7 @@ pub(super) enum Denied {
     )]
     WrongToken,
     #[error(
-        "token {name:?} has the role viewer, which reads and changes nothing: use a token with the role operator, or the router's own"
+        "token {name:?} has the role viewer, which only reads: use a token with the role operator, or the router's own"
     )]
     ReadOnly {
         /// The token's name.
@@ -174,6 +174,7 @@ mod tests {
             );
         }
     }
+
     #[test]
     fn a_token_of_the_cluster_may_what_its_role_allows() {
         use Needs::{Changing, Reading};

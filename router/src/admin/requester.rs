@@ -39,7 +39,8 @@ impl Requester {
         }
     }
 
-    /// Whether the audit log uses this name for somebody without a token of the cluster. So no token may have the name.
+    /// Whether the audit log uses this name for somebody without a token of the cluster, for files, for options or for a router. So no
+    /// token may have the name.
     pub(super) fn is_reserved(name: &str) -> bool {
         [OWN, NOBODY, "files", "options"].contains(&name) || name.starts_with("router ")
     }

@@ -153,7 +153,7 @@ fn cluster(admin: &Admin) -> Result<&Cluster, Problem> {
 fn refuse_bad_name(name: &str) -> Result<(), Problem> {
     if Requester::is_reserved(name) {
         let sentence =
-            format!("the audit log uses the name {name:?} for requests without a token of the cluster");
+            format!("the audit log itself uses the name {name:?}: choose another name for the token");
         return Err(Problem::refused("bad_name", &sentence, None));
     }
     if !is_usable_name(name) {

@@ -90,10 +90,11 @@ impl Waiting {
 }
 
 /// Hands decisions to the engine, in order, for ever.
-/// `whole` reads the state as it is now, with its revision; none while the consensus part is being started again, which restores its state.
+/// `whole` copies the state as it is now, with its revision, if the state has reached a revision; none while the consensus part is being
+/// started again, which restores its state.
 pub(super) async fn pump(
     feed: Arc<Feed>,
-    whole: impl Fn() -> Option<(u64, Agreed)> + Send,
+    whole: impl Fn(u64) -> Option<(u64, Agreed)> + Send,
     control: Control,
 ) {
     // The revision of the whole state that was given last: decisions up to it are in it. And the revision that the engine has reached: the
@@ -103,7 +104,7 @@ pub(super) async fn pump(
         feed.woken.notified().await;
         let waiting = std::mem::take(&mut *feed.lock());
         if waiting.whole {
-            let Some((revision, agreed)) = whole().filter(|(revision, _)| *revision >= reached) else {
+            let Some((revision, agreed)) = whole(reached) else {
                 feed.lock().give_back(waiting);
                 sleep(FOLLOW_PAUSE).await;
                 feed.woken.notify_one();
@@ -162,7 +163,7 @@ mod tests {
         }
         let (control, mut requests) = crate::control::channel();
         let looks = AtomicU64::new(0);
-        let whole = move || (looks.fetch_add(1, Ordering::Relaxed) >= 2).then(|| (count, Agreed::default()));
+        let whole = move |_| (looks.fetch_add(1, Ordering::Relaxed) >= 2).then(|| (count, Agreed::default()));
         let pump = tokio::spawn(pump(Arc::clone(&feed), whole, control));
         let mut told = Vec::new();
         while told.len() <= count as usize {

@@ -167,8 +167,13 @@ impl Cluster {
             configuration: watch::Sender::new(None),
             serving: Mutex::new(serving),
         }));
-        let whole =
-            move || part.look(|replica| (replica.state().revision(), replica.state().agreed().clone()));
+        let whole = move |least| {
+            let copy = |replica: &Replica| {
+                let (revision, state) = (replica.state().revision(), replica.state());
+                (revision >= least).then(|| (revision, state.agreed().clone()))
+            };
+            part.look(copy).flatten()
+        };
         runtime.spawn(feed::pump(feed, whole, control));
         runtime.spawn(join::tell_changes(cluster.clone(), sightings));
         runtime.spawn(join::join(cluster.clone(), options.clone()));

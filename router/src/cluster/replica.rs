@@ -162,6 +162,7 @@ mod tests {
         assert_eq!(marks, expected);
         assert_eq!(replica.state().agreed().marks().of("n1"), Mark::Enabled);
     }
+
     /// A consensus part that is started again begins with an empty state and reads the log from its last snapshot on. Meanwhile what was
     /// known counts: nobody is locked out, and no revoked token is valid.
     #[test]

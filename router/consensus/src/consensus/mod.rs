@@ -129,8 +129,9 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
         }
     }
 
-    /// Has a command applied, by the leader if this router is not. Waits for [`PROPOSAL`] at most, and longer for a large command ([`bulk_time`]). A command that may have been applied
-    /// ([`NotApplied::Unknown`]) can be proposed again if the machine applies each command once.
+    /// Has a command applied, by the leader if this router is not. Waits for [`PROPOSAL`] at most, and longer for a large command
+    /// ([`bulk_time`]). A command that may have been applied ([`NotApplied::Unknown`]) can be proposed again if the machine applies each
+    /// command once.
     ///
     /// # Errors
     /// [`NotApplied`]
