@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rcs_core::ids::MemberId;
+use rcs_core::view::{Link, View};
 use rcs_proto::driver::accept::{Authorization, Refusal, RefusalStatus};
 
 use crate::secrets::{self, Accepted, Followed, SecretsError};
@@ -22,10 +24,23 @@ pub enum Mode {
     Development,
 }
 
-/// Judges callers' credentials. Each clone sees changes of the key file.
+/// What a connection is. The credential alone decides this, never the direction or the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It sends calls.
+    Caller {
+        /// The principal that it proved.
+        principal: Arc<str>,
+    },
+    /// It is a member in client mode, and gets calls.
+    Member(MemberId),
+}
+
+/// Judges the credentials of connections. Each clone sees changes of the key file.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     keys: Accepted,
+    mode: Mode,
 }
 
 /// Whether everybody knows this key.
@@ -61,7 +76,7 @@ impl Access {
     pub(crate) fn open(key_file: Option<&Path>, mode: Mode) -> Result<(Self, Option<Followed>), AccessError> {
         let Some(path) = key_file else {
             return match mode {
-                Mode::Development => Ok((Self { keys: Accepted::fixed(DEFAULT_KEY.to_owned()) }, None)),
+                Mode::Development => Ok((Self { keys: Accepted::fixed(DEFAULT_KEY.to_owned()), mode }, None)),
                 Mode::Production => Err(AccessError::NoKey),
             };
         };
@@ -71,11 +86,12 @@ impl Access {
         };
         let opened = secrets::open(path, judge);
         let (keys, file) = opened.map_err(|source| AccessError::File { path: path.to_owned(), source })?;
-        Ok((Self { keys }, Some(file)))
+        Ok((Self { keys, mode }, Some(file)))
     }
 
-    /// The principal of a caller that has the key.
-    pub(crate) fn judge(&self, authorization: &Authorization) -> Result<Arc<str>, Refusal> {
+    /// What a connection with this credential is. In development the key is one for all, and a principal that is the name of a member in
+    /// client mode makes the connection that member (the contract of `--dev`).
+    pub(crate) fn judge(&self, authorization: &Authorization, view: &View) -> Result<Role, Refusal> {
         let Authorization::Basic(credentials) = authorization else {
             return Err(Refusal::new(
                 RefusalStatus::Unauthorized,
@@ -83,7 +99,13 @@ impl Access {
             ));
         };
         if self.keys.has(credentials.secret.expose()) {
-            return Ok(credentials.principal.as_str().into());
+            let in_client_mode = view
+                .member_named(&credentials.principal)
+                .filter(|member| self.mode == Mode::Development && member.spec.link == Link::Accept);
+            return Ok(match in_client_mode {
+                Some(member) => Role::Member(member.id),
+                None => Role::Caller { principal: credentials.principal.as_str().into() },
+            });
         }
         Err(Refusal::new(
             RefusalStatus::Forbidden,
@@ -156,17 +178,16 @@ mod tests {
     fn the_first_two_lines_are_keys() {
         let file = file("s3cr\u{e9}t\r\nsecond\n");
         let access = Access::load(Some(file.path()), Mode::Production).unwrap();
-        assert_eq!(&*access.judge(&basic("idm", "s3cr\u{e9}t")).unwrap(), "idm");
+        let judge = |authorization: &Authorization| access.judge(authorization, &View::default());
+        let idm = Role::Caller { principal: "idm".into() };
+        assert_eq!(judge(&basic("idm", "s3cr\u{e9}t")).unwrap(), idm);
         for wrong in ["", "s3cr", "s3cr\u{e9}t\r", "changeit", "secon"] {
-            let refusal = access.judge(&basic("idm", wrong)).unwrap_err();
+            let refusal = judge(&basic("idm", wrong)).unwrap_err();
             assert_eq!(refusal.status, RefusalStatus::Forbidden, "{wrong:?}");
         }
-        assert!(
-            access.judge(&basic("idm", "second")).is_ok(),
-            "while one key replaces the other, both are valid"
-        );
+        assert!(judge(&basic("idm", "second")).is_ok(), "while one key replaces the other, both are valid");
         for none in [Authorization::Absent, Authorization::Unusable] {
-            assert_eq!(access.judge(&none).unwrap_err().status, RefusalStatus::Unauthorized);
+            assert_eq!(judge(&none).unwrap_err().status, RefusalStatus::Unauthorized);
         }
         assert!(!format!("{access:?}").contains("s3cr"));
     }

@@ -33,6 +33,15 @@ pub(crate) enum Request {
         /// The principal that the caller proved.
         principal: Arc<str>,
     },
+    /// A member in client mode opened a socket to this router.
+    Joined {
+        /// The socket.
+        socket: WebSocket,
+        /// The socket's place among sockets from which no frame has come yet.
+        unproven: Unproven,
+        /// The member whose name the credential is for.
+        member: MemberId,
+    },
     /// A dial that the engine asked for has ended.
     Dialled {
         /// The member.

@@ -1,8 +1,10 @@
-//! New connections of callers at all addresses. Credentials are checked first, then the group. Then the owner gets the connection.
+//! New connections at all addresses, of callers and of members in client mode. Credentials are checked first, then the group of a caller.
+//! Then the owner gets the connection.
 
 use std::sync::Arc;
 
 use rcs_core::engine::{Selector, select};
+use rcs_core::ids::MemberId;
 use rcs_core::view::View;
 use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
 use rcs_proto::driver::descriptors::Descriptors;
@@ -12,15 +14,16 @@ use rcs_proto::manifest::Shown;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::access::Access;
+use crate::access::{Access, Role};
 use crate::control::{Control, Request};
 use crate::limits::REQUEST_QUEUE_MAX;
 use crate::listeners::{self, Bound};
 
 /// What an accepted request told of its sender.
-struct Caller {
-    selector: Selector,
-    principal: Arc<str>,
+#[derive(Debug)]
+enum Sender {
+    Caller { selector: Selector, principal: Arc<str> },
+    Member(MemberId),
 }
 
 /// Accepts callers for ever; dropping the future closes the listeners and ends the upgrades under way.
@@ -51,14 +54,17 @@ fn judge(
     access: &Access,
     view: &View,
     own: Option<&str>,
-) -> Result<Caller, Refusal> {
-    let principal = access.judge(&request.authorization)?;
+) -> Result<Sender, Refusal> {
+    let principal = match access.judge(&request.authorization, view)? {
+        Role::Member(member) => return Ok(Sender::Member(member)),
+        Role::Caller { principal } => principal,
+    };
     let selector = select(view, own, &request.path, &principal)
         .map_err(|refusal| Refusal::new(RefusalStatus::NotFound, refusal.to_string()))?;
-    Ok(Caller { selector, principal })
+    Ok(Sender::Caller { selector, principal })
 }
 
-async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Caller>>, control: Control) {
+async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Sender>>, control: Control) {
     let mut refusals = Refusals::default();
     loop {
         let arrival = tokio::select! {
@@ -67,9 +73,13 @@ async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Caller>>, control: Contro
         };
         let Some(Arrival { peer, outcome, unproven }) = arrival else { return };
         match outcome {
-            Ok((socket, _, Caller { selector, principal })) => {
+            Ok((socket, _, Sender::Caller { selector, principal })) => {
                 tracing::debug!(%peer, principal = %Shown::new(&principal), ?selector, "a caller's connection was accepted");
                 control.send(Request::Accepted { socket, unproven, selector, principal }).await;
+            }
+            Ok((socket, _, Sender::Member(member))) => {
+                tracing::debug!(%peer, ?member, "a member in client mode opened a connection");
+                control.send(Request::Joined { socket, unproven, member }).await;
             }
             // Port scanners and TCP health checks do this all day.
             Err(AcceptError::Closed | AcceptError::Io(_)) => {

@@ -105,7 +105,14 @@ impl Effects {
         id
     }
 
-    /// Opens a member's socket.
+    /// Opens the socket of a member in client mode. It keeps its place among the unproven ones until a frame comes from it.
+    pub(crate) fn join(&mut self, socket: WebSocket, unproven: Unproven) -> SocketId {
+        let id = self.start(socket, Side::Upstream, None);
+        self.unproven.insert(id, unproven);
+        id
+    }
+
+    /// Opens the socket of a member that this router dialled.
     pub(crate) fn open(&mut self, socket: WebSocket) -> SocketId {
         self.start(socket, Side::Upstream, None)
     }

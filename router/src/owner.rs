@@ -189,6 +189,11 @@ impl Owner {
                 let peer = Peer::Caller { selector, principal };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
+            Request::Joined { socket, unproven, member } => {
+                let socket = self.effects.join(socket, unproven);
+                let peer = Peer::Member { member, slot: None };
+                self.apply(Event::Opened { socket, side: Side::Accepted, peer });
+            }
             Request::Dialled { member, slot, outcome: Ok(socket) } => {
                 let socket = self.effects.open(socket);
                 let peer = Peer::Member { member, slot: Some(slot) };
