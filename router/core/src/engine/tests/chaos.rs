@@ -292,7 +292,7 @@ impl Chaos {
             27 => {
                 let Some(id) = id else { return };
                 let socket = self.world.socket();
-                let peer = Peer::Member { member: id, slot: None };
+                let peer = Peer::Member { member: id, by: by_member() };
                 self.world.apply(Event::Opened { socket, side: Side::Accepted, peer });
                 if b & 3 != 0 {
                     let identity = Identity {

@@ -93,6 +93,11 @@ impl Io for Recorder {
     }
 }
 
+/// How a socket comes about that a member in client mode opens.
+pub(super) fn by_member() -> DialledBy {
+    DialledBy::Member(Arc::new(DialOrigin { address: "10.0.0.7".into() }))
+}
+
 pub(super) struct World {
     pub(super) start: Start,
     pub(super) engine: Engine,
@@ -513,7 +518,7 @@ pub(super) fn start_at(now: Moment) -> Start {
 
 /// A socket that we dialled for a member's slot.
 pub(super) fn dialled(member: MemberId, slot: Slot, socket: SocketId) -> Event {
-    Event::Opened { socket, side: Side::Dialled, peer: Peer::Member { member, slot: Some(slot) } }
+    Event::Opened { socket, side: Side::Dialled, peer: Peer::Member { member, by: DialledBy::Us(slot) } }
 }
 
 /// A question for connectors.
