@@ -9,6 +9,7 @@ use rcs_proto::frames::{self, Identity};
 use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Root};
 use rcs_proto::session::{Side, SocketId};
 
+use super::parts::by_member;
 use super::world::*;
 use crate::agreed::marks::LastMember;
 use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet};

@@ -13,6 +13,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::{Side, SocketId};
 
 use super::bundles::files;
+use super::parts::by_member;
 use super::world::*;
 use crate::agreed::marks::{LastMember, MarkChange};
 use crate::agreed::sets::{BundleChange, PresentRules, ProposedSet};

@@ -93,11 +93,6 @@ impl Io for Recorder {
     }
 }
 
-/// How a socket comes about that a member in client mode opens.
-pub(super) fn by_member() -> DialledBy {
-    DialledBy::Member(Arc::new(DialOrigin { address: "10.0.0.7".into() }))
-}
-
 pub(super) struct World {
     pub(super) start: Start,
     pub(super) engine: Engine,
