@@ -177,9 +177,10 @@ fn the_path_may_name_the_member_and_no_other() {
     let site = Site::start();
     for (number, path) in ["/openicf/c", "/openicf/0/c", "/openicf/0", "/openicf/"].into_iter().enumerate() {
         let client = site.nth_client("c", number).at_path(path).connect(1);
-        site.await_state("c", "serving");
+        let has = |sockets: u64| site.row("c")["sockets"] == sockets;
+        wait_until(path, PATIENCE, || has(1));
         client.die();
-        site.await_state("c", "down");
+        wait_until(path, PATIENCE, || has(0));
     }
     let refused = |path: &str, principal: &str| {
         let request = upgrade_request(path, Some(&basic(principal, "changeit")), None);
@@ -196,8 +197,8 @@ fn the_path_may_name_the_member_and_no_other() {
     ] {
         let (answered, line) = refused(path, principal);
         assert!(answered == status && line.contains(part), "{path} {principal}: {line}");
-        site.router.await_log(part);
     }
+    site.router.await_log("the credentials are those of");
     // What was refused changed nothing.
     hold("c has no socket", AT_ONCE / 20, || site.row("c")["sockets"] == 0);
 }
