@@ -8,7 +8,7 @@ use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
 use rcs_core::agreed::{self, Agreed, At, Author, Change};
 use rcs_core::engine::{
     AgentSays, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport, ConfigurationReport,
-    DialFailure, NotQuarantined, Phase, Report, Selector, Slot, Ticket, UnknownMember, Wish,
+    DialFailure, DialOrigin, NotQuarantined, Phase, Report, Selector, Slot, Ticket, UnknownMember, Wish,
 };
 use rcs_core::ids::{ConfigurationId, MemberId};
 use rcs_core::settings::Settings;
@@ -41,6 +41,8 @@ pub(crate) enum Request {
         unproven: Unproven,
         /// The member whose name the credential is for.
         member: MemberId,
+        /// What else is known of the member.
+        origin: DialOrigin,
     },
     /// A dial that the engine asked for has ended.
     Dialled {

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use rcs_core::engine::{Selector, select};
+use rcs_core::engine::{DialOrigin, Selector, select};
 use rcs_core::ids::MemberId;
-use rcs_core::view::View;
+use rcs_core::view::{AdminState, NotOpenIcf, View};
 use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
 use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::listen::{self, Arrival, Intake};
@@ -23,7 +23,7 @@ use crate::listeners::{self, Bound};
 #[derive(Debug)]
 enum Sender {
     Caller { selector: Selector, principal: Arc<str> },
-    Member(MemberId),
+    Member { member: MemberId, origin: DialOrigin },
 }
 
 /// Accepts callers for ever; dropping the future closes the listeners and ends the upgrades under way.
@@ -56,12 +56,46 @@ fn judge(
     own: Option<&str>,
 ) -> Result<Sender, Refusal> {
     let principal = match access.judge(&request.authorization, view)? {
-        Role::Member(member) => return Ok(Sender::Member(member)),
+        Role::Member(member) => {
+            may_join(view, member, &request.path)?;
+            let origin = DialOrigin { address: request.peer.ip().to_canonical().to_string() };
+            return Ok(Sender::Member { member, origin });
+        }
         Role::Caller { principal } => principal,
     };
     let selector = select(view, own, &request.path, &principal)
         .map_err(|refusal| Refusal::new(RefusalStatus::NotFound, refusal.to_string()))?;
     Ok(Sender::Caller { selector, principal })
+}
+
+/// Whether a connection with the credentials of a member in client mode is let in on this path. The path is `/openicf`, perhaps with a
+/// number and the name of the member behind it: `/openicf/0`, `/openicf/NAME`, `/openicf/0/NAME`.
+fn may_join(view: &View, member: MemberId, path: &str) -> Result<(), Refusal> {
+    let Some(member) = view.member(member) else {
+        return Err(Refusal::new(
+            RefusalStatus::Forbidden,
+            "the server that these credentials belong to is not in the provider document now: add the server to remoteConnectorClients",
+        ));
+    };
+    let name = &member.spec.name;
+    if member.spec.admin == AdminState::Disabled {
+        let sentence =
+            format!("{name:?} is disabled in the provider document: set enabled to true for the server");
+        return Err(Refusal::new(RefusalStatus::Forbidden, sentence));
+    }
+    match view.name_in_path(path) {
+        Err(NotOpenIcf) => {
+            let sentence = format!("no OpenICF endpoint here: use /openicf or /openicf/{name}");
+            Err(Refusal::new(RefusalStatus::NotFound, sentence))
+        }
+        Ok(Some(asked)) if asked != name => Err(Refusal::new(
+            RefusalStatus::Forbidden,
+            format!(
+                "the credentials are those of {name:?}, but the path names {asked:?}: use /openicf/{name}, or the credentials of {asked:?}"
+            ),
+        )),
+        Ok(_) => Ok(()),
+    }
 }
 
 async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Sender>>, control: Control) {
@@ -77,9 +111,9 @@ async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Sender>>, control: Contro
                 tracing::debug!(%peer, principal = %Shown::new(&principal), ?selector, "a caller's connection was accepted");
                 control.send(Request::Accepted { socket, unproven, selector, principal }).await;
             }
-            Ok((socket, _, Sender::Member(member))) => {
+            Ok((socket, _, Sender::Member { member, origin })) => {
                 tracing::debug!(%peer, ?member, "a member in client mode opened a connection");
-                control.send(Request::Joined { socket, unproven, member }).await;
+                control.send(Request::Joined { socket, unproven, member, origin }).await;
             }
             // Port scanners and TCP health checks do this all day.
             Err(AcceptError::Closed | AcceptError::Io(_)) => {

@@ -2,11 +2,12 @@
 //! so no lock exists and no change is ever seen half done.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rcs_core::agreed::{At, Author, Change};
 use rcs_core::engine::{
-    Answer, Deciding, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer, Phase, Proposal,
-    Start, Ticket, Wish,
+    Answer, Deciding, DialledBy, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer, Phase,
+    Proposal, Start, Ticket, Wish,
 };
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
 use rcs_proto::driver::oversize::{Overrun, Side as OversizeSide};
@@ -189,14 +190,14 @@ impl Owner {
                 let peer = Peer::Caller { selector, principal };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
-            Request::Joined { socket, unproven, member } => {
+            Request::Joined { socket, unproven, member, origin } => {
                 let socket = self.effects.join(socket, unproven);
-                let peer = Peer::Member { member, slot: None };
+                let peer = Peer::Member { member, by: DialledBy::Member(Arc::new(origin)) };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
             Request::Dialled { member, slot, outcome: Ok(socket) } => {
                 let socket = self.effects.open(socket);
-                let peer = Peer::Member { member, slot: Some(slot) };
+                let peer = Peer::Member { member, by: DialledBy::Us(slot) };
                 self.apply(Event::Opened { socket, side: Side::Dialled, peer });
             }
             Request::Dialled { member, slot, outcome: Err(error) } => {

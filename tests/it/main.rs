@@ -14,6 +14,7 @@ mod bundle_files;
 mod bundles;
 mod canary;
 mod cancel;
+mod client_mode;
 mod crates;
 mod defects;
 mod demo;

@@ -304,7 +304,7 @@ fn entry_type(reader: &mut Reader<'_>, entry: &Object<'_>, place: Place) -> Opti
 
 /// Points out groups that cannot serve. Those that list a server with an error of its own are left alone.
 fn report_idle_groups(reader: &mut Reader<'_>, provider: &Provider) {
-    let usable = |m: &MemberEntry| m.spec.admin == AdminState::Enabled && m.is_dialled();
+    let usable = |m: &MemberEntry| m.spec.admin == AdminState::Enabled;
     let members: HashMap<&str, bool> =
         provider.members.iter().map(|m| (m.spec.name.as_str(), usable(m))).collect();
     for group in &provider.groups {

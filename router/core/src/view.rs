@@ -173,6 +173,11 @@ pub enum PathTarget {
     NotOpenIcf,
 }
 
+/// The path of an upgrade request is no path of OpenICF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no OpenICF endpoint here")]
+pub struct NotOpenIcf;
+
 /// Why members and groups make no view. Every offence is named, not the first alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ViewError {
@@ -362,6 +367,31 @@ impl View {
     /// The group a downstream principal selects: the one of its name.
     pub fn group_by_principal(&self, principal: &str) -> Option<&Group> {
         self.group_named(principal)
+    }
+
+    /// The name of a member in client mode in the path of its upgrade request: `/openicf/NAME` or `/openicf/0/NAME`. The number, which stands
+    /// for one of several IDMs, may also stand alone.
+    ///
+    /// # Errors
+    /// The path is none of these, nor `/openicf`.
+    pub fn name_in_path<'a>(&self, path: &'a str) -> Result<Option<&'a str>, NotOpenIcf> {
+        let path = path.strip_prefix(self.shape.router.context_path.as_str()).unwrap_or(path);
+        let rest = path.strip_prefix(OPENICF_PATH).ok_or(NotOpenIcf)?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let rest = rest.strip_prefix('/').ok_or(NotOpenIcf)?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match rest.split_once('/') {
+            // A member may have a name of digits.
+            None if is_number(rest) && self.member_named(rest).is_none() => Ok(None),
+            None => Ok(Some(rest)),
+            Some((number, name)) if is_number(number) && !name.is_empty() && !name.contains('/') => {
+                Ok(Some(name))
+            }
+            Some(_) => Err(NotOpenIcf),
+        }
     }
 
     /// What the path of an upgrade request selects. The listener has removed the query and resolved the escapes, so a path that was

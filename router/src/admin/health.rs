@@ -109,7 +109,7 @@ fn judge(status: &Status) -> Readiness {
 #[cfg(test)]
 mod tests {
     use rcs_core::agreed::At;
-    use rcs_core::engine::{GroupReport, GroupSupply, Report};
+    use rcs_core::engine::{GroupReport, GroupSupply, MemberMode, Report};
     use rcs_core::state::MemberState;
 
     use super::*;
@@ -122,6 +122,7 @@ mod tests {
             reason: None,
             until: None,
             error: None,
+            mode: MemberMode::Server,
             address: None,
             server: None,
             set: None,

@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rcs_core::engine::MemberMode;
 use rcs_core::provider::write::{GroupPlace, KeyForm, SYSTEM_TYPE, write};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -154,11 +155,15 @@ async fn tested(admin: &Admin) -> Result<Value, Problem> {
         if !seen.insert(&member.name) {
             continue;
         }
-        let kind = if member.address.is_some() { "remoteConnectorServer" } else { "remoteConnectorClient" };
+        let kind = match member.mode {
+            MemberMode::Server => "remoteConnectorServer",
+            MemberMode::Client => "remoteConnectorClient",
+        };
         let is_connected = member.sockets > 0;
         let mut row = json!({ "name": member.name, "type": kind, "ok": is_connected });
         if !is_connected {
-            let error = member.error.as_ref().map_or("not connected", |error| &error.text);
+            let error = member.error.as_ref().map(|error| error.text.as_str());
+            let error = error.or(member.reason.as_deref()).unwrap_or("not connected");
             row["error"] = error.into();
         }
         rows.push(row);

@@ -26,7 +26,9 @@ pub(super) struct Row<'a> {
     until: Option<String>,
     /// The last failed attempt to reach the member, or the last connection that the router closed; kept while the member serves.
     last_error: Option<LastError<'a>>,
-    /// Where the member is dialled, as `HOST:PORT`.
+    /// Who opens the sockets: `server` if the router dials the member, `client` if the member dials the router.
+    mode: &'static str,
+    /// Where the member is dialled, as `HOST:PORT`; in client mode the IP address from which the member connected last.
     address: Option<&'a str>,
     /// What the member's server says of itself.
     server: Option<&'a str>,
@@ -87,6 +89,7 @@ fn row<'a>(group: &'a GroupReport, member: &'a MemberReport) -> Row<'a> {
             text: &error.text,
             at: rfc3339(error.at),
         }),
+        mode: member.mode.label(),
         address: member.address.as_deref(),
         server: member.server.as_deref(),
         bundle_set: member.set.map(|set| set.to_string()),

@@ -191,12 +191,19 @@ fn progress(change: &str, row: &Value) -> Progress {
     match (change, state.as_str()) {
         ("drain", "drained") => Progress::Done,
         ("drain", "draining") => Progress::UnderWay,
-        ("disable", "disabled") if text(row, "sockets") == "0" => Progress::Done,
+        ("disable", "disabled") if is_let_go(row) => Progress::Done,
         ("disable", "disabled") => Progress::UnderWay,
         ("enable" | "undrain", "enabled") if text(row, "state") == "serving" => Progress::Done,
         ("enable" | "undrain", "enabled") => Progress::UnderWay,
         _ => Progress::Undone,
     }
+}
+
+/// Whether a disabled member has nothing left that the router takes away. A member in client mode keeps its sockets, because the router
+/// could not open them again.
+fn is_let_go(row: &Value) -> bool {
+    let what = if text(row, "mode") == "client" { "in_flight" } else { "sockets" };
+    text(row, what) == "0"
 }
 
 fn show(list: &List, asked: &Asked) -> Result<String, MemberError> {
@@ -241,6 +248,7 @@ fn wide(rows: &[Value]) -> String {
             plain("since"),
             plain("in_flight"),
             plain("sockets"),
+            plain("mode"),
             plain("address"),
             plain("server"),
             connectors,
@@ -257,6 +265,7 @@ fn wide(rows: &[Value]) -> String {
         "SINCE",
         "CALLS",
         "SOCKETS",
+        "MODE",
         "ADDRESS",
         "SERVER",
         "CONNECTORS",
@@ -279,7 +288,7 @@ mod tests {
             "text": "10.0.0.7:8759: the peer refused our principal or key (HTTP 403); compare the keys of both sides"});
         [
             json!({"group": "hr", "name": "n1", "state": "serving", "since": "2026-11-29T06:00:00Z", "state_seconds": 7260,
-                "reason": null, "in_flight": 12, "sockets": 2, "address": "10.0.0.5:8759", "server": "java",
+                "reason": null, "in_flight": 12, "sockets": 2, "mode": "server", "address": "10.0.0.5:8759", "server": "java",
                 "connectors": ["a", "b"], "bundle_set": "1f", "latency_ms": 1.25, "last_error": null}),
             json!({"group": "hr", "name": "long-name", "state": "down", "since": "2026-11-29T07:59:51Z", "state_seconds": 9,
                 "reason": "wrong key or principal", "in_flight": 0, "sockets": 0, "last_error": error}),
@@ -303,7 +312,7 @@ mod tests {
     fn the_wide_table_has_all_that_is_known() {
         let shown = wide(&rows());
         for part in [
-            "2026-11-29T06:00:00Z  12     2        10.0.0.5:8759  java    2           1f          1.2",
+            "2026-11-29T06:00:00Z  12     2        server  10.0.0.5:8759  java    2           1f          1.2",
             "2026-11-29T08:00:00Z 10.0.0.7:8759: the peer refused our principal",
             "bundles diff a-group-with-a-long-name",
         ] {

@@ -12,6 +12,7 @@ mod agents;
 mod bundles;
 mod callers;
 mod changes;
+mod client_mode;
 mod cluster;
 mod config;
 mod crowd;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 #[derive(Default)]
 pub struct Provider {
     servers: Vec<Value>,
+    clients: Vec<Value>,
     groups: Vec<Value>,
 }
 
@@ -25,6 +26,15 @@ impl Provider {
             "type": "remoteConnectorServer", "displayName": name, "name": name,
             "host": "127.0.0.1", "port": port, "enabled": true, "useSSL": false,
             "principal": "anonymous", "key": "changeit", "webSocketConnections": sockets,
+        }));
+        self
+    }
+
+    /// Adds a member in client mode, which dials the router.
+    #[must_use]
+    pub fn client(mut self, name: &str) -> Self {
+        self.clients.push(json!({
+            "type": "remoteConnectorClient", "displayName": name, "name": name, "enabled": true,
         }));
         self
     }
@@ -47,7 +57,7 @@ impl Provider {
         let document = json!({
             "_id": "provisioner.openicf.connectorinfoprovider",
             "connectorsLocation": "connectors", "enabled": true,
-            "remoteConnectorServers": entries, "remoteConnectorClients": [],
+            "remoteConnectorServers": entries, "remoteConnectorClients": self.clients,
         });
         let path = folder.join("provider.json");
         fs::write(&path, document.to_string())

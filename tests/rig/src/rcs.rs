@@ -1,4 +1,4 @@
-//! A real Java RCS in server mode.
+//! A real Java RCS, in server mode or in client mode.
 
 use std::path::Path;
 
@@ -61,6 +61,32 @@ impl Rcs {
     /// The running process, to freeze and thaw it.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+}
+
+/// One Java connector server in client mode: it dials a router, and opens two sockets.
+pub struct ClientRcs {
+    process: Process,
+}
+
+impl ClientRcs {
+    /// Starts one of this name, which its objects carry as `servedBy`, and returns once it has begun to dial `url`.
+    pub fn start(java: &Java, member: &str, url: &str) -> Self {
+        Self::start_as(java, member, member, url)
+    }
+
+    /// The same with another principal than the name.
+    pub fn start_as(java: &Java, member: &str, principal: &str, url: &str) -> Self {
+        let mut command = java.peer("rcs-client", member);
+        command.args(["--url", url, "--bundles", &java.bundles(), "--principal", principal]);
+        let process = Process::start(&format!("Java RCS {member} in client mode"), command);
+        process.read_until("ready", PATIENCE);
+        Self { process }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
     }
 }
 

@@ -110,7 +110,7 @@ impl Scene {
         let mut socket = 0;
         while let Some((member, slot)) = scene.world.dials.pop_front() {
             socket += 1;
-            let (id, peer) = (SocketId(socket), Peer::Member { member, slot: Some(slot) });
+            let (id, peer) = (SocketId(socket), Peer::Member { member, by: DialledBy::Us(slot) });
             scene.apply(Event::Opened { socket: id, side: Side::Dialled, peer });
             let identity = Identity { session_id: format!("m{member}"), public_key: Bytes::new() };
             scene.feed(id, frames::handshake_response(&identity));

@@ -55,10 +55,10 @@ pub use self::io::{Backlog, Io, Moved, Proposal};
 pub use self::keys::{CallId, Slot};
 use self::members::Members;
 pub use self::note::{Note, ReleasedBy, UnservedCalls};
-pub use self::peer::Peer;
+pub use self::peer::{DialOrigin, DialledBy, Peer};
 pub use self::reports::{
     Administration, BundlesReport, CallFilter, CallReport, CallerReport, ConfigurationReport, GroupReport,
-    GroupSupply, MemberBundles, MemberError, MemberReport, Report, StepReport,
+    GroupSupply, MemberBundles, MemberError, MemberMode, MemberReport, Report, StepReport,
 };
 pub use self::selector::{Refusal, Selector, select};
 use self::sockets::Sockets;

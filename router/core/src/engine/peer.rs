@@ -20,7 +20,33 @@ pub enum Peer {
     Member {
         /// The member.
         member: MemberId,
-        /// The member's slot that we dialled for; none if the member dialled us.
-        slot: Option<Slot>,
+        /// How the socket came about.
+        by: DialledBy,
     },
+}
+
+/// Which end opened a member's socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DialledBy {
+    /// We dialled, for this slot of the member.
+    Us(Slot),
+    /// The member dialled (client mode).
+    Member(Arc<DialOrigin>),
+}
+
+/// What is known of a member in client mode before its handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialOrigin {
+    /// The IP address that the socket comes from.
+    pub address: String,
+}
+
+impl DialledBy {
+    /// The slot that we dialled for.
+    pub(super) fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Us(slot) => Some(*slot),
+            Self::Member(_) => None,
+        }
+    }
 }

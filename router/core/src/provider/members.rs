@@ -126,7 +126,6 @@ impl Members {
             reader.report(&entry.child("useSSL"), Problem::ClientUseSsl);
         }
         let Some(name) = name else { return };
-        reader.report(entry.path(), Problem::ClientMode(name.clone()));
         let sockets = SOCKETS_PER_MEMBER_DEFAULT;
         let spec =
             MemberSpec { name, link: Link::Accept, sockets, ping_interval: Some(PING_INTERVAL), admin };
@@ -153,13 +152,6 @@ impl Members {
         }
         self.names.insert(name.clone(), entry.path().to_owned());
         Some(name)
-    }
-}
-
-impl MemberEntry {
-    /// Whether this version reaches it.
-    pub(super) fn is_dialled(&self) -> bool {
-        matches!(self.spec.link, Link::Dial(_))
     }
 }
 

@@ -64,7 +64,6 @@ pub enum Problem {
     FieldTwice,
     Dangling { group: String, name: String },
     OddName { name: String, pattern: &'static str },
-    ClientMode(String),
     ClientUseSsl,
     GroupInMemberArray { belongs: &'static str },
     OtherProtocol(String),
@@ -125,7 +124,6 @@ impl Problem {
             | Self::FieldTwice
             | Self::Dangling { .. }
             | Self::OddName { .. }
-            | Self::ClientMode(_)
             | Self::ClientUseSsl
             | Self::GroupInMemberArray { .. }
             | Self::OtherProtocol(_)
@@ -203,12 +201,6 @@ impl Problem {
                 )
             }
             Self::OddName { name, pattern } => format!("the name {name:?} does not match {pattern}"),
-            Self::ClientMode(name) => {
-                format!(
-                    "{name:?} is a client-mode server; this version does not accept its connections, so \
-                    {name:?} gets no calls"
-                )
-            }
             Self::ClientUseSsl => "useSSL has no meaning in client mode and is ignored".to_owned(),
             Self::GroupInMemberArray { belongs } => {
                 format!("used as a group here; IDM 8.1.1 reads groups only from the top-level {belongs}")
@@ -239,7 +231,7 @@ impl Problem {
                 format!("enabled is false: the group {name:?} is not served, and callers that ask for it are refused")
             }
             Self::NoUsableMember(group) => {
-                format!("no server of group {group:?} can get calls: all are disabled or in client mode")
+                format!("no server of group {group:?} can get calls: all are disabled")
             }
             Self::ProviderDisabled => "enabled is false: no server of this document is used".to_owned(),
             Self::MoreFindings(n) => format!("{n} more findings are not shown"),
@@ -336,9 +328,6 @@ impl Problem {
             Self::FieldTwice => "Remove one of the two.".to_owned(),
             Self::Dangling { .. } => "Add the server, or remove it from the list.".to_owned(),
             Self::OddName { .. } => "IDM may refuse such a name; the router uses it as it is.".to_owned(),
-            Self::ClientMode(_) => "Run the server in server mode and list it in \
-            remoteConnectorServers."
-                .to_owned(),
             Self::ClientUseSsl => {
                 "Remove useSSL; ws or wss in the server's URL decides about TLS.".to_owned()
             }
@@ -364,7 +353,7 @@ impl Problem {
             Self::SameAddress { .. } => "Remove one of the two, unless a port forwarder makes two servers of it.".to_owned(),
             Self::GroupDisabled(_) => "Set enabled to true, or remove the group.".to_owned(),
             Self::NoUsableMember(_) => {
-                "Enable a server, run one in server mode, or remove the group.".to_owned()
+                "Enable a server, or remove the group.".to_owned()
             }
             Self::ProviderDisabled => "Set enabled to true to use its servers.".to_owned(),
             Self::MoreFindings(_) => "Correct the findings that are shown first.".to_owned(),

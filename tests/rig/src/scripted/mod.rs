@@ -1,13 +1,15 @@
-//! Scripted peers on real sockets: a connector server that the router dials ([`FakeMember`]) and an IDM that dials the router
-//! ([`FakeIdm`]), driven from the test body frame by frame. Framing is written by hand here, so that a test can send what no
+//! Scripted peers on real sockets: a connector server that the router dials ([`FakeMember`]), one in client mode that dials the router
+//! ([`FakeClient`]), and an IDM that dials the router ([`FakeIdm`]), driven from the test body frame by frame. Framing is written by hand here, so that a test can send what no
 //! decent library would, and so that the router's own WebSocket library is not judged by itself.
 
+mod client;
 mod http;
 mod idm;
 mod inbox;
 mod member;
 mod socket;
 
+pub use client::FakeClient;
 pub use http::{Answer, basic, raw_exchange, upgrade_request};
 pub use idm::FakeIdm;
 pub use inbox::{Frame, Inbox};

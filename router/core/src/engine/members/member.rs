@@ -1,5 +1,6 @@
 //! One member, whether it can be reached or not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcs_proto::time::Moment;
@@ -11,9 +12,10 @@ use crate::bundles::group::Server;
 use crate::engine::keys::MemberSessionKey;
 use crate::engine::list::MemberList;
 use crate::engine::out::Out;
+use crate::engine::peer::DialOrigin;
 use crate::health::{Health, Unfit};
 use crate::limits;
-use crate::view::{self, AdminState, Mark};
+use crate::view::{self, AdminState, Link, Mark};
 
 /// One member. Rooms read a member; only the table of members changes it.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(in crate::engine) struct Member {
     pub(super) is_judged: bool,
     /// The kind of server that the member says it runs.
     pub(in crate::engine) server: Option<Server>,
+    /// Where the member in client mode connected from last.
+    pub(in crate::engine) origin: Option<Arc<DialOrigin>>,
     /// Calls that it holds.
     pub(super) in_flight: usize,
     /// Calls among `in_flight` that take a place: all but subscriptions.
@@ -128,6 +132,7 @@ impl Member {
             list: None,
             is_judged: false,
             server: None,
+            origin: None,
             in_flight: 0,
             busy: 0,
             last_failure: None,
@@ -151,6 +156,11 @@ impl Member {
     #[cfg(test)]
     pub(in crate::engine) fn busy(&self) -> usize {
         self.busy
+    }
+
+    /// Whether the member is in client mode: it dials the router.
+    pub(in crate::engine) fn dials_us(&self) -> bool {
+        self.member.spec.link == Link::Accept
     }
 
     /// Whether the member should have sockets: both the document and the operator let it serve.

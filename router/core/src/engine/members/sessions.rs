@@ -1,6 +1,7 @@
 //! Sessions of members: sockets join and leave, and lists of connectors arrive.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use rcs_proto::envelope::Envelope;
 use rcs_proto::session::{Event as SessionEvent, Remote, Session, SocketId};
@@ -10,6 +11,7 @@ use super::session::server_of;
 use super::{GivenUp, Joined, Left, Member, MemberList, MemberSession, Members, Route, open_calls};
 use crate::engine::io::Io;
 use crate::engine::keys::{MemberSessionKey, Work};
+use crate::engine::peer::DialOrigin;
 use crate::health::Unfit;
 use crate::ids::MemberId;
 use crate::limits;
@@ -72,6 +74,13 @@ impl Members {
         }
         self.changed(id);
         Some(Joined { session: key, is_other, is_other_server, told })
+    }
+
+    /// A socket of a member in client mode came from there.
+    pub(in crate::engine) fn came_from(&mut self, id: MemberId, origin: Arc<DialOrigin>) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.origin = Some(origin);
+        }
     }
 
     /// What a frame of a member means.

@@ -29,7 +29,9 @@ pub struct MemberReport {
     /// The last failed attempt to reach the member, or the last connection that the router closed because of what the member sent. Kept
     /// while the member serves.
     pub error: Option<MemberError>,
-    /// Where the member is dialled, as `HOST:PORT`; none for a member that dials the router.
+    /// Who opens the sockets.
+    pub mode: MemberMode,
+    /// Where the member is dialled, as `HOST:PORT`; in client mode the IP address from which the member connected last.
     pub address: Option<String>,
     /// What the member's server says of itself. The protocol has no version of the server.
     pub server: Option<String>,
@@ -51,6 +53,25 @@ pub struct MemberReport {
     pub in_flight: usize,
     /// Connectors that the member reported.
     pub connectors: Vec<String>,
+}
+
+/// Who opens the sockets between router and member, in the vendor's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberMode {
+    /// The router dials the member.
+    Server,
+    /// The member dials the router.
+    Client,
+}
+
+impl MemberMode {
+    /// The word for the API and the command line.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
 }
 
 /// An error of the connection to a member.
@@ -127,12 +148,13 @@ impl Tables {
                 text: error.text.clone(),
                 at: self.epoch.after(error.at),
             }),
+            mode: if member.dials_us() { MemberMode::Client } else { MemberMode::Server },
             address: match &member.member.spec.link {
                 Link::Dial(endpoint) if endpoint.host.contains(':') => {
                     Some(format!("[{}]:{}", endpoint.host, endpoint.port))
                 }
                 Link::Dial(endpoint) => Some(format!("{}:{}", endpoint.host, endpoint.port)),
-                Link::Accept => None,
+                Link::Accept => member.origin.as_ref().map(|origin| origin.address.clone()),
             },
             server: member.server.as_ref().map(ToString::to_string),
             set: sets.and_then(|sets| sets.found(id)),
@@ -177,7 +199,9 @@ impl Tables {
             },
             MemberState::Warming if member.standing == Standing::Serving => "its bundle set is not known yet",
             MemberState::Draining if member.leaving => "changed in the document; its last calls are ending",
-            MemberState::Draining if member.drain == Drain::Closing => "its sockets are being closed",
+            MemberState::Draining if member.drain == Drain::Closing && !member.dials_us() => {
+                "its sockets are being closed"
+            }
             MemberState::Draining => "by an operator; its last calls are ending",
             MemberState::Drained => "by an operator",
             MemberState::Disabled if member.member.spec.admin == AdminState::Disabled => "in the document",
@@ -192,6 +216,8 @@ impl Tables {
             MemberState::Down => match (&member.last_error, member.session) {
                 (_, Some(_)) => "connected; has not listed its connectors yet",
                 (Some(error), None) if error.at >= since => error.label,
+                (_, None) if member.dials_us() && member.origin.is_none() => NEVER_CONNECTED,
+                (_, None) if member.dials_us() => LEFT,
                 (_, None) if member.list.is_some() => "connection lost; dialling again",
                 (_, None) => "not reached yet",
             },
@@ -199,6 +225,12 @@ impl Tables {
         Some(reason.to_owned())
     }
 }
+
+/// Why a member in client mode is down that has not connected since the router started.
+const NEVER_CONNECTED: &str = "has not connected yet; check url and connectorServerName of its server, and the log for refused connections";
+/// Why a member in client mode is down whose last connection ended.
+const LEFT: &str =
+    "its connections ended; the server has to dial again, and framework 1.8.0 does so only after a restart";
 
 const fn sentence(reason: Unfit) -> &'static str {
     match reason {

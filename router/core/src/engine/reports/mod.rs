@@ -8,6 +8,6 @@ mod state;
 
 pub use self::call::{CallFilter, CallReport, StepReport};
 pub use self::configurations::ConfigurationReport;
-pub use self::member::{Administration, MemberError, MemberReport};
+pub use self::member::{Administration, MemberError, MemberMode, MemberReport};
 pub use self::sets::{BundlesReport, MemberBundles};
 pub use self::state::{CallerReport, GroupReport, GroupSupply, Report};

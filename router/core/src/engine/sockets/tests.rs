@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::keys::{CallerTag, MemberSessionTag};
+use crate::engine::peer::DialledBy;
 use crate::engine::tests::parts::{FIRST, at, keys};
 use crate::engine::tests::world::Recorder;
 
@@ -49,7 +50,7 @@ fn sockets_are_found_by_their_member_from_the_handshake_on() {
     let mut sockets = table();
     let identity = rcs_proto::frames::Identity { session_id: "s".into(), public_key: bytes::Bytes::new() };
     let (handshake, _) = Handshake::start(rcs_proto::session::Side::Dialled, &identity, at(0));
-    sockets.greet(SocketId(3), handshake, Peer::Member { member: FIRST, slot: Some(Slot(1)) }, at(0));
+    sockets.greet(SocketId(3), handshake, Peer::Member { member: FIRST, by: DialledBy::Us(Slot(1)) }, at(0));
     assert_eq!(sockets.of(FIRST), [SocketId(1), SocketId(3)]);
     assert!(matches!(sockets.take_greeting(SocketId(3)), Some(Peer::Member { .. })));
     assert_eq!(sockets.of(FIRST), [SocketId(1)]);

@@ -8,7 +8,7 @@ use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
 use crate::engine::members::Left;
 use crate::engine::note::Note;
-use crate::engine::peer::Peer;
+use crate::engine::peer::{DialledBy, Peer};
 use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;
 use crate::ids::MemberId;
@@ -72,10 +72,10 @@ impl Tables {
                     None => {}
                 }
             }
-            Belongs::Greeting(_, Peer::Member { member, slot: Some(slot) }) => {
+            Belongs::Greeting(_, Peer::Member { member, by: DialledBy::Us(slot) }) => {
                 self.redial_later(member, slot, now, io);
             }
-            Belongs::Greeting(_, Peer::Member { slot: None, .. } | Peer::Caller { .. }) => {}
+            Belongs::Greeting(_, Peer::Member { by: DialledBy::Member(_), .. } | Peer::Caller { .. }) => {}
         }
     }
 

@@ -9,6 +9,7 @@ use rcs_proto::frames::{self, Identity};
 use rcs_proto::manifest::{Content, Digest, FileEntry, FileManifest, Root};
 use rcs_proto::session::{Side, SocketId};
 
+use super::parts::by_member;
 use super::world::*;
 use crate::agreed::marks::LastMember;
 use crate::agreed::sets::{BundleChange, BundleRefusal, ProposedSet};
@@ -213,7 +214,7 @@ fn a_server_that_takes_the_place_of_another_one_is_judged_by_what_it_tells() {
     // The first one again: it is what it was, and asked whether it still is.
     world.lists[0] = infos_at(CONNECTOR, "1.1");
     let member = world.engine.view().member_named("n0").unwrap().id;
-    let (socket, peer) = (SocketId(900), Peer::Member { member, slot: None });
+    let (socket, peer) = (SocketId(900), Peer::Member { member, by: by_member() });
     world.apply(Event::Opened { socket, side: Side::Accepted, peer });
     let identity = Identity { session_id: "member 0 start 1".into(), public_key: Bytes::new() };
     world.feed(socket, frames::handshake_request(&identity));

@@ -13,6 +13,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::{Side, SocketId};
 
 use super::bundles::files;
+use super::parts::by_member;
 use super::world::*;
 use crate::agreed::marks::{LastMember, MarkChange};
 use crate::agreed::sets::{BundleChange, PresentRules, ProposedSet};
@@ -292,7 +293,7 @@ impl Chaos {
             27 => {
                 let Some(id) = id else { return };
                 let socket = self.world.socket();
-                let peer = Peer::Member { member: id, slot: None };
+                let peer = Peer::Member { member: id, by: by_member() };
                 self.world.apply(Event::Opened { socket, side: Side::Accepted, peer });
                 if b & 3 != 0 {
                     let identity = Identity {

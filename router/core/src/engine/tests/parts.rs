@@ -1,5 +1,6 @@
 //! Parts for tests of single tables.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcs_proto::envelope::Envelope;
@@ -11,6 +12,7 @@ use rcs_proto::session::Remote;
 use rcs_proto::time::Moment;
 
 use crate::arena::{Arena, Key};
+use crate::engine::{DialOrigin, DialledBy};
 use crate::ids::{MemberId, NameBook};
 use crate::view::*;
 
@@ -64,3 +66,8 @@ pub(in crate::engine) fn view(members: usize) -> View {
 
 /// The first member of a view.
 pub(in crate::engine) const FIRST: MemberId = MemberId(0);
+
+/// How a socket comes about that a member in client mode opens.
+pub(in crate::engine) fn by_member() -> DialledBy {
+    DialledBy::Member(Arc::new(DialOrigin { address: "10.0.0.7".into() }))
+}

@@ -513,7 +513,7 @@ pub(super) fn start_at(now: Moment) -> Start {
 
 /// A socket that we dialled for a member's slot.
 pub(super) fn dialled(member: MemberId, slot: Slot, socket: SocketId) -> Event {
-    Event::Opened { socket, side: Side::Dialled, peer: Peer::Member { member, slot: Some(slot) } }
+    Event::Opened { socket, side: Side::Dialled, peer: Peer::Member { member, by: DialledBy::Us(slot) } }
 }
 
 /// A question for connectors.

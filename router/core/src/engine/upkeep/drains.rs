@@ -12,7 +12,7 @@ use crate::bundles::in_use::Lost;
 use crate::engine::clock::Timer;
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, Slot};
-use crate::engine::members::{Asking, Drain};
+use crate::engine::members::{Asking, Drain, Member};
 use crate::engine::note::Note;
 use crate::engine::tables::Tables;
 use crate::ids::MemberId;
@@ -115,7 +115,9 @@ impl Tables {
     }
 
     fn close_some(&mut self, member: MemberId, now: Moment, io: &mut impl Io) {
-        let sockets = self.sockets.of(member);
+        // Only the member could open the sockets again, and a 1.8.0 dialler never does (WIRE 7.5): the sockets stay.
+        let stay = self.members.get(member).is_some_and(Member::dials_us);
+        let sockets = if stay { Vec::new() } else { self.sockets.of(member) };
         for socket in sockets.iter().take(limits::DRAIN_CLOSES) {
             self.close_socket(*socket, now, io);
         }

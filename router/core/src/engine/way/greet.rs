@@ -15,7 +15,7 @@ use crate::engine::identity::Identities;
 use crate::engine::io::Io;
 use crate::engine::keys::Slot;
 use crate::engine::note::Note;
-use crate::engine::peer::Peer;
+use crate::engine::peer::{DialledBy, Peer};
 use crate::engine::selector::Selector;
 use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;
@@ -32,8 +32,8 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
-        if let Peer::Member { member, slot } = peer
-            && !self.is_wanted(member, slot, io)
+        if let Peer::Member { member, by } = &peer
+            && !self.is_wanted(*member, by.slot(), io)
         {
             return io.close(socket);
         }
@@ -113,7 +113,7 @@ impl Tables {
             Some(Peer::Caller { selector, principal }) => {
                 self.join_caller(socket, selector, principal, remote, now, io);
             }
-            Some(Peer::Member { member, slot }) => self.join_member(socket, member, slot, remote, now, io),
+            Some(Peer::Member { member, by }) => self.join_member(socket, member, by, remote, now, io),
             None => {}
         }
     }
@@ -163,12 +163,16 @@ impl Tables {
         &mut self,
         socket: SocketId,
         member: MemberId,
-        slot: Option<Slot>,
+        by: DialledBy,
         remote: Remote,
         now: Moment,
         io: &mut impl Io,
     ) {
+        let slot = by.slot();
         let Some(joined) = self.members.join(member, socket, remote, now) else { return io.close(socket) };
+        if let DialledBy::Member(origin) = by {
+            self.members.came_from(member, origin);
+        }
         if joined.is_other_server {
             io.note(Note::MemberChangedIdentity { member });
         }
