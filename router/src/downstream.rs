@@ -100,7 +100,13 @@ mod tests {
 
     fn request(path: &str, authorization: Authorization) -> UpgradeRequest {
         let peer = ([127, 0, 0, 1], 1).into();
-        UpgradeRequest { path: path.to_owned(), authorization, subprotocols: Vec::new(), peer }
+        UpgradeRequest {
+            path: path.to_owned(),
+            authorization,
+            certificate: None,
+            subprotocols: Vec::new(),
+            peer,
+        }
     }
 
     #[test]

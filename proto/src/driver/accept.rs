@@ -31,10 +31,19 @@ pub struct UpgradeRequest {
     pub path: String,
     /// What the peer says it is.
     pub authorization: Authorization,
+    /// Whom the peer's certificate names, if the peer has shown one in the TLS handshake that is valid for this listener.
+    pub certificate: Option<CertificateSubject>,
     /// Subprotocols offered, each once, in their order; empty, or with [`SUBPROTOCOL`] among them.
     pub subprotocols: Vec<String>,
     /// Where the connection comes from.
     pub peer: SocketAddr,
+}
+
+/// Whom a certificate names. Only a certificate whose chain was verified in the TLS handshake becomes such a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSubject {
+    /// The last common name (CN) of the certificate's subject, without escapes.
+    pub common_name: String,
 }
 
 /// The `Authorization` header.
@@ -436,6 +445,7 @@ fn read_upgrade(
     let request = UpgradeRequest {
         path: path(target).ok_or_else(|| bad("the request's path is not valid"))?,
         authorization: authorization(headers),
+        certificate: None,
         subprotocols: subprotocols(headers)?,
         peer,
     };
