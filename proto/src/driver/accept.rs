@@ -90,8 +90,10 @@ pub enum RefusalStatus {
     BadRequest,
     /// 401, with the challenge that a stock acceptor sends.
     Unauthorized,
-    /// 403
+    /// 403: the key is wrong.
     Forbidden,
+    /// 403: the key is right, and does not allow what was asked for.
+    NotAllowed,
     /// 404
     NotFound,
     /// 408
@@ -110,7 +112,7 @@ impl RefusalStatus {
         match self {
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::NotAllowed => 403,
             Self::NotFound => 404,
             Self::RequestTimeout => 408,
             Self::UpgradeRequired => 426,
@@ -123,7 +125,7 @@ impl RefusalStatus {
         match self {
             Self::BadRequest => "Bad Request",
             Self::Unauthorized => "Unauthorized",
-            Self::Forbidden => "Forbidden",
+            Self::Forbidden | Self::NotAllowed => "Forbidden",
             Self::NotFound => "Not Found",
             Self::RequestTimeout => "Request Timeout",
             Self::UpgradeRequired => "Upgrade Required",
@@ -189,6 +191,7 @@ impl AcceptError {
             Self::Refused(refusal) => match refusal.status {
                 RefusalStatus::Unauthorized => "no credentials",
                 RefusalStatus::Forbidden => "wrong key",
+                RefusalStatus::NotAllowed => "not allowed with this credential",
                 RefusalStatus::NotFound => "unknown path or group",
                 RefusalStatus::RequestTimeout => "no whole request in time",
                 RefusalStatus::UpgradeRequired => "not a WebSocket request",
