@@ -18,7 +18,7 @@ use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 
-use crate::access::Access;
+use crate::access::{Access, KeyFiles};
 pub use crate::access::{AccessError, Mode};
 use crate::admin::{Admin, Agents, Gate, Hosts, Rules};
 use crate::clock::{Clock, wall};
@@ -66,6 +66,8 @@ pub struct Options {
     pub admin_hosts: Vec<String>,
     /// File with the callers' key.
     pub caller_key_file: Option<PathBuf>,
+    /// File with the credentials of callers and of members in client mode.
+    pub credentials: Option<PathBuf>,
     /// File with the operators' token; if none is given, the token is read from the variable `RCS_ROUTER_TOKEN`, if that is set.
     pub admin_token_file: Option<PathBuf>,
     /// Whether IDM's own interface is served on the admin address too.
@@ -232,6 +234,8 @@ pub struct Files<'a> {
     pub config: Option<&'a Path>,
     /// File with the callers' key.
     pub caller_key: Option<&'a Path>,
+    /// File with the credentials of callers and of members in client mode.
+    pub credentials: Option<&'a Path>,
     /// Certificates that members may show.
     pub trust_store: Option<&'a Path>,
 }
@@ -249,7 +253,7 @@ pub struct Checkup {
     pub problems: Vec<AppError>,
 }
 
-/// Looks at files without binding or dialling anything. The callers' key is checked if there is one.
+/// Looks at files without binding or dialling anything. The files with callers' keys are checked if there are any.
 pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
     let mut checkup = Checkup { reading: None, effective: None, warnings: Vec::new(), problems: Vec::new() };
     let mut config = files.config.map(ConfigFile::new);
@@ -281,12 +285,12 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
         Some(Err(error)) => checkup.problems.push(error.into()),
     }
     checkup.problems.extend(settings.err().map(AppError::from));
-    match files.caller_key.map(|file| Access::open(Some(file), mode)) {
-        None => {}
-        Some(Ok((_, file))) => {
-            checkup.warnings.extend(file.and_then(|file| file.warning().map(str::to_owned)))
+    let keys = KeyFiles { shared: files.caller_key, named: files.credentials };
+    if keys.shared.is_some() || keys.named.is_some() {
+        match Access::open(keys, mode) {
+            Ok((_, files)) => checkup.warnings.extend(files.warnings()),
+            Err(error) => checkup.problems.push(error.into()),
         }
-        Some(Err(error)) => checkup.problems.push(error.into()),
     }
     checkup
 }
@@ -305,14 +309,16 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     beside.trust = store;
     let own_trust = beside.own_trust.subscribe();
     let document = open_document(&options.provider, dialler_tls.is_some());
-    let (access, key_file) = Access::open(options.caller_key_file.as_deref(), options.mode)?;
+    let files =
+        KeyFiles { shared: options.caller_key_file.as_deref(), named: options.credentials.as_deref() };
+    let (access, followed) = Access::open(files, options.mode)?;
+    followed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    beside.credentials = followed.named;
     let (token, token_file) = Token::open(options.admin_token_file.as_deref())?.unzip();
-    let files = [("callers' key", key_file), ("token", token_file.flatten())];
-    for (what, file) in files {
-        let Some(file) = file else { continue };
-        file.warning().into_iter().for_each(|warning| tracing::warn!("{warning}"));
-        beside.secrets.push((what, file));
-    }
+    let token_file = token_file.flatten();
+    token_file.iter().filter_map(|file| file.warning()).for_each(|warning| tracing::warn!("{warning}"));
+    let files = [("callers' key", followed.shared), ("token", token_file)];
+    beside.secrets.extend(files.into_iter().filter_map(|(what, file)| Some((what, file?))));
     let descriptors = Descriptors::raise().map_err(system("raise the limit of open files"))?;
     let rules = Rules {
         gate: Gate::new(token, options.mode, options.admin),

@@ -57,6 +57,14 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
+/// The number of a day since 1970-01-01, in the Gregorian calendar: the inverse of [`civil`].
+pub(crate) fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let (year, from_march) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * from_march + 2) / 5 + day - 1;
+    year.div_euclid(400) * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +82,15 @@ mod tests {
         ] {
             assert_eq!(rfc3339(At(seconds * 1000 + 999)), text);
         }
+    }
+
+    #[test]
+    fn each_day_has_its_number() {
+        for days in (0..80_000).step_by(17) {
+            let (year, month, day) = civil(days);
+            let number = days_since_1970(year as i64, month as i64, day as i64);
+            assert_eq!(number, days as i64);
+        }
+        assert_eq!(days_since_1970(1969, 12, 31), -1);
     }
 }

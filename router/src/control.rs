@@ -7,8 +7,9 @@ use rcs_core::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
 use rcs_core::agreed::{self, Agreed, At, Author, Change};
 use rcs_core::engine::{
-    AgentSays, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport, ConfigurationReport,
-    DialFailure, DialOrigin, NotQuarantined, Phase, Report, Selector, Slot, Ticket, UnknownMember, Wish,
+    AgentSays, Allowed, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport,
+    ConfigurationReport, DialFailure, DialOrigin, NotQuarantined, Phase, Report, Selector, Slot, Ticket,
+    UnknownMember, Wish,
 };
 use rcs_core::ids::{ConfigurationId, MemberId};
 use rcs_core::settings::Settings;
@@ -32,6 +33,8 @@ pub(crate) enum Request {
         selector: Selector,
         /// The principal that the caller proved.
         principal: Arc<str>,
+        /// The groups that the caller may use.
+        allowed: Allowed,
     },
     /// A member in client mode opened a socket to this router.
     Joined {

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use rcs_core::engine::{DialOrigin, Selector, select};
+use rcs_core::engine::{Allowed, DialOrigin, Refusal as NoSession, Selector, select};
 use rcs_core::ids::MemberId;
 use rcs_core::view::{AdminState, NotOpenIcf, View};
 use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
 use rcs_proto::driver::descriptors::Descriptors;
-use rcs_proto::driver::listen::{self, Arrival, Intake};
+use rcs_proto::driver::listen::{self, Arrival, Decide, Intake};
 use rcs_proto::driver::refusals::Refusals;
 use rcs_proto::manifest::Shown;
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ use crate::listeners::{self, Bound};
 /// What an accepted request told of its sender.
 #[derive(Debug)]
 enum Sender {
-    Caller { selector: Selector, principal: Arc<str> },
+    Caller { selector: Selector, principal: Arc<str>, allowed: Allowed },
     Member { member: MemberId, origin: DialOrigin },
 }
 
@@ -38,9 +38,9 @@ pub(crate) async fn serve(
     let intake = Arc::new(Intake::new(descriptors));
     let views = view.clone();
     let serve = move |listener: TcpListener, own: Option<Arc<str>>| {
-        let (access, settings, view) = (access.clone(), views.clone(), views.clone());
+        let settings = views.clone();
         let pace = move || settings.borrow().router().accepts_per_second;
-        let decide = move |request: &UpgradeRequest| judge(request, &access, &view.borrow(), own.as_deref());
+        let decide = Judge { access: access.clone(), view: views.clone(), own };
         let listening =
             listen::serve_at_pace(listener, None, Arc::clone(&intake), pace, decide, arrivals.clone());
         tokio::spawn(listening)
@@ -48,24 +48,38 @@ pub(crate) async fn serve(
     tokio::join!(listeners::follow(bound, view, serve), hand_over(arrived, control));
 }
 
-/// `own` is the group of the address that was dialled, if the address belongs to a group.
-fn judge(
-    request: &UpgradeRequest,
-    access: &Access,
-    view: &View,
-    own: Option<&str>,
-) -> Result<Sender, Refusal> {
-    let principal = match access.judge(&request.authorization, view)? {
-        Role::Member(member) => {
-            may_join(view, member, &request.path)?;
-            let origin = DialOrigin { address: request.peer.ip().to_canonical().to_string() };
-            return Ok(Sender::Member { member, origin });
-        }
-        Role::Caller { principal } => principal,
-    };
-    let selector = select(view, own, &request.path, &principal)
-        .map_err(|refusal| Refusal::new(RefusalStatus::NotFound, refusal.to_string()))?;
-    Ok(Sender::Caller { selector, principal })
+/// Judges the requests at one address.
+struct Judge {
+    access: Access,
+    view: watch::Receiver<Arc<View>>,
+    /// The group of the address, if the address belongs to a group.
+    own: Option<Arc<str>>,
+}
+
+impl Decide<Sender> for Judge {
+    async fn decide(&self, request: &UpgradeRequest) -> Result<Sender, Refusal> {
+        let proved = self.access.judge(&request.authorization, request.peer.ip()).await?;
+        // The view of the moment when the key is known to be right.
+        let view = Arc::clone(&self.view.borrow());
+        let (principal, allowed) = match self.access.role(proved, &view)? {
+            Role::Member(member) => {
+                may_join(&view, member, &request.path)?;
+                let origin = DialOrigin { address: request.peer.ip().to_canonical().to_string() };
+                return Ok(Sender::Member { member, origin });
+            }
+            Role::Caller { principal, allowed } => (principal, allowed),
+        };
+        let selector = select(&view, self.own.as_deref(), &request.path, &principal, &allowed);
+        let selector = selector.map_err(|refusal| Refusal::new(status(&refusal), refusal.to_string()))?;
+        Ok(Sender::Caller { selector, principal, allowed })
+    }
+}
+
+fn status(refusal: &NoSession) -> RefusalStatus {
+    match refusal.status() {
+        403 => RefusalStatus::NotAllowed,
+        _ => RefusalStatus::NotFound,
+    }
 }
 
 /// Whether a connection with the credentials of a member in client mode is let in on this path. The path is `/openicf`, perhaps with a
@@ -107,9 +121,9 @@ async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Sender>>, control: Contro
         };
         let Some(Arrival { peer, outcome, unproven }) = arrival else { return };
         match outcome {
-            Ok((socket, _, Sender::Caller { selector, principal })) => {
+            Ok((socket, _, Sender::Caller { selector, principal, allowed })) => {
                 tracing::debug!(%peer, principal = %Shown::new(&principal), ?selector, "a caller's connection was accepted");
-                control.send(Request::Accepted { socket, unproven, selector, principal }).await;
+                control.send(Request::Accepted { socket, unproven, selector, principal, allowed }).await;
             }
             Ok((socket, _, Sender::Member { member, origin })) => {
                 tracing::debug!(%peer, ?member, "a member in client mode opened a connection");
@@ -134,17 +148,24 @@ mod tests {
 
     fn request(path: &str, authorization: Authorization) -> UpgradeRequest {
         let peer = ([127, 0, 0, 1], 1).into();
-        UpgradeRequest { path: path.to_owned(), authorization, subprotocols: Vec::new(), peer }
+        UpgradeRequest {
+            path: path.to_owned(),
+            authorization,
+            certificate: None,
+            subprotocols: Vec::new(),
+            peer,
+        }
     }
 
-    #[test]
-    fn credentials_are_judged_before_the_path() {
+    #[tokio::test]
+    async fn credentials_are_judged_before_the_path() {
         let access = Access::load(None, Mode::Development).unwrap();
         let with = |key: &str| {
             let (principal, secret) = ("anonymous".to_owned(), Secret::new(key.to_owned()));
             Authorization::Basic(Credentials { principal, secret })
         };
-        let view = View::default();
+        let (_publish, view) = watch::channel(Arc::default());
+        let judge = Judge { access, view, own: None };
         for (path, authorization, status) in [
             ("/openicf/nobody", Authorization::Absent, Some(RefusalStatus::Unauthorized)),
             ("/openicf/nobody", with("wrong"), Some(RefusalStatus::Forbidden)),
@@ -152,7 +173,7 @@ mod tests {
             ("/elsewhere", with("changeit"), Some(RefusalStatus::NotFound)),
             ("/openicf", with("changeit"), None),
         ] {
-            let answer = judge(&request(path, authorization), &access, &view, None);
+            let answer = judge.decide(&request(path, authorization)).await;
             assert_eq!(answer.err().map(|refusal| refusal.status), status, "{path}");
         }
     }

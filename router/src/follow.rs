@@ -11,6 +11,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::access::CredentialsFile;
 use crate::clock::wall;
 use crate::cluster::Cluster;
 use crate::config::{ConfigError, ConfigFile, unknown_groups};
@@ -28,6 +29,7 @@ use crate::upstream::OwnTrust;
 const PROVIDER: &str = "provider";
 const CONFIGURATION: &str = "configuration";
 const TRUST_STORE: &str = "trust store";
+const CREDENTIALS: &str = "credentials";
 const MEMBERS: &str = "keys and trust stores of members";
 
 /// The provider file, and the configuration file if there is one.
@@ -48,6 +50,8 @@ pub(crate) struct Sources {
 pub(crate) struct Beside {
     /// The files with callers' keys and the operators' token, each with its name.
     pub(crate) secrets: Vec<(&'static str, Followed)>,
+    /// The file with the credentials of callers and members.
+    pub(crate) credentials: Option<CredentialsFile>,
     /// The trust store.
     pub(crate) trust: Option<TrustStore>,
     /// How members with a trust store of their own are dialled.
@@ -121,6 +125,7 @@ impl Beside {
                 }
             }
         }
+        self.look_at_credentials();
         if let Some(store) = &mut self.trust {
             let path = store.path.display().to_string();
             match store.look() {
@@ -136,6 +141,31 @@ impl Beside {
                         "the trust store {path} {why}\nnothing was changed: the last good version stays in force"
                     );
                 }
+            }
+        }
+    }
+}
+
+impl Beside {
+    fn look_at_credentials(&mut self) {
+        let Some(file) = &mut self.credentials else { return };
+        match file.look() {
+            None => {}
+            Some(Ok((callers, members))) => {
+                self.board.in_force(CREDENTIALS);
+                tracing::info!(
+                    callers,
+                    members,
+                    "the file of credentials changed and is in force for new connections; open connections stay"
+                );
+                file.warning().into_iter().for_each(|warning| tracing::warn!("{warning}"));
+            }
+            Some(Err(why)) => {
+                let path = file.path();
+                self.board.rejected(CREDENTIALS, &format_args!("{path} {why}"));
+                tracing::error!(
+                    "the file of credentials {path} {why}\nnothing was changed: the credentials that were valid before stay valid"
+                );
             }
         }
     }
@@ -180,8 +210,12 @@ impl Sources {
             beside.board.trusts(store.certificates.clone());
         }
         let provided = document.load()?;
-        let written =
-            [(PROVIDER, true), (CONFIGURATION, config.is_some()), (TRUST_STORE, beside.trust.is_some())];
+        let written = [
+            (PROVIDER, true),
+            (CONFIGURATION, config.is_some()),
+            (TRUST_STORE, beside.trust.is_some()),
+            (CREDENTIALS, beside.credentials.is_some()),
+        ];
         let secrets = beside.secrets.iter().map(|(what, _)| (*what, true));
         for (file, _) in written.into_iter().chain(secrets).filter(|(_, is_followed)| *is_followed) {
             beside.board.in_force(file);

@@ -67,6 +67,35 @@ pub(crate) const THREADS_MAX: u16 = 256;
 pub(crate) const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of a key file.
 pub(crate) const KEY_FILE_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a file of credentials: [`CREDENTIALS_MAX`] entries with a few groups each.
+pub(crate) const CREDENTIALS_BYTES_MAX: usize = 1 << 20;
+/// Callers and members in a file of credentials.
+pub(crate) const CREDENTIALS_MAX: usize = 1_024;
+/// Hashes of one caller or member: one, and some while keys are replaced. A wrong key is verified against each of them.
+pub(crate) const HASHES_MAX: usize = 4;
+/// Groups of one caller in a file of credentials.
+pub(crate) const CREDENTIAL_GROUPS_MAX: usize = 256;
+/// Bytes of the name of a caller.
+pub(crate) const PRINCIPAL_BYTES_MAX: usize = 256;
+/// Memory of one hash, KiB: at least the smallest that OWASP recommends for argon2id.
+pub(crate) const HASH_MEMORY_MIN_KIB: u32 = 7 << 10;
+/// Memory of one hash, KiB. Each thread that verifies keys holds as much.
+pub(crate) const HASH_MEMORY_MAX_KIB: u32 = 64 << 10;
+/// Passes of one hash over its memory.
+pub(crate) const HASH_PASSES_MAX: u32 = 16;
+/// Memory times passes of one hash, KiB: some 100 ms of a processor.
+pub(crate) const HASH_WORK_MAX_KIB: u32 = 128 << 10;
+/// Hashes of a file that are compared with well-known keys when the file is read: some seconds of a processor at most. Callers with a
+/// well-known key are refused in any case.
+pub(crate) const HASHES_COMPARED_MAX: usize = 64;
+/// Threads that verify keys, one for each four processors.
+pub(crate) const VERIFIER_THREADS_MAX: usize = 4;
+/// The niceness of these threads, so that threads that move frames go first.
+pub(crate) const VERIFIER_NICE: i32 = 10;
+/// Keys that wait to be verified. A thread verifies some 50 a second, and a connection waits for 10 s at most.
+pub(crate) const VERIFIED_QUEUE_MAX: usize = 256;
+/// Wrong keys that are known again without being verified. Each takes 32 bytes.
+pub(crate) const WRONG_KEYS_REMEMBERED_MAX: usize = 4_096;
 /// Keys or tokens in one file: the old one and the new one.
 pub(crate) const SECRETS_MAX: usize = 2;
 /// Bytes of a trust store: all public authorities together have less than a quarter of it.

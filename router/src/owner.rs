@@ -185,9 +185,9 @@ impl Owner {
 
     fn handle(&mut self, request: Request) {
         match request {
-            Request::Accepted { socket, unproven, selector, principal } => {
+            Request::Accepted { socket, unproven, selector, principal, allowed } => {
                 let socket = self.effects.admit(socket, unproven, format!("{selector:?} {principal}").into());
-                let peer = Peer::Caller { selector, principal };
+                let peer = Peer::Caller { selector, principal, allowed };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
             Request::Joined { socket, unproven, member, origin } => {

@@ -31,10 +31,19 @@ pub struct UpgradeRequest {
     pub path: String,
     /// What the peer says it is.
     pub authorization: Authorization,
+    /// Whom the peer's certificate names, if the peer has shown one in the TLS handshake that is valid for this listener.
+    pub certificate: Option<CertificateSubject>,
     /// Subprotocols offered, each once, in their order; empty, or with [`SUBPROTOCOL`] among them.
     pub subprotocols: Vec<String>,
     /// Where the connection comes from.
     pub peer: SocketAddr,
+}
+
+/// Whom a certificate names. Only a certificate whose chain was verified in the TLS handshake becomes such a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSubject {
+    /// The last common name (CN) of the certificate's subject, without escapes.
+    pub common_name: String,
 }
 
 /// The `Authorization` header.
@@ -81,8 +90,10 @@ pub enum RefusalStatus {
     BadRequest,
     /// 401, with the challenge that a stock acceptor sends.
     Unauthorized,
-    /// 403
+    /// 403: the key is wrong.
     Forbidden,
+    /// 403: the key is right, and does not allow what was asked for.
+    NotAllowed,
     /// 404
     NotFound,
     /// 408
@@ -101,7 +112,7 @@ impl RefusalStatus {
         match self {
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::NotAllowed => 403,
             Self::NotFound => 404,
             Self::RequestTimeout => 408,
             Self::UpgradeRequired => 426,
@@ -114,7 +125,7 @@ impl RefusalStatus {
         match self {
             Self::BadRequest => "Bad Request",
             Self::Unauthorized => "Unauthorized",
-            Self::Forbidden => "Forbidden",
+            Self::Forbidden | Self::NotAllowed => "Forbidden",
             Self::NotFound => "Not Found",
             Self::RequestTimeout => "Request Timeout",
             Self::UpgradeRequired => "Upgrade Required",
@@ -180,6 +191,7 @@ impl AcceptError {
             Self::Refused(refusal) => match refusal.status {
                 RefusalStatus::Unauthorized => "no credentials",
                 RefusalStatus::Forbidden => "wrong key",
+                RefusalStatus::NotAllowed => "not allowed with this credential",
                 RefusalStatus::NotFound => "unknown path or group",
                 RefusalStatus::RequestTimeout => "no whole request in time",
                 RefusalStatus::UpgradeRequired => "not a WebSocket request",
@@ -436,6 +448,7 @@ fn read_upgrade(
     let request = UpgradeRequest {
         path: path(target).ok_or_else(|| bad("the request's path is not valid"))?,
         authorization: authorization(headers),
+        certificate: None,
         subprotocols: subprotocols(headers)?,
         peer,
     };

@@ -12,6 +12,11 @@ pub const UPGRADE_DEADLINE: Duration = Duration::from_secs(5);
 /// long before, so this time need not be short. In a reconnect storm on a busy machine, diallers of 4,000 connections took more than 5 s
 /// to send their requests.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+/// Time that a judge of upgrade requests may wait, for example for a key to be verified. It is longer than the time for which a peer
+/// waits for the answer to its request.
+pub const DECISION_DEADLINE: Duration = Duration::from_secs(10);
+/// While a judge waits: time between two looks whether the peer has closed its connection.
+pub const GIVEN_UP_LOOK_EVERY: Duration = Duration::from_millis(200);
 /// After a refusal: how long, and for how many bytes, the client is listened to, so that its kernel does not throw our answer
 /// away on a reset.
 pub const REFUSAL_DRAIN: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@
 //! for its turn. So strangers that send nothing, or a bad request, keep nobody waiting. They only take places among
 //! [`limits::REQUESTING_SOCKETS`], and the slowest of them lose their places ([`super::places`]).
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -14,10 +15,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_rustls::{TlsAcceptor, rustls};
 
-use super::accept::{AcceptError, Pending, Refusal, UpgradeRequest};
+use super::accept::{AcceptError, Pending, Refusal, RefusalStatus, UpgradeRequest};
 use super::descriptors::Descriptors;
 use super::places::{Place, Places};
 use super::shares::Shown;
@@ -114,6 +115,19 @@ impl Intake {
     }
 }
 
+/// Judges upgrade requests. A function or closure that judges at once is such a judge too.
+pub trait Decide<T>: Send + Sync + 'static {
+    /// Whether the sender is let in, and anything that was found out about the sender. The judge may wait, for at most
+    /// [`limits::DECISION_DEADLINE`]. The future is dropped if the connection ends meanwhile.
+    fn decide(&self, request: &UpgradeRequest) -> impl Future<Output = Result<T, Refusal>> + Send;
+}
+
+impl<T: Send, F: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static> Decide<T> for F {
+    fn decide(&self, request: &UpgradeRequest) -> impl Future<Output = Result<T, Refusal>> + Send {
+        ready(self(request))
+    }
+}
+
 /// Accepts for ever, as fast as it can. Aborting the task ends the connections whose upgrade is under way, not those handed
 /// over.
 pub async fn serve<T, D>(
@@ -139,7 +153,7 @@ pub async fn serve_at_pace<T, D, P>(
     arrivals: mpsc::Sender<Arrival<T>>,
 ) where
     T: Send + 'static,
-    D: Fn(&UpgradeRequest) -> Result<T, Refusal> + Send + Sync + 'static,
+    D: Decide<T>,
     P: Fn() -> u32 + Send + Sync + 'static,
 {
     let door = Arc::new(Door { tls, decide, per_second, intake });
@@ -156,7 +170,7 @@ pub async fn serve_at_pace<T, D, P>(
                 if failures.note((), (), Instant::now()) {
                     tracing::warn!(%error, "cannot accept connections; retrying");
                 }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                sleep(ACCEPT_PAUSE).await;
                 failures.due(Instant::now());
                 continue;
             }
@@ -200,14 +214,14 @@ struct Door<D, P> {
 type LetIn<T> = ((WebSocket, UpgradeRequest, T), OwnedSemaphorePermit);
 
 impl<D, P: Fn() -> u32> Door<D, P> {
-    async fn let_in<T>(
+    async fn let_in<T: Send>(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
         place: Place,
     ) -> Result<LetIn<T>, AcceptError>
     where
-        D: Fn(&UpgradeRequest) -> Result<T, Refusal>,
+        D: Decide<T>,
     {
         tune(&stream, limits::ACCEPTED_USER_TIMEOUT)?;
         let due = Instant::now() + limits::REQUEST_DEADLINE;
@@ -227,16 +241,26 @@ impl<D, P: Fn() -> u32> Door<D, P> {
         }
     }
 
-    async fn judge<T, S: Transport>(
+    async fn judge<T: Send, S: Transport>(
         &self,
         pending: Pending<S>,
         place: &Place,
-        is_given_up: impl Fn(&Pending<S>) -> bool,
+        is_given_up: impl Fn(&Pending<S>) -> bool + Sync,
     ) -> Result<LetIn<T>, AcceptError>
     where
-        D: Fn(&UpgradeRequest) -> Result<T, Refusal>,
+        D: Decide<T>,
     {
-        let found = match (self.decide)(pending.request()) {
+        // Until the request is let in, the connection may lose its place, also while the judge waits.
+        let decided = tokio::select! {
+            biased;
+            decided = self.decide.decide(pending.request()) => decided,
+            () = sleep(limits::DECISION_DEADLINE) => Err(Refusal::new(
+                RefusalStatus::Unavailable,
+                "the credentials could not be checked in time: try again",
+            )),
+            () = given_up(|| is_given_up(&pending)) => return Err(AcceptError::Closed),
+        };
+        let found = match decided {
             Ok(found) => found,
             Err(refusal) => return Err(pending.refuse(refusal).await),
         };
@@ -249,6 +273,16 @@ impl<D, P: Fn() -> u32> Door<D, P> {
             .ok_or(AcceptError::Closed)?;
         let (socket, request) = pending.accept().await?;
         Ok(((socket, request, found), permit))
+    }
+}
+
+/// Waits until the peer has closed its connection. Judges that need no time never come here.
+async fn given_up(is_given_up: impl Fn() -> bool) {
+    loop {
+        sleep(limits::GIVEN_UP_LOOK_EVERY).await;
+        if is_given_up() {
+            return;
+        }
     }
 }
 
@@ -282,7 +316,14 @@ mod tests {
         patient.write_all(ASKS).await.unwrap();
         let (arrivals, mut arrived) = mpsc::channel(4);
         let began = Instant::now();
-        let serving = tokio::spawn(serve_at_pace(listener, None, Arc::default(), || 1, |_| Ok(()), arrivals));
+        let serving = tokio::spawn(serve_at_pace(
+            listener,
+            None,
+            Arc::default(),
+            || 1,
+            |_: &UpgradeRequest| Ok(()),
+            arrivals,
+        ));
         let mut served = async || {
             loop {
                 let arrival = arrived.recv().await.unwrap();
@@ -299,6 +340,40 @@ mod tests {
         serving.abort();
     }
 
+    /// Waits for whoever asks for the path `/openicf/slow`, for ever.
+    struct Slow;
+
+    impl Decide<()> for Slow {
+        async fn decide(&self, request: &UpgradeRequest) -> Result<(), Refusal> {
+            match request.path.as_str() {
+                "/openicf/slow" => std::future::pending().await,
+                _ => Ok(()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_judge_that_waits_keeps_nobody_else_waiting_and_forgets_those_that_gave_up() {
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrivals, mut arrived) = mpsc::channel(4);
+        let serving =
+            tokio::spawn(serve_at_pace(listener, None, Arc::default(), || u32::MAX, Slow, arrivals));
+        let slow = String::from_utf8_lossy(ASKS).replace("/openicf", "/openicf/slow");
+        let mut waits = TcpStream::connect(address).await.unwrap();
+        waits.write_all(slow.as_bytes()).await.unwrap();
+        let mut quick = TcpStream::connect(address).await.unwrap();
+        quick.write_all(ASKS).await.unwrap();
+        let first = next(&mut arrived).await;
+        assert_eq!((first.peer, first.outcome.is_ok()), (quick.local_addr().unwrap(), true));
+        let from = waits.local_addr().unwrap();
+        drop(waits);
+        let gone = next(&mut arrived).await;
+        assert_eq!(gone.peer, from);
+        assert!(matches!(gone.outcome, Err(AcceptError::Closed)), "{:?}", gone.outcome);
+        serving.abort();
+    }
+
     fn listening(
         requesting_max: usize,
         unproven_max: usize,
@@ -307,7 +382,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (arrivals, arrived) = mpsc::channel(4);
         let intake = Arc::new(Intake::with_room(requesting_max, unproven_max, Descriptors::unchanged()));
-        let serving = serve_at_pace(listener, None, intake, || u32::MAX, |_| Ok(()), arrivals);
+        let serving =
+            serve_at_pace(listener, None, intake, || u32::MAX, |_: &UpgradeRequest| Ok(()), arrivals);
         (address, arrived, tokio::spawn(serving))
     }
 

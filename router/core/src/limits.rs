@@ -177,6 +177,9 @@ pub const RETRY_SAME_WAIT: Duration = HOLD_OFF;
 /// Downstream sessions: IDM processes, and what looks like one. Twice as many as a storm of 2,000 that come back as others
 /// while those that they were are still remembered.
 pub const DOWNSTREAM_SESSIONS_MAX: usize = 4_096;
+/// Lists of connectors that are kept for callers whose calls choose among several groups, one for each different choice of groups. Beyond
+/// this number they are made anew, each at its next question.
+pub const LISTS_OF_SEVERAL_MAX: usize = 64;
 /// Sockets of one session, either side. Java's own maximum is 10.
 pub const SOCKETS_PER_SESSION_MAX: usize = 16;
 /// Sockets per member when the document does not say (C05).

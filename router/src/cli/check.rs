@@ -22,6 +22,9 @@ pub(super) struct Arguments {
     /// File with the key that callers must send; checked if it is given.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
+    /// File that names each caller and each member in client mode, with hashes of their keys; checked if it is given.
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CREDENTIALS")]
+    credentials: Option<PathBuf>,
     /// Trust store for members with useSSL: their certificates, or those of the authorities that signed them (PEM, DER or PKCS12).
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
@@ -36,6 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         provider: &arguments.provider,
         config: arguments.config.as_deref(),
         caller_key: arguments.caller_key_file.as_deref(),
+        credentials: arguments.credentials.as_deref(),
         trust_store: arguments.trust_store.as_deref(),
     };
     let checkup = app::check(&files, mode);

@@ -8,6 +8,7 @@ impl From<&AppError> for Exit {
     fn from(error: &AppError) -> Self {
         match error {
             AppError::Access(AccessError::NoKey) => Self::Usage,
+            AppError::Access(AccessError::Threads(_)) => Self::Internal,
             AppError::Access(_)
             | AppError::Token(_)
             | AppError::Document(_)

@@ -13,6 +13,7 @@ mod demo;
 mod events;
 mod exit;
 mod group;
+mod hash_key;
 mod member;
 #[cfg(not(feature = "demo"))]
 mod no_demo;
@@ -73,6 +74,7 @@ enum Command {
     Quarantine(quarantine::Arguments),
     Cluster(cluster::Arguments),
     Token(token::Arguments),
+    HashKey(hash_key::Arguments),
     Status(status::Status),
     Version(status::Version),
     Completion(completion::Arguments),
@@ -116,6 +118,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Quarantine(arguments) => quarantine::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::HashKey(arguments) => hash_key::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Version(arguments) => status::version(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),

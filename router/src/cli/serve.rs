@@ -39,6 +39,11 @@ pub(super) struct Arguments {
     /// The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
+    /// File that names each caller, with hashes of its keys and the groups that it may use, and each member in client mode (TOML, see
+    /// docs/identities.md). A caller without an entry is refused, unless it has the key of --caller-key-file. The router follows changes of
+    /// the file.
+    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CREDENTIALS")]
+    credentials: Option<PathBuf>,
     /// File whose first line is the token that API requests must carry to change anything; a second line may have another token, while a
     /// new token replaces the old one. The router follows changes of the file. Without this option the token is read from the variable
     /// RCS_ROUTER_TOKEN. If no token is set, changes are refused (except with --dev on a loopback address).
@@ -187,6 +192,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         admin: arguments.admin,
         admin_hosts: arguments.admin_hosts,
         caller_key_file: arguments.caller_key_file,
+        credentials: arguments.credentials,
         admin_token_file: arguments.admin_token_file,
         has_idm_api: arguments.idm_api,
         trust_store: arguments.trust_store,

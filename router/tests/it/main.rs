@@ -21,6 +21,7 @@ mod demo;
 mod ending;
 mod events;
 mod follow;
+mod identities;
 mod idm;
 mod listeners;
 mod log;

@@ -139,7 +139,11 @@ fn identity(session_id: &str) -> Identity {
 fn of_lists() {
     for groups in [60, 1_000] {
         let mut scene = Scene::new(groups, groups, 1);
-        let peer = Peer::Caller { selector: Selector::ByConnectorKey, principal: "any".into() };
+        let peer = Peer::Caller {
+            selector: Selector::ByConnectorKey,
+            principal: "any".into(),
+            allowed: Allowed::All,
+        };
         scene.apply(Event::Opened { socket: ANY, side: Side::Accepted, peer });
         scene.feed(ANY, frames::handshake_request(&identity("any")));
         let what = format!("question for connectors, {groups} groups");

@@ -119,7 +119,11 @@ impl Scene {
         for n in 0..callers {
             socket += 1;
             let group = scene.engine.view().group_named(&format!("g{}", n % groups)).unwrap().id;
-            let peer = Peer::Caller { selector: Selector::Group(group), principal: "idm".into() };
+            let peer = Peer::Caller {
+                selector: Selector::Group(group),
+                principal: "idm".into(),
+                allowed: Allowed::All,
+            };
             scene.apply(Event::Opened { socket: SocketId(socket), side: Side::Accepted, peer });
             let identity = Identity { session_id: format!("c{n}"), public_key: Bytes::new() };
             scene.feed(SocketId(socket), frames::handshake_request(&identity));
@@ -178,7 +182,11 @@ impl Scene {
     pub(crate) fn accept(&mut self) -> SocketId {
         self.next_socket += 1;
         let socket = SocketId(self.next_socket);
-        let peer = Peer::Caller { selector: Selector::ByConnectorKey, principal: "any".into() };
+        let peer = Peer::Caller {
+            selector: Selector::ByConnectorKey,
+            principal: "any".into(),
+            allowed: Allowed::All,
+        };
         self.apply(Event::Opened { socket, side: Side::Accepted, peer });
         socket
     }

@@ -4,7 +4,8 @@
 //! - Towards each member another identity. Otherwise a server that is two members would take their sockets for one session, and
 //!   spread the answers for one member over the sockets of the other (WIRE 4.2, section 8).
 //! - Towards IDMs one identity for each way in (a group, by its path or its own address, or the bare path). Otherwise an IDM that uses two ways in would
-//!   mix their sockets, and calls for one group would arrive as calls for the other.
+//!   mix their sockets, and calls for one group would arrive as calls for the other. For the same reason each principal that may use some
+//!   groups only has an identity of its own on the bare path: its calls must not arrive with the rights of another principal.
 //!
 //! An identity follows from a seed and from names, never from numbers that a process counted. So routers with one seed show a
 //! caller the same identity, whatever the order in which their documents came. Towards members the seed is the process's own: each router
@@ -31,6 +32,8 @@ enum Pairing {
     Member = 1,
     Group = 2,
     AnyGroup = 3,
+    /// The bare path, for one principal that may use some groups only.
+    OwnGroups = 5,
 }
 
 /// In an identity, this byte stands where a [`Pairing`] stands: so the name of a configuration is never equal to an identity.
@@ -46,11 +49,13 @@ impl Identities {
         identity(self.own_seed, Pairing::Member, name)
     }
 
-    /// Towards callers of the group of this name; without a name: towards callers whose calls are routed by connector.
-    pub(super) fn towards_callers(&self, group: Option<&str>) -> Identity {
-        match group {
-            Some(name) => identity(self.seed, Pairing::Group, name),
-            None => identity(self.seed, Pairing::AnyGroup, ""),
+    /// Towards callers of the group of this name; without a name: towards callers whose calls are routed by connector. `restricted` is
+    /// the principal of a caller that may use some groups only.
+    pub(super) fn towards_callers(&self, group: Option<&str>, restricted: Option<&str>) -> Identity {
+        match (group, restricted) {
+            (Some(name), _) => identity(self.seed, Pairing::Group, name),
+            (None, None) => identity(self.seed, Pairing::AnyGroup, ""),
+            (None, Some(principal)) => identity(self.seed, Pairing::OwnGroups, principal),
         }
     }
 
@@ -104,8 +109,10 @@ mod tests {
         let all = [
             one.towards_member("n1"),
             one.towards_member("n2"),
-            one.towards_callers(Some("n1")),
-            one.towards_callers(None),
+            one.towards_callers(Some("n1"), None),
+            one.towards_callers(None, None),
+            one.towards_callers(None, Some("n1")),
+            one.towards_callers(None, Some("n2")),
             other.towards_member("n1"),
         ];
         assert_eq!(again.towards_member("n1").session_id, all[0].session_id);
@@ -120,7 +127,7 @@ mod tests {
     #[test]
     fn routers_of_a_cluster_share_the_identities_towards_callers_and_none_towards_members() {
         let (one, other) = (Identities::new([1, 2], [3, 4]), Identities::new([1, 2], [5, 6]));
-        let caller = |of: &Identities| of.towards_callers(Some("g")).session_id;
+        let caller = |of: &Identities| of.towards_callers(Some("g"), None).session_id;
         let member = |of: &Identities| of.towards_member("n1").session_id;
         assert_eq!(caller(&one), caller(&other));
         assert_ne!(member(&one), member(&other));

@@ -10,6 +10,7 @@
 //! `clock`. ARCHITECTURE.md has the rules; a test holds them.
 
 mod agenda;
+mod allowed;
 mod asked;
 mod callers;
 mod calls;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 
 use rcs_proto::time::Moment;
 
+pub use self::allowed::Allowed;
 use self::asked::Asked;
 use self::callers::Callers;
 pub use self::callers::Redials;

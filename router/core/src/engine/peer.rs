@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::allowed::Allowed;
 use super::keys::Slot;
 use super::selector::Selector;
 use crate::ids::MemberId;
@@ -15,6 +16,8 @@ pub enum Peer {
         selector: Selector,
         /// The principal that the caller proved.
         principal: Arc<str>,
+        /// The groups that the caller may use.
+        allowed: Allowed,
     },
     /// A member, which gets calls from us and sends answers.
     Member {

@@ -1,8 +1,9 @@
 //! Which group the calls of a connection are for. The address decides if it belongs to a group, else the path, else the principal, else
 //! the connector key of each call.
 
+use super::allowed::Allowed;
 use crate::ids::{GroupId, NameBook};
-use crate::view::{PathTarget, View};
+use crate::view::{Group, PathTarget, View};
 
 /// What a connection chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +46,11 @@ pub enum Refusal {
         "this address belongs to {0:?}, which is no group or server of the provider file now: check the name that the address was given"
     )]
     NoGroupOfAddress(String),
+    /// 403
+    #[error(
+        "this credential is not for the group or server {0:?}: use a group of the credential, or add {0:?} to the groups of the credential"
+    )]
+    NotAllowed(String),
     /// 404
     #[error(
         "this address belongs to the group {own:?}, but the path asks for {asked:?}: use /openicf here, or the address of {asked:?}"
@@ -60,24 +66,45 @@ pub enum Refusal {
 impl Refusal {
     /// The HTTP status of the response.
     pub fn status(&self) -> u16 {
-        404
+        match self {
+            Self::NotAllowed(_) => 403,
+            Self::NoEndpoint | Self::NoGroup(_) | Self::NoGroupOfAddress(_) | Self::OtherAddress { .. } => {
+                404
+            }
+        }
     }
 }
 
 /// Chooses the way in by the address that was dialled, the path of the upgrade request (its escapes resolved), and the principal of its
-/// credentials. `own` is the group to which the address belongs; `None` for an address for all groups. A group is the same way in by its
+/// credentials. A caller may choose the groups of `allowed` only. `own` is the group to which the address belongs; `None` for an address for all groups. A group is the same way in by its
 /// address and by its path.
 ///
 /// # Errors
 /// [`Refusal`]
-pub fn select(view: &View, own: Option<&str>, path: &str, principal: &str) -> Result<Selector, Refusal> {
+pub fn select(
+    view: &View,
+    own: Option<&str>,
+    path: &str,
+    principal: &str,
+    allowed: &Allowed,
+) -> Result<Selector, Refusal> {
+    let may_use = |group: &&Group| allowed.has(&group.name);
     let target = view.path_target(path);
-    if let Some(own) = own {
-        return of_address(view, own, target);
+    let selector = match own {
+        Some(own) => of_address(view, own, target)?,
+        None => chosen(target, view.group_by_principal(principal).filter(may_use))?,
+    };
+    match selector.group().and_then(|group| view.group(group)) {
+        Some(group) if !may_use(&group) => Err(Refusal::NotAllowed(group.name.clone())),
+        _ => Ok(selector),
     }
+}
+
+/// The choice of the path, or else of the principal.
+fn chosen(target: PathTarget, by_principal: Option<&Group>) -> Result<Selector, Refusal> {
     match target {
         PathTarget::Group(group) => Ok(Selector::Group(group)),
-        PathTarget::AnyGroup => Ok(match view.group_by_principal(principal) {
+        PathTarget::AnyGroup => Ok(match by_principal {
             Some(group) => Selector::Group(group.id),
             None => Selector::ByConnectorKey,
         }),
@@ -147,7 +174,31 @@ mod tests {
             (None, "/openicf", "n2", Ok(Selector::Group(n2))),
             (None, "/openicf/hr", "n2", Ok(Selector::Group(hr))),
         ] {
-            assert_eq!(select(&view, own, target, principal), expected, "{own:?} {target} {principal}");
+            let found = select(&view, own, target, principal, &Allowed::All);
+            assert_eq!(found, expected, "{own:?} {target} {principal}");
         }
+    }
+
+    /// A caller with a credential of its own gets no other group, whichever way it comes in.
+    #[test]
+    fn a_caller_may_choose_its_own_groups_only() {
+        let view = view();
+        let n2 = view.group_named("n2").unwrap().id;
+        let allowed = Allowed::only(["n2", "later"]);
+        let not = |name: &str| Err(Refusal::NotAllowed(name.to_owned()));
+        for (own, target, principal, expected) in [
+            (None, "/openicf/n2", "idm", Ok(Selector::Group(n2))),
+            (None, "/openicf/hr", "idm", not("hr")),
+            (Some("n2"), "/openicf", "idm", Ok(Selector::Group(n2))),
+            (Some("hr"), "/openicf", "idm", not("hr")),
+            (None, "/openicf", "idm", Ok(Selector::ByConnectorKey)),
+            (None, "/openicf", "n2", Ok(Selector::Group(n2))),
+            (None, "/openicf", "hr", Ok(Selector::ByConnectorKey)),
+            (None, "/openicf/later", "idm", Err(Refusal::NoGroup("later".to_owned()))),
+        ] {
+            let found = select(&view, own, target, principal, &allowed);
+            assert_eq!(found, expected, "{own:?} {target} {principal}");
+        }
+        assert_eq!(Refusal::NotAllowed("hr".to_owned()).status(), 403);
     }
 }

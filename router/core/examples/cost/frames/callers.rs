@@ -108,7 +108,11 @@ fn handshakes() {
     let scene = &mut scene;
     event(scene, "caller beside 4,000 others", "connection", |scene| {
         scene.next_socket += 1;
-        let peer = Peer::Caller { selector: Selector::ByConnectorKey, principal: "any".into() };
+        let peer = Peer::Caller {
+            selector: Selector::ByConnectorKey,
+            principal: "any".into(),
+            allowed: Allowed::All,
+        };
         Event::Opened { socket: SocketId(scene.next_socket), side: Side::Accepted, peer }
     });
     let mut opened = scene.accept();

@@ -8,6 +8,7 @@ use super::pages::PageMemory;
 use super::remembered::Facades;
 use super::uses::Uses;
 use super::{CallerId, ShownEdition};
+use crate::engine::allowed::Allowed;
 use crate::engine::facade::{Asked, Pages};
 use crate::engine::keys::CallKey;
 use crate::limits;
@@ -17,6 +18,8 @@ use crate::verdict::Paging;
 #[derive(Debug)]
 pub(in crate::engine) struct Caller {
     pub(in crate::engine) id: CallerId,
+    /// The groups that the caller may use. The newest socket of the session decides.
+    pub(in crate::engine) allowed: Allowed,
     pub(super) session: Session<CallKey>,
     /// Questions for connectors that no member could answer yet (WIRE 7.7: they are not asked twice).
     pub(super) infos_wanted: Vec<(SocketId, i64)>,
@@ -70,6 +73,7 @@ impl Caller {
     pub(super) fn new(id: CallerId) -> Self {
         Self {
             id,
+            allowed: Allowed::All,
             session: Session::new(),
             infos_wanted: Vec::new(),
             shown: None,

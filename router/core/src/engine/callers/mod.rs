@@ -20,6 +20,7 @@ pub use self::caller::Redials;
 pub(super) use self::deliver::Waits;
 pub(super) use self::shown::ShownEdition;
 use super::agenda::Agenda;
+use super::allowed::Allowed;
 use super::facade::Facade;
 use super::io::Io;
 use super::keys::{CallKey, CallerKey, CallerTag};
@@ -194,6 +195,13 @@ impl Callers {
         Ok(())
     }
 
+    /// The caller may use these groups from now on, as its newest socket proved.
+    pub(super) fn allow(&mut self, key: CallerKey, allowed: Allowed) {
+        if let Some(caller) = self.sessions.get_mut(key) {
+            caller.allowed = allowed;
+        }
+    }
+
     /// A socket of a caller is gone.
     pub(super) fn leave(&mut self, key: CallerKey, socket: SocketId, now: Moment) -> Option<Left> {
         let caller = self.sessions.get_mut(key)?;
@@ -310,13 +318,18 @@ impl Callers {
         }
     }
 
-    /// The connectors that callers of a group used lately, by their keys as in requests. These are the callers on the group's way in. With
-    /// `by_connector`, callers for whom the connector decides are included.
-    pub(super) fn uses_in(&self, group: GroupId, by_connector: bool, now: Moment) -> BTreeMap<&Bytes, Users> {
+    /// The connectors that callers of a group used lately, by their keys as in requests. These are the callers on the group's way in. If
+    /// `by_connector` has the name of the group, callers for whom the connector decides are included.
+    pub(super) fn uses_in(
+        &self,
+        group: GroupId,
+        by_connector: Option<&str>,
+        now: Moment,
+    ) -> BTreeMap<&Bytes, Users> {
         let mut all: BTreeMap<&Bytes, Users> = BTreeMap::new();
         let may_call = |caller: &&Caller| match caller.id.selector {
             Selector::Group(own) => own == group,
-            Selector::ByConnectorKey => by_connector,
+            Selector::ByConnectorKey => by_connector.is_some_and(|name| caller.allowed.has(name)),
         };
         for caller in self.sessions.iter().map(|(_, caller)| caller).filter(may_call) {
             for connector in caller.uses.lately(now) {
@@ -326,11 +339,25 @@ impl Callers {
         all
     }
 
-    /// The number of callers for whom the connector decides and that used such a connector lately.
-    pub(super) fn used_by_connector(&self, now: Moment, is_such: impl Fn(&Bytes) -> bool) -> usize {
-        let callers = self.sessions.iter().map(|(_, caller)| caller);
-        let open = callers.filter(|caller| caller.id.selector == Selector::ByConnectorKey);
+    /// The number of callers for whom the connector decides, that may use the group of this name, and that used such a connector lately.
+    pub(super) fn used_by_connector(
+        &self,
+        group: &str,
+        now: Moment,
+        is_such: impl Fn(&Bytes) -> bool,
+    ) -> usize {
+        let open = self.by_connector().filter(|caller| caller.allowed.has(group));
         open.filter(|caller| caller.uses.lately(now).any(&is_such)).count()
+    }
+
+    fn by_connector(&self) -> impl Iterator<Item = &Caller> {
+        let callers = self.sessions.iter().map(|(_, caller)| caller);
+        callers.filter(|caller| caller.id.selector == Selector::ByConnectorKey)
+    }
+
+    /// The different rights of the callers for whom the connector decides.
+    pub(super) fn rights_by_connector(&self) -> BTreeSet<&Allowed> {
+        self.by_connector().map(|caller| &caller.allowed).collect()
     }
 
     /// Whether a known caller is on the way in of this group.
@@ -410,17 +437,18 @@ impl Callers {
     }
 
     /// The callers whose questions for connectors wait.
-    pub(super) fn waiting_for_infos(&self) -> Vec<(CallerKey, Selector)> {
+    pub(super) fn waiting_for_infos(&self) -> Vec<CallerKey> {
         let waiting = self.sessions.iter().filter(|(_, caller)| !caller.infos_wanted.is_empty());
-        waiting.map(|(key, caller)| (key, caller.id.selector)).collect()
+        waiting.map(|(key, _)| key).collect()
     }
 
     /// The number of callers on each way in whose questions for connectors wait. Empty if it is too early to tell the operator.
     pub(super) fn waiting_to_be_told(&mut self, now: Moment) -> BTreeMap<Selector, usize> {
         let mut waiting = BTreeMap::new();
         if self.tell_of_waiting_at.is_some_and(|at| at <= now) {
-            for (_, selector) in self.waiting_for_infos() {
-                *waiting.entry(selector).or_default() += 1;
+            let keys = self.waiting_for_infos();
+            for caller in keys.into_iter().filter_map(|key| self.sessions.get(key)) {
+                *waiting.entry(caller.id.selector).or_default() += 1;
             }
             self.tell_of_waiting_at = (!waiting.is_empty()).then(|| now + limits::LIST_WAIT_TOLD_EVERY);
         }
@@ -445,10 +473,14 @@ impl Callers {
         }
     }
 
-    /// Connected callers on this way in that were shown a list which lacks something of the present one.
-    pub(super) fn behind(&self, selector: Selector, now: &ShownEdition) -> usize {
+    /// Connected callers on this way in that were shown a list which lacks something of the present one. Where the connector decides, only
+    /// callers with these rights are counted.
+    pub(super) fn behind(&self, selector: Selector, rights: Option<&Allowed>, now: &ShownEdition) -> usize {
         let callers = self.sessions.iter().map(|(_, caller)| caller);
-        let of_it = callers.filter(|caller| caller.id.selector == selector && caller.session.is_connected());
+        let is_on_it = |caller: &&Caller| {
+            caller.id.selector == selector && rights.is_none_or(|rights| *rights == caller.allowed)
+        };
+        let of_it = callers.filter(is_on_it).filter(|caller| caller.session.is_connected());
         of_it.filter(|caller| caller.shown.is_some_and(|shown| !shown.covers(now))).count()
     }
 

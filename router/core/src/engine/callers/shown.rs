@@ -7,8 +7,8 @@ use crate::bundles::infos::Edition;
 pub(in crate::engine) enum ShownEdition {
     /// The edition of the list of the caller's group.
     OfGroup(Edition),
-    /// The list of all groups, as a digest of the groups' editions. It only shows whether the list is the present one.
-    OfAll(u64),
+    /// The list of several groups, as a digest of the groups' editions. It only shows whether the list is the present one.
+    OfSeveral(u64),
 }
 
 impl ShownEdition {

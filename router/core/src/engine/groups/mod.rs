@@ -31,13 +31,14 @@ pub(super) use self::habits::Tail;
 use self::proposed::Proposed;
 use self::queue::Queue;
 pub(super) use self::queue::{Among, Lane};
-use self::sets::ListOfAll;
+use self::sets::ListOfSeveral;
 use self::states::States;
 pub(super) use self::states::{Supplied, Supply};
 use self::unserved::Unserved;
 pub(super) use self::versions::connector_of;
 use self::versions::{Takers, Versions};
 use super::agenda::Agenda;
+use super::allowed::Allowed;
 use super::facade::{ConfigurationDigest, Facade, StreamKind};
 use super::keys::{CallKey, CallerKey};
 use super::note::UnservedCalls;
@@ -209,8 +210,8 @@ pub(super) struct Groups {
     restated: BTreeSet<GroupId>,
     /// Groups whose callers may have to be shown another list of connectors.
     stale_lists: BTreeSet<GroupId>,
-    /// The list of connectors for callers whose calls choose the group. Dropped when a group's list may have changed.
-    list_of_all: Option<ListOfAll>,
+    /// The lists of connectors for callers whose calls choose the group, by the groups that they may use.
+    lists_of_several: BTreeMap<Allowed, ListOfSeveral>,
     /// Groups that have something to propose for their bundle sets.
     wishing: BTreeSet<GroupId>,
     /// What is to be noted of bundle sets for operators.
@@ -246,7 +247,7 @@ impl Groups {
             self.wishing.remove(&id);
         }
         self.waiting.retain(|id| self.groups.contains_key(id));
-        self.all_is_stale();
+        self.lists_of_several_are_stale();
         for listed in view.groups() {
             let left = &mut self.left;
             let new = || Group::new(listed, left.remove(&listed.id).unwrap_or(0));

@@ -11,15 +11,16 @@ use crate::agreed::sets::{GroupDecision, SetsChange};
 use crate::bundles::group::{GroupSets, Told};
 use crate::bundles::infos::{Review, Shown};
 use crate::bundles::wire::WireManifest;
+use crate::engine::allowed::Allowed;
 use crate::ids::{GroupId, MemberId};
-use crate::view;
+use crate::{limits, view};
 
-/// The lists of all groups as one list, for callers whose calls choose the group.
+/// The lists of several groups as one list, for callers whose calls choose the group.
 #[derive(Debug)]
-pub(in crate::engine) struct ListOfAll {
+pub(in crate::engine) struct ListOfSeveral {
     /// The list; none while no group has one.
     pub(in crate::engine) list: Option<Bytes>,
-    /// A digest of the editions of all groups' lists.
+    /// A digest of the editions of these groups' lists.
     pub(in crate::engine) edition: Option<u64>,
     /// The lists from which this list was made.
     of: Vec<Bytes>,
@@ -118,7 +119,7 @@ impl Groups {
     /// The next group whose list is to be looked at.
     pub(in crate::engine) fn next_stale_list(&mut self) -> Option<GroupId> {
         let id = self.stale_lists.pop_first()?;
-        self.all_is_stale();
+        self.lists_of_several_are_stale();
         Some(id)
     }
 
@@ -139,28 +140,33 @@ impl Groups {
         group.shown.refresh(group.sets.shown(), told, &listed.settings.visible)
     }
 
-    /// The list of all groups; `None` if a group's list may have changed since this list was made.
-    pub(in crate::engine) fn list_of_all(&self) -> Option<&ListOfAll> {
-        self.list_of_all.as_ref().filter(|all| !all.is_stale)
+    /// The list of the groups that a caller may use; `None` if a group's list may have changed since this list was made.
+    pub(in crate::engine) fn list_of_several(&self, allowed: &Allowed) -> Option<&ListOfSeveral> {
+        self.lists_of_several.get(allowed).filter(|list| !list.is_stale)
     }
 
-    /// Makes the list of all groups anew, if a group has another list than before. `merge` costs as much as all lists together.
-    pub(in crate::engine) fn renew_list_of_all(
+    /// Makes the list of these groups anew, if a group has another list than before. `merge` costs as much as the lists together.
+    pub(in crate::engine) fn renew_list_of_several(
         &mut self,
+        allowed: &Allowed,
         of: Vec<Bytes>,
         edition: Option<u64>,
         merge: impl FnOnce(&[Bytes]) -> Option<Bytes>,
-    ) -> &ListOfAll {
-        let list = match self.list_of_all.take().filter(|known| known.of == of) {
+    ) -> &ListOfSeveral {
+        let list = match self.lists_of_several.remove(allowed).filter(|known| known.of == of) {
             Some(known) => known.list,
             None => merge(&of),
         };
-        self.list_of_all.insert(ListOfAll { list, edition, of, is_stale: false })
+        if self.lists_of_several.len() >= limits::LISTS_OF_SEVERAL_MAX {
+            self.lists_of_several.clear();
+        }
+        let list = ListOfSeveral { list, edition, of, is_stale: false };
+        self.lists_of_several.entry(allowed.clone()).insert_entry(list).into_mut()
     }
 
-    pub(super) fn all_is_stale(&mut self) {
-        if let Some(all) = &mut self.list_of_all {
-            all.is_stale = true;
+    pub(super) fn lists_of_several_are_stale(&mut self) {
+        for list in self.lists_of_several.values_mut() {
+            list.is_stale = true;
         }
     }
 

@@ -124,10 +124,10 @@ fn a_window_of_latencies_is_looked_at_when_it_is_over() {
 
 /// A caller may ask as often as it likes: the cost of a question must not grow with the groups.
 #[test]
-fn the_list_of_all_groups_is_made_once_for_each_change() {
+fn a_list_of_several_groups_is_made_once_for_each_change() {
     let (mut groups, view) = table();
     while groups.next_stale_list().is_some() {}
-    assert!(groups.list_of_all().is_none(), "nobody asked yet");
+    assert!(groups.list_of_several(&Allowed::All).is_none(), "nobody asked yet");
     let lists = vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")];
     let mut merges = 0;
     let mut renew = |groups: &mut Groups, of: &[Bytes]| {
@@ -135,16 +135,16 @@ fn the_list_of_all_groups_is_made_once_for_each_change() {
             merges += 1;
             Some(lists.concat().into())
         };
-        let all = groups.renew_list_of_all(of.to_vec(), Some(7), merge);
+        let all = groups.renew_list_of_several(&Allowed::All, of.to_vec(), Some(7), merge);
         (all.list.clone().unwrap(), merges)
     };
     assert_eq!(renew(&mut groups, &lists), (Bytes::from_static(b"onetwo"), 1));
-    assert_eq!(groups.list_of_all().and_then(|all| all.edition), Some(7));
+    assert_eq!(groups.list_of_several(&Allowed::All).and_then(|all| all.edition), Some(7));
     groups.list_is_stale(G);
     assert!(groups.next_stale_list().is_some());
-    assert!(groups.list_of_all().is_none(), "a group's list may have changed");
+    assert!(groups.list_of_several(&Allowed::All).is_none(), "a group's list may have changed");
     assert_eq!(renew(&mut groups, &lists).1, 1, "it has not");
     groups.follow(&view);
-    assert!(groups.list_of_all().is_none(), "the view changed");
+    assert!(groups.list_of_several(&Allowed::All).is_none(), "the view changed");
     assert_eq!(renew(&mut groups, &lists[..1]), (Bytes::from_static(b"one"), 2));
 }

@@ -47,12 +47,12 @@ impl Tables {
 
     /// Answers the callers that asked for connectors before any member had reported its connectors.
     fn answer_waiting_infos(&mut self, io: &mut impl Io) {
-        for (key, selector) in self.callers.waiting_for_infos() {
-            let Some(infos) = self.connector_infos(selector) else { continue };
+        for key in self.callers.waiting_for_infos() {
+            let Some(infos) = self.connector_infos(key) else { continue };
             for (socket, id) in self.callers.take_infos_wanted(key) {
                 io.reply(socket, frames::control_response(id, Some(infos.clone())));
             }
-            self.callers.was_shown(key, self.edition(selector));
+            self.callers.was_shown(key, self.edition_for(key));
         }
     }
 }

@@ -13,6 +13,7 @@ use rcs_proto::time::Moment;
 use crate::bundles::in_use::{self, InUse, Lost};
 use crate::bundles::range::StandIns;
 use crate::bundles::wire::WireManifest;
+use crate::engine::allowed::Allowed;
 use crate::engine::callers::Users;
 use crate::engine::groups::connector_of;
 use crate::engine::keys::{CallKey, CallerKey};
@@ -182,8 +183,10 @@ impl Tables {
     }
 
     /// The same sentence for a call whose connector decides on its group, if no group has the connector.
-    pub(in crate::engine) fn missing_everywhere(&self, asked: &ConnectorKey) -> String {
-        let shown = self.view.meant_groups().filter_map(|group| self.groups.shown(group.id));
+    /// The caller hears of the groups that it may use.
+    pub(in crate::engine) fn missing_everywhere(&self, asked: &ConnectorKey, allowed: &Allowed) -> String {
+        let its_own = self.view.meant_groups().filter(|group| allowed.has(&group.name));
+        let shown = its_own.filter_map(|group| self.groups.shown(group.id));
         let versions: BTreeSet<&str> = shown.flat_map(|shown| shown.versions_of(asked)).collect();
         let versions: Vec<String> = versions.into_iter().map(str::to_owned).collect();
         in_use::sentence(asked, &versions)
@@ -211,7 +214,7 @@ impl Tables {
     pub(in crate::engine) fn used_in(&self, group: &Group, now: Moment) -> Used {
         // The connector of a call never chooses the address of a listed server.
         let is_address = group.origin == GroupOrigin::Address;
-        let used = self.callers.uses_in(group.id, !is_address, now).into_iter();
+        let used = self.callers.uses_in(group.id, (!is_address).then_some(&*group.name), now).into_iter();
         Used(used.filter_map(|(key, users)| Some((connector_of(key)?, users))).collect())
     }
 }

@@ -13,7 +13,9 @@ use rcs_proto::legacy::Wire;
 
 use crate::bundles::infos::Visible;
 use crate::digest64::digest64;
+use crate::engine::allowed::Allowed;
 use crate::engine::callers::ShownEdition;
+use crate::engine::keys::CallerKey;
 use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
 use crate::ids::GroupId;
@@ -42,17 +44,20 @@ fn merged(lists: &[Bytes]) -> Option<Bytes> {
 
 impl Tables {
     /// The list that a caller is shown; `None` until a member with the set of its group has reported connectors. A question costs a copy
-    /// of the answer, because the list of all groups is made only once for each change of a group's list.
-    pub(in crate::engine) fn connector_infos(&mut self, selector: Selector) -> Option<Bytes> {
-        match selector {
+    /// of the answer, because the list of several groups is made only once for each change of a group's list.
+    pub(in crate::engine) fn connector_infos(&mut self, caller: CallerKey) -> Option<Bytes> {
+        let caller = self.callers.get(caller)?;
+        match caller.id.selector {
             Selector::Group(group) => self.list_of(group),
             Selector::ByConnectorKey => {
-                if let Some(all) = self.groups.list_of_all() {
-                    return all.list.clone();
+                let allowed = &caller.allowed;
+                if let Some(known) = self.groups.list_of_several(allowed) {
+                    return known.list.clone();
                 }
-                let lists = self.view.meant_groups().filter_map(|group| self.list_of(group.id)).collect();
-                let edition = self.edition_of_all();
-                self.groups.renew_list_of_all(lists, edition, merged).list.clone()
+                let its_own = self.view.meant_groups().filter(|group| allowed.has(&group.name));
+                let lists = its_own.filter_map(|group| self.list_of(group.id)).collect();
+                let edition = self.edition_of_several(allowed);
+                self.groups.renew_list_of_several(allowed, lists, edition, merged).list.clone()
             }
         }
     }
@@ -71,19 +76,26 @@ impl Tables {
         shown.list().cloned().or_else(unread)
     }
 
-    /// The edition of the list that a caller on this way in is shown.
-    pub(in crate::engine) fn edition(&self, selector: Selector) -> Option<ShownEdition> {
+    /// The edition of the list that a caller is shown.
+    pub(in crate::engine) fn edition_for(&self, caller: CallerKey) -> Option<ShownEdition> {
+        let caller = self.callers.get(caller)?;
+        self.edition(caller.id.selector, &caller.allowed)
+    }
+
+    /// The edition of the list that a caller on this way in is shown. Where the connector decides, its rights count.
+    fn edition(&self, selector: Selector, allowed: &Allowed) -> Option<ShownEdition> {
         match selector {
             Selector::Group(group) => Some(ShownEdition::OfGroup(self.groups.shown(group)?.edition())),
             Selector::ByConnectorKey => {
-                let known = self.groups.list_of_all().map(|all| all.edition);
-                known.unwrap_or_else(|| self.edition_of_all()).map(ShownEdition::OfAll)
+                let known = self.groups.list_of_several(allowed).map(|known| known.edition);
+                known.unwrap_or_else(|| self.edition_of_several(allowed)).map(ShownEdition::OfSeveral)
             }
         }
     }
 
-    fn edition_of_all(&self) -> Option<u64> {
-        let editions = self.view.meant_groups().map(|group| {
+    fn edition_of_several(&self, allowed: &Allowed) -> Option<u64> {
+        let its_own = self.view.meant_groups().filter(|group| allowed.has(&group.name));
+        let editions = its_own.map(|group| {
             let edition = self.groups.shown(group.id)?.edition();
             Some(digest64(&[group.name.as_bytes(), &edition.to_bytes()]).to_le_bytes())
         });
@@ -91,8 +103,18 @@ impl Tables {
         Some(digest64(&[all.as_flattened()]))
     }
 
-    /// Callers of a group, or of all groups, that were shown a list which lacks something of the present one.
+    /// Callers on the way in of a group, or on the way in where the connector decides, that were shown a list which lacks something of the
+    /// present one.
     pub(in crate::engine) fn callers_behind(&self, selector: Selector) -> usize {
-        self.edition(selector).map_or(0, |now| self.callers.behind(selector, &now))
+        let behind = |allowed: &Allowed, rights: Option<&Allowed>| {
+            self.edition(selector, allowed).map_or(0, |now| self.callers.behind(selector, rights, &now))
+        };
+        match selector {
+            Selector::Group(_) => behind(&Allowed::All, None),
+            Selector::ByConnectorKey => {
+                let rights = self.callers.rights_by_connector().into_iter();
+                rights.map(|rights| behind(rights, Some(rights))).sum()
+            }
+        }
     }
 }

@@ -19,7 +19,7 @@ impl World {
     }
 
     fn way_in(&self, path: &str) -> Selector {
-        select(self.engine.view(), None, path, "anonymous").unwrap()
+        select(self.engine.view(), None, path, "anonymous", &Allowed::All).unwrap()
     }
 
     /// One call. Returns the member that got it, or its error.

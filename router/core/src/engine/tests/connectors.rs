@@ -15,7 +15,7 @@ use crate::bundles::infos::Visible;
 use crate::engine::Selector;
 use crate::settings::Settings;
 
-fn infos(envelope: &rcs_proto::envelope::Envelope) -> Bytes {
+pub(super) fn infos(envelope: &rcs_proto::envelope::Envelope) -> Bytes {
     match &envelope.kind {
         Kind::ControlResponse(response) => response.connector_infos.clone(),
         other => panic!("{other:?}"),

@@ -1,7 +1,10 @@
 //! Where calls go when nothing breaks (G02, G05, P4, X01).
 
+use rcs_proto::envelope::Kind;
+use rcs_proto::frames::{self, Ask};
 use rcs_proto::messages::OperationRequest;
 
+use super::connectors::infos;
 use super::world::*;
 use crate::balance::Policy;
 use crate::engine::*;
@@ -92,6 +95,64 @@ fn the_connector_decides_on_the_bare_path_where_it_can() {
         let got = world.at_caller(&caller);
         assert!(error_of(&got[0]).message.starts_with(text), "{got:?}");
     }
+}
+
+/// Two principals of one IDM process, each with groups of its own. Neither sees or uses what is the other's.
+#[test]
+fn the_connector_decides_among_the_groups_of_the_caller_alone() {
+    let mut world = World::with_members_down(2, Policy::RoundRobin);
+    let names = ["n0".to_string(), "n1".into()];
+    let of = |at: usize| vec![names[at].clone()];
+    world.set_view(&names, vec![("a", Policy::Failover, of(0)), ("b", Policy::Failover, of(1))]);
+    world.start_with(0, connector_infos("One"));
+    world.start_with(1, connector_infos("Two"));
+    let mut shown = Vec::new();
+    let mut join = |world: &mut World, principal, allowed: &[&str]| {
+        let allowed = Allowed::only(allowed.iter().copied());
+        let socket = world.join_as(principal, allowed, "idm", Selector::ByConnectorKey);
+        let answer = world.at_caller(&[socket]);
+        let Kind::HandshakeResponse(identity) = &answer[0].kind else { panic!("{answer:?}") };
+        shown.push(identity.session_id.clone());
+        world.pass(std::time::Duration::from_millis(250));
+        socket
+    };
+    let a = join(&mut world, "p", &["a"]);
+    let b = join(&mut world, "q", &["b"]);
+    let both = join(&mut world, "r", &["a", "b", "later"]);
+    shown.sort();
+    shown.dedup();
+    assert_eq!(
+        shown.len(),
+        3,
+        "one IDM process must not take the sockets of one principal for those of another"
+    );
+
+    for (socket, list) in [(a, connector_infos("One")), (b, connector_infos("Two"))] {
+        for id in 1..=2 {
+            world.feed(socket, frames::control_request(id, Ask::ConnectorInfo, &[], &[id]));
+            assert_eq!(infos(&world.at_caller(&[socket])[0]), list);
+        }
+    }
+    let with = |name| OperationRequest { connector_key: Some(messages_key(name)), ..get() };
+    for (socket, name, member) in [(a, "One", 0), (b, "Two", 1), (both, "One", 0), (both, "Two", 1)] {
+        world.call(socket, 10 + member as i64, with(name));
+        let (sent_to, socket, id) = world.only_request();
+        assert_eq!(sent_to, member);
+        world.feed(socket, answer(id));
+    }
+    world.at_caller(&[a, b, both]);
+    world.call(a, 20, with("Two"));
+    let got = world.at_caller(&[a]);
+    let told = &error_of(&got[0]).message;
+    assert!(
+        told.starts_with("No group") && told.contains("in any version"),
+        "nothing of another's group: {told}"
+    );
+    // A socket with other rights changes those of the whole session.
+    let other = world.join_as("p", Allowed::only(["b"]), "idm", Selector::ByConnectorKey);
+    world.at_caller(&[other]);
+    world.call(a, 21, with("Two"));
+    assert_eq!(world.only_request().0, 1);
 }
 
 #[test]

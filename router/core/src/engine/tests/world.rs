@@ -446,8 +446,19 @@ impl World {
     }
 
     pub(super) fn join_by(&mut self, name: &str, selector: Selector) -> SocketId {
+        self.join_as("anonymous", Allowed::All, name, selector)
+    }
+
+    /// A socket of a caller with this principal and these rights joins the session `name`.
+    pub(super) fn join_as(
+        &mut self,
+        principal: &str,
+        allowed: Allowed,
+        name: &str,
+        selector: Selector,
+    ) -> SocketId {
         let socket = self.socket();
-        let peer = Peer::Caller { selector, principal: "anonymous".into() };
+        let peer = Peer::Caller { selector, principal: principal.into(), allowed };
         self.apply(Event::Opened { socket, side: Side::Accepted, peer });
         let identity = Identity { session_id: name.into(), public_key: Bytes::new() };
         self.feed(socket, frames::handshake_request(&identity));

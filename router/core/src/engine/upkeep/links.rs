@@ -98,8 +98,9 @@ impl Tables {
             let mut others = self.view.meant_groups().flat_map(|other| &other.members);
             shown.has(connector, &none) && !others.any(|member| is_there(member, connector))
         };
-        self.callers
-            .used_by_connector(now, |key| connector_of(key).is_some_and(|connector| is_only(&connector)))
+        self.callers.used_by_connector(&group.name, now, |key| {
+            connector_of(key).is_some_and(|connector| is_only(&connector))
+        })
     }
 
     /// Begins to let go of members that left the view, or changed in it. Returns the members whose mark changed, with the new mark.

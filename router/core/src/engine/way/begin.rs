@@ -7,7 +7,8 @@ use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
 
 use crate::bundles::infos::Visible;
-use crate::engine::callers::CallerEnd;
+use crate::engine::allowed::Allowed;
+use crate::engine::callers::{Caller, CallerEnd};
 use crate::engine::calls::{Deadline, NewCall};
 use crate::engine::event::Phase;
 use crate::engine::facade::Asked;
@@ -90,8 +91,9 @@ impl Tables {
             return None;
         }
         let asked = head.connector()?;
+        let sentence = self.missing_everywhere(&asked, &from.allowed);
         self.count_unserved(None, &asked, caller, now);
-        Some(self.missing_everywhere(&asked))
+        Some(sentence)
     }
 
     /// Whether a call may enter, and in which group.
@@ -102,7 +104,7 @@ impl Tables {
         bytes: usize,
     ) -> Result<GroupId, (ErrorKind, Option<GroupId>)> {
         let Some(from) = self.callers.get(caller) else { return Err((ErrorKind::NoMember, None)) };
-        let group = self.group_of(from.id.selector, head).map_err(|kind| (kind, from.id.selector.group()))?;
+        let group = self.group_of(from, head).map_err(|kind| (kind, from.id.selector.group()))?;
         let is_over = from.is_at_its_limit(head.operation, self.view.router().caller_in_flight_max);
         match self.phase {
             Phase::Draining | Phase::Leaving => Err((ErrorKind::Draining, Some(group))),
@@ -125,10 +127,10 @@ impl Tables {
         kept.map(Envelope::frame_bytes).sum::<usize>() + bytes > limits::REQUEST_BYTES_PER_SESSION_MAX
     }
 
-    fn group_of(&self, selector: Selector, head: &OperationHead) -> Result<GroupId, ErrorKind> {
-        match selector {
+    fn group_of(&self, caller: &Caller, head: &OperationHead) -> Result<GroupId, ErrorKind> {
+        match caller.id.selector {
             Selector::Group(group) => self.group_of_visible(group, head),
-            Selector::ByConnectorKey => self.group_by_connector(head),
+            Selector::ByConnectorKey => self.group_by_connector(head, &caller.allowed),
         }
     }
 
@@ -140,15 +142,16 @@ impl Tables {
         if visible.allows(&connector) { Ok(group) } else { Err(ErrorKind::UnknownConnector) }
     }
 
-    /// The one group that has the connector.
-    fn group_by_connector(&self, head: &OperationHead) -> Result<GroupId, ErrorKind> {
+    /// The one group that has the connector, among those that the caller may use.
+    fn group_by_connector(&self, head: &OperationHead, allowed: &Allowed) -> Result<GroupId, ErrorKind> {
         let connector = head.connector().ok_or(ErrorKind::UnknownConnector)?;
         // The shown list, not the members' own lists: a quarantined member must not attract calls to its group.
         let has = |group: &&Group| {
             let shown = self.groups.shown(group.id);
             shown.is_some_and(|shown| shown.has(&connector, self.agreed.stand_ins(group)))
         };
-        let mut having = self.view.meant_groups().filter(has);
+        let its_own = |group: &&Group| allowed.has(&group.name);
+        let mut having = self.view.meant_groups().filter(its_own).filter(has);
         match (having.next(), having.next()) {
             (Some(group), None) => Ok(group.id),
             (None, _) => Err(ErrorKind::UnknownConnector),

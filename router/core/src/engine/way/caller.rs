@@ -40,9 +40,11 @@ impl Tables {
                 self.on_part_refused(key, frame.envelope.message_id, now, io)
             }
             SessionEvent::HandshakeAgain => {
-                let selector = self.callers.get(key).map(|caller| caller.id.selector);
-                let group = selector.and_then(|selector| selector.group_name(&self.book));
-                io.reply(socket, frames::handshake_response(&self.identities.towards_callers(group)));
+                let Some(caller) = self.callers.get(key) else { return };
+                let group = caller.id.selector.group_name(&self.book);
+                let identity =
+                    self.identities.towards_callers(group, caller.allowed.of(&caller.id.principal));
+                io.reply(socket, frames::handshake_response(&identity));
             }
             SessionEvent::Reply(frame) => io.reply(socket, frame),
             // Callers run nothing for the router: their other frames answer no request of the router.
@@ -67,11 +69,10 @@ impl Tables {
         if !wants_infos {
             return io.reply(socket, frames::control_response(id, None));
         }
-        let Some(selector) = self.callers.get(key).map(|caller| caller.id.selector) else { return };
-        match self.connector_infos(selector) {
+        match self.connector_infos(key) {
             Some(infos) => {
                 io.reply(socket, frames::control_response(id, Some(infos)));
-                self.callers.was_shown(key, self.edition(selector));
+                self.callers.was_shown(key, self.edition_for(key));
             }
             None => self.callers.wants_infos(key, socket, id, now),
         }

@@ -1,12 +1,11 @@
 //! A socket opens, shakes hands, and joins a session. A frame that comes on a socket goes to the session that the socket belongs to.
 
-use std::sync::Arc;
-
 use rcs_proto::frames::Identity;
 use rcs_proto::limits as wire_limits;
 use rcs_proto::session::{Handshake, HandshakeStep, Remote, Side, SocketId};
 use rcs_proto::time::Moment;
 
+use crate::engine::allowed::Allowed;
 use crate::engine::callers::{CallerId, NotJoined};
 use crate::engine::clock::Timer;
 use crate::engine::event::OversizeReason;
@@ -16,7 +15,6 @@ use crate::engine::io::Io;
 use crate::engine::keys::Slot;
 use crate::engine::note::Note;
 use crate::engine::peer::{DialledBy, Peer};
-use crate::engine::selector::Selector;
 use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;
 use crate::ids::{MemberId, NameBook};
@@ -110,8 +108,9 @@ impl Tables {
 
     fn join(&mut self, socket: SocketId, remote: Remote, now: Moment, io: &mut impl Io) {
         match self.sockets.take_greeting(socket) {
-            Some(Peer::Caller { selector, principal }) => {
-                self.join_caller(socket, selector, principal, remote, now, io);
+            Some(Peer::Caller { selector, principal, allowed }) => {
+                let id = CallerId { selector, principal, remote: remote.session_id };
+                self.join_caller(socket, id, allowed, now, io);
             }
             Some(Peer::Member { member, by }) => self.join_member(socket, member, by, remote, now, io),
             None => {}
@@ -121,13 +120,11 @@ impl Tables {
     fn join_caller(
         &mut self,
         socket: SocketId,
-        selector: Selector,
-        principal: Arc<str>,
-        remote: Remote,
+        id: CallerId,
+        allowed: Allowed,
         now: Moment,
         io: &mut impl Io,
     ) {
-        let id = CallerId { selector, principal, remote: remote.session_id };
         let joined = match self.callers.named(&id) {
             Some(key) => self.callers.join(key, socket, now).map(|()| key),
             None if self.callers.is_full() && !self.forget_a_leaver(now, io) => {
@@ -140,7 +137,10 @@ impl Tables {
             }
         };
         let reason = match joined {
-            Ok(key) => return self.sockets.open(socket, Belongs::Caller(key), None, now),
+            Ok(key) => {
+                self.callers.allow(key, allowed);
+                return self.sockets.open(socket, Belongs::Caller(key), None, now);
+            }
             Err(NotJoined::TooManyCallers) => {
                 format!("{} callers are connected already", limits::DOWNSTREAM_SESSIONS_MAX)
             }
@@ -250,7 +250,9 @@ impl Tables {
 
 fn identity_towards(identities: &Identities, book: &NameBook, peer: &Peer) -> Identity {
     match peer {
-        Peer::Caller { selector, .. } => identities.towards_callers(selector.group_name(book)),
+        Peer::Caller { selector, principal, allowed } => {
+            identities.towards_callers(selector.group_name(book), allowed.of(principal))
+        }
         Peer::Member { member, .. } => identities.towards_member(book.member_name(*member)),
     }
 }

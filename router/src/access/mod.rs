@@ -1,0 +1,317 @@
+//! Who may connect. By default nobody may (P12, A09).
+//!
+//! A file of credentials names each caller, with the groups that it may use, and each member that dials the router. The simple way is one key
+//! that all callers share, as with a stock connector server, which accepts any user name with the right key (WIRE 1.1). A name of the file
+//! of credentials is never proved by the shared key.
+
+mod file;
+mod hash;
+mod memo;
+mod table;
+mod verifier;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcs_core::engine::Allowed;
+use rcs_core::ids::MemberId;
+use rcs_core::view::{Link, View};
+use rcs_proto::driver::accept::{Authorization, Credentials, Refusal, RefusalStatus};
+use tokio::sync::watch;
+
+pub(crate) use self::file::CredentialsFile;
+pub(crate) use self::hash::Hash;
+use self::table::{Grant, Table};
+use self::verifier::Verifier;
+use crate::clock::{rfc3339, wall};
+use crate::secrets::{self, Accepted, Followed, SecretsError};
+
+/// The key that every connector server is delivered with.
+const DEFAULT_KEY: &str = "changeit";
+/// Keys that everybody knows; accepted only in development.
+const KNOWN_KEYS: [&str; 3] = [DEFAULT_KEY, "openidm-admin", "anonymous"];
+
+/// Whether well-known keys are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Well-known keys are refused.
+    Production,
+    /// `--dev`: well-known keys are accepted.
+    Development,
+}
+
+/// What a connection is. The credential alone decides this, never the direction or the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It sends calls.
+    Caller {
+        /// The principal that it proved.
+        principal: Arc<str>,
+        /// The groups that the caller may use.
+        allowed: Allowed,
+    },
+    /// It is a member in client mode, and gets calls.
+    Member(MemberId),
+}
+
+/// What a credential proves, whatever the view says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Proved {
+    /// The principal of a caller, by its own key.
+    Caller {
+        /// The principal.
+        principal: Arc<str>,
+        /// The groups that the caller may use.
+        allowed: Allowed,
+    },
+    /// The key that all callers share. Everybody who has the key may say any principal.
+    Shared(Arc<str>),
+    /// The name of a member in client mode.
+    Member(Arc<str>),
+}
+
+/// Judges the credentials of connections. Each clone sees changes of the files.
+#[derive(Clone)]
+pub(crate) struct Access {
+    /// The keys that all callers share, if there are such keys.
+    shared: Option<Accepted>,
+    /// The credentials of single names, if there is a file with them.
+    named: Option<Named>,
+    mode: Mode,
+}
+
+#[derive(Clone)]
+struct Named {
+    table: watch::Receiver<Arc<Table>>,
+    verifier: Arc<Verifier>,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+/// The files with credentials.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KeyFiles<'a> {
+    /// The file with the key that all callers share.
+    pub(crate) shared: Option<&'a Path>,
+    /// The file with the credentials of single names.
+    pub(crate) named: Option<&'a Path>,
+}
+
+/// What follows the files with credentials.
+#[derive(Debug, Default)]
+pub(crate) struct FollowedKeys {
+    pub(crate) shared: Option<Followed>,
+    pub(crate) named: Option<CredentialsFile>,
+}
+
+impl FollowedKeys {
+    /// A sentence for each file that every user of the machine can read.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let shared = self.shared.as_ref().and_then(Followed::warning);
+        let named = self.named.as_ref().and_then(CredentialsFile::warning);
+        shared.into_iter().chain(named).map(str::to_owned).collect()
+    }
+}
+
+/// Whether everybody knows this key.
+pub(crate) fn is_known_key(key: &str) -> bool {
+    KNOWN_KEYS.contains(&key)
+}
+
+/// Why there is no usable key.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// None was given.
+    #[error(
+        "no key for callers: write one into a file and name it with --caller-key-file (or RCS_ROUTER_CALLER_KEY_FILE), \
+         or give each caller a key of its own with --credentials (or RCS_ROUTER_CREDENTIALS), \
+         or start with --dev, which accepts the well-known key \"{DEFAULT_KEY}\""
+    )]
+    NoKey,
+    /// The file of credentials is not usable.
+    #[error("the file of credentials {path} {why}")]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do; never contains a key or a hash.
+        why: String,
+    },
+    /// The threads that verify keys do not start.
+    #[error(
+        "cannot start the threads that verify keys: {0}. Repeat the start when the machine has more memory and threads free"
+    )]
+    Threads(#[source] io::Error),
+    /// The file is not usable.
+    #[error("the key file {path} {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do; never contains the key.
+        source: SecretsError,
+    },
+}
+
+impl Access {
+    /// Reads the files with credentials: the file of single names, and the shared key, which is the first line of its file, and the second
+    /// line while one key replaces the other. With the files comes what follows their changes.
+    ///
+    /// # Errors
+    /// [`AccessError`]
+    pub(crate) fn open(files: KeyFiles<'_>, mode: Mode) -> Result<(Self, FollowedKeys), AccessError> {
+        let mut followed = FollowedKeys::default();
+        let shared = match (files.shared, mode) {
+            (Some(path), _) => {
+                let judge = match mode {
+                    Mode::Development => judge_any,
+                    Mode::Production => judge_secret,
+                };
+                let opened = secrets::open(path, judge);
+                let (keys, file) =
+                    opened.map_err(|source| AccessError::File { path: path.to_owned(), source })?;
+                followed.shared = Some(file);
+                Some(keys)
+            }
+            (None, Mode::Development) => Some(Accepted::fixed(DEFAULT_KEY.to_owned())),
+            (None, Mode::Production) if files.named.is_none() => return Err(AccessError::NoKey),
+            (None, Mode::Production) => None,
+        };
+        let named = match files.named {
+            None => None,
+            Some(path) => {
+                let opened = CredentialsFile::open(path, mode);
+                let (table, file) =
+                    opened.map_err(|why| AccessError::Credentials { path: path.to_owned(), why })?;
+                followed.named = Some(file);
+                let verifier = Arc::new(Verifier::start().map_err(AccessError::Threads)?);
+                Some(Named { table, verifier })
+            }
+        };
+        Ok((Self { shared, named, mode }, followed))
+    }
+
+    /// What this credential proves. `from` is where it comes from: networks take turns in having new keys verified. A key that was verified
+    /// before costs nothing worth mention.
+    ///
+    /// # Errors
+    /// The refusal that the peer is told.
+    pub(crate) async fn judge(&self, authorization: &Authorization, from: IpAddr) -> Result<Proved, Refusal> {
+        let Authorization::Basic(credentials) = authorization else {
+            return Err(Refusal::new(
+                RefusalStatus::Unauthorized,
+                "credentials are missing: send Authorization: Basic with a principal and its key for the router",
+            ));
+        };
+        let key = credentials.secret.expose();
+        // Whatever the files say: the hash of such a key may have come into force before somebody compared it.
+        if self.mode == Mode::Production && is_known_key(key) {
+            return Err(Refusal::new(RefusalStatus::Forbidden, KNOWN_KEY));
+        }
+        if let Some(named) = &self.named
+            && let Some(proved) = named.judge(credentials, from).await
+        {
+            return proved;
+        }
+        match &self.shared {
+            Some(keys) if keys.has(key) => Ok(Proved::Shared(credentials.principal.as_str().into())),
+            _ => Err(wrong_key()),
+        }
+    }
+
+    /// What a connection is, whose credential proves this.
+    ///
+    /// # Errors
+    /// The refusal that the peer is told.
+    pub(crate) fn role(&self, proved: Proved, view: &View) -> Result<Role, Refusal> {
+        let in_client_mode =
+            |name: &str| view.member_named(name).filter(|member| member.spec.link == Link::Accept);
+        match proved {
+            Proved::Caller { principal, allowed } => Ok(Role::Caller { principal, allowed }),
+            // In development the key is one for all, and a principal that is the name of a member in client mode makes the connection that
+            // member (the contract of `--dev`).
+            Proved::Shared(principal) => {
+                match in_client_mode(&principal).filter(|_| self.mode == Mode::Development) {
+                    Some(member) => Ok(Role::Member(member.id)),
+                    None => Ok(Role::Caller { principal, allowed: Allowed::All }),
+                }
+            }
+            Proved::Member(name) => match in_client_mode(&name) {
+                Some(member) => Ok(Role::Member(member.id)),
+                None => Err(Refusal::new(
+                    RefusalStatus::NotFound,
+                    format!(
+                        "no member in client mode is named {name:?}: add it to remoteConnectorClients of the provider file"
+                    ),
+                )),
+            },
+        }
+    }
+}
+
+impl Named {
+    /// What the credential of a name proves; `None` if the name has no credential.
+    async fn judge(&self, credentials: &Credentials, from: IpAddr) -> Option<Result<Proved, Refusal>> {
+        let table = Arc::clone(&self.table.borrow());
+        let principal = &*credentials.principal;
+        let credential = table.get(principal)?;
+        Some(match self.verifier.verify(&credential.hashes, &credentials.secret, from).await {
+            Err(_) => Err(Refusal::new(
+                RefusalStatus::Unavailable,
+                "too many keys wait to be verified: look for peers with a wrong key, and try again",
+            )),
+            Ok(false) => Err(wrong_key()),
+            Ok(true) => match &credential.grant {
+                Grant::Member => Ok(Proved::Member(principal.into())),
+                Grant::Caller { expires: Some(at), .. } if *at <= wall() => Err(Refusal::new(
+                    RefusalStatus::NotAllowed,
+                    format!(
+                        "the credential of this principal expired at {}: set a later date in the router's file of credentials",
+                        rfc3339(*at)
+                    ),
+                )),
+                Grant::Caller { allowed, .. } => {
+                    Ok(Proved::Caller { principal: principal.into(), allowed: allowed.clone() })
+                }
+            },
+        })
+    }
+}
+
+const KNOWN_KEY: &str = "this key is known to everybody, and is refused: choose another key, set it in IDM or in the connector server, and \
+                         give it to the router with --caller-key-file or --credentials";
+
+fn wrong_key() -> Refusal {
+    Refusal::new(
+        RefusalStatus::Forbidden,
+        "wrong principal or key: compare the principal and key of the remote connector server in IDM, or of the connector server in client \
+         mode, with the router's",
+    )
+}
+
+/// Whether a line can be a key at all.
+pub(crate) fn judge_any(key: &str) -> Result<(), &'static str> {
+    if key.is_empty() {
+        return Err("is empty: write the key on the first line");
+    }
+    if key.chars().any(|c| u32::from(c) > 0xFF || c.is_control()) {
+        return Err("has characters that Basic credentials cannot carry: use ISO-8859-1");
+    }
+    Ok(())
+}
+
+/// Whether a line can be a key in production.
+pub(crate) fn judge_secret(key: &str) -> Result<(), &'static str> {
+    judge_any(key)?;
+    match is_known_key(key) {
+        true => Err("is a default key that everybody knows: choose another key, or start with --dev"),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

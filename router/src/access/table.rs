@@ -1,0 +1,328 @@
+//! The file of credentials: who may call, which groups each caller may use, and which members may dial the router.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rcs_core::agreed::At;
+use rcs_core::engine::Allowed;
+use rcs_core::view::is_usable_name;
+use rcs_proto::manifest::Shown;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::KNOWN_KEYS;
+use super::hash::{Hash, Memory};
+use crate::clock::days_since_1970;
+use crate::limits::{
+    CREDENTIAL_GROUPS_MAX, CREDENTIALS_MAX, HASHES_COMPARED_MAX, HASHES_MAX, PRINCIPAL_BYTES_MAX,
+};
+
+/// In the list of groups of a caller: every group.
+const ALL_GROUPS: &str = "*";
+
+/// What a credential is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Grant {
+    /// Its holder sends calls.
+    Caller {
+        /// The groups that the caller may use.
+        allowed: Allowed,
+        /// From when on the credential is refused.
+        expires: Option<At>,
+    },
+    /// Its holder is the member of the same name.
+    Member,
+}
+
+/// The credential of one name.
+#[derive(Debug)]
+pub(super) struct Credential {
+    pub(super) hashes: Vec<Arc<Hash>>,
+    pub(super) grant: Grant,
+}
+
+/// The content of a file. A name is that of a caller or that of a member, never of both.
+#[derive(Debug, Default)]
+pub(super) struct Table(BTreeMap<String, Credential>);
+
+impl Table {
+    /// Reads a file. Hashes that `before` has too keep what is known of them.
+    ///
+    /// # Errors
+    /// The first fault: where it is, what is wrong, and what to do. Never contains a value of the file.
+    pub(super) fn parse(bytes: &[u8], before: &Self) -> Result<Self, String> {
+        let text =
+            str::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text: save it as UTF-8".to_owned())?;
+        let root = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+            format!("line {line} is not valid TOML, or repeats a name: write [caller.NAME] and [member.NAME] tables with hashes = [\"...\"]")
+        })?;
+        let mut known = BTreeMap::new();
+        for hash in before.0.values().flat_map(|credential| &credential.hashes) {
+            known.insert(hash.text(), hash);
+        }
+        let mut all = BTreeMap::new();
+        for (kind, value) in root.get_ref() {
+            let kind: &str = kind.get_ref();
+            if !matches!(kind, "caller" | "member") {
+                return Err(format!("{} is unknown: use [caller.NAME] and [member.NAME]", Shown::new(kind)));
+            }
+            let DeValue::Table(entries) = value.get_ref() else {
+                return Err(format!("{kind} is not a table: write [{kind}.NAME]"));
+            };
+            for (name, entry) in entries {
+                let name: &str = name.get_ref();
+                let place = format!("{kind}.{}", Shown::new(name));
+                let told = |why: String| format!("{place} {why}");
+                let read = match kind {
+                    "caller" => caller(name, entry.get_ref(), &known),
+                    _ => member(name, entry.get_ref(), &known),
+                };
+                if all.insert(name.to_owned(), read.map_err(told)?).is_some() {
+                    return Err(format!("{place} is a caller and a member: give one of them another name"));
+                }
+                if all.len() > CREDENTIALS_MAX {
+                    return Err(format!(
+                        "it has more than {CREDENTIALS_MAX} callers and members: remove some"
+                    ));
+                }
+            }
+        }
+        Ok(Self(all))
+    }
+
+    /// The credential of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&Credential> {
+        self.0.get(name)
+    }
+
+    /// The numbers of callers and of members.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let members = self.0.values().filter(|credential| credential.grant == Grant::Member).count();
+        (self.0.len() - members, members)
+    }
+
+    /// Refuses hashes of keys that everybody knows, among the hashes that `before` does not have. This takes some milliseconds for each.
+    ///
+    /// # Errors
+    /// Whose hash it is, and what to do.
+    pub(super) fn refuse_known_keys(&self, before: &Self) -> Result<(), String> {
+        let mut memory = Memory::new();
+        let is_new = |hash: &Arc<Hash>| {
+            !before.0.values().flat_map(|known| &known.hashes).any(|known| Arc::ptr_eq(known, hash))
+        };
+        let all = self.0.iter().flat_map(|(name, of)| of.hashes.iter().map(move |hash| (name, hash)));
+        for (name, hash) in all.filter(|(_, hash)| is_new(hash)).take(HASHES_COMPARED_MAX) {
+            if KNOWN_KEYS.iter().any(|key| hash.verify(key, &mut memory)) {
+                return Err(format!(
+                    "{} has the hash of a key that everybody knows: choose another key, such as the output of `openssl rand -base64 33`, \
+                     and hash it with `rcs-router hash-key`; or start with --dev",
+                    Shown::new(name)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+type KnownHashes<'a> = BTreeMap<&'a str, &'a Arc<Hash>>;
+
+fn caller(name: &str, entry: &DeValue<'_>, known: &KnownHashes<'_>) -> Result<Credential, String> {
+    let is_usable = !name.is_empty()
+        && name.len() <= PRINCIPAL_BYTES_MAX
+        && name.chars().all(|c| c != ':' && !c.is_control() && u32::from(c) <= 0xFF);
+    if !is_usable {
+        return Err(format!(
+            "cannot be a principal: use 1 to {PRINCIPAL_BYTES_MAX} bytes of ISO-8859-1 without colons and control characters"
+        ));
+    }
+    let fields = fields(entry, &["hashes", "groups", "expires"])?;
+    let hashes = hashes(&fields, known)?;
+    let groups = texts(&fields, "groups", CREDENTIAL_GROUPS_MAX)?;
+    let allowed = match &*groups {
+        [all] if *all == ALL_GROUPS => Allowed::All,
+        some => {
+            if some.iter().any(|group| !is_usable_name(group)) {
+                return Err(format!(
+                    "has a name in groups that no group can have: name groups of the provider file, or [\"{ALL_GROUPS}\"] alone for every group"
+                ));
+            }
+            Allowed::only(some.iter().copied())
+        }
+    };
+    let expires = match fields.get("expires") {
+        None => None,
+        Some(DeValue::Datetime(at)) => Some(moment(&at.to_string()).ok_or(NO_MOMENT)?),
+        Some(_) => return Err(NO_MOMENT.to_owned()),
+    };
+    Ok(Credential { hashes, grant: Grant::Caller { allowed, expires } })
+}
+
+fn member(name: &str, entry: &DeValue<'_>, known: &KnownHashes<'_>) -> Result<Credential, String> {
+    if !is_usable_name(name) {
+        return Err(
+            "cannot be the name of a member: use the name of the server in remoteConnectorClients".to_owned()
+        );
+    }
+    let fields = fields(entry, &["hashes"])?;
+    Ok(Credential { hashes: hashes(&fields, known)?, grant: Grant::Member })
+}
+
+type Fields<'a, 'b> = BTreeMap<&'b str, &'b DeValue<'a>>;
+
+fn fields<'a, 'b>(entry: &'b DeValue<'a>, names: &[&str]) -> Result<Fields<'a, 'b>, String> {
+    let DeValue::Table(table) = entry else {
+        return Err(format!("is not a table: write {} into it", names.join(", ")));
+    };
+    let mut fields = Fields::new();
+    for (name, value) in table {
+        fields.insert(&**name.get_ref(), value.get_ref());
+    }
+    let unknown = fields.keys().copied().find(|name| !names.contains(name));
+    match unknown {
+        Some(other) => {
+            Err(format!("has {}, which is unknown here: use {}", Shown::new(other), names.join(", ")))
+        }
+        None => Ok(fields),
+    }
+}
+
+/// A list of 1 to `most` texts.
+fn texts<'a, 'b>(fields: &Fields<'a, 'b>, name: &str, most: usize) -> Result<Vec<&'b str>, String> {
+    let wrong = || format!("needs {name} = [\"...\"], a list of 1 to {most} texts");
+    let Some(DeValue::Array(list)) = fields.get(name).copied() else { return Err(wrong()) };
+    let text = |value: &'b Spanned<DeValue<'a>>| match value.get_ref() {
+        DeValue::String(text) => Some(&**text),
+        _ => None,
+    };
+    let found: Option<Vec<&str>> = list.iter().map(text).collect();
+    found.filter(|found| (1..=most).contains(&found.len())).ok_or_else(wrong)
+}
+
+fn hashes(fields: &Fields<'_, '_>, known: &KnownHashes<'_>) -> Result<Vec<Arc<Hash>>, String> {
+    let texts = texts(fields, "hashes", HASHES_MAX)?;
+    let read = |(at, text): (usize, &str)| match known.get(text).copied() {
+        Some(hash) => Ok(Arc::clone(hash)),
+        None => Hash::parse(text).map(Arc::new).map_err(|why| format!("hashes: number {} {why}", at + 1)),
+    };
+    texts.into_iter().enumerate().map(read).collect()
+}
+
+const NO_MOMENT: &str = "needs a date or a moment with its offset in expires: 2027-01-31, or 2027-01-31T18:00:00Z, without quotes";
+
+/// Reads what TOML accepts as a date, or as a moment with its offset.
+fn moment(text: &str) -> Option<At> {
+    let number = |text: &str| text.parse::<i64>().ok();
+    let (date, time) = match text.split_once('T') {
+        Some((date, time)) => (date, Some(time)),
+        None => (text, None),
+    };
+    let mut date = date.split('-').map(number);
+    let days = days_since_1970(date.next()??, date.next()??, date.next()??);
+    let of_day = match time {
+        None => 0,
+        Some(time) => {
+            let (clock, offset) = match time.strip_suffix('Z') {
+                Some(clock) => (clock, 0),
+                None => {
+                    let (clock, offset) = time.split_at(time.rfind(['+', '-'])?);
+                    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+                    let sign = if offset.starts_with('-') { -1 } else { 1 };
+                    (clock, sign * (number(hours)? * 3600 + number(minutes)? * 60))
+                }
+            };
+            // Parts of a second do not matter.
+            let mut clock = clock.split(':').map(|part| number(part.split('.').next()?));
+            clock.next()?? * 3600 + clock.next()?? * 60 + clock.next().unwrap_or(Some(0))? - offset
+        }
+    };
+    // What expired before 1970 is expired as well.
+    Some(At(u64::try_from(days * 86_400 + of_day).unwrap_or_default() * 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Table, String> {
+        Table::parse(text.as_bytes(), &Table::default())
+    }
+
+    #[test]
+    fn callers_have_groups_and_members_have_their_names() {
+        let (one, two) = (Hash::of("one", [1; 16]), Hash::of("two", [2; 16]));
+        let text = format!(
+            "[caller.idm]\nhashes = [\"{0}\", \"{1}\"]\ngroups = [\"hr\", \"crm\"]\nexpires = 2027-01-31T01:00:00+01:00\n\
+             [caller.\"all of it\"]\nhashes = ['{0}']\ngroups = [\"*\"]\nexpires = 2027-01-31\n[member.n1]\nhashes = ['{1}']\n",
+            one.text(),
+            two.text()
+        );
+        let table = parse(&text).unwrap();
+        let grant = |name: &str| &table.get(name).unwrap().grant;
+        let expires = Some(At(1_801_353_600_000));
+        assert_eq!(*grant("idm"), Grant::Caller { allowed: Allowed::only(["crm", "hr"]), expires });
+        assert_eq!(*grant("all of it"), Grant::Caller { allowed: Allowed::All, expires });
+        assert_eq!(*grant("n1"), Grant::Member);
+        assert_eq!((table.counts(), table.get("idm").unwrap().hashes.len()), ((2, 1), 2));
+        let again = Table::parse(text.replace("\"crm\"", "\"other\"").as_bytes(), &table).unwrap();
+        let hash = |table: &Table| Arc::clone(&table.get("idm").unwrap().hashes[0]);
+        assert!(Arc::ptr_eq(&hash(&table), &hash(&again)), "keys that were verified stay verified");
+        assert!(again.refuse_known_keys(&table).is_ok());
+        assert!(parse("").is_ok(), "nobody is let in");
+    }
+
+    /// P9: whoever writes a key into the file by mistake does not find the key in the log.
+    #[test]
+    fn faults_name_their_place_and_never_a_value() {
+        let hash = Hash::of("k", [1; 16]);
+        let good = hash.text();
+        for (text, part) in [
+            ("[caller.idm\nhashes = ['s3cr3t']".to_owned(), "line 1 is not valid TOML"),
+            ("[caller.idm]\nhashes = s3cr3t".to_owned(), "line 2 is not valid TOML"),
+            ("[callers.idm]\n".to_owned(), "callers is unknown: use [caller.NAME]"),
+            ("caller = 's3cr3t'".to_owned(), "caller is not a table"),
+            ("caller.idm = 's3cr3t'".to_owned(), "caller.idm is not a table"),
+            ("[caller.idm]\ngroups = ['*']".to_owned(), "caller.idm needs hashes"),
+            (
+                "[caller.idm]\nhashes = ['s3cr3t']\ngroups = ['*']".to_owned(),
+                "caller.idm hashes: number 1 is not a hash",
+            ),
+            (format!("[caller.idm]\nhashes = '{good}'\ngroups = ['*']"), "needs hashes"),
+            (format!("[caller.idm]\nhashes = ['{good}']"), "needs groups"),
+            (format!("[caller.idm]\nhashes = ['{good}']\ngroups = []"), "needs groups"),
+            (format!("[caller.idm]\nhashes = ['{good}']\ngroups = ['a', '*/']"), "no group can have"),
+            (
+                format!("[caller.idm]\nhashes = ['{good}']\ngroups = ['*']\nkey = 's3cr3t'"),
+                "has key, which is unknown",
+            ),
+            (format!("[caller.idm]\nhashes = ['{good}']\ngroups = ['*']\nexpires = '2027'"), "expires"),
+            (
+                format!("[caller.idm]\nhashes = ['{good}']\ngroups = ['*']\nexpires = 2027-01-31T00:00:00"),
+                "expires",
+            ),
+            (
+                format!("[caller.'a:b']\nhashes = ['{good}']\ngroups = ['*']"),
+                "caller.a:b cannot be a principal",
+            ),
+            (format!("[member.n1]\nhashes = ['{good}']\ngroups = ['*']"), "has groups, which is unknown"),
+            (format!("[member.'a/b']\nhashes = ['{good}']"), "cannot be the name of a member"),
+            (
+                format!("[member.n1]\nhashes = ['{good}']\n[caller.n1]\nhashes = ['{good}']\ngroups = ['*']"),
+                "a caller and a member",
+            ),
+        ] {
+            let why = parse(&text).unwrap_err();
+            assert!(why.contains(part) && !why.contains("s3cr3t"), "{text}\n{why}");
+        }
+    }
+
+    #[test]
+    fn the_hash_of_a_key_that_everybody_knows_is_found() {
+        let hash = Hash::of("changeit", [1; 16]);
+        let table = parse(&format!("[member.n1]\nhashes = ['{}']", hash.text())).unwrap();
+        let why = table.refuse_known_keys(&Table::default()).unwrap_err();
+        assert!(why.starts_with("n1 has the hash of a key that everybody knows"), "{why}");
+        assert!(table.refuse_known_keys(&table).is_ok(), "each hash is compared once");
+    }
+}
