@@ -87,7 +87,7 @@ fn status(refusal: &NoSession) -> RefusalStatus {
 fn may_join(view: &View, member: MemberId, path: &str) -> Result<(), Refusal> {
     let Some(member) = view.member(member) else {
         return Err(Refusal::new(
-            RefusalStatus::Forbidden,
+            RefusalStatus::NotAllowed,
             "the server that these credentials belong to is not in the provider document now: add the server to remoteConnectorClients",
         ));
     };
@@ -95,7 +95,7 @@ fn may_join(view: &View, member: MemberId, path: &str) -> Result<(), Refusal> {
     if member.spec.admin == AdminState::Disabled {
         let sentence =
             format!("{name:?} is disabled in the provider document: set enabled to true for the server");
-        return Err(Refusal::new(RefusalStatus::Forbidden, sentence));
+        return Err(Refusal::new(RefusalStatus::NotAllowed, sentence));
     }
     match view.name_in_path(path) {
         Err(NotOpenIcf) => {
@@ -103,7 +103,7 @@ fn may_join(view: &View, member: MemberId, path: &str) -> Result<(), Refusal> {
             Err(Refusal::new(RefusalStatus::NotFound, sentence))
         }
         Ok(Some(asked)) if asked != name => Err(Refusal::new(
-            RefusalStatus::Forbidden,
+            RefusalStatus::NotAllowed,
             format!(
                 "the credentials are those of {name:?}, but the path names {asked:?}: use /openicf/{name}, or the credentials of {asked:?}"
             ),
