@@ -116,6 +116,8 @@ pub(crate) const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) const OFFER_EVERY: Duration = Duration::from_millis(500);
 /// How often the files with the cluster certificate are looked at.
 pub(crate) const CERTIFICATES_EVERY: Duration = Duration::from_secs(30);
+/// How often the log repeats that a cluster certificate ends soon or cannot be read.
+pub(crate) const CERTIFICATES_TOLD_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A change of the cluster's routers, over the API: a learner has to catch up, and a leader may have to be elected.
 pub(crate) const ROUTERS_REQUEST_DEADLINE: Duration = Duration::from_secs(35);
 /// Such changes at a time; the leader makes one at a time.
@@ -139,8 +141,6 @@ pub(crate) const TOKEN_SECRET_BYTES: usize = 32;
 pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long `cluster add` waits for a router to catch up.
 pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(120);
-/// Routers of a cluster, learners included.
-pub(crate) const ROUTERS_MAX: usize = 16;
 /// Days for which the certificates of routers are valid, unless the operator says otherwise.
 pub(crate) const CERTIFICATE_DAYS: u32 = 365;
 /// Time an admin request may take as a whole.
@@ -184,6 +184,8 @@ pub(crate) const EVENT_STREAMS_OF_NETWORK_MAX: usize = 8;
 pub(crate) const SIGHTINGS_KEPT: usize = 1_024;
 /// Bytes of the sentence of a sighting.
 pub(crate) const SIGHTING_LINE_BYTES_MAX: usize = 256;
+/// Groups of a member that a sighting remembers. A sighting of a member with more groups is shown to clients of every group.
+pub(crate) const SIGHTING_GROUPS_MAX: usize = 16;
 /// Events that are handed to one connection at a time; the next ones follow when the client has read these.
 pub(crate) const EVENTS_TOGETHER_MAX: usize = 64;
 /// How often a quiet event stream has a comment, so that both ends notice a dead connection.

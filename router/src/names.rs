@@ -21,11 +21,14 @@ pub(crate) enum Side {
 pub(crate) struct Names {
     members: HashMap<MemberId, Arc<str>>,
     groups: HashMap<GroupId, Arc<str>>,
+    /// The view that was learned last.
+    view: Option<Arc<View>>,
 }
 
 impl Names {
     /// Takes over the names of a view.
-    pub(crate) fn learn(&mut self, view: &View) {
+    pub(crate) fn learn(&mut self, view: &Arc<View>) {
+        self.view = Some(Arc::clone(view));
         for member in view.members() {
             self.members.entry(member.id).or_insert_with(|| member.spec.name.as_str().into());
         }
@@ -37,6 +40,13 @@ impl Names {
     /// A member's name. Every id in a note comes from a view that was learned.
     pub(crate) fn member(&self, id: MemberId) -> Arc<str> {
         self.members.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// The names of the groups of a member, if there are `most` at most. None: the member has more groups, or has left the view.
+    pub(crate) fn groups_of(&self, id: MemberId, most: usize) -> Option<Vec<Arc<str>>> {
+        let groups = self.view.as_ref()?.groups_of(id).take(most + 1);
+        let names: Vec<Arc<str>> = groups.map(|group| self.group(group.id)).collect();
+        (1..=most).contains(&names.len()).then_some(names)
     }
 
     /// A group's name.

@@ -153,8 +153,11 @@ pub const HALF_OPEN_MAX: usize = 256;
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Connections of one router. A newcomer takes the place of the oldest one, which may be dead.
 pub const SESSIONS_PER_ROUTER_MAX: usize = 12;
-/// Routers that have connections at a time.
-pub const ROUTERS_MAX: usize = 64;
+/// Routers of a cluster, learners included. Three or five vote in a usual cluster; each further one costs the leader a copy of the log.
+pub const ROUTERS_MAX: usize = 16;
+/// Numbers of routers that have connections at a time, and whose certificates are remembered. Beside the routers of the cluster these are
+/// routers that wait to be added, and routers that were removed and still run.
+pub const ROUTERS_CONNECTED_MAX: usize = 4 * ROUTERS_MAX;
 /// The peer of an accepted connection is asked for a sign of life this often.
 pub const SESSION_PING_EVERY: Duration = Duration::from_secs(5);
 /// An accepted connection is asked to end after this time, so that a certificate that has expired does not live on.

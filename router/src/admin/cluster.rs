@@ -1,9 +1,14 @@
 //! `/v1/cluster`: the routers that agree with this one, and changes of them. `/v1/audit`: what was changed, and by whom.
 
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use rcs_consensus::pki::Dates;
 use rcs_consensus::{NotApplied, Role, RouterId, RoutersChange, Status};
+use rcs_core::agreed::At;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -27,6 +32,9 @@ struct Row {
     /// The last entry of the log that the router is known to have; only the leader knows this.
     #[serde(skip_serializing_if = "Option::is_none")]
     replicated: Option<u64>,
+    /// Until when the router's cluster certificate is valid (RFC 3339), if this router has seen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_until: Option<String>,
 }
 
 /// What this router knows of its cluster.
@@ -59,12 +67,17 @@ struct View {
     sync_ms: Option<f64>,
     /// How often the consensus part was started again after a failure.
     restarts: u64,
+    /// Whether a change of the routers is half made.
+    is_changing: bool,
+    /// A sentence for a change that is half made, and for each certificate that ends soon.
+    warnings: Vec<String>,
     routers: Vec<Row>,
 }
 
 fn view(cluster: &Cluster) -> View {
     let status = cluster.status().borrow().clone();
     let state = cluster.look(|state| (state.revision(), state.authority().label()));
+    let certificates = cluster.certificates();
     let numbers = |ids: &[RouterId]| ids.iter().map(|id| id.number).collect();
     View {
         id: status.id.number,
@@ -85,11 +98,35 @@ fn view(cluster: &Cluster) -> View {
         authority: state.map(|(_, authority)| authority),
         sync_ms: status.sync_time.map(|time| time.as_secs_f64() * 1e3),
         restarts: status.restarts,
-        routers: rows(&status),
+        is_changing: status.is_changing,
+        warnings: half_made(&status).into_iter().chain(ending(&certificates)).collect(),
+        routers: rows(&status, &certificates),
     }
 }
 
-fn rows(status: &Status) -> Vec<Row> {
+/// What happens next, and what to do, while a change of the routers is half made.
+fn half_made(status: &Status) -> Option<String> {
+    let finishes = match status.leader {
+        Some(leader) => format!("router {} leads, and finishes the change", leader.number),
+        None => "the next leader finishes the change".to_owned(),
+    };
+    status.is_changing.then(|| {
+        format!(
+            "a change of the cluster's routers is half made. Until it is finished, each decision needs a majority of the routers before the \
+             change and a majority of those after it, and no other change of the routers is accepted. {finishes} by itself once both \
+             majorities can be reached: start the routers that do not run, and repeat `rcs-router cluster status`"
+        )
+    })
+}
+
+/// A sentence for each certificate that ends soon.
+pub(super) fn ending(certificates: &BTreeMap<u32, Dates>) -> Vec<String> {
+    let now = SystemTime::now();
+    certificates.iter().filter_map(|(router, dates)| dates.warning(*router, now)).collect()
+}
+
+fn rows(status: &Status, certificates: &BTreeMap<u32, Dates>) -> Vec<Row> {
+    let until = |dates: &Dates| rfc3339(At(u64::try_from(dates.until()).unwrap_or_default() * 1000));
     let row = |(id, address): (&RouterId, &String)| Row {
         id: id.number,
         incarnation: format!("{:08x}", id.incarnation),
@@ -100,6 +137,7 @@ fn rows(status: &Status) -> Vec<Row> {
             _ => "learner",
         },
         replicated: status.replicated.get(id).copied(),
+        certificate_until: certificates.get(&id.number).map(until),
     };
     status.addresses.iter().map(row).collect()
 }

@@ -161,7 +161,6 @@ fn probes(pulse: Pulse) -> Router {
 
 fn routes(admin: Admin, has_idm_api: bool) -> Router {
     let router = Router::new()
-        .route("/metrics", get(metrics))
         .route("/v1/status", get(status::show))
         .route("/v1/members", get(members::list))
         .route("/v1/callers", get(callers::list))
@@ -190,6 +189,7 @@ fn routes(admin: Admin, has_idm_api: bool) -> Router {
     // A stream outlives its request, which counts only until the stream begins.
     let streams = Router::new()
         .route("/v1/events", get(events::show))
+        .route("/metrics", get(metrics))
         .with_state(Events { admin: admin.clone(), seats: Seats::default() });
     // A learner has to catch up, so these take longer, and they must not take the places of others.
     let routers = Router::new()
@@ -255,11 +255,11 @@ async fn files(State(admin): State<Admin>) -> Response {
     Json(&*admin.files.all()).into_response()
 }
 
-async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+async fn metrics(State(Events { admin, seats }): State<Events>, headers: HeaderMap) -> Response {
     let Ok(status) = admin.control.status().await else { return no_answer() };
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let format = Format::accepted(&accept.collect::<Vec<_>>().join(","));
-    match admin.scraper.text(&status.report, admin.cluster.as_ref(), format) {
+    match admin.scraper.text(&status.report, admin.cluster.as_ref(), seats.taken(), format) {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

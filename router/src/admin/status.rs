@@ -35,7 +35,7 @@ struct Summary<'a> {
     log_lines_lost: u64,
     /// Files on disk that are not in force.
     rejected_files: Vec<RejectedFile<'a>>,
-    /// A sentence for each certificate of the trust store that has ended or ends soon, and for what is wrong with the cluster.
+    /// A sentence for each certificate of the trust store or of a router that has ended or ends soon, and for what is wrong with the cluster.
     warnings: Vec<String>,
     groups: Vec<Group<'a>>,
 }
@@ -80,6 +80,9 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let condition =
         if of_cluster.is_some() { seen.condition.max(Condition::Degraded) } else { seen.condition };
     warnings.extend(of_cluster);
+    if let Some(cluster) = &admin.cluster {
+        warnings.extend(super::cluster::ending(&cluster.certificates()));
+    }
     let rejected_files = files.iter().filter_map(rejected).collect();
     let summary = Summary { rejected_files, warnings, condition, ..seen };
     Json(summary).into_response()

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use rcs_cli::Failure;
 use serde_json::Value;
 
-use super::asked::{AskError, Asked, Output, table, tell, text};
+use super::asked::{AskError, Asked, tell};
 use super::client::segment;
+use super::output::{Shown, Width, table, text};
 
 /// Show and change the bundle sets of groups: the connectors and files that their members must have.
 #[derive(Debug, Args)]
@@ -35,10 +36,12 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct Force {
+struct Change {
     /// Make the change even if callers use a connector version that no member would have any more.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 #[derive(Debug, Args)]
@@ -53,16 +56,15 @@ struct Rules {
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    force: Force,
+    change: Change,
 }
 
 #[derive(Debug, Args)]
 struct Look {
     /// The group, or a server that belongs to no group.
     group: String,
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 #[derive(Debug, Args)]
@@ -70,7 +72,7 @@ struct Group {
     /// The group, or a server that belongs to no group.
     group: String,
     #[command(flatten)]
-    force: Force,
+    change: Change,
 }
 
 #[derive(Debug, Args)]
@@ -84,7 +86,7 @@ struct Propose {
     #[arg(long = "stand-ins", value_name = "CONNECTORS")]
     stand_ins: Vec<String>,
     #[command(flatten)]
-    force: Force,
+    change: Change,
 }
 
 #[derive(Debug, Args)]
@@ -109,7 +111,7 @@ struct Pin {
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
     #[command(flatten)]
-    force: Force,
+    change: Change,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -117,18 +119,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let outcome = match &arguments.command {
         Command::Status(look) => show(asked, look, status),
         Command::Diff(look) => show(asked, look, differences),
-        Command::Propose(Propose { group, set, stand_ins, force }) => {
+        Command::Propose(Propose { group, set, stand_ins, change: how }) => {
             let options = which(set.set.as_deref(), set.member.as_deref()).chain(each(stand_ins));
-            change(asked, group, "propose", force, options)
+            change(asked, group, "propose", how, options)
         }
-        Command::Commit(Group { group, force }) => change(asked, group, "commit", force, []),
-        Command::Abort(Group { group, force }) => change(asked, group, "abort", force, []),
-        Command::Pin(Pin { group, digest, member, force }) => {
-            change(asked, group, "pin", force, which(digest.as_deref(), member.as_deref()))
+        Command::Commit(Group { group, change: how }) => change(asked, group, "commit", how, []),
+        Command::Abort(Group { group, change: how }) => change(asked, group, "abort", how, []),
+        Command::Pin(Pin { group, digest, member, change: how }) => {
+            change(asked, group, "pin", how, which(digest.as_deref(), member.as_deref()))
         }
-        Command::StandIns(Rules { group, rules, replace, force }) => {
+        Command::StandIns(Rules { group, rules, replace, change: how }) => {
             let replace = replace.then_some(("replace", "true"));
-            change(asked, group, "stand-ins", force, each(rules).chain(replace))
+            change(asked, group, "stand-ins", how, each(rules).chain(replace))
         }
     };
     tell(outcome, AskError::exit)
@@ -142,30 +144,32 @@ fn each(rules: &[String]) -> impl Iterator<Item = (&'static str, &str)> {
     rules.iter().map(|rule| ("stand_in", rule.as_str()))
 }
 
-fn show(asked: &Asked, look: &Look, shown: fn(&Value) -> String) -> Result<String, AskError> {
+fn show(
+    asked: &Asked,
+    look: &Look,
+    table: fn(&Value, Width) -> Result<String, AskError>,
+) -> Result<String, AskError> {
     let path = format!("/v1/groups/{}/bundles", segment(&look.group));
-    match look.output {
-        Output::Json => asked.text(&path),
-        Output::Table => Ok(shown(&asked.look(&path)?)),
-    }
+    look.shown.format.show(asked.text(&path)?, table)
 }
 
 fn change<'a>(
     asked: &Asked,
     group: &str,
     word: &str,
-    force: &Force,
+    how: &Change,
     options: impl IntoIterator<Item = (&'static str, &'a str)>,
 ) -> Result<String, AskError> {
-    let force = force.force.then_some(("force", "true"));
+    let force = how.force.then_some(("force", "true"));
     let options: Vec<String> =
         options.into_iter().chain(force).map(|(name, value)| format!("{name}={}", segment(value))).collect();
     let path = format!("/v1/groups/{}/bundles/{word}?{}", segment(group), options.join("&"));
-    Ok(status(&asked.change(&path)?))
+    how.shown.format.show(asked.changed_text(&path)?, status)
 }
 
-/// The sets, a table of the members, and a line for each member that does not match.
-fn status(row: &Value) -> String {
+/// The sets, a table of the members, and a line for each member that does not match; in the wide form whole digests, and a line for each
+/// member.
+fn status(row: &Value, width: Width) -> Result<String, AskError> {
     let mut lines = vec![format!(
         "{}: {} of {} members may serve, {} of them may be taken down now for an upgrade",
         text(row, "group"),
@@ -214,18 +218,23 @@ fn status(row: &Value) -> String {
     }
     let cells = members(row).iter().map(|member| {
         let serves = if member["serves"] == true { "yes" } else { "no" };
-        let found = member["found"].as_str().map_or("-".to_owned(), short);
+        let found = match width {
+            Width::Narrow => member["found"].as_str().map_or("-".to_owned(), short),
+            Width::Wide => text(member, "found"),
+        };
         [text(member, "name"), text(member, "standing"), serves.to_owned(), text(member, "server"), found]
     });
     lines.push(table(["MEMBER", "STANDING", "SERVES", "SERVER", "SET"], cells));
-    let is_odd = |member: &&Value| !matches!(member["standing"].as_str(), Some("matching" | "matching_next"));
+    let is_told = |member: &&Value| {
+        width == Width::Wide || !matches!(member["standing"].as_str(), Some("matching" | "matching_next"))
+    };
     lines.extend(
         members(row)
             .iter()
-            .filter(is_odd)
+            .filter(is_told)
             .map(|member| format!("{} {}", text(member, "name"), text(member, "text"))),
     );
-    lines.join("\n")
+    Ok(lines.join("\n"))
 }
 
 /// A connector that callers use, with the members that run their calls.
@@ -245,7 +254,7 @@ fn in_use(used: &Value) -> String {
 }
 
 /// How each member differs from the set with which it is compared.
-fn differences(row: &Value) -> String {
+fn differences(row: &Value, _: Width) -> Result<String, AskError> {
     let mut lines = Vec::new();
     for member in members(row).iter().filter(|member| !member["cause"].is_null()) {
         let (name, standing) = (text(member, "name"), text(member, "standing"));
@@ -270,7 +279,7 @@ fn differences(row: &Value) -> String {
             ),
         });
     }
-    lines.join("\n")
+    Ok(lines.join("\n"))
 }
 
 fn members(row: &Value) -> &[Value] {
@@ -312,11 +321,28 @@ mod tests {
         })
     }
 
+    fn narrow(row: &Value) -> String {
+        status(row, Width::Narrow).unwrap()
+    }
+
+    fn told(row: &Value) -> String {
+        differences(row, Width::Narrow).unwrap()
+    }
+
+    #[test]
+    fn a_wide_status_has_whole_digests_and_a_line_for_each_member() {
+        let wide = status(&group(), Width::Wide).unwrap();
+        assert!(
+            wide.contains(&format!("java    {}", "a".repeat(64))) && wide.contains("\nn1 may serve"),
+            "{wide}"
+        );
+    }
+
     #[test]
     fn a_status_has_sets_members_and_reasons() {
         let accepted = "a".repeat(64);
         assert_eq!(
-            status(&group()),
+            narrow(&group()),
             format!(
                 "hr: 1 of 3 members may serve, 0 of them may be taken down now for an upgrade\n  \
                  accepted  {accepted} (first_use)\n  \
@@ -339,23 +365,23 @@ mod tests {
     fn a_set_that_the_settings_pin_is_told_beside_another_one() {
         let mut row = group();
         row["pinned_by_settings"] = json!("d".repeat(64));
-        assert!(status(&row).contains("  settings  ddd") && status(&row).contains("update bundles.pinned"));
+        assert!(narrow(&row).contains("  settings  ddd") && narrow(&row).contains("update bundles.pinned"));
         row["pinned_by_settings"] = row["accepted"].clone();
-        assert!(status(&row).contains("(the accepted set)"), "{}", status(&row));
+        assert!(narrow(&row).contains("(the accepted set)"), "{}", narrow(&row));
     }
 
     #[test]
     fn a_difference_has_a_line_for_each_item() {
         assert_eq!(
-            differences(&group()),
+            told(&group()),
             "n2-long (quarantined), compared with the accepted set:\n  changed file lib/a.groovy (1 -> 2)\n  \
              added file lib/b (3)\n  and 7 more"
         );
         let mut silent = group();
         silent["members"][1]["difference"] = json!([]);
         silent["members"][1]["text"] = json!("is quarantined: there is no report");
-        assert_eq!(differences(&silent), "n2-long is quarantined: there is no report");
+        assert_eq!(told(&silent), "n2-long is quarantined: there is no report");
         silent["members"][1]["cause"] = json!(null);
-        assert_eq!(differences(&silent), "no member of hr differs; the sets of 1 members are not known yet");
+        assert_eq!(told(&silent), "no member of hr differs; the sets of 1 members are not known yet");
     }
 }

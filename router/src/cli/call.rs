@@ -7,10 +7,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
-use super::asked::{AskError, Asked, age, csv, cut, table, tell, text};
+use super::asked::{AskError, Asked, tell};
 use super::client::{ClientError, segment};
+use super::output::{Output, Shown, Width, age, csv, list, short, table, text};
 use crate::config::time;
-use crate::limits::{TABLE_COLUMNS, UNKNOWN_OUTCOMES_MAX};
+use crate::limits::UNKNOWN_OUTCOMES_MAX;
 
 /// List calls, explain why a call was refused, retried or failed, and acknowledge unknown outcomes.
 #[derive(Debug, Args)]
@@ -27,9 +28,8 @@ enum Command {
     Explain {
         /// The id of the call, as in "(call 1f3a)" at the end of an error text, or in the log.
         id: String,
-        /// Output format.
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Telling,
+        #[command(flatten)]
+        shown: Shown,
     },
     /// List the latest calls that were refused, retried or failed; with --open the calls in flight; with --outcome unknown the calls of
     /// which nobody can say whether they ran, until they are acknowledged.
@@ -62,7 +62,7 @@ struct List {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
     output: Shape,
 }
 
@@ -90,18 +90,10 @@ enum Shape {
     Wide,
     /// As the API gives it.
     Json,
+    /// The content of json as YAML.
+    Yaml,
     /// For spreadsheets and scripts: a line a call, with a line of titles (RFC 4180).
     Csv,
-}
-
-/// How one call is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Telling {
-    /// For people.
-    #[default]
-    Text,
-    /// As the API gives it.
-    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +110,7 @@ impl FromStr for Since {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = &arguments.asked;
     let told = match &arguments.command {
-        Command::Explain { id, output } => explain(id, *output, asked),
+        Command::Explain { id, shown } => explain(id, shown, asked),
         Command::List(list) => show(list, asked),
         Command::Acknowledge(which) => acknowledge(which, asked),
     };
@@ -133,12 +125,9 @@ fn exit(error: &AskError) -> Exit {
     }
 }
 
-fn explain(id: &str, output: Telling, asked: &Asked) -> Result<String, AskError> {
+fn explain(id: &str, shown: &Shown, asked: &Asked) -> Result<String, AskError> {
     let path = format!("/v1/calls/{}", segment(id));
-    match output {
-        Telling::Json => asked.text(&path),
-        Telling::Text => asked.look(&path).map(|call| story(&call)),
-    }
+    shown.format.show(asked.text(&path)?, |call, _| Ok(story(call)))
 }
 
 fn acknowledge(which: &Acknowledge, asked: &Asked) -> Result<String, AskError> {
@@ -151,33 +140,41 @@ fn acknowledge(which: &Acknowledge, asked: &Asked) -> Result<String, AskError> {
     Ok(format!("{} acknowledged, {} left", text(&done, "acknowledged"), text(&done, "open")))
 }
 
-fn show(list: &List, asked: &Asked) -> Result<String, AskError> {
-    let is_work = list.outcome.as_deref() == Some("unknown");
-    let path = match (list.open, is_work) {
+fn show(wanted: &List, asked: &Asked) -> Result<String, AskError> {
+    let is_work = wanted.outcome.as_deref() == Some("unknown");
+    let path = match (wanted.open, is_work) {
         (true, _) => "/v1/calls/open",
         (false, true) => "/v1/unknown",
         (false, false) => "/v1/calls",
     };
     let mut query = Vec::new();
-    for (key, value) in [("group", &list.group), ("member", &list.member), ("caller", &list.caller)] {
+    for (key, value) in [("group", &wanted.group), ("member", &wanted.member), ("caller", &wanted.caller)] {
         query.extend(value.as_ref().map(|value| format!("{key}={}", segment(value))));
     }
-    if let (Some(outcome), false) = (&list.outcome, is_work) {
+    if let (Some(outcome), false) = (&wanted.outcome, is_work) {
         query.push(format!("outcome={}", segment(outcome)));
     }
-    query.extend(list.since.map(|since| format!("since_seconds={}", since.0.as_secs())));
-    let limit = list.limit.or(is_work.then_some(UNKNOWN_OUTCOMES_MAX));
+    query.extend(wanted.since.map(|since| format!("since_seconds={}", since.0.as_secs())));
+    let limit = wanted.limit.or(is_work.then_some(UNKNOWN_OUTCOMES_MAX));
     query.extend(limit.map(|limit| format!("limit={limit}")));
     let path = format!("{path}?{}", query.join("&"));
-    if list.output == Shape::Json {
-        return asked.text(&path);
-    }
-    let Value::Array(rows) = asked.look(&path)? else { return Err(AskError::NotUnderstood) };
-    Ok(match (list.output, rows.is_empty()) {
-        (Shape::Csv, _) => csv(TITLES, rows.iter().map(|row| cells(row, is_work))),
-        (_, true) => nothing(list.open, is_work).to_owned(),
-        (Shape::Wide, false) => table(TITLES, rows.iter().map(|row| cells(row, is_work))),
-        (_, false) => narrow(&rows, list.open, is_work),
+    let format = match wanted.output {
+        Shape::Csv => {
+            let found = asked.look(&path)?;
+            return Ok(csv(TITLES, list(&found)?.iter().map(|row| cells(row, is_work))));
+        }
+        Shape::Table => Output::Table,
+        Shape::Wide => Output::Wide,
+        Shape::Json => Output::Json,
+        Shape::Yaml => Output::Yaml,
+    };
+    format.show(asked.text(&path)?, |found, width| {
+        let rows = list(found)?;
+        Ok(match (width, rows) {
+            (_, []) => nothing(wanted.open, is_work).to_owned(),
+            (Width::Wide, _) => table(TITLES, rows.iter().map(|row| cells(row, is_work))),
+            (Width::Narrow, _) => narrow(rows, wanted.open, is_work),
+        })
     })
 }
 
@@ -241,7 +238,7 @@ fn narrow(rows: &[Value], open: bool, is_work: bool) -> String {
         (false, true) => ["TIME", "CALL", "OP", "GROUP", "MEMBER", "CALLER", "OUTCOME", "OBJECT CLASS"],
         (false, false) => ["TIME", "CALL", "OP", "GROUP", "MEMBER", "CALLER", "OUTCOME", "ERROR"],
     };
-    table(titles, cells).lines().map(|line| cut(line, TABLE_COLUMNS)).collect::<Vec<_>>().join("\n")
+    short(&table(titles, cells))
 }
 
 fn outcome(row: &Value, is_work: bool) -> String {

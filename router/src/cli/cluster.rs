@@ -11,9 +11,10 @@ use rcs_consensus::pki::{Authority, Existing, PkiError};
 use rcs_consensus::store::StoreError;
 use serde_json::Value;
 
-use super::asked::{AskError, Asked, Output, hint, table, tell, text};
+use super::asked::{AskError, Asked, hint, tell};
 use super::client::segment;
-use crate::cluster::{Peers, Rebuild, RebuildError, rebuild};
+use super::output::{Shown, Width, columns, text};
+use crate::cluster::{NOWHERE, Peers, Rebuild, RebuildError, rebuild};
 use crate::limits::{CATCH_UP_MAX, CERTIFICATE_DAYS, CLIENT_LOOK_EVERY};
 
 /// Make, show, change, back up and recover a cluster of routers.
@@ -35,15 +36,9 @@ enum Command {
     /// Add a router that was started with --join, and give it a vote once it has caught up.
     Add(Added),
     /// Give a learner a vote.
-    Promote {
-        /// The router's number.
-        number: u32,
-    },
+    Promote(Known),
     /// Take a router out of the cluster.
-    Remove {
-        /// The router's number.
-        number: u32,
-    },
+    Remove(Known),
     /// Put a router with an empty disk in the place of the router that had its number.
     Replace(Added),
     /// Write the cluster's state to a file. The file holds the keys of members.
@@ -51,7 +46,7 @@ enum Command {
         /// The file, which must not exist.
         file: PathBuf,
     },
-    /// Make a cluster of one router out of a backup, in an empty data directory.
+    /// Make the data directory of a router out of a backup: of a router that stands alone, or of the first router of a cluster.
     Restore(Restore),
     /// Make a cluster of one router out of what this router has, after the majority of its cluster is lost for good. No router of the
     /// old cluster may be started again. What only the lost routers had is lost.
@@ -76,9 +71,8 @@ struct Init {
 
 #[derive(Debug, Args)]
 struct Show {
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    shown: Shown,
     /// Show all that any router acknowledged before now, or fail if no majority can be reached. Without this option: what the router that
     /// is asked knows.
     #[arg(long)]
@@ -99,6 +93,16 @@ struct Added {
     /// Leave the router without a vote.
     #[arg(long)]
     learner: bool,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+#[derive(Debug, Args)]
+struct Known {
+    /// The router's number.
+    number: u32,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 #[derive(Debug, Args)]
@@ -113,11 +117,15 @@ struct Stored {
 
 #[derive(Debug, Args)]
 struct Restore {
-    #[command(flatten)]
-    stored: Stored,
-    /// The router's cluster certificates, as serve has them; they name the cluster.
+    /// The router's data directory, which must be empty.
     #[arg(long, value_name = "DIR")]
-    cluster_certs: PathBuf,
+    data_dir: PathBuf,
+    /// The router, as NUMBER=HOST:PORT of its cluster address. Leave this option and --cluster-certs out for a router that stands alone.
+    #[arg(long, value_name = "NUMBER=HOST:PORT", requires = "cluster_certs")]
+    router: Option<Peers>,
+    /// The router's cluster certificates, as serve has them; they name the cluster.
+    #[arg(long, value_name = "DIR", requires = "router")]
+    cluster_certs: Option<PathBuf>,
     /// The backup.
     file: PathBuf,
 }
@@ -130,6 +138,9 @@ struct Recover {
     #[arg(long, required = true)]
     from_this_router: bool,
 }
+
+/// The number of a router that stands alone, as `serve` has it without `--id`.
+const ALONE: u32 = 1;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +164,12 @@ enum ClusterCommandError {
     NotCaughtUp { number: u32, seconds: u64, why: String },
 }
 
+impl Known {
+    fn change(&self, asked: &Asked, word: &str) -> Result<String, ClusterCommandError> {
+        Ok(self.shown.format.show(change(asked, self.number, word, None)?, show)?)
+    }
+}
+
 impl ClusterCommandError {
     fn exit(&self) -> Exit {
         match self {
@@ -169,16 +186,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = &arguments.asked;
     let outcome = match &arguments.command {
         Command::Init(init) => make(init),
-        Command::Status(look @ Show { output: Output::Json, .. }) => {
-            asked.text(look.path()).map_err(Into::into)
+        Command::Status(look) => {
+            asked.text(look.path()).and_then(|found| look.shown.format.show(found, show)).map_err(Into::into)
         }
-        Command::Status(look) => asked.look(look.path()).map(|found| show(&found)).map_err(Into::into),
         Command::Add(added) => add(asked, added, "add"),
         Command::Replace(added) => add(asked, added, "replace"),
-        Command::Promote { number } => change(asked, *number, "promote", None).map(|found| show(&found)),
-        Command::Remove { number } => change(asked, *number, "remove", None).map(|found| show(&found)),
+        Command::Promote(known) => known.change(asked, "promote"),
+        Command::Remove(known) => known.change(asked, "remove"),
         Command::Backup { file } => backup(asked, file),
-        Command::Restore(Restore { stored, cluster_certs, file }) => restore(stored, cluster_certs, file),
+        Command::Restore(restore) => restore.run(),
         Command::Recover(Recover { stored, .. }) => recover(stored),
     };
     tell(outcome, ClusterCommandError::exit)
@@ -211,9 +227,9 @@ fn change(
     number: u32,
     change: &str,
     address: Option<&str>,
-) -> Result<Value, ClusterCommandError> {
+) -> Result<String, ClusterCommandError> {
     let query = address.map(|address| format!("?address={}", segment(address))).unwrap_or_default();
-    Ok(asked.change(&format!("/v1/cluster/routers/{number}/{change}{query}"))?)
+    Ok(asked.changed_text(&format!("/v1/cluster/routers/{number}/{change}{query}"))?)
 }
 
 fn one(router: &Peers) -> Result<(u32, &str), ClusterCommandError> {
@@ -227,14 +243,15 @@ fn one(router: &Peers) -> Result<(u32, &str), ClusterCommandError> {
 fn add(asked: &Asked, added: &Added, word: &str) -> Result<String, ClusterCommandError> {
     let (number, address) = one(&added.router)?;
     let found = change(asked, number, word, Some(address))?;
+    let format = added.shown.format;
     if added.learner {
-        return Ok(show(&found));
+        return Ok(format.show(found, show)?);
     }
     let until = Instant::now() + CATCH_UP_MAX;
     let mut said = false;
     loop {
         let why = match change(asked, number, "promote", None) {
-            Ok(found) => return Ok(show(&found)),
+            Ok(found) => return Ok(format.show(found, show)?),
             Err(error) => error.to_string(),
         };
         if Instant::now() >= until {
@@ -266,16 +283,25 @@ fn backup(asked: &Asked, file: &Path) -> Result<String, ClusterCommandError> {
     ))
 }
 
-fn restore(stored: &Stored, certificates: &Path, file: &Path) -> Result<String, ClusterCommandError> {
-    let (number, address) = one(&stored.router)?;
-    let backup =
-        fs::read(file).map_err(|source| ClusterCommandError::File { path: file.to_owned(), source })?;
-    let from = Rebuild::Backup { certificates, backup: &backup };
-    rebuild(&stored.data_dir, number, address, &from)?;
-    Ok(format!(
-        "{} holds a cluster of router {number} with the state of the backup: start the router, and add others",
-        stored.data_dir.display()
-    ))
+impl Restore {
+    fn run(&self) -> Result<String, ClusterCommandError> {
+        let Self { data_dir, router, cluster_certs, file } = self;
+        let failed = |source| ClusterCommandError::File { path: file.clone(), source };
+        let backup = fs::read(file).map_err(failed)?;
+        let from = Rebuild::Backup { certificates: cluster_certs.as_deref(), backup: &backup };
+        let data = data_dir.display();
+        let Some(router) = router else {
+            rebuild(data_dir, ALONE, NOWHERE, &from)?;
+            return Ok(format!(
+                "{data} holds the state of the backup: start the router with its options of before"
+            ));
+        };
+        let (number, address) = one(router)?;
+        rebuild(data_dir, number, address, &from)?;
+        Ok(format!(
+            "{data} holds a cluster of router {number} with the state of the backup: start the router, and add others"
+        ))
+    }
 }
 
 fn recover(stored: &Stored) -> Result<String, ClusterCommandError> {
@@ -289,7 +315,7 @@ fn recover(stored: &Stored) -> Result<String, ClusterCommandError> {
     ))
 }
 
-fn show(found: &Value) -> String {
+fn show(found: &Value, width: Width) -> Result<String, AskError> {
     let leader = match &found["leader"] {
         Value::Null => "no leader: nothing can be changed, and calls go on".to_owned(),
         leader => format!("router {leader} leads"),
@@ -304,17 +330,17 @@ fn show(found: &Value) -> String {
         text(found, "applied"),
         text(found, "last_log"),
     );
+    let warnings = found["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let warnings: String = warnings.map(|warning| format!("warning: {warning}\n")).collect();
     let rows = found["routers"].as_array().map_or(&[][..], Vec::as_slice);
-    let cells = rows.iter().map(|row| {
-        [
-            text(row, "id"),
-            text(row, "role"),
-            text(row, "address"),
-            text(row, "replicated"),
-            text(row, "incarnation"),
-        ]
+    let keys = ["id", "role", "address", "replicated", "certificate_until", "incarnation"];
+    let cells = rows.iter().map(|row| keys.map(|key| text(row, key))).map(|mut cells| {
+        // The day will do.
+        cells[4].truncate(10);
+        cells
     });
-    format!("{sentence}\n{}", table(["ROUTER", "ROLE", "ADDRESS", "HAS ENTRY", "INCARNATION"], cells))
+    let titles = ["ROUTER", "ROLE", "ADDRESS", "HAS ENTRY", "CERTIFICATE UNTIL", "INCARNATION"];
+    Ok(format!("{sentence}\n{warnings}{}", columns(width, 5, titles, cells)))
 }
 
 #[cfg(test)]
@@ -326,22 +352,25 @@ mod tests {
     #[test]
     fn a_cluster_is_a_sentence_and_a_line_for_each_router() {
         let found = json!({
-            "id": 2, "role": "follower", "leader": 1, "term": 3, "revision": 7, "applied": 40, "last_log": 41,
+            "id": 2, "role": "follower", "leader": 1, "term": 3, "revision": 7, "applied": 40, "last_log": 41, "warnings": ["half made"],
             "routers": [
-                {"id": 1, "role": "leader", "address": "a:1", "incarnation": "00000001"},
+                {"id": 1, "role": "leader", "address": "a:1", "incarnation": "00000001", "certificate_until": "2027-11-30T08:00:00Z"},
                 {"id": 2, "role": "voter", "address": "b:1", "incarnation": "00000002", "replicated": 40},
             ],
         });
         assert_eq!(
-            show(&found),
+            show(&found, Width::Wide).unwrap(),
             "router 2 is follower; router 1 leads, term 3, revision 7, entry 40 of 41 applied\n\
-             ROUTER  ROLE    ADDRESS  HAS ENTRY  INCARNATION\n\
-             1       leader  a:1      -          00000001\n\
-             2       voter   b:1      40         00000002"
+             warning: half made\n\
+             ROUTER  ROLE    ADDRESS  HAS ENTRY  CERTIFICATE UNTIL  INCARNATION\n\
+             1       leader  a:1      -          2027-11-30         00000001\n\
+             2       voter   b:1      40         -                  00000002"
         );
         let lost = json!({"id": 2, "role": "down", "reason": "the disk is full", "leader": null});
         assert!(
-            show(&lost).starts_with("router 2 is down (the disk is full); no leader: nothing can be changed")
+            show(&lost, Width::Narrow)
+                .unwrap()
+                .starts_with("router 2 is down (the disk is full); no leader: nothing can be changed")
         );
     }
 }

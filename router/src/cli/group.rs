@@ -4,8 +4,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use rcs_cli::Failure;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Output, table, tell, text};
+use super::asked::{Asked, tell};
 use super::client::{Method, segment};
+use super::output::{Shown, Width, columns, list, text};
 use super::wish::{Wish, WishError};
 
 /// Create, replace, list, show and delete groups.
@@ -22,13 +23,13 @@ enum Command {
     /// Create a group: a name, an algorithm, and members in the order of priority.
     Create(Create),
     /// List the groups.
-    List(Look),
+    List(Shown),
     /// Show one group.
     Show {
         /// The group's name.
         name: String,
         #[command(flatten)]
-        look: Look,
+        shown: Shown,
     },
     /// Delete a group. Members that no group lists then are groups of their own.
     Delete {
@@ -56,13 +57,6 @@ struct Create {
     wish: Wish,
 }
 
-#[derive(Debug, Args)]
-struct Look {
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
-}
-
 /// The algorithms by IDM's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Algorithm {
@@ -77,12 +71,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = &arguments.asked;
     let outcome = match &arguments.command {
         Command::Create(create) => make(create, asked),
-        Command::List(Look { output: Output::Json }) => asked.text("/v1/groups").map_err(Into::into),
-        Command::List(_) => asked
-            .look("/v1/groups")
-            .map_err(Into::into)
-            .map(|found| rows(found.as_array().map_or(&[][..], Vec::as_slice))),
-        Command::Show { name, look } => one(name, look, asked),
+        Command::List(shown) => {
+            let rows = |found: &Value, width: Width| Ok(rows(list(found)?, width));
+            asked.text("/v1/groups").and_then(|found| shown.format.show(found, rows)).map_err(Into::into)
+        }
+        Command::Show { name, shown } => {
+            let row = |found: &Value, width: Width| Ok(rows(std::slice::from_ref(found), width));
+            asked.text(&path(name)).and_then(|found| shown.format.show(found, row)).map_err(Into::into)
+        }
         Command::Delete { name, wish } => wish.send(asked, Method::Delete, &path(name), &[], &[]),
     };
     tell(outcome, WishError::exit)
@@ -104,17 +100,13 @@ fn make(create: &Create, asked: &Asked) -> Result<String, WishError> {
     wish.send(asked, Method::Put, &path(name), headers, body.as_bytes())
 }
 
-fn one(name: &str, look: &Look, asked: &Asked) -> Result<String, WishError> {
-    match look.output {
-        Output::Json => Ok(asked.text(&path(name))?),
-        Output::Table => Ok(rows(&[asked.look(&path(name))?])),
-    }
-}
-
-fn rows(groups: &[Value]) -> String {
+/// Servers that the narrow form has no room for are cut.
+fn rows(groups: &[Value], width: Width) -> String {
     let cells = groups.iter().map(|group| {
-        let servers = group["servers"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        [text(group, "name"), text(group, "algorithm"), servers.collect::<Vec<_>>().join(" ")]
+        let servers: Vec<&str> =
+            group["servers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let count = servers.len().to_string();
+        [text(group, "name"), text(group, "algorithm"), servers.join(" "), count]
     });
-    table(["GROUP", "ALGORITHM", "SERVERS"], cells)
+    columns(width, 3, ["GROUP", "ALGORITHM", "SERVERS", "COUNT"], cells)
 }

@@ -3,14 +3,15 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
-use super::asked::{AskError, Asked, age, cut, hint, table, tell, text};
+use super::asked::{AskError, Asked, hint, tell};
 use super::client::segment;
+use super::output::{Shown, Width, age, list, short, table, text};
 use super::server::{self, Add, Remove};
-use crate::limits::{CLIENT_LOOK_EVERY, TABLE_COLUMNS};
+use crate::limits::CLIENT_LOOK_EVERY;
 
 /// Drain members, take them back into service, list, add and remove them.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ enum Command {
     /// Like drain, but calls that are still open after 25 s are ended.
     Disable(Change),
     /// List the members of all groups with their state.
-    List(List),
+    List(Shown),
     /// Add a member, or replace the member of this name.
     Add(Add),
     /// Remove a member that no group lists.
@@ -53,25 +54,8 @@ struct Change {
     /// Wait until the change is complete, for SECONDS at most (900 without a number).
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "900")]
     wait: Option<u64>,
-}
-
-#[derive(Debug, Args)]
-struct List {
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Shape,
-}
-
-/// How members are listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Shape {
-    /// For people, in 80 columns.
-    #[default]
-    Table,
-    /// The same with everything that is known of each member, on long lines.
-    Wide,
-    /// As the API gives it.
-    Json,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Why a command failed.
@@ -106,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Undrain(change) => mark("undrain", change, asked),
         Command::Enable(change) => mark("enable", change, asked),
         Command::Disable(change) => mark("disable", change, asked),
-        Command::List(list) => show(list, asked),
+        Command::List(shown) => show(shown, asked),
         Command::Add(add) => return server::add(add, asked),
         Command::Remove(remove) => return server::remove(remove, asked),
     };
@@ -114,19 +98,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn mark(change: &'static str, arguments: &Change, asked: &Asked) -> Result<String, MemberError> {
-    let Change { group, member, force, wait } = arguments;
+    let Change { group, member, force, wait, shown } = arguments;
     let path = format!("/v1/groups/{}/members/{}/{change}?force={force}", segment(group), segment(member));
-    let marked = asked.change(&path)?;
+    let marked = asked.changed_text(&path)?;
     let done = match wait {
-        Some(seconds) => await_done(change, arguments, asked, Duration::from_secs(*seconds))?,
+        Some(seconds) => await_done(change, arguments, asked, Duration::from_secs(*seconds))?.to_string(),
         None => marked,
     };
-    Ok(format!(
-        "{member} of {group}: {}, {}, {}",
-        stands(&done),
-        count(&done, "in_flight", "call in flight", "calls in flight"),
-        count(&done, "sockets", "socket", "sockets")
-    ))
+    let sentence = |done: &Value, _| {
+        Ok(format!(
+            "{member} of {group}: {}, {}, {}",
+            stands(done),
+            count(done, "in_flight", "call in flight", "calls in flight"),
+            count(done, "sockets", "socket", "sockets")
+        ))
+    };
+    Ok(shown.format.show(done, sentence)?)
 }
 
 /// A number of a row, followed by its noun.
@@ -206,12 +193,14 @@ fn is_let_go(row: &Value) -> bool {
     text(row, what) == "0"
 }
 
-fn show(list: &List, asked: &Asked) -> Result<String, MemberError> {
-    match list.output {
-        Shape::Json => Ok(asked.text("/v1/members")?),
-        Shape::Table => Ok(narrow(&members(asked)?)),
-        Shape::Wide => Ok(wide(&members(asked)?)),
-    }
+fn show(shown: &Shown, asked: &Asked) -> Result<String, MemberError> {
+    let rows = |found: &Value, width: Width| {
+        list(found).map(|rows| match width {
+            Width::Narrow => narrow(rows),
+            Width::Wide => wide(rows),
+        })
+    };
+    Ok(shown.format.show(asked.text("/v1/members")?, rows)?)
 }
 
 fn members(asked: &Asked) -> Result<Vec<Value>, AskError> {
@@ -228,8 +217,7 @@ fn narrow(rows: &[Value]) -> String {
         let plain = |key| text(row, key);
         [plain("group"), plain("name"), plain("state"), age, plain("in_flight"), plain("reason")]
     });
-    let whole = table(["GROUP", "MEMBER", "STATE", "SINCE", "CALLS", "REASON"], cells);
-    whole.lines().map(|line| cut(line, TABLE_COLUMNS)).collect::<Vec<_>>().join("\n")
+    short(&table(["GROUP", "MEMBER", "STATE", "SINCE", "CALLS", "REASON"], cells))
 }
 
 fn wide(rows: &[Value]) -> String {

@@ -17,6 +17,7 @@ mod hash_key;
 mod member;
 #[cfg(not(feature = "demo"))]
 mod no_demo;
+mod output;
 mod provider;
 mod quarantine;
 mod serve;
@@ -185,6 +186,51 @@ mod tests {
                 assert_eq!(variable.and_then(|name| name.to_str()), Some(&*expected), "--{name}");
             }
         }
+    }
+
+    /// Whoever knows the formats of one command knows those of all.
+    #[test]
+    fn every_command_that_shows_a_state_has_the_same_formats() {
+        // They run on this machine, or print a sentence, a file or a document of IDM.
+        const OTHERS: [&str; 15] = [
+            "serve",
+            "check",
+            "export",
+            "version",
+            "completion",
+            "demo",
+            "demo-child",
+            "help",
+            "init",
+            "backup",
+            "restore",
+            "recover",
+            "acknowledge",
+            "release",
+            "revoke",
+        ];
+        let mut command = Cli::command();
+        command.build();
+        let mut open = vec![&command];
+        let mut seen = 0;
+        while let Some(command) = open.pop() {
+            if OTHERS.contains(&command.get_name()) {
+                continue;
+            }
+            if command.has_subcommands() {
+                open.extend(command.get_subcommands());
+                continue;
+            }
+            let name = command.get_bin_name().unwrap_or_default();
+            let output = command.get_arguments().find(|argument| argument.get_id() == "output");
+            let output =
+                output.or_else(|| command.get_arguments().find(|argument| argument.get_id() == "format"));
+            let values = output.map(|output| output.get_possible_values()).unwrap_or_default();
+            let values: Vec<&str> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
+            assert!(values.starts_with(&["table", "wide", "json", "yaml"]), "{name}: {values:?}");
+            seen += 1;
+        }
+        assert!(seen > 20, "only {seen} commands");
     }
 
     #[test]

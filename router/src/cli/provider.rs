@@ -8,8 +8,9 @@ use rcs_cli::Failure;
 use rcs_cli::file::read_bounded;
 use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
 
-use super::asked::{Asked, Output, parsed, tell};
+use super::asked::{Asked, parsed, tell};
 use super::client::Method;
+use super::output::Shown;
 use super::wish::{Wish, WishError, show};
 
 /// Put a provider document in force: all members and groups, instead of those that are there. A key that is encrypted, missing or a
@@ -31,9 +32,8 @@ pub(super) struct Diff {
     asked: Asked,
     #[command(flatten)]
     file: Document,
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Print the members and groups that are in force as IDM's provider document, with placeholders in place of keys.
@@ -97,10 +97,10 @@ pub(super) fn diff(arguments: &Diff) -> Result<(), Failure> {
 }
 
 fn compare(arguments: &Diff) -> Result<String, WishError> {
-    let Diff { asked, file, output } = arguments;
+    let Diff { asked, file, shown } = arguments;
     let answer = asked.send(Method::Post, "/v1/apply?dry_run=true", &[], &file.read()?)?;
     let found = parsed(&answer)?;
-    let shown = if *output == Output::Json { answer } else { show(&found) };
+    let shown = shown.format.show(answer, |found, _| Ok(show(found)))?;
     if found["result"] == "unchanged" {
         return Ok(shown);
     }

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use rcs_cli::{Exit, Failure};
+use rcs_consensus::limits::ROUTERS_MAX;
 use rcs_consensus::pki::Files;
 use rcs_core::agreed::Authority;
 
 use crate::app::{self, ClusterOptions, ListenAt, Mode, Options, Peers, PeersOption, ServiceError, SpillTo};
-use crate::limits::{LISTENERS_MAX, ROUTERS_MAX, THREADS_MAX};
+use crate::limits::{LISTENERS_MAX, THREADS_MAX};
 
 const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
 const EXPECT: RangeInclusive<i64> = 1..=ROUTERS_MAX as i64;

@@ -4,9 +4,10 @@ use clap::Args;
 use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
-use super::asked::{AskError, Asked, Output, SERVER_VARIABLE, cut, table, text};
+use super::asked::{AskError, Asked, SERVER_VARIABLE};
 use super::client::{Asking, Method, Server, ask};
-use crate::limits::{STATUS_FAULT_LINES_MAX, TABLE_COLUMNS};
+use super::output::{Shown, Width, short, table, text};
+use crate::limits::STATUS_FAULT_LINES_MAX;
 
 /// The line about the exit codes of `status` for the end of the program's help.
 pub(super) const EXIT_CODES: &str =
@@ -21,9 +22,8 @@ pub(super) const EXIT_CODES: &str =
 pub(super) struct Status {
     #[command(flatten)]
     asked: Asked,
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Show the version of this program and, with --server, of a running router.
@@ -44,14 +44,12 @@ pub(super) fn run(arguments: &Status) -> Result<(), Failure> {
         Some("down") => Err(Exit::Down.silently()),
         _ => return Err(AskError::NotUnderstood.exit().with(AskError::NotUnderstood.to_string())),
     };
-    match arguments.output {
-        Output::Json => rcs_cli::say(body),
-        Output::Table => rcs_cli::say(shown(&status)),
-    }
+    let text = arguments.shown.format.show(body, |status, width| Ok(shown(status, width)));
+    rcs_cli::say(text.map_err(|error| error.exit().with(error.to_string()))?);
     condition
 }
 
-fn shown(status: &Value) -> String {
+fn shown(status: &Value, width: Width) -> String {
     let sentence = format!("{}: {}", text(status, "condition"), text(status, "sentence"));
     let counts = format!(
         "rcs-router {}, {} callers, {} calls",
@@ -68,8 +66,8 @@ fn shown(status: &Value) -> String {
         [text(group, "group"), text(group, "condition"), serving, text(group, "queued"), missing(group)]
     });
     let table = table(["GROUP", "STATE", "SERVING", "QUEUED", "NOT SERVING"], cells);
-    let rows = table.lines().map(|line| cut(line, TABLE_COLUMNS));
-    [sentence, counts].into_iter().chain(files).chain(warnings).chain(rows).collect::<Vec<_>>().join("\n")
+    let rows = if width == Width::Narrow { short(&table) } else { table };
+    [sentence, counts].into_iter().chain(files).chain(warnings).chain([rows]).collect::<Vec<_>>().join("\n")
 }
 
 /// A file on disk that is not in force, with its first faults.
@@ -136,7 +134,7 @@ mod tests {
             ],
         });
         assert_eq!(
-            shown(&status),
+            shown(&status, Width::Narrow),
             "down: no member serves crm: calls wait or fail; see `rcs-router member list`\n\
              rcs-router 0.1.0, 2 callers, 7 calls\n\
              warning: the provider file was rejected; the last good version stays in force:\n  \

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use rcs_cli::Failure;
 use serde_json::{Value, json};
 
-use super::asked::{AskError, Asked, Output, hint, parsed, table, tell, text};
+use super::asked::{AskError, Asked, hint, parsed, tell};
 use super::client::{Method, segment};
+use super::output::{Output, Shown, Width, list, table, text};
 
 /// Create, list and revoke API tokens. Every router of the cluster accepts them. Each of these commands needs the router's own token, or a
 /// token with the role operator.
@@ -26,16 +27,12 @@ enum Command {
         /// What the token allows.
         #[arg(long, value_enum)]
         role: Role,
-        /// Output format: the secret alone, or as the API gives it.
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
+        /// In json and yaml the secret stands beside the name, in table and wide it is all that is printed.
+        #[command(flatten)]
+        shown: Shown,
     },
     /// List names and roles of the tokens.
-    List {
-        /// Output format.
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Output,
-    },
+    List(Shown),
     /// Revoke a token: every router refuses it from then on.
     Revoke {
         /// The token's name.
@@ -64,8 +61,8 @@ impl Role {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = &arguments.asked;
     let outcome = match &arguments.command {
-        Command::Create { name, role, output } => create(asked, name, *role, *output),
-        Command::List { output } => list(asked, *output),
+        Command::Create { name, role, shown } => create(asked, name, *role, shown.format),
+        Command::List(shown) => tokens(asked, shown.format),
         Command::Revoke { name } => revoke(asked, name),
     };
     tell(outcome, AskError::exit)
@@ -75,26 +72,23 @@ fn create(asked: &Asked, name: &str, role: Role, output: Output) -> Result<Strin
     let body = json!({ "name": name, "role": role.word() }).to_string();
     let json = [("Content-Type", "application/json".to_owned())];
     let answer = asked.send(Method::Post, "/v1/tokens", &json, body.as_bytes())?;
-    if output == Output::Json {
-        return Ok(answer);
-    }
-    let found = parsed(&answer)?;
-    let secret = found["token"].as_str().ok_or(AskError::NotUnderstood)?;
-    hint(&format!(
-        "the secret of token {name} ({}) is shown this once: keep it in a safe place",
-        role.word()
-    ));
-    Ok(secret.to_owned())
+    output.show(answer, |found, _| {
+        let secret = found["token"].as_str().ok_or(AskError::NotUnderstood)?;
+        hint(&format!(
+            "the secret of token {name} ({}) is shown this once: keep it in a safe place",
+            role.word()
+        ));
+        Ok(secret.to_owned())
+    })
 }
 
-fn list(asked: &Asked, output: Output) -> Result<String, AskError> {
-    let answer = asked.send(Method::Get, "/v1/tokens", &[], &[])?;
-    Ok(if output == Output::Json { answer } else { rows(&parsed(&answer)?) })
+fn tokens(asked: &Asked, output: Output) -> Result<String, AskError> {
+    output.show(asked.send(Method::Get, "/v1/tokens", &[], &[])?, rows)
 }
 
-fn rows(found: &Value) -> String {
-    let cells = found.as_array().into_iter().flatten().map(|row| ["name", "role"].map(|key| text(row, key)));
-    table(["TOKEN", "ROLE"], cells)
+fn rows(found: &Value, _: Width) -> Result<String, AskError> {
+    let cells = list(found)?.iter().map(|row| ["name", "role"].map(|key| text(row, key)));
+    Ok(table(["TOKEN", "ROLE"], cells))
 }
 
 fn revoke(asked: &Asked, name: &str) -> Result<String, AskError> {
@@ -109,6 +103,6 @@ mod tests {
     #[test]
     fn tokens_are_lines() {
         let found = json!([{"name": "ci", "role": "viewer"}, {"name": "ops", "role": "operator"}]);
-        assert_eq!(rows(&found), "TOKEN  ROLE\nci     viewer\nops    operator");
+        assert_eq!(rows(&found, Width::Narrow).unwrap(), "TOKEN  ROLE\nci     viewer\nops    operator");
     }
 }

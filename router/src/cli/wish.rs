@@ -4,8 +4,9 @@ use clap::Args;
 use rcs_cli::Exit;
 use serde_json::Value;
 
-use super::asked::{AskError, Asked, Output, parsed, text};
+use super::asked::{AskError, Asked, parsed};
 use super::client::Method;
+use super::output::{Shown, text};
 
 /// How a change is wanted.
 #[derive(Debug, Args)]
@@ -16,9 +17,8 @@ pub(super) struct Wish {
     /// Make the change only if the state still has this revision, as export, group list or a dry run showed it.
     #[arg(long, value_name = "N")]
     pub(super) if_revision: Option<u64>,
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) shown: Shown,
 }
 
 /// Why a change was not made, or a document not read.
@@ -61,19 +61,22 @@ impl Wish {
         headers.push(("Content-Type", "application/json".to_owned()));
         let path = format!("{path}?dry_run={}", self.dry_run);
         let answer = asked.send(method, &path, &headers, body)?;
-        if self.output == Output::Json {
-            return Ok(answer);
-        }
-        let found = parsed(&answer)?;
-        let shown = show(&found);
-        match found["refused"].as_str() {
+        let format = self.shown.format;
+        let refused = if format.is_for_programs() { None } else { refusal(&parsed(&answer)?) };
+        let shown = format.show(answer, |found, _| Ok(show(found)))?;
+        match refused {
             None => Ok(shown),
             Some(refused) => {
                 rcs_cli::say(shown);
-                Err(WishError::WouldRefuse(refused.to_owned()))
+                Err(WishError::WouldRefuse(refused))
             }
         }
     }
+}
+
+/// Why a change would be refused.
+fn refusal(found: &Value) -> Option<String> {
+    found["refused"].as_str().map(str::to_owned)
 }
 
 /// Each change on a line, and the revision.

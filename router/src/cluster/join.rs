@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use rcs_consensus::pki::PkiError;
-use rcs_consensus::transport::{Credentials, Reloaded};
 use rcs_consensus::{Formed, Role, RoutersChange};
 use tokio::time::sleep;
 
-use super::{Cluster, ClusterOptions};
-use crate::limits::CERTIFICATES_EVERY;
+use super::{Cluster, ClusterOptions, NOWHERE};
 use crate::sightings::Sightings;
 
 /// Comes into the cluster. What keeps the router out is told, and tried again: it routes meanwhile.
@@ -17,7 +14,7 @@ pub(super) async fn join(cluster: Cluster, options: ClusterOptions) {
         (_, true) => return waits(&cluster, &options),
         (Some(peers), false) => peers.0.clone(),
         (None, false) => {
-            [(options.number, options.own_address().unwrap_or_else(|| "localhost:0".to_owned()))].into()
+            [(options.number, options.own_address().unwrap_or_else(|| NOWHERE.to_owned()))].into()
         }
     };
     let mut said = String::new();
@@ -100,33 +97,5 @@ pub(super) async fn tell_changes(cluster: Cluster, sightings: Sightings) {
             _ => {}
         }
         told = seen;
-    }
-}
-
-/// Takes over renewed certificates, for ever.
-pub(super) async fn renew(credentials: Credentials) {
-    let mut said = String::new();
-    loop {
-        sleep(CERTIFICATES_EVERY).await;
-        let own = credentials.clone();
-        // Fails only when the process ends.
-        let Ok(reloaded) = tokio::task::spawn_blocking(move || own.reload()).await else { return };
-        match reloaded {
-            Ok(Reloaded::Same) => said.clear(),
-            Ok(Reloaded::Renewed(warnings)) => {
-                said.clear();
-                tracing::info!("the cluster certificate changed and is in force for new connections");
-                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            }
-            Err(error) => tell(&mut said, &error),
-        }
-    }
-}
-
-fn tell(said: &mut String, error: &PkiError) {
-    let error = error.to_string();
-    if *said != error {
-        tracing::error!("{error}\nthe certificate that was read before stays in use");
-        *said = error;
     }
 }

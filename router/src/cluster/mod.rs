@@ -6,16 +6,19 @@ mod files;
 mod join;
 mod options;
 mod rebuild;
+mod renew;
 mod replica;
 mod service;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rcs_consensus::pki::Dates;
 use rcs_consensus::rpc::{Peer, Request as Question, Response, Transport, Unanswered};
 use rcs_consensus::store::{Owner, Pacing, Store};
 use rcs_consensus::transport::{Credentials, Refused, Serving, TonicTransport};
@@ -39,6 +42,9 @@ use crate::clock::wall;
 use crate::control::{Configuration, Control, Origin, Request};
 use crate::limits::{PROPOSE_AGAIN, PROPOSE_FOR};
 use crate::sightings::Sightings;
+
+/// The cluster address of a router that stands alone, where nobody reaches it.
+pub(crate) const NOWHERE: &str = "localhost:0";
 
 /// The way to other routers.
 #[derive(Clone, Debug)]
@@ -74,6 +80,8 @@ struct Inner {
     /// The address by which other routers know this one; its number, if it has none.
     from: String,
     configuration: watch::Sender<Option<Arc<Offered>>>,
+    /// None for a cluster of one.
+    credentials: Option<Credentials>,
     /// What answers other routers; none for a cluster of one.
     serving: Mutex<Option<Serving>>,
 }
@@ -130,6 +138,7 @@ impl Cluster {
             incarnation: fastrand::u32(1..),
             cluster: credentials.as_ref().map(|credentials| credentials.name().cluster),
         };
+        let known = credentials.clone();
         let way = credentials.clone().map_or(Way::Nowhere, |own| Way::Network(TonicTransport::new(own)));
         let (tickets, feed) = (Arc::new(Tickets::default()), Arc::new(Feed::default()));
         let tokens = ApiTokens::default();
@@ -149,7 +158,7 @@ impl Cluster {
             (Some(listener), Some(credentials)) => {
                 let _inside = runtime.enter();
                 credentials.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-                runtime.spawn(join::renew(credentials.clone()));
+                runtime.spawn(renew::renew(credentials.clone()));
                 let serving = rcs_consensus::transport::serve(listener, credentials, part.clone())
                     .map_err(system("listen for other routers"))?;
                 Some(serving)
@@ -165,6 +174,7 @@ impl Cluster {
             runtime: runtime.handle().clone(),
             from,
             configuration: watch::Sender::new(None),
+            credentials: known,
             serving: Mutex::new(serving),
         }));
         let whole = move |least| {
@@ -253,6 +263,11 @@ impl Cluster {
     /// What was refused at the cluster address so far; none without such an address.
     pub(crate) fn refused(&self) -> Option<Refused> {
         self.serving().as_ref().map(Serving::refused)
+    }
+
+    /// The dates of the routers' cluster certificates, by number, as far as this router has seen them; none without certificates.
+    pub(crate) fn certificates(&self) -> BTreeMap<u32, Dates> {
+        self.0.credentials.as_ref().map(Credentials::dates).unwrap_or_default()
     }
 
     fn serving(&self) -> MutexGuard<'_, Option<Serving>> {

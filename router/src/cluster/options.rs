@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use rcs_consensus::limits::ROUTERS_MAX;
 use rcs_consensus::pki::Files;
 use rcs_core::agreed::Authority;
-
-use crate::limits::ROUTERS_MAX;
 
 /// A router's place in its cluster.
 #[derive(Clone, Debug)]

@@ -13,10 +13,10 @@ use crate::sightings::Sightings;
 /// What the store is made from.
 #[derive(Debug)]
 pub(crate) enum Rebuild<'a> {
-    /// A backup, for a router with these certificates.
+    /// A backup.
     Backup {
-        /// The directory with the router's certificates.
-        certificates: &'a Path,
+        /// The directory with the router's certificates, which name its cluster; none for a router that stands alone.
+        certificates: Option<&'a Path>,
         /// What `cluster backup` wrote.
         backup: &'a [u8],
     },
@@ -52,10 +52,15 @@ pub(crate) fn rebuild(
     let machine = Replica::new(Arc::default(), Arc::default(), ApiTokens::default(), Sightings::new());
     Ok(match from {
         Rebuild::Backup { certificates, backup } => {
-            let files = Files::in_folder(certificates, number);
-            let identity = Identity::load(&files, number, std::time::SystemTime::now())?;
-            let owner = owner(Some(identity.name().cluster.clone()));
-            restore(directory, &owner, address, machine, backup)?
+            let cluster = match certificates {
+                None => None,
+                Some(folder) => {
+                    let files = Files::in_folder(folder, number);
+                    let identity = Identity::load(&files, number, std::time::SystemTime::now())?;
+                    Some(identity.name().cluster.clone())
+                }
+            };
+            restore(directory, &owner(cluster), address, machine, backup)?
         }
         Rebuild::OwnLog => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

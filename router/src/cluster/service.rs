@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use rcs_consensus::limits::ROUTERS_MAX;
+
 use super::{Peers, PeersError};
-use crate::limits::ROUTERS_MAX;
 
 /// What `--peers` says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use rcs_consensus::Role;
 use rcs_consensus::transport::Reason;
 
-use super::{ReasonLabel, RoleLabel, names};
+use super::{ClusterLabel, ReasonLabel, RoleLabel, RouterLabel, names};
 use crate::cluster::Cluster;
 
 /// What this router knows of its cluster.
@@ -29,15 +29,29 @@ pub(super) fn of_cluster(cluster: &Cluster) -> Registry {
         ),
         (names::CLUSTER_TERM, "The term of the latest vote", whole(status.term)),
         (names::CLUSTER_VOTERS, "Routers with a vote", whole(status.voters.len() as u64)),
-        (names::CLUSTER_APPLIED, "The last entry of the log that this router applied", whole(status.applied)),
-        (names::CLUSTER_LOG, "The last entry in this router's log", whole(status.last_log)),
     ] {
         registry.register(name, help, ConstGauge::new(value));
+    }
+    // Routers of several clusters may be scraped by one Prometheus, and only routers of one cluster can be compared.
+    let of_cluster = ClusterLabel { cluster: status.cluster.clone().unwrap_or_default() };
+    for (name, help, value) in [
+        (names::CLUSTER_APPLIED, "The last entry of the log that this router applied", status.applied),
+        (names::CLUSTER_LOG, "The last entry in this router's log", status.last_log),
+    ] {
+        let index = Family::<ClusterLabel, Gauge>::default();
+        index.get_or_create(&of_cluster).set(whole(value));
+        registry.register(name, help, index);
     }
     if let Some(time) = status.sync_time {
         let help = "How long a sync of the disk takes, at the 99th percentile of the latest ones";
         registry.register(names::CLUSTER_SYNC, help, ConstGauge::new(time.as_secs_f64()));
     }
+    let certificates = Family::<RouterLabel, Gauge>::default();
+    for (router, dates) in cluster.certificates() {
+        certificates.get_or_create(&RouterLabel { router }).set(dates.until());
+    }
+    let help = "Until when a router's cluster certificate is valid, in seconds since 1970, as far as this router has seen it";
+    registry.register(names::CLUSTER_CERTIFICATE, help, certificates);
     let help = "Times that the consensus part was started again after a failure";
     registry.register(names::CLUSTER_RESTARTS, help, ConstCounter::new(status.restarts));
     if let Some(refused) = cluster.refused() {

@@ -79,15 +79,20 @@ pub(crate) const CLUSTER_HAS_LEADER: &str = "rcs_cluster_has_leader";
 pub(crate) const CLUSTER_TERM: &str = "rcs_cluster_term";
 /// `rcs_cluster_voters`: routers with a vote.
 pub(crate) const CLUSTER_VOTERS: &str = "rcs_cluster_voters";
-/// `rcs_cluster_applied_index`: the last entry of the log that this router applied.
+/// `rcs_cluster_applied_index{cluster}`: the last entry of the log that this router applied.
 pub(crate) const CLUSTER_APPLIED: &str = "rcs_cluster_applied_index";
-/// `rcs_cluster_log_index`: the last entry in this router's log.
+/// `rcs_cluster_log_index{cluster}`: the last entry in this router's log.
 pub(crate) const CLUSTER_LOG: &str = "rcs_cluster_log_index";
 /// `rcs_cluster_sync_seconds`: how long a sync of the disk takes, at the 99th percentile of the latest ones.
 pub(crate) const CLUSTER_SYNC: &str = "rcs_cluster_sync_seconds";
+/// `rcs_cluster_certificate_not_after_timestamp_seconds{router}`: until when the cluster certificate of a router is valid, in seconds since
+/// 1970.
+pub(crate) const CLUSTER_CERTIFICATE: &str = "rcs_cluster_certificate_not_after_timestamp_seconds";
 /// `rcs_cluster_restarts_total`: times that the consensus part was started again after a failure.
 pub(crate) const CLUSTER_RESTARTS: &str = "rcs_cluster_restarts";
 /// `rcs_cluster_refused_total{reason}`: connections and requests to the cluster address that were refused.
 pub(crate) const CLUSTER_REFUSED: &str = "rcs_cluster_refused";
+/// `rcs_event_streams`: event streams that are open.
+pub(crate) const EVENT_STREAMS: &str = "rcs_event_streams";
 /// `rcs_admin_requests_refused_total{reason}`: requests to the admin address that were refused.
 pub(crate) const ADMIN_REQUESTS_REFUSED: &str = "rcs_admin_requests_refused";

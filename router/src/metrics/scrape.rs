@@ -53,17 +53,19 @@ impl Scraper {
         self.refusals.clone()
     }
 
-    /// Everything counted so far, and the gauges of this report, in this format.
+    /// Everything counted so far, the gauges of this report, and the number of open event streams, in this format.
     pub(crate) fn text(
         &self,
         report: &Report,
         cluster: Option<&Cluster>,
+        event_streams: usize,
         format: Format,
     ) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode_registry(&mut text, &gauges(report, self.spill.waiting()))?;
         encode_registry(&mut text, &of_process(&Process::now(), &self.reloads))?;
         encode_registry(&mut text, &of_unknowns(&self.unknowns))?;
+        encode_registry(&mut text, &of_streams(event_streams))?;
         encode_registry(&mut text, &of_certificates(&self.files.certificates()))?;
         if let Some(cluster) = cluster {
             encode_registry(&mut text, &of_cluster(cluster))?;
@@ -75,6 +77,14 @@ impl Scraper {
             Format::Text => classic(&text),
         })
     }
+}
+
+/// The event streams that are open.
+fn of_streams(open: usize) -> Registry {
+    let mut registry = Registry::default();
+    let help = "Event streams (GET /v1/events) that are open";
+    registry.register(names::EVENT_STREAMS, help, ConstGauge::new(whole(open)));
+    registry
 }
 
 /// The length of the work list of unknown outcomes.

@@ -37,10 +37,24 @@ pub(crate) struct Seen {
     /// Why, in one word. Programs rely on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// The groups of the member at that time. None: they are not known, or too many.
+    #[serde(skip)]
+    of: Option<Vec<Arc<str>>>,
     #[serde(flatten)]
     lead: Option<Lead>,
     /// The same in one line for people.
     line: String,
+}
+
+impl Seen {
+    /// Whether it may concern this group. What concerns no group in particular, such as the leader, concerns all of them.
+    pub(crate) fn may_concern(&self, group: &str) -> bool {
+        match (&self.group, &self.of) {
+            (Some(own), _) => own == group,
+            (None, Some(groups)) => groups.iter().any(|own| **own == *group),
+            (None, None) => true,
+        }
+    }
 }
 
 /// Who leads the cluster, as this router sees it.
@@ -185,6 +199,24 @@ mod tests {
         assert_eq!(numbers(u64::MAX), [0; 0]);
         let kept = sightings.after(0, 1);
         assert_eq!(kept[0].seen.line.len(), SIGHTING_LINE_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_group_is_concerned_by_its_members_and_by_what_concerns_all() {
+        let seen = |group: Option<&str>, of: Option<Vec<Arc<str>>>| Seen {
+            group: group.map(str::to_owned),
+            of,
+            ..Seen::default()
+        };
+        for (seen, concerns) in [
+            (seen(Some("hr"), None), true),
+            (seen(Some("crm"), None), false),
+            (seen(None, Some(vec!["crm".into(), "hr".into()])), true),
+            (seen(None, Some(vec!["crm".into()])), false),
+            (seen(None, None), true),
+        ] {
+            assert_eq!(seen.may_concern("hr"), concerns, "{seen:?}");
+        }
     }
 
     #[test]

@@ -5,14 +5,15 @@ use rcs_core::engine::{Note, ReleasedBy};
 use rcs_core::view::Mark;
 
 use super::Seen;
+use crate::limits::SIGHTING_GROUPS_MAX;
 use crate::names::Names;
 
 /// The name of the event and what was seen; none if the note is about something else, such as a call.
 pub(crate) fn seen(note: &Note<'_>, names: &Names) -> Option<(&'static str, Seen)> {
     let member = |id, state: &'static str, line: String| {
-        let member = names.member(id);
+        let (member, of) = (names.member(id), names.groups_of(id, SIGHTING_GROUPS_MAX));
         let line = format!("member {member} {line}");
-        ("member", Seen { member: Some(member.to_string()), state: Some(state), line, ..Seen::default() })
+        ("member", Seen { member: Some(member.to_string()), state: Some(state), of, line, ..Seen::default() })
     };
     Some(match *note {
         Note::MemberUp { member: id, connectors } => {

@@ -52,6 +52,18 @@ impl Alone {
         alone
     }
 
+    /// A path in the test's folder.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("scratch paths are UTF-8").to_owned()
+    }
+
+    /// Ends the router, and starts one with another data directory.
+    pub(crate) fn restart(&mut self, data: &str) {
+        let token = self.path("token");
+        self.router =
+            Router::serve(&self.provider, &["--dev", "--data-dir", data, "--admin-token-file", &token]);
+    }
+
     pub(crate) fn admin(&self) -> SocketAddr {
         self.router.admin
     }

@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use rcs_rig::metrics::http_get;
+use rcs_rig::metrics::{Metrics, http_get};
 use rcs_rig::process::Process;
 use rcs_rig::wait::wait_until;
 use serde_json::Value;
@@ -143,6 +143,20 @@ fn what_one_router_is_told_all_follow_and_a_kill_of_the_leader_loses_nothing() {
             assert!(seen[key].as_u64().is_some_and(|value| value > 0), "{key}: {seen}");
         }
     }
+    for place in 0..3 {
+        wait_until("the ends of all certificates are known", PATIENCE, || {
+            let seen = cluster.status(place);
+            let routers = seen["routers"].as_array().map_or(&[][..], Vec::as_slice);
+            routers.iter().filter(|row| row["certificate_until"].is_string()).count() == 3
+        });
+        let seen = cluster.status(place);
+        assert_eq!((&seen["is_changing"], &seen["warnings"]), (&false.into(), &serde_json::json!([])));
+        let metrics = Metrics::scrape(cluster.router(place).admin);
+        let until = metrics.sum("rcs_cluster_certificate_not_after_timestamp_seconds", &[("router", "3")]);
+        assert!(until > 1.7e9, "{until}");
+    }
+    let shown = cluster.ask(0, "cluster status").stdout;
+    assert!(shown.contains("CERTIFICATE UNTIL") && !shown.contains("warning"), "{shown}");
     let told = cluster.ask(1, "member drain g n1");
     assert_eq!(told.code, Some(0), "{told:?}");
     for place in 0..3 {

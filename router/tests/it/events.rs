@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
+use rcs_rig::metrics::Metrics;
 use rcs_rig::process::Process;
 use rcs_rig::scripted::validate_request;
 use rcs_rig::wait::wait_until;
@@ -102,6 +103,54 @@ impl Stream {
         self.reader.read_to_string(&mut text).unwrap();
         serde_json::from_str(&text).unwrap_or(Value::String(text))
     }
+}
+
+/// What concerns another group is left out; what may concern the group never is.
+#[test]
+fn one_group_is_followed_and_a_wrong_name_is_refused() {
+    let alone = crate::changes::Alone::start("cluster");
+    for words in [
+        "group create hr --algorithm failover --member n2",
+        "group create crm --algorithm failover --member n1",
+        "member drain g n1 --force",
+        "member drain hr n2 --force",
+    ] {
+        assert_eq!(alone.ask(words).code, Some(0), "{words}");
+    }
+    let lines = |words: &str| -> Vec<String> {
+        let shown = run(&[
+            &words.split(' ').collect::<Vec<_>>()[..],
+            &["--server", &format!("http://{}", alone.admin())],
+        ]
+        .concat());
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        shown.stdout.lines().map(str::to_owned).collect()
+    };
+    wait_until("the members are seen to be drained", PATIENCE, || {
+        let all = lines("events").join("\n");
+        all.contains("member n1 is drain") && all.contains("member n2 is drain")
+    });
+    let of_group = lines("events --group hr").join("\n");
+    for line in ["create group hr", "mark member n2 as draining", "member n2 is drain", "configure 2 members"]
+    {
+        assert!(of_group.contains(line), "{line}:\n{of_group}");
+    }
+    for line in ["create group crm", "mark member n1", "member n1 is"] {
+        assert!(!of_group.contains(line), "{line}:\n{of_group}");
+    }
+    let wrong = alone.ask("events --group nobody");
+    assert!(wrong.code == Some(65) && wrong.stderr.contains("there is no group named"), "{wrong:?}");
+    // An open stream is counted.
+    let open = || Metrics::scrape(alone.admin()).sum("rcs_event_streams", &[]);
+    assert_eq!(open(), 0.0);
+    let mut stream = Stream::open(alone.admin(), "?group=hr", None);
+    assert_eq!((stream.next().map(|event| event.kind), open()), (Some("start".to_owned()), 1.0));
+    assert_eq!(alone.ask("member enable g n1").code, Some(0));
+    assert_eq!(alone.ask("member enable hr n2").code, Some(0));
+    let event = stream.until("change", |_| true);
+    assert_eq!(event.data["line"], "mark member n2 as enabled");
+    drop(stream);
+    wait_until("the stream is given back", PATIENCE, || open() == 0.0);
 }
 
 fn is_mark(mark: &'static str) -> impl Fn(&Value) -> bool {

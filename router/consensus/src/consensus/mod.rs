@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::leader::{Answer, Question, RoutersChange, read_answer};
 use crate::limits::{
-    CHANGE_ROUTERS, HAND_OVER, PROMOTE_LAG_MAX, PROPOSAL, QUORUM_SILENT, RAFT_REQUEST, bulk_time,
+    CHANGE_ROUTERS, HAND_OVER, PROMOTE_LAG_MAX, PROPOSAL, QUORUM_SILENT, RAFT_REQUEST, ROUTERS_MAX, bulk_time,
 };
 use crate::machine::Machine;
 use crate::messages as pb;
@@ -218,6 +218,11 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
                 }
                 if status.addresses.contains_key(&id) {
                     return self.is_so(running).await;
+                }
+                if status.addresses.len() >= ROUTERS_MAX {
+                    return refused(format!(
+                        "the cluster has {ROUTERS_MAX} routers, and takes no further one: remove a router first"
+                    ));
                 }
                 (ChangeMembers::AddNodes(BTreeMap::from([(id, Address { cluster })])), id)
             }

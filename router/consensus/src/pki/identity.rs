@@ -49,7 +49,7 @@ pub struct Identity {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
     pub(crate) verifier: Arc<Verifier>,
-    until: i64,
+    dates: Dates,
     warnings: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("name", &self.name)
-            .field("until", &self.until)
+            .field("until", &self.until())
             .finish_non_exhaustive()
     }
 }
@@ -108,7 +108,7 @@ impl Identity {
             error => unusable(path, format!("other routers would refuse it: {error}")),
         })?;
         let verifier = Arc::new(verifier);
-        Ok(Self { name, authorities, chain, key, verifier, until: dates.until(), warnings })
+        Ok(Self { name, authorities, chain, key, verifier, dates, warnings })
     }
 
     /// The cluster's id, and the router's number.
@@ -118,7 +118,12 @@ impl Identity {
 
     /// When the router's certificate ends, in seconds since 1970.
     pub fn until(&self) -> i64 {
-        self.until
+        self.dates.until()
+    }
+
+    /// From when until when the router's certificate is valid.
+    pub fn dates(&self) -> Dates {
+        self.dates
     }
 
     /// What an operator should know, a sentence each: certificates that end soon, a key that everybody can read.

@@ -27,6 +27,7 @@ use rcs_cli::file::FileError;
 pub use self::authority::{Authority, Existing, Issued};
 pub use self::identity::{Files, Identity};
 pub use self::name::Name;
+pub use self::read::Dates;
 pub(crate) use self::verifier::provider;
 
 /// Why certificates or keys cannot be made or used. No error contains any part of a key.

@@ -1,13 +1,15 @@
 //! A router's certificates, which can be renewed while it runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use rustls::client::Resumption;
 use rustls::{ClientConfig, ServerConfig};
 
-use crate::pki::{Files, Identity, Name, PkiError, provider};
+use crate::limits::ROUTERS_CONNECTED_MAX;
+use crate::pki::{Dates, Files, Identity, Name, PkiError, provider};
 
 /// The protocol of both ends (ALPN).
 const HTTP2: &[u8] = b"h2";
@@ -19,6 +21,8 @@ pub struct Credentials(Arc<Inner>);
 struct Inner {
     files: Files,
     live: RwLock<Arc<Live>>,
+    /// The certificates that other routers showed last, by number.
+    shown: Mutex<BTreeMap<u32, Dates>>,
 }
 
 /// The certificates of now.
@@ -31,8 +35,8 @@ pub(super) struct Live {
 /// What [`Credentials::reload`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reloaded {
-    /// The files have not changed.
-    Same,
+    /// The files have not changed. With what an operator should know at this moment.
+    Same(Vec<String>),
     /// New connections use what the files say now. With the sentences of [`Credentials::warnings`].
     Renewed(Vec<String>),
 }
@@ -50,7 +54,8 @@ impl Credentials {
     /// [`PkiError`]
     pub fn load(files: Files, router: u32) -> Result<Self, PkiError> {
         let live = Live::of(Identity::load(&files, router, SystemTime::now())?, &files)?;
-        Ok(Self(Arc::new(Inner { files, live: RwLock::new(Arc::new(live)) })))
+        let (live, shown) = (RwLock::new(Arc::new(live)), Mutex::default());
+        Ok(Self(Arc::new(Inner { files, live, shown })))
     }
 
     /// Reads the files again. Call this from time to time, a minute apart for example, or when the files change.
@@ -63,7 +68,7 @@ impl Credentials {
         let Name { cluster, router } = before.identity.name();
         let found = Identity::load(&self.0.files, *router, SystemTime::now())?;
         if found == before.identity {
-            return Ok(Reloaded::Same);
+            return Ok(Reloaded::Same(found.warnings().to_vec()));
         }
         if found.name().cluster != *cluster {
             let path = self.0.files.certificate.clone();
@@ -87,6 +92,25 @@ impl Credentials {
     /// When the router's certificate ends, in seconds since 1970.
     pub fn until(&self) -> i64 {
         self.live().identity.until()
+    }
+
+    /// The dates of the certificates of routers by number: this router's own one, and those that the others showed when they connected
+    /// last. A router that was not connected yet is missing.
+    pub fn dates(&self) -> BTreeMap<u32, Dates> {
+        let live = self.live();
+        let identity = &live.identity;
+        let mut all = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.insert(identity.name().router, identity.dates());
+        all
+    }
+
+    /// A router has shown this certificate, which was accepted.
+    pub(super) fn note(&self, router: u32, dates: Option<Dates>) {
+        let Some(dates) = dates else { return };
+        let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.len() < ROUTERS_CONNECTED_MAX || shown.contains_key(&router) {
+            shown.insert(router, dates);
+        }
     }
 
     /// What an operator should know, a sentence each.

@@ -17,7 +17,7 @@ use super::words;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, DIAL_TIME_MAX, HEADERS_BYTES_MAX, PING_EVERY, PING_WAIT, STREAM_WINDOW_BYTES,
 };
-use crate::pki::Name;
+use crate::pki::{Dates, Name};
 
 /// A connection on which the peer has shown its certificate, and has accepted ours.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Connection {
     pub(super) send: http2::SendRequest<tonic::body::Body>,
     /// Whom the peer's certificate names.
     pub(super) peer: Arc<Name>,
+    /// The dates of the peer's certificate.
+    pub(super) dates: Option<Dates>,
     /// Since when it is open.
     pub(super) since: Instant,
 }
@@ -46,6 +48,7 @@ async fn connect(address: &str, live: &Live) -> Result<Connection, String> {
     let shown = shown.ok_or_else(|| "shows no certificate".to_owned())?;
     let peer =
         Name::of(shown).map_err(|reason| format!("shows a certificate that is not accepted: {reason}"))?;
+    let dates = Dates::shown(shown);
     // In TLS 1.3 a client is done before the server has looked at its certificate. The server's first word says that it was accepted, so a
     // refusal is known before anything is sent.
     let mut stream = BufReader::new(tls);
@@ -70,7 +73,7 @@ async fn connect(address: &str, live: &Live) -> Result<Connection, String> {
             tracing::debug!("a connection to another router ended: {}", words::chain(&error));
         }
     });
-    Ok(Connection { send, peer: Arc::new(peer), since: Instant::now() })
+    Ok(Connection { send, peer: Arc::new(peer), dates, since: Instant::now() })
 }
 
 /// How long to wait after this many failures in a row. Routers that lost the same peer do not come back in step.

@@ -102,7 +102,10 @@ impl Link {
     async fn dial(self: Arc<Self>, credentials: Credentials, failures: u32) {
         let live = credentials.live();
         self.state.send_replace(match dial(&self.address, &live).await {
-            Ok(connection) => State::Open(connection),
+            Ok(connection) => {
+                credentials.note(connection.peer.router, connection.dates);
+                State::Open(connection)
+            }
             Err(reason) => {
                 let failures = failures.saturating_add(1);
                 State::Idle { failures, last: Some((reason, Instant::now() + backoff(failures))) }

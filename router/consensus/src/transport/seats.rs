@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::limits::{ROUTERS_MAX, SESSIONS_PER_ROUTER_MAX};
+use crate::limits::{ROUTERS_CONNECTED_MAX, SESSIONS_PER_ROUTER_MAX};
 
 /// The connections of routers that have shown their certificates.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Seats {
     /// many routers are connected.
     pub(super) fn take(self: &Arc<Self>, router: u32) -> Option<(Seat, oneshot::Receiver<()>)> {
         let mut taken = self.lock();
-        if taken.by_router.len() >= ROUTERS_MAX && !taken.by_router.contains_key(&router) {
+        if taken.by_router.len() >= ROUTERS_CONNECTED_MAX && !taken.by_router.contains_key(&router) {
             return None;
         }
         let id = taken.next;
@@ -80,6 +80,6 @@ mod tests {
         drop(held);
         assert_eq!(seats.lock().by_router.len(), 1);
         let many: Vec<_> = (10..).map_while(|router| seats.take(router)).collect();
-        assert_eq!(many.len(), ROUTERS_MAX - 1);
+        assert_eq!(many.len(), ROUTERS_CONNECTED_MAX - 1);
     }
 }

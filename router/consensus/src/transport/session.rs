@@ -25,7 +25,7 @@ use crate::limits::{
     CLOSE_TIME_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIME_MAX, HEADERS_BYTES_MAX, PING_WAIT,
     SESSION_PING_EVERY, SESSION_TIME_MAX, SNAPSHOT_REQUEST, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
-use crate::pki::Name;
+use crate::pki::{Dates, Name};
 use crate::rpc::Receiver;
 
 /// Serves a connection until either end closes it. `stop` ends it after the requests under way.
@@ -106,7 +106,9 @@ async fn handshake(
         timeout_at(until, acceptor.accept(stream)).await.map_err(slow)?.map_err(|error| refused(&error))?;
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let missing = || (Reason::Certificate, "it showed none".to_owned());
-    let name = Name::of(shown.ok_or_else(missing)?).map_err(|reason| (Reason::Certificate, reason))?;
+    let shown = shown.ok_or_else(missing)?;
+    let name = Name::of(shown).map_err(|reason| (Reason::Certificate, reason))?;
+    shared.credentials.note(name.router, Dates::shown(shown));
     Ok((stream, name))
 }
 

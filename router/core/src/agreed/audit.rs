@@ -96,6 +96,26 @@ impl AuditEntry {
     pub fn is_change(&self) -> bool {
         self.result == CommandResult::Changed.word()
     }
+
+    /// Whether the command may concern this group or one of these members. True as well for a command about another thing with such a name,
+    /// and where the line is too long to say: what concerns the group is never left out.
+    pub fn may_concern<'a>(&self, group: &'a str, members: impl IntoIterator<Item = &'a str>) -> bool {
+        let is_of_all = ["configure", "authority"].contains(&self.action.as_str());
+        let is_cut = self.line.len() + 4 > AUDIT_LINE_BYTES_MAX || self.line.is_empty();
+        let mut names = std::iter::once(group).chain(members);
+        is_of_all || is_cut || names.any(|name| has_word(&self.line, &Printable(name).to_string()))
+    }
+}
+
+/// Whether a text has a name, and not only a longer name with the name in it.
+fn has_word(text: &str, name: &str) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "-_.".contains(c));
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, found)| {
+            let (before, after) = (text.get(..at), text.get(at + found.len()..));
+            !is_part(before.and_then(|text| text.chars().next_back()))
+                && !is_part(after.and_then(|text| text.chars().next()))
+        })
 }
 
 impl Action {
@@ -226,6 +246,42 @@ impl SetsChange {
             Self::Abort => "abort",
             Self::Pin { .. } => "pin",
             Self::StandIns { .. } => "stand_ins",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_concerns_a_group_is_never_left_out() {
+        let long = format!("create group other (failover of {})", "x".repeat(AUDIT_LINE_BYTES_MAX));
+        for (action, line, concerns) in [
+            ("mark", "mark member n1 as draining", true),
+            ("mark", "mark member n10 as draining", false),
+            ("mark", "mark member other-n1 as draining", false),
+            ("create_group", "create group hr (failover of n7 n8)", true),
+            ("replace_group", "replace group x (failover of n7 n1)", true),
+            ("commit", "commit the next set of group hr", true),
+            ("commit", "commit the next set of group hr2", false),
+            ("configure", "configure 3 members and 1 groups (text abc)", true),
+            ("grant_api", "grant API token ci the role viewer", false),
+            ("create_group", clip(&long, AUDIT_LINE_BYTES_MAX), true),
+            ("mark", "", true),
+        ] {
+            let entry = AuditEntry {
+                index: 1,
+                revision: 1,
+                at: At(0),
+                author: Author::Operator,
+                who: String::new(),
+                from: String::new(),
+                action: action.to_owned(),
+                line: line.to_owned(),
+                result: "changed".to_owned(),
+            };
+            assert_eq!(entry.may_concern("hr", ["n1", "n2"]), concerns, "{line}");
         }
     }
 }

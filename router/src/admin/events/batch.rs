@@ -18,6 +18,8 @@ pub(super) struct Reader {
     cluster: Option<Cluster>,
     sightings: Sightings,
     at: Position,
+    /// The one group whose events are wanted.
+    group: Option<String>,
 }
 
 /// Events that a client cannot get any more.
@@ -82,9 +84,9 @@ struct End {
 }
 
 impl Reader {
-    pub(super) fn new(cluster: Option<Cluster>, sightings: Sightings) -> Self {
+    pub(super) fn new(cluster: Option<Cluster>, sightings: Sightings, group: Option<String>) -> Self {
         let at = Position { revision: 0, run: sightings.run(), sequence: 0 };
-        Self { cluster, sightings, at }
+        Self { cluster, sightings, at, group }
     }
 
     /// Begins with what happens from now on.
@@ -196,6 +198,19 @@ impl Reader {
 
     /// The text of the next events, a bounded number of them; empty: there is nothing new.
     pub(super) fn next(&mut self) -> String {
+        loop {
+            let before = self.at;
+            let text = self.batch();
+            // Events that were left out may have others behind them.
+            if !text.is_empty() || self.at == before {
+                return text;
+            }
+        }
+    }
+
+    /// The next events, of which those that are not wanted are left out.
+    fn batch(&mut self) -> String {
+        let members = self.members();
         let mut text = String::new();
         let mut changes = self.changes(&mut text);
         let mut sightings: VecDeque<Arc<Sighting>> =
@@ -212,15 +227,35 @@ impl Reader {
             };
             if is_change_first && let Some(change) = changes.pop_front() {
                 self.at.revision = change.revision;
+                if self
+                    .group
+                    .as_ref()
+                    .is_some_and(|group| !change.may_concern(group, members.iter().map(String::as_str)))
+                {
+                    continue;
+                }
                 text.push_str(&self.write("change", &shown(&change)));
             } else if let Some(sighting) = sightings.pop_front() {
                 self.at.sequence = sighting.sequence;
+                if self.group.as_ref().is_some_and(|group| !sighting.seen.may_concern(group)) {
+                    continue;
+                }
                 text.push_str(&self.write(sighting.kind, &sighting.seen));
             } else {
                 break;
             }
         }
         text
+    }
+
+    /// The members of the group that is wanted, as the routers agree now.
+    fn members(&self) -> Vec<String> {
+        let Some(group) = &self.group else { return Vec::new() };
+        let found = self.look(|state| {
+            let groups = &state.agreed().document().groups;
+            groups.iter().find(|known| known.name == *group).map(|known| known.members.clone())
+        });
+        found.flatten().unwrap_or_default()
     }
 
     /// The next agreed changes; writes a gap before them, if some are forgotten.

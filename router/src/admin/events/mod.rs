@@ -36,6 +36,8 @@ pub(super) struct Look {
     /// Whether the stream goes on with what happens after the request.
     #[serde(default = "follows")]
     follow: bool,
+    /// The one group whose events are wanted, or a server that belongs to no group.
+    group: Option<String>,
 }
 
 fn follows() -> bool {
@@ -76,9 +78,12 @@ async fn open(
     headers: &HeaderMap,
     look: Result<Query<Look>, QueryRejection>,
 ) -> Result<Streamed, Problem> {
-    let parameters = "use ?since=ID and ?follow=false only";
+    let parameters = "use ?since=ID, ?group=NAME and ?follow=false only";
     let Query(look) = look.map_err(|error| Problem::request(error.body_text(), parameters))?;
     let known = known(headers, &look)?;
+    if let Some(group) = &look.group {
+        is_there(&admin, group).await?;
+    }
     let Admin { cluster, sightings, .. } = admin;
     let news = sightings.news();
     if *news.borrow() {
@@ -88,7 +93,7 @@ async fn open(
         ));
     }
     let seat = seats.take(peer.ip()).map_err(|full| Problem::too_many(full.to_string()))?;
-    let mut reader = Reader::new(cluster, sightings);
+    let mut reader = Reader::new(cluster, sightings, look.group.clone());
     let begun = match (known, look.follow) {
         (Some(known), _) => reader.go_on(known).await,
         (None, true) => reader.begin_now(),
@@ -105,6 +110,19 @@ async fn open(
         gaps,
     ));
     Ok(Streamed(frames))
+}
+
+/// Whether there is such a group now. A wrong name must not look like silence.
+async fn is_there(admin: &Admin, group: &str) -> Result<(), Problem> {
+    let silent = |_| Problem::unavailable("the router does not respond", "repeat the request later");
+    let known = admin.control.status().await.map_err(silent)?;
+    match known.report.groups.iter().any(|known| known.name == group) {
+        true => Ok(()),
+        false => Err(Problem::unknown(
+            "no_group",
+            &format!("there is no group named {group:?}: see GET /v1/status"),
+        )),
+    }
 }
 
 /// The place of a client that was here, or at another router, before.

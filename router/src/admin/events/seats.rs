@@ -50,6 +50,11 @@ impl Seats {
         Ok(Seat { seats: self.clone(), network })
     }
 
+    /// How many streams are open.
+    pub(in crate::admin) fn taken(&self) -> usize {
+        self.lock().values().sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Network, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -82,7 +82,7 @@ mod tests {
 
     fn begin(sightings: &Sightings, follow: bool, heartbeat: Duration) -> mpsc::Receiver<Bytes> {
         let (out, parts) = mpsc::channel(1);
-        let mut reader = Reader::new(None, sightings.clone());
+        let mut reader = Reader::new(None, sightings.clone(), None);
         let gaps = if follow { reader.begin_now() } else { reader.begin_at_first() }.unwrap();
         let seat = Seats::default().take([127, 0, 0, 1].into()).unwrap();
         let news = sightings.news();

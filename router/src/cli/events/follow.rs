@@ -22,6 +22,8 @@ pub(super) struct Follower {
     servers: Vec<Server>,
     /// The id of the latest event that was shown.
     known: Option<String>,
+    /// The one group whose events are wanted.
+    group: Option<String>,
     /// Events that were shown.
     shown: u64,
     follow: bool,
@@ -72,8 +74,13 @@ enum Ended {
 }
 
 impl Follower {
-    pub(super) fn new(servers: Vec<Server>, since: Option<String>, follow: bool) -> Self {
-        Self { servers, known: since, shown: 0, follow }
+    pub(super) fn new(
+        servers: Vec<Server>,
+        since: Option<String>,
+        group: Option<String>,
+        follow: bool,
+    ) -> Self {
+        Self { servers, known: since, group, shown: 0, follow }
     }
 
     /// Shows events until `show` returns false, or until there are no further ones.
@@ -143,11 +150,13 @@ impl Follower {
     async fn ask(&self, server: &Server) -> io::Result<TcpStream> {
         let address = server.authority();
         let mut stream = within(CLIENT_DEADLINE, TcpStream::connect(address)).await?;
-        let since = self.known.as_deref().map(|known| format!("&since={}", segment(known)));
+        let option = |key: &str, value: &Option<String>| {
+            value.as_deref().map(|value| format!("&{key}={}", segment(value))).unwrap_or_default()
+        };
+        let (since, group) = (option("since", &self.known), option("group", &self.group));
         let head = format!(
-            "GET /v1/events?follow={}{} HTTP/1.0\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n",
-            self.follow,
-            since.unwrap_or_default()
+            "GET /v1/events?follow={}{since}{group} HTTP/1.0\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n",
+            self.follow
         );
         within(CLIENT_DEADLINE, stream.write_all(head.as_bytes())).await?;
         Ok(stream)

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use self::follow::{Follower, Lost};
 use self::lines::Event;
-use super::asked::{Output, SERVER_VARIABLE, text};
+use super::asked::SERVER_VARIABLE;
 use super::client::Server;
+use super::output::{Output, Shown, text, yaml};
 use crate::shutdown::Signals;
 
 /// Show what changed: what the routers agreed on, and what a router saw of members, groups and the leader.
@@ -35,9 +36,12 @@ pub(super) struct Arguments {
     /// --follow none.
     #[arg(long, value_name = "ID")]
     since: Option<String>,
-    /// Output format; json is one object a line.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
+    /// Only what concerns this group and its members, or the cluster as a whole. The name of a server that belongs to no group will do too.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// With json each event is an object on a line, with yaml a document.
+    #[command(flatten)]
+    shown: Shown,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -45,8 +49,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // The one worker prints, and may be blocked by whoever reads the output. Signals are handled beside it.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(system)?;
-    let (follow, output) = (arguments.follow, arguments.output);
-    let follower = Follower::new(arguments.servers.clone(), arguments.since.clone(), follow);
+    let (follow, output) = (arguments.follow, arguments.shown.format);
+    let follower =
+        Follower::new(arguments.servers.clone(), arguments.since.clone(), arguments.group.clone(), follow);
     let outcome = runtime.block_on(async move {
         let mut signals = Signals::listen().map_err(system)?;
         let show = move |event: &Event| {
@@ -69,14 +74,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn show(event: &Event, output: Output, follow: bool) {
     let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
     match output {
-        Output::Json => {
-            let line = serde_json::json!({ "id": event.id, "event": event.kind, "data": data });
-            rcs_cli::say(line);
-        }
+        Output::Json => rcs_cli::say(whole(event, &data)),
+        Output::Yaml => match yaml(&whole(event, &data)) {
+            Ok(text) => rcs_cli::say(format_args!("---\n{text}")),
+            Err(error) => rcs_cli::tell(error),
+        },
         // Who sends the events, and why they end, matters only while they come.
-        Output::Table if ["start", "end"].contains(&event.kind.as_str()) && !follow => {}
+        Output::Table | Output::Wide if ["start", "end"].contains(&event.kind.as_str()) && !follow => {}
         Output::Table => rcs_cli::say(row(&event.kind, &data)),
+        Output::Wide => rcs_cli::say(format_args!("{:<24}  {}", event.id, row(&event.kind, &data))),
     }
+}
+
+fn whole(event: &Event, data: &Value) -> Value {
+    serde_json::json!({ "id": event.id, "event": event.kind, "data": data })
 }
 
 /// An event as a line with columns, which cannot be measured before all lines are there.

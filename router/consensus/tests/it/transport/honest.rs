@@ -163,7 +163,12 @@ async fn a_renewed_certificate_is_taken_over_and_open_connections_stay() {
     });
     receiver.until_waiting(1).await;
     let old = certificate(&cluster.files(2));
-    assert_eq!(credentials.reload().unwrap(), Reloaded::Same);
+    assert_eq!(credentials.reload().unwrap(), Reloaded::Same(vec![]));
+    assert_eq!(
+        credentials.dates().into_keys().collect::<Vec<_>>(),
+        [1, 2],
+        "its own, and the one that router 1 showed"
+    );
     cluster.issue(2);
     assert_ne!(old, certificate(&cluster.files(2)));
     assert_eq!(credentials.reload().unwrap(), Reloaded::Renewed(vec![]));
