@@ -14,7 +14,6 @@ use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::*;
 
 use super::connector::{MARK, POISON};
-use super::members::Members;
 use super::site::{LOGIN_PASSWORD, Site};
 use super::tally::{Ask, Told};
 use crate::configuration::{base_request, choose, configure};
