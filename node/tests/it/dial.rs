@@ -20,7 +20,7 @@ use crate::support::{PATIENCE, Scratch, rcs_node, run, text};
 /// A node in client mode. Its files are in a folder of its own.
 pub(crate) struct Dialling {
     pub(crate) process: Process,
-    pub(crate) scratch: Scratch,
+    _scratch: Scratch,
 }
 
 impl Dialling {
@@ -39,7 +39,7 @@ impl Dialling {
         command.args(["serve", "--dev", "--properties", text(&file)]);
         let process = Process::start("rcs-node", command);
         assert_eq!(process.read_line("the ready line", PATIENCE), "ready client rcs1");
-        Self { process, scratch }
+        Self { process, _scratch: scratch }
     }
 
     /// Lines of the log with this text.

@@ -37,10 +37,18 @@ impl fmt::Display for WsUrl {
         let Self { tls, host, port, path } = self;
         let scheme = if *tls { "wss" } else { "ws" };
         match host.contains(':') {
-            true => write!(f, "{scheme}://[{host}]:{port}{path}"),
-            false => write!(f, "{scheme}://{host}:{port}{path}"),
+            true => write!(f, "{scheme}://[{host}]")?,
+            false => write!(f, "{scheme}://{host}")?,
         }
+        if *port != default_port(*tls) {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(path)
     }
+}
+
+fn default_port(tls: bool) -> u16 {
+    if tls { 443 } else { 80 }
 }
 
 fn parse(url: &str) -> Option<WsUrl> {
@@ -62,8 +70,7 @@ fn parse(url: &str) -> Option<WsUrl> {
             None => (authority, None),
         },
     };
-    let default = if tls { 443 } else { 80 };
-    let port = port.map_or(Some(default), |port| port.parse().ok())?;
+    let port = port.map_or(Some(default_port(tls)), |port| port.parse().ok())?;
     let usable = !host.is_empty() && !authority.contains('@');
     usable.then(|| WsUrl { tls, host: host.to_owned(), port, path: path.to_owned() })
 }
@@ -91,6 +98,12 @@ mod tests {
         ] {
             assert_eq!(url.parse(), expected, "{url}");
         }
-        assert_eq!("wss://[::1]".parse::<WsUrl>().unwrap().to_string(), "wss://[::1]:443/openicf");
+        for (url, shown) in [
+            ("wss://[::1]:443", "wss://[::1]/openicf"),
+            ("ws://h:443/x", "ws://h:443/x"),
+            ("http://h", "ws://h/openicf"),
+        ] {
+            assert_eq!(url.parse::<WsUrl>().unwrap().to_string(), shown);
+        }
     }
 }
