@@ -9,6 +9,7 @@ use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialTarget, DialTls};
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
+use rcs_proto::driver::url::{NoWsUrl, WsUrl};
 use rcs_proto::icf::Secret;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
@@ -38,8 +39,8 @@ pub(crate) async fn connect(
 }
 
 fn dial_target(url: &str, arguments: &CallerArgs, key_file: Option<&Path>) -> Result<DialTarget, Failure> {
-    let Address { tls, host, port, path } = parse(url)
-        .ok_or_else(|| Exit::Usage.with(format!("{url}: expected a URL such as ws://HOST:PORT/openicf")))?;
+    let WsUrl { tls, host, port, path } =
+        url.parse().map_err(|error: NoWsUrl| Exit::Usage.with(format!("{url}: {error}")))?;
     let secret = key(arguments, key_file)?;
     let tls = if tls { Some(trust(arguments.ca_file.as_deref())?) } else { None };
     Ok(DialTarget {
@@ -84,65 +85,4 @@ fn trust(ca_file: Option<&Path>) -> Result<DialTls, Failure> {
     }
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     Ok(DialTls { config: Arc::new(config), server_name: None })
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Address {
-    tls: bool,
-    host: String,
-    port: u16,
-    path: String,
-}
-
-/// `ws://host[:port][/path]`; `http` and `https` are aliases (WIRE 1.1).
-fn parse(url: &str) -> Option<Address> {
-    let (scheme, rest) = url.split_once("://")?;
-    let tls = match scheme.to_ascii_lowercase().as_str() {
-        "ws" | "http" => false,
-        "wss" | "https" => true,
-        _ => return None,
-    };
-    let at = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(at);
-    let path = if path.is_empty() { "/openicf" } else { path };
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(v6) => {
-            let (host, port) = v6.split_once(']')?;
-            (host, port.strip_prefix(':'))
-        }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    let default = if tls { 443 } else { 80 };
-    let port = port.map_or(Some(default), |port| port.parse().ok())?;
-    let usable = !host.is_empty() && !authority.contains('@');
-    usable.then(|| Address { tls, host: host.to_owned(), port, path: path.to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_taken_apart() {
-        let address = |tls, host: &str, port, path: &str| {
-            Some(Address { tls, host: host.to_owned(), port, path: path.to_owned() })
-        };
-        for (url, expected) in [
-            ("ws://h:8759/openicf/hr", address(false, "h", 8759, "/openicf/hr")),
-            ("ws://h:8759", address(false, "h", 8759, "/openicf")),
-            ("wss://h/x?y=z", address(true, "h", 443, "/x?y=z")),
-            ("http://[::1]:80/", address(false, "::1", 80, "/")),
-            ("WS://h", address(false, "h", 80, "/openicf")),
-            ("ws://", None),
-            ("ws://h:port", None),
-            ("ws://user:key@h", None),
-            ("h:8759", None),
-            ("ftp://h", None),
-        ] {
-            assert_eq!(parse(url), expected, "{url}");
-        }
-    }
 }

@@ -1,8 +1,9 @@
-//! A remote connector server (RCS) of our own: it reads the vendor's properties file, listens, and runs connectors for
+//! A remote connector server (RCS) of our own: it reads the vendor's properties file, listens or dials, and runs connectors for
 //! whoever calls.
 //!
 //! # The way of a call
-//! 1. [`server`] accepts callers that show the shared key ([`key`]), with TLS if the file asks for it ([`tls`]).
+//! 1. [`server`] accepts callers that show the shared key ([`key`]), with TLS if the file asks for it ([`tls`]). In client mode
+//!    [`client`] dials the callers instead. From here on both are the same.
 //! 2. The endpoint of `rcs_proto::driver` (a whole end of the protocol) hands the operation to [`executor`], on a thread
 //!    of [`pool`] that may block.
 //! 3. [`executor`] finds or opens the facade (one configured connector) and runs the operation on it.
@@ -19,7 +20,7 @@
 //! - [`agent`]: apart from all that, the process beside any RCS (this one or the Java one) that reports to routers which
 //!   files its connectors are made of. Inside: one look at all files, one file and how to know that it did not change
 //!   meanwhile, what a jar calls itself, when to look again, and one reporter for each router.
-//! - [`cli`]: `serve`, `set-key`, `check`, `agent`. [`limits`]: every bound of the node.
+//! - [`cli`]: `serve`, `set-key`, `hash-key`, `check`, `agent`. [`limits`]: every bound of the node.
 //!
 //! # This crate must not know
 //! Groups, balancing. Of routers the agent alone knows something: an address and three answers. Connectors know no byte
@@ -27,6 +28,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod connector;
 pub mod error;
@@ -36,6 +38,7 @@ pub mod limits;
 pub mod pool;
 pub mod properties;
 pub mod server;
+mod service;
 pub mod tls;
 
 #[cfg(test)]

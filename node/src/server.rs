@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rcs_proto::driver::accept::{AcceptError, Authorization, Refusal, RefusalStatus, UpgradeRequest};
-use rcs_proto::driver::endpoint::{self, Counts, Endpoint, EndpointConfig, IncomingCall};
+use rcs_proto::driver::endpoint::{Counts, Endpoint, EndpointConfig};
 use rcs_proto::driver::listen::{self, Arrival};
 use rcs_proto::driver::refusals::Refusals;
 use tokio::net::TcpListener;
@@ -18,8 +17,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::connector::Registry;
 use crate::executor::Executor;
 use crate::key::SharedKey;
-use crate::limits::{ARRIVALS_WAITING, IDLE_CHECK_EVERY, SOCKETS_MAX};
-use crate::pool::{Hanging, Pool};
+use crate::limits::{ARRIVALS_WAITING, SOCKETS_MAX};
+use crate::pool::Pool;
+use crate::service::{self, Service};
 use crate::tls::ServerTls;
 
 /// Where the Java server answers; a name or a number may follow (WIRE 1.1, R18).
@@ -59,7 +59,7 @@ impl Server {
             ping_every: setup.ping_interval,
             ..EndpointConfig::new(EndpointConfig::random_identity())
         };
-        let endpoint = Endpoint::start(config, Arc::new(Service(pool.clone())));
+        let endpoint = Endpoint::start(config, Arc::new(Service::new(pool.clone())));
         let (arrived, arrivals) = mpsc::channel(ARRIVALS_WAITING);
         let acceptor = setup.tls.map(|tls| TlsAcceptor::from(tls.config));
         let door = Door { key: setup.key, places: Arc::new(Semaphore::new(SOCKETS_MAX)) };
@@ -67,7 +67,7 @@ impl Server {
         let tasks = vec![
             tokio::spawn(listen::serve(listener, acceptor, decide, arrived)),
             tokio::spawn(adopt(arrivals, endpoint.clone())),
-            tokio::spawn(sweep(pool)),
+            tokio::spawn(service::sweep(pool)),
         ];
         Ok(Self { address, endpoint, tasks })
     }
@@ -84,20 +84,6 @@ impl Server {
             task.abort();
         }
         self.endpoint.shut_down(limit).await
-    }
-}
-
-/// What the endpoint calls.
-struct Service(Arc<Pool>);
-
-impl endpoint::Executor for Service {
-    fn connector_infos(&self) -> Bytes {
-        self.0.executor().connector_infos()
-    }
-
-    fn execute(&self, call: IncomingCall) {
-        let pool = self.0.clone();
-        tokio::spawn(async move { pool.execute(call.request, (call.responder, call.watch)).await });
     }
 }
 
@@ -157,32 +143,6 @@ async fn adopt(mut arrivals: mpsc::Receiver<Arrival<OwnedSemaphorePermit>>, endp
             Err(error) => refusals.log(peer, &error),
         }
     }
-}
-
-async fn sweep(pool: Arc<Pool>) {
-    let mut ticks = tokio::time::interval(IDLE_CHECK_EVERY);
-    let mut told = Hanging::default();
-    loop {
-        ticks.tick().await;
-        pool.drop_idle();
-        let hanging = pool.hanging();
-        if hanging != std::mem::replace(&mut told, hanging) && hanging.calls > 0 {
-            let Hanging { calls, configurations } = hanging;
-            tracing::warn!(calls, configurations, "{}", hang(calls, configurations));
-        }
-    }
-}
-
-/// What hanging calls mean to an operator.
-fn hang(calls: usize, configurations: usize) -> String {
-    let word = |count: usize, one: &str| if count == 1 { one.to_owned() } else { format!("{one}s") };
-    format!(
-        "{calls} {} of {configurations} connector {} did not return by the deadline and still keep{} a thread: find out what the resource \
-         waits for (a dead network mount, a pipe). If it cannot be mended, restart this node to free the threads",
-        word(calls, "call"),
-        word(configurations, "configuration"),
-        if calls == 1 { "s" } else { "" },
-    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The listener's certificate, out of the PKCS12 store that the properties file names (P23-P26, S01, S06).
+//! The node's certificate, out of the PKCS12 store that the properties file names (P23-P26, S01, S06).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +9,14 @@ use rcs_cli::file::{self, FileError};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 mod certificate;
+mod dialling;
 mod kind;
 mod trust;
 
+pub use dialling::{ClientTls, client};
 pub use kind::OtherKind;
 pub use trust::trusted;
 
@@ -44,6 +47,36 @@ pub struct ServerTls {
 /// # Errors
 /// [`TlsError`], with the path and what to do.
 pub fn server(store: &StoreFile) -> Result<ServerTls, TlsError> {
+    let Owned { alias, chain, pair, warning } = owned(store)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| unusable(store, &alias, &chain))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+    let validity = certificate::validity(&chain);
+    Ok(ServerTls {
+        config: Arc::new(config),
+        subject: subject_of(&chain),
+        key: certificate::describe_key(&chain),
+        validity: validity.as_ref().map(ToString::to_string).unwrap_or_default(),
+        date_warning: validity.and_then(|validity| validity.warning(SystemTime::now())),
+        alias,
+        warning,
+    })
+}
+
+/// A private key of a store, with its certificates.
+struct Owned {
+    /// Name of the store's entry.
+    alias: String,
+    chain: PrivateKeyChain,
+    /// The same as rustls wants it.
+    pair: CertifiedKey,
+    /// A sentence for the log if every user of the machine can read the store.
+    warning: Option<String>,
+}
+
+fn owned(store: &StoreFile) -> Result<Owned, TlsError> {
     let path = || store.path.clone();
     let store_file = file::read_secret(&store.path, KEY_STORE_BYTES)
         .map_err(|source| TlsError::Read { path: path(), source })?;
@@ -54,35 +87,28 @@ pub fn server(store: &StoreFile) -> Result<ServerTls, TlsError> {
         KeyStore::from_pkcs12(&store_file.bytes, store.password.expose(), Pkcs12ImportPolicy::Strict)
             .map_err(|error| TlsError::of(path(), &error))?;
     let chain = key_store.entries().find_map(|(alias, entry)| match entry {
-        KeyStoreEntry::PrivateKeyChain(chain) => Some((alias, chain)),
+        KeyStoreEntry::PrivateKeyChain(chain) => Some((alias.clone(), chain.clone())),
         _ => None,
     });
     let (alias, chain) = chain.ok_or_else(|| TlsError::NoKey { path: path() })?;
     let certificates: Vec<_> =
         chain.certs().iter().map(|certificate| CertificateDer::from(certificate.as_der().to_vec())).collect();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(chain.key().as_der().to_vec()));
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
-        .map_err(|_| TlsError::UnusableKey {
-            path: path(),
-            alias: alias.clone(),
-            key: certificate::describe_key(chain),
-            subject: subject_of(chain),
-        })?;
-    let validity = certificate::validity(chain);
-    Ok(ServerTls {
-        config: Arc::new(config),
-        alias: alias.clone(),
-        subject: subject_of(chain),
-        key: certificate::describe_key(chain),
-        validity: validity.as_ref().map(ToString::to_string).unwrap_or_default(),
-        date_warning: validity.and_then(|validity| validity.warning(SystemTime::now())),
-        warning: store_file.warning,
-    })
+    let pair = CertifiedKey::from_der(certificates, key, &aws_lc_rs::default_provider())
+        .map_err(|_| unusable(store, &alias, &chain))?;
+    Ok(Owned { alias, chain, pair, warning: store_file.warning })
 }
 
-/// Why the listener has no certificate.
+fn unusable(store: &StoreFile, alias: &str, chain: &PrivateKeyChain) -> TlsError {
+    TlsError::UnusableKey {
+        path: store.path.clone(),
+        alias: alias.to_owned(),
+        key: certificate::describe_key(chain),
+        subject: subject_of(chain),
+    }
+}
+
+/// Why the node has no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The file cannot be read.

@@ -121,7 +121,10 @@ fn failure(error: &DialError) -> DialFailure {
         DialError::NoAnswer { .. } => DialFailure::NoAnswer,
         // If a process dies while it is dialled, its connections are closed, whatever the process said before.
         DialError::NoTlsAnswer | DialError::Closed => DialFailure::Closed,
-        DialError::Io(_) => DialFailure::Unreachable,
+        // No member is dialled through a proxy.
+        DialError::Io(_) | DialError::Proxy { .. } | DialError::ProxyTimeout { .. } => {
+            DialFailure::Unreachable
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod hostile;
 mod idle;
 mod kill;
 mod loss;
+mod node_dials;
 mod node_direct;
 mod overload;
 mod passthrough;

@@ -14,7 +14,6 @@ use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::*;
 
 use super::connector::{MARK, POISON};
-use super::members::Members;
 use super::site::{LOGIN_PASSWORD, Site};
 use super::tally::{Ask, Told};
 use crate::configuration::{base_request, choose, configure};
@@ -113,7 +112,7 @@ impl Calls {
         let mut infos =
             Vec::<ConnectorInfo>::decode(&infos).map_err(|error| unavailable(error.to_string()))?;
         version.keep_in(&mut infos);
-        let nodes = matches!(site.kind(), Members::Nodes);
+        let nodes = site.kind().are_nodes();
         let info = choose(&infos, Some(if nodes { "drill.Connector" } else { "rig.RigConnector" }))?;
         Ok(Self {
             reads: base(info, &site.read_properties(), search)?,

@@ -23,6 +23,10 @@ pub(crate) struct DrillArgs {
     /// Use real Java connector servers as members, and add a Java IDM to the callers.
     #[arg(long)]
     java: bool,
+    /// Use members in client mode, which dial the router: rcs-nodes, and the drills kill, freeze, black-hole, reset, drain and
+    /// rolling-restart.
+    #[arg(long, conflicts_with = "java")]
+    dial: bool,
     /// Duration of each drill in minutes.
     #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "short"], value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: Option<u64>,
@@ -61,7 +65,20 @@ fn scenes(name: &str) -> Result<Scenes, String> {
 
 /// Runs them, one after the other: a line of JSON for each on standard output, a table on standard error.
 pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
+    if let Some(scene) = arguments.name.0.iter().find(|scene| arguments.dial && !scene.has_dialling_form()) {
+        return Err(Exit::Usage.with(format!(
+            "{} has no form in which the members dial; --dial is for {}",
+            scene.label(),
+            Scene::value_variants()
+                .iter()
+                .filter(|scene| scene.has_dialling_form())
+                .map(|scene| scene.label())
+                .collect::<Vec<_>>()
+                .join(", ")
+        )));
+    }
     let members = match arguments.java {
+        false if arguments.dial => Members::DiallingNodes,
         false => Members::Nodes,
         true => Members::Java(Rc::new(
             tokio::task::block_in_place(|| Java::or_skip("drill --java"))

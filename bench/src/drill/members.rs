@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::block_in_place;
 
 use super::connector::{DOWN, JOURNAL, SLOW};
-use super::proxy::Proxy;
+use super::proxy::{Dialler, Proxy};
 
 /// What members and router let callers in with: a drill is no production.
 pub(crate) const KEY: &str = "changeit";
@@ -27,6 +27,8 @@ pub(crate) const FIRST_VERSION: &str = RIG_VERSION;
 pub(crate) enum Members {
     /// rcs-nodes with the drills' connector.
     Nodes,
+    /// The same in client mode: they dial the router.
+    DiallingNodes,
     /// Java RCS with the rig connector (tests/java/README.md).
     Java(Rc<Java>),
 }
@@ -36,18 +38,35 @@ impl Members {
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Nodes => "rcs-node",
+            Self::DiallingNodes => "rcs-node, dialling",
             Self::Java(_) => "java",
         }
     }
 
-    fn command(&self, member: &str, folder: &Path, version: &str) -> Result<Command, Failure> {
+    /// Which end opens the connections.
+    pub(crate) fn dialler(&self) -> Dialler {
         match self {
-            Self::Nodes => {
+            Self::Nodes | Self::Java(_) => Dialler::Router,
+            Self::DiallingNodes => Dialler::Member,
+        }
+    }
+
+    /// Whether they are rcs-nodes.
+    pub(crate) fn are_nodes(&self) -> bool {
+        matches!(self, Self::Nodes | Self::DiallingNodes)
+    }
+
+    fn command(&self, member: &str, folder: &Path, version: &str, dial: &Dial) -> Result<Command, Failure> {
+        match self {
+            Self::Nodes | Self::DiallingNodes => {
                 let program = std::env::current_exe()
                     .map_err(|error| Exit::Internal.with(format!("this program cannot be found: {error}")))?;
                 let mut command = Command::new(program);
                 command.args(["drill-node", "--member", member, "--folder"]).arg(folder);
                 command.args(["--bundle-version", version]);
+                if self.dialler() == Dialler::Member {
+                    command.args(["--dial", &dial.port.to_string(), "--sockets", &dial.sockets.to_string()]);
+                }
                 Ok(command)
             }
             Self::Java(java) => {
@@ -69,10 +88,17 @@ impl Members {
     /// Longest wait for one to listen.
     fn start_bound(&self) -> Duration {
         match self {
-            Self::Nodes => Duration::from_secs(10),
+            Self::Nodes | Self::DiallingNodes => Duration::from_secs(10),
             Self::Java(_) => Duration::from_secs(30),
         }
     }
+}
+
+/// Where a member dials, if it is in client mode.
+struct Dial {
+    /// A port of the loopback.
+    port: u16,
+    sockets: u32,
 }
 
 /// One member. Its process dies with it.
@@ -81,6 +107,8 @@ pub(crate) struct Member {
     kind: Members,
     folder: PathBuf,
     proxy: Proxy,
+    /// Sockets between the router and it, for a member that dials.
+    sockets: u32,
     process: Option<Process>,
     /// The version of the connector's bundle that the member has from its next start on.
     version: &'static str,
@@ -92,16 +120,17 @@ impl Member {
         kind: &Members,
         name: &str,
         scratch: &Path,
+        sockets: u32,
         seed: u64,
     ) -> Result<Self, Failure> {
         let folder = scratch.join(name);
         fs::create_dir_all(&folder)
             .map_err(|error| Exit::Internal.with(format!("{} cannot be made: {error}", folder.display())))?;
-        let proxy = Proxy::start(seed)
+        let proxy = Proxy::start(kind.dialler(), seed)
             .await
             .map_err(|error| Exit::Internal.with(format!("the proxy cannot listen: {error}")))?;
         let (name, kind) = (name.to_owned(), kind.clone());
-        let mut member = Self { name, kind, folder, proxy, process: None, version: FIRST_VERSION };
+        let mut member = Self { name, kind, folder, proxy, sockets, process: None, version: FIRST_VERSION };
         member.restart()?;
         Ok(member)
     }
@@ -121,19 +150,24 @@ impl Member {
         self.folder.join(JOURNAL)
     }
 
-    /// Starts its process, which must have ended before; comes back once it listens.
+    /// Starts its process, which must have ended before; comes back once it listens, or dials.
     pub(crate) fn restart(&mut self) -> Result<(), Failure> {
-        let command = self.kind.command(&self.name, &self.folder, self.version)?;
+        let command = {
+            let dial = Dial { port: self.proxy.port(), sockets: self.sockets };
+            self.kind.command(&self.name, &self.folder, self.version, &dial)?
+        };
         let (name, bound) = (&self.name, self.kind.start_bound());
         let (process, ready) = block_in_place(|| {
             let process = Process::start(name, command);
             let ready = process.read_until("ready ", bound);
             (process, ready)
         });
-        let port = ready.rsplit([' ', ':']).next().and_then(|port| port.parse().ok());
-        let port =
-            port.ok_or_else(|| Exit::Internal.with(format!("{name} did not print its port: {ready}")))?;
-        self.proxy.lead_to(port);
+        if self.kind.dialler() == Dialler::Router {
+            let port = ready.rsplit([' ', ':']).next().and_then(|port| port.parse().ok());
+            let port =
+                port.ok_or_else(|| Exit::Internal.with(format!("{name} did not print its port: {ready}")))?;
+            self.proxy.lead_to(port);
+        }
         self.process = Some(process);
         Ok(())
     }

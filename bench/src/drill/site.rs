@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::GROUP;
 use super::idm::{self, SharedIdm};
 use super::members::{Member, Members};
+use super::proxy::Dialler;
 use super::report::Findings;
 use super::router::Router;
 use super::tally::Tally;
@@ -100,12 +101,16 @@ impl Site<()> {
         let mut members = Vec::new();
         let mut provider = Provider::new();
         let number = match kind {
-            Members::Nodes => plan.members,
+            Members::Nodes | Members::DiallingNodes => plan.members,
             Members::Java(_) => plan.members.min(plan.java_members),
         };
         for number in 1..=number {
-            let member = Member::start(kind, &format!("n{number}"), scratch.path(), dice.u64(..)).await?;
-            provider = provider.server(member.name(), member.proxy().port(), plan.sockets);
+            let name = format!("n{number}");
+            let member = Member::start(kind, &name, scratch.path(), plan.sockets, dice.u64(..)).await?;
+            provider = match kind.dialler() {
+                Dialler::Router => provider.server(&name, member.proxy().port(), plan.sockets),
+                Dialler::Member => provider.client(&name),
+            };
             members.push(member);
         }
         for (name, port) in &plan.beside {
@@ -140,6 +145,9 @@ impl Site {
     pub(crate) async fn start(kind: &Members, plan: SitePlan, seed: u64) -> Result<Self, Failure> {
         let (site, files) = Site::prepare(kind, plan, seed).await?;
         let mut site = site.with(Router::start(&files.provider, &files.config)?);
+        if kind.dialler() == Dialler::Member {
+            site.members.iter().for_each(|member| member.proxy().lead_to(site.router.listen().port()));
+        }
         site.all_up(UP_BOUND).await?;
         if let Members::Java(java) = kind {
             site.idm = Some(idm::start(java, site.router.listen(), &site.change_properties()));
@@ -215,7 +223,7 @@ impl<R> Site<R> {
     /// The configuration that reads carry.
     pub(crate) fn read_properties(&self) -> Vec<(String, String)> {
         match self.kind {
-            Members::Nodes => {
+            Members::Nodes | Members::DiallingNodes => {
                 own(&[("rows", self.plan.rows.to_string()), ("rowBytes", self.plan.row_bytes.to_string())])
             }
             Members::Java(_) => own(&[("storeFile", self.file("reads")), ("faultFolder", self.file(""))]),
@@ -225,7 +233,7 @@ impl<R> Site<R> {
     /// A configuration that ends every process that meets it. A Java member is ended by the call that carries the configuration.
     pub(crate) fn poison_properties(&self) -> Vec<(String, String)> {
         match self.kind {
-            Members::Nodes => own(&[("poison", "1".to_owned())]),
+            Members::Nodes | Members::DiallingNodes => own(&[("poison", "1".to_owned())]),
             Members::Java(_) => own(&[("storeFile", self.file("poison")), ("faultFolder", self.file(""))]),
         }
     }
@@ -234,7 +242,7 @@ impl<R> Site<R> {
     pub(crate) fn change_properties(&self) -> Vec<(String, String)> {
         let takes = self.plan.change_takes.as_millis().to_string();
         match self.kind {
-            Members::Nodes => own(&[("delayMillis", takes)]),
+            Members::Nodes | Members::DiallingNodes => own(&[("delayMillis", takes)]),
             Members::Java(_) => own(&[
                 ("storeFile", self.file("changes")),
                 ("faultFolder", self.file("")),

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use rcs_cli::Failure;
 
-use super::{CheckArgs, load, serve};
+use super::plan::{ListenPlan, Plan};
+use super::{CheckArgs, load};
 use crate::config::{Dial, Listen, Mode, NodeConfig, Transport};
 use crate::tls;
 
@@ -14,20 +16,25 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
     let mut plan = None;
     if let Some(config) = &config {
         rcs_cli::say(describe(&arguments.properties, config).trim_end());
-        plan = serve::Plan::of(config, &arguments.settings, &mut faults);
+        plan = Plan::of(config, &arguments.settings, &mut faults);
     }
     if let Some(failure) = faults.into_failure() {
         return Err(failure);
     }
-    if let Some(tls) = plan.as_ref().and_then(|plan| plan.tls.as_ref()) {
-        for warning in tls.warning.iter().chain(&tls.date_warning) {
-            rcs_cli::say(format_args!("notice           {warning}"));
-        }
-        rcs_cli::say(format_args!("certificate      {} (entry {})", tls.subject, tls.alias));
-        rcs_cli::say(format_args!("                 {}, valid {}", tls.key, tls.validity));
+    if let Some(Plan::Listen(plan)) = &plan {
+        show_certificate(plan);
     }
     rcs_cli::say("ok");
     Ok(())
+}
+
+fn show_certificate(plan: &ListenPlan<'_>) {
+    let Some(tls) = &plan.tls else { return };
+    for warning in plan.tls_warnings() {
+        rcs_cli::say(format_args!("notice           {warning}"));
+    }
+    rcs_cli::say(format_args!("certificate      {} (entry {})", tls.subject, tls.alias));
+    rcs_cli::say(format_args!("                 {}, valid {}", tls.key, tls.validity));
 }
 
 fn describe(path: &Path, config: &NodeConfig) -> String {
@@ -41,7 +48,7 @@ fn describe(path: &Path, config: &NodeConfig) -> String {
     }
     match &config.mode {
         Mode::Server(listen) => describe_listen(listen, config, &mut line),
-        Mode::Client(dial) => describe_dial(dial, &mut line),
+        Mode::Client(dial) => describe_dial(dial, config, &mut line),
     }
     line("ping", config.ping_interval.map_or("off".to_owned(), |time| format!("every {} s", time.as_secs())));
     for (name, folder) in [("bundleDir", &config.bundle_dir), ("libDir", &config.lib_dir)] {
@@ -92,10 +99,30 @@ fn describe_listen(listen: &Listen, config: &NodeConfig, line: &mut impl FnMut(&
     }
 }
 
-fn describe_dial(dial: &Dial, line: &mut impl FnMut(&str, String)) {
+fn describe_dial(dial: &Dial, config: &NodeConfig, line: &mut impl FnMut(&str, String)) {
     line("mode", "client: dials its callers".to_owned());
     line("name", dial.server_name.clone());
-    for url in &dial.urls {
-        line("url", url.clone());
+    if let Some(id) = &dial.host_id {
+        line("host id", id.clone());
     }
+    if let Some(principal) = &config.principal {
+        line("principal", principal.clone());
+    }
+    for url in &dial.urls {
+        line("url", url.to_string());
+    }
+    if let Some(proxy) = &dial.proxy {
+        let user = proxy.principal.as_ref().map_or_else(String::new, |user| format!(" as {user}"));
+        line("proxy", format!("{}:{}{user}", proxy.host, proxy.port));
+    }
+    let rhythm = &dial.rhythm;
+    let seconds = |time: Duration| format!("{} s", time.as_secs());
+    line("connections", format!("{} to each URL, at most {}", rhythm.sockets, rhythm.max_sockets));
+    line(
+        "replaced",
+        rhythm.connection_ttl.map_or("never".to_owned(), |ttl| format!("after {}", seconds(ttl))),
+    );
+    line("dialled", format!("{} apart", seconds(rhythm.new_connections_interval)));
+    line("dialled again", format!("at once, then at least every {}", seconds(rhythm.housekeeping_interval)));
+    line("session check", format!("every {}", seconds(dial.group_check_interval)));
 }

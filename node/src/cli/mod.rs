@@ -1,7 +1,8 @@
-//! The command line: `rcs-node serve`, `set-key`, `check`, `agent`.
+//! The command line: `rcs-node serve`, `set-key`, `hash-key`, `check`, `agent`.
 
 mod agent;
 mod check;
+mod plan;
 mod serve;
 mod set_key;
 
@@ -26,6 +27,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     rcs_cli::end("rcs-node", || match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::SetKey(arguments) => set_key::run(&arguments),
+        Command::HashKey(arguments) => set_key::hash(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
     })
@@ -44,10 +46,12 @@ const LOG: &str = "The log goes to standard error; RCS_LOG sets its level (error
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Listen and serve until SIGTERM, SIGINT, or `q` on the terminal.
+    /// Listen, or dial if the file has connectorserver.url, and serve until SIGTERM, SIGINT, or `q` on the terminal.
     Serve(ServeArgs),
     /// Set the shared key that callers must send, in the properties file.
     SetKey(SetKeyArgs),
+    /// Print the hash of a key, the value of connectorserver.key, and change no file.
+    HashKey(HashKeyArgs),
     /// Check a properties file: show what `serve` would do with it, and report its errors.
     Check(CheckArgs),
     /// Run beside a connector server (this one or the Java one) and report the files of its connectors to routers.
@@ -93,6 +97,13 @@ struct SetKeyArgs {
     /// The ConnectorServer.properties file.
     #[arg(value_name = "FILE")]
     properties: PathBuf,
+    /// Read the key from the first line of this file. Default: read the key from the terminal or standard input.
+    #[arg(long, value_name = "KEYFILE")]
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct HashKeyArgs {
     /// Read the key from the first line of this file. Default: read the key from the terminal or standard input.
     #[arg(long, value_name = "KEYFILE")]
     key_file: Option<PathBuf>,

@@ -1,21 +1,23 @@
 //! `rcs-node serve`.
 
+use std::fmt::Display;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use rcs_cli::log::{self, Format};
 use rcs_cli::{Exit, Failure, memory};
 use rcs_proto::driver::descriptors::Descriptors;
+use rcs_proto::driver::endpoint::Counts;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::{Faults, ServeArgs, SettingArgs, load};
-use crate::config::{Listen, Mode, NodeConfig, Transport};
+use super::plan::{DialPlan, ListenPlan, Plan};
+use super::{ServeArgs, load};
+use crate::client::{self, Client};
+use crate::config::NodeConfig;
 use crate::connector::Registry;
 use crate::limits::{BLOCKING_THREADS_MAX, DRAIN, THREADS_LINGER};
-use crate::server::{Server, Setup};
-use crate::tls::{self, ServerTls};
+use crate::server::{self, Server};
 
 pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     log::start(Format::Text)?;
@@ -68,55 +70,6 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     served
 }
 
-/// Everything that is decided before anything is opened.
-pub(super) struct Plan<'a> {
-    pub(super) listen: &'a Listen,
-    pub(super) address: SocketAddr,
-    pub(super) tls: Option<ServerTls>,
-}
-
-impl<'a> Plan<'a> {
-    /// `None` only together with a fault. All faults are reported at once, as far as they do not depend on each other.
-    pub(super) fn of(config: &'a NodeConfig, settings: &SettingArgs, faults: &mut Faults) -> Option<Self> {
-        let Mode::Server(listen) = &config.mode else {
-            faults.add(
-                Exit::Unavailable,
-                "connectorserver.url asks for client mode, which this version does not have; remove connectorserver.url \
-                 to listen in server mode, or run the Java server with this file",
-            );
-            return None;
-        };
-        if listen.key.is_default() && !settings.dev {
-            faults.add(
-                Exit::BadData,
-                "connectorserver.key is the hash of the default key `changeit`, which everybody knows; set another key \
-                 with `rcs-node set-key FILE`, or allow the default key for a trial with --dev",
-            );
-        }
-        let address = listen.host.resolve(listen.port);
-        if let Err(error) = &address {
-            faults.add(
-                Exit::Unavailable,
-                format!(
-                    "connectorserver.{} \"{}\" cannot be resolved: {error}; use an address or name of this machine",
-                    listen.host_key, listen.host
-                ),
-            );
-        }
-        let tls = match (listen.transport, &config.key_store) {
-            (Transport::Tls, Some(store)) => match tls::server(store) {
-                Ok(tls) => Some(tls),
-                Err(error) => {
-                    faults.add(Exit::BadData, error.to_string());
-                    None
-                }
-            },
-            _ => None,
-        };
-        Some(Self { listen, address: address.ok()?, tls })
-    }
-}
-
 async fn serve(
     plan: Plan<'_>,
     config: &NodeConfig,
@@ -126,21 +79,57 @@ async fn serve(
     // Before the node is announced as ready: a signal must find its handler.
     let mut stop = Stop::listen()
         .map_err(|error| Exit::Internal.with(format!("signal handlers cannot be installed: {error}")))?;
-    let wanted = plan.address;
-    if plan.listen.key.is_default() {
-        tracing::warn!(
-            "the key is the default key `changeit`, which everybody knows; set another one with `rcs-node set-key`"
-        );
-    }
-    for warning in plan.tls.iter().flat_map(|tls| tls.warning.iter().chain(&tls.date_warning)) {
+    for warning in plan.warnings() {
         tracing::warn!("{warning}");
     }
-    let transport = plan.tls.as_ref().map_or("plain".to_owned(), |tls| format!("TLS as {}", tls.subject));
     let descriptors = Descriptors::raise().unwrap_or_else(|error| {
         tracing::warn!("the limit of open files cannot be raised: {error}");
         Descriptors::unchanged()
     });
-    let setup = Setup {
+    let node = match plan {
+        Plan::Listen(plan) => listen(plan, config, member, csv_folders).await?,
+        Plan::Dial(plan) => dial(plan, config, member, csv_folders),
+    };
+    tracing::info!("{descriptors}");
+    tracing::info!(
+        "{}: draining: new calls are refused, open calls have {} s",
+        stop.wait().await,
+        DRAIN.as_secs()
+    );
+    tokio::select! {
+        left = node.drain() => match left.executing {
+            0 => tracing::info!("drained: all calls have finished"),
+            calls => tracing::warn!(calls, "the time to drain is over; open calls were broken off"),
+        },
+        again = stop.wait() => tracing::warn!("{again} again: open calls are broken off"),
+    }
+    Ok(())
+}
+
+/// A node at work.
+enum Node {
+    Listening(Server),
+    Dialling(Client),
+}
+
+impl Node {
+    async fn drain(self) -> Counts {
+        match self {
+            Self::Listening(server) => server.drain(DRAIN).await,
+            Self::Dialling(client) => client.drain(DRAIN).await,
+        }
+    }
+}
+
+async fn listen(
+    plan: ListenPlan<'_>,
+    config: &NodeConfig,
+    member: Option<&str>,
+    csv_folders: Vec<PathBuf>,
+) -> Result<Node, Failure> {
+    let wanted = plan.address;
+    let transport = plan.tls.as_ref().map_or("plain".to_owned(), |tls| format!("TLS as {}", tls.subject));
+    let setup = server::Setup {
         address: wanted,
         key: plan.listen.key.clone(),
         tls: plan.tls,
@@ -156,22 +145,29 @@ async fn serve(
         })?;
     let address = server.address();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, transport, member, "listening");
-    tracing::info!("{descriptors}");
+    ready(&address);
+    Ok(Node::Listening(server))
+}
+
+fn dial(plan: DialPlan, config: &NodeConfig, member: Option<&str>, csv_folders: Vec<PathBuf>) -> Node {
+    let name = plan.dial.server_name.as_str();
+    let urls: Vec<String> = plan.peers.iter().map(|peer| peer.url.to_string()).collect();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), name, member, "dialling {}", urls.join(" "));
+    let client = Client::start(client::Setup {
+        rhythm: plan.dial.rhythm,
+        ping_interval: config.ping_interval,
+        group_check_interval: plan.dial.group_check_interval,
+        registry: Registry::builtin(csv_folders),
+        peers: plan.peers,
+    });
+    ready(&format_args!("client {name}"));
+    Node::Dialling(client)
+}
+
+/// Announces on standard output that the node is at work.
+fn ready(what: &dyn Display) {
     // Whoever started us may not care for the line and have closed the pipe.
-    let _ = writeln!(io::stdout(), "ready {address}").and_then(|()| io::stdout().flush());
-    tracing::info!(
-        "{}: draining: new calls are refused, open calls have {} s",
-        stop.wait().await,
-        DRAIN.as_secs()
-    );
-    tokio::select! {
-        left = server.drain(DRAIN) => match left.executing {
-            0 => tracing::info!("drained: all calls have finished"),
-            calls => tracing::warn!(calls, "the time to drain is over; open calls were broken off"),
-        },
-        again = stop.wait() => tracing::warn!("{again} again: open calls are broken off"),
-    }
-    Ok(())
+    let _ = writeln!(io::stdout(), "ready {what}").and_then(|()| io::stdout().flush());
 }
 
 /// Keeps the process's memory from other processes. If the kernel refuses, the node serves all the same.

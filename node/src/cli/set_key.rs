@@ -1,4 +1,4 @@
-//! `rcs-node set-key`: the only way to change `connectorserver.key` (P36, N05).
+//! `rcs-node set-key`: the only way to change `connectorserver.key` (P36, N05). `rcs-node hash-key` prints what it would write.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -10,7 +10,7 @@ use rcs_proto::icf::Secret;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tempfile::NamedTempFile;
 
-use super::{SetKeyArgs, key_in, read};
+use super::{HashKeyArgs, SetKeyArgs, key_in, read};
 use crate::config::PREFIX;
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
 use crate::limits::KEY_BYTES;
@@ -38,6 +38,13 @@ pub(super) fn run(arguments: &SetKeyArgs) -> Result<(), Failure> {
         "The key has been set in {place} {}; restart a running server to use the new key.",
         path.display()
     ));
+    Ok(())
+}
+
+/// For files that are made elsewhere, such as a ConfigMap: the hash alone, on standard output.
+pub(super) fn hash(arguments: &HashKeyArgs) -> Result<(), Failure> {
+    let key = new_key(arguments.key_file.as_deref())?;
+    rcs_cli::say(SharedKey::of_text(key.expose()).to_base64());
     Ok(())
 }
 

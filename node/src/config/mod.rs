@@ -4,6 +4,7 @@
 //! disk. It reports every problem at once, each with its line.
 
 mod beside;
+mod dial;
 mod host;
 mod keys;
 mod read;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rcs_proto::driver::url::WsUrl;
 use rcs_proto::icf::Secret;
 
 pub use beside::Beside;
@@ -22,6 +24,7 @@ pub use host::ListenHost;
 pub use keys::PREFIX;
 pub use settings::Override;
 
+use crate::client::Rhythm;
 use crate::key::SharedKey;
 use crate::properties::SyntaxError;
 
@@ -30,7 +33,8 @@ use crate::properties::SyntaxError;
 pub struct NodeConfig {
     /// Who dials whom; `connectorserver.url` decides.
     pub mode: Mode,
-    /// Time between WebSocket pings, default 300 s; `None` if `pingPongInterval` is 0 (P18, P19).
+    /// Time between WebSocket pings, default 300 s; `None` if `pingPongInterval` is 0 (P18, P19). A node that dials pings once in each
+    /// `housekeepingInterval` at least, to find dead sockets (P08).
     pub ping_interval: Option<Duration>,
     /// The folder that relative paths start from: the one above the file's `conf`, or the file's own.
     pub install_root: PathBuf,
@@ -114,29 +118,21 @@ pub enum Transport {
     Tls,
 }
 
-/// Client mode. Intervals and counts are as the file says; `None` where it is silent.
+/// Client mode.
 #[derive(Clone, Debug)]
 pub struct Dial {
-    /// `url` (P02): `ws` or `wss`, at least one.
-    pub urls: Vec<String>,
-    /// `connectorServerName` (P01), not empty.
+    /// `url` (P02): at least one, at most [`URLS_MAX`](crate::limits::URLS_MAX).
+    pub urls: Vec<WsUrl>,
+    /// `connectorServerName` (P01), not empty. It is the principal as well, unless the file has one.
     pub server_name: String,
-    /// `hostId` (P03).
+    /// `hostId` (P03): visible ASCII.
     pub host_id: Option<String>,
     /// `proxyHost` and what belongs to it (P04-P07).
     pub proxy: Option<HttpProxy>,
-    /// `housekeepingInterval` (P08).
-    pub housekeeping_interval: Option<Duration>,
-    /// `groupCheckInterval` (P09).
-    pub group_check_interval: Option<Duration>,
-    /// `webSocketConnections` to each URL.
-    pub sockets: Option<u16>,
-    /// `maxWebSocketConnections`.
-    pub max_sockets: Option<u16>,
-    /// `connectionTtl`.
-    pub connection_ttl: Option<Duration>,
-    /// `newConnectionsInterval`.
-    pub new_connections_interval: Option<Duration>,
+    /// `webSocketConnections`, `maxWebSocketConnections`, `housekeepingInterval` (P08), `connectionTtl` and `newConnectionsInterval`.
+    pub rhythm: Rhythm,
+    /// `groupCheckInterval` (P09), default Java's 4 minutes (WIRE 1.3).
+    pub group_check_interval: Duration,
     /// `tokenEndpoint` with `scope`, `clientId` and `clientSecret` (P17).
     pub token: Option<TokenClient>,
 }

@@ -9,14 +9,12 @@ use rcs_proto::icf::Secret;
 use super::keys::Scope;
 use super::settings::{Setting, Settings};
 use super::{
-    Dial, Examined, HttpProxy, Listen, ListenHost, Mode, NodeConfig, Origin, Override, Problem, StoreFile,
-    TokenClient, Transport,
+    Examined, Listen, ListenHost, Mode, NodeConfig, Origin, Override, Problem, StoreFile, Transport,
 };
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
 use crate::properties;
 
 const DEFAULT_PORT: u16 = 8759;
-const DEFAULT_PROXY_PORT: u16 = 8080;
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(300);
 
 pub(super) fn read(bytes: &[u8], path: &Path, overrides: &[Override]) -> Examined {
@@ -41,9 +39,9 @@ pub(super) fn install_root(path: &Path) -> PathBuf {
     }
 }
 
-struct Reader<'a> {
-    settings: Settings<'a>,
-    problems: Vec<Problem>,
+pub(super) struct Reader<'a> {
+    pub(super) settings: Settings<'a>,
+    pub(super) problems: Vec<Problem>,
     install_root: PathBuf,
 }
 
@@ -62,17 +60,23 @@ impl<'a> Reader<'a> {
             }
         }
         let ping_interval = self.number("pingPongInterval", Duration::from_secs);
+        let mut ping_interval =
+            Some(ping_interval.unwrap_or(DEFAULT_PING_INTERVAL)).filter(|time| !time.is_zero());
         let mode = if self.settings.get("url").is_some() {
             self.settings.name_misplaced(Scope::Client);
-            self.dial().map(|dial| Mode::Client(Box::new(dial)))
+            let dial = self.dial();
+            if let Some(dial) = &dial {
+                // Dead sockets are found by pings; without pings, TCP itself finds them.
+                ping_interval = ping_interval.map(|time| time.min(dial.rhythm.housekeeping_interval));
+            }
+            dial.map(|dial| Mode::Client(Box::new(dial)))
         } else {
             self.settings.name_misplaced(Scope::Server);
             Some(Mode::Server(self.listen(key_store.is_some())))
         };
         Some(NodeConfig {
             mode: mode?,
-            ping_interval: Some(ping_interval.unwrap_or(DEFAULT_PING_INTERVAL))
-                .filter(|time| !time.is_zero()),
+            ping_interval,
             bundle_dir: self.path("bundleDir", "connectors"),
             lib_dir: self.path("libDir", "lib"),
             install_root: self.install_root.clone(),
@@ -122,7 +126,7 @@ impl<'a> Reader<'a> {
         named.unwrap_or(("address", ListenHost::all()))
     }
 
-    fn missing(&mut self, key: &'static str, what: &str) {
+    pub(super) fn missing(&mut self, key: &'static str, what: &str) {
         self.problems.push(Problem { origin: Origin::Missing, key, value: None, what: what.to_owned() });
     }
 
@@ -152,87 +156,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn dial(&mut self) -> Option<Dial> {
-        let (urls, server_name) = (self.urls(), self.server_name());
-        let (urls, server_name) = (urls?, server_name?);
-        Some(Dial {
-            host_id: self.text("hostId"),
-            proxy: self.proxy(),
-            housekeeping_interval: self.number("housekeepingInterval", Duration::from_secs),
-            group_check_interval: self.number("groupCheckInterval", Duration::from_secs),
-            sockets: self.number("webSocketConnections", |count: u16| count),
-            max_sockets: self.number("maxWebSocketConnections", |count: u16| count),
-            connection_ttl: self.number("connectionTtl", Duration::from_secs),
-            new_connections_interval: self.number("newConnectionsInterval", Duration::from_secs),
-            token: self.token_endpoint(&urls).map(|endpoint| TokenClient {
-                endpoint,
-                scope: self.text("scope"),
-                client_id: self.text("clientId"),
-                client_secret: self.secret("clientSecret"),
-            }),
-            urls,
-            server_name,
-        })
-    }
-
-    /// The address of the token's issuer (P17). A token is as good as a password, so no URL may be without TLS then.
-    fn token_endpoint(&mut self, urls: &[String]) -> Option<String> {
-        let setting = self.settings.get("tokenEndpoint")?;
-        if let Some(url) = urls.iter().find(|url| url.starts_with("ws://")) {
-            self.problems.push(setting.problem(format!(
-                "would send a token in clear to {url:?}, which has no TLS; write wss:// in connectorserver.url, or remove tokenEndpoint"
-            )));
-        }
-        Some(setting.trimmed().to_owned())
-    }
-
-    /// Several URLs stand with blanks between them, or commas, as on the Java server's command line (P02, P40).
-    fn urls(&mut self) -> Option<Vec<String>> {
-        let setting = self.settings.get("url")?;
-        let urls: Vec<String> = setting
-            .trimmed()
-            .split([' ', ',', '\t'])
-            .filter(|url| !url.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let is_websocket = |url: &String| {
-            let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
-            rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']))
-        };
-        if urls.is_empty() || !urls.iter().all(is_websocket) {
-            self.problems.push(setting.problem("must hold ws:// or wss:// URLs, with blanks between them"));
-            return None;
-        }
-        Some(urls)
-    }
-
-    fn server_name(&mut self) -> Option<String> {
-        let Some(setting) = self.settings.get("connectorServerName") else {
-            self.missing("connectorServerName", "is needed with url: add the name of this server in the IDM");
-            return None;
-        };
-        let name = setting.trimmed();
-        // The sample file itself breaks the rule, so it is a notice, and the name stays (P01, P39, W01).
-        if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-            let notice = setting
-                .notice("should have lower-case letters and digits only; an IDM may not find another name");
-            self.settings.notice(notice);
-        }
-        Some(name.to_owned())
-    }
-
-    fn proxy(&mut self) -> Option<HttpProxy> {
-        Some(HttpProxy {
-            host: self.text("proxyHost")?,
-            port: self.number("proxyPort", |port: u16| port).unwrap_or(DEFAULT_PROXY_PORT),
-            principal: self.text("proxyPrincipal"),
-            password: self.secret("proxyPassword"),
-        })
-    }
-
     fn store(&mut self, file: &'static str, kind: &'static str, password: &'static str) -> Option<StoreFile> {
         if let Some(setting) = self.settings.get(kind)
             && !setting.trimmed().eq_ignore_ascii_case("PKCS12")
+            && !(kind == "trustStoreType" && setting.trimmed().eq_ignore_ascii_case("PEM"))
         {
             self.problems.push(setting.problem(
                 "must be PKCS12; convert the store with `keytool -importkeystore -srckeystore OLD -destkeystore NEW.p12 -deststoretype PKCS12`",
@@ -260,15 +187,19 @@ impl<'a> Reader<'a> {
         self.install_root.join(self.settings.get(name).map_or(default, |setting| setting.trimmed()))
     }
 
-    fn text(&self, name: &'static str) -> Option<String> {
+    pub(super) fn text(&self, name: &'static str) -> Option<String> {
         self.settings.get(name).map(|setting| setting.trimmed().to_owned())
     }
 
-    fn secret(&self, name: &'static str) -> Option<Secret<String>> {
+    pub(super) fn secret(&self, name: &'static str) -> Option<Secret<String>> {
         self.settings.get(name).map(|setting| Secret::new(setting.raw().to_owned()))
     }
 
-    fn number<N: Bounded, T>(&mut self, name: &'static str, make: impl FnOnce(N) -> T) -> Option<T> {
+    pub(super) fn number<N: Bounded, T>(
+        &mut self,
+        name: &'static str,
+        make: impl FnOnce(N) -> T,
+    ) -> Option<T> {
         let setting: Setting<'a> = self.settings.get(name)?;
         match setting.trimmed().parse::<N>() {
             Ok(number) if number.in_bounds() => Some(make(number)),
@@ -281,7 +212,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Numbers of the file and the largest that makes sense.
-trait Bounded: FromStr {
+pub(super) trait Bounded: FromStr {
     const LAST: u64;
     fn in_bounds(&self) -> bool;
 }

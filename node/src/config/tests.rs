@@ -16,6 +16,41 @@ fn listen(config: &NodeConfig) -> &Listen {
     }
 }
 
+fn urls_of(dial: &Dial) -> Vec<String> {
+    dial.urls.iter().map(ToString::to_string).collect()
+}
+
+/// P08-P13: what a file that says nothing of it gets, and what makes no sense.
+#[test]
+fn client_mode_has_defaults_and_bounds() {
+    let client = "connectorserver.connectorServerName=rcs1\nconnectorserver.url=ws://a/openicf\n";
+    let Mode::Client(dial) = read(client).unwrap().mode else { panic!("server mode") };
+    let Rhythm { sockets, max_sockets, connection_ttl, .. } = dial.rhythm;
+    assert_eq!((sockets, max_sockets, connection_ttl), (3, 4, None));
+    for (line, expected) in [
+        ("webSocketConnections=0", "must be 1 at least"),
+        ("webSocketConnections=1025", "at most 1024 connections"),
+        ("maxWebSocketConnections=2", "must be 3 at least, as webSocketConnections"),
+        ("hostId=a b", "without blanks"),
+    ] {
+        let found = problems(&format!("{client}connectorserver.{line}"));
+        assert!(found.len() == 1 && found[0].contains(expected), "{line}: {found:?}");
+    }
+    for (lines, expected) in [
+        ("maxWebSocketConnections=3\nconnectorserver.connectionTtl=60", "no room for a further connection"),
+        ("connectionTtl=2", "is shorter than newConnectionsInterval times webSocketConnections"),
+        ("principal=anonymous", "differs from connectorServerName"),
+        ("proxyPort=1", "has no effect without connectorserver.proxyHost"),
+        ("clientId=a", "has no effect without connectorserver.tokenEndpoint"),
+        ("trustStoreFile=a", "no URL begins with wss://"),
+    ] {
+        let notices = read(&format!("{client}connectorserver.{lines}")).unwrap().notices;
+        assert!(notices.len() == 1 && notices[0].contains(expected), "{lines}: {notices:?}");
+    }
+    let notices = read(&client.replace("/openicf", "")).unwrap().notices;
+    assert!(notices.len() == 1 && notices[0].contains("/openicf is dialled"), "{notices:?}");
+}
+
 fn problems(text: &str) -> Vec<String> {
     match read(text).expect_err(text) {
         ConfigError::Problems(problems) => problems.iter().map(ToString::to_string).collect(),
@@ -52,17 +87,24 @@ fn server_sample_loads_unchanged() {
 fn client_sample_loads_unchanged() {
     let config = read(CLIENT_SAMPLE).unwrap();
     let Mode::Client(dial) = &config.mode else { panic!("server mode") };
-    assert_eq!(dial.urls, ["wss://my-tenant.forgeblocks.com:8443/openicf"]);
+    assert_eq!(urls_of(dial), ["wss://my-tenant.forgeblocks.com:8443/openicf"]);
     assert_eq!(
         (dial.server_name.as_str(), dial.host_id.as_deref()),
         ("myConnectorServer", Some("MY_UNIQUE_RCS_HOST_ID"))
     );
-    assert_eq!((dial.sockets, dial.max_sockets), (Some(3), Some(4)));
-    let seconds = |time: Option<Duration>| time.unwrap().as_secs();
-    assert_eq!(seconds(dial.housekeeping_interval), 20);
-    assert_eq!(seconds(dial.group_check_interval), 900);
-    assert_eq!(seconds(dial.connection_ttl), 3000);
-    assert_eq!(seconds(dial.new_connections_interval), 10);
+    let rhythm = Rhythm {
+        sockets: 3,
+        max_sockets: 4,
+        housekeeping_interval: Duration::from_secs(20),
+        connection_ttl: Some(Duration::from_secs(3000)),
+        new_connections_interval: Duration::from_secs(10),
+    };
+    assert_eq!((dial.rhythm, dial.group_check_interval), (rhythm, Duration::from_secs(900)));
+    assert_eq!(
+        config.ping_interval,
+        Some(Duration::from_secs(20)),
+        "housekeeping finds dead sockets by pings"
+    );
     let token = dial.token.as_ref().unwrap();
     assert!(token.endpoint.ends_with("/realms/alpha/access_token"));
     assert_eq!(token.scope.as_deref(), Some("fr:idm:*"));
@@ -104,7 +146,7 @@ fn single_values() {
         let Mode::Client(dial) = read(&format!("{client}{urls}")).unwrap().mode else {
             panic!("server mode")
         };
-        assert_eq!(dial.urls, ["ws://a/openicf/0", "wss://b:443/openicf/1"]);
+        assert_eq!(urls_of(&dial), ["ws://a/openicf/0", "wss://b/openicf/1"]);
     }
 }
 

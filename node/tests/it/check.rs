@@ -22,15 +22,20 @@ fn the_server_sample_is_read_and_its_default_key_refused() {
     assert!(ran.code == 65 && ran.stderr.contains("keyStore.pkcs12 cannot be read"), "{ran:?}");
 }
 
-/// P39, P38: client mode is read, and said to be missing.
+/// P39, P17: the client sample is read, and everything of it that this node cannot do is named.
 #[test]
-fn the_client_sample_is_read_and_client_mode_refused() {
+fn the_client_sample_is_read_and_what_is_missing_is_named() {
     let scratch = Scratch::new();
     let file = scratch.file("ConnectorServer.properties", CLIENT_SAMPLE);
     for command in [&["check"][..], &["serve", "--properties"]] {
         let arguments = [command, &[text(&file)]].concat();
         let ran = run(&arguments, b"");
-        assert!(ran.code == 69 && ran.stderr.contains("connectorserver.url asks for client mode"), "{ran:?}");
+        assert!(
+            ran.code == 65 && ran.stderr.contains("connectorserver.tokenEndpoint asks for an OAuth2"),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains("truststore.pkcs12 cannot be read"), "{ran:?}");
+        assert!(!ran.stderr.contains("my-client-secret"), "{ran:?}");
     }
 }
 

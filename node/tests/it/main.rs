@@ -10,6 +10,8 @@ mod agent_router;
 mod caller;
 mod check;
 mod csv_calls;
+mod dial;
+mod dial_tls;
 mod log;
 mod serve;
 mod serving;

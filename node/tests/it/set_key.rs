@@ -73,3 +73,21 @@ fn a_bad_file_is_named_and_left_alone() {
     assert!(ran.code == 65 && ran.stderr.contains("line 1"), "{ran:?}");
     assert_eq!(fs::read(&bad).unwrap(), b"a=\\u12");
 }
+
+/// P35: the hash alone, for files that are made elsewhere.
+#[test]
+fn hash_key_prints_the_hash_and_nothing_else() {
+    let scratch = Scratch::new();
+    let key = scratch.file("key", "Passw0rd\n");
+    for (arguments, stdin) in
+        [(&["hash-key"][..], &b"Passw0rd\n"[..]), (&["hash-key", "--key-file", text(&key)], b"")]
+    {
+        let ran = run(arguments, stdin);
+        assert_eq!((ran.code, ran.stdout.as_str()), (0, "xOS4IeeE6eb/AhMbhxZEC37PgtE=\n"), "{ran:?}");
+    }
+    let ran = run(&["hash-key"], b"changeit\n");
+    assert!(
+        ran.code == 65 && ran.stdout.is_empty() && ran.stderr.contains("must not be the default key"),
+        "{ran:?}"
+    );
+}

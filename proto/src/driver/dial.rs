@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::accept::Credentials;
 use super::http::{self, HeadError};
+use super::proxy::{HttpProxy, ProxyError};
 use super::tls::in_words;
 use super::{ReadHalf, Role, SUBPROTOCOL, Transport, WebSocket, WriteHalf, limits, tune};
 
@@ -41,6 +42,15 @@ pub struct DialTarget {
     pub credentials: Credentials,
     /// Limit for the TCP connection, and again for TLS and upgrade together.
     pub connect_timeout: Duration,
+}
+
+/// What a dial may have beside its target.
+#[derive(Clone, Debug, Default)]
+pub struct DialExtras {
+    /// The HTTP proxy on the way.
+    pub proxy: Option<HttpProxy>,
+    /// Headers of the request by name and value, beside those that every request has.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 /// TLS for a dialler.
@@ -80,6 +90,26 @@ pub enum DialError {
         /// The host.
         host: String,
         /// The port.
+        port: u16,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The proxy on the way does not lead to the target.
+    #[error("the proxy {host}:{port} does not help: {source}")]
+    Proxy {
+        /// The proxy's host.
+        host: String,
+        /// The proxy's port.
+        port: u16,
+        /// Why.
+        source: ProxyError,
+    },
+    /// The proxy on the way let the time pass.
+    #[error("the proxy {host}:{port} did not lead to the target within {limit:?}")]
+    ProxyTimeout {
+        /// The proxy's host.
+        host: String,
+        /// The proxy's port.
         port: u16,
         /// The limit.
         limit: Duration,
@@ -139,7 +169,7 @@ impl DialTarget {
     /// # Errors
     /// [`DialError::BadTarget`]
     pub fn validate(&self) -> Result<(), DialError> {
-        request(self, "")?;
+        request(self, &[], "")?;
         server_name(&self.host).map(drop)
     }
 }
@@ -156,9 +186,23 @@ fn server_name(host: &str) -> Result<ServerName<'static>, DialError> {
 /// # Errors
 /// [`DialError`], which says what to do about it where that is known.
 pub async fn dial(target: &DialTarget) -> Result<(WebSocket, SocketAddr), DialError> {
+    dial_with(target, &DialExtras::default()).await
+}
+
+/// Dials as [`dial`] does, with extras. Behind a proxy the address is the proxy's.
+///
+/// # Errors
+/// [`DialError`]
+pub async fn dial_with(
+    target: &DialTarget,
+    extras: &DialExtras,
+) -> Result<(WebSocket, SocketAddr), DialError> {
     let key = generate_key();
-    let request = request(target, &key)?;
-    let (stream, peer) = connect(target).await?;
+    let request = request(target, &extras.headers, &key)?;
+    let (stream, peer) = match &extras.proxy {
+        None => connect(&target.host, target.port, target.connect_timeout).await?,
+        Some(proxy) => connect_through(proxy, target).await?,
+    };
     let deadline = Instant::now() + target.connect_timeout;
     let stream = match &target.tls {
         None => MaybeTls::Plain(stream),
@@ -173,14 +217,29 @@ pub async fn dial(target: &DialTarget) -> Result<(WebSocket, SocketAddr), DialEr
     }
 }
 
+/// The proxy's connection to the target.
+async fn connect_through(
+    proxy: &HttpProxy,
+    target: &DialTarget,
+) -> Result<(TcpStream, SocketAddr), DialError> {
+    let limit = target.connect_timeout;
+    let (mut stream, peer) = connect(&proxy.host, proxy.port, limit).await?;
+    let (host, port) = (proxy.host.clone(), proxy.port);
+    match timeout(limit, proxy.lead(&mut stream, &target.host, target.port)).await {
+        Ok(Ok(())) => Ok((stream, peer)),
+        Ok(Err(source)) => Err(DialError::Proxy { host, port, source }),
+        Err(_) => Err(DialError::ProxyTimeout { host, port, limit }),
+    }
+}
+
 /// Tries the host's addresses one after the other.
-async fn connect(target: &DialTarget) -> Result<(TcpStream, SocketAddr), DialError> {
+async fn connect(host: &str, port: u16, limit: Duration) -> Result<(TcpStream, SocketAddr), DialError> {
     let attempt = async {
-        let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
+        let addresses = tokio::net::lookup_host((host, port))
             .await
-            .map_err(|source| DialError::Resolve { host: target.host.clone(), source })?;
+            .map_err(|source| DialError::Resolve { host: host.to_owned(), source })?;
         let mut last = DialError::Resolve {
-            host: target.host.clone(),
+            host: host.to_owned(),
             source: io::Error::new(io::ErrorKind::NotFound, "it has no address"),
         };
         for address in addresses {
@@ -194,13 +253,9 @@ async fn connect(target: &DialTarget) -> Result<(TcpStream, SocketAddr), DialErr
         }
         Err(last)
     };
-    timeout(target.connect_timeout, attempt).await.unwrap_or_else(|_| {
-        Err(DialError::ConnectTimeout {
-            host: target.host.clone(),
-            port: target.port,
-            limit: target.connect_timeout,
-        })
-    })
+    timeout(limit, attempt)
+        .await
+        .unwrap_or_else(|_| Err(DialError::ConnectTimeout { host: host.to_owned(), port, limit }))
 }
 
 async fn start_tls(
@@ -222,7 +277,7 @@ async fn start_tls(
 }
 
 /// The request, built before anything is dialled so that a bad target costs no connection.
-fn request(target: &DialTarget, key: &str) -> Result<Vec<u8>, DialError> {
+fn request(target: &DialTarget, headers: &[(&str, String)], key: &str) -> Result<Vec<u8>, DialError> {
     let clean = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !target.path.starts_with('/') || !clean(&target.path) {
         return Err(DialError::BadTarget("the path must begin with / and hold no blanks"));
@@ -242,17 +297,25 @@ fn request(target: &DialTarget, key: &str) -> Result<Vec<u8>, DialError> {
         address if address.contains(':') => format!("[{address}]"),
         name => name.to_owned(),
     };
-    let request = format!(
+    let mut request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\
-         Authorization: Basic {}\r\nUser-Agent: rcs-router/{}\r\n\r\n",
+         Authorization: Basic {}\r\nUser-Agent: rcs-router/{}\r\n",
         BASE64_STANDARD.encode(user),
         env!("CARGO_PKG_VERSION"),
     );
+    for (name, value) in headers {
+        if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+            return Err(DialError::BadTarget("a header has other characters than ASCII has"));
+        }
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
     Ok(request.into_bytes())
 }
 
-fn latin1(text: &str) -> Option<Vec<u8>> {
+/// Bytes of a text in ISO-8859-1, as Basic credentials are sent.
+pub(super) fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }
 

@@ -148,6 +148,9 @@ pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 6
 pub const SHUTTING_DOWN_QUIET: Duration = Duration::from_millis(500);
 /// After a failed write: how long what the peer had sent before is still read.
 pub const LAST_WORDS: Duration = Duration::from_millis(500);
+/// A socket that retires closes at the latest after so long, whatever streams still use it. A search without results for 10 minutes ends by
+/// itself, so only a stream that goes on and on is cut off, with an error.
+pub const RETIRING_MAX: Duration = Duration::from_secs(60 * 60);
 /// TCP keep-alive: idle time before the first probe, and time between probes.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// See [`KEEPALIVE_IDLE`].

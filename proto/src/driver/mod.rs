@@ -18,6 +18,7 @@ pub mod limits;
 pub mod listen;
 pub mod oversize;
 pub mod places;
+pub mod proxy;
 pub mod refusals;
 pub mod shares;
 pub mod socket;
@@ -29,6 +30,7 @@ mod tls_tests;
 mod turns;
 #[cfg(test)]
 mod upgrade_tests;
+pub mod url;
 mod writer;
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! The rcs-node binary as a process.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::Process;
@@ -17,12 +17,8 @@ pub struct Node {
 impl Node {
     /// Starts a node on a free port, with its properties file in `folder`.
     pub fn start(folder: &Path) -> Self {
-        let properties = folder.join("ConnectorServer.properties");
         let text = "connectorserver.port=0\nconnectorserver.usessl=false\nconnectorserver.key=lmA6bMfENJGlIDbfrVtklXFK32s\\=\n";
-        fs::write(&properties, text).unwrap_or_else(|e| panic!("cannot write {}: {e}", properties.display()));
-        let mut command = Command::new(workspace::binary("rcs-node"));
-        command.arg("serve").arg("--properties").arg(&properties).arg("--dev");
-        let process = Process::start("rcs-node", command);
+        let process = Process::start("rcs-node", serve(&properties(folder, text)));
         let ready = process.read_until("ready ", PATIENCE);
         let port = ready.rsplit(':').next().and_then(|p| p.trim().parse().ok());
         Self { process, port: port.unwrap_or_else(|| panic!("no port in `{ready}`")) }
@@ -42,4 +38,56 @@ impl Node {
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+/// A running node in client mode, started with `--dev`: to a router it is the member of its name.
+pub struct DiallingNode {
+    process: Process,
+    properties: PathBuf,
+}
+
+impl DiallingNode {
+    /// Starts a node of this name that keeps `sockets` sockets to each URL (separated by blanks) and dials again within a second. Its
+    /// properties file is in `folder`.
+    pub fn start(folder: &Path, name: &str, urls: &str, sockets: u32) -> Self {
+        let text = format!(
+            "connectorserver.url={urls}\nconnectorserver.connectorServerName={name}\nconnectorserver.webSocketConnections={sockets}\n\
+             connectorserver.housekeepingInterval=1\nconnectorserver.newConnectionsInterval=0\n"
+        );
+        let properties = properties(folder, &text);
+        Self { process: launch(&properties), properties }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again after [`DiallingNode::kill`].
+    pub fn restart(&mut self) {
+        self.process = launch(&self.properties);
+    }
+
+    /// The process, for signals and its log.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+fn launch(properties: &Path) -> Process {
+    let process = Process::start("rcs-node", serve(properties));
+    process.read_until("ready ", PATIENCE);
+    process
+}
+
+fn properties(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("ConnectorServer.properties");
+    fs::write(&path, text).unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
+    path
+}
+
+fn serve(properties: &Path) -> Command {
+    let mut command = Command::new(workspace::binary("rcs-node"));
+    command.arg("serve").arg("--properties").arg(properties).arg("--dev");
+    command
 }

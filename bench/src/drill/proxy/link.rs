@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::flow::{self, Stopped};
-use super::{Newcomers, Order, Shared, Way, lock, reset};
+use super::{Dialler, Newcomers, Order, Shared, Way, lock, reset};
 
 /// How a connection ends.
 enum End {
@@ -14,7 +14,7 @@ enum End {
     Reset,
 }
 
-/// Leads one connection to the member, to its end.
+/// Leads one connection to the other end, until it ends.
 pub(super) async fn run(number: u64, near: TcpStream, shared: Arc<Shared>) {
     let (orders, mut ordered) = mpsc::unbounded_channel();
     lock(&shared.links).insert(number, orders);
@@ -23,24 +23,36 @@ pub(super) async fn run(number: u64, near: TcpStream, shared: Arc<Shared>) {
     if shared.weather.borrow().newcomers == Newcomers::Refused {
         return reset(&near);
     }
-    flow::passable(&shared, Way::In).await;
+    let outset = match shared.dialler {
+        Dialler::Router => Way::In,
+        Dialler::Member => Way::Out,
+    };
+    flow::passable(&shared, outset).await;
     let target = *lock(&shared.target);
+    let Some(target) = target else { return reset(&near) };
     let Ok(far) = TcpStream::connect(target).await else { return reset(&near) };
     let _ = far.set_nodelay(true);
-    if let End::Reset = lead(&near, &far, &shared, &mut ordered).await {
+    let (router, member) = match shared.dialler {
+        Dialler::Router => (&near, &far),
+        Dialler::Member => (&far, &near),
+    };
+    if let End::Reset = lead(router, member, &shared, &mut ordered).await {
         reset(&near);
         reset(&far);
     }
 }
 
 async fn lead(
-    near: &TcpStream,
-    far: &TcpStream,
+    router: &TcpStream,
+    member: &TcpStream,
     shared: &Shared,
     orders: &mut mpsc::UnboundedReceiver<Order>,
 ) -> End {
     let both = async {
-        tokio::try_join!(flow::run(Way::In, near, far, shared), flow::run(Way::Out, far, near, shared))
+        tokio::try_join!(
+            flow::run(Way::In, router, member, shared),
+            flow::run(Way::Out, member, router, shared)
+        )
     };
     tokio::pin!(both);
     loop {
@@ -54,7 +66,7 @@ async fn lead(
             order = orders.recv() => match order {
                 Some(Order::Reset) => return End::Reset,
                 Some(Order::Close) | None => return End::Quiet,
-                Some(Order::HalfClose) => flow::half_close(near),
+                Some(Order::HalfClose) => flow::half_close(router),
             },
         }
     }

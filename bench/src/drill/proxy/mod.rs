@@ -1,4 +1,4 @@
-//! A TCP proxy of our own between the router and one member, which makes bad weather: latency, little bandwidth, black holes,
+//! A TCP proxy of our own between the router and one member, whichever of the two dials, which makes bad weather: latency, little bandwidth, black holes,
 //! resets, bytes in slices, half-closed connections, refused ones, and cuts at a chosen point of a call's life.
 //!
 //! Bytes come in on one side and are cut into units (the upgrade's heads, WebSocket frames); each waits for its time, is shown to
@@ -34,6 +34,15 @@ pub(crate) enum Way {
     Out,
 }
 
+/// Which end opens the connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialler {
+    /// The member listens.
+    Router,
+    /// The member is in client mode.
+    Member,
+}
+
 /// What one way is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sky {
@@ -61,7 +70,7 @@ pub(crate) enum Hole {
 /// What becomes of new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Newcomers {
-    /// They are led to the member.
+    /// They are led to the other end.
     Welcome,
     /// They are reset.
     Refused,
@@ -129,8 +138,9 @@ pub(crate) struct Proxy {
 
 /// What the proxy and its connections share. The mutexes guard whole values, so a panic leaves nothing half-done.
 struct Shared {
-    /// The member's port, which changes when it is started again.
-    target: Mutex<SocketAddr>,
+    dialler: Dialler,
+    /// Where new connections are led: the member's port, which changes when it is started again, or the router's.
+    target: Mutex<Option<SocketAddr>>,
     weather: watch::Sender<Weather>,
     trap: Mutex<Option<Trap>>,
     links: Mutex<BTreeMap<u64, mpsc::UnboundedSender<Order>>>,
@@ -140,12 +150,13 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Listens on a free port.
-    pub(crate) async fn start(seed: u64) -> io::Result<Self> {
+    /// Listens on a free port. Connections are reset until they can be led somewhere.
+    pub(crate) async fn start(dialler: Dialler, seed: u64) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            target: Mutex::new(address),
+            dialler,
+            target: Mutex::new(None),
             weather: watch::Sender::new(Weather::CLEAR),
             trap: Mutex::new(None),
             links: Mutex::new(BTreeMap::new()),
@@ -156,14 +167,14 @@ impl Proxy {
         Ok(Self { address, shared, accepting })
     }
 
-    /// Where the router dials.
+    /// Where the dialler dials.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Leads new connections to this port of the loopback.
     pub(crate) fn lead_to(&self, port: u16) {
-        *lock(&self.shared.target) = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        *lock(&self.shared.target) = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
 
     /// Changes the weather, at once and for all connections.

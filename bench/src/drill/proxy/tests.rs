@@ -36,7 +36,7 @@ async fn site() -> (Proxy, Arc<Mutex<Vec<u8>>>) {
             });
         }
     });
-    let proxy = Proxy::start(1).await.unwrap();
+    let proxy = Proxy::start(Dialler::Router, 1).await.unwrap();
     proxy.lead_to(port);
     (proxy, got)
 }

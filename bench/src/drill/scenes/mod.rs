@@ -151,6 +151,14 @@ impl Scene {
         !matches!(self, Self::Partition)
     }
 
+    /// Whether it has a form in which the members dial the router.
+    pub(crate) const fn has_dialling_form(self) -> bool {
+        matches!(
+            self,
+            Self::Kill | Self::Freeze | Self::BlackHole | Self::Reset | Self::Drain | Self::RollingRestart
+        )
+    }
+
     /// Performs it.
     pub(crate) async fn perform(
         self,

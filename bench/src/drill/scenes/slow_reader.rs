@@ -12,7 +12,7 @@ use super::super::calls::Calls;
 use super::super::load::{Load, Plan, connect_patiently_to};
 use super::super::members::Members;
 use super::super::promise::Promise;
-use super::super::proxy::{Proxy, Sky, Weather};
+use super::super::proxy::{Dialler, Proxy, Sky, Weather};
 use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::super::tally::{Ask, Told};
@@ -109,8 +109,9 @@ async fn stalled(
     slowness: &Slowness,
     stall: Duration,
 ) -> Result<(Told, Duration), Failure> {
-    let proxy =
-        Proxy::start(seed).await.map_err(|error| Exit::Internal.with(format!("no proxy: {error}")))?;
+    let proxy = Proxy::start(Dialler::Router, seed)
+        .await
+        .map_err(|error| Exit::Internal.with(format!("no proxy: {error}")))?;
     proxy.lead_to(site.router().listen().port());
     // Its own pings would end it in the long stall.
     let caller = connect_patiently_to(proxy.port()).await?;

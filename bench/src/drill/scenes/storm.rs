@@ -15,7 +15,7 @@ use super::super::far::Far;
 use super::super::load::{Load, Plan, connect_to};
 use super::super::members::Members;
 use super::super::promise::Promise;
-use super::super::proxy::{Order, Proxy};
+use super::super::proxy::{Dialler, Order, Proxy};
 use super::super::report::Findings;
 use super::super::site::{Site, SitePlan};
 use super::super::tally::{Ask, Told};
@@ -34,7 +34,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
     };
     let mut site = Site::start(members, SitePlan { members: behind, ..SitePlan::default() }, seed).await?;
     let far = Far::start()?;
-    let door = far.run(Proxy::start(seed)).await?;
+    let door = far.run(Proxy::start(Dialler::Router, seed)).await?;
     let door = door.map_err(|error| Exit::Internal.with(format!("no proxy: {error}")))?;
     door.lead_to(site.router().listen().port());
     let port = door.port();

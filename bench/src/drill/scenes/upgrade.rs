@@ -61,7 +61,7 @@ pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Resul
         }
         refusals.push(text);
     }
-    let bundle = if matches!(members, Members::Nodes) { BUNDLE } else { JAVA_BUNDLE };
+    let bundle = if members.are_nodes() { BUNDLE } else { JAVA_BUNDLE };
     let rule = format!("{bundle}%2F%5B{FIRST_VERSION}%2C{NEXT}%5D");
     expect(&site, &format!("bundles/stand-ins?stand_in={rule}"), 200).await?;
     upgrade(&mut site, 2, "matching_next").await?;

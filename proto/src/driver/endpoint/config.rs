@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::driver::limits;
 use crate::driver::socket::{Reading, SocketConfig};
 use crate::frames::Identity;
+use crate::limits::CHECK_EVERY;
 
 /// What an endpoint is and allows.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct EndpointConfig {
     /// Rhythm of pings, if any; a socket that is silent for three of them is dead. An executor had better not: a 1.8.0 dialler
     /// whose socket is closed never comes back (WIRE 7.5), and TCP's own keep-alive finds dead hosts.
     pub ping_every: Option<Duration>,
+    /// Rhythm of session checks (WIRE 4.4): each asks the peer for a sign of life, and finds calls that only one end knows.
+    pub check_every: Duration,
 }
 
 impl EndpointConfig {
@@ -40,6 +43,7 @@ impl EndpointConfig {
             calls_max: 65_536,
             keep_lost: Duration::from_secs(60),
             ping_every: None,
+            check_every: CHECK_EVERY,
         }
     }
 

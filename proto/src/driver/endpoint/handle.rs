@@ -11,11 +11,21 @@ use super::hub::Hub;
 use super::to_hub::ToHub;
 use crate::driver::WebSocket;
 use crate::driver::socket::CloseReason;
+use crate::session::SocketId;
 
 /// The owner's end of an endpoint. Dropping the last clone closes its sockets and ends it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     hub: mpsc::UnboundedSender<ToHub>,
+}
+
+/// A socket that an endpoint has adopted.
+#[derive(Debug)]
+pub struct Adopted {
+    /// Resolves once the handshake is done, with the socket's id; with an error if the socket ended before.
+    pub joined: oneshot::Receiver<SocketId>,
+    /// Resolves when the socket has ended, with the reason.
+    pub ended: oneshot::Receiver<CloseReason>,
 }
 
 impl Endpoint {
@@ -29,8 +39,22 @@ impl Endpoint {
     /// Adds a socket, accepted or dialled; the handshake follows. The receiver tells when and why it ended.
     pub fn adopt(&self, socket: WebSocket) -> oneshot::Receiver<CloseReason> {
         let (ended, end) = oneshot::channel();
-        self.ask(ToHub::Adopt { socket: Box::new(socket), ended });
+        self.ask(ToHub::Adopt { socket: Box::new(socket), joined: None, ended });
         end
+    }
+
+    /// Adds a socket as [`Endpoint::adopt`] does, for an owner that retires it later.
+    pub fn adopt_to_retire(&self, socket: WebSocket) -> Adopted {
+        let (joined, join) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
+        self.ask(ToHub::Adopt { socket: Box::new(socket), joined: Some(joined), ended });
+        Adopted { joined: join, ended: end }
+    }
+
+    /// Closes a socket without a loss: its peer may send on it until the end, new answers take other sockets of the peer, and the socket
+    /// closes once no answer has begun on it, at the latest after [`RETIRING_MAX`](crate::driver::limits::RETIRING_MAX).
+    pub fn retire(&self, socket: SocketId) {
+        self.ask(ToHub::Retire { socket });
     }
 
     pub(super) fn ask(&self, message: ToHub) {

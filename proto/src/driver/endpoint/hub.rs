@@ -17,6 +17,7 @@ use super::shutdown::{Shutdown, Step};
 use super::to_hub::ToHub;
 use super::wanted::Wanted;
 use crate::driver::WebSocket;
+use crate::driver::limits::RETIRING_MAX;
 use crate::driver::oversize::{self, Overrun, OversizeHead};
 use crate::driver::socket::{CloseReason, Reports, SocketEvent};
 use crate::envelope::Envelope;
@@ -103,7 +104,8 @@ impl Hub {
     fn message(&mut self, message: ToHub) {
         let Self { net, incoming, outgoing, wanted, .. } = self;
         match message {
-            ToHub::Adopt { socket, ended } => self.adopt(*socket, ended),
+            ToHub::Adopt { socket, joined, ended } => self.adopt(*socket, joined, ended),
+            ToHub::Retire { socket } => self.retire(socket),
             ToHub::Item { call, frame } => incoming.item(call, frame, net),
             ToHub::Final { call, frame } => incoming.last(call, frame, net),
             ToHub::Call { key, request, sink } => outgoing.open(key, &request, sink, net),
@@ -122,10 +124,34 @@ impl Hub {
         Counts { executing: self.incoming.len(), sessions: self.net.peers(), sockets: self.net.sockets() }
     }
 
-    fn adopt(&mut self, socket: WebSocket, ended: oneshot::Sender<CloseReason>) {
+    fn adopt(
+        &mut self,
+        socket: WebSocket,
+        joined: Option<oneshot::Sender<SocketId>>,
+        ended: oneshot::Sender<CloseReason>,
+    ) {
         let id = self.net.adopt(socket, ended);
+        if let Some(joined) = joined {
+            self.net.tell_joined(id, joined);
+        }
         if self.shutdown.has_begun() {
             self.net.close(id);
+        }
+    }
+
+    /// The owner no longer wants a socket.
+    fn retire(&mut self, id: SocketId) {
+        self.net.retire(id, Instant::now() + RETIRING_MAX);
+        self.incoming.leave(id, &self.net);
+        self.close_retired();
+    }
+
+    /// Closes the retiring sockets that no answer needs, and those whose time is over.
+    fn close_retired(&mut self) {
+        for (id, deadline) in self.net.retiring() {
+            if !self.incoming.needs(id) || Instant::now() >= deadline {
+                self.net.close(id);
+            }
         }
     }
 
@@ -277,6 +303,7 @@ impl Hub {
     fn tick(&mut self) {
         self.net.tick();
         self.outgoing.repeat_refused(&mut self.net);
+        self.close_retired();
         for no in self.net.forget_lost() {
             self.incoming.forget(no);
         }

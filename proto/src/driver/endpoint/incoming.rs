@@ -94,7 +94,9 @@ impl Incoming {
         net: &mut Net,
     ) -> Option<Bytes> {
         let id = envelope.message_id;
-        let (Some(hub), Some(handle)) = (self.hub.upgrade(), net.handle(socket)) else { return None };
+        // A socket that retires takes no further answers.
+        let pin = net.instead_of(no, socket).unwrap_or(socket);
+        let (Some(hub), Some(handle)) = (self.hub.upgrade(), net.handle(pin)) else { return None };
         let Some(request) = decode(envelope) else {
             return Some(frames::error(id, exceptions::CONNECTOR, "The request cannot be decoded"));
         };
@@ -105,7 +107,7 @@ impl Incoming {
         let pause = self.pause_backlog_bytes;
         let responder = Responder::new(key, id, state.clone(), hub, self.transit.clone(), pause);
         let watch = Watch::new(state.clone());
-        let call = Call { peer: no, id, state, pin: socket, on_pin: 0, waiting: Vec::new(), done: false };
+        let call = Call { peer: no, id, state, pin, on_pin: 0, waiting: Vec::new(), done: false };
         self.calls.insert(key, call);
         self.executor.execute(IncomingCall { request, responder, watch });
         None
@@ -188,6 +190,22 @@ impl Incoming {
         }
     }
 
+    /// Gives the calls whose answers have not begun on a socket another one.
+    pub(super) fn leave(&mut self, socket: SocketId, net: &Net) {
+        for call in self.calls.values_mut().filter(|call| call.pin == socket && !call.has_begun()) {
+            let other = net.instead_of(call.peer, socket);
+            if let Some((other, handle)) = other.and_then(|other| Some((other, net.handle(other)?))) {
+                call.pin = other;
+                call.state.repin(handle.clone());
+            }
+        }
+    }
+
+    /// Whether an answer has begun on a socket, and goes on.
+    pub(super) fn needs(&self, socket: SocketId) -> bool {
+        self.calls.values().any(|call| call.pin == socket && call.has_begun())
+    }
+
     /// A peer that has not come back: its calls have no reader.
     pub(super) fn forget(&mut self, no: PeerNo) {
         self.calls.retain(|_, call| {
@@ -208,6 +226,11 @@ impl Incoming {
 }
 
 impl Call {
+    /// Whether a frame of its answer is on its socket, or waits.
+    fn has_begun(&self) -> bool {
+        self.on_pin > 0 || !self.waiting.is_empty()
+    }
+
     /// Queues a frame on the call's socket, or keeps it until the call has a living one.
     fn send(&mut self, frame: Bytes, net: &Net) {
         match self.waiting.is_empty() && net.send_on(self.pin, &frame) {

@@ -24,6 +24,8 @@ mod lost;
 mod net;
 mod outgoing;
 #[cfg(test)]
+mod retire_tests;
+#[cfg(test)]
 mod rig;
 mod shutdown;
 #[cfg(test)]
@@ -35,4 +37,4 @@ pub use answer::RemoteError;
 pub use call::{Executor, Gone, IncomingCall, Responder, Watch};
 pub use caller::{CallStream, Caller, ConnectError};
 pub use config::{Counts, EndpointConfig};
-pub use handle::Endpoint;
+pub use handle::{Adopted, Endpoint};

@@ -24,12 +24,12 @@ use crate::session::SocketId;
 /// Bound of a wait for what must come, on a machine that may have many times the work that it has processors for.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-async fn within<F: Future>(what: &str, future: F) -> F::Output {
+pub(super) async fn within<F: Future>(what: &str, future: F) -> F::Output {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
 /// Hands every call to the test.
-struct Handed(mpsc::UnboundedSender<IncomingCall>);
+pub(super) struct Handed(pub(super) mpsc::UnboundedSender<IncomingCall>);
 
 impl Executor for Handed {
     fn connector_infos(&self) -> Bytes {
@@ -64,32 +64,32 @@ impl Executor for Simple {
     }
 }
 
-fn item(sequence: i64, bytes: usize) -> OperationResponse {
+pub(super) fn item(sequence: i64, bytes: usize) -> OperationResponse {
     let object = ConnectorObject { object_class: "x".repeat(bytes), ..Default::default() };
     let search = SearchOpResponse { sequence, connector_object: Some(object), ..Default::default() };
     OperationResponse { search: Some(search), ..Default::default() }
 }
 
-fn end(count: i64) -> OperationResponse {
+pub(super) fn end(count: i64) -> OperationResponse {
     let search =
         SearchOpResponse { sequence: count, result: Some(SearchResult::default()), ..Default::default() };
     OperationResponse { search: Some(search), ..Default::default() }
 }
 
-fn test_answer() -> OperationResponse {
+pub(super) fn test_answer() -> OperationResponse {
     OperationResponse { test: Some(TestOpResponse {}), ..Default::default() }
 }
 
-fn test_request() -> OperationRequest {
+pub(super) fn test_request() -> OperationRequest {
     OperationRequest { test: Some(TestOpRequest {}), ..Default::default() }
 }
 
-fn search_request(count: usize) -> OperationRequest {
+pub(super) fn search_request(count: usize) -> OperationRequest {
     let search = SearchOpRequest { object_class: count.to_string(), ..Default::default() };
     OperationRequest { search: Some(search), ..Default::default() }
 }
 
-fn config() -> EndpointConfig {
+pub(super) fn config() -> EndpointConfig {
     EndpointConfig::new(EndpointConfig::random_identity())
 }
 
@@ -118,7 +118,7 @@ async fn handed_server(
     (endpoint, address, received)
 }
 
-fn target(address: SocketAddr) -> DialTarget {
+pub(super) fn target(address: SocketAddr) -> DialTarget {
     DialTarget {
         host: address.ip().to_string(),
         port: address.port(),

@@ -10,11 +10,19 @@ use super::config::Counts;
 use crate::driver::WebSocket;
 use crate::driver::socket::CloseReason;
 use crate::messages::OperationRequest;
+use crate::session::SocketId;
 
 /// One message to the hub.
 pub(super) enum ToHub {
     /// The owner adds a socket.
-    Adopt { socket: Box<WebSocket>, ended: oneshot::Sender<CloseReason> },
+    Adopt {
+        socket: Box<WebSocket>,
+        /// For an owner that wants to know when the handshake is done, and which socket it is.
+        joined: Option<oneshot::Sender<SocketId>>,
+        ended: oneshot::Sender<CloseReason>,
+    },
+    /// The owner wants a socket closed once no answer needs it.
+    Retire { socket: SocketId },
     /// An executor sends a frame of an answer that is not the last one.
     Item { call: u64, frame: Bytes },
     /// An executor sends the last frame of an answer.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::peer::PeerNo;
 use crate::driver::socket::{CloseReason, SocketHandle};
-use crate::session::Handshake;
+use crate::session::{Handshake, SocketId};
 
 /// One socket.
 pub(super) struct Connection {
@@ -17,6 +17,10 @@ pub(super) struct Connection {
     pub(super) heard: Instant,
     pinged: Instant,
     ended: Option<oneshot::Sender<CloseReason>>,
+    /// The owner that wants to know when its peer is known.
+    pub(super) joined: Option<oneshot::Sender<SocketId>>,
+    /// Once it retires: when it closes at the latest.
+    pub(super) retires: Option<Instant>,
 }
 
 /// How far a socket is.
@@ -34,7 +38,15 @@ impl Connection {
         ended: oneshot::Sender<CloseReason>,
         now: Instant,
     ) -> Self {
-        Self { handle, stage: Stage::Shaking(handshake), heard: now, pinged: now, ended: Some(ended) }
+        Self {
+            handle,
+            stage: Stage::Shaking(handshake),
+            heard: now,
+            pinged: now,
+            ended: Some(ended),
+            joined: None,
+            retires: None,
+        }
     }
 
     /// Whose socket it is, once that is known.

@@ -35,6 +35,7 @@ pub(super) struct Net {
     socket: SocketConfig,
     keep_lost: Duration,
     ping_every: Option<Duration>,
+    check_every: Duration,
     /// Where sockets report to.
     events: socket::Events,
     /// Every socket that has not ended.
@@ -62,6 +63,7 @@ impl Net {
             socket: config.socket.clone(),
             keep_lost: config.keep_lost,
             ping_every: config.ping_every,
+            check_every: config.check_every,
             events,
             connections: HashMap::new(),
             peers: HashMap::new(),
@@ -123,7 +125,7 @@ impl Net {
             None => {
                 let no = PeerNo(self.number());
                 self.by_session_id.insert(session_id.to_owned(), no);
-                self.peers.insert(no, Peer::new(session_id.to_owned()));
+                self.peers.insert(no, Peer::new(session_id.to_owned(), self.check_every));
                 no
             }
         };
@@ -131,6 +133,8 @@ impl Net {
         peer.session.join(id, now);
         peer.lost_at = None;
         connection.stage = Stage::Joined(no);
+        // The owner may have lost interest.
+        connection.joined.take().map(|joined| joined.send(id));
         // What cannot be queued here comes back with the report of the socket's end.
         if let Some(reply) = reply {
             let _ = connection.handle.send(reply);
@@ -152,6 +156,35 @@ impl Net {
     /// Whether a socket takes frames.
     pub(super) fn is_open(&self, id: SocketId) -> bool {
         self.handle(id).is_some_and(|handle| !handle.is_closed())
+    }
+
+    /// Tells the owner of a socket when its peer is known.
+    pub(super) fn tell_joined(&mut self, id: SocketId, joined: oneshot::Sender<SocketId>) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.joined = Some(joined);
+        }
+    }
+
+    /// Notes that a socket is to close once no answer needs it, and by this moment in any case.
+    pub(super) fn retire(&mut self, id: SocketId, deadline: Instant) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.retires.get_or_insert(deadline);
+        }
+    }
+
+    /// The sockets that retire, each with the moment by which it closes.
+    pub(super) fn retiring(&self) -> Vec<(SocketId, Instant)> {
+        let retiring = |(id, connection): (&SocketId, &Connection)| Some((*id, connection.retires?));
+        self.connections.iter().filter_map(retiring).collect()
+    }
+
+    /// Another socket of the peer if this one retires.
+    pub(super) fn instead_of(&self, no: PeerNo, id: SocketId) -> Option<SocketId> {
+        self.connections.get(&id)?.retires?;
+        let stays = |connection: &Connection| {
+            connection.peer() == Some(no) && connection.retires.is_none() && !connection.handle.is_closed()
+        };
+        self.connections.iter().find(|(_, connection)| stays(connection)).map(|(other, _)| *other)
     }
 
     /// Has a socket write what is queued, and close.

@@ -1,5 +1,7 @@
 //! What an endpoint knows of one peer.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::session::Session;
@@ -27,10 +29,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(session_id: String) -> Self {
+    /// A peer whose session is checked so often.
+    pub(super) fn new(session_id: String, check_every: Duration) -> Self {
         Self {
             session_id,
-            session: Session::new(),
+            session: Session::checked_every(check_every),
             lost_at: None,
             infos: None,
             outbox: Vec::new(),
@@ -69,7 +72,7 @@ mod tests {
 
     #[test]
     fn answers_are_kept_up_to_a_bound_and_given_once() {
-        let mut peer = Peer::new("P".to_owned());
+        let mut peer = Peer::new("P".to_owned(), Duration::from_secs(1));
         let half = Bytes::from(vec![0; OUTBOX_BYTES / 2]);
         for id in 1..=3 {
             peer.keep(id, half.clone(), OUTBOX_BYTES);
