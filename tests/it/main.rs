@@ -40,3 +40,4 @@ mod stream;
 mod stream_end;
 mod through;
 mod tidy;
+mod tls;

@@ -21,6 +21,7 @@ mod quarantine;
 mod serve;
 mod server;
 mod status;
+mod tls;
 mod token;
 mod wish;
 

@@ -1,14 +1,18 @@
 package interop;
 
 import java.io.File;
+import java.io.FileInputStream;
 import java.net.URI;
 import java.net.URL;
+import java.security.KeyStore;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import javax.net.ssl.KeyManager;
+import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.X509TrustManager;
 import org.forgerock.openicf.framework.*;
 import org.forgerock.openicf.framework.async.AsyncConnectorInfoManager;
@@ -94,13 +98,26 @@ public final class Peer {
         return framework.getRemoteManager(algorithm);
     }
 
-    private static RemoteWSFrameworkConnectionInfo target(Options options, String url) {
+    private static RemoteWSFrameworkConnectionInfo target(Options options, String url) throws Exception {
         RemoteWSFrameworkConnectionInfo.Builder b = RemoteWSFrameworkConnectionInfo.newBuilder()
                 .setRemoteURI(URI.create(url))
                 .setPrincipal(options.get("principal", ConnectionPrincipal.DEFAULT_NAME))
                 .setPassword(new GuardedString(options.get("password", "changeit").toCharArray()));
         if (url.startsWith("wss")) b.setTrustManagers(Collections.singletonList(new TrustAll()));
+        if (options.has("keystore")) b.setKeyManagers(Arrays.asList(keys(options)));
         return b.build();
+    }
+
+    /** The certificate that an IDM shows to a server that asks for one. */
+    private static KeyManager[] keys(Options options) throws Exception {
+        char[] password = options.get("storepass", "changeit").toCharArray();
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        try (FileInputStream in = new FileInputStream(options.required("keystore"))) {
+            store.load(in, password);
+        }
+        KeyManagerFactory factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+        factory.init(store, password);
+        return factory.getKeyManagers();
     }
 
     private static List<URL> bundles(String directories) throws Exception {
