@@ -254,10 +254,13 @@ impl TlsFiles {
                     Identity::from_store(first, &[own.as_str()])
                 }
                 Err(_) => Identity::from_store(first, &USUAL_PASSWORDS).map_err(|reason| {
-                    format!(
-                        "{reason}. The password is expected in --key-store-password-file FILE or in {PASSWORD_VARIABLE}; without them the \
-                         router tries changeit"
-                    )
+                    match reason.contains("password does not open") {
+                        true => format!(
+                            "{reason}. It is expected in --key-store-password-file FILE or in {PASSWORD_VARIABLE}; without them the router \
+                             tries changeit"
+                        ),
+                        false => reason,
+                    }
                 }),
             },
         }

@@ -266,7 +266,10 @@ impl<D, P: Fn() -> u32> Door<D, P> {
             Err((error, stream)) => {
                 // The peer has been sent an alert, which says why.
                 hear_out(stream).await;
-                Err(tls_error(error))
+                Err(match tls_error(error) {
+                    AcceptError::Closed => AcceptError::Tls(HUNG_UP.to_owned()),
+                    told => told,
+                })
             }
         }
     }
@@ -298,6 +301,10 @@ impl<D, P: Fn() -> u32> Door<D, P> {
 
 /// The first byte of a TLS record with a handshake message.
 const TLS_HANDSHAKE: u8 = 0x16;
+
+/// A Java dialler that does not trust the certificate may close the connection without an alert.
+const HUNG_UP: &str = "the peer closed the connection within the handshake without saying why. If it does not trust the certificate of this \
+    listener, add the certificate, or its authority's, to the peer's trust store";
 
 const TOO_SLOW: &str = "the peer did not complete the handshake in time";
 

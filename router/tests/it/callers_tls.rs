@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::accept::Credentials;
@@ -13,7 +14,7 @@ use rcs_proto::driver::dial::{DialError, DialTarget, DialTls, dial};
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig, RemoteError};
 use rcs_proto::driver::tls::{Identity, Pins, client_config};
 use rcs_proto::icf::Secret;
-use rcs_proto::messages::{ConnectorKey, OperationRequest, TestOpRequest};
+use rcs_proto::messages::{ConnectorKey, Locale, OperationRequest, TestOpRequest};
 use rcs_rig::scripted::raw_exchange;
 use rcs_rig::wait::wait_until;
 use rustls::ClientConfig;
@@ -171,14 +172,27 @@ fn a_new_certificate_is_in_force_without_a_dropped_socket() {
     assert!(ends("CN=old") > 1.7e9);
     let config = EndpointConfig::new(EndpointConfig::random_identity());
     let caller = site.runtime.block_on(Caller::connect(site.target(&old, None), 1, config)).unwrap();
-    let is_answered = || {
-        let key = Some(ConnectorKey { connector_name: "none".to_owned(), ..Default::default() });
-        let call =
-            OperationRequest { connector_key: key, test: Some(TestOpRequest {}), ..Default::default() };
-        // The group has no such connector, and says so.
-        matches!(site.runtime.block_on(caller.ask(call)), Err(RemoteError::Peer { .. }))
+    let asked = || {
+        let key = ConnectorKey {
+            bundle_name: "bundle".to_owned(),
+            bundle_version: "1.0".to_owned(),
+            connector_name: "none".to_owned(),
+        };
+        let call = OperationRequest {
+            connector_key: Some(key),
+            connector_facade_key: Bytes::from_static(b"facade"),
+            locale: Some(Locale { language: "en".to_owned(), ..Default::default() }),
+            test: Some(TestOpRequest {}),
+            ..Default::default()
+        };
+        site.runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, caller.ask(call)).await })
+            .expect("an answer in time")
     };
-    assert!(is_answered());
+    // The group has no such connector, and says so on the socket of the caller.
+    let is_answered = |answer| !matches!(answer, Err(RemoteError::NotSent | RemoteError::ConnectionLost));
+    let answer = asked();
+    assert!(matches!(answer, Err(RemoteError::Peer { .. })), "{answer:?}");
 
     // Half of a pair, then a pair that has ended, then rubbish.
     site.write("tls.crt", &new.certificate);
@@ -199,7 +213,7 @@ fn a_new_certificate_is_in_force_without_a_dropped_socket() {
     let status = site.router.get("/v1/status").1;
     assert!(status.contains(r#""own_certificate":{"subject":"CN=new""#), "{status}");
     // The caller trusts the old certificate only, so it could not have dialled again.
-    assert!(is_answered(), "its socket is open");
+    assert!(is_answered(asked()), "its socket is open");
     site.runtime.block_on(caller.close());
 }
 
@@ -222,7 +236,8 @@ fn a_mounted_secret_is_followed() {
     }
     let path = |name: &str| mounted.path().join(name).to_str().unwrap().to_owned();
     let folder = scratch();
-    let document = provider(&folder, &[]);
+    let member = member("n1");
+    let document = provider(&folder, &[("n1", &member)]);
     let mut command =
         router(&["serve", "--dev", "--provider", document.to_str().unwrap(), "--admin", "127.0.0.1:0"]);
     command.args(["--listen", "127.0.0.1:0,wss://127.0.0.1:0"]);
@@ -250,6 +265,8 @@ fn callers_are_asked_for_certificates() {
     let error = site.dial(&own, None).map(drop).unwrap_err();
     assert!(error.to_string().contains("asks for a certificate that it trusts"), "{error}");
     site.router.await_log("the peer showed no certificate, and this listener asks for one");
+    // Of refusals of one kind within a second, a router logs the first one. So another router is asked.
+    let site = Site::new(&own, &["--client-ca", &clients]);
     site.dial(&own, Some(&stranger)).map(drop).unwrap_err();
     site.router.await_log("\"CN=stranger\" is signed by itself, and is not trusted here");
     // The file of authorities is followed too.
@@ -260,7 +277,8 @@ fn callers_are_asked_for_certificates() {
 #[test]
 fn options_that_do_not_go_together_are_named() {
     let folder = scratch();
-    let document = provider(&folder, &[]);
+    let member = member("n1");
+    let document = provider(&folder, &[("n1", &member)]);
     let document = document.to_str().unwrap();
     let own = made("router", 300, None);
     let certificate = file(&folder, "tls.crt", &own.certificate);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{file, provider, run, scratch};
+use crate::support::{file, member, provider, run, scratch};
 
 fn keytool(folder: &Path, arguments: &[&str]) {
     let mut command = Command::new("keytool");
@@ -56,7 +56,8 @@ fn stores_of_keytool_work_or_are_named_with_what_to_do() {
     }
     let scratch = scratch();
     let folder = scratch.path();
-    let document = provider(&scratch, &[]);
+    let member = member("n1");
+    let document = provider(&scratch, &[("n1", &member)]);
     generate(folder, "ec.p12", "-keyalg EC -groupname secp256r1 -ext san=dns:router.example");
     generate(folder, "rsa.p12", "-keyalg RSA -keysize 2048");
     generate(folder, "sha1.p12", "-keyalg RSA -keysize 2048 -sigalg SHA1withRSA");

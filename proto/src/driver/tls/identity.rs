@@ -73,15 +73,15 @@ impl Identity {
     }
 
     fn from_pkcs12(bytes: &[u8], passwords: &[&str]) -> Result<Self, String> {
-        let mut last = "no password for the PKCS12 store is given".to_owned();
         for password in passwords {
             match Pkcs12Archive::from_pkcs12(bytes, password) {
                 Ok(archive) => return Self::of_archive(archive),
-                Err(StoreError::MacError(_)) => last = WRONG_PASSWORD.to_owned(),
-                Err(error) => last = store_problem(bytes, &error),
+                Err(StoreError::MacError(_)) => {}
+                // The password is right, or no password helps.
+                Err(error) => return Err(store_problem(bytes, &error)),
             }
         }
-        Err(last)
+        Err(WRONG_PASSWORD.to_owned())
     }
 
     fn of_archive(archive: Pkcs12Archive) -> Result<Self, String> {
