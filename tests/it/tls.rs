@@ -58,7 +58,11 @@ fn java_peers_and_the_router_prove_themselves_to_each_other() {
     let router = Router::start_with(&provider, &options);
     router.await_up("g", &["n1"]);
     let key_store = path("java.p12");
-    let mut idm = Idm::start_with(&java, &router.tls_url("g"), &["--keystore", &key_store]);
+    let mut idm = Idm::start_with(
+        &java,
+        &router.tls_url("g"),
+        &["--keystore", &key_store, "--truststore", &path("trust.p12")],
+    );
     let connectors = idm.ask("connectors 2 20");
     assert!(connectors.starts_with("ok "), "{connectors}");
 }

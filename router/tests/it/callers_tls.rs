@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialError, DialTarget, DialTls, dial};
-use rcs_proto::driver::endpoint::{Caller, EndpointConfig, RemoteError};
+use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
 use rcs_proto::driver::tls::{Identity, Pins, client_config};
 use rcs_proto::icf::Secret;
 use rcs_proto::messages::{ConnectorKey, Locale, OperationRequest, TestOpRequest};
@@ -189,10 +189,7 @@ fn a_new_certificate_is_in_force_without_a_dropped_socket() {
             .block_on(async { tokio::time::timeout(PATIENCE, caller.ask(call)).await })
             .expect("an answer in time")
     };
-    // The group has no such connector, and says so on the socket of the caller.
-    let is_answered = |answer| !matches!(answer, Err(RemoteError::NotSent | RemoteError::ConnectionLost));
-    let answer = asked();
-    assert!(matches!(answer, Err(RemoteError::Peer { .. })), "{answer:?}");
+    assert!(asked().is_ok());
 
     // Half of a pair, then a pair that has ended, then rubbish.
     site.write("tls.crt", &new.certificate);
@@ -213,7 +210,7 @@ fn a_new_certificate_is_in_force_without_a_dropped_socket() {
     let status = site.router.get("/v1/status").1;
     assert!(status.contains(r#""own_certificate":{"subject":"CN=new""#), "{status}");
     // The caller trusts the old certificate only, so it could not have dialled again.
-    assert!(is_answered(asked()), "its socket is open");
+    assert!(asked().is_ok(), "its socket is open");
     site.runtime.block_on(caller.close());
 }
 

@@ -1,18 +1,14 @@
 package interop;
 
 import java.io.File;
-import java.io.FileInputStream;
 import java.net.URI;
 import java.net.URL;
-import java.security.KeyStore;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import javax.net.ssl.KeyManager;
-import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.X509TrustManager;
 import org.forgerock.openicf.framework.*;
 import org.forgerock.openicf.framework.async.AsyncConnectorInfoManager;
@@ -104,20 +100,18 @@ public final class Peer {
                 .setPrincipal(options.get("principal", ConnectionPrincipal.DEFAULT_NAME))
                 .setPassword(new GuardedString(options.get("password", "changeit").toCharArray()));
         if (url.startsWith("wss")) b.setTrustManagers(Collections.singletonList(new TrustAll()));
-        if (options.has("keystore")) b.setKeyManagers(Arrays.asList(keys(options)));
+        stores(options);
         return b.build();
     }
 
-    /** The certificate that an IDM shows to a server that asks for one. */
-    private static KeyManager[] keys(Options options) throws Exception {
-        char[] password = options.get("storepass", "changeit").toCharArray();
-        KeyStore store = KeyStore.getInstance("PKCS12");
-        try (FileInputStream in = new FileInputStream(options.required("keystore"))) {
-            store.load(in, password);
+    /** The stores of a dialler are those of its JVM: the published dialler does not ask the trust managers that it is given. */
+    private static void stores(Options options) throws Exception {
+        for (String[] store : new String[][] {{"keystore", "keyStore"}, {"truststore", "trustStore"}}) {
+            if (!options.has(store[0])) continue;
+            System.setProperty("javax.net.ssl." + store[1], options.required(store[0]));
+            System.setProperty("javax.net.ssl." + store[1] + "Password", options.get("storepass", "changeit"));
+            System.setProperty("javax.net.ssl." + store[1] + "Type", "PKCS12");
         }
-        KeyManagerFactory factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-        factory.init(store, password);
-        return factory.getKeyManagers();
     }
 
     private static List<URL> bundles(String directories) throws Exception {
