@@ -9,10 +9,10 @@ use rcs_proto::driver::accept::{AcceptError, Authorization, Refusal, RefusalStat
 use rcs_proto::driver::endpoint::{Counts, Endpoint, EndpointConfig};
 use rcs_proto::driver::listen::{self, Arrival};
 use rcs_proto::driver::refusals::Refusals;
+use rcs_proto::driver::tls::ListenTls;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use crate::connector::Registry;
 use crate::executor::Executor;
@@ -61,7 +61,7 @@ impl Server {
         };
         let endpoint = Endpoint::start(config, Arc::new(Service::new(pool.clone())));
         let (arrived, arrivals) = mpsc::channel(ARRIVALS_WAITING);
-        let acceptor = setup.tls.map(|tls| TlsAcceptor::from(tls.config));
+        let acceptor = setup.tls.map(|tls| ListenTls::fixed(tls.config));
         let door = Door { key: setup.key, places: Arc::new(Semaphore::new(SOCKETS_MAX)) };
         let decide = move |request: &UpgradeRequest| door.decide(request);
         let tasks = vec![

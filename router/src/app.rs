@@ -10,10 +10,11 @@ use rcs_core::agreed::Document;
 use rcs_core::limits::EVENT_QUEUE_MAX;
 use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
+use rcs_core::view::Transport;
 use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::listen;
 use rcs_proto::driver::spill::{Spill, SpillError};
-use rcs_proto::driver::tls::Pins;
+use rcs_proto::driver::tls::{ListenTls, Pins};
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
@@ -33,6 +34,8 @@ pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
 use crate::follow::{self, Beside, Follower, SourceError, Sources, TrustStore};
+use crate::identity::InForce;
+pub use crate::identity::{Asking, IdentityError, IdentityFiles, TlsFiles};
 use crate::limits::{
     ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MIN, ADMIN_DESCRIPTORS_SHARE, SPILL_BYTES_MAX, THREADS_MAX,
 };
@@ -74,6 +77,8 @@ pub struct Options {
     pub has_idm_api: bool,
     /// Members' certificates, or the certificates of the authorities that sign them.
     pub trust_store: Option<PathBuf>,
+    /// The router's certificate; without it no address has TLS.
+    pub tls: Option<TlsFiles>,
     /// Where answers that slow callers have not read yet are stored.
     pub spill: SpillTo,
     /// Where unknown outcomes are kept until they are acknowledged; without a directory they are kept in memory.
@@ -138,6 +143,12 @@ pub enum AppError {
     /// No usable trust store.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// No usable certificate of the router.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// An address with TLS, and no certificate.
+    #[error("--listen {0} needs a certificate: add --tls-cert FILE and --tls-key FILE, or --key-store FILE")]
+    NoCertificate(ListenAt),
     /// No usable directory for answers to slow callers.
     #[error("{0}. Choose another directory with --spill-dir, or \"none\" for memory only")]
     Spill(#[from] SpillError),
@@ -187,6 +198,7 @@ struct Checked {
     sources: Sources,
     dialler_tls: Option<watch::Receiver<Arc<ClientConfig>>>,
     own_trust: watch::Receiver<OwnTrust>,
+    tls: Option<InForce>,
     spill: Arc<Spill>,
     unknowns: Unknowns,
 }
@@ -238,6 +250,8 @@ pub struct Files<'a> {
     pub credentials: Option<&'a Path>,
     /// Certificates that members may show.
     pub trust_store: Option<&'a Path>,
+    /// The router's certificate.
+    pub tls: Option<&'a TlsFiles>,
 }
 
 /// What [`check`] found.
@@ -284,6 +298,11 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
         }
         Some(Err(error)) => checkup.problems.push(error.into()),
     }
+    match files.tls.map(TlsFiles::check) {
+        None => {}
+        Some(Ok(warnings)) => checkup.warnings.extend(warnings),
+        Some(Err(error)) => checkup.problems.push(error.into()),
+    }
     checkup.problems.extend(settings.err().map(AppError::from));
     let keys = KeyFiles { shared: files.caller_key, named: files.credentials };
     if keys.shared.is_some() || keys.named.is_some() {
@@ -307,6 +326,13 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     let opened = options.trust_store.as_deref().map(TrustStore::open).transpose()?;
     let (dialler_tls, store) = opened.unzip();
     beside.trust = store;
+    let (tls, identity) = options.tls.clone().map(TlsFiles::open).transpose()?.unzip();
+    beside.identity = identity;
+    if let Some(at) =
+        options.listen.iter().find(|at| at.transport == Transport::Tls).filter(|_| tls.is_none())
+    {
+        return Err(AppError::NoCertificate(at.clone()));
+    }
     let own_trust = beside.own_trust.subscribe();
     let document = open_document(&options.provider, dialler_tls.is_some());
     let files =
@@ -337,6 +363,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         sources,
         dialler_tls,
         own_trust,
+        tls,
         spill,
         unknowns,
     })
@@ -382,7 +409,7 @@ async fn run(
     cluster: Option<Cluster>,
     sightings: Sightings,
 ) -> Result<(), AppError> {
-    let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, spill, unknowns } =
+    let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, tls, spill, unknowns } =
         checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
@@ -395,7 +422,8 @@ async fn run(
     let reloads = Reloads::at_start(wall());
     let (recorder, scraper) =
         metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone(), sources.board().files());
-    let dialler = Dialler::new(dialler_tls, own_trust, control.clone());
+    let (own, of_callers) = tls.map(|tls| (tls.identity, ListenTls::followed(tls.callers))).unzip();
+    let dialler = Dialler::new(dialler_tls, own_trust, own, control.clone());
     let lists = (unknowns.clone(), sightings.clone());
     let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists);
     let mut owner = Owner::new(effects, Clock::start(), events, requests, cluster.clone());
@@ -419,7 +447,7 @@ async fn run(
     let _admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
     let follower = tokio::spawn(follow::follow(sources, first, told, hangup, reloads));
-    let serve = downstream::serve(callers, access, view, descriptors, control.clone());
+    let serve = downstream::serve(callers, access, view, descriptors, of_callers, control.clone());
     let listener = tokio::spawn(async move {
         // Until then the kernel keeps the callers' connections: a caller that is refused may never dial again.
         if let Some(cluster) = cluster {
@@ -472,8 +500,7 @@ fn owner_ended(ended: Result<(), JoinError>) -> Result<(), AppError> {
 
 /// The addresses as they are now, with the port that port 0 picked.
 fn listening(callers: &[Bound]) -> io::Result<Vec<ListenAt>> {
-    let now =
-        |bound: &Bound| Ok(ListenAt { address: bound.socket.local_addr()?, group: bound.at.group.clone() });
+    let now = |bound: &Bound| Ok(ListenAt { address: bound.socket.local_addr()?, ..bound.at.clone() });
     callers.iter().map(now).collect()
 }
 

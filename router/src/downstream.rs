@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use rcs_core::engine::{Allowed, DialOrigin, Refusal as NoSession, Selector, select};
 use rcs_core::ids::MemberId;
-use rcs_core::view::{AdminState, NotOpenIcf, View};
+use rcs_core::view::{AdminState, NotOpenIcf, Transport, View};
 use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
 use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::listen::{self, Arrival, Decide, Intake};
 use rcs_proto::driver::refusals::Refusals;
+use rcs_proto::driver::tls::ListenTls;
 use rcs_proto::manifest::Shown;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -32,17 +33,19 @@ pub(crate) async fn serve(
     access: Access,
     view: watch::Receiver<Arc<View>>,
     descriptors: Descriptors,
+    tls: Option<ListenTls>,
     control: Control,
 ) {
     let (arrivals, arrived) = mpsc::channel(REQUEST_QUEUE_MAX);
     let intake = Arc::new(Intake::new(descriptors));
     let views = view.clone();
-    let serve = move |listener: TcpListener, own: Option<Arc<str>>| {
+    let serve = move |listener: TcpListener, transport: Transport, own: Option<Arc<str>>| {
+        let tls = tls.clone().filter(|_| transport == Transport::Tls);
         let settings = views.clone();
         let pace = move || settings.borrow().router().accepts_per_second;
         let decide = Judge { access: access.clone(), view: views.clone(), own };
         let listening =
-            listen::serve_at_pace(listener, None, Arc::clone(&intake), pace, decide, arrivals.clone());
+            listen::serve_at_pace(listener, tls, Arc::clone(&intake), pace, decide, arrivals.clone());
         tokio::spawn(listening)
     };
     tokio::join!(listeners::follow(bound, view, serve), hand_over(arrived, control));
@@ -151,9 +154,9 @@ mod tests {
         UpgradeRequest {
             path: path.to_owned(),
             authorization,
-            certificate: None,
             subprotocols: Vec::new(),
             peer,
+            client_certificate: None,
         }
     }
 

@@ -31,11 +31,13 @@ pub(crate) struct Rejected {
     pub(crate) why: String,
 }
 
-/// The certificates of all trust stores that are in force.
+/// The certificates of all trust stores that are in force, and the router's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Certificates {
     /// Those of `--trust-store`.
     pub(crate) of_all: Vec<Certificate>,
+    /// The certificate that the router shows itself.
+    pub(crate) own: Option<Certificate>,
     /// Those of the trust stores of single members, by member.
     pub(crate) of_one: BTreeMap<String, Vec<Certificate>>,
 }
@@ -97,6 +99,11 @@ impl Board {
     /// From now on these certificates are those of `--trust-store`.
     pub(crate) fn trusts(&self, certificates: Vec<Certificate>) {
         self.certificates.send_modify(|trusted| Arc::make_mut(trusted).of_all = certificates);
+    }
+
+    /// From now on the router shows this certificate.
+    pub(crate) fn shows(&self, certificate: Certificate) {
+        self.certificates.send_modify(|known| Arc::make_mut(known).own = Some(certificate));
     }
 
     /// From now on these certificates are those of the trust stores of single members.

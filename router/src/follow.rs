@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rcs_core::agreed;
 use rcs_core::settings::Settings;
@@ -19,7 +20,8 @@ use crate::control::{Configuration, Control, Request};
 use crate::document::{Document, DocumentError};
 use crate::file::Content;
 use crate::files::Board;
-use crate::limits::{FOLLOW_EVERY, TRUST_STORE_BYTES_MAX};
+use crate::identity;
+use crate::limits::{CERTIFICATE_DATES_EVERY, FOLLOW_EVERY, TRUST_STORE_BYTES_MAX};
 use crate::metrics::Reloads;
 use crate::secrets::Followed;
 use crate::trust::{self, TrustError};
@@ -31,6 +33,7 @@ const CONFIGURATION: &str = "configuration";
 const TRUST_STORE: &str = "trust store";
 const CREDENTIALS: &str = "credentials";
 const MEMBERS: &str = "keys and trust stores of members";
+const CERTIFICATE: &str = "certificate";
 
 /// The provider file, and the configuration file if there is one.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Sources {
     beside: Beside,
     /// What was wrong with the members' files at the last look. Each fault is logged once.
     member_faults: Vec<String>,
+    /// When the dates of the certificates were looked at last.
+    dates_logged: Instant,
 }
 
 /// The files beside the two that make the configuration. Each file has its effect where it is used, without the owner.
@@ -54,6 +59,8 @@ pub(crate) struct Beside {
     pub(crate) credentials: Option<CredentialsFile>,
     /// The trust store.
     pub(crate) trust: Option<TrustStore>,
+    /// The router's own certificate.
+    pub(crate) identity: Option<identity::Followed>,
     /// How members with a trust store of their own are dialled.
     pub(crate) own_trust: watch::Sender<OwnTrust>,
     /// The state of each followed file.
@@ -126,6 +133,22 @@ impl Beside {
             }
         }
         self.look_at_credentials();
+        if let Some(own) = &mut self.identity {
+            match own.look() {
+                None => {}
+                Some(Ok(())) => {
+                    self.board.in_force(CERTIFICATE);
+                    self.board.shows(own.certificate());
+                    tracing::info!(
+                        "the router's certificate changed and is in force for new connections; open connections stay"
+                    );
+                }
+                Some(Err(why)) => {
+                    self.board.rejected(CERTIFICATE, &why);
+                    tracing::error!("{why}\nnothing was changed: the last good certificate stays in force");
+                }
+            }
+        }
         if let Some(store) = &mut self.trust {
             let path = store.path.display().to_string();
             match store.look() {
@@ -209,18 +232,23 @@ impl Sources {
         if let Some(store) = &beside.trust {
             beside.board.trusts(store.certificates.clone());
         }
+        if let Some(own) = &beside.identity {
+            beside.board.shows(own.certificate());
+        }
         let provided = document.load()?;
         let written = [
             (PROVIDER, true),
             (CONFIGURATION, config.is_some()),
             (TRUST_STORE, beside.trust.is_some()),
             (CREDENTIALS, beside.credentials.is_some()),
+            (CERTIFICATE, beside.identity.is_some()),
         ];
         let secrets = beside.secrets.iter().map(|(what, _)| (*what, true));
         for (file, _) in written.into_iter().chain(secrets).filter(|(_, is_followed)| *is_followed) {
             beside.board.in_force(file);
         }
-        Ok(Self { document, config, provided, beside, member_faults: Vec::new() })
+        let dates_logged = Instant::now();
+        Ok(Self { document, config, provided, beside, member_faults: Vec::new(), dates_logged })
     }
 
     /// The state of each followed file.
@@ -268,10 +296,22 @@ impl Sources {
     /// Looks at both files. If a file is bad, its last good version stays in force.
     fn look(&mut self) -> Look {
         self.beside.look();
+        self.log_dates_daily();
         let config = self.config.as_mut().and_then(ConfigFile::reload);
         self.look_at_members();
         let document = self.document.reload().map(|read| read.map(|document| self.provided = document));
         Look { document, config }
+    }
+
+    /// Once a day, says which certificates end soon or have ended.
+    fn log_dates_daily(&mut self) {
+        if self.dates_logged.elapsed() < CERTIFICATE_DATES_EVERY {
+            return;
+        }
+        self.dates_logged = Instant::now();
+        self.beside.identity.iter().for_each(identity::Followed::log_dates);
+        let trusted = self.beside.trust.iter().flat_map(|store| trust::date_warnings(&store.certificates));
+        trusted.for_each(|warning| tracing::warn!("the trust store: {warning}"));
     }
 
     /// Reads the members' keys and trust stores again. If one of them has a fault, none of them changes.

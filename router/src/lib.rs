@@ -73,6 +73,7 @@ mod effects;
 mod file;
 mod files;
 mod follow;
+mod identity;
 mod limits;
 mod listeners;
 mod logging;

@@ -65,6 +65,8 @@ pub(crate) const CLIENT_LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(crate) const THREADS_MAX: u16 = 256;
 /// How often the provider file is looked at.
 pub(crate) const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+/// How often the log says which certificates end soon or have ended.
+pub(crate) const CERTIFICATE_DATES_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of a key file.
 pub(crate) const KEY_FILE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a file of credentials: [`CREDENTIALS_MAX`] entries with a few groups each.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use rcs_core::settings::Settings;
-use rcs_core::view::{View, is_usable_name};
+use rcs_core::view::{Transport, View, is_usable_name};
 use rcs_proto::driver::listen;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,9 +17,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::limits::{LISTEN_AGAIN_EVERY, LISTENERS_MAX};
 
-/// An address for callers, as `--listen` has it: `ADDR` or `ADDR=GROUP`.
+/// An address for callers, as `--listen` has it: `ADDR` or `ADDR=GROUP`, with TLS `wss://ADDR` or `wss://ADDR=GROUP`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAt {
+    /// Whether callers speak TLS at the address.
+    pub transport: Transport,
     /// The address to listen on. Port 0 picks a free port.
     pub address: SocketAddr,
     /// The group to which the address belongs. `None`: the callers' paths, principals or connectors decide.
@@ -29,8 +31,19 @@ pub struct ListenAt {
 impl FromStr for ListenAt {
     type Err = String;
 
-    /// Reads `ADDR` or `ADDR=GROUP`, where `ADDR` is `HOST:PORT`. If the host name has several addresses, the first one is used.
+    /// Reads `ADDR` or `ADDR=GROUP`, where `ADDR` is `HOST:PORT`. If the host name has several addresses, the first one is used. In front of
+    /// an address may stand `wss://` for TLS, or `ws://` for none.
     fn from_str(text: &str) -> Result<Self, String> {
+        let (transport, text) = match text.split_once("://") {
+            None => (Transport::Plain, text),
+            Some(("ws", rest)) => (Transport::Plain, rest),
+            Some(("wss", rest)) => (Transport::Tls, rest),
+            Some((scheme, _)) => {
+                return Err(format!(
+                    "{scheme:?} is not spoken at the callers' addresses; write wss://HOST:PORT for TLS, or HOST:PORT"
+                ));
+            }
+        };
         let (address, group) = match text.split_once('=') {
             Some((address, group)) => (address, Some(group)),
             None => (text, None),
@@ -42,7 +55,7 @@ impl FromStr for ListenAt {
             ));
         }
         let address = resolve(address)?;
-        Ok(Self { address, group: group.map(str::to_owned) })
+        Ok(Self { transport, address, group: group.map(str::to_owned) })
     }
 }
 
@@ -60,9 +73,10 @@ fn resolve(text: &str) -> Result<SocketAddr, String> {
 
 impl Display for ListenAt {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let scheme = if self.transport == Transport::Tls { "wss://" } else { "" };
         match &self.group {
-            None => write!(f, "{}", self.address),
-            Some(group) => write!(f, "{}={group}", self.address),
+            None => write!(f, "{scheme}{}", self.address),
+            Some(group) => write!(f, "{scheme}{}={group}", self.address),
         }
     }
 }
@@ -103,7 +117,10 @@ pub(crate) fn bind<'a>(
 ) -> Result<Vec<Bound>, (SocketAddr, io::Error)> {
     let own = groups.filter_map(|group| {
         let address = settings?.group(group).listen?;
-        Some((ListenAt { address, group: Some(group.to_owned()) }, Follows::Files))
+        Some((
+            ListenAt { transport: Transport::Plain, address, group: Some(group.to_owned()) },
+            Follows::Files,
+        ))
     });
     let given = given.iter().map(|at| (at.clone(), Follows::Nothing));
     let bound = |(at, follows): (ListenAt, Follows)| {
@@ -125,7 +142,7 @@ fn wanted(view: &View) -> BTreeMap<SocketAddr, String> {
 pub(crate) async fn follow(
     bound: Vec<Bound>,
     mut view: watch::Receiver<Arc<View>>,
-    serve: impl Fn(tokio::net::TcpListener, Option<Arc<str>>) -> JoinHandle<()>,
+    serve: impl Fn(tokio::net::TcpListener, Transport, Option<Arc<str>>) -> JoinHandle<()>,
 ) {
     let mut open = Open { serve, fixed: Vec::new(), own: BTreeMap::new(), failed: BTreeMap::new() };
     for one in bound {
@@ -164,12 +181,12 @@ struct Open<S> {
     failed: BTreeMap<SocketAddr, String>,
 }
 
-impl<S: Fn(tokio::net::TcpListener, Option<Arc<str>>) -> JoinHandle<()>> Open<S> {
+impl<S: Fn(tokio::net::TcpListener, Transport, Option<Arc<str>>) -> JoinHandle<()>> Open<S> {
     fn add(&mut self, bound: Bound) {
-        let Bound { socket, at: ListenAt { address, group }, follows } = bound;
+        let Bound { socket, at: ListenAt { transport, address, group }, follows } = bound;
         match tokio::net::TcpListener::from_std(socket) {
             Ok(listener) => {
-                let task = (self.serve)(listener, group.as_deref().map(Arc::from));
+                let task = (self.serve)(listener, transport, group.as_deref().map(Arc::from));
                 let serving = Serving { group, task };
                 match follows {
                     Follows::Nothing => self.fixed.push(serving),
@@ -198,7 +215,7 @@ impl<S: Fn(tokio::net::TcpListener, Option<Arc<str>>) -> JoinHandle<()>> Open<S>
             if self.own.contains_key(address) {
                 continue;
             }
-            let at = ListenAt { address: *address, group: Some(group.clone()) };
+            let at = ListenAt { transport: Transport::Plain, address: *address, group: Some(group.clone()) };
             match Bound::bind(at, Follows::Files) {
                 Ok(bound) => {
                     self.failed.remove(address);
@@ -237,14 +254,25 @@ mod tests {
     fn an_address_may_have_a_group_and_a_host_name() {
         let at = |text: &str| text.parse::<ListenAt>();
         let address: SocketAddr = "127.0.0.1:8771".parse().unwrap();
-        assert_eq!(at("127.0.0.1:8771"), Ok(ListenAt { address, group: None }));
-        assert_eq!(at("127.0.0.1:8771=hr"), Ok(ListenAt { address, group: Some("hr".to_owned()) }));
+        let hr = Some("hr".to_owned());
+        for (text, transport, group) in [
+            ("127.0.0.1:8771", Transport::Plain, None),
+            ("ws://127.0.0.1:8771", Transport::Plain, None),
+            ("127.0.0.1:8771=hr", Transport::Plain, hr.clone()),
+            ("wss://127.0.0.1:8771", Transport::Tls, None),
+            ("wss://127.0.0.1:8771=hr", Transport::Tls, hr),
+        ] {
+            let read = at(text).unwrap();
+            assert_eq!(read, ListenAt { transport, address, group });
+            assert_eq!(read.to_string(), text.trim_start_matches("ws://"));
+        }
         assert_eq!(at("127.0.0.1:8771=a=b").unwrap().group.as_deref(), Some("a=b"));
         assert_eq!(at("[::1]:1").unwrap().address, "[::1]:1".parse().unwrap());
         let localhost = at("localhost:8771=hr").unwrap();
         assert!(localhost.address.ip().is_loopback() && localhost.address.port() == 8771);
         for (bad, part) in [
             ("", "HOST:PORT"),
+            ("https://127.0.0.1:1", "wss://HOST:PORT"),
             ("8759", "HOST:PORT"),
             ("127.0.0.1", "HOST:PORT"),
             ("127.0.0.1:x", "HOST:PORT"),
@@ -282,7 +310,7 @@ mod tests {
         let second = taken.local_addr().unwrap();
         let (publish, views) = watch::channel(view(Some(first)));
         let (served, mut serves) = mpsc::unbounded_channel();
-        let serve = move |listener: tokio::net::TcpListener, group: Option<Arc<str>>| {
+        let serve = move |listener: tokio::net::TcpListener, _: Transport, group: Option<Arc<str>>| {
             served.send((listener.local_addr().unwrap(), group)).unwrap();
             tokio::spawn(async move {
                 loop {

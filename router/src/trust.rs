@@ -93,9 +93,13 @@ pub(crate) fn date_warnings(certificates: &[Certificate]) -> Vec<String> {
     certificates.iter().filter_map(|certificate| certificate.warning(now)).collect()
 }
 
-type Certificates = (Vec<CertificateDer<'static>>, Vec<String>);
+pub(crate) type Certificates = (Vec<CertificateDer<'static>>, Vec<String>);
 
-fn certificates(bytes: &[u8]) -> Result<Certificates, String> {
+/// The certificates of a trust store in any form, and what an operator should know of the store.
+///
+/// # Errors
+/// A sentence that says what is wrong and what to do.
+pub(crate) fn certificates(bytes: &[u8]) -> Result<Certificates, String> {
     match bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes) {
         [0xFE, 0xED, 0xFE, 0xED, ..] | [0xCE, 0xCE, 0xCE, 0xCE, ..] => Err(format!(
             "it is a key store of Java's old form (JKS), which only Java reads. Write a store of the standard form with: keytool \

@@ -10,6 +10,7 @@ use rcs_core::limits::CONNECT_TIMEOUT;
 use rcs_core::view::{Endpoint, Transport};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialError, DialTarget, DialTls, dial};
+use rcs_proto::driver::tls::Identity;
 use rustls::ClientConfig;
 use tokio::sync::{Semaphore, watch};
 
@@ -32,6 +33,8 @@ pub(crate) fn validate(endpoint: &Endpoint) -> Result<(), DialError> {
 pub(crate) struct Dialler {
     tls: Option<watch::Receiver<Arc<ClientConfig>>>,
     own: watch::Receiver<OwnTrust>,
+    /// What members that ask for a certificate are shown.
+    identity: Option<watch::Receiver<Arc<Identity>>>,
     control: Control,
     /// Dials that may be under way.
     places: Arc<Semaphore>,
@@ -39,13 +42,14 @@ pub(crate) struct Dialler {
 
 impl Dialler {
     /// Members with `useSSL` are dialled with `tls`, and single members with their entry in `own` instead. Both change with their files.
-    /// Documents that have members with `useSSL` and neither of the two are refused.
+    /// Documents that have members with `useSSL` and neither of the two are refused. A member that asks for a certificate is shown `identity`.
     pub(crate) fn new(
         tls: Option<watch::Receiver<Arc<ClientConfig>>>,
         own: watch::Receiver<OwnTrust>,
+        identity: Option<watch::Receiver<Arc<Identity>>>,
         control: Control,
     ) -> Self {
-        Self { tls, own, control, places: Arc::new(Semaphore::new(DIALS_MAX)) }
+        Self { tls, own, identity, control, places: Arc::new(Semaphore::new(DIALS_MAX)) }
     }
 
     /// Dials once; the outcome is a [`Request::Dialled`].
@@ -75,6 +79,14 @@ impl Dialler {
         let config = config.ok_or(
             "the member has useSSL, but the router has no trust store: start the router with --trust-store",
         )?;
+        let config = match &self.identity {
+            None => config,
+            Some(identity) => {
+                let mut shows = ClientConfig::clone(&config);
+                shows.client_auth_cert_resolver = identity.borrow().resolver();
+                Arc::new(shows)
+            }
+        };
         Ok(target(endpoint, Some(DialTls { config, server_name: None })))
     }
 }

@@ -42,3 +42,4 @@ mod stream;
 mod stream_end;
 mod through;
 mod tidy;
+mod tls;

@@ -7,17 +7,19 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::http::{self, HeadError};
+use super::tls::ClientCertificate;
 use super::{Role, SUBPROTOCOL, Transport, WebSocket, limits};
 use crate::icf::Secret;
 
@@ -31,19 +33,12 @@ pub struct UpgradeRequest {
     pub path: String,
     /// What the peer says it is.
     pub authorization: Authorization,
-    /// Whom the peer's certificate names, if the peer has shown one in the TLS handshake that is valid for this listener.
-    pub certificate: Option<CertificateSubject>,
     /// Subprotocols offered, each once, in their order; empty, or with [`SUBPROTOCOL`] among them.
     pub subprotocols: Vec<String>,
     /// Where the connection comes from.
     pub peer: SocketAddr,
-}
-
-/// Whom a certificate names. Only a certificate whose chain was verified in the TLS handshake becomes such a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateSubject {
-    /// The last common name (CN) of the certificate's subject, without escapes.
-    pub common_name: String,
+    /// The certificate that the peer proved to have, if the listener asks for one. It was judged in the handshake.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// The `Authorization` header.
@@ -164,11 +159,13 @@ pub enum AcceptError {
     Closed,
     /// TLS on a plain listener.
     #[error(
-        "the peer speaks TLS, but this listener has none; clear useSSL at the peer, or give the listener a key store"
+        "the peer speaks TLS, but this listener has none; clear useSSL at the peer (ws: instead of wss:), or give the listener a key store"
     )]
     TlsOnPlain,
     /// HTTP without TLS on a TLS listener.
-    #[error("the peer does not speak TLS, but this listener does; set useSSL at the peer")]
+    #[error(
+        "the peer does not speak TLS, but this listener does; set useSSL at the peer (wss: instead of ws:)"
+    )]
     PlainOnTls,
     /// Neither HTTP nor TLS.
     #[error(
@@ -178,7 +175,7 @@ pub enum AcceptError {
     NotHttp,
     /// The TLS handshake failed.
     #[error("the TLS handshake failed: {0}")]
-    Tls(#[source] io::Error),
+    Tls(String),
     /// The socket failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
@@ -288,6 +285,12 @@ impl<S: Transport> Pending<S> {
         }
     }
 
+    /// The same request, of a peer that proved to have this certificate.
+    pub(super) fn with_certificate(mut self, certificate: Option<Arc<ClientCertificate>>) -> Self {
+        self.request.client_certificate = certificate;
+        self
+    }
+
     /// What the peer asks for.
     pub fn request(&self) -> &UpgradeRequest {
         &self.request
@@ -324,10 +327,14 @@ impl<S: Transport> Pending<S> {
 impl Pending<TcpStream> {
     /// Whether the peer has closed the connection since it asked: it was not served in time.
     pub(super) fn is_given_up(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        // The kernel is asked, not the runtime, which may not have heard of it yet.
-        matches!(SockRef::from(&self.stream).peek(&mut byte), Ok(0))
+        has_ended(&self.stream)
     }
+}
+
+/// Whether the peer has closed the connection. The kernel is asked, not the runtime, which may not have heard of it yet.
+pub(super) fn has_ended(stream: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    matches!(SockRef::from(stream).peek(&mut byte), Ok(0))
 }
 
 /// What the answer of a refusal looks like.
@@ -337,6 +344,8 @@ enum Form {
     Bare,
     /// The sentence is the body.
     Body,
+    /// The sentence is the reason phrase and the body.
+    Both,
 }
 
 /// A refusal, and the form of its answer.
@@ -360,10 +369,10 @@ impl Refused {
         match self.form {
             Form::Bare => format!("HTTP/1.1 {code} {}\r\n{extra}\r\n", reason_phrase(sentence)),
             // The health check of the published image looks for this name.
-            Form::Body => format!(
+            Form::Body | Form::Both => format!(
                 "HTTP/1.1 {code} {}\r\n{extra}Server: {SERVER_NAME}\r\nContent-Type: text/plain; charset=utf-8\r\n\
                  Content-Length: {}\r\nConnection: close\r\n\r\n{sentence}\n",
-                status.reason(),
+                if self.form == Form::Both { reason_phrase(sentence) } else { status.reason().to_owned() },
                 sentence.len() + 1,
             ),
         }
@@ -376,19 +385,44 @@ fn reason_phrase(sentence: &str) -> String {
     sentence.chars().take(limits::REASON_PHRASE_BYTES).map(visible).collect()
 }
 
+/// Answers a request without TLS at a listener with TLS, if it is one.
+pub(super) async fn refuse_plain<S: Transport>(mut stream: S, due: Instant) -> AcceptError {
+    let mut buffer = BytesMut::new();
+    match timeout_at(due, http::read_head(&mut stream, &mut buffer)).await {
+        Ok(Ok(_)) => {
+            let sentence =
+                "this address speaks TLS: dial it with useSSL, or with wss: (https:) instead of ws: (http:)";
+            // A client of the protocol reads the first line only, and other programs show the body.
+            let refusal = Refusal::new(RefusalStatus::BadRequest, sentence);
+            refuse(stream, Refused { refusal, form: Form::Both }).await;
+            AcceptError::PlainOnTls
+        }
+        Ok(Err(HeadError::Closed { .. })) => AcceptError::Closed,
+        Ok(Err(HeadError::NotHttp | HeadError::Tls)) => AcceptError::NotHttp,
+        Ok(Err(HeadError::Io(error))) => AcceptError::Io(error),
+        Ok(Err(HeadError::TooLarge)) | Err(_) => AcceptError::PlainOnTls,
+    }
+}
+
 /// Writes the refusal, ends our direction, and listens a little: closing with unread bytes would reset the connection, and the
 /// peer's kernel would drop our answer.
 async fn refuse<S: Transport>(mut stream: S, refused: Refused) -> AcceptError {
     let answer = refused.answer();
-    let exchange = async {
-        stream.write_all(answer.as_bytes()).await?;
+    // A peer that does not take its refusal loses only the sentence.
+    if matches!(timeout(limits::REFUSAL_DRAIN, stream.write_all(answer.as_bytes())).await, Ok(Ok(()))) {
+        hear_out(stream).await;
+    }
+    AcceptError::Refused(refused.refusal)
+}
+
+/// Ends our direction and listens a little, so that the peer can read what it was told last.
+pub(super) async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let hear = async {
         stream.shutdown().await?;
         let mut rest = stream.take(limits::REFUSAL_DRAIN_BYTES as u64);
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
     };
-    // A peer that does not take its refusal loses only the sentence.
-    let _ = timeout(limits::REFUSAL_DRAIN, exchange).await;
-    AcceptError::Refused(refused.refusal)
+    let _ = timeout(limits::REFUSAL_DRAIN, hear).await;
 }
 
 /// Checks a request's head; returns it with the value of `Sec-WebSocket-Accept`.
@@ -448,9 +482,9 @@ fn read_upgrade(
     let request = UpgradeRequest {
         path: path(target).ok_or_else(|| bad("the request's path is not valid"))?,
         authorization: authorization(headers),
-        certificate: None,
         subprotocols: subprotocols(headers)?,
         peer,
+        client_certificate: None,
     };
     Ok((request, derive_accept_key(key)))
 }

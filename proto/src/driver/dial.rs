@@ -319,14 +319,30 @@ pub(super) fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }
 
+/// What TLS says of an error, in words. With TLS 1.3 a server judges our certificate after our handshake is done.
+fn tls_words(error: &io::Error, host: &str) -> Option<String> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(in_words(inner, host))
+}
+
 async fn upgrade(
     mut stream: MaybeTls,
     target: &DialTarget,
     request: Vec<u8>,
     key: &str,
 ) -> Result<WebSocket, DialError> {
-    stream.write_all(&request).await?;
-    stream.flush().await?;
+    let host = target.host.as_str();
+    let failed = |error: io::Error| match tls_words(&error, host) {
+        Some(words) => DialError::Tls(words),
+        // A TLS listener may reset a plain dialler instead of alerting it.
+        None if error.kind() == io::ErrorKind::ConnectionReset => DialError::Closed,
+        None => DialError::Io(error),
+    };
+    let sent = async {
+        stream.write_all(&request).await?;
+        stream.flush().await
+    };
+    sent.await.map_err(failed)?;
     let mut buffer = BytesMut::new();
     let length = http::read_head(&mut stream, &mut buffer).await.map_err(|error| match error {
         HeadError::Tls => DialError::TlsPeer,
@@ -334,9 +350,7 @@ async fn upgrade(
         HeadError::TooLarge => DialError::NotWebSocket("its head is too large"),
         HeadError::Closed { silent: true } => DialError::Closed,
         HeadError::Closed { silent: false } => DialError::NotWebSocket("it ends within its head"),
-        // A TLS listener may reset a plain dialler instead of alerting it.
-        HeadError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => DialError::Closed,
-        HeadError::Io(error) => DialError::Io(error),
+        HeadError::Io(error) => failed(error),
     })?;
     let head = buffer.split_to(length);
     check(&head, target, key)?;

@@ -143,6 +143,13 @@ pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The time before a certificate's end from which on operators are warned: a new certificate may have to be ordered.
 pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Alternative names that are read of a client's certificate.
+pub const CERTIFICATE_NAMES_MAX: usize = 32;
+/// Characters of a name in a client's certificate. A longer name counts as none, because a cut name could be that of somebody else.
+pub const CERTIFICATE_NAME_CHARS_MAX: usize = 512;
+/// TLS handshakes that all listeners of an intake begin per second at most. A handshake costs a signature: with RSA of 2048 bits some 0.7 ms
+/// of a processor, with EC 0.1 ms. So a flood of handshakes leaves processor time to the sockets that are open.
+pub const HANDSHAKES_PER_SECOND_MAX: u32 = 500;
 /// A server that shuts down closes its sockets when no call has come for so long: longer than frames are held back on a new
 /// socket (WIRE 7, consequence 2).
 pub const SHUTTING_DOWN_QUIET: Duration = Duration::from_millis(500);

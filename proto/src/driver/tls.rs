@@ -24,10 +24,17 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
+use x509_parser::x509::X509Version;
 
 mod certificate;
+mod identity;
+#[cfg(test)]
+mod identity_tests;
+mod listening;
 
 pub use certificate::{Certificate, certificates};
+pub use identity::Identity;
+pub use listening::{ClientCertificate, ClientCertificates, ListenTls, client_in_words, server_config};
 
 /// For whom trusted certificates were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +51,7 @@ pub enum Pins {
 /// A sentence about the first certificate that cannot be used, or about a missing certificate.
 pub fn client_config(trusted: &[CertificateDer<'static>], pins: Pins) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut roots = RootCertStore::empty();
-    for (number, certificate) in trusted.iter().enumerate() {
-        let parsed = X509Certificate::from_der(certificate);
-        let readable = parsed.is_ok_and(|(rest, _)| rest.is_empty());
-        if !readable || roots.add(certificate.clone()).is_err() {
-            return Err(format!("certificate {} of the file cannot be read", number + 1));
-        }
-    }
-    let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .build()
-        .map_err(|_| "it holds no certificate".to_owned())?;
-    let pinned = trusted.iter().map(|certificate| certificate.to_vec()).collect();
-    let verifier = Verifier { chains, pinned, pins, provider: Arc::clone(&provider) };
+    let verifier = Verifier::new(trusted, pins, Arc::clone(&provider))?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
@@ -73,26 +68,59 @@ pub fn in_words(error: &Error, host: &str) -> String {
         Error::InvalidCertificate(problem) => certificate_problem(problem, host, None),
         Error::AlertReceived(alert) => {
             let alert = spaced(&format!("{alert:?}"));
-            format!(
-                "the peer ended the TLS handshake with the alert {alert}: look in the peer's log for the reason"
-            )
+            let why = match alert.contains("certificate") || alert.contains("unknown c a") {
+                true => {
+                    "the peer asks for a certificate that it trusts. Give this end a key store, and the peer its certificate or authority"
+                }
+                false => "look in the peer's log for the reason",
+            };
+            format!("the peer ended the TLS handshake with the alert {alert}: {why}")
         }
-        Error::PeerIncompatible(problem) => {
-            format!(
-                "the peer has no TLS version or cipher in common with us ({}): the peer must offer TLS 1.2 or 1.3",
-                spaced(&format!("{problem:?}"))
-            )
-        }
+        Error::PeerIncompatible(problem) => client_hello_problem(&format!("{problem:?}")),
         other => other.to_string(),
     }
 }
 
 #[derive(Debug)]
 struct Verifier {
-    chains: Arc<WebPkiServerVerifier>,
+    /// None if no trusted certificate is an authority's.
+    chains: Option<Arc<WebPkiServerVerifier>>,
     pinned: BTreeSet<Vec<u8>>,
     pins: Pins,
     provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    /// Only an authority's certificate vouches for others: the owner of another trusted certificate cannot make certificates in the names
+    /// of other members.
+    fn new(
+        trusted: &[CertificateDer<'static>],
+        pins: Pins,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        for (number, certificate) in trusted.iter().enumerate() {
+            let unreadable = || format!("certificate {} of the file cannot be read", number + 1);
+            let parsed = X509Certificate::from_der(certificate).ok().filter(|(rest, _)| rest.is_empty());
+            let (_, parsed) = parsed.ok_or_else(unreadable)?;
+            if is_authority(&parsed) {
+                roots.add(certificate.clone()).map_err(|_| unreadable())?;
+            }
+        }
+        if trusted.is_empty() {
+            return Err("it holds no certificate".to_owned());
+        }
+        let chains = match roots.is_empty() {
+            true => None,
+            false => {
+                let builder =
+                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+                Some(builder.build().map_err(|error| error.to_string())?)
+            }
+        };
+        let pinned = trusted.iter().map(|certificate| certificate.to_vec()).collect();
+        Ok(Self { chains, pinned, pins, provider })
+    }
 }
 
 /// A refusal in words, in the form in which rustls carries an error of another crate.
@@ -127,8 +155,12 @@ impl ServerCertVerifier for Verifier {
                 Pins::ForNamesItHas => pinned(end_entity, &host, now),
             };
         }
-        let judged =
-            self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let judged = match &self.chains {
+            Some(chains) => {
+                chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+        };
         judged.map_err(|error| match error {
             Error::InvalidCertificate(problem) => {
                 refused(certificate_problem(&problem, &host, Known::of(end_entity).as_ref()))
@@ -242,13 +274,26 @@ impl Known {
     }
 
     fn dates_problem(&self, now: UnixTime) -> Option<String> {
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        if now > self.until.timestamp() {
-            return Some(format!("expired on {}", date(self.until)));
-        }
-        (now < self.from.timestamp())
-            .then(|| format!("is not valid before {} (compare the clocks of both machines)", date(self.from)))
+        certificate::dates_problem(self.from.timestamp(), self.until.timestamp(), now)
     }
+}
+
+/// Whether a certificate is an authority's own, so that it may vouch for other certificates. Certificates of version 1 cannot say so: of
+/// them, those that are signed by themselves count.
+fn is_authority(certificate: &X509Certificate<'_>) -> bool {
+    match certificate.basic_constraints() {
+        Ok(Some(constraints)) => constraints.value.ca,
+        Ok(None) => certificate.version() == X509Version::V1 && certificate.issuer() == certificate.subject(),
+        Err(_) => false,
+    }
+}
+
+/// What a peer's hello lacks, in words.
+fn client_hello_problem(problem: &str) -> String {
+    format!(
+        "the peer has no TLS version or cipher in common with us ({}): the peer must offer TLS 1.2 or 1.3",
+        spaced(problem)
+    )
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {
@@ -316,7 +361,7 @@ fn certificate_problem(problem: &CertificateError, host: &str, known: Option<&Kn
                 "the certificate of {subject} is signed by itself, and is not in the trust store: add this certificate to the trust store"
             ),
             Some(known) => format!(
-                "the certificate of {subject} is signed by {}, which is not in the trust store: add the certificate of that \
+                "the certificate of {subject} is signed by {}, which is not in the trust store as an authority (CA:TRUE): add the certificate of that \
                  authority, or this certificate itself, to the trust store",
                 known.issuer
             ),
@@ -411,14 +456,7 @@ mod tests {
 
     fn judged(trusted: &[&Made], pins: Pins, shown: &Made, host: &str, now: u64) -> Result<(), String> {
         let trusted: Vec<_> = trusted.iter().map(|made| made.der.clone()).collect();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut roots = RootCertStore::empty();
-        trusted.iter().for_each(|der| roots.add(der.clone()).unwrap());
-        let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .unwrap();
-        let pinned = trusted.iter().map(|der| der.to_vec()).collect();
-        let verifier = Verifier { chains, pinned, pins, provider };
+        let verifier = Verifier::new(&trusted, pins, Arc::new(aws_lc_rs::default_provider())).unwrap();
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
         let judged = verifier.verify_server_cert(&shown.der, &[], &name, &[], now);
@@ -507,6 +545,17 @@ mod tests {
                 assert!(!text.contains(raw), "{text}");
             }
         }
+    }
+
+    /// X07: n1 cannot pass for n2, although the trust store has n1's certificate.
+    #[test]
+    fn a_trusted_certificate_that_is_no_authoritys_vouches_for_nobody() {
+        let n1 = made("n1", &["n1"], |_| {});
+        let issuer = rcgen::Issuer::from_params(&n1.params, &n1.key);
+        let mut forged = made("n2", &["n2"], |_| {});
+        forged.der = forged.params.signed_by(&forged.key, &issuer).unwrap().der().clone();
+        let text = judged(&[&n1], Pins::ForNamesItHas, &forged, "n2", NOW).unwrap_err();
+        assert!(text.contains("\"CN=n1\", which is not in the trust store as an authority"), "{text}");
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -16,6 +16,7 @@ use super::accept::{AcceptError, Credentials};
 use super::dial::{DialError, DialTarget, DialTls, dial};
 use super::listen::{Arrival, serve};
 use super::socket::{self, SocketEvent, SocketHandle};
+use super::tls::{ClientCertificates, Identity, ListenTls, server_config};
 use crate::frames;
 use crate::icf::Secret;
 use crate::messages::{OperationRequest, TestOpRequest};
@@ -25,7 +26,7 @@ use crate::session::SocketId;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A key pair for `localhost`: what a server presents, and what a client trusts.
-fn pair() -> (TlsAcceptor, DialTls) {
+fn pair() -> (ListenTls, DialTls) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let certificate: CertificateDer<'static> = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -37,10 +38,10 @@ fn pair() -> (TlsAcceptor, DialTls) {
     roots.add(certificate).unwrap();
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let tls = DialTls { config: Arc::new(client), server_name: Some("localhost".to_owned()) };
-    (TlsAcceptor::from(Arc::new(server)), tls)
+    (ListenTls::fixed(Arc::new(server)), tls)
 }
 
-async fn listener(tls: Option<TlsAcceptor>) -> (SocketAddr, mpsc::Receiver<Arrival<()>>) {
+async fn listener(tls: Option<ListenTls>) -> (SocketAddr, mpsc::Receiver<Arrival<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (arrivals, arrived) = mpsc::channel(4);
@@ -115,7 +116,7 @@ async fn each_mismatch_is_named_at_both_ends_c07() {
     let (plain, mut plain_arrived) = listener(None).await;
 
     let error = dial(&target(with_tls, None)).await.unwrap_err();
-    assert!(matches!(error, DialError::TlsPeer | DialError::Closed), "plain dial: {error}");
+    assert!(matches!(error, DialError::Refused { status: 400 }), "plain dial: {error}");
     assert!(matches!(arrival(&mut tls_arrived).await, Err(AcceptError::PlainOnTls)));
 
     let error = dial(&target(plain, Some(trusted.clone()))).await.unwrap_err();
@@ -150,5 +151,97 @@ async fn a_peer_that_answers_a_tls_hello_in_clear_text_or_not_at_all_has_no_tls(
         let text = error.to_string();
         assert!(text.contains("clear useSSL here"), "{text}");
         drop(answering.await.unwrap());
+    }
+}
+
+fn identity(certificate: &[u8], key: &rcgen::KeyPair) -> Identity {
+    let pem = |label: &str, der: &[u8]| {
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der))
+    };
+    let (certificate, key) = (pem("CERTIFICATE", certificate), pem("PRIVATE KEY", &key.serialize_der()));
+    Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap()
+}
+
+/// A certificate of this name with its key: signed by itself, or by an authority.
+fn client(
+    common: &str,
+    issuer: Option<&rcgen::Issuer<'_, &rcgen::KeyPair>>,
+) -> (Identity, CertificateDer<'static>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![format!("{common}.example")]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, common);
+    let made = match issuer {
+        None => params.self_signed(&key).unwrap(),
+        Some(issuer) => params.signed_by(&key, issuer).unwrap(),
+    };
+    let identity = identity(made.der(), &key);
+    (identity, made.der().clone())
+}
+
+/// S04: an authority's certificates and pinned ones are accepted, and a pinned certificate vouches for nobody else.
+#[tokio::test]
+async fn a_listener_knows_its_diallers_by_their_certificates() {
+    let (authority_key, mut authority) =
+        (rcgen::KeyPair::generate().unwrap(), rcgen::CertificateParams::default());
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "Our CA");
+    let of_authority = authority.self_signed(&authority_key).unwrap().der().clone();
+    let issuer = rcgen::Issuer::from_params(&authority, &authority_key);
+    let (signed, _) = client("signed", Some(&issuer));
+    let (pinned_key, pinned_params) = (
+        rcgen::KeyPair::generate().unwrap(),
+        rcgen::CertificateParams::new(vec!["pinned.example".to_owned()]).unwrap(),
+    );
+    let made = pinned_params.self_signed(&pinned_key).unwrap();
+    let pinned = identity(made.der(), &pinned_key);
+    let by_pinned = rcgen::Issuer::from_params(&pinned_params, &pinned_key);
+    let (forged, _) = client("signed", Some(&by_pinned));
+    let (stranger, _) = client("stranger", None);
+
+    let (own, der) = client("listener", None);
+    let mut roots = RootCertStore::empty();
+    roots.add(der).unwrap();
+    let trusted = vec![of_authority, made.der().clone()];
+    for (clients, shown, outcome) in [
+        (ClientCertificates::Required(trusted.clone()), Some(&signed), Ok(Some("signed"))),
+        (ClientCertificates::Required(trusted.clone()), Some(&pinned), Ok(None)),
+        (ClientCertificates::Required(trusted.clone()), None, Err("showed no certificate")),
+        (ClientCertificates::Required(trusted.clone()), Some(&stranger), Err("signed by itself")),
+        (ClientCertificates::Required(trusted.clone()), Some(&forged), Err("not trusted here")),
+        (ClientCertificates::Optional(trusted.clone()), None, Ok(None)),
+        (ClientCertificates::Optional(trusted.clone()), Some(&stranger), Err("signed by itself")),
+        (ClientCertificates::NotAsked, Some(&signed), Ok(None)),
+    ] {
+        let config = server_config(&own, &clients, &[]).unwrap();
+        let (address, mut arrived) = listener(Some(ListenTls::fixed(config))).await;
+        let mut config = ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
+        if let Some(identity) = shown {
+            config.client_auth_cert_resolver = identity.resolver();
+        }
+        let tls = DialTls { config: Arc::new(config), server_name: Some("listener.example".to_owned()) };
+        let to = target(address, Some(tls));
+        let dialled = tokio::spawn(async move { dial(&to).await });
+        let arrival = timeout(PATIENCE, arrived.recv()).await.expect("in time").unwrap();
+        match (arrival.outcome, outcome) {
+            (Ok((_, request, ())), Ok(common)) => {
+                let found = request.client_certificate;
+                let is_shown = shown.is_some() && !matches!(clients, ClientCertificates::NotAsked);
+                assert_eq!(found.is_some(), is_shown, "{clients:?}");
+                if let Some(common) = common {
+                    let found = found.unwrap();
+                    assert_eq!(found.common_name.as_deref(), Some(common));
+                    assert_eq!(found.subject.as_deref(), Some("CN=signed"));
+                    assert_eq!(found.names, ["dns:signed.example"]);
+                }
+                dialled.await.unwrap().unwrap();
+            }
+            (Err(error), Err(part)) => {
+                assert!(error.to_string().contains(part), "no {part:?} in {error}");
+                let told = dialled.await.unwrap().unwrap_err();
+                assert!(matches!(told, DialError::Tls(_)), "the dialler is told: {told}");
+            }
+            (found, _) => panic!("{outcome:?}: {:?}", found.map(|_| ())),
+        }
     }
 }

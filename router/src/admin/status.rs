@@ -35,9 +35,22 @@ struct Summary<'a> {
     log_lines_lost: u64,
     /// Files on disk that are not in force.
     rejected_files: Vec<RejectedFile<'a>>,
-    /// A sentence for each certificate of the trust store or of a router that has ended or ends soon, and for what is wrong with the cluster.
+    /// A sentence for each certificate of the trust store, of a router of the cluster, and for the router's own, that has ended or ends soon, and for
+    /// what is wrong with the cluster.
     warnings: Vec<String>,
+    /// The certificate that the router shows, if it has one.
+    own_certificate: Option<OwnCertificate<'a>>,
     groups: Vec<Group<'a>>,
+}
+
+/// The certificate that the router shows.
+#[derive(Debug, Serialize)]
+struct OwnCertificate<'a> {
+    subject: &'a str,
+    /// The last day on which it is valid (UTC).
+    ends: String,
+    /// Whole days until then; negative once it has ended.
+    days_left: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,17 +87,26 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let Ok(status) = admin.control.status().await else { return no_answer() };
     let (files, trusted) = (admin.files.all(), admin.files.certificates());
     let mut warnings = crate::trust::date_warnings(&trusted.of_all);
+    let now = crate::identity::now();
+    let own = trusted.own.as_ref();
+    let of_own = own.and_then(|own| own.warning_as_own(now));
+    warnings.extend(of_own.map(|warning| format!("the router's certificate: {warning}")));
+    let own_certificate = own.map(|own| OwnCertificate {
+        subject: &own.subject,
+        ends: own.last_day(),
+        days_left: own.days_left(now),
+    });
     let seen = summary(&status);
     let of_cluster = admin.cluster.as_ref().and_then(|cluster| leaderless(&cluster.status().borrow()));
-    // Calls are served, but nobody can react to what happens to members.
-    let condition =
-        if of_cluster.is_some() { seen.condition.max(Condition::Degraded) } else { seen.condition };
+    // Calls are served, but nobody can react to what happens to members, or callers that verify the certificate cannot connect.
+    let is_short = of_cluster.is_some() || own.is_some_and(|own| !own.is_valid(now));
+    let condition = if is_short { seen.condition.max(Condition::Degraded) } else { seen.condition };
     warnings.extend(of_cluster);
     if let Some(cluster) = &admin.cluster {
         warnings.extend(super::cluster::ending(&cluster.certificates()));
     }
     let rejected_files = files.iter().filter_map(rejected).collect();
-    let summary = Summary { rejected_files, warnings, condition, ..seen };
+    let summary = Summary { rejected_files, warnings, own_certificate, condition, ..seen };
     Json(summary).into_response()
 }
 
@@ -128,6 +150,7 @@ fn summary(status: &Status) -> Summary<'_> {
         log_lines_lost: rcs_cli::log::lines_lost(),
         rejected_files: Vec::new(),
         warnings: Vec::new(),
+        own_certificate: None,
         groups,
     }
 }

@@ -8,6 +8,7 @@ use rcs_cli::{Exit, Failure};
 use rcs_core::provider::Severity;
 use rcs_core::provider::report::Report;
 
+use super::tls::TlsArguments;
 use crate::app::{self, AppError, Effective, Files, Mode};
 
 /// Check the files: show what the provider document means to the router, and every error in it. Nothing is bound or dialled.
@@ -28,6 +29,8 @@ pub(super) struct Arguments {
     /// Trust store for members with useSSL: their certificates, or those of the authorities that signed them (PEM, DER or PKCS12).
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsArguments,
     /// Accept well-known keys, as serve --dev does.
     #[arg(long, env = "RCS_ROUTER_DEV", value_parser = FalseyValueParser::new())]
     dev: bool,
@@ -35,12 +38,14 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mode = if arguments.dev { Mode::Development } else { Mode::Production };
+    let tls = arguments.tls.clone().files().map_err(|why| Exit::Usage.with(why))?;
     let files = Files {
         provider: &arguments.provider,
         config: arguments.config.as_deref(),
         caller_key: arguments.caller_key_file.as_deref(),
         credentials: arguments.credentials.as_deref(),
         trust_store: arguments.trust_store.as_deref(),
+        tls: tls.as_ref(),
     };
     let checkup = app::check(&files, mode);
     if let Some(reading) = &checkup.reading {

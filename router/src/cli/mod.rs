@@ -23,6 +23,7 @@ mod quarantine;
 mod serve;
 mod server;
 mod status;
+mod tls;
 mod token;
 mod wish;
 

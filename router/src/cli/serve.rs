@@ -11,6 +11,7 @@ use rcs_consensus::limits::ROUTERS_MAX;
 use rcs_consensus::pki::Files;
 use rcs_core::agreed::Authority;
 
+use super::tls::TlsArguments;
 use crate::app::{self, ClusterOptions, ListenAt, Mode, Options, Peers, PeersOption, ServiceError, SpillTo};
 use crate::limits::{LISTENERS_MAX, THREADS_MAX};
 
@@ -25,7 +26,8 @@ pub(super) struct Arguments {
     provider: PathBuf,
     /// Address to which IDMs connect: ws://ADDR/openicf/GROUP, or ws://ADDR/openicf to choose the group by the principal or by the
     /// connector of each call. ADDR=GROUP gives a group an address of its own, which an IDM needs that can send neither the path nor
-    /// the principal (OpenIDM 6.3.0). May be repeated, or separate the addresses by commas.
+    /// the principal (OpenIDM 6.3.0). wss://ADDR or wss://ADDR=GROUP is an address with TLS, and needs --tls-cert or --key-store. May be
+    /// repeated, or separate the addresses by commas.
     #[arg(long, value_name = "ADDR[=GROUP]", default_value = "127.0.0.1:8759", action = ArgAction::Append, value_delimiter = ',', env = "RCS_ROUTER_LISTEN")]
     listen: Vec<ListenAt>,
     /// Address of /livez, /readyz, /metrics and the API. Everybody who reaches this address may read; changes need the token.
@@ -58,6 +60,8 @@ pub(super) struct Arguments {
     /// signed them (PEM, DER or PKCS12). The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsArguments,
     /// Directory for answers that slow callers have not read yet and that exceed the memory for them (encrypted, in files without
     /// names); "none" for memory only. Default: the system's directory for temporary files.
     #[arg(long, value_name = "DIR", env = "RCS_ROUTER_SPILL_DIR")]
@@ -197,6 +201,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         admin_token_file: arguments.admin_token_file,
         has_idm_api: arguments.idm_api,
         trust_store: arguments.trust_store,
+        tls: arguments.tls.files().map_err(|why| Exit::Usage.with(why))?,
         spill: match arguments.spill_dir {
             None => SpillTo::System,
             Some(directory) if directory.as_os_str() == "none" => SpillTo::Nowhere,

@@ -56,7 +56,7 @@ fn shown(status: &Value, width: Width) -> String {
         text(status, "version"),
         text(status, "callers"),
         text(status, "calls")
-    );
+    ) + &certificate(&status["own_certificate"]);
     let list = |key: &str| status[key].as_array().map_or(&[][..], Vec::as_slice);
     let files = list("rejected_files").iter().map(rejected);
     let warnings = list("warnings").iter().filter_map(Value::as_str).map(|told| format!("warning: {told}"));
@@ -68,6 +68,15 @@ fn shown(status: &Value, width: Width) -> String {
     let table = table(["GROUP", "STATE", "SERVING", "QUEUED", "NOT SERVING"], cells);
     let rows = if width == Width::Narrow { short(&table) } else { table };
     [sentence, counts].into_iter().chain(files).chain(warnings).chain([rows]).collect::<Vec<_>>().join("\n")
+}
+
+/// How long the router's own certificate is valid; nothing if it has none.
+fn certificate(own: &Value) -> String {
+    match own["days_left"].as_i64() {
+        None => String::new(),
+        Some(..0) => format!(", its certificate expired on {}", text(own, "ends")),
+        Some(days) => format!(", its certificate ends on {} (days left: {days})", text(own, "ends")),
+    }
 }
 
 /// A file on disk that is not in force, with its first faults.
@@ -116,6 +125,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_routers_certificate_is_shown_with_the_days_that_it_has_left() {
+        let own =
+            |days: i64| certificate(&json!({"subject": "CN=r", "ends": "2027-01-01", "days_left": days}));
+        assert_eq!(own(12), ", its certificate ends on 2027-01-01 (days left: 12)");
+        assert_eq!(own(-1), ", its certificate expired on 2027-01-01");
+        assert_eq!(certificate(&Value::Null), "");
+    }
 
     #[test]
     fn a_status_is_a_sentence_and_groups_in_80_columns() {

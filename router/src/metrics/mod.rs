@@ -95,6 +95,13 @@ struct CertificateLabels {
     serial: String,
 }
 
+/// Labels of the router's own certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OwnCertificateLabels {
+    subject: String,
+    serial: String,
+}
+
 /// Labels of a call that was refused because of overload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusedLabels {

@@ -17,8 +17,8 @@ use super::cluster::of_cluster;
 use super::format::{Format, classic};
 use super::process::Process;
 use super::{
-    AdminRefusals, CertificateLabels, GroupLabel, MemberLabels, Reloads, StateLabels, VersionLabel,
-    WhereLabel, names,
+    AdminRefusals, CertificateLabels, GroupLabel, MemberLabels, OwnCertificateLabels, Reloads, StateLabels,
+    VersionLabel, WhereLabel, names,
 };
 use crate::cluster::Cluster;
 use crate::files::{Certificates, Files};
@@ -118,6 +118,12 @@ fn of_certificates(trusted: &Certificates) -> Registry {
     let mut registry = Registry::default();
     let help = "Until when a trusted certificate is valid, in seconds since 1970";
     registry.register(names::CERTIFICATE_END, help, family);
+    if let Some(Certificate { subject, serial, not_after, .. }) = trusted.own.clone() {
+        let own = Family::<OwnCertificateLabels, Gauge>::default();
+        own.get_or_create(&OwnCertificateLabels { subject, serial }).set(not_after);
+        let help = "Until when the router's own certificate is valid, in seconds since 1970";
+        registry.register(names::OWN_CERTIFICATE_END, help, own);
+    }
     registry
 }
 

@@ -13,6 +13,8 @@ pub struct Rcs {
     port: u16,
     /// The folders that it loads its bundles from.
     bundles: String,
+    /// The options of its TLS, if it has any.
+    tls: Vec<String>,
     process: Process,
 }
 
@@ -27,10 +29,22 @@ impl Rcs {
         Self::start_from(java, member, bundles.display().to_string())
     }
 
+    /// One that speaks TLS with the key store, and asks its clients for a certificate of the trust store (both PKCS12, with the password
+    /// "changeit").
+    pub fn start_with_tls(java: &Java, member: &str, key_store: &Path, trust_store: &Path) -> Self {
+        let stores = [key_store, trust_store].map(|path| path.display().to_string());
+        let tls = ["--keystore", &stores[0], "--truststore", &stores[1]].map(str::to_owned).to_vec();
+        Self::start_all(java, member, java.bundles(), tls)
+    }
+
     fn start_from(java: &Java, member: &str, bundles: String) -> Self {
+        Self::start_all(java, member, bundles, Vec::new())
+    }
+
+    fn start_all(java: &Java, member: &str, bundles: String, tls: Vec<String>) -> Self {
         let port = free_port();
-        let process = launch(java, member, port, &bundles);
-        Self { member: member.to_owned(), port, bundles, process }
+        let process = launch(java, member, port, &bundles, &tls);
+        Self { member: member.to_owned(), port, bundles, tls, process }
     }
 
     /// The name that its objects carry as `servedBy`.
@@ -55,7 +69,7 @@ impl Rcs {
 
     /// Starts it again on the same port after [`Rcs::kill`]; returns once it listens.
     pub fn restart(&mut self, java: &Java) {
-        self.process = launch(java, &self.member, self.port, &self.bundles);
+        self.process = launch(java, &self.member, self.port, &self.bundles, &self.tls);
     }
 
     /// The running process, to freeze and thaw it.
@@ -90,9 +104,9 @@ impl ClientRcs {
     }
 }
 
-fn launch(java: &Java, member: &str, port: u16, bundles: &str) -> Process {
+fn launch(java: &Java, member: &str, port: u16, bundles: &str, tls: &[String]) -> Process {
     let mut command = java.peer("rcs-server", member);
-    command.args(["--port", &port.to_string(), "--bundles", bundles]);
+    command.args(["--port", &port.to_string(), "--bundles", bundles]).args(tls);
     let process = Process::start(&format!("Java RCS {member}"), command);
     process.read_until("ready ", PATIENCE);
     process

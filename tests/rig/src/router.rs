@@ -14,6 +14,7 @@ pub struct Router {
     process: Process,
     listen: SocketAddr,
     admin: SocketAddr,
+    ready: String,
 }
 
 impl Router {
@@ -36,7 +37,7 @@ impl Router {
         let process = Process::start("rcs-router", command);
         let ready = process.read_until("ready ", PATIENCE);
         let (listen, admin) = (address(&ready, "listen="), address(&ready, "admin="));
-        Self { process, listen, admin }
+        Self { process, listen, admin, ready }
     }
 
     /// Where IDMs connect.
@@ -53,6 +54,11 @@ impl Router {
     pub fn url(&self, group: Option<&str>) -> String {
         let base = format!("ws://{}/openicf", self.listen);
         group.map_or(base.clone(), |g| format!("{base}/{g}"))
+    }
+
+    /// The URL of a group at the address with TLS, which `--listen wss://127.0.0.1:0` among the options gives.
+    pub fn tls_url(&self, group: &str) -> String {
+        format!("wss://{}/openicf/{group}", address(&self.ready, "listen=wss://"))
     }
 
     /// What `/metrics` says now.

@@ -21,8 +21,29 @@ pub struct Certificate {
     pub not_after: i64,
 }
 
+/// What a certificate is to this process: its sentences say what follows when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// A certificate that peers show, and that is trusted.
+    Trusted,
+    /// The certificate that this process shows.
+    Own,
+}
+
+impl Role {
+    fn consequence(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Trusted => ("a member that shows it is refused", NEW_ONE),
+            Self::Own => (
+                "peers that verify it refuse to connect",
+                "write a new certificate into the file, which is followed",
+            ),
+        }
+    }
+}
+
 impl Certificate {
-    fn of(der: &CertificateDer<'_>) -> Option<Self> {
+    pub(super) fn of(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let serial = certificate.raw_serial().iter().take(SERIAL_BYTES_MAX);
         Some(Self {
@@ -33,36 +54,75 @@ impl Certificate {
         })
     }
 
-    /// A sentence without full stop if the certificate has ended, ends within [`CERTIFICATE_ENDS_SOON`], or is not valid yet.
+    /// A sentence without full stop if the certificate, which is trusted, has ended, ends within [`CERTIFICATE_ENDS_SOON`], or is not valid
+    /// yet.
     pub fn warning(&self, now: UnixTime) -> Option<String> {
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        self.warning_as(Role::Trusted, now)
+    }
+
+    /// The same for a certificate that this process shows.
+    pub fn warning_as_own(&self, now: UnixTime) -> Option<String> {
+        self.warning_as(Role::Own, now)
+    }
+
+    /// The same for a certificate with another role.
+    fn warning_as(&self, role: Role, now: UnixTime) -> Option<String> {
         let Self { subject, not_before, not_after, .. } = self;
-        let day = |seconds: i64| ASN1Time::from_timestamp(seconds).map(date).unwrap_or_default();
-        let left = not_after.saturating_sub(now);
-        if left < 0 {
-            return Some(format!(
-                "the certificate of {subject:?} expired on {}, and a member that shows it is refused: {NEW_ONE}",
-                day(*not_after)
-            ));
+        let (consequence, way_out) = role.consequence();
+        match dates_problem(*not_before, *not_after, now) {
+            Some(problem) if self.days_left(now) < 0 => {
+                return Some(format!(
+                    "the certificate of {subject:?} {problem}, and {consequence}: {way_out}"
+                ));
+            }
+            Some(problem) => return Some(format!("the certificate of {subject:?} {problem}")),
+            None => {}
         }
-        if now < *not_before {
-            return Some(format!(
-                "the certificate of {subject:?} is not valid before {} (compare the clocks of both machines)",
-                day(*not_before)
-            ));
-        }
-        let soon = i64::try_from(CERTIFICATE_ENDS_SOON.as_secs()).unwrap_or(i64::MAX);
-        let days = match left / DAY_SECONDS {
-            _ if left >= soon => return None,
+        let soon = i64::try_from(CERTIFICATE_ENDS_SOON.as_secs()).unwrap_or(i64::MAX) / DAY_SECONDS;
+        let days = match self.days_left(now) {
+            left if left >= soon => return None,
             0 => "in less than a day".to_owned(),
             1 => "in 1 day".to_owned(),
             days => format!("in {days} days"),
         };
         Some(format!(
-            "the certificate of {subject:?} ends on {}, {days}; from then on a member that shows it is refused: {NEW_ONE}",
+            "the certificate of {subject:?} ends on {}, {days}; from then on {consequence}: {way_out}",
             day(*not_after)
         ))
     }
+
+    /// Whole days until the certificate ends; negative once it has ended.
+    pub fn days_left(&self, now: UnixTime) -> i64 {
+        self.not_after.saturating_sub(seconds(now)).div_euclid(DAY_SECONDS)
+    }
+
+    /// Whether the certificate has begun and has not ended.
+    pub fn is_valid(&self, now: UnixTime) -> bool {
+        dates_problem(self.not_before, self.not_after, now).is_none()
+    }
+
+    /// The day on which the certificate ends, as `YYYY-MM-DD` (UTC).
+    pub fn last_day(&self) -> String {
+        day(self.not_after)
+    }
+}
+
+fn seconds(now: UnixTime) -> i64 {
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn day(seconds: i64) -> String {
+    ASN1Time::from_timestamp(seconds).map(date).unwrap_or_default()
+}
+
+/// What is wrong with dates (seconds since 1970), as the end of a sentence.
+pub(super) fn dates_problem(not_before: i64, not_after: i64, now: UnixTime) -> Option<String> {
+    let now = seconds(now);
+    if now > not_after {
+        return Some(format!("expired on {}", day(not_after)));
+    }
+    (now < not_before)
+        .then(|| format!("is not valid before {} (compare the clocks of both machines)", day(not_before)))
 }
 
 /// The certificates with their dates. Those that cannot be read are left out.

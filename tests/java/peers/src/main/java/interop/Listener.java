@@ -53,8 +53,14 @@ final class Listener extends WebSocketApplication {
             ssl.setKeyStoreFile(options.required("keystore"));
             ssl.setKeyStorePass(options.get("storepass", "changeit"));
             ssl.setKeyStoreType("PKCS12");
+            boolean asks = options.has("truststore");
+            if (asks) {
+                ssl.setTrustStoreFile(options.required("truststore"));
+                ssl.setTrustStorePass(options.get("storepass", "changeit"));
+                ssl.setTrustStoreType("PKCS12");
+            }
             net.setSecure(true);
-            net.setSSLEngineConfig(new SSLEngineConfigurator(ssl, false, false, false));
+            net.setSSLEngineConfig(new SSLEngineConfigurator(ssl, false, asks, false));
         }
         net.registerAddOn(new WebSocketAddOn());
         WebSocketEngine.getEngine().register("", "/openicf", this);

@@ -94,13 +94,24 @@ public final class Peer {
         return framework.getRemoteManager(algorithm);
     }
 
-    private static RemoteWSFrameworkConnectionInfo target(Options options, String url) {
+    private static RemoteWSFrameworkConnectionInfo target(Options options, String url) throws Exception {
         RemoteWSFrameworkConnectionInfo.Builder b = RemoteWSFrameworkConnectionInfo.newBuilder()
                 .setRemoteURI(URI.create(url))
                 .setPrincipal(options.get("principal", ConnectionPrincipal.DEFAULT_NAME))
                 .setPassword(new GuardedString(options.get("password", "changeit").toCharArray()));
         if (url.startsWith("wss")) b.setTrustManagers(Collections.singletonList(new TrustAll()));
+        stores(options);
         return b.build();
+    }
+
+    /** The stores of a dialler are those of its JVM: the published dialler does not ask the trust managers that it is given. */
+    private static void stores(Options options) throws Exception {
+        for (String[] store : new String[][] {{"keystore", "keyStore"}, {"truststore", "trustStore"}}) {
+            if (!options.has(store[0])) continue;
+            System.setProperty("javax.net.ssl." + store[1], options.required(store[0]));
+            System.setProperty("javax.net.ssl." + store[1] + "Password", options.get("storepass", "changeit"));
+            System.setProperty("javax.net.ssl." + store[1] + "Type", "PKCS12");
+        }
     }
 
     private static List<URL> bundles(String directories) throws Exception {

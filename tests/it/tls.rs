@@ -1,0 +1,68 @@
+//! The published framework over TLS on both ends, each with a certificate that the other end asks for (S01, S04, S06).
+
+use std::path::Path;
+use std::process::Command;
+
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::rcs::Rcs;
+use rcs_rig::router::Router;
+use rcs_rig::workspace;
+
+fn keytool(folder: &Path, arguments: &str) {
+    let mut command = Command::new("keytool");
+    command.current_dir(folder).args(arguments.split(' ')).args(["-storepass", "changeit", "-noprompt"]);
+    let output = command.output().expect("keytool comes with Java");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "keytool {arguments}: {}", String::from_utf8_lossy(&said));
+}
+
+/// IDM (wss, with a certificate) -> router -> RCS (TLS, asks for a certificate), with stores of keytool.
+#[test]
+fn java_peers_and_the_router_prove_themselves_to_each_other() {
+    let Some(java) = Java::or_skip("tls::java_peers_and_the_router_prove_themselves_to_each_other") else {
+        return;
+    };
+    let scratch = workspace::scratch();
+    let folder = scratch.path();
+    let path = |name: &str| folder.join(name).display().to_string();
+    for (who, kind) in [("router", "EC -groupname secp256r1"), ("java", "RSA -keysize 2048")] {
+        keytool(
+            folder,
+            &format!(
+                "-genkeypair -alias {who} -keyalg {kind} -dname CN={who} -ext san=ip:127.0.0.1 -storetype PKCS12 -keystore {who}.p12"
+            ),
+        );
+        keytool(folder, &format!("-exportcert -rfc -alias {who} -keystore {who}.p12 -file {who}.pem"));
+    }
+    keytool(folder, "-importcert -alias router -file router.pem -storetype PKCS12 -keystore trust.p12");
+    let member = Rcs::start_with_tls(&java, "n1", &folder.join("java.p12"), &folder.join("trust.p12"));
+    let document = format!(
+        r#"{{"remoteConnectorServers": [{{"name": "n1", "host": "127.0.0.1", "port": {}, "key": "changeit", "useSSL": true}}],
+            "remoteConnectorServersGroups": [{{"name": "g", "algorithm": "failover", "serversList": [{{"name": "n1"}}]}}]}}"#,
+        member.port()
+    );
+    let provider = folder.join("provider.json");
+    std::fs::write(&provider, document).expect("the scratch folder can be written");
+    let (store, java_pem) = (path("router.p12"), path("java.pem"));
+    let options = [
+        "--listen",
+        "wss://127.0.0.1:0",
+        "--key-store",
+        &store,
+        "--client-ca",
+        &java_pem,
+        "--trust-store",
+        &java_pem,
+    ];
+    let router = Router::start_with(&provider, &options);
+    router.await_up("g", &["n1"]);
+    let key_store = path("java.p12");
+    let mut idm = Idm::start_with(
+        &java,
+        &router.tls_url("g"),
+        &["--keystore", &key_store, "--truststore", &path("trust.p12")],
+    );
+    let connectors = idm.ask("connectors 2 20");
+    assert!(connectors.starts_with("ok "), "{connectors}");
+}
