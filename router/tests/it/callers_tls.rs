@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rcs_proto::driver::WebSocket;
@@ -21,7 +20,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Router, file, member, provider, router, run, scratch};
+use crate::support::{PATIENCE, Router, file, member, pem, provider, router, run, scratch};
 
 /// A certificate with its key.
 struct Made {
@@ -54,13 +53,6 @@ fn made(common: &str, days: i64, issuer: Option<&Issuer<'_, &KeyPair>>) -> Made 
         key: pem("PRIVATE KEY", &key.serialize_der()),
         der: certificate.der().clone(),
     }
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = BASE64_STANDARD.encode(der);
-    let lines: Vec<&str> =
-        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 /// A router with a plain address and one with TLS.

@@ -7,7 +7,7 @@ use rcs_rig::metrics::Metrics;
 use rcs_rig::wait::wait_until;
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Router, file, member, provider, run, scratch};
+use crate::support::{PATIENCE, Router, file, member, pem, provider, run, scratch};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -31,9 +31,9 @@ fn certify(folder: &TempDir, end: SystemTime) {
     own.subject_alt_names = vec![SanType::URI("spiffe://c0ffee/router/1".try_into().unwrap())];
     let own_key = KeyPair::generate().unwrap();
     let own = own.signed_by(&own_key, &issuer).unwrap();
-    file(folder, "ca.pem", &certificate.pem());
-    file(folder, "router-1.pem", &own.pem());
-    let path = file(folder, "router-1.key", &own_key.serialize_pem());
+    file(folder, "ca.pem", &pem("CERTIFICATE", certificate.der()));
+    file(folder, "router-1.pem", &pem("CERTIFICATE", own.der()));
+    let path = file(folder, "router-1.key", &pem("PRIVATE KEY", &own_key.serialize_der()));
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 

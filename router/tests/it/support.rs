@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use rcs_rig::metrics::http_get;
 use rcs_rig::process::Process;
 use rcs_rig::provider::Provider;
@@ -129,4 +130,12 @@ pub(crate) fn file(folder: &TempDir, name: &str, text: &str) -> String {
     let path = folder.path().join(name);
     std::fs::write(&path, text).unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
     path.to_str().expect("scratch paths are UTF-8").to_owned()
+}
+
+/// DER as PEM under this label.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

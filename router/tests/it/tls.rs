@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, KeyPair, generate_simple_self_signed,
 };
@@ -14,7 +13,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{PATIENCE, Router, file, member, run, scratch};
+use crate::support::{PATIENCE, Router, file, member, pem, run, scratch};
 
 /// A TLS end in front of a member, for as long as the runtime lives.
 struct TlsFront {
@@ -43,7 +42,7 @@ impl TlsFront {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(forward(listener, TlsAcceptor::from(Arc::new(config)), member.port()));
-        Self { address, certificate_pem: pem(cert.der()), _runtime: runtime }
+        Self { address, certificate_pem: pem("CERTIFICATE", cert.der()), _runtime: runtime }
     }
 }
 
@@ -57,11 +56,6 @@ async fn forward(listener: TcpListener, acceptor: TlsAcceptor, port: u16) {
             let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
         });
     }
-}
-
-fn pem(certificate: &[u8]) -> String {
-    let text = BASE64_STANDARD.encode(certificate);
-    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
 fn document(port: u16) -> String {
@@ -85,7 +79,7 @@ fn a_member_with_another_certificate_is_not() {
     let (folder, member) = (scratch(), member("n1"));
     let front = TlsFront::start(&member);
     let provider = file(&folder, "provider.json", &document(front.address.port()));
-    let other = pem(generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
+    let other = pem("CERTIFICATE", generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
     let trust = file(&folder, "trust.pem", &other);
     let router = Router::serve(provider.as_ref(), &["--dev", "--trust-store", &trust]);
     router.await_log("TLS");
@@ -111,7 +105,7 @@ fn a_certificate_as_the_vendors_pages_make_it_is_trusted_when_it_is_in_the_store
     let der = pair.cert.der().to_vec();
     let front = TlsFront::with(&member, pair);
     let provider = file(&folder, "provider.json", &document(front.address.port()));
-    let other = pem(generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
+    let other = pem("CERTIFICATE", generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
     let trust = file(&folder, "trust", &other);
     let router = Router::serve(provider.as_ref(), &["--dev", "--trust-store", &trust]);
     router.await_log("add this");
@@ -153,7 +147,7 @@ fn a_certificate_that_ends_soon_is_told_wherever_an_operator_looks() {
     assert!((shown() - expected).abs() < 2.0, "{} {expected}", shown());
 
     // With a new store the old certificate is gone.
-    let other = pem(generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
+    let other = pem("CERTIFICATE", generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
     std::fs::write(&trust, other).unwrap();
     wait_until("the old certificate is gone", PATIENCE, || shown() == 0.0);
     assert!(!run(&["status", "--server", &server]).stdout.contains("warning"));
