@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use sha1::{Digest, Sha1};
-
 use crate::bundles::RIG_VERSION;
 use crate::workspace;
 
@@ -101,7 +99,7 @@ fn present() -> bool {
 /// Builds the module into a folder named after its sources, unless that was done before.
 fn build() -> PathBuf {
     let sources = workspace::root().join("tests/java");
-    let out = workspace::target_dir().join("interop-java").join(digest(&sources));
+    let out = workspace::target_dir().join("interop-java").join(workspace::digest(&sources));
     let done = out.join("built");
     if done.is_file() {
         return out;
@@ -120,28 +118,4 @@ fn maven(sources: &Path, out: &Path, more: &[&str]) -> Result<(), String> {
     mvn.current_dir(sources).args(["-B", "-q", "package"]).args(more).arg(format!("-Dout={}", out.display()));
     let output = mvn.output().map_err(|e| e.to_string())?;
     output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn digest(folder: &Path) -> String {
-    let mut files = Vec::new();
-    collect(folder, &mut files);
-    files.sort();
-    let mut hash = Sha1::new();
-    for file in files {
-        hash.update(file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().as_bytes());
-        hash.update(fs::read(&file).unwrap_or_else(|e| panic!("cannot read {}: {e}", file.display())));
-    }
-    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("cannot read {}: {e}", folder.display()));
-    for entry in entries.flatten() {
-        let path = entry.path();
-        match path.is_dir() {
-            true if entry.file_name() == "target" => {}
-            true => collect(&path, files),
-            false => files.push(path),
-        }
-    }
 }

@@ -14,6 +14,8 @@
 //!   [`streams`]: outputs that cannot be written.
 //! - [`java`]: the Java module of `tests/java/` (its README lists the peers' commands), built once per state of its
 //!   sources. A test that needs Java and finds none says so and returns; with `RCS_REQUIRE_ALL=1` it fails instead.
+//! - [`porcupine`]: judges histories of clients by a checker for linearizability that others wrote (`tests/porcupine/`,
+//!   in Go), or says that Go is missing.
 //! - [`provider`], [`hr`], [`bundles`]: the files that peers read: provider documents, an `hr.csv`, and bundle folders
 //!   that a test changes. [`configured`]: a connector configured as an IDM configures it.
 //! - [`scripted`]: a connector server and an IDM whose frames the test writes by hand, so that a test can send what no
@@ -42,6 +44,7 @@ pub mod java;
 pub mod journal;
 pub mod metrics;
 pub mod node;
+pub mod porcupine;
 pub mod ports;
 pub mod process;
 pub mod provider;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use sha1::{Digest, Sha1};
+
 /// The root of the workspace.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/rig lies in the workspace")
@@ -44,6 +46,19 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// A name for what is in a folder now; folders named `target` are left out.
+pub(crate) fn digest(folder: &Path) -> String {
+    let mut files = Vec::new();
+    collect(folder, &mut files);
+    files.sort();
+    let mut hash = Sha1::new();
+    for file in files {
+        hash.update(file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().as_bytes());
+        hash.update(fs::read(&file).unwrap_or_else(|e| panic!("cannot read {}: {e}", file.display())));
+    }
+    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+}
+
 fn build() -> bool {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root()).args([
@@ -69,4 +84,16 @@ pub fn scratch() -> tempfile::TempDir {
     let base = target_dir().join("interop-scratch");
     fs::create_dir_all(&base).unwrap_or_else(|e| panic!("cannot create {}: {e}", base.display()));
     tempfile::tempdir_in(base).expect("the scratch folder takes a folder")
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("cannot read {}: {e}", folder.display()));
+    for entry in entries.flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true if entry.file_name() == "target" => {}
+            true => collect(&path, files),
+            false => files.push(path),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use rcs_rig::porcupine::{History, Porcupine, Verdict};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -70,6 +71,20 @@ pub(crate) fn judge(writes: &[Write], log: &[u32]) -> Judged {
     judged
 }
 
+/// What Porcupine says of the same, or `None` where Porcupine cannot run. Blocks for as long as Porcupine takes, a minute at most.
+pub(crate) fn by_porcupine(writes: &[Write], log: &[u32]) -> Option<Verdict> {
+    let mut porcupine = Porcupine::or_skip("the drill's history")?;
+    let start = writes.iter().map(|write| write.began).min()?;
+    let mut history = History::default();
+    for write in writes {
+        // A write that was not acknowledged may take effect at any time.
+        let ended = write.acknowledged.then(|| write.ended - start);
+        history.write(write.began - start, ended, write.number.into(), None);
+    }
+    history.list(log.iter().copied().map(u64::from));
+    Some(porcupine.judge(&history))
+}
+
 /// For each window, the longest time without an acknowledgement that is partly in it.
 pub(crate) fn longest_pauses(writes: &[Write], windows: &[Window]) -> Vec<Duration> {
     let mut acknowledged: Vec<Instant> =
@@ -111,6 +126,14 @@ mod tests {
         assert_eq!(found(&[0, 1, 1, 2]), (0, 1, 0, 0));
         assert_eq!(found(&[2, 0, 1]), (0, 0, 1, 0));
         assert_eq!(found(&[3, 0, 1, 2]), (0, 0, 1, 1), "an unknown one took effect before it began");
+        let sound = |log: &[u32]| by_porcupine(&writes, log).map(|verdict| verdict == Verdict::Linearizable);
+        for log in [&[0, 1, 2][..], &[1, 0, 3, 2], &[0, 2], &[0, 1, 1, 2], &[2, 0, 1], &[3, 0, 1, 2]] {
+            let found = found(log);
+            assert!(
+                sound(log).is_none_or(|sound| sound == ((found.0, found.1, found.2) == (0, 0, 0))),
+                "{log:?}"
+            );
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use audit::{Auditor, until_dated};
 pub(crate) use callers::Callers;
 pub(crate) use etcd::Etcd;
-pub(crate) use history::{Window, judge, longest_pauses};
+pub(crate) use history::{Window, by_porcupine, judge, longest_pauses};
 pub(crate) use relays::Cut;
 pub(crate) use routers::{Joins, Routers, cluster_site, relayed_site};
 pub(crate) use servers::request;

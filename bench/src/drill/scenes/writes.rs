@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use rcs_cli::Failure;
+use rcs_cli::{Exit, Failure};
+use rcs_rig::porcupine::Verdict;
 
-use super::super::cluster::{Auditor, Callers, Routers, Told, Window, judge};
+use super::super::cluster::{Auditor, Callers, Routers, Told, Window, by_porcupine, judge};
 use super::super::report::Findings;
 use super::super::site::Site;
 
@@ -48,6 +49,15 @@ pub(super) async fn conclude(
         findings.require(count == 0, format!("{count} {what}"));
     }
     findings.require(judged.acknowledged > 0, "no write was acknowledged");
+    let (writes, numbers) = (wrote.told.writes.clone(), audit.numbers);
+    let verdict = tokio::task::spawn_blocking(move || by_porcupine(&writes, &numbers));
+    let verdict = verdict.await.map_err(|error| Exit::Internal.with(format!("Porcupine: {error}")))?;
+    findings.require(
+        matches!(verdict, None | Some(Verdict::Linearizable)),
+        format!("the history is not linearizable, says Porcupine: {verdict:?}"),
+    );
+    findings
+        .figure("porcupine", verdict.map_or_else(|| "not run".to_owned(), |verdict| format!("{verdict:?}")));
     findings.figure("writes", judged);
     findings.figure("write_refusals", &wrote.told.refusals);
     Ok(findings)

@@ -1,8 +1,13 @@
 //! Whole clusters, many seeds. `RCS_SIM_SEED=n` runs one seed, `RCS_SIM_SEEDS=n` runs seeds 0 to n-1; `RCS_SIM_TRACE=1` prints what
 //! happens. `RCS_SIM_MISTAKE=AppliesTwice` makes a mistake on purpose.
 
+use std::sync::Mutex;
+
+use rcs_rig::porcupine::{Porcupine, Verdict};
+
 use super::mistakes::Mistake;
-use super::{scenario, seeds};
+use super::scenario::{self, Judges};
+use super::seeds;
 
 /// Seeds of a usual test run: a few seconds.
 const SEEDS: u64 = 10;
@@ -20,7 +25,19 @@ fn clusters_keep_their_promises_whatever_goes_wrong() {
         None => 0..number("RCS_SIM_SEEDS").unwrap_or(SEEDS),
     };
     let mistake = std::env::var("RCS_SIM_MISTAKE").ok().map(|name| Mistake::named(&name));
-    let outcome = seeds::run(range, |seed| scenario::run(seed, mistake).0);
+    let porcupine = Porcupine::or_skip("sim::explore::clusters").map(Mutex::new);
+    let outcome = seeds::run(range, |seed| {
+        let ended = scenario::run(seed, mistake, Judges::Invariants).0?;
+        match &porcupine {
+            Some(porcupine) => match porcupine.lock().unwrap().judge(&ended.history) {
+                Verdict::Linearizable => Ok(ended.totals),
+                other => {
+                    Err(format!("linearizable: {other:?}, says Porcupine, and our own check found nothing"))
+                }
+            },
+            None => Ok(ended.totals),
+        }
+    });
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
@@ -28,7 +45,8 @@ fn clusters_keep_their_promises_whatever_goes_wrong() {
 
 #[test]
 fn one_seed_twice_is_one_history() {
-    let (first, second) = (scenario::run(3, None), scenario::run(3, None));
+    let (first, second) =
+        (scenario::run(3, None, Judges::Invariants), scenario::run(3, None, Judges::Invariants));
     assert_eq!(first, second);
 }
 
@@ -38,8 +56,26 @@ fn one_seed_twice_is_one_history() {
 fn mistakes_are_found() {
     let all = number("RCS_SIM_MISTAKES").is_some();
     for mistake in Mistake::ALL.into_iter().filter(|mistake| all || *mistake == Mistake::AppliesTwice) {
-        let found = seeds::run(0..200, |seed| scenario::run(seed, Some(mistake)).0);
+        let found = seeds::run(0..200, |seed| {
+            let ended = scenario::run(seed, Some(mistake), Judges::Invariants).0?;
+            Ok(ended.totals)
+        });
         let words = found.expect_err(&format!("{mistake:?} was not found in 200 seeds"));
         println!("{mistake:?}: {}", words.lines().next().unwrap_or_default());
+    }
+}
+
+/// Mistakes that a client can see are found by Porcupine as well, which knows nothing of routers and their copies.
+#[test]
+fn porcupine_finds_stale_reads_and_what_is_applied_twice() {
+    let Some(mut porcupine) = Porcupine::or_skip("sim::explore::porcupine") else { return };
+    for mistake in [Mistake::ReadsWithoutBarrier, Mistake::AppliesTwice] {
+        let mut finds = |seed: &u64| {
+            let ended = scenario::run(*seed, Some(mistake), Judges::OfHistory).0;
+            ended.is_ok_and(|ended| porcupine.judge(&ended.history) == Verdict::Violated)
+        };
+        let seed = (0..20).find(&mut finds);
+        println!("{mistake:?}: Porcupine finds it in seed {seed:?}");
+        assert!(seed.is_some(), "Porcupine does not find {mistake:?} in 20 seeds");
     }
 }

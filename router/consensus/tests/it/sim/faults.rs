@@ -51,7 +51,8 @@ impl Faults {
                 17 => self.pace_disks(),
                 18 => self.fill(number),
                 19 => self.fail(number),
-                20 | 21 => self.amid_election().await,
+                20 => self.amid_election().await,
+                21 => self.two_candidates().await,
                 22 if self.lost.as_ref().is_none_or(LostDisk::is_replaced) => {
                     self.lost = LostDisk::new(&self.cluster, number).or(self.lost.take());
                 }
@@ -119,7 +120,7 @@ impl Faults {
     }
 
     /// Waits until a client is told of a write, but not for ever: that is when a write that is not on the disk would be lost.
-    async fn after_next_write(&mut self) {
+    pub(super) async fn after_next_write(&mut self) {
         let before = self.cluster.watch.counts().0;
         for _ in 0..300 {
             if self.cluster.watch.counts().0 > before {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rcs_consensus::{Machine, Unreadable};
+pub(crate) use rcs_rig::porcupine::chain;
 
 use super::invariants::{Applied, Watch};
 use super::mistakes::Mistake;
@@ -47,11 +48,6 @@ pub(crate) struct Run {
     pub(crate) rng: Arc<Mutex<fastrand::Rng>>,
 }
 
-/// The next hash of a list.
-pub(crate) fn chain(hash: u64, id: WriteId) -> u64 {
-    (hash.rotate_left(7) ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1)
-}
-
 /// A write as a command.
 pub(crate) fn command(id: WriteId) -> Bytes {
     Bytes::copy_from_slice(&id.to_be_bytes())
@@ -85,6 +81,11 @@ impl Ledger {
     /// What readers see.
     pub(crate) fn shown(&self) -> View {
         self.published
+    }
+
+    /// The list itself.
+    pub(crate) fn list(&self) -> Vec<WriteId> {
+        self.order.clone()
     }
 
     fn append(&mut self, id: WriteId) -> u64 {

@@ -5,7 +5,8 @@
 //! and `network` are what a router stands on. The cluster: `cluster` has the routers and their lives, `ledger` is what they replicate,
 //! `clients`, `admin` and `faults` are what happens to them, `invariants` what must hold, `scenario` one run of all this, `mistakes`
 //! the proof that the invariants see something. `seeds` runs many, `explore` has the tests. `load` measures many writes on
-//! slow disks, `half_changes` loses leaders in the middle of a change, `slow_network` has a large command take its time.
+//! slow disks, `half_changes` loses leaders in the middle of a change, `slow_network` has a large command take its time,
+//! `two_candidates` has two routers stand for election in one term.
 
 mod admin;
 mod clients;
@@ -29,3 +30,4 @@ mod scenario;
 mod seeds;
 mod slow_network;
 mod trace;
+mod two_candidates;

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use openraft::AsyncRuntime as _;
 use rcs_consensus::Timing;
+use rcs_rig::porcupine::History;
 
 use super::admin::Admin;
 use super::clients::Client;
 use super::cluster::{Cluster, led};
 use super::executor::{self, Simulation, WORLD};
 use super::faults::Faults;
-use super::ledger::{self, Ledger, View};
+use super::ledger::{self, Ledger, View, WriteId};
 use super::lost_disk::LostDisk;
 use super::mistakes::Mistake;
 use super::runtime::{SimRuntime, sleep, spawn_in};
@@ -33,18 +34,42 @@ fn is_known(panic: &str) -> bool {
     KNOWN_PANICS.iter().any(|known| panic.contains(known))
 }
 
+/// Who looks at a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judges {
+    /// The invariants: the first that is broken ends the run.
+    Invariants,
+    /// A judge of the history alone. The run goes on to its end, whatever happens.
+    OfHistory,
+}
+
+/// A run that has come to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ended {
+    pub(crate) totals: Totals,
+    /// What clients asked for and were told, with the list that all routers have in the end.
+    pub(crate) history: History,
+}
+
 /// One run, and its fingerprint.
-pub(crate) fn run(seed: u64, mistake: Option<Mistake>) -> (Result<Totals, String>, (u64, u64)) {
+pub(crate) fn run(
+    seed: u64,
+    mistake: Option<Mistake>,
+    judges: Judges,
+) -> (Result<Ended, String>, (u64, u64)) {
     let simulation = Simulation::new(seed);
-    let outcome = simulation.run(story(seed, mistake));
+    let outcome = simulation.run(story(seed, mistake, judges));
     (outcome, simulation.fingerprint())
 }
 
-async fn story(seed: u64, mistake: Option<Mistake>) -> Result<Totals, String> {
+async fn story(seed: u64, mistake: Option<Mistake>, judges: Judges) -> Result<Ended, String> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let first = if rng.u8(..3) == 0 { 5 } else { 3 };
     let timing = Timing { snapshot_after: rng.u64(20..300), kept: rng.u64(..60), ..Timing::default() };
     let cluster = Cluster::new(seed, first, rng.u32(..3), timing, mistake);
+    if judges == Judges::OfHistory {
+        cluster.watch.only_record();
+    }
     executor::note(format_args!("seed {seed}: {first} of {} routers, {timing:?}", cluster.numbers().len()));
     for number in cluster.numbers() {
         sleep(Duration::from_millis(rng.u64(..400))).await;
@@ -82,8 +107,9 @@ async fn story(seed: u64, mistake: Option<Mistake>) -> Result<Totals, String> {
     last_write(&cluster).await?;
     until(&cluster, "agree after a last write", agrees).await?;
     cluster.watch.conclude()?;
+    let list = shown_by_leader(&cluster).ok_or("converges: no leader shows its list")?;
     let (acknowledged, reads) = cluster.watch.counts();
-    Ok(Totals {
+    let totals = Totals {
         seeds: 1,
         acknowledged,
         reads,
@@ -91,7 +117,13 @@ async fn story(seed: u64, mistake: Option<Mistake>) -> Result<Totals, String> {
         blackouts: faults.blackouts,
         panics: executor::panics().len() as u64,
         simulated: executor::elapsed(),
-    })
+    };
+    Ok(Ended { totals, history: cluster.watch.history(&list) })
+}
+
+fn shown_by_leader(cluster: &Cluster) -> Option<Vec<WriteId>> {
+    let (_, part) = cluster.part(led(cluster)?.id.number)?;
+    part.look(Ledger::list)
 }
 
 /// Waits for a state of the cluster.

@@ -8,12 +8,16 @@
 //! that has a smaller key. (If: sort by key, then by beginning. Only if: such a pair stands the wrong way round in every legal order.)
 //! Two different writes never share a key. A write without an acknowledgement that is in the list has no end, so it binds only
 //! those after it: it must not stand before what had ended when it began. One that is not in the list binds nothing.
+//!
+//! A general checker has the last word on the same history: [`Linearizable::history`] is for Porcupine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rcs_rig::porcupine::History;
+
 use super::Broken;
-use crate::sim::ledger::WriteId;
+use crate::sim::ledger::{View, WriteId};
 
 #[derive(Clone, Copy, Debug)]
 struct Operation {
@@ -26,7 +30,7 @@ struct Operation {
 pub(super) struct Linearizable {
     begun: BTreeMap<WriteId, Duration>,
     ended: BTreeMap<WriteId, (u64, Duration)>,
-    reads: Vec<Operation>,
+    reads: Vec<(Operation, View)>,
 }
 
 impl Linearizable {
@@ -38,18 +42,32 @@ impl Linearizable {
         self.ended.insert(id, (place, now));
     }
 
-    pub(super) fn read(&mut self, began: Duration, len: u64, now: Duration) {
-        self.reads.push(Operation { began, ended: Some(now), key: 2 * len + 1 });
+    pub(super) fn read(&mut self, began: Duration, view: View, now: Duration) {
+        self.reads.push((Operation { began, ended: Some(now), key: 2 * view.len + 1 }, view));
     }
 
     pub(super) fn conclude(&self, list: &[WriteId]) -> Result<(), Broken> {
-        let mut operations = self.reads.clone();
+        let mut operations: Vec<Operation> = self.reads.iter().map(|(read, _)| *read).collect();
         for (at, id) in list.iter().enumerate() {
             let began = *self.begun.get(id).ok_or_else(|| format!("linearizable: nobody wrote {id:x}"))?;
             let ended = self.ended.get(id).map(|(_, ended)| *ended);
             operations.push(Operation { began, ended, key: 2 * (at as u64 + 1) });
         }
         check(&operations)
+    }
+
+    /// The same for a checker that knows no places but those that clients were told. `list` was read when all else was over.
+    pub(super) fn history(&self, list: &[WriteId]) -> History {
+        let mut history = History::default();
+        for (id, began) in &self.begun {
+            let told = self.ended.get(id);
+            history.write(*began, told.map(|(_, ended)| *ended), *id, told.map(|(place, _)| *place));
+        }
+        for (read, view) in &self.reads {
+            history.read(read.began, read.ended.unwrap_or(read.began), view.len, view.hash);
+        }
+        history.list(list.iter().copied());
+        history
     }
 }
 

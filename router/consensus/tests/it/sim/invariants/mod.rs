@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rcs_consensus::Status;
 use rcs_consensus::messages::AppendRequest;
+use rcs_rig::porcupine::History;
 
 use super::executor;
 use super::ledger::{View, WriteId};
@@ -64,12 +65,15 @@ struct Rules {
     acknowledged: u64,
     reads: u64,
     broken: Option<Broken>,
+    /// Broken rules are passed over: another judge shall see the whole run.
+    only_records: bool,
 }
 
 impl Rules {
     fn note(&mut self, outcome: Result<(), Broken>) {
         if let Err(broken) = outcome
             && self.broken.is_none()
+            && !self.only_records
         {
             executor::note(format_args!("BROKEN {broken}"));
             self.broken = Some(broken);
@@ -85,6 +89,11 @@ impl Watch {
     /// The first rule that was broken.
     pub(crate) fn broken(&self) -> Option<Broken> {
         self.rules().broken.clone()
+    }
+
+    /// From now on no rule that is broken ends the run: another judge is to see all of the run's history.
+    pub(crate) fn only_record(&self) {
+        self.rules().only_records = true;
     }
 
     /// A rule that is checked elsewhere was broken.
@@ -153,7 +162,7 @@ impl Watch {
         rules.reads += 1;
         let outcome = rules.copies_equal.read(view);
         rules.note(outcome);
-        rules.linearizable.read(began, view.len, executor::elapsed());
+        rules.linearizable.read(began, view, executor::elapsed());
     }
 
     /// Writes that clients were told of, and reads.
@@ -170,11 +179,19 @@ impl Watch {
     /// What can be judged only when all is over.
     pub(crate) fn conclude(&self) -> Result<(), Broken> {
         let rules = &mut *self.rules();
+        if rules.only_records {
+            return Ok(());
+        }
         if let Some(broken) = &rules.broken {
             return Err(broken.clone());
         }
         let list = rules.copies_equal.list();
         rules.refused.conclude(list)?;
         rules.linearizable.conclude(list)
+    }
+
+    /// What the clients asked for and were told; `list` was read when all else was over.
+    pub(crate) fn history(&self, list: &[WriteId]) -> History {
+        self.rules().linearizable.history(list)
     }
 }
