@@ -134,6 +134,11 @@ impl<R: AsyncRuntime, M: Machine> Running<R, M> {
         self.disk.sync_failed()
     }
 
+    /// Why the store writes no more, if a commit failed.
+    pub(crate) fn write_failure(&self) -> Option<String> {
+        self.log.write_failure().map(|failure| failure.to_string())
+    }
+
     /// Ends the run in order.
     pub(crate) async fn stop(&self) {
         // A panic of the core is told where its failure was seen.

@@ -62,7 +62,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     Check(check::Arguments),
     Member(member::Arguments),
     Group(group::Arguments),
@@ -105,7 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     rcs_cli::end("rcs-router", || match command {
         Command::Serve(arguments) => {
             rcs_cli::log::start(cli.log_format)?;
-            serve::run(arguments)
+            serve::run(*arguments)
         }
         Command::Check(arguments) => check::run(&arguments),
         Command::Member(arguments) => member::run(&arguments),

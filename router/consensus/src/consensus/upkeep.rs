@@ -32,7 +32,9 @@ pub(super) async fn watch_over<R: AsyncRuntime, T: Transport, M: Machine>(part: 
                 .is_broken()
                 .then(|| "a fault of this program broke the replicated state".to_owned())
         };
-        if let Some(failure) = failure.or_else(broken) {
+        // The writer may have failed on a note for which nobody waits. Without a look here, only the next entry would tell.
+        let unwritten = || running.write_failure();
+        if let Some(failure) = failure.or_else(broken).or_else(unwritten) {
             down(&part, &running, failure).await;
             continue;
         }

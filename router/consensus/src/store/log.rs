@@ -77,6 +77,11 @@ impl<R: AsyncRuntime> LogStore<R> {
         self.kept().bytes
     }
 
+    /// Why the store writes no more, if a commit failed.
+    pub(crate) fn write_failure(&self) -> Option<Failed> {
+        self.queue.failure()
+    }
+
     fn entries<B: RangeBounds<u64>>(&self, range: &B, bytes_max: usize) -> Vec<Entry<Types<R>>> {
         let (start, end) = (range.start_bound().cloned(), range.end_bound().cloned());
         // `BTreeMap::range` panics on a range that ends before it starts.

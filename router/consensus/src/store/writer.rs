@@ -111,6 +111,11 @@ impl<R: AsyncRuntime> Queue<R> {
         is_done.await.unwrap_or_else(|_| Err(self.why()))
     }
 
+    /// Why the writer has ended, if a commit failed.
+    pub(super) fn failure(&self) -> Option<Failed> {
+        self.failed.get().cloned()
+    }
+
     fn why(&self) -> Failed {
         self.failed.get().cloned().unwrap_or_else(Failed::ended)
     }
