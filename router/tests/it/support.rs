@@ -133,7 +133,7 @@ pub(crate) fn file(folder: &TempDir, name: &str, text: &str) -> String {
 }
 
 /// DER as PEM under this label.
-pub fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let lines: Vec<&str> =
         text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
