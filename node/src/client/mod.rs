@@ -1,4 +1,4 @@
-//! The dialling node (client mode): keeps sockets to every URL of `connectorserver.url`, and runs what the peers ask for (M02, P01-P13).
+//! The dialling node (client mode): keeps sockets to every URL of `connectorserver.url`, and runs what the peers ask for (M02, P01-P09).
 //!
 //! One task for each URL (`keeper`) does what a plan without I/O decides (`plan`): it dials at once, then with growing pauses, replaces
 //! each socket before its time to live is over, and never gives up. All sockets belong to one endpoint, so a peer with several sockets,

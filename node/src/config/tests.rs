@@ -20,7 +20,7 @@ fn urls_of(dial: &Dial) -> Vec<String> {
     dial.urls.iter().map(ToString::to_string).collect()
 }
 
-/// P08-P13: what a file that says nothing of it gets, and what makes no sense.
+/// P08-P09: what a file that says nothing of it gets, and what makes no sense.
 #[test]
 fn client_mode_has_defaults_and_bounds() {
     let client = "connectorserver.connectorServerName=rcs1\nconnectorserver.url=ws://a/openicf\n";

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use p12_keystore::PrivateKeyChain;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
 /// The log warns from this many days before a certificate's end on.
@@ -77,8 +78,15 @@ fn own(chain: &PrivateKeyChain) -> Option<X509Certificate<'_>> {
 
 fn bits(certificate: &X509Certificate<'_>) -> Option<usize> {
     let parsed = certificate.public_key().parsed().ok()?;
-    // The 521 bits of a point on P-521 fill 66 bytes.
-    Some(parsed.key_size()).filter(|bits| *bits > 0).map(|bits| if bits == 528 { 521 } else { bits })
+    let bits = match &parsed {
+        // The size of a DSA key is that of its modulus, which the parser does not give. The public value is a random number below the
+        // modulus: a byte shorter now and then, or with a zero in front.
+        PublicKey::DSA(value) => (value.len() * 8 + 128) / 256 * 256,
+        // The 521 bits of a point on P-521 fill 66 bytes.
+        PublicKey::EC(point) if point.key_size() == 528 => 521,
+        other => other.key_size(),
+    };
+    Some(bits).filter(|bits| *bits > 0)
 }
 
 fn day(time: ASN1Time) -> String {

@@ -1,4 +1,4 @@
-//! Client mode: a node that dials whoever calls it (P01-P13, P30, P31, M02).
+//! Client mode: a node that dials whoever calls it (P01-P09, P30, P31, M02).
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -10,7 +10,7 @@ use crate::limits::TABLE_COLUMNS;
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Shown {
     /// Output format.
-    #[arg(long = "output", short, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(long = "output", short = 'o', value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) format: Output,
 }
 
@@ -202,12 +202,12 @@ mod tests {
     /// Strings that YAML would take for something else are quoted, and a string never begins a line of its own.
     #[test]
     fn yaml_says_what_json_says() {
-        let value = json!({"n": 1, "big": u64::MAX, "ratio": 1.5, "none": null, "list": [{"a": "x", "b": []}], "empty": {},
+        let value = json!({"count": 1, "big": u64::MAX, "ratio": 1.5, "none": null, "list": [{"a": "x", "b": []}], "empty": {},
             "is": true, "words": ["yes", "null", "1.0", "0x1f", "~", "", "a: b", "# c", "- d", "\u{1b}[2J", "2026-11-30"],
             "long": "word ".repeat(40).trim_end(), "lines": "one\ntwo\n"});
         let shown = yaml(&value).unwrap();
         for line in [
-            "n: 1",
+            "count: 1",
             "big: 18446744073709551615",
             "ratio: 1.5",
             "none: null",

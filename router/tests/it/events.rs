@@ -235,7 +235,7 @@ fn a_router_alone_in_memory_tells_what_it_sees() {
     let ups = all.iter().filter(|event| event.data["state"] == "up").count();
     assert!(ups >= 2 && all.iter().any(|event| event.id == down.id), "{all:?}");
     for (query, known) in
-        [("", Some("no-id")), ("?since=x", None), ("?group=g", None), ("?follow=maybe", None)]
+        [("", Some("no-id")), ("?since=x", None), ("?member=n1", None), ("?follow=maybe", None)]
     {
         let refused = Stream::open(router.admin, query, known);
         assert_eq!(refused.status, 400, "{query} {known:?}");

@@ -22,6 +22,7 @@ mod probes;
 mod proofs;
 mod random;
 mod reading;
+pub(in crate::engine) mod recorder;
 mod rotation;
 mod routing;
 mod secrets;

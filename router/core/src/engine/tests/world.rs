@@ -1,7 +1,6 @@
 //! The world around the engine: members that answer what the test says, callers, and a clock that the test moves.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,84 +13,13 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::{Side, SocketId};
 use rcs_proto::time::Moment;
 
+pub(in crate::engine) use super::recorder::Recorder;
 use crate::agreed::{At, Author, Change, Document};
 use crate::balance::Policy;
 use crate::engine::*;
 use crate::ids::MemberId;
 use crate::settings::Settings;
 use crate::view::*;
-
-/// What the engine asked for.
-#[derive(Default)]
-pub(in crate::engine) struct Recorder {
-    /// Frames by socket, in order, not yet looked at.
-    pub(in crate::engine) sent: HashMap<SocketId, VecDeque<Bytes>>,
-    pub(super) dials: VecDeque<(MemberId, Slot)>,
-    pub(in crate::engine) closed: Vec<SocketId>,
-    pub(in crate::engine) pinged: Vec<SocketId>,
-    pub(in crate::engine) notes: Vec<String>,
-    pub(super) answers: Vec<(Ticket, Answer)>,
-    /// Proposals that the log has not taken yet.
-    pub(super) proposals: Vec<Proposal>,
-    pub(in crate::engine) backlog: HashMap<SocketId, usize>,
-    /// What of it is on disk is in `spilled` instead.
-    pub(super) spilled: HashMap<SocketId, usize>,
-    pub(in crate::engine) moved: HashMap<SocketId, Moved>,
-    /// Everything that was asked for, in order.
-    pub(super) effects: Vec<String>,
-    random: u64,
-}
-
-impl Io for Recorder {
-    fn send(&mut self, socket: SocketId, frame: Bytes) {
-        self.effects.push(format!("send {socket} {frame:?}"));
-        self.sent.entry(socket).or_default().push_back(frame);
-    }
-    fn hold(&mut self, socket: SocketId, pause: Duration) {
-        self.effects.push(format!("hold {socket} {pause:?}"));
-    }
-    fn ping(&mut self, socket: SocketId) {
-        self.effects.push(format!("ping {socket}"));
-        self.pinged.push(socket);
-    }
-    fn close(&mut self, socket: SocketId) {
-        self.effects.push(format!("close {socket}"));
-        self.closed.push(socket);
-    }
-    fn backlog(&self, socket: SocketId) -> Backlog {
-        let of = |bytes: &HashMap<SocketId, usize>| bytes.get(&socket).copied().unwrap_or(0);
-        Backlog { memory: of(&self.backlog), disk: of(&self.spilled) }
-    }
-    fn moved(&self, socket: SocketId) -> Moved {
-        self.moved.get(&socket).copied().unwrap_or_default()
-    }
-    fn backlog_total(&self) -> Backlog {
-        Backlog { memory: self.backlog.values().sum(), disk: self.spilled.values().sum() }
-    }
-    fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
-        self.effects.push(format!("dial {member} {slot:?} {endpoint:?}"));
-        self.dials.push_back((member, slot));
-    }
-    fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        self.random >> 11
-    }
-    fn note(&mut self, note: Note<'_>) {
-        self.notes.push(format!("{note:?}"));
-        self.effects.push(format!("note {note:?}"));
-    }
-    fn publish(&mut self, view: &Arc<View>) {
-        self.effects.push(format!("publish {} members", view.members().len()));
-    }
-    fn answer(&mut self, ticket: Ticket, answer: Answer) {
-        self.effects.push(format!("answer {ticket:?} {answer:?}"));
-        self.answers.push((ticket, answer));
-    }
-    fn propose(&mut self, proposal: Proposal) {
-        self.effects.push(format!("propose {proposal:?}"));
-        self.proposals.push(proposal);
-    }
-}
 
 pub(super) struct World {
     pub(super) start: Start,
