@@ -93,7 +93,7 @@ pub(crate) const HASHES_COMPARED_MAX: usize = 64;
 /// Threads that verify keys, one for each four processors.
 pub(crate) const VERIFIER_THREADS_MAX: usize = 4;
 /// The niceness of these threads, so that threads that move frames go first.
-pub(crate) const VERIFIER_NICE: i32 = 10;
+pub(crate) const VERIFIER_NICE: i32 = 5;
 /// Keys that wait to be verified. A thread verifies some 50 a second, and a connection waits for 10 s at most.
 pub(crate) const VERIFIED_QUEUE_MAX: usize = 256;
 /// Wrong keys that are known again without being verified. Each takes 32 bytes.

@@ -18,14 +18,14 @@ use crate::bounds::{AT_ONCE, PATIENCE};
 use crate::site::GROUP;
 
 /// The member in server mode, and the two in client mode.
-const MEMBERS: [&str; 3] = ["s", "c", "d"];
+const MEMBERS: [&str; 3] = ["near", "far1", "far2"];
 
 fn provider(scratch: &TempDir, dialled: &Rcs, clients: &[&str]) -> PathBuf {
-    let mut provider = Provider::new().server("s", dialled.port(), 2);
+    let mut provider = Provider::new().server("near", dialled.port(), 2);
     for client in clients {
         provider = provider.client(client);
     }
-    let members: Vec<&str> = ["s"].iter().chain(clients).copied().collect();
+    let members: Vec<&str> = ["near"].iter().chain(clients).copied().collect();
     provider.group(GROUP, "roundrobin", &members).write(scratch.path())
 }
 
@@ -41,19 +41,19 @@ fn java_servers_in_client_mode_are_members_like_any_other() {
         return;
     };
     let scratch = workspace::scratch();
-    let dialled = Rcs::start(&java, "s");
-    let router = Router::start(&provider(&scratch, &dialled, &["c", "d"]));
+    let dialled = Rcs::start(&java, "near");
+    let router = Router::start(&provider(&scratch, &dialled, &["far1", "far2"]));
     // Each path form in which a server may dial.
-    let _c = ClientRcs::start(&java, "c", &router.url(Some("0")));
-    let mut d = ClientRcs::start(&java, "d", &router.url(Some("0/d")));
+    let _c = ClientRcs::start(&java, "far1", &router.url(Some("0")));
+    let mut d = ClientRcs::start(&java, "far2", &router.url(Some("0/far2")));
     router.await_up(GROUP, &MEMBERS);
 
     // The whole conversation, as directly: an IDM that dials the router, and a server that dials the router.
-    let mut alone = Idm::start_through(&java, &router.url(Some("c")), 1);
+    let mut alone = Idm::start_through(&java, &router.url(Some("far1")), 1);
     assert_eq!(alone.ask("connectors 2"), transcript::CONNECTORS);
     let journal = Journal::new(scratch.path(), "conversation");
     alone.ok(&journal.use_command());
-    let differences = transcript::differences(&mut alone, transcript::RIG, &["c"]);
+    let differences = transcript::differences(&mut alone, transcript::RIG, &["far1"]);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 
     // A group of both modes: exact turns, and the two sockets of each Java dialler are used and kept.
@@ -67,10 +67,10 @@ fn java_servers_in_client_mode_are_members_like_any_other() {
 
     // One of the two is killed under load: no read fails, and no create is doubled.
     idm.begin("load get+create 8 5 u0 w");
-    let before = calls(&router, "d");
-    wait_until("the load has begun", PATIENCE, || calls(&router, "d") > before + 50.0);
+    let before = calls(&router, "far2");
+    wait_until("the load has begun", PATIENCE, || calls(&router, "far2") > before + 50.0);
     d.kill();
-    wait_until("the killed server is out of use", AT_ONCE, || !router.is_up(GROUP, "d"));
+    wait_until("the killed server is out of use", AT_ONCE, || !router.is_up(GROUP, "far2"));
     let killed = idm.load_answer();
     assert_eq!(killed.hung_threads, 0, "{killed:?}");
     let reads_failed = killed.errors.keys().filter(|error| !error.contains("utcome unknown")).count();
@@ -80,18 +80,18 @@ fn java_servers_in_client_mode_are_members_like_any_other() {
     assert!(twice.is_empty(), "written twice: {twice:?}");
 
     // Started again, it is the same member.
-    let _d = ClientRcs::start(&java, "d", &router.url(Some("d")));
-    router.await_up(GROUP, &["d"]);
+    let _d = ClientRcs::start(&java, "far2", &router.url(Some("far2")));
+    router.await_up(GROUP, &["far2"]);
 
     // WIRE 7.5: a published 1.8.0 never dials again. Its sockets end with its entry in the document; back in the document, it is waited for.
-    provider(&scratch, &dialled, &["d"]);
-    wait_until("c has left", PATIENCE, || !http_get(router.admin(), "/v1/members").1.contains("\"c\""));
-    provider(&scratch, &dialled, &["c", "d"]);
-    wait_until("c is waited for", PATIENCE, || reason(&router, "c").is_some());
+    provider(&scratch, &dialled, &["far2"]);
+    wait_until("far1 has left", PATIENCE, || !http_get(router.admin(), "/v1/members").1.contains("\"far1\""));
+    provider(&scratch, &dialled, &["far1", "far2"]);
+    wait_until("far1 is waited for", PATIENCE, || reason(&router, "far1").is_some());
     hold("a 2.0.4 dials again within 0.1 s, a 1.8.0 never", Duration::from_secs(2), || {
-        !router.is_up(GROUP, "c")
+        !router.is_up(GROUP, "far1")
     });
-    let said = reason(&router, "c").unwrap_or_default();
+    let said = reason(&router, "far1").unwrap_or_default();
     assert!(said.contains("has not connected yet"), "{said}");
     println!("{DIRECTIONS}");
 }
