@@ -281,13 +281,14 @@ impl TlsFiles {
     /// # Errors
     /// [`IdentityError`]
     pub(crate) fn open(self) -> Result<(InForce, Followed), IdentityError> {
+        // Read first: files that change while they are loaded are loaded again.
+        let seen = self.contents();
         let loaded = self.load()?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tell(&loaded.identity, &self.identity);
         log_dates(&loaded.identity);
         let (callers, of_callers) = watch::channel(loaded.callers);
         let (identity, of_identity) = watch::channel(loaded.identity);
-        let seen = self.contents();
         let in_force = InForce { callers: of_callers, identity: of_identity };
         Ok((in_force, Followed { files: self, seen, rejected: None, callers, identity }))
     }

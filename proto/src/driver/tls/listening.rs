@@ -14,8 +14,8 @@ use tokio_rustls::rustls::crypto::{
     CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature,
 };
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     ServerConfig, SignatureScheme,
@@ -82,6 +82,11 @@ pub fn server_config(
                 .with_client_cert_verifier(Arc::new(Verifier::new(trusted, Mandate::Required, provider)?)),
         };
     let mut config = builder.with_cert_resolver(identity.resolver());
+    if !matches!(clients, ClientCertificates::NotAsked) {
+        // A resumed session would go on with a certificate that is not verified again, and may have expired.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(Arc::new(config))
 }

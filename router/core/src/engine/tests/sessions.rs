@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rcs_proto::envelope::Kind;
 use rcs_proto::frames;
+use rcs_proto::session::{Side, SocketId};
 
+use super::parts::by_member;
 use super::world::*;
 use crate::balance::Policy;
 use crate::engine::*;
@@ -283,4 +285,21 @@ fn when_the_server_that_joined_last_is_gone_the_one_before_gets_calls_again() {
     world.call(caller[0], 1, get());
     let (_, socket, _) = world.only_request();
     assert_eq!(socket, before[1]);
+}
+
+#[test]
+fn a_member_that_dials_has_so_many_sockets_at_most() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let member = world.engine.view().members()[0].id;
+    let free = limits::SOCKETS_PER_SESSION_MAX - world.members[0].len();
+    for number in 0..free + 3 {
+        let (socket, peer) = (SocketId(9_000 + number as u64), Peer::Member { member, by: by_member() });
+        world.apply(Event::Opened { socket, side: Side::Accepted, peer });
+        assert_eq!(world.io.closed.contains(&socket), number >= free, "socket {number}");
+    }
+    assert!(
+        world.io.notes.iter().any(|note| note.contains("one more socket than the 64")),
+        "{:?}",
+        world.io.notes
+    );
 }

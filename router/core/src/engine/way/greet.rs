@@ -48,8 +48,22 @@ impl Tables {
     fn is_wanted(&mut self, member: MemberId, slot: Option<Slot>, io: &mut impl Io) -> bool {
         match slot {
             Some(slot) => self.members.end_dial(member, slot, io) && self.members.slot_opened(member, slot),
-            None => self.members.get(member).is_some_and(|member| !member.leaving),
+            None => {
+                let is_known = self.members.get(member).is_some_and(|member| !member.leaving);
+                is_known && !self.has_all_sockets(member, io)
+            }
         }
+    }
+
+    /// Whether a member that dials has as many sockets as it may have, handshakes under way included. Descriptors are the process's.
+    fn has_all_sockets(&self, member: MemberId, io: &mut impl Io) -> bool {
+        let has_all = self.sockets.of(member).len() >= limits::SOCKETS_PER_SESSION_MAX;
+        if has_all {
+            let reason =
+                format!("it opened one more socket than the {} it may have", limits::SOCKETS_PER_SESSION_MAX);
+            io.note(Note::MemberDisconnected { member, reason: &reason });
+        }
+        has_all
     }
 
     /// A frame arrived.
