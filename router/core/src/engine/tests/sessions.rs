@@ -291,7 +291,7 @@ fn when_the_server_that_joined_last_is_gone_the_one_before_gets_calls_again() {
 fn a_member_that_dials_has_so_many_sockets_at_most() {
     let mut world = World::with_members(1, Policy::Failover);
     let member = world.engine.view().members()[0].id;
-    let free = limits::SOCKETS_PER_SESSION_MAX - world.members[0].len();
+    let free = limits::SOCKETS_PER_DIALLING_MEMBER_MAX - world.members[0].len();
     for number in 0..free + 3 {
         let (socket, peer) = (SocketId(9_000 + number as u64), Peer::Member { member, by: by_member() });
         world.apply(Event::Opened { socket, side: Side::Accepted, peer });

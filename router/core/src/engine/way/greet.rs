@@ -57,10 +57,12 @@ impl Tables {
 
     /// Whether a member that dials has as many sockets as it may have, handshakes under way included. Descriptors are the process's.
     fn has_all_sockets(&self, member: MemberId, io: &mut impl Io) -> bool {
-        let has_all = self.sockets.of(member).len() >= limits::SOCKETS_PER_SESSION_MAX;
+        let has_all = self.sockets.of(member).len() >= limits::SOCKETS_PER_DIALLING_MEMBER_MAX;
         if has_all {
-            let reason =
-                format!("it opened one more socket than the {} it may have", limits::SOCKETS_PER_SESSION_MAX);
+            let reason = format!(
+                "it opened one more socket than the {} it may have",
+                limits::SOCKETS_PER_DIALLING_MEMBER_MAX
+            );
             io.note(Note::MemberDisconnected { member, reason: &reason });
         }
         has_all
