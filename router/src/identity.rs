@@ -1,4 +1,5 @@
-//! The router's own certificate, and the authorities of the callers' certificates. One certificate serves the callers' addresses, and members that ask the router for a certificate, as the one key store of a connector server does. The files are followed.
+//! The router's own certificate, and the authorities of the callers' certificates. One certificate serves the callers' addresses, and members
+//! that ask the router for a certificate, as the one key store of a connector server does. The files are followed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -74,14 +75,14 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// One of the files cannot be read.
-    #[error("{what} {} cannot be read: {source}", path.display())]
+    #[error("{what} {} cannot be read: {reason}", path.display())]
     Unreadable {
         /// Which file.
         what: &'static str,
         /// Its path.
         path: PathBuf,
         /// Why.
-        source: FileError,
+        reason: String,
     },
     /// The certificate or its key cannot be used.
     #[error("{files} cannot be used: {reason}")]
@@ -130,8 +131,15 @@ pub(crate) struct Followed {
     identity: watch::Sender<Arc<Identity>>,
 }
 
-/// The bytes of all files, or why one of them cannot be read.
-struct Contents(Vec<Result<Zeroizing<Vec<u8>>, String>>);
+/// What one look at the files found.
+struct Contents(Vec<Result<Content, String>>);
+
+/// The content of one file.
+struct Content {
+    bytes: Zeroizing<Vec<u8>>,
+    /// A sentence if every user of the machine can read a secret.
+    warning: Option<String>,
+}
 
 impl fmt::Debug for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,8 +149,8 @@ impl fmt::Debug for Contents {
 
 impl PartialEq for Contents {
     fn eq(&self, other: &Self) -> bool {
-        let same = |(one, two): (&Result<Zeroizing<Vec<u8>>, String>, &Result<_, _>)| match (one, two) {
-            (Ok(one), Ok(two)) => *one == *two,
+        let same = |(one, two): (&Result<Content, String>, &Result<Content, _>)| match (one, two) {
+            (Ok(one), Ok(two)) => one.bytes == two.bytes,
             (Err(one), Err(two)) => one == two,
             _ => false,
         };
@@ -155,7 +163,7 @@ struct Named<'a> {
     what: &'static str,
     path: &'a Path,
     bytes_max: usize,
-    content: Holds,
+    holds: Holds,
 }
 
 /// Whether a file has a secret.
@@ -166,23 +174,22 @@ enum Holds {
 }
 
 impl Named<'_> {
-    /// The bytes of the file, and a sentence if every user of the machine can read a secret.
-    fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Option<String>), FileError> {
-        match self.content {
-            Holds::Secret => read_secret(self.path, self.bytes_max).map(|file| (file.bytes, file.warning)),
-            Holds::Certificates => {
-                read_bounded(self.path, self.bytes_max).map(|bytes| (Zeroizing::new(bytes), None))
-            }
+    fn read(&self) -> Result<Content, FileError> {
+        match self.holds {
+            Holds::Secret => read_secret(self.path, self.bytes_max)
+                .map(|file| Content { bytes: file.bytes, warning: file.warning }),
+            Holds::Certificates => read_bounded(self.path, self.bytes_max)
+                .map(|bytes| Content { bytes: Zeroizing::new(bytes), warning: None }),
         }
     }
 }
 
 impl TlsFiles {
-    /// The files in the order in which [`TlsFiles::load`] takes them.
+    /// The files in the order in which [`TlsFiles::judge`] takes them.
     fn named(&self) -> Vec<Named<'_>> {
-        let secret = |what, path, bytes_max| Named { what, path, bytes_max, content: Holds::Secret };
+        let secret = |what, path, bytes_max| Named { what, path, bytes_max, holds: Holds::Secret };
         let certificates =
-            |what, path| Named { what, path, bytes_max: TRUST_STORE_BYTES_MAX, content: Holds::Certificates };
+            |what, path| Named { what, path, bytes_max: TRUST_STORE_BYTES_MAX, holds: Holds::Certificates };
         let mut files = match &self.identity {
             IdentityFiles::Pair { certificate, key } => vec![
                 certificates("the certificate file", certificate),
@@ -201,23 +208,22 @@ impl TlsFiles {
         files
     }
 
-    fn contents(&self) -> Contents {
-        let read = |file: Named<'_>| file.read().map(|(bytes, _)| bytes).map_err(|error| error.to_string());
+    fn read(&self) -> Contents {
+        let read = |file: Named<'_>| file.read().map_err(|error| error.to_string());
         Contents(self.named().into_iter().map(read).collect())
     }
 
-    /// Reads and judges all files.
-    fn load(&self) -> Result<Loaded, IdentityError> {
+    /// Judges what a look found.
+    fn judge(&self, found: &Contents) -> Result<Loaded, IdentityError> {
         let (mut contents, mut warnings) = (Vec::new(), Vec::new());
-        for file in self.named() {
-            let read = file.read().map_err(|source| IdentityError::Unreadable {
+        for (file, content) in self.named().into_iter().zip(&found.0) {
+            let content = content.as_ref().map_err(|reason| IdentityError::Unreadable {
                 what: file.what,
                 path: file.path.to_owned(),
-                source,
-            });
-            let (bytes, warning) = read?;
-            contents.push(bytes);
-            warnings.extend(warning);
+                reason: reason.clone(),
+            })?;
+            contents.push(&content.bytes);
+            warnings.extend(content.warning.clone());
         }
         let unusable = |reason| IdentityError::Unusable { files: self.identity.clone(), reason };
         let content = |number: usize| contents.get(number).map_or(&[][..], |bytes| bytes.as_slice());
@@ -271,7 +277,7 @@ impl TlsFiles {
     /// # Errors
     /// [`IdentityError`]
     pub(crate) fn check(&self) -> Result<Vec<String>, IdentityError> {
-        let Loaded { identity, mut warnings, .. } = self.load()?;
+        let Loaded { identity, mut warnings, .. } = self.judge(&self.read())?;
         warnings.extend(identity.date_warning(now()));
         Ok(warnings)
     }
@@ -281,9 +287,8 @@ impl TlsFiles {
     /// # Errors
     /// [`IdentityError`]
     pub(crate) fn open(self) -> Result<(InForce, Followed), IdentityError> {
-        // Read first: files that change while they are loaded are loaded again.
-        let seen = self.contents();
-        let loaded = self.load()?;
+        let seen = self.read();
+        let loaded = self.judge(&seen)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tell(&loaded.identity, &self.identity);
         log_dates(&loaded.identity);
@@ -323,12 +328,12 @@ impl Followed {
     /// Looks at the files. `None` if there is nothing new to say. New files are in force for connections that are opened from now on. Files
     /// with a fault change nothing. Files that were refused are judged at each look, because a certificate's time may come.
     pub(crate) fn look(&mut self) -> Option<Result<(), String>> {
-        let found = self.files.contents();
+        let found = self.files.read();
         if found == self.seen && self.rejected.is_none() {
             return None;
         }
+        let loaded = self.files.judge(&found).map_err(|error| error.to_string());
         self.seen = found;
-        let loaded = self.files.load().map_err(|error| error.to_string());
         let judged = loaded.and_then(|loaded| match loaded.identity.date_problem(now()) {
             // What is in force may have ended too: then nothing is worse.
             Some(problem) if self.identity.borrow().date_problem(now()).is_none() => Err(format!(

@@ -54,13 +54,24 @@ pub enum SecretsError {
 /// Judges one line. The reason says what is wrong and what to do, and never contains the line.
 pub(crate) type Judge = fn(&str) -> Result<(), &'static str>;
 
+/// What the last look at a file with secrets found, good or bad: its content, or why it cannot be read.
+pub(crate) type Seen = Result<SecretFile, String>;
+
+/// Whether a look found what the look before found: the same content, or the same reason why there is none.
+pub(crate) fn is_unchanged(found: &Result<SecretFile, FileError>, seen: &Seen) -> bool {
+    match (found, seen) {
+        (Ok(found), Ok(seen)) => found.bytes == seen.bytes,
+        (Err(found), Err(seen)) => found.to_string() == *seen,
+        _ => false,
+    }
+}
+
 /// A file with secrets that is followed.
 pub(crate) struct Followed {
     path: PathBuf,
     judge: Judge,
     publish: watch::Sender<Vec<Secret<String>>>,
-    /// The content at the last look, good or bad.
-    seen: Result<SecretFile, String>,
+    seen: Seen,
 }
 
 impl fmt::Debug for Followed {
@@ -87,12 +98,7 @@ impl Followed {
     /// [`SecretsError`]
     pub(crate) fn look(&mut self) -> Option<Result<usize, SecretsError>> {
         let found = read_secret(&self.path, KEY_FILE_BYTES_MAX);
-        let is_known = match (&found, &self.seen) {
-            (Ok(found), Ok(seen)) => found.bytes == seen.bytes,
-            (Err(found), Err(seen)) => found.to_string() == *seen,
-            _ => false,
-        };
-        if is_known {
+        if is_unchanged(&found, &self.seen) {
             return None;
         }
         Some(match found {

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::crypto::{
 };
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -31,10 +31,13 @@ mod identity;
 #[cfg(test)]
 mod identity_tests;
 mod listening;
+mod trusted;
 
 pub use certificate::{Certificate, certificates};
 pub use identity::Identity;
 pub use listening::{ClientCertificate, ClientCertificates, ListenTls, client_in_words, server_config};
+
+use self::trusted::Trusted;
 
 /// For whom trusted certificates were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,34 +94,14 @@ struct Verifier {
 }
 
 impl Verifier {
-    /// Only an authority's certificate vouches for others: the owner of another trusted certificate cannot make certificates in the names
-    /// of other members.
     fn new(
         trusted: &[CertificateDer<'static>],
         pins: Pins,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        for (number, certificate) in trusted.iter().enumerate() {
-            let unreadable = || format!("certificate {} of the file cannot be read", number + 1);
-            let parsed = X509Certificate::from_der(certificate).ok().filter(|(rest, _)| rest.is_empty());
-            let (_, parsed) = parsed.ok_or_else(unreadable)?;
-            if is_authority(&parsed) {
-                roots.add(certificate.clone()).map_err(|_| unreadable())?;
-            }
-        }
-        if trusted.is_empty() {
-            return Err("it holds no certificate".to_owned());
-        }
-        let chains = match roots.is_empty() {
-            true => None,
-            false => {
-                let builder =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-                Some(builder.build().map_err(|error| error.to_string())?)
-            }
-        };
-        let pinned = trusted.iter().map(|certificate| certificate.to_vec()).collect();
+        let Trusted { authorities, pinned, .. } = Trusted::read(trusted)?;
+        let judge = |roots| WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        let chains = authorities.map(judge).transpose().map_err(|error| error.to_string())?;
         Ok(Self { chains, pinned, pins, provider })
     }
 }

@@ -10,14 +10,14 @@ use tokio::sync::watch;
 use super::Mode;
 use super::table::Table;
 use crate::limits::CREDENTIALS_BYTES_MAX;
+use crate::secrets::{Seen, is_unchanged};
 
 /// A file of credentials that is followed.
 pub(crate) struct CredentialsFile {
     path: PathBuf,
     mode: Mode,
     publish: watch::Sender<Arc<Table>>,
-    /// The content at the last look, good or bad.
-    seen: Result<SecretFile, String>,
+    seen: Seen,
 }
 
 impl fmt::Debug for CredentialsFile {
@@ -45,12 +45,7 @@ impl CredentialsFile {
     /// A sentence that goes on after the path of the file.
     pub(crate) fn look(&mut self) -> Option<Result<(usize, usize), String>> {
         let found = read_secret(&self.path, CREDENTIALS_BYTES_MAX);
-        let is_known = match (&found, &self.seen) {
-            (Ok(found), Ok(seen)) => found.bytes == seen.bytes,
-            (Err(found), Err(seen)) => found.to_string() == *seen,
-            _ => false,
-        };
-        if is_known {
+        if is_unchanged(&found, &self.seen) {
             return None;
         }
         let before = Arc::clone(&self.publish.borrow());

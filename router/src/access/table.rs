@@ -9,6 +9,7 @@ use rcs_core::view::is_usable_name;
 use rcs_proto::manifest::Shown;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use toml_datetime::{Datetime, Offset};
 
 use super::KNOWN_KEYS;
 use super::hash::{Hash, Memory};
@@ -153,7 +154,7 @@ fn caller(name: &str, entry: &DeValue<'_>, known: &KnownHashes<'_>) -> Result<Cr
     };
     let expires = match fields.get("expires") {
         None => None,
-        Some(DeValue::Datetime(at)) => Some(moment(&at.to_string()).ok_or(NO_MOMENT)?),
+        Some(DeValue::Datetime(at)) => Some(moment(at).ok_or(NO_MOMENT)?),
         Some(_) => return Err(NO_MOMENT.to_owned()),
     };
     Ok(Credential { hashes, grant: Grant::Caller { allowed, expires } })
@@ -211,30 +212,21 @@ fn hashes(fields: &Fields<'_, '_>, known: &KnownHashes<'_>) -> Result<Vec<Arc<Ha
 
 const NO_MOMENT: &str = "needs a date or a moment with its offset in expires: 2027-01-31, or 2027-01-31T18:00:00Z, without quotes";
 
-/// Reads what TOML accepts as a date, or as a moment with its offset.
-fn moment(text: &str) -> Option<At> {
-    let number = |text: &str| text.parse::<i64>().ok();
-    let (date, time) = match text.split_once('T') {
-        Some((date, time)) => (date, Some(time)),
-        None => (text, None),
-    };
-    let mut date = date.split('-').map(number);
-    let days = days_since_1970(date.next()??, date.next()??, date.next()??);
-    let of_day = match time {
-        None => 0,
-        Some(time) => {
-            let (clock, offset) = match time.strip_suffix('Z') {
-                Some(clock) => (clock, 0),
-                None => {
-                    let (clock, offset) = time.split_at(time.rfind(['+', '-'])?);
-                    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-                    let sign = if offset.starts_with('-') { -1 } else { 1 };
-                    (clock, sign * (number(hours)? * 3600 + number(minutes)? * 60))
-                }
+/// The moment of a TOML date (its beginning, UTC), or of a date and time with its offset. A time without an offset is no moment.
+fn moment(at: &Datetime) -> Option<At> {
+    let date = at.date?;
+    let days = days_since_1970(date.year.into(), date.month.into(), date.day.into());
+    let of_day = match (at.time, at.offset) {
+        (None, _) => 0,
+        (Some(_), None) => return None,
+        (Some(time), Some(offset)) => {
+            let minutes_east = match offset {
+                Offset::Z => 0,
+                Offset::Custom { minutes } => i64::from(minutes),
             };
             // Parts of a second do not matter.
-            let mut clock = clock.split(':').map(|part| number(part.split('.').next()?));
-            clock.next()?? * 3600 + clock.next()?? * 60 + clock.next().unwrap_or(Some(0))? - offset
+            let minutes = i64::from(time.hour) * 60 + i64::from(time.minute) - minutes_east;
+            minutes * 60 + i64::from(time.second.unwrap_or(0))
         }
     };
     // What expired before 1970 is expired as well.

@@ -1,8 +1,7 @@
 //! The TLS of a listener: the certificate that it shows, and the certificates that it asks its diallers for.
 //!
 //! As with servers that are dialled, there are two ways to trust a dialler: an authority that is trusted signed the dialler's certificate,
-//! or the certificate itself is trusted (pinned). Only a certificate that is an authority's own vouches for others: the owner of a pinned
-//! certificate cannot make certificates in other names.
+//! or the certificate itself is trusted (pinned).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,14 +16,15 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
-    ServerConfig, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, ServerConfig,
+    SignatureScheme,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
-use super::{Identity, Known, client_hello_problem, is_authority, name, printable, refused, spaced};
+use super::trusted::Trusted;
+use super::{Identity, Known, client_hello_problem, name, printable, refused, spaced};
 use crate::driver::limits::{CERTIFICATE_NAME_CHARS_MAX, CERTIFICATE_NAMES_MAX};
 
 /// The TLS configuration of a listener, which may change while the listener runs: each handshake uses the present one.
@@ -184,27 +184,9 @@ impl Verifier {
         mandate: Mandate,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, String> {
-        let (mut roots, mut pinned, mut hints) = (RootCertStore::empty(), BTreeSet::new(), Vec::new());
-        for (number, certificate) in trusted.iter().enumerate() {
-            let unreadable = || format!("certificate {} of the file cannot be read", number + 1);
-            let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| unreadable())?;
-            if is_authority(&parsed) {
-                roots.add(certificate.clone()).map_err(|_| unreadable())?;
-            }
-            hints.push(DistinguishedName::from(parsed.subject().as_raw().to_vec()));
-            pinned.insert(certificate.to_vec());
-        }
-        if pinned.is_empty() {
-            return Err("it holds no certificate".to_owned());
-        }
-        let chains = match roots.is_empty() {
-            true => None,
-            false => {
-                let builder =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-                Some(builder.build().map_err(|error| error.to_string())?)
-            }
-        };
+        let Trusted { authorities, pinned, subjects: hints } = Trusted::read(trusted)?;
+        let judge = |roots| WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        let chains = authorities.map(judge).transpose().map_err(|error| error.to_string())?;
         Ok(Self { chains, pinned, hints, mandate, provider })
     }
 }
