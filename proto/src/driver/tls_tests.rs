@@ -245,3 +245,39 @@ async fn a_listener_knows_its_diallers_by_their_certificates() {
         }
     }
 }
+
+/// A resumed session would go on with a certificate that nobody verified again, and that may have expired meanwhile.
+#[tokio::test]
+async fn a_listener_that_asks_for_certificates_verifies_them_in_each_handshake() {
+    use tokio::io::AsyncReadExt as _;
+    use tokio_rustls::rustls::HandshakeKind;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    let (own, der) = client("listener", None);
+    let (shown, trusted) = client("idm", None);
+    let mut roots = RootCertStore::empty();
+    roots.add(der).unwrap();
+    for (clients, second) in [
+        (ClientCertificates::NotAsked, HandshakeKind::Resumed),
+        (ClientCertificates::Required(vec![trusted]), HandshakeKind::Full),
+    ] {
+        let mut config = ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
+        config.client_auth_cert_resolver = shown.resolver();
+        let connector = TlsConnector::from(Arc::new(config));
+        let acceptor = TlsAcceptor::from(server_config(&own, &clients, &[]).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (far, _) = listener.accept().await.unwrap();
+            let name = "listener.example".try_into().unwrap();
+            let (near, far) = tokio::join!(connector.connect(name, near), acceptor.accept(far));
+            let (mut near, far) = (near.unwrap(), far.unwrap());
+            kinds.push(near.get_ref().1.handshake_kind().unwrap());
+            // The tickets come behind the handshake, before the end of the stream.
+            drop(far);
+            let _ = timeout(PATIENCE, near.read(&mut [0])).await.expect("in time");
+        }
+        assert_eq!(kinds, [HandshakeKind::Full, second], "{clients:?}");
+    }
+}
