@@ -158,8 +158,8 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
         Note::MemberChangedIdentity { member } => {
             warn!(
                 member = &*names.member(member),
-                "a different server process responds at the member's address (a restart, or two servers at one address); the \
-                 newest one gets the calls"
+                "another server process is this member now (a restart, or two servers at one address or of one name); the newest \
+                 one gets the calls"
             );
         }
         Note::ConnectorInfosUnreadable { member } => {

@@ -210,7 +210,7 @@ pub enum Note<'a> {
         /// A sentence for the operator.
         reason: &'a str,
     },
-    /// Two servers answer at one member's address.
+    /// Another server process is this member now: at the member's address, or under its name.
     MemberChangedIdentity {
         /// The member.
         member: MemberId,
