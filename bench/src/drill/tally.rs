@@ -156,6 +156,12 @@ impl Tally {
         std::mem::take(&mut self.figures.suspected) + of_idm
     }
 
+    /// Takes calls of the Java IDM without an end out of the verdict, as many as `at_most`; returns their number. Only for a router that
+    /// ends: what a thread sends while its process handles the router's close is answered by nobody (decision 027).
+    pub(crate) fn take_crossed(&mut self, at_most: u64) -> u64 {
+        self.idm.as_mut().map_or(0, |idm| idm.take_hung(at_most))
+    }
+
     /// Adds the calls of another load, before either is compared with the journals.
     pub(crate) fn merge(&mut self, other: Self) {
         let (into, from) = (&mut self.figures, other.figures);
