@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rcs_core::agreed;
 use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
 use rcs_core::provider::{self, Keys, Properties, Reading, Severity};
-use rcs_core::view::{AdminState, Link, Transport, View, ViewError};
+use rcs_core::view::{AdminState, Hosts, Link, Transport, View, ViewError};
 
 use crate::file::Content;
 use crate::upstream;
@@ -150,7 +150,7 @@ impl Document {
         let document = provider.document();
         let mut faults = self.untrusted(provider);
         faults.extend(undialable(provider));
-        if let Err(errors) = View::check(&document.members, &document.groups) {
+        if let Err(errors) = View::check(&document.members, &document.groups, &Hosts::new()) {
             faults.extend(errors.iter().map(ViewError::to_string));
         }
         if faults.is_empty() { Ok(Arc::new(document)) } else { Err(faulty(faults)) }

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::access::CredentialsFile;
 use crate::clock::wall;
 use crate::cluster::Cluster;
-use crate::config::{ConfigError, ConfigFile, unknown_groups};
+use crate::config::{ConfigError, ConfigFile, HOSTS_NOT_USED, dialled_hosts, unknown_groups};
 use crate::control::{Configuration, Control, Request};
 use crate::document::{Document, DocumentError};
 use crate::file::Content;
@@ -283,6 +283,9 @@ impl Sources {
                 member = name,
                 "configuration file: the provider file has no server of this name; its table is not used"
             );
+        }
+        for name in self.settings().into_iter().flat_map(|settings| dialled_hosts(settings, &self.provided)) {
+            tracing::warn!(member = name, "configuration file: {HOSTS_NOT_USED}");
         }
         for name in self.settings().into_iter().flat_map(|settings| unknown_groups(settings, &self.provided))
         {

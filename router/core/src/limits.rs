@@ -186,6 +186,8 @@ pub const SOCKETS_PER_SESSION_MAX: usize = 16;
 /// Sockets of one member in client mode, handshakes under way included: those of a process, twice while it replaces them, and as many of a
 /// process before it that is gone without a word. Descriptors are the process's.
 pub const SOCKETS_PER_DIALLING_MEMBER_MAX: usize = 4 * SOCKETS_PER_SESSION_MAX;
+/// Processes that may run under the name of one server in client mode, each a member of its own.
+pub const HOSTS_PER_NAME_MAX: u32 = 16;
 /// Sockets per member when the document does not say (C05).
 pub const SOCKETS_PER_MEMBER_DEFAULT: u8 = 2;
 /// Time from the accepted connection to the end of the upgrade request.

@@ -15,6 +15,7 @@ use crate::bundles::policy::BundlePolicy;
 use crate::bundles::range::StandIns;
 use crate::bundles::set::SetDigest;
 use crate::limits;
+use crate::view::Hosts;
 
 /// Everything that can be set. Part of the view, so that a call never sees two generations of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Settings {
     pub defaults: GroupSettings,
     /// For the groups of these names.
     pub groups: BTreeMap<String, GroupSettings>,
+    /// How many processes run under the names of servers in client mode.
+    #[serde(default, skip_serializing_if = "Hosts::is_empty")]
+    pub hosts: Hosts,
 }
 
 /// For the whole router.

@@ -17,9 +17,12 @@ use crate::limits::{
 };
 use crate::settings::{GroupSettings, RouterSettings, Settings};
 
+pub(crate) mod hosts;
 mod listed;
 mod marks;
 
+pub use self::hosts::Hosts;
+use self::hosts::WithHosts;
 pub use self::listed::NotListed;
 pub use self::marks::{Mark, Marks};
 
@@ -44,6 +47,8 @@ struct Shape {
     group_names: HashMap<String, GroupId>,
     /// The places of each member's groups.
     groups_of: HashMap<MemberId, Vec<usize>>,
+    /// All hosts of a server in client mode, by the first of them, for servers that have several.
+    hosts: HashMap<MemberId, Vec<MemberId>>,
     router: RouterSettings,
 }
 
@@ -245,44 +250,40 @@ impl View {
         members: Vec<MemberSpec>,
         groups: Vec<GroupSpec>,
     ) -> Result<Self, Vec<ViewError>> {
-        Self::check(&members, &groups)?;
-        Self::assemble_all(book, members, groups).map_err(|full| vec![full.into()])
+        let none = Hosts::new();
+        Self::check(&members, &groups, &none)?;
+        Self::assemble_all(book, &members, &groups, &none).map_err(|full| vec![full.into()])
     }
 
-    /// The same for members and groups that were checked before.
+    /// The same for members, groups and hosts that were checked before.
     pub(crate) fn assemble_all(
         book: &mut NameBook,
-        members: Vec<MemberSpec>,
-        mut groups: Vec<GroupSpec>,
+        members: &[MemberSpec],
+        groups: &[GroupSpec],
+        hosts: &Hosts,
     ) -> Result<Self, BookFull> {
-        let listed = groups.len();
-        let own = own_groups(&members);
-        groups.extend(own);
-        Self::assemble(book, members, groups, listed)
+        Self::assemble(book, WithHosts::of(members, groups, hosts))
     }
 
-    /// Whether members and groups make a view. Says the same in every process.
+    /// Whether members, groups and hosts make a view. Says the same in every process.
     ///
     /// # Errors
     /// Every offence, not the first alone.
-    pub fn check(members: &[MemberSpec], groups: &[GroupSpec]) -> Result<(), Vec<ViewError>> {
-        let mut all = groups.to_vec();
-        all.extend(own_groups(members));
-        let offences = offences(members, &all, groups.len());
+    pub fn check(members: &[MemberSpec], groups: &[GroupSpec], hosts: &Hosts) -> Result<(), Vec<ViewError>> {
+        let all = WithHosts::of(members, groups, hosts);
+        let offences = offences(&all);
         if offences.is_empty() { Ok(()) } else { Err(offences) }
     }
 
-    fn assemble(
-        book: &mut NameBook,
-        members: Vec<MemberSpec>,
-        groups: Vec<GroupSpec>,
-        listed: usize,
-    ) -> Result<Self, BookFull> {
-        let mut all = Vec::with_capacity(members.len());
+    fn assemble(book: &mut NameBook, all: WithHosts) -> Result<Self, BookFull> {
+        let WithHosts { members: specs, listed: mut groups, own, hosts } = all;
+        let listed = groups.len();
+        groups.extend(own);
+        let mut all = Vec::with_capacity(specs.len());
         let mut shape = Shape::default();
         let in_a_group: HashSet<String> =
             groups.iter().take(listed).flat_map(|group| group.members.iter().cloned()).collect();
-        for spec in members {
+        for spec in specs {
             let id = book.member(&spec.name)?;
             shape.member_index.insert(id, all.len());
             shape.member_names.insert(spec.name.clone(), id);
@@ -304,6 +305,13 @@ impl View {
             shape.group_names.insert(spec.name.clone(), id);
             let (name, policy, settings) = (spec.name, spec.policy, GroupSettings::default());
             shape.groups.push(Group { id, name, policy, members, origin, settings });
+        }
+        for names in hosts {
+            let ids: Vec<MemberId> =
+                names.iter().filter_map(|name| shape.member_names.get(name).copied()).collect();
+            if let Some(first) = ids.first() {
+                shape.hosts.insert(*first, ids);
+            }
         }
         Ok(Self { members: all, shape: Arc::new(shape) })
     }
@@ -362,6 +370,11 @@ impl View {
     /// The groups that have the member: the groups that list it, which may be several (C12), and the group of its own name.
     pub fn groups_of(&self, member: MemberId) -> impl Iterator<Item = &Group> {
         self.shape.groups_of.get(&member).into_iter().flatten().filter_map(|at| self.shape.groups.get(*at))
+    }
+
+    /// The hosts of the server in client mode whose first host this is; nothing for a member of which one process runs.
+    pub fn hosts_of(&self, first: MemberId) -> &[MemberId] {
+        self.shape.hosts.get(&first).map_or(&[], Vec::as_slice)
     }
 
     /// The group a downstream principal selects: the one of its name.
@@ -447,10 +460,12 @@ fn own_groups(members: &[MemberSpec]) -> Vec<GroupSpec> {
     members.iter().map(own).collect()
 }
 
-fn offences(members: &[MemberSpec], groups: &[GroupSpec], listed: usize) -> Vec<ViewError> {
+fn offences(all: &WithHosts) -> Vec<ViewError> {
+    let WithHosts { members, listed, own, hosts: _ } = all;
     let mut found = Vec::new();
-    too_many(&mut found, "members", members.len(), MEMBERS_MAX);
-    too_many(&mut found, "groups, the one of each server included", groups.len(), GROUPS_MAX);
+    too_many(&mut found, "members, each host counted", members.len(), MEMBERS_MAX);
+    let groups = listed.len() + own.len();
+    too_many(&mut found, "groups, the one of each server included", groups, GROUPS_MAX);
     let mut member_names = HashSet::new();
     for m in members {
         if !is_usable_name(&m.name) {
@@ -464,7 +479,7 @@ fn offences(members: &[MemberSpec], groups: &[GroupSpec], listed: usize) -> Vec<
         }
     }
     let mut group_names = HashSet::new();
-    for g in groups.iter().take(listed) {
+    for g in listed {
         if !is_usable_name(&g.name) {
             found.push(ViewError::BadName(g.name.clone()));
         }

@@ -9,7 +9,7 @@ use rcs_core::agreed::{
     Action, Author, Authority, CommandRefusal, CommandResult, Document, Outcome, Refusal, RequestId,
 };
 use rcs_core::provider::changes::{Difference, differences};
-use rcs_core::view::View;
+use rcs_core::view::{Hosts, View};
 use rcs_proto::manifest::Digest;
 use serde::Serialize;
 
@@ -38,6 +38,7 @@ pub(super) struct Wish {
 pub(super) struct Present {
     pub(super) revision: u64,
     pub(super) document: Document,
+    hosts: Hosts,
     authority: Authority,
 }
 
@@ -98,6 +99,7 @@ impl Present {
         let look = cluster.look(|state| Self {
             revision: state.revision(),
             document: state.agreed().document().clone(),
+            hosts: state.agreed().settings().hosts.clone(),
             authority: state.authority(),
         });
         look.ok_or_else(|| {
@@ -179,7 +181,7 @@ impl Wish {
         warnings: Vec<String>,
     ) -> Result<Response, Problem> {
         let cluster = admin.cluster.as_ref().ok_or_else(Problem::no_cluster)?;
-        let after = after(&action, &present.document);
+        let after = after(&action, &present.document, &present.hosts);
         let changes = after.as_ref().map(|after| differences(&present.document, after));
         if self.is_dry_run {
             if let Some(expected) = self.expected.filter(|expected| *expected != present.revision) {
@@ -248,13 +250,13 @@ fn answer(
 }
 
 /// The document after a change of members and groups.
-fn after(action: &Action, present: &Document) -> Result<Document, Box<CommandRefusal>> {
+fn after(action: &Action, present: &Document, hosts: &Hosts) -> Result<Document, Box<CommandRefusal>> {
     let document = match action {
         Action::Configure { document: Some(document), .. } => document.clone(),
         Action::Edit(edit) => edit.apply(present).map_err(|refusal| Box::new(refusal.into()))?,
         _ => present.clone(),
     };
-    View::check(&document.members, &document.groups)
+    View::check(&document.members, &document.groups, hosts)
         .map_err(|errors| Box::new(Refusal::Document(errors).into()))?;
     Ok(document)
 }

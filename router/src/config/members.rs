@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use rcs_core::limits::HOSTS_PER_NAME_MAX;
 use rcs_core::provider::Keys;
 use rcs_proto::driver::tls::{Certificate, Pins};
 use rcs_proto::icf::Secret;
@@ -25,7 +26,7 @@ pub(crate) struct Members {
 }
 
 /// Where the key and the trust store of a member are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MemberFiles {
     /// File whose first line is the key.
     pub(super) key_file: Option<String>,
@@ -33,6 +34,14 @@ pub(super) struct MemberFiles {
     pub(super) key_variable: Option<String>,
     /// Trust store for this member alone.
     pub(super) trust_store: Option<String>,
+    /// Processes that run under this name, if the member is in client mode.
+    pub(super) hosts: u32,
+}
+
+impl Default for MemberFiles {
+    fn default() -> Self {
+        Self { key_file: None, key_variable: None, trust_store: None, hosts: 1 }
+    }
 }
 
 /// The contents of the members' files.
@@ -136,5 +145,10 @@ pub(super) const MEMBER: &[Key<MemberFiles>] = &[
         about: "trust store (PEM, DER or PKCS12) for this member alone, instead of --trust-store. A certificate in it is accepted from \
                 this member whatever its names and dates say",
         place: Place::TextOrOff(|s| &mut s.trust_store, "the path of a file"),
+    },
+    Key {
+        name: "hosts",
+        about: "processes (hostId) that run under this connectorServerName in client mode; each is a member: NAME, NAME@2, NAME@3",
+        place: Place::Number(|s| &mut s.hosts, 1..=HOSTS_PER_NAME_MAX),
     },
 ];

@@ -18,7 +18,7 @@ use rcs_core::bundles::group::Reports;
 use rcs_core::limits::{CONFIG_BYTES_MAX, CONFIG_FAULTS_MAX, MEMBERS_MAX};
 use rcs_core::settings::{GroupSettings, Settings};
 use rcs_core::slip;
-use rcs_core::view::is_usable_name;
+use rcs_core::view::{Link, is_usable_name};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -122,6 +122,19 @@ pub(crate) fn unknown_groups<'a>(settings: &'a Settings, document: &Document) ->
     settings.groups.keys().filter(|name| !is_known(name)).map(String::as_str).collect()
 }
 
+/// What is said of [`dialled_hosts`].
+pub(crate) const HOSTS_NOT_USED: &str = "hosts is for servers in client mode, and the router dials this server; hosts is not used. List each \
+                                         server with a name of its own";
+
+/// Servers with several hosts that the router dials.
+pub(crate) fn dialled_hosts<'a>(settings: &'a Settings, document: &Document) -> Vec<&'a str> {
+    let is_dialled = |name: &str| {
+        let member = document.members.iter().find(|member| member.name == name);
+        member.is_some_and(|member| matches!(member.link, Link::Dial(_)))
+    };
+    settings.hosts.keys().map(String::as_str).filter(|name| is_dialled(name)).collect()
+}
+
 /// Reads a text. Faults are in the order of their lines.
 fn parse(text: &[u8]) -> Result<Parsed, Vec<String>> {
     if text.len() > CONFIG_BYTES_MAX {
@@ -184,7 +197,7 @@ impl Reader<'_> {
                     self.table("members", value, &[MEMBERS], &mut members.others);
                     self.one_place("members", value, &members.others);
                 }
-                "member" => self.members(value, &mut members),
+                "member" => self.members(value, &mut members, &mut settings),
                 other => {
                     let guess = match slip::meant(other, TABLES.iter().map(|(name, _)| *name)) {
                         Some(name) => {
@@ -205,7 +218,7 @@ impl Reader<'_> {
         Parsed { settings, members }
     }
 
-    fn members(&mut self, value: &Spanned<DeValue<'_>>, members: &mut Members) {
+    fn members(&mut self, value: &Spanned<DeValue<'_>>, members: &mut Members, settings: &mut Settings) {
         let Some(named) = value.get_ref().as_table() else {
             return self.fault(value.span().start, "member: it must be a table: [member.NAME]".to_owned());
         };
@@ -221,6 +234,9 @@ impl Reader<'_> {
             let mut files = MemberFiles::default();
             self.table(&path, value, &[MEMBER], &mut files);
             self.one_place(&path, value, &files);
+            if files.hosts > 1 {
+                settings.hosts.insert(name.get_ref().to_string(), files.hosts);
+            }
             members.named.insert(name.get_ref().to_string(), files);
         }
     }

@@ -6,7 +6,7 @@ use rcs_core::agreed::Document;
 use rcs_core::settings::{GroupSettings, RouterSettings, Settings};
 
 use super::keys::{GROUP, Key, OWN_GROUP, ROUTER};
-use super::unknown_groups;
+use super::{HOSTS_NOT_USED, dialled_hosts, unknown_groups};
 
 /// The settings in force, per group; groups with equal settings are shown together. A setting that differs from its default has
 /// a star.
@@ -32,6 +32,9 @@ impl Display for Effective<'_> {
                 f,
                 "Warning: there are settings for the group {name:?}, but the provider file has no group of this name."
             )?;
+        }
+        for name in dialled_hosts(settings, document) {
+            writeln!(f, "Warning: member {name:?}: {HOSTS_NOT_USED}.")?;
         }
         Ok(())
     }

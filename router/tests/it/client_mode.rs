@@ -1,13 +1,15 @@
 //! Members in client mode: they dial the router, and are members like those that the router dials.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
 use rcs_rig::metrics::Metrics;
 use rcs_rig::provider::Provider;
 use rcs_rig::scripted::{
-    FakeClient, FakeIdm, FakeMember, Frame, basic, raw_exchange, upgrade_request, validate_request,
+    FakeClient, FakeIdm, FakeMember, Frame, Inbox, basic, raw_exchange, upgrade_request, validate_request,
 };
 use rcs_rig::wait::{hold, wait_until};
 use serde_json::Value;
@@ -81,7 +83,7 @@ fn answer(call: &Frame) {
 }
 
 /// Has the IDM make one call, which must come to this member, and checks its answer.
-fn one_call(idm: &mut FakeIdm, inbox: &mut rcs_rig::scripted::Inbox) {
+fn one_call(idm: &mut FakeIdm, inbox: &mut Inbox) {
     let id = idm.call(&validate_request());
     answer(&inbox.operation("the call"));
     assert!(idm.answer(id).answer().is_some_and(|answer| answer.validate.is_some()));
@@ -201,4 +203,65 @@ fn the_path_may_name_the_member_and_no_other() {
     site.router.await_log("the credentials are those of");
     // What was refused changed nothing.
     hold("c has no socket", AT_ONCE / 20, || site.row("c")["sockets"] == 0);
+}
+
+/// Several processes under one name (hostId): each is a member, in its turn, with its own health and marks. A process that comes back takes
+/// the place that is free; a socket more of a process that is known goes to the process's member.
+#[test]
+fn each_host_of_one_name_is_a_member() {
+    let (folder, dialled) = (scratch(), member("s"));
+    let provider = document(&folder, &dialled, &["c"]);
+    let config = folder.path().join("router.toml");
+    std::fs::write(&config, "[member.c]\nhosts = 3\n").unwrap();
+    let router = Router::serve(&provider, &["--dev", "--config", config.to_str().unwrap()]);
+    let mut site = Site { router, dialled, folder };
+    let (mut first, mut second) = (site.nth_client("c", 1).connect(1), site.nth_client("c", 2).connect(2));
+    for (name, sockets) in [("c", 1), ("c@2", 2)] {
+        let row = site.await_state(name, "serving");
+        assert_eq!(row["sockets"], sockets, "{row}");
+    }
+    site.await_state("s", "serving");
+    assert_eq!(site.row("c@3")["state"], "down");
+    let mut idm = site.router.idm("g");
+    // One more socket of the second process is no fourth server.
+    second.dial();
+    wait_until("the socket is the second host's", PATIENCE, || site.row("c@2")["sockets"] == 3);
+    for _ in 0..2 {
+        one_call(&mut idm, &mut site.dialled.inbox);
+        one_call(&mut idm, &mut first.inbox);
+        one_call(&mut idm, &mut second.inbox);
+    }
+
+    // Marks are of one host.
+    site.member(&["drain", "g", "c@2"]);
+    wait_until("c@2 is drained", PATIENCE, || site.row("c@2")["admin_state"] == "drained");
+    one_call(&mut idm, &mut site.dialled.inbox);
+    one_call(&mut idm, &mut first.inbox);
+    one_call(&mut idm, &mut site.dialled.inbox);
+    site.member(&["undrain", "g", "c@2"]);
+    second.die();
+    site.await_state("c@2", "down");
+    assert_eq!(site.row("c")["state"], "serving");
+
+    // Another process takes the free place, and the next one the third.
+    let (mut again, mut third) = (site.nth_client("c", 4).connect(1), site.nth_client("c", 5).connect(1));
+    for name in ["c@2", "c@3"] {
+        site.await_state(name, "serving");
+    }
+    let mut turns = BTreeSet::new();
+    for _ in 0..4 {
+        let id = idm.call(&validate_request());
+        let mut boxes = [&mut site.dialled.inbox, &mut first.inbox, &mut again.inbox, &mut third.inbox];
+        wait_until("the call comes to one of the four", PATIENCE, || {
+            let look =
+                |inbox: &mut &mut Inbox| inbox.find(Duration::ZERO, |frame| frame.operation().is_some());
+            let found = boxes.iter_mut().enumerate().find_map(|(at, inbox)| Some((at, look(inbox)?)));
+            found.is_some_and(|(at, call)| {
+                answer(&call);
+                turns.insert(at)
+            })
+        });
+        assert!(idm.answer(id).answer().is_some_and(|answer| answer.validate.is_some()));
+    }
+    assert_eq!(turns.len(), 4, "each has its turn");
 }

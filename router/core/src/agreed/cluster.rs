@@ -312,7 +312,8 @@ impl ClusterState {
     pub fn decode(bytes: &[u8]) -> Result<Self, StoredError> {
         let state: Self = decode(STORED, bytes)?;
         let document = state.agreed.document();
-        let offences = View::check(&document.members, &document.groups).err().unwrap_or_default();
+        let hosts = &state.agreed.settings().hosts;
+        let offences = View::check(&document.members, &document.groups, hosts).err().unwrap_or_default();
         // A router whose bounds are larger may have agreed to it, and this router has to follow the cluster.
         let is_bound = |offence: &ViewError| matches!(offence, ViewError::TooMany { .. });
         let rule = if !offences.iter().all(is_bound) {

@@ -41,6 +41,7 @@ use crate::bundles::range::StandIns;
 use crate::ids::{BookFull, NameBook};
 use crate::limits::NAME_BYTES_MAX;
 use crate::settings::Settings;
+use crate::view::hosts::{self, Hosts};
 use crate::view::{Group, GroupSpec, Mark, Marks, MemberSpec, View, ViewError, is_usable_name};
 
 /// A moment by the operators' clock: milliseconds since 1970, UTC.
@@ -95,11 +96,22 @@ impl Document {
         groups.chain(self.members.iter().map(|member| member.name.as_str()))
     }
 
-    /// How many members a group has; none if there is no such group.
-    fn members_of(&self, group: &str) -> Option<usize> {
+    /// How many members a group has, each host counted; none if there is no such group.
+    fn members_of(&self, group: &str, hosts: &Hosts) -> Option<u32> {
+        let count = |name: &str| {
+            let member = self.members.iter().find(|member| member.name == name);
+            member.map(|member| hosts::count(member, hosts))
+        };
         let listed = self.groups.iter().find(|listed| listed.name == group);
-        let alone = || self.members.iter().any(|member| member.name == group).then_some(1);
-        listed.map(|listed| listed.members.len()).or_else(alone)
+        let of_listed =
+            |listed: &GroupSpec| listed.members.iter().filter_map(|member| count(member)).sum::<u32>();
+        listed.map(of_listed).or_else(|| count(group))
+    }
+
+    /// Whether a member has this name, or a host of a member.
+    fn has_member(&self, name: &str, hosts: &Hosts) -> bool {
+        let is_it = |member: &MemberSpec| member.name == name || hosts::is_further_host(name, member, hosts);
+        self.members.iter().any(is_it)
     }
 }
 
@@ -212,11 +224,12 @@ impl Agreed {
         if document.is_none() && settings.is_none() {
             return Ok(Done::Unchanged);
         }
+        let after = document.as_ref().unwrap_or(&self.document);
+        let hosts = settings.as_ref().map_or(&self.settings.hosts, |settings| &settings.hosts);
+        View::check(&after.members, &after.groups, hosts).map_err(Refusal::Document)?;
+        // A member or group that leaves loses its marks and decisions: if its name comes back later, it starts afresh.
+        self.marks.retain(|name| after.has_member(name, hosts));
         if let Some(document) = document {
-            View::check(&document.members, &document.groups).map_err(Refusal::Document)?;
-            // A member or group that leaves loses its marks and decisions: if its name comes back later, it starts afresh.
-            let listed: HashSet<&str> = document.members.iter().map(|member| member.name.as_str()).collect();
-            self.marks.retain(|name| listed.contains(name));
             self.document = document;
             let names: HashSet<String> = self.document.addresses().map(str::to_owned).collect();
             self.sets.retain(|name, _| names.contains(name));
@@ -238,7 +251,7 @@ impl Agreed {
     }
 
     fn mark(&mut self, member: String, mark: Mark) -> Result<Done, Refusal> {
-        if !self.document.members.iter().any(|listed| listed.name == member) {
+        if !self.document.has_member(&member, &self.settings.hosts) {
             return Err(Refusal::NoMember(member));
         }
         if self.marks.of(&member) == mark {
@@ -249,7 +262,9 @@ impl Agreed {
     }
 
     fn decide_sets(&mut self, group: String, change: SetsChange) -> Result<Done, Refusal> {
-        let Some(members) = self.document.members_of(&group) else { return Err(Refusal::NoGroup(group)) };
+        let Some(members) = self.document.members_of(&group, &self.settings.hosts) else {
+            return Err(Refusal::NoGroup(group));
+        };
         let follows_its_only =
             members == 1 && self.settings.group(&group).bundles.none_left == NoneLeft::KeepLast;
         let before = self.decision(&group).clone();
@@ -269,7 +284,8 @@ impl Agreed {
     /// # Errors
     /// [`BookFull`]
     pub fn view(&self, book: &mut NameBook) -> Result<View, BookFull> {
-        let view = View::assemble_all(book, self.document.members.clone(), self.document.groups.clone())?;
+        let Document { members, groups } = &self.document;
+        let view = View::assemble_all(book, members, groups, &self.settings.hosts)?;
         Ok(view.with_settings(&self.settings).with_marks(&self.marks))
     }
 

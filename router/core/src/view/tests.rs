@@ -132,3 +132,59 @@ fn a_view_never_shows_keys_p9() {
     let text = format!("{:?}", view(&["n1"], vec![]).unwrap());
     assert!(!text.contains("hidden-key"), "{text}");
 }
+
+fn client(name: &str) -> MemberSpec {
+    MemberSpec { link: Link::Accept, ..member(name) }
+}
+
+fn names(view: &View, group: &str) -> Vec<String> {
+    let members = &view.group_named(group).unwrap().members;
+    members.iter().map(|id| view.member(*id).unwrap().spec.name.clone()).collect()
+}
+
+#[test]
+fn each_host_of_a_server_in_client_mode_is_a_member_p03() {
+    let members = [member("s"), client("onprem"), client("alone")];
+    let groups = [group("g", &["s", "onprem"])];
+    let hosts: Hosts = [("onprem".to_owned(), 3), ("s".to_owned(), 2), ("nobody".to_owned(), 2)].into();
+    View::check(&members, &groups, &hosts).unwrap();
+    let view = View::assemble_all(&mut NameBook::new(), &members, &groups, &hosts).unwrap();
+    assert_eq!(names(&view, "g"), ["s", "onprem", "onprem@2", "onprem@3"], "a server that is dialled is one");
+    assert_eq!(names(&view, "onprem"), ["onprem", "onprem@2", "onprem@3"]);
+    assert_eq!(view.group_named("onprem").unwrap().policy, Policy::RoundRobin);
+    assert_eq!(names(&view, "alone"), ["alone"]);
+    assert!(view.group_named("onprem@2").is_none(), "a host has no address of its own");
+    let first = view.member_named("onprem").unwrap().id;
+    assert_eq!(view.hosts_of(first).len(), 3);
+    assert_eq!(view.hosts_of(view.member_named("alone").unwrap().id), []);
+    assert_eq!(view.hosts_of(view.member_named("onprem@2").unwrap().id), []);
+}
+
+#[test]
+fn hosts_count_as_members_and_their_names_belong_to_nobody_else() {
+    let twice = View::check(&[client("a"), client("a@2")], &[], &[("a".to_owned(), 2)].into()).unwrap_err();
+    assert!(twice.contains(&ViewError::TwoMembers("a@2".to_owned())), "{twice:?}");
+    assert_eq!(View::check(&[client("a"), client("a@2")], &[], &Hosts::new()), Ok(()));
+    // Whatever another router says, a name has no more hosts than the bound.
+    let many: Hosts = [("a".to_owned(), u32::MAX)].into();
+    let view = View::assemble_all(&mut NameBook::new(), &[client("a")], &[], &many).unwrap();
+    assert_eq!(view.members().len() as u32, crate::limits::HOSTS_PER_NAME_MAX);
+}
+
+#[test]
+fn only_a_name_as_it_is_written_is_that_of_a_host() {
+    let hosts: Hosts = [("a".to_owned(), 3), ("s".to_owned(), 3)].into();
+    for (name, is_host) in [
+        ("a@2", true),
+        ("a@3", true),
+        ("a", false),
+        ("a@1", false),
+        ("a@4", false),
+        ("a@02", false),
+        ("a@+2", false),
+        ("b@2", false),
+    ] {
+        assert_eq!(hosts::is_further_host(name, &client("a"), &hosts), is_host, "{name}");
+    }
+    assert!(!hosts::is_further_host("s@2", &member("s"), &hosts), "the router dials s");
+}

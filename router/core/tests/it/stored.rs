@@ -20,7 +20,7 @@ use rcs_core::bundles::policy::{BundlePolicy, NoneLeft, Reports};
 use rcs_core::bundles::range::StandIns;
 use rcs_core::bundles::set::SetDigest;
 use rcs_core::settings::{Deadlines, Ejection, GroupSettings, RouterSettings, Settings, StreamEnd};
-use rcs_core::view::{AdminState, Endpoint, GroupSpec, Link, Mark, MemberSpec, Transport};
+use rcs_core::view::{AdminState, Endpoint, GroupSpec, Hosts, Link, Mark, MemberSpec, Transport};
 use rcs_proto::icf::Secret;
 
 fn golden(name: &str) -> PathBuf {
@@ -114,7 +114,9 @@ fn settings() -> Settings {
         visible: Visible::Only(stand_ins().0),
         stand_ins: stand_ins(),
     };
-    Settings { router, defaults: GroupSettings::default(), groups: [("hr".to_owned(), own)].into() }
+    let (defaults, groups) = (GroupSettings::default(), [("hr".to_owned(), own)].into());
+    // Written only where a server has several hosts: see the test of hosts.
+    Settings { router, defaults, groups, hosts: Hosts::new() }
 }
 
 /// A command of each kind, under the name of its file.
@@ -247,6 +249,21 @@ fn a_command_of_each_kind_is_read_and_written_as_in_its_file() {
         let read = Command::decode(&fs::read(golden(&name)).unwrap());
         assert_eq!(read, Ok(command), "{name}");
     }
+}
+
+/// A release without hosts reads what a cluster without hosts writes.
+#[test]
+fn hosts_are_written_where_a_server_has_several() {
+    let with = |hosts: Hosts| {
+        let (_, mut command) = commands().into_iter().find(|(name, _)| *name == "configure-offered").unwrap();
+        let settings = Some(Box::new(Settings { hosts, ..Settings::default() }));
+        command.action = Action::Configure { document: None, settings, digest: Digest::of(b"later") };
+        command
+    };
+    assert_golden("command-configure-offered.json", &with(Hosts::new()).encode().unwrap());
+    let command = with([("n3".to_owned(), 3)].into());
+    assert_golden("command-configure-hosts.json", &command.encode().unwrap());
+    assert_eq!(Command::decode(&fs::read(golden("command-configure-hosts.json")).unwrap()), Ok(command));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::super::limits::{CREDENTIAL_BYTES_MAX, HOST_BYTES_MAX};
 use super::*;
 use crate::balance::Policy;
 use crate::engine::tests::parts::member;
-use crate::view::View;
+use crate::view::{Hosts, View};
 
 /// Servers a, b, c; a and b are the group `g`.
 fn document() -> Document {
@@ -53,7 +53,7 @@ fn each_edit_changes_what_it_says() {
     ] {
         let after = edit.apply(&document()).unwrap();
         assert_eq!(shown(&after), expected, "{edit:?}");
-        assert_eq!(View::check(&after.members, &after.groups), Ok(()), "{edit:?}");
+        assert_eq!(View::check(&after.members, &after.groups, &Hosts::new()), Ok(()), "{edit:?}");
     }
     let moved = MemberSpec { link: Link::Accept, ..member("a") };
     let after = Edit::ReplaceMember(moved.clone()).apply(&document()).unwrap();

@@ -76,6 +76,18 @@ impl Members {
         Some(Joined { session: key, is_other, is_other_server, told })
     }
 
+    /// Which of the hosts of one server in client mode the process with this session id is: the host that the process is already, else
+    /// the first host without a process, else the last host. Its process then has lost its place, as if it had restarted.
+    pub(in crate::engine) fn host(&self, hosts: &[MemberId], session_id: &str) -> Option<MemberId> {
+        let members = || hosts.iter().filter_map(|id| self.members.get(id).map(|member| (*id, member)));
+        let is_it = |key: &MemberSessionKey| {
+            self.sessions.get(*key).is_some_and(|session| session.remote == session_id)
+        };
+        let known = members().find(|(_, member)| member.sessions.iter().any(is_it));
+        let free = || members().find(|(_, member)| !member.leaving && member.sessions.is_empty());
+        known.or_else(free).or_else(|| members().next_back()).map(|(id, _)| id)
+    }
+
     /// A socket of a member in client mode came from there.
     pub(in crate::engine) fn came_from(&mut self, id: MemberId, origin: Arc<DialOrigin>) {
         if let Some(member) = self.members.get_mut(&id) {

@@ -100,7 +100,8 @@ fn settings(way: u8) -> Settings {
         caller_in_flight_max: if way & 128 != 0 { 3 } else { 1000 },
         ..RouterSettings::default()
     };
-    Settings { router, groups: [("g".to_owned(), group)].into(), ..Settings::default() }
+    let hosts = (way & 2 != 0).then(|| (format!("n{IN_CLIENT_MODE}"), 2)).into_iter().collect();
+    Settings { router, groups: [("g".to_owned(), group)].into(), hosts, ..Settings::default() }
 }
 
 impl Chaos {

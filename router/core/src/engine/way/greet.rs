@@ -128,7 +128,13 @@ impl Tables {
                 let id = CallerId { selector, principal, remote: remote.session_id };
                 self.join_caller(socket, id, allowed, now, io);
             }
-            Some(Peer::Member { member, by }) => self.join_member(socket, member, by, remote, now, io),
+            Some(Peer::Member { member, by }) => {
+                let host = self.members.host(self.view.hosts_of(member), &remote.session_id);
+                match host.filter(|host| *host != member) {
+                    Some(host) if self.has_all_sockets(host, io) => io.close(socket),
+                    host => self.join_member(socket, host.unwrap_or(member), by, remote, now, io),
+                }
+            }
             None => {}
         }
     }
