@@ -30,6 +30,7 @@ pub use crate::cluster::{
 use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
 use crate::control::{self, Control, Request};
+use crate::doctor::Dialling;
 pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
@@ -265,11 +266,15 @@ pub struct Checkup {
     pub warnings: Vec<String>,
     /// What would keep [`serve`] from running.
     pub problems: Vec<AppError>,
+    /// What members are dialled with, if the provider file can be used.
+    pub(crate) dialling: Option<Dialling>,
 }
 
 /// Looks at files without binding or dialling anything. The files with callers' keys are checked if there are any.
 pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
-    let mut checkup = Checkup { reading: None, effective: None, warnings: Vec::new(), problems: Vec::new() };
+    let (warnings, problems) = (Vec::new(), Vec::new());
+    let mut checkup = Checkup { reading: None, effective: None, warnings, problems, dialling: None };
+    let mut own_trust = OwnTrust::new();
     let mut config = files.config.map(ConfigFile::new);
     let settings = config.as_mut().and_then(ConfigFile::reload).transpose();
     let mut document = open_document(files.provider, files.trust_store.is_some());
@@ -278,12 +283,19 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
             Ok(found) => {
                 document.beside(&found.keys, found.trust.keys().cloned().collect());
                 checkup.warnings.extend(found.warnings);
+                own_trust = found.trust;
             }
             Err(faults) => checkup.problems.push(config.faulty(faults).into()),
         }
     }
     let loaded = document.load();
     checkup.reading = document.reading().cloned();
+    checkup.dialling = loaded.as_ref().ok().map(|document| Dialling {
+        document: Arc::clone(document),
+        trust: None,
+        own_trust,
+        identity: None,
+    });
     match (loaded, &settings) {
         (Ok(document), Ok(_)) => {
             checkup.effective = config.map(|config| (config.settings().clone(), document));
@@ -294,13 +306,21 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
     match files.trust_store.map(|path| trust::load(path, Pins::ForNamesItHas)) {
         None => {}
         Some(Ok(trusted)) => {
-            checkup.warnings.extend(trusted.warnings.iter().map(|w| format!("the trust store: {w}")))
+            checkup.warnings.extend(trusted.warnings.iter().map(|w| format!("the trust store: {w}")));
+            if let Some(dialling) = &mut checkup.dialling {
+                dialling.trust = Some(trusted.config);
+            }
         }
         Some(Err(error)) => checkup.problems.push(error.into()),
     }
     match files.tls.map(TlsFiles::check) {
         None => {}
-        Some(Ok(warnings)) => checkup.warnings.extend(warnings),
+        Some(Ok((identity, warnings))) => {
+            checkup.warnings.extend(warnings);
+            if let Some(dialling) = &mut checkup.dialling {
+                dialling.identity = Some(identity);
+            }
+        }
         Some(Err(error)) => checkup.problems.push(error.into()),
     }
     checkup.problems.extend(settings.err().map(AppError::from));

@@ -272,14 +272,14 @@ impl TlsFiles {
         }
     }
 
-    /// What an operator should know of the files.
+    /// The certificate, and what an operator should know of the files.
     ///
     /// # Errors
     /// [`IdentityError`]
-    pub(crate) fn check(&self) -> Result<Vec<String>, IdentityError> {
+    pub(crate) fn check(&self) -> Result<(Arc<Identity>, Vec<String>), IdentityError> {
         let Loaded { identity, mut warnings, .. } = self.judge(&self.read())?;
         warnings.extend(identity.date_warning(now()));
-        Ok(warnings)
+        Ok((identity, warnings))
     }
 
     /// Reads the files, and follows them.

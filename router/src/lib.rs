@@ -36,6 +36,9 @@
 //! - [`sightings`]: what this router saw happen to members and groups, for the event stream (`admin::events`).
 //! - [`logging`]: the log on standard error, each change of state once.
 //!
+//! What is asked before the router runs:
+//! - [`doctor`]: whether each thing that a router needs works from this machine, up to the connectors of each server.
+//!
 //! Together with others:
 //! - [`cluster`]: this router's part in its cluster: what the routers agree on (rcs-consensus), followed by the engine, on a
 //!   runtime of its own. Calls never wait for it.
@@ -67,6 +70,7 @@ mod config;
 mod control;
 #[cfg(feature = "demo")]
 mod demo;
+pub mod doctor;
 mod document;
 mod downstream;
 mod effects;

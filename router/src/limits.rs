@@ -13,6 +13,9 @@ pub(crate) const EVENT_BATCH_MAX: usize = 256;
 /// Dials of members under way at a time; further ones wait. Those that nobody answers take [`rcs_core::limits::CONNECT_TIMEOUT`],
 /// so there is room for many of them beside the ones that succeed.
 pub(crate) const DIALS_MAX: usize = 256;
+/// Members that the doctor dials at a time, and the time it waits for the connectors of one.
+pub(crate) const DOCTOR_DIALS_MAX: usize = 16;
+pub(crate) const DOCTOR_LIST_WAIT: Duration = Duration::from_secs(10);
 /// Bytes the driver keeps in memory for one socket. The engine stops a call long before; reaching this ends the socket, because a frame
 /// must not vanish.
 pub(crate) const DRIVER_BACKLOG_BYTES_MAX: usize = 256 << 20;

@@ -71,24 +71,49 @@ impl Dialler {
     }
 
     fn target(&self, name: &str, endpoint: &Endpoint) -> Result<DialTarget, &'static str> {
-        let config = match endpoint.transport {
-            Transport::Plain => return Ok(target(endpoint, None)),
-            Transport::Tls => self.own.borrow().get(name).cloned(),
+        let own = self.own.borrow().get(name).cloned();
+        let trusting = Trusting {
+            all: self.tls.as_ref().map(|tls| Arc::clone(&tls.borrow())),
+            own: own.map(|own| (name.to_owned(), own)).into_iter().collect(),
+            identity: self.identity.as_ref().map(|identity| Arc::clone(&identity.borrow())),
         };
-        let config = config.or_else(|| self.tls.as_ref().map(|tls| Arc::clone(&tls.borrow())));
-        let config = config.ok_or(
-            "the member has useSSL, but the router has no trust store: start the router with --trust-store",
-        )?;
-        let config = match &self.identity {
-            None => config,
-            Some(identity) => {
-                let mut shows = ClientConfig::clone(&config);
-                shows.client_auth_cert_resolver = identity.borrow().resolver();
-                Arc::new(shows)
-            }
-        };
-        Ok(target(endpoint, Some(DialTls { config, server_name: None })))
+        target_of(name, endpoint, &trusting)
     }
+}
+
+/// Which certificates of members are trusted, and what members that ask for a certificate are shown.
+#[derive(Debug)]
+pub(crate) struct Trusting {
+    pub(crate) all: Option<Arc<ClientConfig>>,
+    pub(crate) own: OwnTrust,
+    pub(crate) identity: Option<Arc<Identity>>,
+}
+
+/// Where and how a member is dialled.
+///
+/// # Errors
+/// The member has TLS, and nobody is trusted. The text says what to do.
+pub(crate) fn target_of(
+    name: &str,
+    endpoint: &Endpoint,
+    trusting: &Trusting,
+) -> Result<DialTarget, &'static str> {
+    let config = match endpoint.transport {
+        Transport::Plain => return Ok(target(endpoint, None)),
+        Transport::Tls => trusting.own.get(name).or(trusting.all.as_ref()),
+    };
+    let config = config.ok_or(
+        "the member has useSSL, but the router has no trust store: start the router with --trust-store",
+    )?;
+    let config = match &trusting.identity {
+        None => Arc::clone(config),
+        Some(identity) => {
+            let mut shows = ClientConfig::clone(config);
+            shows.client_auth_cert_resolver = identity.resolver();
+            Arc::new(shows)
+        }
+    };
+    Ok(target(endpoint, Some(DialTls { config, server_name: None })))
 }
 
 fn target(endpoint: &Endpoint, tls: Option<DialTls>) -> DialTarget {

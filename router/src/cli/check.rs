@@ -14,6 +14,13 @@ use crate::app::{self, AppError, Effective, Files, Mode};
 /// Check the files: show what the provider document means to the router, and every error in it. Nothing is bound or dialled.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    files: FileArguments,
+}
+
+/// The files that a router is started with.
+#[derive(Debug, Args)]
+pub(super) struct FileArguments {
     /// IDM's provisioner.openicf.connectorinfoprovider document.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_PROVIDER")]
     provider: PathBuf,
@@ -36,18 +43,35 @@ pub(super) struct Arguments {
     dev: bool,
 }
 
+impl FileArguments {
+    /// Gives the files, and whether well-known keys are accepted.
+    ///
+    /// # Errors
+    /// Options do not go together, or the command fails.
+    pub(super) fn with<T>(
+        &self,
+        look: impl FnOnce(&Files<'_>, Mode) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mode = if self.dev { Mode::Development } else { Mode::Production };
+        let tls = self.tls.clone().files().map_err(|why| Exit::Usage.with(why))?;
+        let files = Files {
+            provider: &self.provider,
+            config: self.config.as_deref(),
+            caller_key: self.caller_key_file.as_deref(),
+            credentials: self.credentials.as_deref(),
+            trust_store: self.trust_store.as_deref(),
+            tls: tls.as_ref(),
+        };
+        look(&files, mode)
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mode = if arguments.dev { Mode::Development } else { Mode::Production };
-    let tls = arguments.tls.clone().files().map_err(|why| Exit::Usage.with(why))?;
-    let files = Files {
-        provider: &arguments.provider,
-        config: arguments.config.as_deref(),
-        caller_key: arguments.caller_key_file.as_deref(),
-        credentials: arguments.credentials.as_deref(),
-        trust_store: arguments.trust_store.as_deref(),
-        tls: tls.as_ref(),
-    };
-    let checkup = app::check(&files, mode);
+    arguments.files.with(show)
+}
+
+fn show(files: &Files<'_>, mode: Mode) -> Result<(), Failure> {
+    let checkup = app::check(files, mode);
     if let Some(reading) = &checkup.reading {
         rcs_cli::say(Report(reading).to_string().trim_end());
     }
@@ -60,7 +84,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let shown = checkup.reading.as_ref().map_or(0, |reading| reading.of(Severity::Error).count());
     let sentence = |error: &AppError| match error {
         AppError::Document(_) if shown > 0 => {
-            format!("{} cannot be used: see the errors above", arguments.provider.display())
+            format!("{} cannot be used: see the errors above", files.provider.display())
         }
         _ => error.to_string(),
     };

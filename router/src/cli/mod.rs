@@ -10,6 +10,7 @@ mod cluster;
 mod completion;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod events;
 mod exit;
 mod group;
@@ -40,7 +41,7 @@ use crate::demo::{ChildArguments, run_child};
 #[command(
     name = "rcs-router",
     version,
-    after_help = format!("{}\n{}", rcs_cli::EXIT_CODES, status::EXIT_CODES)
+    after_help = format!("{}\n{}\n{}", rcs_cli::EXIT_CODES, status::EXIT_CODES, doctor::EXIT_CODES)
 )]
 struct Cli {
     /// Format of the log of `serve` on standard error: text for people, or json, one object a line. The variable RCS_LOG sets the level
@@ -64,6 +65,7 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Arguments>),
     Check(check::Arguments),
+    Doctor(doctor::Arguments),
     Member(member::Arguments),
     Group(group::Arguments),
     Apply(provider::Apply),
@@ -108,6 +110,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             serve::run(*arguments)
         }
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Member(arguments) => member::run(&arguments),
         Command::Group(arguments) => group::run(&arguments),
         Command::Apply(arguments) => provider::apply(&arguments),

@@ -20,6 +20,7 @@ mod config;
 mod crowd;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod ending;
 mod events;
 mod follow;

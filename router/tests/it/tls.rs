@@ -16,18 +16,18 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::{PATIENCE, Router, file, member, pem, run, scratch};
 
 /// A TLS end in front of a member, for as long as the runtime lives.
-struct TlsFront {
-    address: SocketAddr,
-    certificate_pem: String,
+pub(crate) struct TlsFront {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificate_pem: String,
     _runtime: tokio::runtime::Runtime,
 }
 
 impl TlsFront {
-    fn start(member: &FakeMember) -> Self {
+    pub(crate) fn start(member: &FakeMember) -> Self {
         Self::with(member, generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap())
     }
 
-    fn with(member: &FakeMember, pair: CertifiedKey<KeyPair>) -> Self {
+    pub(crate) fn with(member: &FakeMember, pair: CertifiedKey<KeyPair>) -> Self {
         let CertifiedKey { cert, signing_key } = pair;
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
