@@ -132,6 +132,11 @@ pub(crate) fn log(note: &Note<'_>, names: &Names) {
             "callers asked for connectors and wait for an answer: no member has reported its connectors since the router started. \
              See rcs-router member list"
         ),
+        Note::CallsNotHeld { calls } => warn!(
+            calls,
+            "a caller still waits for calls of which the router knows nothing; they end with \"Outcome unknown\". Their requests or answers \
+             were lost on the way, as when the router before this one died"
+        ),
         Note::MemberMarked { member, mark, calls } => {
             info!(
                 member = &*names.member(member),

@@ -20,6 +20,9 @@ pub struct Checked<K> {
     pub vanished: Vec<K>,
     /// Calls of the peer that it no longer waits for.
     pub abandoned: Vec<K>,
+    /// Ids under which the peer waits for an answer and has no call here, in ascending order, without this check's own; none if the lists
+    /// were not compared. The answer may be on its way, and the id may be that of an earlier check.
+    pub not_held: Option<Vec<i64>>,
 }
 
 /// When to send checks, and whether the peer's connectors are known.
@@ -101,11 +104,14 @@ impl Control {
             wants_connector_infos: request.info_level.contains(&(InfoLevel::ConnectorInfo as i32)),
             vanished: Vec::new(),
             abandoned: Vec::new(),
+            not_held: None,
         };
         // A comparison costs as much as there are calls, and a peer may check as often as it likes.
         let is_due = self.compared_at.is_none_or(|at| now.since(at) >= limits::CHECK_LISTS_EVERY);
-        if is_due && !(open.is_empty() && executing.is_empty()) {
+        if is_due {
             self.compared_at = Some(now);
+            let is_not_held = |listed: &&i64| **listed != id && !executing.contains_key(*listed);
+            checked.not_held = Some(request.remote_request_id.iter().filter(is_not_held).copied().collect());
             checked.vanished = misses(open, &request.local_request_id, now);
             checked.abandoned = misses(executing, &request.remote_request_id, now);
         }

@@ -12,7 +12,7 @@ mod ids;
 mod recent;
 mod stream;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -60,8 +60,6 @@ pub struct Session<K> {
     executing: HashMap<i64, Tracked<K>>,
     control: Control,
     recent: RecentAnswers,
-    /// Answered calls whose last frame still waits for its socket.
-    lingering: VecDeque<(i64, SocketId)>,
     early: EarlyCancels,
 }
 
@@ -136,7 +134,6 @@ impl<K: Copy> Session<K> {
             executing: HashMap::new(),
             control: Control::every(rhythm),
             recent: RecentAnswers::default(),
-            lingering: VecDeque::new(),
             early: EarlyCancels::default(),
         }
     }
@@ -172,7 +169,6 @@ impl<K: Copy> Session<K> {
     pub fn leave(&mut self, socket: SocketId) -> usize {
         self.sockets.retain(|(id, _)| *id != socket);
         self.retired.retain(|id| *id != socket);
-        self.lingering.retain(|(_, on)| *on != socket);
         self.sockets.len()
     }
 
@@ -293,20 +289,6 @@ impl<K: Copy> Session<K> {
         self.recent.forget_old(now)
     }
 
-    /// The last frame of an answer waits behind much else for its socket. Until [`Session::settle`] finds that over, checks list
-    /// the call as one that we hold: a peer fails calls that several of them left out (WIRE 4.4).
-    pub fn linger(&mut self, id: i64, socket: SocketId) {
-        if self.lingering.len() >= limits::RECENT_ANSWERS_MAX {
-            self.lingering.pop_front();
-        }
-        self.lingering.push_back((id, socket));
-    }
-
-    /// Forgets the lingering calls of sockets that little waits for.
-    pub fn settle(&mut self, is_through: impl Fn(SocketId) -> bool) {
-        self.lingering.retain(|(_, socket)| !is_through(*socket));
-    }
-
     /// The last frames that went out on a socket shortly before it died and may not have arrived. To be sent again on
     /// another one: a peer that did get them drops what follows, as their ids are no longer open there (WIRE 4.3).
     pub fn unconfirmed(&mut self, dead: SocketId, now: Moment) -> Vec<Last> {
@@ -366,8 +348,7 @@ impl<K: Copy> Session<K> {
         let socket = self.socket_for(None, now)?;
         let id = self.ids.next();
         self.control.asked(id, now);
-        let lingering = self.lingering.iter().map(|(id, _)| *id);
-        let local = self.executing.keys().copied().chain(lingering).chain(elsewhere.iter().copied());
+        let local = self.executing.keys().copied().chain(elsewhere.iter().copied());
         // The peer's own frame lists the check itself among the open requests (WIRE 3.1).
         let remote = self.open.keys().copied().chain([id]);
         let (local, remote) = (in_order(local), in_order(remote));

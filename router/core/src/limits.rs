@@ -186,6 +186,13 @@ pub const SOCKETS_PER_SESSION_MAX: usize = 16;
 /// Sockets of one member in client mode, handshakes under way included: those of a process, twice while it replaces them, and as many of a
 /// process before it that is gone without a word. Descriptors are the process's.
 pub const SOCKETS_PER_DIALLING_MEMBER_MAX: usize = 4 * SOCKETS_PER_SESSION_MAX;
+/// A call that a caller waits for, and that nobody here holds, is answered after this time: its request, or its answer, may be on its way.
+pub const NOT_HELD_WAIT: Duration = Duration::from_secs(10);
+/// Such calls that are noted of one caller, and of all callers together; each takes less than 64 bytes. The others wait for the caller's
+/// next session check.
+pub const NOT_HELD_PER_CALLER_MAX: usize = 1_024;
+/// See [`NOT_HELD_PER_CALLER_MAX`].
+pub const NOT_HELD_MAX: usize = 65_536;
 /// Processes that may run under the name of one server in client mode, each a member of its own.
 pub const HOSTS_PER_NAME_MAX: u32 = 16;
 /// Sockets per member when the document does not say (C05).

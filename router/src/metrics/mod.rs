@@ -187,6 +187,7 @@ struct Counted {
     rotated: Family<SideLabel, Counter>,
     dial_failures: Family<MemberLabel, Counter>,
     frames_ignored: Counter,
+    calls_not_held: Counter,
 }
 
 /// The two ends of the metrics: the owner counts, the admin address shows.
@@ -210,6 +211,7 @@ pub(crate) fn new(
         rotated: Family::default(),
         dial_failures: Family::default(),
         frames_ignored: Counter::default(),
+        calls_not_held: Counter::default(),
     };
     let mut registry = Registry::default();
     registry.register(names::CALLS, "Finished calls, by outcome", counted.calls.clone());
@@ -263,6 +265,11 @@ pub(crate) fn new(
         names::DIAL_FAILURES,
         "Failed attempts to connect to a member",
         counted.dial_failures.clone(),
+    );
+    registry.register(
+        names::CALLS_NOT_HELD,
+        "Calls that callers still waited for, and of which the router knew nothing",
+        counted.calls_not_held.clone(),
     );
     registry.register(
         names::FRAMES_IGNORED,

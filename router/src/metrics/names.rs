@@ -69,6 +69,8 @@ pub(crate) const SOCKETS: &str = "rcs_sockets";
 pub(crate) const SOCKETS_ROTATED: &str = "rcs_sockets_rotated";
 /// `rcs_dial_failures_total{member}`: failed attempts to connect to a member.
 pub(crate) const DIAL_FAILURES: &str = "rcs_dial_failures";
+/// `rcs_calls_not_held_total`: calls that callers still waited for, and of which the router knew nothing.
+pub(crate) const CALLS_NOT_HELD: &str = "rcs_calls_not_held";
 /// `rcs_frames_ignored_total`: frames that were ignored because they are not messages of the protocol.
 pub(crate) const FRAMES_IGNORED: &str = "rcs_frames_ignored";
 /// `rcs_log_lines_dropped_total`: lines of the log that were lost because standard error could not be written, or not fast enough.

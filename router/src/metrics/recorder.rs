@@ -115,6 +115,9 @@ impl Recorder {
                 let labels = MemberLabels { group: names.group(group), member: names.member(*member) };
                 self.counted.drifts.get_or_create(&labels).inc();
             }
+            Note::CallsNotHeld { calls } => {
+                self.counted.calls_not_held.inc_by(calls as u64);
+            }
             Note::FrameIgnored { .. } => {
                 self.counted.frames_ignored.inc();
             }

@@ -172,6 +172,11 @@ pub enum Note<'a> {
         /// How many callers.
         callers: usize,
     },
+    /// A caller waited for calls of which the router knows nothing, and was told so: their requests or answers were lost on the way.
+    CallsNotHeld {
+        /// How many.
+        calls: usize,
+    },
     /// The router stood still: its machine was overloaded or paused. Peers are judged a moment later, when what they sent is read.
     StoodStill {
         /// For how long.

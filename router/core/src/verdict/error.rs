@@ -122,6 +122,16 @@ pub struct CallError {
     pub outcome: Outcome,
 }
 
+impl CallError {
+    /// The answer to a call that its caller waits for, and of which the router knows nothing.
+    pub(crate) fn of_no_call() -> Self {
+        let message = "Outcome unknown: the router holds no call with this id. The request or its answer was lost on the way. Read the \
+                       object before you repeat the call."
+            .to_owned();
+        Self { class: exceptions::CONNECTOR, message, outcome: Outcome::Unknown }
+    }
+}
+
 impl Outcome {
     /// Every label.
     pub const ALL: [Self; 6] =

@@ -4,6 +4,7 @@ use rcs_proto::operation::Operation;
 use rcs_proto::session::{Last, Session, SocketId};
 use rcs_proto::time::Moment;
 
+use super::missing::Missing;
 use super::pages::PageMemory;
 use super::remembered::Facades;
 use super::uses::Uses;
@@ -33,6 +34,8 @@ pub(in crate::engine) struct Caller {
     pub(super) kept: Vec<Last>,
     /// Bytes of these frames.
     pub(super) kept_bytes: usize,
+    /// Calls that the caller waits for, and that nobody here holds.
+    pub(super) missing: Missing,
     /// When recent answers are too old to be sent again; the moment in the table's agenda for that.
     pub(super) old_at: Option<Moment>,
     /// When its last socket closed, if none is open.
@@ -82,6 +85,7 @@ impl Caller {
             uses: Uses::default(),
             kept: Vec::new(),
             kept_bytes: 0,
+            missing: Missing::default(),
             old_at: None,
             left_at: None,
             subscriptions: 0,

@@ -11,6 +11,7 @@ use super::{CallerEnd, Callers, lost_on_the_way};
 use crate::engine::io::{Backlog, Io};
 use crate::engine::keys::CallerKey;
 use crate::limits::{self, Room};
+use crate::verdict::CallError;
 
 /// Where a frame waits for a caller that does not read (`rcs_proto::driver`).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Callers {
         if let Some(chosen) = chosen {
             io.reply(chosen, frame);
         }
-        self.note_last(key, chosen, last, now, io);
+        self.note_last(key, chosen, last, now);
     }
 
     /// Sends a caller a frame that belongs to none of its calls.
@@ -99,6 +100,30 @@ impl Callers {
     /// Keeps the end of an answer until the caller comes back, or is let go.
     pub(in crate::engine) fn keep(&mut self, key: CallerKey, last: Last) {
         self.change(key, |caller, room| caller.keep(last, room));
+    }
+
+    /// Answers the calls that a caller still waits for, and that nobody here holds; returns their number. If much waits for the
+    /// caller's sockets, the answers may be among it, and the calls are answered later.
+    pub(in crate::engine) fn answer_missing(
+        &mut self,
+        key: CallerKey,
+        now: Moment,
+        io: &mut impl Io,
+    ) -> usize {
+        let Some(caller) = self.sessions.get_mut(key) else { return 0 };
+        let is_slow =
+            caller.session.sockets().any(|socket| io.backlog_bytes(socket) > limits::SOCKET_BACKLOG_LOW);
+        if is_slow {
+            caller.missing.put_off(now + limits::NOT_HELD_WAIT);
+        }
+        let due = caller.missing.take_due(now);
+        self.missing -= due.len();
+        let error = CallError::of_no_call();
+        for id in &due {
+            self.send(key, None, rcs_proto::frames::error(*id, error.class, &error.message), now, io);
+        }
+        self.plan(key);
+        due.len()
     }
 
     /// A caller that comes back gets the answers that came meanwhile.
@@ -151,23 +176,13 @@ impl Callers {
         io: &mut impl Io,
     ) {
         let sent = self.send(key, pinned, frame, now, io);
-        self.note_last(key, sent, last, now, io);
+        self.note_last(key, sent, last, now);
     }
 
     /// Notes the end of an answer that went to this socket. If the end went to no socket, it is kept.
-    fn note_last(
-        &mut self,
-        key: CallerKey,
-        sent: Option<SocketId>,
-        last: Last,
-        now: Moment,
-        io: &mut impl Io,
-    ) {
+    fn note_last(&mut self, key: CallerKey, sent: Option<SocketId>, last: Last, now: Moment) {
         self.change(key, |caller, room| match sent {
             Some(socket) => {
-                if io.backlog_bytes(socket) > limits::SOCKET_BACKLOG_LOW {
-                    caller.session.linger(last.id, socket);
-                }
                 caller.session.sent_last(socket, last, now);
                 caller.session.limit_recent(room);
             }

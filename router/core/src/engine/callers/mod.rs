@@ -2,6 +2,7 @@
 
 mod caller;
 mod deliver;
+mod missing;
 mod pages;
 mod remembered;
 mod shown;
@@ -124,8 +125,10 @@ pub(super) struct Callers {
     going: Vec<CallerKey>,
     /// When the operator is next told of callers that wait for connectors; `None` while no caller waits.
     tell_of_waiting_at: Option<Moment>,
-    /// When session checks are due.
+    /// When calls that nobody holds are answered.
     agenda: Agenda<CallerKey>,
+    /// The number of these calls, of all callers together.
+    missing: usize,
     /// When recent answers are too old to be sent again.
     old_answers: Agenda<CallerKey>,
     /// Bytes that are remembered of all callers together.
@@ -223,6 +226,7 @@ impl Callers {
             self.agenda.plan(key, &mut caller.planned, None);
             self.old_answers.plan(key, &mut caller.old_at, None);
             self.remembered -= caller.remembered_bytes();
+            self.missing -= caller.missing.len();
             self.by_id.remove(&caller.id);
         }
     }
@@ -384,6 +388,11 @@ impl Callers {
     pub(super) fn accept(&mut self, end: &CallerEnd, call: CallKey, is_subscription: bool, now: Moment) {
         let Some(caller) = self.sessions.get_mut(end.session) else { return };
         caller.session.accept(end.id, call, now);
+        if caller.missing.len() > 0 {
+            let before = caller.missing.len();
+            caller.missing.is_held(end.id);
+            self.missing -= before - caller.missing.len();
+        }
         caller.subscriptions += usize::from(is_subscription);
     }
 
@@ -401,26 +410,28 @@ impl Callers {
         }
     }
 
-    // --- session checks ---
+    // --- calls that nobody holds ---
 
-    /// The callers whose session checks are due.
+    /// A session check of a caller named these calls as open, and nobody here holds them.
+    pub(super) fn waits_for(&mut self, key: CallerKey, mut ids: Vec<i64>, now: Moment) {
+        let Some(caller) = self.sessions.get_mut(key) else { return };
+        // Questions for connectors that cannot be answered yet are no calls.
+        ids.retain(|id| caller.infos_wanted.iter().all(|(_, asked)| asked != id));
+        let others = self.missing - caller.missing.len();
+        let room = limits::NOT_HELD_MAX.saturating_sub(self.missing);
+        caller.missing.listed(&ids, room, now + limits::NOT_HELD_WAIT);
+        self.missing = others + caller.missing.len();
+        self.plan(key);
+    }
+
+    /// The callers that wait for calls which are to be answered now.
     pub(super) fn due(&self, now: Moment) -> Vec<CallerKey> {
         self.agenda.due(now)
     }
 
-    /// Sends the session check that is due, if the peer knows a socket to answer it on.
-    pub(super) fn check(&mut self, key: CallerKey, now: Moment, io: &mut impl Io) {
-        let Some(caller) = self.sessions.get_mut(key) else { return };
-        caller.session.settle(|socket| io.backlog_bytes(socket) <= limits::SOCKET_BACKLOG_LOW);
-        if let Some((socket, frame)) = caller.session.due_check(now, &[]) {
-            io.send(socket, frame);
-        }
-        self.plan(key);
-    }
-
     fn plan(&mut self, key: CallerKey) {
         if let Some(caller) = self.sessions.get_mut(key) {
-            let at = caller.session.next_check().filter(|_| caller.session.is_connected());
+            let at = caller.missing.next().filter(|_| caller.session.is_connected());
             self.agenda.plan(key, &mut caller.planned, at);
         }
     }
@@ -523,11 +534,14 @@ impl Callers {
             let of_it = || open.iter().filter(|(end, _)| end.session == key);
             assert_eq!(caller.session.executing_count(), of_it().count(), "calls of {key:?}");
             assert_eq!(caller.subscriptions, of_it().filter(|(_, is_subscription)| *is_subscription).count());
-            let at = caller.session.next_check().filter(|_| caller.session.is_connected());
-            assert_eq!(caller.planned, at, "checks of {key:?}");
+            // A call that came meanwhile leaves a moment at which there is nothing to do.
+            let at = caller.missing.next().filter(|_| caller.session.is_connected());
+            assert!(at.is_none_or(|at| caller.planned.is_some_and(|planned| planned <= at)), "{key:?}");
             assert_eq!(self.by_id.get(&caller.id), Some(&key));
         }
         assert_eq!(self.by_id.len(), self.sessions.len());
+        let missing: usize = self.sessions.iter().map(|(_, caller)| caller.missing.len()).sum();
+        assert_eq!(self.missing, missing, "calls that nobody holds");
         let remembered: usize = self.sessions.iter().map(|(_, caller)| caller.remembered_bytes()).sum();
         assert_eq!(self.remembered, remembered, "bytes that are remembered");
     }

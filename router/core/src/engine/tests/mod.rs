@@ -17,6 +17,7 @@ mod hedges;
 mod in_use;
 mod joins;
 mod lateness;
+mod not_held;
 pub(crate) mod parts;
 mod probes;
 mod proofs;

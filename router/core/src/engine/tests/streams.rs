@@ -156,29 +156,6 @@ fn an_answer_takes_the_socket_that_is_read() {
 }
 
 #[test]
-fn checks_list_a_stream_whose_end_still_waits_for_its_caller_wire_4_4() {
-    let mut world = World::with_members(1, Policy::Failover);
-    let caller = world.caller("idm", 1);
-    world.call(caller[0], 7, search());
-    let (_, socket, id) = world.only_request();
-    world.feed(socket, search_item(id, 1));
-    world.io.spilled.insert(caller[0], 100 << 20);
-    world.feed(socket, search_end(id, 1, ""));
-    let listed = |world: &mut World| {
-        world.pass(rcs_proto::limits::CHECK_EVERY);
-        let frames = world.taken(caller[0]);
-        frames.iter().rev().find_map(|frame| match &frame.kind {
-            Kind::ControlRequest(request) => Some(request.local_request_id.clone()),
-            _ => None,
-        })
-    };
-    assert_eq!(listed(&mut world), Some(vec![7]));
-    assert_eq!(listed(&mut world), Some(vec![7]));
-    world.io.spilled.clear();
-    assert_eq!(listed(&mut world), Some(vec![]));
-}
-
-#[test]
 fn an_answer_that_makes_no_sense_is_an_error() {
     let mut world = World::with_members(1, Policy::Failover);
     let caller = world.caller("idm", 1);

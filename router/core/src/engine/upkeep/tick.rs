@@ -64,7 +64,10 @@ impl Tables {
             self.look_after_member(member, now, io);
         }
         for caller in self.callers.due(now) {
-            self.callers.check(caller, now, io);
+            let calls = self.callers.answer_missing(caller, now, io);
+            if calls > 0 {
+                io.note(Note::CallsNotHeld { calls });
+            }
         }
         self.callers.forget_old_answers(now);
         for group in self.groups.due(now) {

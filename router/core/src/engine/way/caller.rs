@@ -30,6 +30,9 @@ impl Tables {
                 for call in checked.abandoned {
                     self.abandon(call, now, io);
                 }
+                if let Some(ids) = checked.not_held {
+                    self.callers.waits_for(key, ids, now);
+                }
                 self.answer_control(key, socket, checked.id, checked.wants_connector_infos, now, io);
             }
             SessionEvent::AnswerRefused(Some(last)) => {
