@@ -24,6 +24,7 @@ mod drain;
 mod events;
 mod examples;
 mod fleet;
+mod forgotten;
 mod hedge;
 mod hostile;
 mod idle;
