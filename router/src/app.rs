@@ -259,6 +259,8 @@ pub struct Files<'a> {
     pub trust_store: Option<&'a Path>,
     /// The router's certificate.
     pub tls: Option<&'a TlsFiles>,
+    /// The admin address.
+    pub admin: Option<AdminAt>,
 }
 
 /// What [`check`] found.
@@ -309,6 +311,12 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
         None => {}
         Some(Ok(warnings)) => checkup.warnings.extend(warnings),
         Some(Err(error)) => checkup.problems.push(error.into()),
+    }
+    if let Some(admin) = files.admin {
+        checkup.warnings.extend(admin.is_exposed().then(|| exposed(admin)));
+        if admin.transport == Transport::Tls && files.tls.is_none() {
+            checkup.problems.push(AppError::NoAdminCertificate(admin));
+        }
     }
     checkup.problems.extend(settings.err().map(AppError::from));
     let keys = KeyFiles { shared: files.caller_key, named: files.credentials };
