@@ -21,7 +21,8 @@ use tokio::task::JoinError;
 
 use crate::access::{Access, KeyFiles};
 pub use crate::access::{AccessError, Mode};
-use crate::admin::{Admin, Agents, Gate, Hosts, Rules};
+pub use crate::admin::AdminAt;
+use crate::admin::{Admin, Agents, Gate, Hosts, Metrics, Rules};
 use crate::clock::{Clock, wall};
 use crate::cluster::Cluster;
 pub use crate::cluster::{
@@ -64,8 +65,10 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// The addresses to which callers connect.
     pub listen: Vec<ListenAt>,
-    /// The address of health probes, metrics and the API; port 0 picks a free port.
-    pub admin: SocketAddr,
+    /// The address of health probes, metrics and the API.
+    pub admin: AdminAt,
+    /// Whether `/metrics` needs a token where looking at the state needs one.
+    pub protects_metrics: bool,
     /// Names of the admin address beside its addresses, `localhost`, and names that exist in private networks only.
     pub admin_hosts: Vec<String>,
     /// File with the callers' key.
@@ -150,6 +153,9 @@ pub enum AppError {
     /// An address with TLS, and no certificate.
     #[error("--listen {0} needs a certificate: add --tls-cert FILE and --tls-key FILE, or --key-store FILE")]
     NoCertificate(ListenAt),
+    /// The admin address has TLS, and there is no certificate.
+    #[error("--admin {0} needs a certificate: add --tls-cert FILE and --tls-key FILE, or --key-store FILE")]
+    NoAdminCertificate(AdminAt),
     /// No usable directory for answers to slow callers.
     #[error("{0}. Choose another directory with --spill-dir, or \"none\" for memory only")]
     Spill(#[from] SpillError),
@@ -214,7 +220,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     }
     let checked = validate(options)?;
     let callers = bind_callers(&options.listen, &checked.sources)?;
-    let admin = bind(options.admin, "the admin API")?;
+    let admin = bind(options.admin.address, "the admin API")?;
     let (control, requests) = control::channel();
     let others = options.cluster.as_ref().and_then(|cluster| cluster.listen);
     let others = others.map(|address| bind(address, "other routers")).transpose()?;
@@ -228,7 +234,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .thread_name("router")
         .build()
         .map_err(system("start the runtime"))?;
-    let running = run(checked, callers, admin, (control, requests), cluster.clone(), sightings);
+    let running =
+        run(checked, callers, (options.admin, admin), (control, requests), cluster.clone(), sightings);
     let outcome = runtime.block_on(running);
     if let Some((part, cluster)) = part.zip(cluster) {
         part.end(&cluster);
@@ -253,6 +260,8 @@ pub struct Files<'a> {
     pub trust_store: Option<&'a Path>,
     /// The router's certificate.
     pub tls: Option<&'a TlsFiles>,
+    /// The admin address.
+    pub admin: Option<AdminAt>,
 }
 
 /// What [`check`] found.
@@ -323,6 +332,12 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
         }
         Some(Err(error)) => checkup.problems.push(error.into()),
     }
+    if let Some(admin) = files.admin {
+        checkup.warnings.extend(admin.is_exposed().then(|| exposed(admin)));
+        if admin.transport == Transport::Tls && files.tls.is_none() {
+            checkup.problems.push(AppError::NoAdminCertificate(admin));
+        }
+    }
     checkup.problems.extend(settings.err().map(AppError::from));
     let keys = KeyFiles { shared: files.caller_key, named: files.credentials };
     if keys.shared.is_some() || keys.named.is_some() {
@@ -353,6 +368,11 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     {
         return Err(AppError::NoCertificate(at.clone()));
     }
+    let of_operators = match (options.admin.transport, &tls) {
+        (Transport::Plain, _) => None,
+        (Transport::Tls, Some(tls)) => Some(ListenTls::followed(tls.operators.clone())),
+        (Transport::Tls, None) => return Err(AppError::NoAdminCertificate(options.admin)),
+    };
     let own_trust = beside.own_trust.subscribe();
     let document = open_document(&options.provider, dialler_tls.is_some());
     let files =
@@ -366,9 +386,14 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     let files = [("callers' key", followed.shared), ("token", token_file)];
     beside.secrets.extend(files.into_iter().filter_map(|(what, file)| Some((what, file?))));
     let descriptors = Descriptors::raise().map_err(system("raise the limit of open files"))?;
+    if options.admin.is_exposed() {
+        tracing::warn!("{}", exposed(options.admin));
+    }
+    let metrics = if options.protects_metrics { Metrics::Protected } else { Metrics::Open };
     let rules = Rules {
-        gate: Gate::new(token, options.mode, options.admin),
+        gate: Gate::new(token, options.mode, options.admin.address).with_metrics(metrics),
         hosts: Hosts::new(&options.admin_hosts),
+        tls: of_operators,
         connections: admin_connections(descriptors),
         has_idm_api: options.has_idm_api,
     };
@@ -387,6 +412,14 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         spill,
         unknowns,
     })
+}
+
+/// What an operator should know of an admin address without TLS that is not a loopback address.
+fn exposed(admin: AdminAt) -> String {
+    format!(
+        "--admin {admin} has no TLS: whoever listens on the network reads the API tokens that are sent there. Write --admin https://{admin} \
+         with --tls-cert and --tls-key, or let a proxy or a private network protect the address"
+    )
 }
 
 /// A router that may open few descriptors keeps most of them for callers and members.
@@ -424,7 +457,7 @@ fn bind_callers(given: &[ListenAt], sources: &Sources) -> Result<Vec<Bound>, App
 async fn run(
     checked: Checked,
     callers: Vec<Bound>,
-    admin: TcpListener,
+    (admin_at, admin): (AdminAt, TcpListener),
     (control, requests): (Control, mpsc::Receiver<Request>),
     cluster: Option<Cluster>,
     sightings: Sightings,
@@ -433,7 +466,8 @@ async fn run(
         checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
-    let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
+    let address = admin.local_addr().map_err(system("read the admin address"))?;
+    let admin_address = AdminAt { address, ..admin_at };
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
     let hangup = shutdown::hangup().map_err(system("listen for signals"))?;
 
@@ -525,7 +559,7 @@ fn listening(callers: &[Bound]) -> io::Result<Vec<ListenAt>> {
 }
 
 /// Prints the one line on standard output: the addresses for all groups, admin, the addresses of groups. The stream may be closed by now.
-fn announce(listen: &[ListenAt], admin: SocketAddr) {
+fn announce(listen: &[ListenAt], admin: AdminAt) {
     let (own, all): (Vec<_>, Vec<_>) = listen.iter().partition(|at| at.group.is_some());
     let words = |listen: &[&ListenAt]| listen.iter().map(|at| format!(" listen={at}")).collect::<String>();
     let mut out = io::stdout().lock();

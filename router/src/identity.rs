@@ -1,5 +1,5 @@
-//! The router's own certificate, and the authorities of the callers' certificates. One certificate serves the callers' addresses, and members
-//! that ask the router for a certificate, as the one key store of a connector server does. The files are followed.
+//! The router's own certificate, and the authorities of the callers' certificates. One certificate serves the callers' addresses, the admin
+//! address, and members that ask the router for a certificate, as the one key store of a connector server does. The files are followed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ use crate::trust;
 const PASSWORD_VARIABLE: &str = "RCS_ROUTER_KEY_STORE_PASSWORD";
 /// The usual passwords of stores: Java's own, and none.
 const USUAL_PASSWORDS: [&str; 2] = ["changeit", ""];
+/// The protocol of the admin address (ALPN).
+const HTTP1: &str = "http/1.1";
 
 /// Where the router's certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +108,7 @@ pub enum IdentityError {
 struct Loaded {
     identity: Arc<Identity>,
     callers: Arc<ServerConfig>,
+    operators: Arc<ServerConfig>,
     /// What an operator should know of the files, apart from dates.
     warnings: Vec<String>,
 }
@@ -115,6 +118,8 @@ struct Loaded {
 pub(crate) struct InForce {
     /// For the callers' addresses.
     pub(crate) callers: watch::Receiver<Arc<ServerConfig>>,
+    /// For the admin address, which asks nobody for a certificate.
+    pub(crate) operators: watch::Receiver<Arc<ServerConfig>>,
     /// For members that ask for a certificate.
     pub(crate) identity: watch::Receiver<Arc<Identity>>,
 }
@@ -128,6 +133,7 @@ pub(crate) struct Followed {
     /// Why the contents are not in force.
     rejected: Option<String>,
     callers: watch::Sender<Arc<ServerConfig>>,
+    operators: watch::Sender<Arc<ServerConfig>>,
     identity: watch::Sender<Arc<Identity>>,
 }
 
@@ -229,6 +235,8 @@ impl TlsFiles {
         let content = |number: usize| contents.get(number).map_or(&[][..], |bytes| bytes.as_slice());
         let identity = self.identity(content(0), content(1)).map_err(unusable)?;
         warnings.extend(identity.warnings().iter().cloned());
+        let operators =
+            server_config(&identity, &ClientCertificates::NotAsked, &[HTTP1]).map_err(unusable)?;
         let callers = match &self.client_ca {
             None => server_config(&identity, &ClientCertificates::NotAsked, &[]).map_err(unusable)?,
             Some((path, asking)) => {
@@ -243,7 +251,7 @@ impl TlsFiles {
                 server_config(&identity, &clients, &[]).map_err(bad)?
             }
         };
-        Ok(Loaded { identity: Arc::new(identity), callers, warnings })
+        Ok(Loaded { identity: Arc::new(identity), callers, operators, warnings })
     }
 
     /// The certificate and its key, out of the contents of the first two files.
@@ -293,9 +301,10 @@ impl TlsFiles {
         tell(&loaded.identity, &self.identity);
         log_dates(&loaded.identity);
         let (callers, of_callers) = watch::channel(loaded.callers);
+        let (operators, of_operators) = watch::channel(loaded.operators);
         let (identity, of_identity) = watch::channel(loaded.identity);
-        let in_force = InForce { callers: of_callers, identity: of_identity };
-        Ok((in_force, Followed { files: self, seen, rejected: None, callers, identity }))
+        let in_force = InForce { callers: of_callers, operators: of_operators, identity: of_identity };
+        Ok((in_force, Followed { files: self, seen, rejected: None, callers, operators, identity }))
     }
 }
 
@@ -349,6 +358,7 @@ impl Followed {
                 tell(&loaded.identity, &self.files.identity);
                 log_dates(&loaded.identity);
                 self.callers.send_replace(loaded.callers);
+                self.operators.send_replace(loaded.operators);
                 self.identity.send_replace(loaded.identity);
                 Some(Ok(()))
             }

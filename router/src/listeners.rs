@@ -59,7 +59,11 @@ impl FromStr for ListenAt {
     }
 }
 
-fn resolve(text: &str) -> Result<SocketAddr, String> {
+/// The address of `HOST:PORT`, the first one if the host name has several.
+///
+/// # Errors
+/// A sentence that says what to write.
+pub(crate) fn resolve(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }

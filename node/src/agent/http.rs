@@ -3,20 +3,27 @@
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rcs_proto::driver::tls;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use crate::limits::{AGENT_ANSWER_BYTES, AGENT_HTTP_DEADLINE};
 
-const DEFAULT_PORT: u16 = 80;
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 /// Headers of an answer that are read.
 const HEADERS_MAX: usize = 64;
 
-/// A router's admin address: `http://HOST[:PORT][/PATH]`.
+/// A router's admin address: `http://HOST[:PORT][/PATH]`, or with TLS `https://HOST[:PORT][/PATH]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterUrl {
+    has_tls: bool,
     /// As in a `Host` header.
     authority: String,
     host: String,
@@ -29,48 +36,50 @@ impl FromStr for RouterUrl {
     type Err = NoUrl;
 
     fn from_str(text: &str) -> Result<Self, NoUrl> {
-        if text.starts_with("https://") {
-            return Err(NoUrl::Tls);
-        }
-        let rest = text.strip_prefix("http://").ok_or(NoUrl::Form)?;
+        let (has_tls, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            _ => return Err(NoUrl),
+        };
         if !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains(['?', '#', '@']) {
-            return Err(NoUrl::Form);
+            return Err(NoUrl);
         }
         let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = match authority.strip_prefix('[') {
-            Some(v6) => {
-                v6.split_once(']').map(|(host, rest)| (host, rest.strip_prefix(':'))).ok_or(NoUrl::Form)?
-            }
+            Some(v6) => v6.split_once(']').map(|(host, rest)| (host, rest.strip_prefix(':'))).ok_or(NoUrl)?,
             None => match authority.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
                 None => (authority, None),
             },
         };
-        let port = port.map_or(Ok(DEFAULT_PORT), str::parse).map_err(|_| NoUrl::Form)?;
+        let usual = if has_tls { HTTPS_PORT } else { HTTP_PORT };
+        let port = port.map_or(Ok(usual), str::parse).map_err(|_| NoUrl)?;
         if host.is_empty() || port == 0 {
-            return Err(NoUrl::Form);
+            return Err(NoUrl);
         }
         let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { authority: authority.to_owned(), host: host.to_owned(), port, base })
+        Ok(Self { has_tls, authority: authority.to_owned(), host: host.to_owned(), port, base })
+    }
+}
+
+impl RouterUrl {
+    /// Whether the router speaks TLS there.
+    pub fn has_tls(&self) -> bool {
+        self.has_tls
     }
 }
 
 impl fmt::Display for RouterUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.base)
+        let scheme = if self.has_tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.base)
     }
 }
 
 /// Why a text is no [`RouterUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoUrl {
-    /// TLS is asked for.
-    #[error("the admin address of a router has no TLS in this version; write http://HOST:PORT")]
-    Tls,
-    /// Anything else.
-    #[error("expected http://HOST:PORT, the admin address of a router")]
-    Form,
-}
+#[error("expected http://HOST:PORT or https://HOST:PORT, the admin address of a router")]
+pub struct NoUrl;
 
 /// What is asked.
 pub(super) struct Request<'a> {
@@ -94,20 +103,61 @@ pub(super) struct Answer {
 pub(super) enum HttpError {
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("no TLS connection: {0}")]
+    Tls(String),
     #[error("timeout: no response within {} s", AGENT_HTTP_DEADLINE.as_secs())]
     Late,
     #[error("this is not the admin address of a router: {0}")]
     NoHttp(&'static str),
 }
 
-/// Asks, and reads the whole answer.
-pub(super) async fn exchange(url: &RouterUrl, request: Request<'_>) -> Result<Answer, HttpError> {
-    timeout(AGENT_HTTP_DEADLINE, exchange_slowly(url, request)).await.map_err(|_| HttpError::Late)?
+/// Asks, and reads the whole answer. `tls` is for a router with TLS.
+pub(super) async fn exchange(
+    url: &RouterUrl,
+    tls: Option<&Arc<ClientConfig>>,
+    request: Request<'_>,
+) -> Result<Answer, HttpError> {
+    timeout(AGENT_HTTP_DEADLINE, exchange_slowly(url, tls, request)).await.map_err(|_| HttpError::Late)?
 }
 
-async fn exchange_slowly(url: &RouterUrl, request: Request<'_>) -> Result<Answer, HttpError> {
+async fn exchange_slowly(
+    url: &RouterUrl,
+    tls: Option<&Arc<ClientConfig>>,
+    request: Request<'_>,
+) -> Result<Answer, HttpError> {
+    let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
+    if !url.has_tls {
+        return exchange_on(stream, url, request).await;
+    }
+    let name = ServerName::try_from(url.host.clone())
+        .map_err(|_| HttpError::Tls(format!("no certificate can be for the host {:?}", url.host)))?;
+    let tls =
+        tls.ok_or_else(|| HttpError::Tls("no certificate is trusted: give --server-ca FILE".to_owned()))?;
+    let shaken = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
+    let stream = shaken.map_err(|error| in_words(url, error))?;
+    exchange_on(stream, url, request).await.map_err(|error| match error {
+        HttpError::Io(error) => in_words(url, error),
+        error => error,
+    })
+}
+
+/// What TLS says of an error, if the error comes from TLS.
+fn in_words(url: &RouterUrl, error: io::Error) -> HttpError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            HttpError::Tls("the address does not speak TLS: write http://HOST:PORT".to_owned())
+        }
+        Some(inner) => HttpError::Tls(tls::in_words(inner, &url.host)),
+        None => HttpError::Io(error),
+    }
+}
+
+async fn exchange_on(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    url: &RouterUrl,
+    request: Request<'_>,
+) -> Result<Answer, HttpError> {
     let Request { method, path, headers, body } = request;
-    let mut stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
     let head = format!(
         "{method} {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
         url.base,
@@ -124,7 +174,7 @@ async fn exchange_slowly(url: &RouterUrl, request: Request<'_>) -> Result<Answer
     }
 }
 
-async fn read_answer(stream: &mut TcpStream) -> Result<Answer, HttpError> {
+async fn read_answer(mut stream: impl AsyncRead + Unpin) -> Result<Answer, HttpError> {
     let mut bytes = Vec::new();
     loop {
         if let Some((status, start, end)) = parse(&bytes)?
@@ -136,7 +186,7 @@ async fn read_answer(stream: &mut TcpStream) -> Result<Answer, HttpError> {
         if room == 0 {
             return Err(HttpError::NoHttp("the response is too long"));
         }
-        if stream.take(room as u64).read_buf(&mut bytes).await? == 0 {
+        if (&mut stream).take(room as u64).read_buf(&mut bytes).await? == 0 {
             return match parse(&bytes)? {
                 // Without a length the end of the connection is the end of the body.
                 Some((status, start, usize::MAX)) => Ok(Answer { status, body: bytes.split_off(start) }),
@@ -191,7 +241,8 @@ mod tests {
             assert_eq!((url.host.as_str(), url.port, url.base.as_str()), (host, port, base), "{text}");
             assert_eq!(url.to_string(), text.trim_end_matches('/'));
         }
-        assert_eq!("https://router:1".parse::<RouterUrl>(), Err(NoUrl::Tls));
+        let with_tls: RouterUrl = "https://router".parse().unwrap();
+        assert!(with_tls.has_tls() && with_tls.port == 443 && with_tls.to_string() == "https://router");
         for text in [
             "",
             "router:8760",
@@ -205,7 +256,7 @@ mod tests {
             "http://a\r\nX: y",
             "http://[::1",
         ] {
-            assert_eq!(text.parse::<RouterUrl>(), Err(NoUrl::Form), "{text:?}");
+            assert_eq!(text.parse::<RouterUrl>(), Err(NoUrl), "{text:?}");
         }
     }
 
@@ -223,9 +274,61 @@ mod tests {
             // To the end, or the kernel resets what was not read.
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap();
         });
-        let asked = exchange(&url, Request { method: "GET", path: "/a", headers: "", body: b"" }).await;
+        let asked = exchange(&url, None, Request { method: "GET", path: "/a", headers: "", body: b"" }).await;
         serve.await.unwrap();
         asked
+    }
+
+    /// Asks a router with TLS whose certificate is for `localhost`, under this name, with or without trust in the certificate.
+    async fn asked_over_tls(host: &str, is_trusted: bool) -> Result<Answer, HttpError> {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_der();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.try_into().unwrap())
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: RouterUrl =
+            format!("https://{host}:{}", listener.local_addr().unwrap().port()).parse().unwrap();
+        let serve = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            // A client without trust ends the handshake.
+            let Ok(mut stream) = tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await
+            else {
+                return;
+            };
+            let mut asked = [0; 16];
+            if stream.read_exact(&mut asked).await.is_ok() {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        let trusted = if is_trusted { made.cert.der() } else { other.cert.der() };
+        let tls = tls::client_config(std::slice::from_ref(trusted), tls::Pins::ForNamesItHas).unwrap();
+        let asked =
+            exchange(&url, Some(&tls), Request { method: "GET", path: "/a", headers: "", body: b"" }).await;
+        serve.await.unwrap();
+        asked
+    }
+
+    #[tokio::test]
+    async fn answers_over_tls_from_whom_is_trusted_alone() {
+        let answer = asked_over_tls("localhost", true).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (200, &b"hi"[..]));
+        for (host, is_trusted, part) in
+            [("localhost", false, "trust store"), ("127.0.0.1", true, "127.0.0.1")]
+        {
+            let error = asked_over_tls(host, is_trusted).await.expect_err(host);
+            assert!(
+                matches!(&error, HttpError::Tls(_)) && error.to_string().contains(part),
+                "{host}: {error}"
+            );
+        }
     }
 
     #[tokio::test]

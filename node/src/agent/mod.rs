@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcs_proto::manifest::{Content, FileEntry, FileManifest, Root};
+use rustls::ClientConfig;
 use tokio::sync::watch as latest;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -41,6 +42,8 @@ pub struct Setup {
     pub identity: Identity,
     /// The routers that get the reports.
     pub routers: Vec<RouterUrl>,
+    /// The TLS for routers that speak TLS.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Interval of full scans and of heartbeats.
     pub interval: Duration,
 }
@@ -50,11 +53,11 @@ pub struct Setup {
 /// # Errors
 /// If a scan or a reporter panics.
 pub async fn run(setup: Setup) -> io::Result<()> {
-    let Setup { roots, identity, routers, interval } = setup;
+    let Setup { roots, identity, routers, tls, interval } = setup;
     let (told, latest) = latest::channel(None);
     let mut reporters = tokio::task::JoinSet::new();
     for url in routers {
-        reporters.spawn(Reporter::new(url, identity.clone(), interval, latest.clone()).run());
+        reporters.spawn(Reporter::new(url, tls.clone(), identity.clone(), interval, latest.clone()).run());
     }
     let agent = Agent {
         scanner: Some(Scanner::new(roots)),

@@ -8,6 +8,7 @@ use rcs_proto::manifest::{
     Challenge, Digest, FileManifest, HEAD_HEADER, PROOF_HEADER, ProofKey, Report, ReportError, ReportedSet,
     Shown,
 };
+use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -97,14 +98,20 @@ impl From<HttpError> for ReportFault {
     }
 }
 
-/// Reports once.
+/// Reports once. `tls` is for a router with TLS.
 ///
 /// # Errors
 /// [`ReportFault`]
-pub async fn report(url: &RouterUrl, identity: &Identity, set: ReportedSet) -> Result<(), ReportFault> {
+pub async fn report(
+    url: &RouterUrl,
+    tls: Option<&Arc<ClientConfig>>,
+    identity: &Identity,
+    set: ReportedSet,
+) -> Result<(), ReportFault> {
     let member = in_path(&identity.member);
     let path = format!("/v1/members/{member}/challenge");
-    let answer = http::exchange(url, Request { method: "GET", path: &path, headers: "", body: b"" }).await?;
+    let answer =
+        http::exchange(url, tls, Request { method: "GET", path: &path, headers: "", body: b"" }).await?;
     let body = accepted(answer)?;
     let challenge = Challenge::decode(&body).map_err(|error| {
         ReportFault::Unreachable(format!("this is not the admin address of a router: {error}"))
@@ -119,7 +126,8 @@ pub async fn report(url: &RouterUrl, identity: &Identity, set: ReportedSet) -> R
     let headers =
         format!("Content-Type: application/json\r\n{HEAD_HEADER}: {head}\r\n{PROOF_HEADER}: {proof}\r\n");
     let answer =
-        http::exchange(url, Request { method: "POST", path: &path, headers: &headers, body: &body }).await?;
+        http::exchange(url, tls, Request { method: "POST", path: &path, headers: &headers, body: &body })
+            .await?;
     accepted(answer).map(drop)
 }
 
@@ -150,6 +158,7 @@ fn in_path(name: &str) -> String {
 /// Keeps reporting to one router.
 pub(super) struct Reporter {
     url: RouterUrl,
+    tls: Option<Arc<ClientConfig>>,
     identity: Identity,
     interval: Duration,
     latest: watch::Receiver<Latest>,
@@ -163,11 +172,12 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(
         url: RouterUrl,
+        tls: Option<Arc<ClientConfig>>,
         identity: Identity,
         interval: Duration,
         latest: watch::Receiver<Latest>,
     ) -> Self {
-        Self { url, identity, interval, latest, told: None, logged: None, failures: 0 }
+        Self { url, tls, identity, interval, latest, told: None, logged: None, failures: 0 }
     }
 
     /// Ends with the agent.
@@ -193,11 +203,14 @@ impl Reporter {
         let digest = manifest.digest();
         let mut result = Err(ReportFault::WholeWanted(Shown::new("")));
         if self.told == Some(digest) {
-            result = report(&self.url, &self.identity, ReportedSet::Unchanged(digest)).await;
+            result =
+                report(&self.url, self.tls.as_ref(), &self.identity, ReportedSet::Unchanged(digest)).await;
         }
         if let Err(ReportFault::WholeWanted(_)) = result {
             self.told = None;
-            result = report(&self.url, &self.identity, ReportedSet::Whole(manifest.clone())).await;
+            result =
+                report(&self.url, self.tls.as_ref(), &self.identity, ReportedSet::Whole(manifest.clone()))
+                    .await;
         }
         self.log(digest, &result);
         if result.is_ok() {

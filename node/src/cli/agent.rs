@@ -1,21 +1,25 @@
 //! `rcs-node agent`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use rcs_cli::log::{self, Format};
 use rcs_cli::{Exit, Failure};
+use rcs_proto::icf::Secret;
 use rcs_proto::manifest::{FileManifest, ProofKey, ReportedSet, listing};
+use rustls::ClientConfig;
 
 use super::serve::{Stop, keep_keys_to_itself};
 use super::{bad_file, key_in, read};
 use crate::agent::{self, AGENT_NAME, Depth, Identity, ReportFault, Roots, RouterUrl, Scanner};
-use crate::config::{Beside, Override};
+use crate::config::{Beside, Override, StoreFile};
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
 use crate::limits::{
     AGENT_INTERVAL, AGENT_INTERVAL_MAX, AGENT_INTERVAL_MIN, AGENT_ROUTERS_MAX, THREADS_LINGER,
 };
+use crate::tls;
 
 #[derive(Debug, Args)]
 pub(super) struct AgentArgs {
@@ -25,9 +29,13 @@ pub(super) struct AgentArgs {
     /// Set a property; overrides the file. Give the same -D options as at the start of the server itself.
     #[arg(short = 'D', value_name = "NAME=VALUE")]
     overrides: Vec<Override>,
-    /// The admin address of a router, http://HOST:PORT. Repeat the option for each router.
+    /// The admin address of a router, http://HOST:PORT or https://HOST:PORT. Repeat the option for each router.
     #[arg(long, value_name = "URL")]
     report: Vec<RouterUrl>,
+    /// The certificates that routers at https://HOST:PORT show, or those of the authorities that signed them (PEM). Without this option the
+    /// authorities count that the system trusts.
+    #[arg(long, value_name = "FILE")]
+    server_ca: Option<PathBuf>,
     /// The name of this server in the routers' provider file. Default: connectorServerName of the properties file.
     #[arg(long, value_name = "NAME", env = "RCS_NODE_MEMBER")]
     member: Option<String>,
@@ -79,20 +87,31 @@ pub(super) fn run(arguments: &AgentArgs) -> Result<(), Failure> {
         );
     }
     let identity = Identity { member, key: ProofKey::of_stored_hash(&hash) };
+    let tls = tls_of(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Exit::Internal.with(format!("the runtime cannot be started: {error}")))?;
     let done = runtime.block_on(async {
         if arguments.once {
-            once(roots, &identity, &arguments.report).await
+            once(roots, &identity, &arguments.report, tls.as_ref()).await
         } else {
-            keep(roots, identity, arguments).await
+            keep(roots, identity, arguments, tls).await
         }
     });
     // A file system that does not answer must not keep the process.
     runtime.shutdown_timeout(THREADS_LINGER);
     done
+}
+
+/// The TLS for the routers that speak TLS; none if none of them does.
+fn tls_of(arguments: &AgentArgs) -> Result<Option<Arc<ClientConfig>>, Failure> {
+    if !arguments.report.iter().any(RouterUrl::has_tls) {
+        return Ok(None);
+    }
+    let store = |path: &PathBuf| StoreFile { path: path.clone(), password: Secret::new(String::new()) };
+    let client = tls::client(arguments.server_ca.as_ref().map(store).as_ref(), None);
+    client.map(|client| Some(client.config)).map_err(|why| Exit::BadData.with(why))
 }
 
 fn scan(roots: Roots) -> Result<FileManifest, Failure> {
@@ -107,11 +126,16 @@ fn scan(roots: Roots) -> Result<FileManifest, Failure> {
 }
 
 /// Reports to every router, even if another router refused the report.
-async fn once(roots: Roots, identity: &Identity, routers: &[RouterUrl]) -> Result<(), Failure> {
+async fn once(
+    roots: Roots,
+    identity: &Identity,
+    routers: &[RouterUrl],
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<(), Failure> {
     let manifest = scan(roots)?;
     let mut done = Ok(());
     for router in routers {
-        match agent::report(router, identity, ReportedSet::Whole(manifest.clone())).await {
+        match agent::report(router, tls, identity, ReportedSet::Whole(manifest.clone())).await {
             Ok(()) => rcs_cli::say(format_args!("{router} has the manifest {}", manifest.digest())),
             Err(fault) => {
                 let exit = match fault {
@@ -125,11 +149,21 @@ async fn once(roots: Roots, identity: &Identity, routers: &[RouterUrl]) -> Resul
     done
 }
 
-async fn keep(roots: Roots, identity: Identity, arguments: &AgentArgs) -> Result<(), Failure> {
+async fn keep(
+    roots: Roots,
+    identity: Identity,
+    arguments: &AgentArgs,
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<(), Failure> {
     let mut stop = Stop::listen()
         .map_err(|error| Exit::Internal.with(format!("signal handlers cannot be installed: {error}")))?;
-    let setup =
-        agent::Setup { roots, identity, routers: arguments.report.clone(), interval: arguments.interval };
+    let setup = agent::Setup {
+        roots,
+        identity,
+        routers: arguments.report.clone(),
+        tls,
+        interval: arguments.interval,
+    };
     tokio::select! {
         ended = agent::run(setup) => ended.map_err(|error| Exit::Internal.with(format!("the agent cannot go on: {error}"))),
         why = stop.wait() => {

@@ -16,16 +16,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake, rustls, server};
 
-use super::accept::{
-    AcceptError, Pending, Refusal, RefusalStatus, UpgradeRequest, has_ended, hear_out, refuse_plain,
-};
+use super::accept::{AcceptError, Pending, Refusal, RefusalStatus, UpgradeRequest};
 use super::descriptors::Descriptors;
+use super::handshakes::Handshakes;
 use super::places::{Place, Places};
 use super::shares::Shown;
 use super::tally::Tally;
-use super::tls::{ClientCertificate, ListenTls, client_in_words};
+use super::tls::{ClientCertificate, ListenTls};
 use super::turns::{Pace, Turns};
 use super::{Transport, WebSocket, limits, tune};
 
@@ -73,8 +71,8 @@ pub struct Intake {
     requesting: Arc<Places>,
     requesting_max: usize,
     turns: Turns,
-    /// How fast TLS handshakes begin. Held by the connection whose handshake is next.
-    handshakes: tokio::sync::Mutex<Pace>,
+    /// How fast TLS handshakes begin.
+    handshakes: Handshakes,
     /// How fast connections are taken from the kernel.
     taking: Mutex<Pace>,
     /// The highest number that a connection's descriptor may have.
@@ -98,7 +96,7 @@ impl Intake {
             requesting: Places::new(0),
             requesting_max,
             turns: Turns::new(unproven_max),
-            handshakes: tokio::sync::Mutex::new(Pace::new()),
+            handshakes: Handshakes::default(),
             taking: Mutex::new(Pace::new()),
             descriptor_max: descriptors.highest_from_outside(),
         }
@@ -114,17 +112,6 @@ impl Intake {
         // The connection that lost its place closes its descriptor now.
         yield_now().await;
         has_room
-    }
-
-    /// Waits for the turn of a handshake. A peer that has given up meanwhile gets no turn.
-    async fn next_handshake(&self, hello: &StartHandshake<TcpStream>) -> Result<(), AcceptError> {
-        let mut pace = self.handshakes.lock().await;
-        if has_ended(&hello.io) {
-            return Err(AcceptError::Closed);
-        }
-        sleep_until(pace.next()).await;
-        pace.took_one(limits::HANDSHAKES_PER_SECOND_MAX, limits::ACCEPT_BURST, Instant::now());
-        Ok(())
     }
 
     fn taking(&self) -> MutexGuard<'_, Pace> {
@@ -251,41 +238,11 @@ impl<D, P: Fn() -> u32> Door<D, P> {
                 self.judge(pending, &place, Pending::is_given_up).await
             }
             Some(tls) => {
-                let stream = self.shake_hands(tls, stream, due).await?;
+                let stream = self.intake.handshakes.shake(tls, stream, due).await?;
                 let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let certificate = shown.and_then(ClientCertificate::of).map(Arc::new);
                 let pending = Pending::read_by(stream, peer, due).await?.with_certificate(certificate);
                 self.judge(pending, &place, |_| false).await
-            }
-        }
-    }
-
-    /// The TLS handshake. The peer's hello costs nearly nothing. What follows costs a signature, so it begins at a pace.
-    async fn shake_hands(
-        &self,
-        tls: &ListenTls,
-        stream: TcpStream,
-        due: Instant,
-    ) -> Result<server::TlsStream<TcpStream>, AcceptError> {
-        let mut first = [0];
-        match timeout_at(due, stream.peek(&mut first)).await.map_err(|_| AcceptError::Closed)?? {
-            0 => return Err(AcceptError::Closed),
-            _ if first != [TLS_HANDSHAKE] => return Err(refuse_plain(stream, due).await),
-            _ => {}
-        }
-        let hello = timeout_at(due, LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream));
-        let hello = hello.await.map_err(|_| AcceptError::Tls(TOO_SLOW.to_owned()))?.map_err(tls_error)?;
-        self.intake.next_handshake(&hello).await?;
-        let done = timeout_at(due, hello.into_stream(tls.now()).into_fallible()).await;
-        match done.map_err(|_| AcceptError::Tls(TOO_SLOW.to_owned()))? {
-            Ok(stream) => Ok(stream),
-            Err((error, stream)) => {
-                // The peer has been sent an alert, which says why.
-                hear_out(stream).await;
-                Err(match tls_error(error) {
-                    AcceptError::Closed => AcceptError::Tls(HUNG_UP.to_owned()),
-                    told => told,
-                })
             }
         }
     }
@@ -332,24 +289,6 @@ async fn given_up(is_given_up: impl Fn() -> bool) {
         if is_given_up() {
             return;
         }
-    }
-}
-
-/// The first byte of a TLS record with a handshake message.
-const TLS_HANDSHAKE: u8 = 0x16;
-
-/// A Java dialler that does not trust the certificate may close the connection without an alert.
-const HUNG_UP: &str = "the peer closed the connection within the handshake without saying why. If it does not trust the certificate of this \
-    listener, add the certificate, or its authority's, to the peer's trust store";
-
-const TOO_SLOW: &str = "the peer did not complete the handshake in time";
-
-fn tls_error(error: io::Error) -> AcceptError {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(inner) => AcceptError::Tls(client_in_words(inner)),
-        // Port scanners, and peers that gave up.
-        None if error.kind() == io::ErrorKind::UnexpectedEof => AcceptError::Closed,
-        None => AcceptError::Io(error),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod descriptors;
 pub mod dial;
 pub mod endpoint;
 pub mod framing;
+pub mod handshakes;
 mod http;
 pub mod inflow;
 pub mod limits;

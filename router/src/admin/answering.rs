@@ -5,26 +5,25 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use crate::limits::ADMIN_ANSWER_DEADLINE;
 
 /// Fails when the client has not read an answer within [`ADMIN_ANSWER_DEADLINE`], even if the client reads on slowly.
 #[derive(Debug)]
-pub(super) struct Answering {
-    stream: TcpStream,
+pub(super) struct Answering<S> {
+    stream: S,
     /// Runs while bytes wait for the client to read.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
-impl Answering {
-    pub(super) fn new(stream: TcpStream) -> Self {
+impl<S> Answering<S> {
+    pub(super) fn new(stream: S) -> Self {
         Self { stream, waits: None }
     }
 }
 
-impl AsyncRead for Answering {
+impl<S: AsyncRead + Unpin> AsyncRead for Answering<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -34,7 +33,7 @@ impl AsyncRead for Answering {
     }
 }
 
-impl AsyncWrite for Answering {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Answering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let written = Pin::new(&mut this.stream).poll_write(cx, data);

@@ -14,9 +14,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rcs_proto::driver::handshakes::Handshakes;
 use rcs_proto::driver::places::{Lost, Place, Places};
 use rcs_proto::driver::shares::Shown;
+use rcs_proto::driver::tls::ListenTls;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::answering::Answering;
@@ -27,15 +31,21 @@ use crate::limits::{
 /// Pause after a failed `accept`, which goes on failing until descriptors are closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `service` on the listener for ever, on at most `most` connections at a time.
-pub(super) async fn serve(listener: TcpListener, service: Router, most: usize) -> io::Result<()> {
+/// Serves `service` on the listener for ever, on at most `most` connections at a time, with TLS if it is given.
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<ListenTls>,
+    service: Router,
+    most: usize,
+) -> io::Result<()> {
+    let door = Arc::new(Door { tls, handshakes: Handshakes::default(), service });
     let places = Places::new(ADMIN_CONNECTIONS_KEPT.min(most / 2));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // While all other connections wait for an answer of the router, this one waits too.
                 let (place, lost) = places.take(peer.ip(), most).await;
-                tokio::spawn(serve_one(stream, peer, place, lost, service.clone()));
+                tokio::spawn(Arc::clone(&door).serve_one(stream, peer, place, lost));
             }
             Err(error) => {
                 tracing::debug!(%error, "the admin address cannot accept connections; retrying");
@@ -45,10 +55,40 @@ pub(super) async fn serve(listener: TcpListener, service: Router, most: usize) -
     }
 }
 
-/// Answers the requests of one connection, until it ends or loses its place.
-async fn serve_one(stream: TcpStream, peer: SocketAddr, place: Place, lost: Lost, service: Router) {
-    // Small answers must not wait for the acknowledgement of earlier ones.
-    let _ = stream.set_nodelay(true);
+/// What all connections share.
+struct Door {
+    tls: Option<ListenTls>,
+    handshakes: Handshakes,
+    service: Router,
+}
+
+impl Door {
+    /// Answers the requests of one connection, until it ends or loses its place.
+    async fn serve_one(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place, lost: Lost) {
+        tokio::select! {
+            () = self.answer(stream, peer, place) => {}
+            () = lost.wait() => tracing::debug!(%peer, "the slowest connection to the admin address made room for another one"),
+        }
+    }
+
+    async fn answer(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
+        // Small answers must not wait for the acknowledgement of earlier ones.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else { return serve_on(stream, peer, place, self.service.clone()).await };
+        match self.handshakes.shake(tls, stream, Instant::now() + ADMIN_HEAD_DEADLINE).await {
+            Ok(stream) => serve_on(stream, peer, place, self.service.clone()).await,
+            // The client has been told. A fault of one connection concerns its client alone.
+            Err(error) => tracing::debug!(%peer, "no TLS connection to the admin address: {error}"),
+        }
+    }
+}
+
+async fn serve_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: SocketAddr,
+    place: Place,
+    service: Router,
+) {
     let place = Arc::new(place);
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -62,15 +102,12 @@ async fn serve_one(stream: TcpStream, peer: SocketAddr, place: Place, lost: Lost
             answer
         }
     });
-    let connection = http1::Builder::new()
+    // A fault of one connection concerns its client alone.
+    let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(ADMIN_HEAD_DEADLINE)
         .max_header_size(ADMIN_HEAD_BYTES_MAX)
         .max_buf_size(ADMIN_READ_BYTES_MAX)
-        .serve_connection(TokioIo::new(Answering::new(stream)), answer);
-    tokio::select! {
-        // A fault of one connection concerns its client alone.
-        _ = connection => {}
-        () = lost.wait() => tracing::debug!(%peer, "the slowest connection to the admin address made room for another one"),
-    }
+        .serve_connection(TokioIo::new(Answering::new(stream)), answer)
+        .await;
 }

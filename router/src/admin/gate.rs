@@ -1,6 +1,8 @@
 //! Who may read and change something over the admin API. A change needs the router's own token, or a token of the cluster with the role
-//! operator. IDM's own interface and the list of tokens need a token for reading too. In development, on a loopback address, every request
-//! passes. Requests that only read the state need no token, like `/metrics`: keep the address private.
+//! operator; a change of tokens or of the cluster's routers needs the role admin. At a loopback address whoever reaches the address may look.
+//! At another one looking needs a token of any role, but for probes, which do not come here, and `/metrics`, unless the operator protects
+//! the metrics too. IDM's own interface and the list of tokens need a token at every address. In development, on a loopback address, every
+//! request passes.
 
 use std::net::SocketAddr;
 
@@ -22,6 +24,19 @@ pub(crate) struct Gate {
     cluster: Option<ApiTokens>,
     /// Whether no request needs a token.
     open: bool,
+    /// Whether others than programs of this machine reach the address.
+    is_remote: bool,
+    metrics: Metrics,
+}
+
+/// Whether metrics are for everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Metrics {
+    /// They need no token.
+    #[default]
+    Open,
+    /// They need what looking at the state needs.
+    Protected,
 }
 
 /// What a request needs.
@@ -29,10 +44,16 @@ pub(crate) struct Gate {
 pub(super) enum Needs {
     /// No token.
     Nothing,
+    /// A token of any role, if strangers reach the address and metrics are protected.
+    Scraping,
+    /// A token of any role, if strangers reach the address.
+    Looking,
     /// A token of any role.
     Reading,
-    /// A token with the role operator, or the router's own.
+    /// A token with the role operator or admin, or the router's own.
     Changing,
+    /// A token with the role admin, or the router's own.
+    Administering,
 }
 
 impl Needs {
@@ -40,10 +61,15 @@ impl Needs {
     pub(super) fn of(method: &Method, path: &str) -> Self {
         // Whoever uses IDM's interface is used to credentials, for reading too. The actions on this path change nothing.
         let reads = method.is_safe() || (method == Method::POST && path == "/openidm/system");
-        match (reads, path.starts_with("/openidm/")) {
-            (true, true) => Self::Reading,
-            (true, false) if !path.starts_with("/v1/tokens") => Self::Nothing,
-            _ => Self::Changing,
+        let is_of_tokens = path.starts_with("/v1/tokens");
+        match reads {
+            true if path.starts_with("/openidm/") => Self::Reading,
+            // Names of tokens are for operators.
+            true if is_of_tokens => Self::Changing,
+            true if path == "/metrics" => Self::Scraping,
+            true => Self::Looking,
+            false if is_of_tokens || path.starts_with("/v1/cluster/routers/") => Self::Administering,
+            false => Self::Changing,
         }
     }
 }
@@ -56,14 +82,33 @@ pub(super) enum Denied {
     )]
     NoToken,
     #[error(
+        "looking at this router from another machine needs an API token of any role: send Authorization: Bearer TOKEN (rcs-router: \
+         --token-file, or {TOKEN_VARIABLE}). `rcs-router token create NAME --role viewer` makes one"
+    )]
+    NoViewer,
+    #[error(
+        "looking at this router from another machine needs an API token, and the router has none: start it with {TOKEN_VARIABLE} or \
+         --admin-token-file, or look at /livez, /readyz and /metrics, which need none"
+    )]
+    NoLooking,
+    #[error(
         "wrong token: use a token of the router's token file (of its {TOKEN_VARIABLE} if it has no file), or a token of the cluster that is \
          not revoked"
     )]
     WrongToken,
     #[error(
-        "token {name:?} has the role viewer, which only reads: use a token with the role operator, or the router's own"
+        "token {name:?} has the role viewer, which only reads: use a token with the role operator (admin, for tokens and the routers of \
+         the cluster), or the router's own"
     )]
     ReadOnly {
+        /// The token's name.
+        name: String,
+    },
+    #[error(
+        "token {name:?} has the role operator, and tokens and the routers of the cluster are changed with the role admin: use a token with \
+         the role admin, or the router's own"
+    )]
+    NotAdmin {
         /// The token's name.
         name: String,
     },
@@ -76,8 +121,10 @@ pub(super) enum Denied {
 impl Denied {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::NoToken => StatusCode::UNAUTHORIZED,
-            Self::WrongToken | Self::ReadOnly { .. } | Self::NoChanges => StatusCode::FORBIDDEN,
+            Self::NoToken | Self::NoViewer | Self::NoLooking => StatusCode::UNAUTHORIZED,
+            Self::WrongToken | Self::ReadOnly { .. } | Self::NotAdmin { .. } | Self::NoChanges => {
+                StatusCode::FORBIDDEN
+            }
         }
     }
 }
@@ -85,7 +132,24 @@ impl Denied {
 impl Gate {
     /// The gate of a router with this token, mode and admin address.
     pub(crate) fn new(token: Option<Token>, mode: Mode, address: SocketAddr) -> Self {
-        Self { token, cluster: None, open: mode == Mode::Development && address.ip().is_loopback() }
+        let is_remote = !address.ip().is_loopback();
+        let open = mode == Mode::Development && !is_remote;
+        Self { token, cluster: None, open, is_remote, metrics: Metrics::default() }
+    }
+
+    /// The same, with metrics for whom they are meant.
+    pub(crate) fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// What a request for this path needs at this address: never [`Needs::Scraping`] or [`Needs::Looking`] where they need nothing.
+    pub(super) fn needs(&self, method: &Method, path: &str) -> Needs {
+        match Needs::of(method, path) {
+            Needs::Looking if self.is_remote => Needs::Looking,
+            Needs::Scraping if self.is_remote && self.metrics == Metrics::Protected => Needs::Looking,
+            Needs::Looking | Needs::Scraping => Needs::Nothing,
+            needs => needs,
+        }
     }
 
     /// The same, which knows the tokens of the router's cluster too.
@@ -100,15 +164,21 @@ impl Gate {
         match shown(headers) {
             Some(shown) if can_any_be_right => {
                 let requester = self.known(shown).ok_or(Denied::WrongToken)?;
-                match requester {
-                    Requester::Token { name, role: Role::Viewer } if needs == Needs::Changing => {
-                        Err(Denied::ReadOnly { name })
+                match (requester, needs) {
+                    (
+                        Requester::Token { name, role: Role::Viewer },
+                        Needs::Changing | Needs::Administering,
+                    ) => Err(Denied::ReadOnly { name }),
+                    (Requester::Token { name, role: Role::Operator }, Needs::Administering) => {
+                        Err(Denied::NotAdmin { name })
                     }
-                    requester => Ok(requester),
+                    (requester, _) => Ok(requester),
                 }
             }
             _ if self.open => Ok(Requester::Nobody),
+            None if can_any_be_right && needs == Needs::Looking => Err(Denied::NoViewer),
             None if can_any_be_right => Err(Denied::NoToken),
+            _ if needs == Needs::Looking => Err(Denied::NoLooking),
             _ => Err(Denied::NoChanges),
         }
     }
@@ -177,19 +247,24 @@ mod tests {
 
     #[test]
     fn a_token_of_the_cluster_may_what_its_role_allows() {
-        use Needs::{Changing, Reading};
-        let (viewer, operator, gone) =
-            (tokens::draw().unwrap(), tokens::draw().unwrap(), tokens::draw().unwrap());
+        use Needs::{Administering, Changing, Reading};
+        let [viewer, operator, admin, gone] = [0; 4].map(|_| tokens::draw().unwrap());
         let tokens = ApiTokens::of(&[
             ("look", Role::Viewer, viewer.expose()),
             ("ops", Role::Operator, operator.expose()),
+            ("root", Role::Admin, admin.expose()),
         ]);
         let none = ApiTokens::default();
-        let read_only = Denied::ReadOnly { name: "look".to_owned() };
+        let read_only = || Denied::ReadOnly { name: "look".to_owned() };
+        let not_admin = Denied::NotAdmin { name: "ops".to_owned() };
         let of = |name: &str, role| Ok(Requester::Token { name: name.to_owned(), role });
         for (own, cluster, mode, shown, needs, outcome) in [
             (None, &tokens, Mode::Production, Some(viewer.expose()), Reading, of("look", Role::Viewer)),
-            (None, &tokens, Mode::Production, Some(viewer.expose()), Changing, Err(read_only)),
+            (None, &tokens, Mode::Production, Some(viewer.expose()), Changing, Err(read_only())),
+            (None, &tokens, Mode::Production, Some(viewer.expose()), Administering, Err(read_only())),
+            (None, &tokens, Mode::Production, Some(operator.expose()), Administering, Err(not_admin)),
+            (None, &tokens, Mode::Production, Some(admin.expose()), Administering, of("root", Role::Admin)),
+            (None, &tokens, Mode::Production, Some(admin.expose()), Changing, of("root", Role::Admin)),
             (None, &tokens, Mode::Production, Some(operator.expose()), Changing, of("ops", Role::Operator)),
             (None, &tokens, Mode::Production, Some(gone.expose()), Reading, Err(Denied::WrongToken)),
             (None, &tokens, Mode::Production, None, Changing, Err(Denied::NoToken)),
@@ -218,14 +293,17 @@ mod tests {
 
     #[test]
     fn whatever_may_change_something_needs_the_most() {
-        use Needs::{Changing, Nothing, Reading};
+        use Needs::{Administering, Changing, Looking, Reading, Scraping};
         let config = "/openidm/config/provisioner.openicf.connectorinfoprovider";
         for (method, path, needs) in [
-            (Method::GET, "/metrics", Nothing),
-            (Method::HEAD, "/v1/members", Nothing),
+            (Method::GET, "/metrics", Scraping),
+            (Method::HEAD, "/v1/members", Looking),
+            (Method::GET, "/nowhere", Looking),
             (Method::GET, "/v1/tokens", Changing),
-            (Method::POST, "/v1/tokens", Changing),
-            (Method::DELETE, "/v1/tokens/ci", Changing),
+            (Method::POST, "/v1/tokens", Administering),
+            (Method::DELETE, "/v1/tokens/ci", Administering),
+            (Method::POST, "/v1/cluster/routers/4/remove", Administering),
+            (Method::POST, "/v1/cluster/backup", Changing),
             (Method::POST, "/v1/apply", Changing),
             (Method::POST, "/v1/export", Changing),
             (Method::PATCH, "/metrics", Changing),
@@ -236,6 +314,39 @@ mod tests {
             (Method::PUT, "/openidm/system", Changing),
         ] {
             assert_eq!(Needs::of(&method, path), needs, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn looking_needs_a_token_where_strangers_reach_the_address() {
+        use Denied::{NoLooking, NoViewer, WrongToken};
+        let (loopback, any) = ("[::1]:1".parse().unwrap(), "0.0.0.0:1".parse().unwrap());
+        let viewer = tokens::draw().unwrap();
+        let tokens = ApiTokens::of(&[("look", Role::Viewer, viewer.expose())]);
+        let none = ApiTokens::default();
+        let (dev, live) = (Mode::Development, Mode::Production);
+        let is_viewer = || Some(Ok(Requester::Token { name: "look".to_owned(), role: Role::Viewer }));
+        for (cluster, mode, address, path, metrics, shown, outcome) in [
+            (&tokens, live, loopback, "/v1/members", Metrics::Protected, None, None),
+            (&tokens, live, loopback, "/metrics", Metrics::Protected, None, None),
+            (&tokens, live, any, "/v1/members", Metrics::Open, None, Some(Err(NoViewer))),
+            (&tokens, live, any, "/v1/members", Metrics::Open, Some(viewer.expose().as_str()), is_viewer()),
+            (&tokens, live, any, "/v1/members", Metrics::Open, Some("x"), Some(Err(WrongToken))),
+            (&tokens, live, any, "/metrics", Metrics::Open, None, None),
+            (&tokens, live, any, "/metrics", Metrics::Protected, None, Some(Err(NoViewer))),
+            (&tokens, live, any, "/metrics", Metrics::Protected, Some(viewer.expose()), is_viewer()),
+            (&none, live, any, "/v1/members", Metrics::Open, None, Some(Err(NoLooking))),
+            (&none, dev, any, "/v1/members", Metrics::Open, None, Some(Err(NoLooking))),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(shown) = shown {
+                headers.insert(header::AUTHORIZATION, format!("Bearer {shown}").parse().unwrap());
+            }
+            let gate = Gate::new(None, mode, address).with_metrics(metrics);
+            let gate = gate.with_cluster(Some(cluster.clone()));
+            let needs = gate.needs(&Method::GET, path);
+            let judged = (needs != Needs::Nothing).then(|| gate.judge(&headers, needs));
+            assert_eq!(judged, outcome, "{mode:?} {address} {path} {metrics:?}");
         }
     }
 }

@@ -78,9 +78,10 @@ impl Stopped {
     /// The word for the reason in the metrics.
     fn label(&self) -> &'static str {
         match self {
-            Self::Denied(Denied::NoToken) => "no_token",
+            Self::Denied(Denied::NoToken | Denied::NoViewer | Denied::NoLooking) => "no_token",
             Self::Denied(Denied::WrongToken) => "wrong_token",
             Self::Denied(Denied::ReadOnly { .. }) => "read_only_token",
+            Self::Denied(Denied::NotAdmin { .. }) => "not_admin_token",
             Self::Denied(Denied::NoChanges) => "no_changes",
             Self::Guesses => "too_many_wrong_tokens",
             Self::CrossSite => "cross_site",
@@ -92,16 +93,18 @@ impl Stopped {
         match self {
             _ if path.starts_with("/openidm/") => as_idm(self.status(), &self.to_string()),
             Self::Denied(Denied::ReadOnly { .. }) => Problem::read_only(self.to_string()).into_response(),
+            Self::Denied(Denied::NotAdmin { .. }) => Problem::not_admin(self.to_string()).into_response(),
             _ => refusal(self.status(), self),
         }
     }
 }
 
 /// Every reason for which a request is refused, in the words of the metrics.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 8] = [
     "no_token",
     "wrong_token",
     "read_only_token",
+    "not_admin_token",
     "no_changes",
     "too_many_wrong_tokens",
     "cross_site",
@@ -160,7 +163,7 @@ impl Guard {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<Option<Requester>, Stopped> {
-        let requester = match Needs::of(method, uri.path()) {
+        let requester = match self.gate.needs(method, uri.path()) {
             Needs::Nothing => None,
             needs => Some(self.judge_token(peer, headers, needs).await?),
         };

@@ -3,6 +3,7 @@
 
 mod agents;
 mod answering;
+mod at;
 mod bundles;
 mod callers;
 mod calls;
@@ -44,6 +45,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use rcs_core::limits::PROVIDER_DOCUMENT_BYTES_MAX;
+use rcs_proto::driver::tls::ListenTls;
 use tokio::sync::oneshot;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
@@ -51,8 +53,9 @@ use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 
 pub(crate) use self::agents::Agents;
+pub use self::at::AdminAt;
 use self::events::{Events, Seats};
-pub(crate) use self::gate::Gate;
+pub(crate) use self::gate::{Gate, Metrics};
 use self::guard::Guard;
 use self::health::Pulse;
 pub(crate) use self::hosts::Hosts;
@@ -104,6 +107,8 @@ pub(crate) struct Rules {
     pub(crate) gate: Gate,
     /// Names of the admin address.
     pub(crate) hosts: Hosts,
+    /// The certificate that is shown to clients; none at an address without TLS.
+    pub(crate) tls: Option<ListenTls>,
     /// Connections at a time.
     pub(crate) connections: usize,
     /// Whether IDM's own interface is served too.
@@ -123,7 +128,7 @@ pub(crate) struct Server {
 pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: Agents) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let Rules { gate, hosts, connections, has_idm_api } = rules;
+    let Rules { gate, hosts, tls, connections, has_idm_api } = rules;
     let gate = gate.with_cluster(admin.cluster.as_ref().map(Cluster::api_tokens));
     let guard = Arc::new(Guard::new(gate, hosts, admin.scraper.refusals()));
     let probes = probes(Pulse::new(admin.control.clone(), admin.files.clone()));
@@ -134,7 +139,7 @@ pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: A
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::select! {
-            served = connections::serve(listener, service, connections) => served,
+            served = connections::serve(listener, tls, service, connections) => served,
             () = guard.tell() => Ok(()),
             _ = stopped => Ok(()),
         }

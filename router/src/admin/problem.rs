@@ -112,6 +112,17 @@ impl Problem {
         )
     }
 
+    /// A change of tokens or routers with a token of an operator.
+    pub(super) fn not_admin(detail: String) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "not_admin_token",
+            "the token does not administer",
+            detail,
+            "send a token with the role admin: rcs-router token create NAME --role admin makes one",
+        )
+    }
+
     /// A client's key that came with another request before.
     pub(super) fn reused_key() -> Self {
         Self::new(

@@ -27,8 +27,7 @@ use crate::limits::{TOKEN_REQUEST_BYTES_MAX, TOKEN_SECRET_BYTES};
 
 /// How a secret begins: so programs that look for secrets in source code find one.
 const PREFIX: &str = "rcs_";
-const FORM: &str =
-    "send {\"name\": \"NAME\", \"role\": \"viewer\"}; operator is the role that may change something";
+const FORM: &str = "send {\"name\": \"NAME\", \"role\": \"viewer\"}; operator is the role that may change something, admin tokens and routers too";
 
 /// The secret of a new token.
 ///

@@ -11,6 +11,8 @@ pub(super) enum Refused {
     Wrong,
     /// The token of this name may only read.
     ReadOnly(String),
+    /// The token of this name may not change tokens and routers.
+    NotAdmin(String),
 }
 
 impl Refused {
@@ -19,7 +21,8 @@ impl Refused {
         match denied {
             Denied::WrongToken => Some(Self::Wrong),
             Denied::ReadOnly { name } => Some(Self::ReadOnly(name.clone())),
-            Denied::NoToken | Denied::NoChanges => None,
+            Denied::NotAdmin { name } => Some(Self::NotAdmin(name.clone())),
+            Denied::NoToken | Denied::NoViewer | Denied::NoLooking | Denied::NoChanges => None,
         }
     }
 
@@ -33,6 +36,10 @@ impl Refused {
                 "a change was refused, from {peer}: the API token {name:?} has the role viewer, which only reads. If nobody of yours sent \
                  the change, revoke the token: rcs-router token revoke NAME"
             ),
+            Self::NotAdmin(name) => tracing::warn!(
+                "a change of tokens or routers was refused, from {peer}: the API token {name:?} has the role operator. If nobody of yours \
+                 sent the change, revoke the token: rcs-router token revoke NAME"
+            ),
         }
     }
 
@@ -45,6 +52,11 @@ impl Refused {
             Self::ReadOnly(name) => {
                 tracing::warn!(
                     "{count} more changes with the viewer token {name:?} in the last second from {peer}"
+                );
+            }
+            Self::NotAdmin(name) => {
+                tracing::warn!(
+                    "{count} more changes of tokens or routers with the operator token {name:?} in the last second from {peer}"
                 );
             }
         }

@@ -1,14 +1,14 @@
 //! What commands that send requests to a running router have in common.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use clap::Args;
 use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
 use super::client::{Asking, ClientError, Method, Server, ask};
-use crate::token::{Token, TokenError};
+use super::secured::Secured;
+use crate::token::TokenError;
 
 /// The variable with the admin address to which commands send their requests.
 pub(super) const SERVER_VARIABLE: &str = "RCS_ROUTER_SERVER";
@@ -16,13 +16,11 @@ pub(super) const SERVER_VARIABLE: &str = "RCS_ROUTER_SERVER";
 /// The router to which requests are sent.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
-    /// The router's admin address.
+    /// The router's admin address, http://HOST:PORT or https://HOST:PORT.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8760", env = SERVER_VARIABLE, global = true, help_heading = "Router")]
     server: Server,
-    /// File whose first line is an API token: the router's own, or one of its cluster. Without this option the token is read from the
-    /// variable RCS_ROUTER_TOKEN.
-    #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TOKEN_FILE", global = true, help_heading = "Router")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    secured: Secured,
 }
 
 /// Why a request failed.
@@ -52,8 +50,7 @@ impl AskError {
 impl Asked {
     /// The response to a GET of this path, unchanged.
     pub(super) fn text(&self, path: &str) -> Result<String, AskError> {
-        let asking = Asking { method: Method::Get, path, token: None, headers: &[], body: &[] };
-        Ok(ask(&self.server, &asking)?.trim_end().to_owned())
+        self.secured.look(&self.server, path)
     }
 
     /// The response to a GET of this path.
@@ -79,8 +76,9 @@ impl Asked {
         headers: &[(&str, String)],
         body: &[u8],
     ) -> Result<String, AskError> {
-        let token = Token::load(self.token_file.as_deref())?;
-        Ok(ask(&self.server, &Asking { method, path, token: token.as_ref(), headers, body })?)
+        let token = self.secured.token()?;
+        let asking = Asking { method, path, token: token.as_ref(), headers, body };
+        Ok(ask(&self.server, self.secured.tls(&self.server)?, &asking)?)
     }
 }
 

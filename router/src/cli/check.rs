@@ -9,7 +9,7 @@ use rcs_core::provider::Severity;
 use rcs_core::provider::report::Report;
 
 use super::tls::TlsArguments;
-use crate::app::{self, AppError, Effective, Files, Mode};
+use crate::app::{self, AdminAt, AppError, Effective, Files, Mode};
 
 /// Check the files: show what the provider document means to the router, and every error in it. Nothing is bound or dialled.
 #[derive(Debug, Args)]
@@ -36,6 +36,9 @@ pub(super) struct FileArguments {
     /// Trust store for members with useSSL: their certificates, or those of the authorities that signed them (PEM, DER or PKCS12).
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
+    /// The admin address, as serve has it: a warning says if tokens can be read on the way to this address.
+    #[arg(long, value_name = "ADDR", env = "RCS_ROUTER_ADMIN")]
+    admin: Option<AdminAt>,
     #[command(flatten)]
     tls: TlsArguments,
     /// Accept well-known keys, as serve --dev does.
@@ -61,6 +64,7 @@ impl FileArguments {
             credentials: self.credentials.as_deref(),
             trust_store: self.trust_store.as_deref(),
             tls: tls.as_ref(),
+            admin: self.admin,
         };
         look(&files, mode)
     }

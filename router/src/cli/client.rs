@@ -4,15 +4,22 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rcs_cli::Exit;
+use rcs_core::view::Transport;
+use rcs_proto::driver::tls::in_words;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::limits::{CLIENT_ANSWER_BYTES_MAX, CLIENT_DEADLINE, CLIENT_ROUTERS_DEADLINE};
 use crate::token::Token;
 
-/// The admin address of a router, as `http://HOST:PORT`.
+/// The admin address of a router, as `http://HOST:PORT` or `https://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
+    transport: Transport,
     /// `HOST:PORT`, brackets around an IPv6 address included.
     authority: String,
 }
@@ -53,14 +60,18 @@ pub(super) struct Asking<'a> {
 pub(super) enum ClientError {
     /// No connection, or the connection broke.
     #[error(
-        "no response from http://{server}: {source}. Check that the router runs, and that --server is its admin address"
+        "no response from {server}: {source}. Check that the router runs, and that --server is its admin address"
     )]
     Unreachable { server: String, source: io::Error },
     /// The response is not HTTP.
-    #[error(
-        "the response of http://{server} is not HTTP. Check that --server is the admin address of a router"
-    )]
+    #[error("the response of {server} is not HTTP. Check that --server is the admin address of a router")]
     NotHttp { server: String },
+    /// The router's certificate is not accepted, or it speaks no TLS.
+    #[error("no TLS connection to {server}: {reason}")]
+    Tls { server: String, reason: String },
+    /// Nobody knows which certificates to accept.
+    #[error("{0}")]
+    Trust(String),
     /// The router refused the request.
     #[error("{sentence}")]
     Refused { status: u16, sentence: String },
@@ -70,7 +81,8 @@ impl ClientError {
     /// How the program ends with it.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } | Self::NotHttp { .. } => Exit::Unavailable,
+            Self::Unreachable { .. } | Self::NotHttp { .. } | Self::Tls { .. } => Exit::Unavailable,
+            Self::Trust(_) => Exit::BadData,
             // The token is missing or wrong, or the request is malformed.
             Self::Refused { status: 400 | 401 | 403, .. } => Exit::Usage,
             Self::Refused { status: 404 | 409 | 412 | 413 | 422, .. } => Exit::BadData,
@@ -83,20 +95,23 @@ impl FromStr for Server {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with("https://") {
-            return Err(
-                "https is not supported in this version: run the command on the router's own host, with http://HOST:PORT",
-            );
-        }
-        let authority = text.strip_prefix("http://").ok_or("write it as http://HOST:PORT")?;
+        let (transport, authority) = match text.split_once("://") {
+            Some(("http", rest)) => (Transport::Plain, rest),
+            Some(("https", rest)) => (Transport::Tls, rest),
+            _ => return Err("write it as http://HOST:PORT or https://HOST:PORT"),
+        };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let is_bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '?' | '#' | '@');
         if authority.is_empty() || authority.contains(is_bad) {
             return Err("write it as http://HOST:PORT, without a path");
         }
         let after_brackets = authority.rsplit(']').next().unwrap_or(authority);
-        let port = if after_brackets.contains(':') { "" } else { ":80" };
-        Ok(Self { authority: format!("{authority}{port}") })
+        let port = match transport {
+            _ if after_brackets.contains(':') => "",
+            Transport::Plain => ":80",
+            Transport::Tls => ":443",
+        };
+        Ok(Self { transport, authority: format!("{authority}{port}") })
     }
 }
 
@@ -105,18 +120,71 @@ impl Server {
     pub(super) fn authority(&self) -> &str {
         &self.authority
     }
+
+    pub(super) fn has_tls(&self) -> bool {
+        self.transport == Transport::Tls
+    }
+
+    /// The host, without brackets, for which the router's certificate must be.
+    pub(super) fn host(&self) -> &str {
+        let host = self.authority.rsplit_once(':').map_or(self.authority(), |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The host as the name that a certificate must have.
+    ///
+    /// # Errors
+    /// The host cannot stand in a certificate.
+    pub(super) fn name(&self) -> Result<ServerName<'static>, ClientError> {
+        let no_name = |_| ClientError::Tls {
+            server: self.to_string(),
+            reason: format!("no certificate can be for the host {:?}", self.host()),
+        };
+        ServerName::try_from(self.host().to_owned()).map_err(no_name)
+    }
+
+    /// Why there is no answer: what TLS says in words, or what the network says.
+    pub(super) fn failed(&self, source: io::Error) -> ClientError {
+        let server = self.to_string();
+        match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidMessage(_)) => ClientError::Tls {
+                server,
+                reason: "the address does not speak TLS. Write http://, or start the router with --admin https://HOST:PORT".to_owned(),
+            },
+            Some(error) => {
+                ClientError::Tls { server, reason: format!("{}. --server-ca FILE names what to trust", in_words(error, self.host())) }
+            }
+            None => ClientError::Unreachable { server, source },
+        }
+    }
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.authority)
+        let scheme = if self.has_tls() { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority)
     }
 }
 
 /// Sends a request; returns the body of a 2xx response.
-pub(super) fn ask(server: &Server, asking: &Asking<'_>) -> Result<String, ClientError> {
-    let unreachable = |source| ClientError::Unreachable { server: server.to_string(), source };
-    let answer = exchange(server, asking).map_err(unreachable)?;
+pub(super) fn ask(
+    server: &Server,
+    tls: Option<Arc<ClientConfig>>,
+    asking: &Asking<'_>,
+) -> Result<String, ClientError> {
+    let failed = |source| server.failed(source);
+    // The routers agree on such a change only once a learner has caught up, and a leader may have to be elected.
+    let is_of_routers = asking.path.starts_with("/v1/cluster/routers/");
+    let patience = if is_of_routers { CLIENT_ROUTERS_DEADLINE } else { CLIENT_DEADLINE };
+    let stream = connect(server, patience).map_err(failed)?;
+    let answer = match tls {
+        None => exchange(stream, server, asking),
+        Some(tls) => {
+            let ready = ClientConnection::new(tls, server.name()?).map_err(io::Error::other);
+            ready.and_then(|connection| exchange(StreamOwned::new(connection, stream), server, asking))
+        }
+    };
+    let answer = answer.map_err(failed)?;
     let not_http = || ClientError::NotHttp { server: server.to_string() };
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_http)?;
     let status = head.strip_prefix("HTTP/1.").and_then(|head| head.split(' ').nth(1)?.parse::<u16>().ok());
@@ -140,20 +208,15 @@ pub(super) fn segment(name: &str) -> String {
     text
 }
 
-fn exchange(server: &Server, asking: &Asking<'_>) -> io::Result<String> {
+fn exchange(mut stream: impl Read + Write, server: &Server, asking: &Asking<'_>) -> io::Result<String> {
     let Asking { method, path, token, headers, body } = asking;
-    let mut stream = connect(server)?;
-    // The routers agree on such a change only once a learner has caught up, and a leader may have to be elected.
-    let is_of_routers = path.starts_with("/v1/cluster/routers/");
-    let patience = if is_of_routers { CLIENT_ROUTERS_DEADLINE } else { CLIENT_DEADLINE };
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(CLIENT_DEADLINE))?;
     let authorization =
         token.map(|token| format!("Authorization: {}\r\n", token.header().expose())).unwrap_or_default();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(
-        "{} {path} HTTP/1.1\r\nHost: {server}\r\n{authorization}{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        "{} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
         method.name(),
+        server.authority(),
         body.len()
     );
     stream.write_all(head.as_bytes())?;
@@ -168,11 +231,15 @@ fn exchange(server: &Server, asking: &Asking<'_>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn connect(server: &Server) -> io::Result<TcpStream> {
+fn connect(server: &Server, patience: Duration) -> io::Result<TcpStream> {
     let mut failure = io::Error::from(io::ErrorKind::NotFound);
     for address in server.authority.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, CLIENT_DEADLINE) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(CLIENT_DEADLINE))?;
+                return Ok(stream);
+            }
             Err(error) => failure = error,
         }
     }
@@ -206,7 +273,9 @@ mod tests {
             ("http://router", Some("router:80")),
             ("http://[::1]", Some("[::1]:80")),
             ("http://[::1]:8760", Some("[::1]:8760")),
-            ("https://router:8760", None),
+            ("https://router:8760", Some("router:8760")),
+            ("https://router", Some("router:443")),
+            ("wss://router:8760", None),
             ("router:8760", None),
             ("http://", None),
             ("http://router:8760/v1", None),
@@ -214,6 +283,13 @@ mod tests {
         ] {
             let server = text.parse::<Server>().ok();
             assert_eq!(server.as_ref().map(|server| server.authority.as_str()), authority, "{text}");
+        }
+        for (text, host) in
+            [("https://router:8760", "router"), ("https://[::1]", "::1"), ("https://10.0.0.1:1", "10.0.0.1")]
+        {
+            let server: Server = text.parse().unwrap();
+            assert_eq!(server.host(), host);
+            assert!(server.name().is_ok() && server.to_string().starts_with(text));
         }
     }
 

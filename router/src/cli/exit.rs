@@ -7,7 +7,9 @@ use crate::app::{AccessError, AppError, ClusterError};
 impl From<&AppError> for Exit {
     fn from(error: &AppError) -> Self {
         match error {
-            AppError::Access(AccessError::NoKey) | AppError::NoCertificate(_) => Self::Usage,
+            AppError::Access(AccessError::NoKey)
+            | AppError::NoCertificate(_)
+            | AppError::NoAdminCertificate(_) => Self::Usage,
             AppError::Access(AccessError::Threads(_)) => Self::Internal,
             AppError::Access(_)
             | AppError::Token(_)

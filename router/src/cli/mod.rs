@@ -21,6 +21,7 @@ mod no_demo;
 mod output;
 mod provider;
 mod quarantine;
+mod secured;
 mod serve;
 mod server;
 mod status;

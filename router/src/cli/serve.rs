@@ -12,7 +12,9 @@ use rcs_consensus::pki::Files;
 use rcs_core::agreed::Authority;
 
 use super::tls::TlsArguments;
-use crate::app::{self, ClusterOptions, ListenAt, Mode, Options, Peers, PeersOption, ServiceError, SpillTo};
+use crate::app::{
+    self, AdminAt, ClusterOptions, ListenAt, Mode, Options, Peers, PeersOption, ServiceError, SpillTo,
+};
 use crate::limits::{LISTENERS_MAX, THREADS_MAX};
 
 const THREADS: RangeInclusive<i64> = 1..=THREADS_MAX as i64;
@@ -30,9 +32,14 @@ pub(super) struct Arguments {
     /// repeated, or separate the addresses by commas.
     #[arg(long, value_name = "ADDR[=GROUP]", default_value = "127.0.0.1:8759", action = ArgAction::Append, value_delimiter = ',', env = "RCS_ROUTER_LISTEN")]
     listen: Vec<ListenAt>,
-    /// Address of /livez, /readyz, /metrics and the API. Everybody who reaches this address may read; changes need the token.
+    /// Address of /livez, /readyz, /metrics and the API. https://ADDR is an address with TLS, and needs --tls-cert or --key-store. Changes
+    /// need a token. At a loopback address everybody may read; at another one reading needs a token too, of any role, except for /livez,
+    /// /readyz and /metrics.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760", env = "RCS_ROUTER_ADMIN")]
-    admin: SocketAddr,
+    admin: AdminAt,
+    /// Have /metrics need a token too, where reading needs one. Give Prometheus a token with the role viewer.
+    #[arg(long, env = "RCS_ROUTER_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
+    protect_metrics: bool,
     /// A DNS name of the admin address. Repeat the option for each name that clients use in their URLs, or separate the names by commas.
     /// Addresses, localhost, names without a dot and names of private networks (.local, .internal, .svc) need no entry. "*" accepts
     /// every name.
@@ -195,6 +202,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         config: arguments.config,
         listen: arguments.listen,
         admin: arguments.admin,
+        protects_metrics: arguments.protect_metrics,
         admin_hosts: arguments.admin_hosts,
         caller_key_file: arguments.caller_key_file,
         credentials: arguments.credentials,

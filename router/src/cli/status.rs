@@ -5,8 +5,9 @@ use rcs_cli::{Exit, Failure};
 use serde_json::Value;
 
 use super::asked::{AskError, Asked, SERVER_VARIABLE};
-use super::client::{Asking, Method, Server, ask};
+use super::client::Server;
 use super::output::{Shown, Width, short, table, text};
+use super::secured::Secured;
 use crate::limits::STATUS_FAULT_LINES_MAX;
 
 /// The line about the exit codes of `status` for the end of the program's help.
@@ -32,6 +33,8 @@ pub(super) struct Version {
     /// The router's admin address.
     #[arg(long, value_name = "URL", env = SERVER_VARIABLE)]
     server: Option<Server>,
+    #[command(flatten)]
+    secured: Secured,
 }
 
 pub(super) fn run(arguments: &Status) -> Result<(), Failure> {
@@ -110,13 +113,10 @@ fn missing(group: &Value) -> String {
 pub(super) fn version(arguments: &Version) -> Result<(), Failure> {
     rcs_cli::say(concat!("rcs-router ", env!("CARGO_PKG_VERSION")));
     let Some(server) = &arguments.server else { return Ok(()) };
-    let seen = ask(
-        server,
-        &Asking { method: Method::Get, path: "/v1/status", token: None, headers: &[], body: &[] },
-    );
+    let seen = arguments.secured.look(server, "/v1/status");
     let body = seen.map_err(|error| error.exit().with(error.to_string()))?;
     let status: Value = serde_json::from_str(&body).unwrap_or_default();
-    rcs_cli::say(format_args!("{server} {}", text(&status, "version")));
+    rcs_cli::say(format_args!("{} {}", server.authority(), text(&status, "version")));
     Ok(())
 }
 

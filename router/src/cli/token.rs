@@ -9,7 +9,7 @@ use super::client::{Method, segment};
 use super::output::{Output, Shown, Width, list, table, text};
 
 /// Create, list and revoke API tokens. Every router of the cluster accepts them. Each of these commands needs the router's own token, or a
-/// token with the role operator.
+/// token with the role admin; listing needs the role operator only.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -45,8 +45,10 @@ enum Command {
 enum Role {
     /// To read.
     Viewer,
-    /// To read and to change, tokens too.
+    /// To read and to change, but for tokens and the cluster's routers.
     Operator,
+    /// Everything.
+    Admin,
 }
 
 impl Role {
@@ -54,6 +56,7 @@ impl Role {
         match self {
             Self::Viewer => "viewer",
             Self::Operator => "operator",
+            Self::Admin => "admin",
         }
     }
 }

@@ -23,13 +23,13 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, Router, file, member, pem, provider, router, run, scratch};
 
 /// A certificate with its key.
-struct Made {
-    certificate: String,
-    key: String,
-    der: CertificateDer<'static>,
+pub(crate) struct Made {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) der: CertificateDer<'static>,
 }
 
-fn made(common: &str, days: i64, issuer: Option<&Issuer<'_, &KeyPair>>) -> Made {
+pub(crate) fn made(common: &str, days: i64, issuer: Option<&Issuer<'_, &KeyPair>>) -> Made {
     let mut params =
         CertificateParams::new(vec!["127.0.0.1".to_owned(), format!("{common}.example")]).unwrap();
     params.distinguished_name = rcgen::DistinguishedName::new();

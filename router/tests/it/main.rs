@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod admin_tls;
 mod agents;
 mod bundles;
 mod callers;

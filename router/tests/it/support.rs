@@ -71,7 +71,8 @@ impl Router {
     /// Starts a router that serves.
     pub(crate) fn started(process: Process) -> Self {
         let ready = process.read_until("ready ", PATIENCE);
-        let word = |key| ready.split(' ').find_map(|word| word.strip_prefix(key)?.parse().ok());
+        let address = |word: &str| word.strip_prefix("https://").unwrap_or(word).parse().ok();
+        let word = |key| ready.split(' ').find_map(|word| address(word.strip_prefix(key)?));
         let (listen, admin) = (word("listen="), word("admin="));
         Self {
             listen: listen.unwrap_or_else(|| panic!("no listen=ADDR in {ready:?}")),

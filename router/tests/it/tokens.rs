@@ -91,7 +91,7 @@ fn a_viewer_reads_an_operator_changes_and_the_audit_log_names_the_token() {
 #[test]
 fn the_command_line_makes_lists_and_revokes_tokens() {
     let alone = Alone::start("cluster");
-    let made = alone.ask("token create ci --role operator");
+    let made = alone.ask("token create ci --role admin");
     assert_eq!(made.code, Some(0), "{made:?}");
     let secret = made.stdout.trim().to_owned();
     assert!(secret.starts_with("rcs_") && made.stderr.contains("this once"), "{}", made.stderr);
@@ -99,20 +99,20 @@ fn the_command_line_makes_lists_and_revokes_tokens() {
     let made: Value = serde_json::from_str(&by_token.stdout).unwrap();
     assert!(
         made["token"].is_string() && made["role"] == "viewer",
-        "an operator's token makes tokens: {by_token:?}"
+        "an admin's token makes tokens: {by_token:?}"
     );
     let listed = alone.ask("token list");
-    assert_eq!(listed.stdout, "TOKEN  ROLE\nci     operator\nlook   viewer\n");
+    assert_eq!(listed.stdout, "TOKEN  ROLE\nci     admin\nlook   viewer\n");
     let tokens = send(&alone.router, &secret, "GET", "/v1/tokens", "", "").body;
     assert_eq!(
         tokens,
-        json!([{"name": "ci", "role": "operator"}, {"name": "look", "role": "viewer"}]),
+        json!([{"name": "ci", "role": "admin"}, {"name": "look", "role": "viewer"}]),
         "no hash"
     );
     for (words, code, says) in [
         ("token create ci --role viewer", 65, "already"),
         ("token create a/b --role viewer", 65, "cannot be used"),
-        ("token create x --role admin", 64, "viewer"),
+        ("token create x --role root", 64, "viewer"),
         ("token revoke nobody", 65, "no credential"),
     ] {
         let ran = alone.ask(words);
@@ -122,6 +122,34 @@ fn the_command_line_makes_lists_and_revokes_tokens() {
     assert_eq!(alone.ask("token list").stdout, "TOKEN  ROLE\nlook   viewer\n");
     let gone = ask(&alone.router, &secret, "token list");
     assert!(gone.code == Some(64) && gone.stderr.contains("wrong token"), "{gone:?}");
+}
+
+#[test]
+fn an_operator_changes_neither_tokens_nor_routers() {
+    let alone = Alone::start("cluster");
+    let (operator, admin) = (make(&alone, "ops", "operator"), make(&alone, "root", "admin"));
+    let create = r#"{"name": "more", "role": "viewer"}"#;
+    for (method, path, body) in [
+        ("POST", "/v1/tokens", create),
+        ("DELETE", "/v1/tokens/root", ""),
+        ("POST", "/v1/cluster/routers/2/remove", ""),
+    ] {
+        let told = send(&alone.router, &operator, method, path, "", body);
+        assert_eq!(
+            (told.status, &told.body["type"]),
+            (403, &json!("urn:rcs-router:problem:not_admin_token")),
+            "{path}: {told:?}"
+        );
+        assert!(told.body["fix"].as_str().is_some_and(|fix| fix.contains("role admin")), "{told:?}");
+    }
+    assert_eq!(refused(&alone.router, "not_admin_token"), 3.0);
+    alone.router.await_log("the API token \"ops\" has the role operator");
+    assert_eq!(send(&alone.router, &operator, "GET", "/v1/tokens", "", "").status, 200);
+    assert_eq!(drain(&alone.router, &operator).status, 200);
+    assert_eq!(send(&alone.router, &admin, "POST", "/v1/tokens", "", create).status, 201);
+    assert_eq!(drain(&alone.router, &admin).status, 200);
+    let by_command = ask(&alone.router, &operator, "token create x --role viewer");
+    assert!(by_command.code == Some(64) && by_command.stderr.contains("role admin"), "{by_command:?}");
 }
 
 #[test]
@@ -233,7 +261,7 @@ fn no_route_of_the_description_changes_anything_for_a_token_that_may_not() {
     let mut routes: Vec<(String, String)> = Vec::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            if operation["security"].is_array() {
+            if operation["security"] == json!([{"token": []}]) {
                 routes
                     .push((method.to_uppercase(), path.replace("{change}", "drain").replace(['{', '}'], "")));
             }

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use super::credentials::Credentials;
 use super::dial::Connection;
 use super::link::Link;
+use super::stream::{Dial, Tcp};
 use super::{snapshot, words};
 use crate::limits::{BULK_BYTES, LINKS_MAX, MESSAGE_BYTES_MAX, SNAPSHOT_BYTES_MAX};
 use crate::messages::consensus_client::ConsensusClient;
@@ -24,10 +25,11 @@ use crate::rpc::{Peer, Request, Response, Transport, Unanswered};
 
 /// Carries requests to other routers. Clones share their connections.
 #[derive(Clone, Debug)]
-pub struct TonicTransport(Arc<Inner>);
+pub struct TonicTransport<D = Tcp>(Arc<Inner<D>>);
 
 #[derive(Debug)]
-struct Inner {
+struct Inner<D> {
+    way: D,
     credentials: Credentials,
     links: Mutex<HashMap<(String, Lane), Used>>,
 }
@@ -61,9 +63,16 @@ impl Lane {
 }
 
 impl TonicTransport {
-    /// A transport without connections: they are dialled when they are needed.
+    /// A transport over TCP without connections: they are dialled when they are needed.
     pub fn new(credentials: Credentials) -> Self {
-        Self(Arc::new(Inner { credentials, links: Mutex::default() }))
+        Self::over(Tcp, credentials)
+    }
+}
+
+impl<D: Dial> TonicTransport<D> {
+    /// The same over another network than TCP.
+    pub fn over(way: D, credentials: Credentials) -> Self {
+        Self(Arc::new(Inner { way, credentials, links: Mutex::default() }))
     }
 
     fn link(&self, address: &str, lane: Lane) -> Arc<Link> {
@@ -79,7 +88,7 @@ impl TonicTransport {
     }
 }
 
-impl Transport for TonicTransport {
+impl<D: Dial> Transport for TonicTransport<D> {
     /// Asks a router. A message of more than [`MESSAGE_BYTES_MAX`], or a snapshot of more than [`SNAPSHOT_BYTES_MAX`], is
     /// [`Unanswered::Refused`] before it is sent.
     async fn ask(&self, to: &Peer, request: Request, within: Duration) -> Result<Response, Unanswered> {
@@ -89,7 +98,7 @@ impl Transport for TonicTransport {
         let link = self.link(&to.address, Lane::of(&request, bytes));
         let mut retried = false;
         loop {
-            let connected = link.connection(&self.0.credentials, until).await;
+            let connected = link.connection(&self.0.way, &self.0.credentials, until).await;
             let connection = connected.map_err(|reason| Unanswered::Unreachable(says(reason)))?;
             if let Some(id) = to.id.filter(|id| id.number != connection.peer.router) {
                 let is = connection.peer.router;

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rcs_proto::driver;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::credentials::Live;
+use super::stream::{Dial, Stream as _};
 use super::words;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, DIAL_TIME_MAX, HEADERS_BYTES_MAX, PING_EVERY, PING_WAIT, STREAM_WINDOW_BYTES,
@@ -32,14 +31,14 @@ pub(super) struct Connection {
 }
 
 /// Dials an address. The sentence of an error goes on after "the router at ADDRESS".
-pub(super) async fn dial(address: &str, live: &Live) -> Result<Connection, String> {
+pub(super) async fn dial<D: Dial>(way: &D, address: &str, live: &Live) -> Result<Connection, String> {
     let silent = || format!("does not answer within {DIAL_TIME_MAX:?}");
-    timeout(DIAL_TIME_MAX, connect(address, live)).await.unwrap_or_else(|_| Err(silent()))
+    timeout(DIAL_TIME_MAX, connect(way, address, live)).await.unwrap_or_else(|_| Err(silent()))
 }
 
-async fn connect(address: &str, live: &Live) -> Result<Connection, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| words::dialled(&error))?;
-    driver::tune(&stream, driver::limits::DIALLED_USER_TIMEOUT).map_err(|error| words::dialled(&error))?;
+async fn connect<D: Dial>(way: &D, address: &str, live: &Live) -> Result<Connection, String> {
+    let stream = way.dial(address).await.map_err(|error| words::dialled(&error))?;
+    stream.tune().map_err(|error| words::dialled(&error))?;
     // The verifier looks at no host name, and none is sent.
     let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
     let tls = TlsConnector::from(Arc::clone(&live.client)).connect(name, stream).await;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::credentials::Credentials;
 use super::dial::{Connection, backoff, dial};
+use super::stream::Dial;
 use crate::limits::REDIAL_MAX;
 
 /// A connection, or the way to one.
@@ -47,8 +48,9 @@ impl Link {
 
     /// The open connection. If there is none, it is dialled; a dial goes on when those who wait for it give up. After a failure the next
     /// dial waits, and until then this fails at once. The sentence of an error goes on after "the router at ADDRESS".
-    pub(super) async fn connection(
+    pub(super) async fn connection<D: Dial>(
         self: &Arc<Self>,
+        way: &D,
         credentials: &Credentials,
         until: Instant,
     ) -> Result<Connection, String> {
@@ -58,7 +60,7 @@ impl Link {
                 Found::Open(connection) => return Ok(connection),
                 Found::Failed(reason) => return Err(reason),
                 Found::Dial(failures) => {
-                    tokio::spawn(Arc::clone(self).dial(credentials.clone(), failures));
+                    tokio::spawn(Arc::clone(self).dial(way.clone(), credentials.clone(), failures));
                 }
                 Found::Wait => {}
             }
@@ -99,9 +101,9 @@ impl Link {
         found
     }
 
-    async fn dial(self: Arc<Self>, credentials: Credentials, failures: u32) {
+    async fn dial<D: Dial>(self: Arc<Self>, way: D, credentials: Credentials, failures: u32) {
         let live = credentials.live();
-        self.state.send_replace(match dial(&self.address, &live).await {
+        self.state.send_replace(match dial(&way, &self.address, &live).await {
             Ok(connection) => {
                 credentials.note(connection.peer.router, connection.dates);
                 State::Open(connection)

@@ -4,6 +4,8 @@
 //! [`TonicTransport`] asks, [`serve()`] answers. A request says who sends it, and the sender's certificate must say the same: a router can
 //! speak for itself alone. TLS keeps what was recorded from being sent again, as each connection has keys of its own, its records are
 //! numbered, and neither resumption nor early data is offered.
+//!
+//! Below TLS is TCP. Tests give another network instead ([`Dial`], [`Listen`]).
 
 mod client;
 mod credentials;
@@ -16,9 +18,11 @@ mod service;
 mod session;
 mod shared;
 mod snapshot;
+mod stream;
 mod words;
 
 pub use self::client::TonicTransport;
 pub use self::credentials::{Credentials, Reloaded};
 pub use self::refusals::{Reason, Refused};
-pub use self::serve::{Serving, serve};
+pub use self::serve::{Serving, serve, serve_on};
+pub use self::stream::{Dial, Listen, Stream, Tcp};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcs_proto::driver::places::Places;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -14,6 +14,7 @@ use super::credentials::Credentials;
 use super::refusals::{Refusals, Refused};
 use super::session::session;
 use super::shared::Shared;
+use super::stream::Listen;
 use crate::limits::{ACCEPT_PAUSE, CLOSE_TIME_MAX, HALF_OPEN_MAX, SNAPSHOTS_MAX};
 use crate::rpc::Receiver;
 
@@ -37,8 +38,19 @@ pub fn serve<R: Receiver>(
     credentials: Credentials,
     receiver: R,
 ) -> io::Result<Serving> {
-    let listener = TcpListener::from_std(listener)?;
-    let address = listener.local_addr()?;
+    serve_on(TcpListener::from_std(listener)?, credentials, receiver)
+}
+
+/// The same on a listener of another network than TCP.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_on<L: Listen, R: Receiver>(
+    listener: L,
+    credentials: Credentials,
+    receiver: R,
+) -> io::Result<Serving> {
+    let address = listener.address()?;
     let shared = Arc::new(Shared {
         credentials,
         refusals: Refusals::default(),
@@ -75,9 +87,9 @@ impl Drop for Serving {
     }
 }
 
-async fn run<R: Receiver>(
+async fn run<L: Listen, R: Receiver>(
     shared: Arc<Shared>,
-    listener: TcpListener,
+    listener: L,
     receiver: R,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -95,16 +107,16 @@ async fn run<R: Receiver>(
     let _ = timeout(CLOSE_TIME_MAX, all).await;
 }
 
-async fn accept<R: Receiver>(
+async fn accept<L: Listen, R: Receiver>(
     shared: &Arc<Shared>,
-    listener: &TcpListener,
+    listener: &L,
     receiver: &R,
     stop: &watch::Receiver<bool>,
     sessions: &mut JoinSet<()>,
 ) {
     let places = Places::new(0);
     loop {
-        let accepted: (TcpStream, SocketAddr) = match listener.accept().await {
+        let accepted: (L::Stream, SocketAddr) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%error, "the cluster listener cannot accept connections; retrying");

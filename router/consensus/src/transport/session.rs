@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rcs_proto::driver;
 use rcs_proto::driver::places::{Lost, Place};
 use rcs_proto::driver::shares::Shown;
 use rustls::Error;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 use super::refusals::Reason;
 use super::service::Counted;
 use super::shared::Shared;
+use super::stream::Stream;
 use super::words;
 use crate::limits::{
     CLOSE_TIME_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_TIME_MAX, HEADERS_BYTES_MAX, PING_WAIT,
@@ -29,9 +28,9 @@ use crate::pki::{Dates, Name};
 use crate::rpc::Receiver;
 
 /// Serves a connection until either end closes it. `stop` ends it after the requests under way.
-pub(super) async fn session<R: Receiver>(
+pub(super) async fn session<S: Stream, R: Receiver>(
     shared: Arc<Shared>,
-    (stream, address): (TcpStream, SocketAddr),
+    (stream, address): (S, SocketAddr),
     (place, lost): (Place, Lost),
     receiver: R,
     mut stop: watch::Receiver<bool>,
@@ -89,14 +88,14 @@ pub(super) async fn session<R: Receiver>(
 
 type Refused = (Reason, String);
 
-async fn handshake(
+async fn handshake<S: Stream>(
     shared: &Shared,
-    stream: TcpStream,
+    mut stream: S,
     place: &Place,
-) -> Result<(TlsStream<TcpStream>, Name), Refused> {
+) -> Result<(TlsStream<S>, Name), Refused> {
     let gone = |error: io::Error| (Reason::Slow, error.to_string());
     let slow = |_| (Reason::Slow, format!("it took more than {HANDSHAKE_TIME_MAX:?}"));
-    driver::tune(&stream, driver::limits::DIALLED_USER_TIMEOUT).map_err(gone)?;
+    stream.tune().map_err(gone)?;
     let until = Instant::now() + HANDSHAKE_TIME_MAX;
     // TLS begins with the client. Who has sent something keeps its place longer.
     timeout_at(until, stream.readable()).await.map_err(slow)?.map_err(gone)?;

@@ -11,3 +11,4 @@ mod mesh;
 mod pki;
 mod sim;
 mod transport;
+mod turmoil;

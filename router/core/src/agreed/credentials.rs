@@ -51,8 +51,10 @@ impl Salted {
 pub enum Role {
     /// To read.
     Viewer,
-    /// To read and to change.
+    /// To read and to change, but for tokens and the cluster's routers.
     Operator,
+    /// Everything.
+    Admin,
 }
 
 impl Role {
@@ -61,6 +63,7 @@ impl Role {
         match self {
             Self::Viewer => "viewer",
             Self::Operator => "operator",
+            Self::Admin => "admin",
         }
     }
 }

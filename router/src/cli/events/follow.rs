@@ -4,9 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use rcs_cli::Exit;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use rcs_proto::icf::Secret;
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
 
 use super::lines::{Event, Lines};
 use crate::cli::client::{ClientError, Server, segment, sentence};
@@ -19,7 +23,7 @@ const HEAD_LINES_MAX: usize = 64;
 
 /// Reads events, from wherever they can be had.
 pub(super) struct Follower {
-    servers: Vec<Server>,
+    servers: Vec<Source>,
     /// The id of the latest event that was shown.
     known: Option<String>,
     /// The one group whose events are wanted.
@@ -28,6 +32,20 @@ pub(super) struct Follower {
     shown: u64,
     follow: bool,
 }
+
+/// A router, and what it takes to ask it.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) server: Server,
+    /// None without TLS.
+    pub(super) tls: Option<TlsConnector>,
+    /// The value of the header with the token.
+    pub(super) header: Option<Secret<String>>,
+}
+
+/// A connection, with TLS or without.
+trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Bytes for S {}
 
 /// Why there are no further events.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +77,9 @@ impl Lost {
         match self {
             Self::Client(ClientError::Unreachable { .. }) => true,
             Self::Client(ClientError::Refused { status, .. }) => *status >= 500,
-            Self::Client(ClientError::NotHttp { .. }) | Self::NotUnderstood | Self::Cut => false,
+            Self::Client(ClientError::NotHttp { .. } | ClientError::Tls { .. } | ClientError::Trust(_))
+            | Self::NotUnderstood
+            | Self::Cut => false,
         }
     }
 }
@@ -75,7 +95,7 @@ enum Ended {
 
 impl Follower {
     pub(super) fn new(
-        servers: Vec<Server>,
+        servers: Vec<Source>,
         since: Option<String>,
         group: Option<String>,
         follow: bool,
@@ -118,9 +138,10 @@ impl Follower {
         }
     }
 
-    async fn read(&mut self, server: &Server, show: &mut impl FnMut(&Event) -> bool) -> Result<Ended, Lost> {
-        let failed = |source| ClientError::Unreachable { server: server.to_string(), source };
-        let mut reader = BufReader::new(self.ask(server).await.map_err(failed)?);
+    async fn read(&mut self, source: &Source, show: &mut impl FnMut(&Event) -> bool) -> Result<Ended, Lost> {
+        let server = &source.server;
+        let failed = |source| server.failed(source);
+        let mut reader = BufReader::new(self.ask(source).await?);
         let status = head(&mut reader, server).await?;
         if status != 200 {
             let mut body = Vec::new();
@@ -147,18 +168,29 @@ impl Follower {
     }
 
     /// Sends the request. As a client of HTTP/1.0 it gets the events as they are, to the end of the connection.
-    async fn ask(&self, server: &Server) -> io::Result<TcpStream> {
-        let address = server.authority();
-        let mut stream = within(CLIENT_DEADLINE, TcpStream::connect(address)).await?;
+    async fn ask(&self, source: &Source) -> Result<Box<dyn Bytes>, ClientError> {
+        let (server, address) = (&source.server, source.server.authority());
+        let failed = |source| server.failed(source);
+        let stream = within(CLIENT_DEADLINE, TcpStream::connect(address)).await.map_err(failed)?;
+        let mut stream: Box<dyn Bytes> = match &source.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let shaken = within(CLIENT_DEADLINE, tls.connect(server.name()?, stream));
+                Box::new(shaken.await.map_err(failed)?)
+            }
+        };
+        let header = source.header.as_ref();
+        let authorization =
+            header.map(|value| format!("Authorization: {}\r\n", value.expose())).unwrap_or_default();
         let option = |key: &str, value: &Option<String>| {
             value.as_deref().map(|value| format!("&{key}={}", segment(value))).unwrap_or_default()
         };
         let (since, group) = (option("since", &self.known), option("group", &self.group));
         let head = format!(
-            "GET /v1/events?follow={}{since}{group} HTTP/1.0\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n",
+            "GET /v1/events?follow={}{since}{group} HTTP/1.0\r\nHost: {address}\r\n{authorization}Accept: text/event-stream\r\n\r\n",
             self.follow
         );
-        within(CLIENT_DEADLINE, stream.write_all(head.as_bytes())).await?;
+        within(CLIENT_DEADLINE, stream.write_all(head.as_bytes())).await.map_err(failed)?;
         Ok(stream)
     }
 }

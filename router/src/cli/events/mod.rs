@@ -6,12 +6,14 @@ mod lines;
 use clap::Args;
 use rcs_cli::{Exit, Failure};
 use serde_json::Value;
+use tokio_rustls::TlsConnector;
 
-use self::follow::{Follower, Lost};
+use self::follow::{Follower, Lost, Source};
 use self::lines::Event;
 use super::asked::SERVER_VARIABLE;
 use super::client::Server;
 use super::output::{Output, Shown, text, yaml};
+use super::secured::Secured;
 use crate::shutdown::Signals;
 
 /// Show what changed: what the routers agreed on, and what a router saw of members, groups and the leader.
@@ -28,6 +30,8 @@ pub(super) struct Arguments {
         help_heading = "Router"
     )]
     servers: Vec<Server>,
+    #[command(flatten)]
+    secured: Secured,
     /// Go on with what changes from now on, until Ctrl-C. If a router is lost, the command goes on at the next one, and misses no agreed
     /// change.
     #[arg(long, short)]
@@ -51,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(system)?;
     let (follow, output) = (arguments.follow, arguments.shown.format);
     let follower =
-        Follower::new(arguments.servers.clone(), arguments.since.clone(), arguments.group.clone(), follow);
+        Follower::new(sources(arguments)?, arguments.since.clone(), arguments.group.clone(), follow);
     let outcome = runtime.block_on(async move {
         let mut signals = Signals::listen().map_err(system)?;
         let show = move |event: &Event| {
@@ -68,6 +72,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     });
     runtime.shutdown_background();
     outcome
+}
+
+/// The routers, each with what it takes to ask it.
+fn sources(arguments: &Arguments) -> Result<Vec<Source>, Failure> {
+    let secured = &arguments.secured;
+    let header = match secured.token() {
+        Ok(token) => token.map(|token| token.header()),
+        Err(error) => return Err(Exit::BadData.with(error.to_string())),
+    };
+    let source = |server: &Server| {
+        let tls = secured.tls(server).map_err(|error| error.exit().with(error.to_string()))?;
+        Ok(Source { server: server.clone(), tls: tls.map(TlsConnector::from), header: header.clone() })
+    };
+    arguments.servers.iter().map(source).collect()
 }
 
 /// Prints an event.

@@ -13,7 +13,7 @@ use super::seeds;
 const SEEDS: u64 = 10;
 
 /// The number in this variable of the environment.
-pub(super) fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }

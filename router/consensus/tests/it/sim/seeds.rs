@@ -45,6 +45,18 @@ pub(crate) fn run(
     range: Range<u64>,
     one: impl Fn(u64) -> Result<Totals, String> + Sync,
 ) -> Result<Totals, String> {
+    each(range, one).map_err(|(seed, words)| {
+        format!(
+            "seed {seed}: {words}\nagain: RCS_SIM_SEED={seed} cargo test -p rcs-consensus --test it sim::explore -- --nocapture"
+        )
+    })
+}
+
+/// The same; the failure comes with its seed.
+pub(crate) fn each(
+    range: Range<u64>,
+    one: impl Fn(u64) -> Result<Totals, String> + Sync,
+) -> Result<Totals, (u64, String)> {
     let (next, began) = (AtomicU64::new(range.start), Instant::now());
     let (totals, failure) = (Mutex::new(Totals::default()), Mutex::new(None::<(u64, String)>));
     let work = || {
@@ -85,8 +97,6 @@ pub(crate) fn run(
     );
     match failure.into_inner().unwrap() {
         None => Ok(totals),
-        Some((seed, words)) => Err(format!(
-            "seed {seed}: {words}\nagain: RCS_SIM_SEED={seed} cargo test -p rcs-consensus --test it sim::explore -- --nocapture"
-        )),
+        Some(failure) => Err(failure),
     }
 }

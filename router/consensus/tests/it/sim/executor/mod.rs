@@ -310,11 +310,13 @@ pub(super) fn step(what: u64) {
     WORLDS.with_borrow_mut(|world| world.iter_mut().for_each(|w| w.trace.mix(what)));
 }
 
-/// A line of the trace, in the name of the group that runs.
+/// A line of the trace, in the name of the group that runs. Nothing is traced without a simulation.
 pub(crate) fn note(what: fmt::Arguments<'_>) {
-    with(|w| {
-        let (now, name) = (w.now - START, w.groups[w.current.0].name.as_str());
-        w.trace.line(now, name, what);
+    WORLDS.with_borrow_mut(|world| {
+        if let Some(w) = world {
+            let (now, name) = (w.now - START, w.groups[w.current.0].name.as_str());
+            w.trace.line(now, name, what);
+        }
     });
 }
 

@@ -65,11 +65,25 @@ struct Rules {
     acknowledged: u64,
     reads: u64,
     broken: Option<Broken>,
+    clock: Clock,
     /// Broken rules are passed over: another judge shall see the whole run.
     only_records: bool,
 }
 
+/// When something happens. Each moment is at or after the one before.
+struct Clock(fn() -> Duration);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(executor::elapsed)
+    }
+}
+
 impl Rules {
+    fn now(&self) -> Duration {
+        (self.clock.0)()
+    }
+
     fn note(&mut self, outcome: Result<(), Broken>) {
         if let Err(broken) = outcome
             && self.broken.is_none()
@@ -82,6 +96,11 @@ impl Rules {
 }
 
 impl Watch {
+    /// Watches a run on another clock than that of the executor.
+    pub(crate) fn on_clock(clock: fn() -> Duration) -> Self {
+        Self(Arc::new(Mutex::new(Rules { clock: Clock(clock), ..Rules::default() })))
+    }
+
     fn rules(&self) -> MutexGuard<'_, Rules> {
         self.0.lock().unwrap()
     }
@@ -138,7 +157,9 @@ impl Watch {
 
     /// A client begins a write.
     pub(crate) fn write_begins(&self, id: WriteId) {
-        self.rules().linearizable.write_begins(id, executor::elapsed());
+        let rules = &mut *self.rules();
+        let now = rules.now();
+        rules.linearizable.write_begins(id, now);
     }
 
     /// A write ends for its client.
@@ -149,7 +170,8 @@ impl Watch {
                 rules.acknowledged += 1;
                 let outcome = rules.copies_equal.acknowledged(id, index, place);
                 rules.note(outcome);
-                rules.linearizable.write_ends(id, place, executor::elapsed());
+                let now = rules.now();
+                rules.linearizable.write_ends(id, place, now);
             }
             Told::Not => rules.refused.refused(id),
             Told::Unknown => {}
@@ -162,7 +184,8 @@ impl Watch {
         rules.reads += 1;
         let outcome = rules.copies_equal.read(view);
         rules.note(outcome);
-        rules.linearizable.read(began, view, executor::elapsed());
+        let now = rules.now();
+        rules.linearizable.read(began, view, now);
     }
 
     /// Writes that clients were told of, and reads.
