@@ -175,7 +175,10 @@ impl DialTarget {
 }
 
 /// The name for which a certificate must be valid: the host, without the interface of a link-local address.
-fn server_name(host: &str) -> Result<ServerName<'static>, DialError> {
+///
+/// # Errors
+/// [`DialError::BadTarget`]
+pub fn server_name(host: &str) -> Result<ServerName<'static>, DialError> {
     let name = host.split('%').next().unwrap_or_default().to_owned();
     ServerName::try_from(name)
         .map_err(|_| DialError::BadTarget("the host is neither a host name nor an address"))
@@ -199,10 +202,8 @@ pub async fn dial_with(
 ) -> Result<(WebSocket, SocketAddr), DialError> {
     let key = generate_key();
     let request = request(target, &extras.headers, &key)?;
-    let (stream, peer) = match &extras.proxy {
-        None => connect(&target.host, target.port, target.connect_timeout).await?,
-        Some(proxy) => connect_through(proxy, target).await?,
-    };
+    let proxy = extras.proxy.as_ref();
+    let (stream, peer) = open_tcp(&target.host, target.port, proxy, target.connect_timeout).await?;
     let deadline = Instant::now() + target.connect_timeout;
     let stream = match &target.tls {
         None => MaybeTls::Plain(stream),
@@ -217,15 +218,23 @@ pub async fn dial_with(
     }
 }
 
-/// The proxy's connection to the target.
-async fn connect_through(
-    proxy: &HttpProxy,
-    target: &DialTarget,
+/// A TCP connection to a host, or through a proxy to it; with the address that was connected to, which is the proxy's if there is one.
+/// `limit` is for the connection, and again for the way through the proxy.
+///
+/// # Errors
+/// [`DialError::Resolve`], [`DialError::Connect`], [`DialError::ConnectTimeout`], [`DialError::Proxy`], [`DialError::ProxyTimeout`],
+/// [`DialError::Io`]
+pub async fn open_tcp(
+    host: &str,
+    port: u16,
+    proxy: Option<&HttpProxy>,
+    limit: Duration,
 ) -> Result<(TcpStream, SocketAddr), DialError> {
-    let limit = target.connect_timeout;
+    let Some(proxy) = proxy else { return connect(host, port, limit).await };
     let (mut stream, peer) = connect(&proxy.host, proxy.port, limit).await?;
+    let led = timeout(limit, proxy.lead(&mut stream, host, port)).await;
     let (host, port) = (proxy.host.clone(), proxy.port);
-    match timeout(limit, proxy.lead(&mut stream, &target.host, target.port)).await {
+    match led {
         Ok(Ok(())) => Ok((stream, peer)),
         Ok(Err(source)) => Err(DialError::Proxy { host, port, source }),
         Err(_) => Err(DialError::ProxyTimeout { host, port, limit }),
