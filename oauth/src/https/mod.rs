@@ -214,6 +214,11 @@ pub struct Response {
 }
 
 impl Response {
+    #[cfg(test)]
+    pub(crate) fn of(status: u16, body: &str) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
