@@ -52,7 +52,8 @@ pub type Headers<'a> = &'a [(&'a str, &'a str)];
 /// The client: whom it trusts, the way that it takes, and its bounds. It has no connection, so a copy is cheap.
 #[derive(Clone, Debug)]
 pub struct Https {
-    tls: Arc<ClientConfig>,
+    /// Without one, `https` cannot be spoken.
+    tls: Option<Arc<ClientConfig>>,
     proxy: Option<HttpProxy>,
     deadline: Duration,
     body_bytes_max: usize,
@@ -61,7 +62,12 @@ pub struct Https {
 impl Https {
     /// A client with the bounds of [`crate::limits`]. `tls` says which certificates are trusted.
     pub fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { tls, proxy: None, deadline: EXCHANGE_DEADLINE, body_bytes_max: BODY_BYTES_MAX }
+        Self { tls: Some(tls), ..Self::without_tls() }
+    }
+
+    /// A client for `http` URLs alone.
+    pub fn without_tls() -> Self {
+        Self { tls: None, proxy: None, deadline: EXCHANGE_DEADLINE, body_bytes_max: BODY_BYTES_MAX }
     }
 
     /// The same client behind an HTTP proxy (CONNECT).
@@ -122,7 +128,11 @@ impl Https {
             return self.speak(stream, url, request).await;
         }
         let name = server_name(url.host()).map_err(HttpsError::of_dial)?;
-        let connected = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await;
+        let tls = self.tls.clone().ok_or_else(|| HttpsError::Tls {
+            host: url.host().to_owned(),
+            words: "this client trusts no certificate; give it a trust store".to_owned(),
+        })?;
+        let connected = TlsConnector::from(tls).connect(name, stream).await;
         let stream = connected.map_err(|error| HttpsError::of_tls(&error, url))?;
         self.speak(stream, url, request).await
     }

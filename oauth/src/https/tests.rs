@@ -227,6 +227,10 @@ async fn certificates_are_verified() {
     assert!(matches!(&error, HttpsError::Tls { .. }), "{error}");
     assert!(asked.await.unwrap().starts_with("no TLS"), "nothing was sent");
 
+    let (address, _asked) = server(None, answer()).await;
+    let error = Https::without_tls().get(&url("localhost", address), &[]).await.expect_err("no TLS here");
+    assert!(error.to_string().contains("trusts no certificate"), "{error}");
+
     // A peer without TLS, which answers at once, or hangs up.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -76,14 +76,22 @@ impl Url {
             None if tls => 443,
             None => 80,
         };
-        if !tls && plain == Plain::Loopback && !is_loopback(&host) {
-            return Err(BadUrl::InClear { host });
-        }
         let target = match uri.path_and_query().map_or("/", |target| target.as_str()) {
             query if query.starts_with('?') => format!("/{query}"),
             target => target.to_owned(),
         };
-        Ok(Self { tls, host, port, authority: authority.as_str().to_owned(), target, plain })
+        Self { tls, host, port, authority: authority.as_str().to_owned(), target, plain }.with(plain)
+    }
+
+    /// The same URL, judged by another rule for `http`.
+    ///
+    /// # Errors
+    /// [`BadUrl::InClear`]
+    pub fn with(self, plain: Plain) -> Result<Self, BadUrl> {
+        match !self.tls && plain == Plain::Loopback && !is_loopback(&self.host) {
+            true => Err(BadUrl::InClear { host: self.host }),
+            false => Ok(Self { plain, ..self }),
+        }
     }
 
     /// Whether TLS is spoken.
