@@ -10,6 +10,7 @@ use std::thread;
 
 use rcs_rig::authorization::{AuthorizationServer, Manner, TOKEN_PATH};
 use rcs_rig::canary::{canary, finds};
+use rcs_rig::process::Process;
 use rcs_rig::scripted::FakeMember;
 use rcs_rig::wait::wait_until;
 use serde_json::json;
@@ -31,13 +32,13 @@ struct Seen {
 }
 
 /// A peer in front of a scripted IDM: it lets a connection in that shows a valid token.
-struct Gate {
-    address: SocketAddr,
+pub(crate) struct Gate {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
 }
 
 impl Gate {
-    fn before(idm: &FakeMember, server: &Arc<AuthorizationServer>) -> Self {
+    pub(crate) fn before(idm: &FakeMember, server: &Arc<AuthorizationServer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let (seen, port, server) = (Arc::<Mutex<Seen>>::default(), idm.port(), Arc::clone(server));
@@ -60,7 +61,7 @@ impl Gate {
     }
 
     /// Requests that were answered like this.
-    fn told(&self, status: u16) -> usize {
+    pub(crate) fn told(&self, status: u16) -> usize {
         self.seen().told.iter().filter(|told| **told == status).count()
     }
 }
@@ -97,12 +98,12 @@ fn admit(near: &TcpStream, port: u16, seen: &Mutex<Seen>, server: &Authorization
 }
 
 /// The secret of the node's client.
-fn secret() -> String {
+pub(crate) fn secret() -> String {
     canary("client-secret")
 }
 
 /// A server whose tokens are canaries.
-fn server(change: impl FnOnce(&mut Manner)) -> Arc<AuthorizationServer> {
+pub(crate) fn server(change: impl FnOnce(&mut Manner)) -> Arc<AuthorizationServer> {
     Arc::new(AuthorizationServer::start_with(|manner| {
         manner.clients = vec![("RCSClient".to_owned(), secret())];
         manner.makes = Arc::new(|_, n| canary(&format!("token-{n}")));
@@ -133,12 +134,12 @@ fn complaints(node: &Dialling) -> usize {
 }
 
 /// Neither the secret nor a token is in the log, the command line or the environment.
-fn judge(node: &Dialling) {
-    let log = [node.process.stderr_lines(), vec![node.process.to_string()]].concat().join("\n");
+pub(crate) fn judge(process: &Process) {
+    let log = [process.stderr_lines(), vec![process.to_string()]].concat().join("\n");
     assert!(log.contains("DEBUG") || log.contains("TRACE"), "the log is not verbose: {log}");
     assert_eq!(finds(log.as_bytes()), Vec::<String>::new());
     for file in ["cmdline", "environ"] {
-        let path = format!("/proc/{}/{file}", node.process.pid());
+        let path = format!("/proc/{}/{file}", process.pid());
         assert_eq!(finds(&fs::read(&path).expect("the node runs")), Vec::<String>::new(), "{path}");
     }
 }
@@ -163,7 +164,7 @@ fn a_node_dials_with_a_token() {
     let bearer = format!("Bearer {}", canary("token-1"));
     assert!(gate.seen().shown.iter().all(|shown| *shown == bearer));
     assert!(!finds(bearer.as_bytes()).is_empty(), "a canary that is not found proves nothing");
-    judge(&node);
+    judge(&node.process);
 }
 
 /// O03: a token is renewed before its end, and sockets that are opened later show the new one.
@@ -181,7 +182,7 @@ fn a_token_that_ends_is_renewed_before() {
         call(&mut idm, &open[open.len() - 1], id);
     }
     assert_eq!(gate.told(401), 0, "{}", node.process);
-    judge(&node);
+    judge(&node.process);
 }
 
 /// O04: a revoked token is replaced within the same dial, and the log has nothing to complain about.
@@ -198,7 +199,7 @@ fn a_revoked_token_is_replaced_at_once() {
     call(&mut idm, &sockets[0], 1);
     assert_eq!((gate.told(401), server.issued().len()), (1, 2), "{}", node.process);
     assert_eq!(complaints(&node), 0, "{}", node.process);
-    judge(&node);
+    judge(&node.process);
 }
 
 /// O04: a peer that refuses every token is told once, and causes no flood of token requests.
@@ -222,7 +223,7 @@ fn a_peer_that_refuses_every_token_causes_no_loop() {
         let (dials, tokens) = (gate.told(status), requests(&server));
         assert!(tokens < dials, "{tokens} tokens for {dials} dials");
         assert_eq!(complaints(&node), 1, "{}", node.process);
-        judge(&node);
+        judge(&node.process);
         // Once the peer is mended, the node comes by itself.
         gate.seen().refuses = None;
         let sockets = idm.await_sockets(3);
@@ -249,7 +250,7 @@ fn an_outage_of_the_endpoint_costs_nothing_while_the_token_lives() {
     assert_eq!(server.issued().len(), 1);
     server.set(|manner| manner.is_down = false);
     node.await_log("the token endpoint works again");
-    judge(&node);
+    judge(&node.process);
 }
 
 /// An endpoint that is not there at the start, and one that is slow, are waited for.
@@ -267,7 +268,7 @@ fn a_node_waits_for_its_endpoint() {
     server.set(|manner| manner.is_slow = false);
     let sockets = idm.await_sockets(3);
     call(&mut idm, &sockets[0], 1);
-    judge(&node);
+    judge(&node.process);
 }
 
 /// A03: the secret is changed at the server and in its file, in either order; no call is lost, and no restart is needed.
@@ -309,7 +310,7 @@ fn a_secret_is_changed_without_a_lost_call() {
     let issued = server.issued().len();
     calls_until(&|| server.issued().len() > issued + 1);
     assert_eq!(gate.told(401), 0, "{}", node.process);
-    judge(&node);
+    judge(&node.process);
 }
 
 /// P15, P17: each refusal of the endpoint names its property, once; when the endpoint is mended, the node comes by itself.
@@ -340,7 +341,7 @@ fn each_refusal_of_the_endpoint_names_its_property() {
         server.await_token_requests(2);
         assert_eq!(complaints(&node), 1, "{}", node.process);
         assert_eq!(gate.seen().shown.len(), 0, "nobody is dialled without a token");
-        judge(&node);
+        judge(&node.process);
         server.set(|manner| {
             let good = Manner { makes: Arc::new(|_, n| canary(&format!("token-{n}"))), ..Manner::default() };
             *manner = Manner { clients: vec![("RCSClient".to_owned(), secret())], ..good };
@@ -370,7 +371,7 @@ fn connections_are_kept_or_replaced_at_the_end_of_their_token() {
     // Three replacements are three tokens: the one of the kept connection is over by then.
     assert!(!kept[0].is_closed() && keeping.sockets().len() == 1);
     call(&mut keeping, &kept[0], 1);
-    judge(&replaces);
+    judge(&replaces.process);
 }
 
 /// A04: a client that is deactivated cannot dial any more, and comes back when it is active again.
@@ -393,5 +394,5 @@ fn a_deactivated_client_comes_back() {
     });
     let sockets = idm.await_sockets(1);
     call(&mut idm, &sockets[0], 1);
-    judge(&node);
+    judge(&node.process);
 }

@@ -16,8 +16,9 @@ use crate::wait::{PATIENCE, wait_until};
 
 /// Longest request taken.
 const REQUEST_MAX: usize = 64 * 1024;
-/// Path of the token endpoint.
+/// Path of the token endpoint. Tokens are given at every path with this end, as realms have paths of their own.
 pub const TOKEN_PATH: &str = "/oauth2/access_token";
+const TOKEN_END: &str = "/access_token";
 /// Path of the introspection endpoint.
 pub const INTROSPECTION_PATH: &str = "/oauth2/introspect";
 /// Path of the set of keys.
@@ -206,7 +207,7 @@ impl Shared {
         let Some(asked) = read(&mut stream) else { return };
         lock(&self.state).asked.push(asked.clone());
         let mut manner = lock(&self.manner);
-        while manner.is_slow && asked.path == TOKEN_PATH && !self.stop.load(Ordering::SeqCst) {
+        while manner.is_slow && asked.path.ends_with(TOKEN_END) && !self.stop.load(Ordering::SeqCst) {
             let waited = self.changed.wait_timeout(manner, Duration::from_secs(1));
             manner = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -216,7 +217,7 @@ impl Shared {
             return;
         }
         let (status, body) = match asked.path.as_str() {
-            TOKEN_PATH => self.token(&asked, &manner),
+            path if path.ends_with(TOKEN_END) => self.token(&asked, &manner),
             INTROSPECTION_PATH => self.introspection(&asked, &manner),
             KEYS_PATH => (200, manner.keys),
             _ => (404, "{}".to_owned()),
