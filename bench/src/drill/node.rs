@@ -13,7 +13,7 @@ use rcs_node::connector::Registry;
 use rcs_node::key::SharedKey;
 use rcs_node::server::{Server, Setup};
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::{DialExtras, DialTarget};
+use rcs_proto::driver::dial::{DialAuthorization, DialExtras, DialTarget};
 use rcs_proto::driver::url::WsUrl;
 use rcs_proto::icf::Secret;
 use rcs_proto::limits::CHECK_EVERY;
@@ -106,7 +106,10 @@ fn dial(member: &str, port: u16, sockets: u32, registry: Registry) -> Client {
         port,
         path: path.clone(),
         tls: None,
-        credentials: Credentials { principal: member.to_owned(), secret: Secret::new(KEY.to_owned()) },
+        authorization: DialAuthorization::Basic(Credentials {
+            principal: member.to_owned(),
+            secret: Secret::new(KEY.to_owned()),
+        }),
         connect_timeout: CONNECT_TIMEOUT,
     };
     let url = WsUrl { tls: false, host, port, path };
