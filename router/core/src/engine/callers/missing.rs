@@ -35,7 +35,7 @@ impl Missing {
     /// Takes out the calls that are answered by now, in the order of their ids.
     pub(super) fn take_due(&mut self, now: Moment) -> Vec<i64> {
         let due: Vec<i64> = self.0.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
-        due.iter().for_each(|id| drop(self.0.remove(id)));
+        self.0.retain(|_, at| *at > now);
         due
     }
 
