@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::callers_tls::{Made, made};
-use crate::support::{PATIENCE, Ran, Router, file, member, provider, router, run_command, scratch};
+use crate::support::{PATIENCE, Ran, Router, file, member, provider, router, run, run_command, scratch};
 
 const TOKEN: &str = "t0ken";
 
@@ -151,6 +151,38 @@ fn a_renewed_certificate_is_shown_to_new_clients_and_open_connections_stay() {
         renewed()
     });
     assert!(live(&mut open).is_some());
+}
+
+#[test]
+fn handshakes_that_never_end_keep_no_probe_out() {
+    let own = made("router", 300, None);
+    let site = Site::with_tls(&own);
+    // More than the address has places. Each stops within the first record.
+    let half: Vec<TcpStream> = (0..140)
+        .map(|_| {
+            let mut stream = TcpStream::connect(site.router.admin).unwrap();
+            stream.write_all(&[0x16, 3, 1]).unwrap();
+            stream
+        })
+        .collect();
+    wait_until("a probe gets through", PATIENCE, || live(&mut connect(site.router.admin, &own)) == Some(200));
+    drop(half);
+}
+
+#[test]
+fn check_says_where_tokens_can_be_read_and_that_a_certificate_is_missing() {
+    let folder = scratch();
+    let document = provider(&folder, &[]);
+    let check = |admin: &str| run(&["check", "--provider", document.to_str().unwrap(), "--admin", admin]);
+    let exposed = check("0.0.0.0:8760");
+    assert!(
+        exposed.code == Some(0) && exposed.stdout.contains("Warning: --admin 0.0.0.0:8760 has no TLS"),
+        "{exposed:?}"
+    );
+    let quiet = check("127.0.0.1:8760");
+    assert!(quiet.code == Some(0) && !quiet.stdout.contains("--admin"), "{quiet:?}");
+    let bare = check("https://0.0.0.0:8760");
+    assert!(bare.code == Some(64) && bare.stderr.contains("needs a certificate"), "{bare:?}");
 }
 
 #[test]

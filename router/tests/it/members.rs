@@ -210,7 +210,7 @@ fn the_command_line_has_the_exit_codes_of_the_contract() {
         let ran = site.member(arguments);
         assert!(ran.code == Some(code) && ran.stderr.contains(part), "{arguments:?}: {ran:?}");
     }
-    for (server, code) in [("http://127.0.0.1:1", 69), ("127.0.0.1:1", 64), ("https://127.0.0.1:1", 64)] {
+    for (server, code) in [("http://127.0.0.1:1", 69), ("127.0.0.1:1", 64), ("wss://127.0.0.1:1", 64)] {
         let ran = run_command(command(&["member", "list", "--server", server]));
         assert_eq!(ran.code, Some(code), "{server}: {ran:?}");
     }

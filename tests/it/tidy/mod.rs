@@ -71,7 +71,7 @@ fn suites_wait_for_states_and_never_for_time() {
     for file in files("rs") {
         let inside = file.strip_prefix(root()).unwrap_or(&file);
         // In a simulation time is virtual: nobody waits for it.
-        let is_virtual = inside.components().any(|c| c.as_os_str() == "sim");
+        let is_virtual = inside.components().any(|c| c.as_os_str() == "sim" || c.as_os_str() == "turmoil");
         if is_suite(inside) && !is_virtual && read(&file).contains(&sleep) {
             found.push(inside.to_owned());
         }
