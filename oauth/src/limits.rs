@@ -42,6 +42,8 @@ pub const REFUSED_REST_MAX: Duration = Duration::from_secs(5 * 60);
 pub const REFUSED_ROW: Duration = Duration::from_secs(10 * 60);
 /// While a token cannot be had with the present secret: time between two looks whether the secret has changed.
 pub const SECRET_LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Time in which the client's secret must be read: its file may be on a disk or a network that hangs.
+pub const SECRET_READ_DEADLINE: Duration = Duration::from_secs(10);
 /// Time between two looks at whether a renewal is due while nothing is known of the next one.
 pub const IDLE_LOOK_EVERY: Duration = Duration::from_secs(60);
 

@@ -143,11 +143,12 @@ fn not_dialled(target: &DialTarget, error: &DialError) -> NotDialled {
 
 fn failure(error: &DialError) -> DialFailure {
     match error {
-        DialError::BadTarget(_) => DialFailure::BadTarget,
+        DialError::BadTarget(_) | DialError::TokenInClear { .. } => DialFailure::BadTarget,
         DialError::PlainPeer => DialFailure::NoTls,
         DialError::TlsPeer => DialFailure::WantsTls,
         DialError::Tls(_) => DialFailure::TlsFailed,
-        DialError::WrongKey { .. } => DialFailure::WrongKey,
+        // Members are shown keys and no tokens.
+        DialError::WrongKey { .. } | DialError::TokenRefused { .. } => DialFailure::WrongKey,
         DialError::NoSuchPath { .. } => DialFailure::WrongPath,
         DialError::NotWebSocket(_) => DialFailure::NotOpenIcf,
         DialError::Resolve { .. } => DialFailure::NameNotResolved,

@@ -1,4 +1,4 @@
-//! How a dialling node proves itself by access tokens, as far as that is decided before anything is opened (P14-P17).
+//! How a dialling node proves itself by access tokens, as far as that is decided before anything is opened (P17).
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ pub(super) fn proof(
     };
     let https = tls.map_or_else(Https::without_tls, |tls| Https::new(tls.config.clone()));
     let proof = endpoint.ok().zip(secret).map(|(endpoint, secret)| {
-        Proof::Token(TokenSetup {
+        Proof::Token(Box::new(TokenSetup {
             https: https.through(proxy.cloned()),
             options: TokenOptions {
                 endpoint,
@@ -65,7 +65,7 @@ pub(super) fn proof(
             },
             in_clear,
             at_end: token.at_end,
-        })
+        }))
     });
     (proof, warning.into_iter().collect())
 }

@@ -60,8 +60,8 @@ impl Peer {
 pub enum Proof {
     /// By `principal` and `password` (P30, P31).
     Password(Credentials),
-    /// By an access token (P14-P17, M04).
-    Token(TokenSetup),
+    /// By an access token (P17, M04).
+    Token(Box<TokenSetup>),
 }
 
 /// How a node gets and uses access tokens.

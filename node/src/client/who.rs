@@ -1,4 +1,4 @@
-//! Who the node is to its peers: a principal with its password, or the holder of an access token (P14-P17, P30, P31).
+//! Who the node is to its peers: a principal with its password, or the holder of an access token (P17, P30, P31).
 
 use rcs_oauth::token::{Token, Tokens};
 use rcs_proto::driver::WebSocket;

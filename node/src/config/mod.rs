@@ -134,7 +134,7 @@ pub struct Dial {
     pub rhythm: Rhythm,
     /// `groupCheckInterval` (P09), default Java's 4 minutes (WIRE 1.3).
     pub group_check_interval: Duration,
-    /// `tokenEndpoint` and what belongs to it (P14-P17).
+    /// `tokenEndpoint` and what belongs to it (P17).
     pub token: Option<TokenClient>,
 }
 
@@ -154,11 +154,11 @@ pub struct HttpProxy {
 /// Where a dialling server gets its access token.
 #[derive(Clone, Debug)]
 pub struct TokenClient {
-    /// `tokenEndpoint` (P14); with or without TLS.
+    /// `tokenEndpoint`; with or without TLS.
     pub endpoint: Url,
-    /// `scope` (P15), as it stands.
+    /// `scope`, as it stands.
     pub scope: Option<String>,
-    /// `clientId` (P16)
+    /// `clientId`
     pub client_id: String,
     /// `clientSecret` or `clientSecretFile`
     pub secret: SecretOf,

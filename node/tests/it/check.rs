@@ -22,7 +22,7 @@ fn the_server_sample_is_read_and_its_default_key_refused() {
     assert!(ran.code == 65 && ran.stderr.contains("keyStore.pkcs12 cannot be read"), "{ran:?}");
 }
 
-/// P39, P14-P17: the client sample is read, its OAuth2 client is shown, and the missing stores are named.
+/// P39, P17: the client sample is read, its OAuth2 client is shown, and the missing stores are named.
 #[test]
 fn the_client_sample_is_read_and_what_is_missing_is_named() {
     let scratch = Scratch::new();

@@ -1,4 +1,4 @@
-//! Client mode with OAuth2 (M04, P14-P17, A03, A07, O03, O04): tokens of a scripted authorization server, and a peer that lets nobody in
+//! Client mode with OAuth2 (M04, P17, A03, A07, O03, O04): tokens of a scripted authorization server, and a peer that lets nobody in
 //! without one.
 
 use std::collections::BTreeSet;
@@ -144,7 +144,7 @@ pub(crate) fn judge(process: &Process) {
     }
 }
 
-/// M04, P14-P17: one token for all sockets, proved by Basic, shown as Bearer; whatever else the answer has.
+/// M04, P17: one token for all sockets, proved by Basic, shown as Bearer; whatever else the answer has.
 #[test]
 fn a_node_dials_with_a_token() {
     let mut idm = idm();
@@ -210,7 +210,7 @@ fn a_peer_that_refuses_every_token_causes_no_loop() {
             401,
             "refused the access token of the client \"RCSClient\" (HTTP 401): check that the peer accepts tokens",
         ),
-        // P16, A06: IDM's rsFilter has no mapping for the client.
+        // A06: IDM's rsFilter has no mapping for the client.
         (403, "map the client to a user in the rsFilter of conf/authentication.json"),
     ] {
         let mut idm = idm();
@@ -313,7 +313,7 @@ fn a_secret_is_changed_without_a_lost_call() {
     judge(&node.process);
 }
 
-/// P15, P17: each refusal of the endpoint names its property, once; when the endpoint is mended, the node comes by itself.
+/// P16, P17: each refusal of the endpoint names its property, once; when the endpoint is mended, the node comes by itself.
 #[test]
 fn each_refusal_of_the_endpoint_names_its_property() {
     let cases: [(fn(&mut Manner), &str); 6] = [

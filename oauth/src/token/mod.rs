@@ -35,26 +35,26 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rcs_proto::icf::Secret;
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use error::TokenError;
 
 use self::answer::Granted;
 use self::cache::{Cache, Next};
 use crate::https::{Https, Url, basic};
-use crate::limits::{IDLE_LOOK_EVERY, SECRET_LOOK_EVERY};
+use crate::limits::{IDLE_LOOK_EVERY, SECRET_LOOK_EVERY, SECRET_READ_DEADLINE};
 
 /// Where tokens come from, and who asks for them.
 #[derive(Clone, Debug)]
 pub struct TokenOptions {
-    /// The token endpoint (P14).
+    /// The token endpoint (`tokenEndpoint`).
     pub endpoint: Url,
-    /// The client's id (P16).
+    /// The client's id (`clientId`).
     pub client_id: String,
     /// The client's secret (P17).
     pub secret: ClientSecret,
-    /// What is asked for (P15): names with blanks between them. `None` leaves the choice to the server.
+    /// What is asked for (`scope`): names with blanks between them. `None` leaves the choice to the server.
     pub scope: Option<String>,
 }
 
@@ -63,23 +63,40 @@ type ReadsSecret = dyn Fn() -> Result<Secret<String>, String> + Send + Sync;
 
 /// The client's secret, read anew for each request.
 #[derive(Clone)]
-pub struct ClientSecret(Arc<ReadsSecret>);
+pub struct ClientSecret {
+    read: Arc<ReadsSecret>,
+    /// One reading at a time: a file that hangs must not cost a thread for each try.
+    turn: Arc<Semaphore>,
+}
 
 impl ClientSecret {
     /// A secret that never changes.
     pub fn fixed(secret: Secret<String>) -> Self {
-        Self(Arc::new(move || Ok(secret.clone())))
+        Self::read_by(move || Ok(secret.clone()))
     }
 
     /// A secret that is read when a token is asked for, on a thread that may block. An error is a sentence without a full stop.
     pub fn read_by(read: impl Fn() -> Result<Secret<String>, String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self { read: Arc::new(read), turn: Arc::new(Semaphore::new(1)) }
     }
 
     async fn read(&self) -> Result<Secret<String>, TokenError> {
-        let read = Arc::clone(&self.0);
-        let secret = tokio::task::spawn_blocking(move || read()).await;
-        secret.unwrap_or_else(|_| Err("the reader ended early".to_owned())).map_err(TokenError::Secret)
+        let (read, turn) = (Arc::clone(&self.read), Arc::clone(&self.turn));
+        let reading = async {
+            let turn = turn.acquire_owned().await;
+            let reading = tokio::task::spawn_blocking(move || {
+                let secret = read();
+                drop(turn);
+                secret
+            });
+            reading.await.unwrap_or_else(|_| Err("the reader ended early".to_owned()))
+        };
+        let late = || {
+            Err(format!(
+                "it was not read within {SECRET_READ_DEADLINE:?}; is its disk or network out of order?"
+            ))
+        };
+        timeout(SECRET_READ_DEADLINE, reading).await.unwrap_or_else(|_| late()).map_err(TokenError::Secret)
     }
 }
 

@@ -41,7 +41,7 @@ fn requests(server: &AuthorizationServer) -> usize {
     server.asked(TOKEN_PATH).len()
 }
 
-/// P14-P17
+/// P17
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_who_wait_are_one_request() {
     let server = Arc::new(AuthorizationServer::start_with(|manner| manner.is_slow = true));
@@ -161,6 +161,30 @@ async fn a_changed_secret_is_used_at_once() {
         error.to_string(),
         "the client's secret cannot be read: the file /secret cannot be read: it is a pipe"
     );
+}
+
+/// A file that hangs costs one thread, and whoever waits is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_never_read_holds_one_thread() {
+    let server = AuthorizationServer::start();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (held, reads) = (Mutex::new(held), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&reads);
+    let hanging = ClientSecret::read_by(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        // Until the test drops its end.
+        let _ = held.lock().unwrap().recv();
+        Ok(Secret::new("client-secret".to_owned()))
+    });
+    let tokens = Tokens::start(https(), options(&server, hanging));
+    let error = tokens.token().await.expect_err("nothing was read").to_string();
+    assert!(error.contains("was not read within 10s"), "{error}");
+    tokens.token().await.expect_err("still nothing");
+    assert_eq!((reads.load(Ordering::SeqCst), requests(&server)), (1, 0));
+    drop(release);
+    let server = Arc::new(server);
+    let watched = Arc::clone(&server);
+    until("the secret was read in the end", move || !watched.issued().is_empty()).await;
 }
 
 /// The task ends with the last copy.
