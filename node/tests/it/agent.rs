@@ -256,7 +256,7 @@ fn usage() {
         (
             &["--once", "--member", "a", "--report", "https://127.0.0.1:1", "--server-ca", "none"],
             65,
-            "the trust store none",
+            "none cannot be read",
         ),
     ] {
         let ran = run(&[&agent, more].concat(), b"");
