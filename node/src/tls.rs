@@ -16,7 +16,7 @@ mod dialling;
 mod kind;
 mod trust;
 
-pub use dialling::{ClientTls, client};
+pub use dialling::{ClientTls, client, to_routers};
 pub use kind::OtherKind;
 pub use trust::trusted;
 

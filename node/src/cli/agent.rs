@@ -7,14 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use rcs_cli::log::{self, Format};
 use rcs_cli::{Exit, Failure};
-use rcs_proto::icf::Secret;
 use rcs_proto::manifest::{FileManifest, ProofKey, ReportedSet, listing};
 use rustls::ClientConfig;
 
 use super::serve::{Stop, keep_keys_to_itself};
 use super::{bad_file, key_in, read};
 use crate::agent::{self, AGENT_NAME, Depth, Identity, ReportFault, Roots, RouterUrl, Scanner};
-use crate::config::{Beside, Override, StoreFile};
+use crate::config::{Beside, Override};
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
 use crate::limits::{
     AGENT_INTERVAL, AGENT_INTERVAL_MAX, AGENT_INTERVAL_MIN, AGENT_ROUTERS_MAX, THREADS_LINGER,
@@ -109,9 +108,8 @@ fn tls_of(arguments: &AgentArgs) -> Result<Option<Arc<ClientConfig>>, Failure> {
     if !arguments.report.iter().any(RouterUrl::has_tls) {
         return Ok(None);
     }
-    let store = |path: &PathBuf| StoreFile { path: path.clone(), password: Secret::new(String::new()) };
-    let client = tls::client(arguments.server_ca.as_ref().map(store).as_ref(), None);
-    client.map(|client| Some(client.config)).map_err(|why| Exit::BadData.with(why))
+    let config = tls::to_routers(arguments.server_ca.as_deref());
+    config.map(Some).map_err(|why| Exit::BadData.with(why))
 }
 
 fn scan(roots: Roots) -> Result<FileManifest, Failure> {

@@ -1,10 +1,13 @@
 //! How a dialling node speaks TLS: whom it trusts, and what it shows to a peer that asks for a certificate.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rcs_cli::file::read_bounded;
 use rcs_proto::driver::tls::{Pins, client_config};
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::CertificateResult;
@@ -12,6 +15,7 @@ use rustls_native_certs::CertificateResult;
 use super::trust::{Pem, certificates};
 use super::{Owned, certificate, owned};
 use crate::config::StoreFile;
+use crate::limits::KEY_STORE_BYTES;
 
 /// TLS of a dialling node.
 #[derive(Clone, Debug)]
@@ -31,8 +35,7 @@ pub fn client(trust: Option<&StoreFile>, own: Option<&StoreFile>) -> Result<Clie
     let config = match trust {
         Some(store) => client_config(&certificates(store, Pem::Accepted)?, Pins::ForNamesItHas)
             .map_err(|error| format!("the trust store {} cannot be used: {error}", store.path.display())),
-        None => client_config(&of_system()?, Pins::ForNamesItHas)
-            .map_err(|error| format!("the system's certificates of authorities cannot be used: {error}")),
+        None => of_system("name a store with the certificates to trust in connectorserver.trustStoreFile"),
     }?;
     let Some(store) = own else { return Ok(ClientTls { config, warnings: Vec::new() }) };
     let Owned { chain, pair, warning, .. } = owned(store).map_err(|error| error.to_string())?;
@@ -42,17 +45,33 @@ pub fn client(trust: Option<&StoreFile>, own: Option<&StoreFile>) -> Result<Clie
     Ok(ClientTls { config: Arc::new(config), warnings: warning.into_iter().chain(dates).collect() })
 }
 
-/// The certificates of the authorities that the system trusts.
-fn of_system() -> Result<Vec<CertificateDer<'static>>, String> {
+/// TLS of an agent towards routers. Trusts the certificates in this PEM file, and those that they signed. Without a file: those that the
+/// system's authorities signed.
+///
+/// # Errors
+/// A sentence without full stop: what is wrong with the file, and what to do.
+pub fn to_routers(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let Some(path) = ca else { return of_system("name the routers' certificate with --server-ca FILE") };
+    let shown = path.display();
+    let bytes =
+        read_bounded(path, KEY_STORE_BYTES).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| format!("{shown} is not a PEM file of certificates: {error}"))?;
+    client_config(&found, Pins::ForNamesItHas)
+        .map_err(|error| format!("{shown} cannot be used ({error}): write certificates in PEM into it"))
+}
+
+/// Trusts the authorities that the system trusts. `otherwise` says what helps where there are none.
+fn of_system(otherwise: &str) -> Result<Arc<ClientConfig>, String> {
     let CertificateResult { certs, errors, .. } = rustls_native_certs::load_native_certs();
     let is_usable = |found: &CertificateDer<'static>| RootCertStore::empty().add(found.clone()).is_ok();
     let usable: Vec<_> = certs.into_iter().filter(is_usable).collect();
     if usable.is_empty() {
         let why = errors.first().map_or_else(|| "none were found".to_owned(), ToString::to_string);
         return Err(format!(
-            "the system's certificates of authorities cannot be read ({why}): install them (package ca-certificates), or name a store \
-             with the certificates to trust in connectorserver.trustStoreFile"
+            "the system's certificates of authorities cannot be read ({why}): install them (package ca-certificates), or {otherwise}"
         ));
     }
-    Ok(usable)
+    client_config(&usable, Pins::ForNamesItHas)
+        .map_err(|error| format!("the system's certificates of authorities cannot be used: {error}"))
 }

@@ -245,7 +245,6 @@ fn usage() {
     for (more, code, sentence) in [
         (&[][..], 64, "give the routers' admin addresses with --report"),
         (&["--report", "http://127.0.0.1:1"], 64, "--member NAME is needed"),
-        (&["--report", "https://127.0.0.1:1"], 64, "no TLS in this version"),
         (&["--report", "router"], 64, "expected http://HOST:PORT"),
         (&["--once", "--interval", "1h"], 64, "expected a time from 1s to 3600s"),
         (&["--once", "-D", "connectorserver.key=clear"], 65, "connectorserver.key is not a key hash"),
@@ -253,6 +252,11 @@ fn usage() {
             &["--once", "--member", "a", "--report", "http://127.0.0.1:1", "--key-file", "none"],
             65,
             "the key cannot be read",
+        ),
+        (
+            &["--once", "--member", "a", "--report", "https://127.0.0.1:1", "--server-ca", "none"],
+            65,
+            "none cannot be read",
         ),
     ] {
         let ran = run(&[&agent, more].concat(), b"");

@@ -171,8 +171,8 @@ fn handshakes_that_never_end_keep_no_probe_out() {
 
 #[test]
 fn check_says_where_tokens_can_be_read_and_that_a_certificate_is_missing() {
-    let folder = scratch();
-    let document = provider(&folder, &[]);
+    let (folder, member) = (scratch(), member("n1"));
+    let document = provider(&folder, &[("n1", &member)]);
     let check = |admin: &str| run(&["check", "--provider", document.to_str().unwrap(), "--admin", admin]);
     let exposed = check("0.0.0.0:8760");
     assert!(
