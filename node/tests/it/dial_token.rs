@@ -313,10 +313,13 @@ fn a_secret_is_changed_without_a_lost_call() {
     judge(&node.process);
 }
 
+/// How an endpoint refuses, and what the log says.
+type Refusing = (fn(&mut Manner), &'static str);
+
 /// P16, P17: each refusal of the endpoint names its property, once; when the endpoint is mended, the node comes by itself.
 #[test]
 fn each_refusal_of_the_endpoint_names_its_property() {
-    let cases: [(fn(&mut Manner), &str); 6] = [
+    let cases: [Refusing; 6] = [
         (|manner| manner.scopes.clear(), "refuses the scope \"fr:idm:*\" (HTTP 400)"),
         (
             |manner| manner.clients.clear(),
