@@ -16,7 +16,7 @@ use super::GROUP;
 use super::sums::{PREFIX, Sums};
 
 /// Calls at a time: half of them read, half create.
-const CALLS: usize = 4;
+pub(super) const CALLS: usize = 4;
 /// How long it calls at a stretch, seconds, behind its own second of warm-up.
 const STRETCH: &str = "0.5";
 /// IDMs started until one knows the connectors.

@@ -156,6 +156,15 @@ impl Tally {
         std::mem::take(&mut self.figures.suspected) + of_idm
     }
 
+    /// Takes calls of the Java IDM without an end out of the verdict, as many as `at_most`; returns their number. Only for a router that
+    /// ends: what a thread sends while its process handles the router's close is answered by nobody (decision 027).
+    pub(crate) fn take_crossed(&mut self, at_most: u64) -> u64 {
+        let Some(idm) = &mut self.idm else { return 0 };
+        let crossed = idm.hung.min(at_most);
+        idm.hung -= crossed;
+        crossed
+    }
+
     /// Adds the calls of another load, before either is compared with the journals.
     pub(crate) fn merge(&mut self, other: Self) {
         let (into, from) = (&mut self.figures, other.figures);
@@ -277,5 +286,15 @@ mod tests {
         assert_eq!((figures.doubled, figures.lost, figures.denied, figures.executed), (1, 1, 1, 5));
         assert_eq!((figures.ok, figures.unknown, figures.hung, figures.changes_failed), (3, 2, 1, 1));
         assert_eq!(figures.errors["create Refused"], 1);
+    }
+
+    #[test]
+    fn of_calls_that_crossed_the_close_only_so_many_are_excused() {
+        for (hung, crossed, left) in [(0, 0, 0), (1, 1, 0), (3, 2, 1)] {
+            let mut tally = Tally { idm: Some(Sums { hung, ..Sums::default() }), ..Tally::default() };
+            assert_eq!(tally.take_crossed(2), crossed);
+            assert_eq!(tally.idm.map(|idm| idm.hung), Some(left));
+        }
+        assert_eq!(Tally::default().take_crossed(2), 0, "a drill without a Java IDM");
     }
 }
