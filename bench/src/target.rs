@@ -7,7 +7,7 @@ use std::time::Duration;
 use rcs_cli::file;
 use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::{DialTarget, DialTls};
+use rcs_proto::driver::dial::{DialAuthorization, DialTarget, DialTls};
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
 use rcs_proto::driver::url::{NoWsUrl, WsUrl};
 use rcs_proto::icf::Secret;
@@ -48,7 +48,10 @@ fn dial_target(url: &str, arguments: &CallerArgs, key_file: Option<&Path>) -> Re
         port,
         path,
         tls,
-        credentials: Credentials { principal: arguments.principal.clone(), secret },
+        authorization: DialAuthorization::Basic(Credentials {
+            principal: arguments.principal.clone(),
+            secret,
+        }),
         connect_timeout: CONNECT_TIMEOUT,
     })
 }

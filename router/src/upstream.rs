@@ -9,7 +9,7 @@ use rcs_core::ids::MemberId;
 use rcs_core::limits::CONNECT_TIMEOUT;
 use rcs_core::view::{Endpoint, Transport};
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::{DialError, DialTarget, DialTls, dial};
+use rcs_proto::driver::dial::{DialAuthorization, DialError, DialTarget, DialTls, dial};
 use rcs_proto::driver::tls::Identity;
 use rustls::ClientConfig;
 use tokio::sync::{Semaphore, watch};
@@ -97,7 +97,10 @@ fn target(endpoint: &Endpoint, tls: Option<DialTls>) -> DialTarget {
         port: endpoint.port,
         path: endpoint.path.clone(),
         tls,
-        credentials: Credentials { principal: endpoint.principal.clone(), secret: endpoint.key.clone() },
+        authorization: DialAuthorization::Basic(Credentials {
+            principal: endpoint.principal.clone(),
+            secret: endpoint.key.clone(),
+        }),
         connect_timeout: CONNECT_TIMEOUT,
     }
 }
@@ -115,11 +118,12 @@ fn not_dialled(target: &DialTarget, error: &DialError) -> NotDialled {
 
 fn failure(error: &DialError) -> DialFailure {
     match error {
-        DialError::BadTarget(_) => DialFailure::BadTarget,
+        DialError::BadTarget(_) | DialError::TokenInClear { .. } => DialFailure::BadTarget,
         DialError::PlainPeer => DialFailure::NoTls,
         DialError::TlsPeer => DialFailure::WantsTls,
         DialError::Tls(_) => DialFailure::TlsFailed,
-        DialError::WrongKey { .. } => DialFailure::WrongKey,
+        // Members are shown keys and no tokens.
+        DialError::WrongKey { .. } | DialError::TokenRefused { .. } => DialFailure::WrongKey,
         DialError::NoSuchPath { .. } => DialFailure::WrongPath,
         DialError::NotWebSocket(_) => DialFailure::NotOpenIcf,
         DialError::Resolve { .. } => DialFailure::NameNotResolved,

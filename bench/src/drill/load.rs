@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rcs_cli::{Exit, Failure};
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::DialTarget;
+use rcs_proto::driver::dial::{DialAuthorization, DialTarget};
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
 use rcs_proto::icf::Secret;
 use tokio::task::JoinSet;
@@ -165,7 +165,10 @@ async fn dial(port: u16, ping_every: Option<Duration>) -> Result<Caller, Failure
         port,
         path: format!("/openicf/{GROUP}"),
         tls: None,
-        credentials: Credentials { principal: "anonymous".to_owned(), secret: Secret::new(KEY.to_owned()) },
+        authorization: DialAuthorization::Basic(Credentials {
+            principal: "anonymous".to_owned(),
+            secret: Secret::new(KEY.to_owned()),
+        }),
         connect_timeout: Duration::from_secs(5),
     };
     let mut config = EndpointConfig::new(EndpointConfig::random_identity());

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use clap::Args;
 use rcs_cli::{Exit, Failure};
-use rcs_node::client::{self, Client, Peer, Rhythm};
+use rcs_node::client::{self, Client, Peer, Proof, Rhythm};
 use rcs_node::connector::Registry;
 use rcs_node::key::SharedKey;
 use rcs_node::server::{Server, Setup};
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::{DialExtras, DialTarget};
+use rcs_proto::driver::dial::DialExtras;
 use rcs_proto::driver::url::WsUrl;
 use rcs_proto::icf::Secret;
 use rcs_proto::limits::CHECK_EVERY;
@@ -28,8 +28,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How often a member in client mode looks after its sockets.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
-/// Limit for the connection of a member in client mode.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Be one member of a drill. Started by `drill`; ends with its standard input.
 #[derive(Args)]
@@ -101,18 +99,14 @@ enum Node {
 /// A node in client mode, which is the member of this name to a router with `--dev`.
 fn dial(member: &str, port: u16, sockets: u32, registry: Registry) -> Client {
     let (host, path) = (Ipv4Addr::LOCALHOST.to_string(), "/openicf".to_owned());
-    let target = DialTarget {
-        host: host.clone(),
-        port,
-        path: path.clone(),
-        tls: None,
-        credentials: Credentials { principal: member.to_owned(), secret: Secret::new(KEY.to_owned()) },
-        connect_timeout: CONNECT_TIMEOUT,
-    };
     let url = WsUrl { tls: false, host, port, path };
     let sockets = sockets as usize;
     Client::start(client::Setup {
-        peers: vec![Peer { url, target, extras: DialExtras::default() }],
+        peers: vec![Peer { url, tls: None, extras: DialExtras::default() }],
+        proof: Proof::Password(Credentials {
+            principal: member.to_owned(),
+            secret: Secret::new(KEY.to_owned()),
+        }),
         rhythm: Rhythm {
             sockets,
             max_sockets: sockets + 1,

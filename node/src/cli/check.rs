@@ -8,7 +8,7 @@ use rcs_cli::Failure;
 
 use super::plan::{ListenPlan, Plan};
 use super::{CheckArgs, load};
-use crate::config::{Dial, Listen, Mode, NodeConfig, Transport};
+use crate::config::{AtTokenEnd, Dial, Listen, Mode, NodeConfig, SecretOf, Transport};
 use crate::tls;
 
 pub(super) fn run(arguments: &CheckArgs) -> Result<(), Failure> {
@@ -114,6 +114,21 @@ fn describe_dial(dial: &Dial, config: &NodeConfig, line: &mut impl FnMut(&str, S
     if let Some(proxy) = &dial.proxy {
         let user = proxy.principal.as_ref().map_or_else(String::new, |user| format!(" as {user}"));
         line("proxy", format!("{}:{}{user}", proxy.host, proxy.port));
+    }
+    if let Some(token) = &dial.token {
+        line("token endpoint", token.endpoint.to_string());
+        line("token client", token.client_id.clone());
+        line("token scope", token.scope.clone().unwrap_or_else(|| "none: the endpoint chooses".to_owned()));
+        let secret = match &token.secret {
+            SecretOf::Value(_) => "in this file".to_owned(),
+            SecretOf::File(path) => format!("in {}, read for each token", path.display()),
+        };
+        line("token secret", secret);
+        let at_end = match token.at_end {
+            AtTokenEnd::Keep => "connections are kept",
+            AtTokenEnd::Replace => "connections are replaced before it",
+        };
+        line("token end", at_end.to_owned());
     }
     let rhythm = &dial.rhythm;
     let seconds = |time: Duration| format!("{} s", time.as_secs());

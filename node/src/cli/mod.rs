@@ -5,6 +5,7 @@ mod check;
 mod plan;
 mod serve;
 mod set_key;
+mod token;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -4,16 +4,15 @@ use std::net::SocketAddr;
 
 use rcs_cli::Exit;
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::{DialExtras, DialTarget, DialTls};
+use rcs_proto::driver::dial::{DialAuthorization, DialExtras, DialTls, InClear};
 use rcs_proto::driver::proxy::HttpProxy;
 use rcs_proto::driver::url::WsUrl;
 use rcs_proto::icf::Secret;
 
-use super::{Faults, SettingArgs};
-use crate::client::Peer;
+use super::{Faults, SettingArgs, token};
+use crate::client::{Peer, Proof};
 use crate::config::{self, Dial, Listen, Mode, NodeConfig, Transport};
 use crate::key::DEFAULT_KEY_TEXT;
-use crate::limits::DIAL_TIMEOUT;
 use crate::tls::{self, ClientTls, ServerTls};
 
 /// The header that tells `hostId` (P03). Its name on the wire is not public; servers ignore headers that they do not know.
@@ -36,8 +35,8 @@ pub(super) struct ListenPlan<'a> {
 pub(super) struct DialPlan<'a> {
     pub(super) dial: &'a Dial,
     pub(super) peers: Vec<Peer>,
-    has_default_password: bool,
-    tls_warnings: Vec<String>,
+    pub(super) proof: Proof,
+    warnings: Vec<String>,
 }
 
 impl<'a> Plan<'a> {
@@ -58,12 +57,7 @@ impl<'a> Plan<'a> {
                 });
                 default.into_iter().chain(plan.tls_warnings()).collect()
             }
-            Self::Dial(plan) => {
-                let default = plan.has_default_password.then(|| {
-                    "the password is the default `changeit`, which everybody knows; set another one in connectorserver.password".to_owned()
-                });
-                default.into_iter().chain(plan.tls_warnings.iter().cloned()).collect()
-            }
+            Self::Dial(plan) => plan.warnings.clone(),
         }
     }
 }
@@ -113,66 +107,80 @@ impl<'a> ListenPlan<'a> {
 
 impl<'a> DialPlan<'a> {
     fn of(dial: &'a Dial, config: &NodeConfig, settings: &SettingArgs, faults: &mut Faults) -> Option<Self> {
-        if dial.token.is_some() {
-            faults.add(
-                Exit::Unavailable,
-                "connectorserver.tokenEndpoint asks for an OAuth2 token, which this version cannot get; remove tokenEndpoint, scope, \
-                 clientId and clientSecret to send connectorserver.password instead, or run the Java server with this file",
-            );
+        let needs_tls = dial.urls.iter().any(|url| url.tls)
+            || dial.token.as_ref().is_some_and(|token| token.endpoint.is_tls());
+        let tls = if needs_tls { dial_tls(config, faults) } else { None };
+        let proxy = dial.proxy.as_ref().map(proxy);
+        let (proof, mut warnings) = match &dial.token {
+            Some(token) => token::proof(dial, token, tls.as_ref(), proxy.as_ref(), settings, faults),
+            None => password(dial, config, settings, faults),
+        };
+        let peer = |url: &WsUrl| Peer {
+            url: url.clone(),
+            tls: tls
+                .as_ref()
+                .filter(|_| url.tls)
+                .map(|tls| DialTls { config: tls.config.clone(), server_name: None }),
+            extras: DialExtras {
+                proxy: proxy.clone(),
+                headers: dial.host_id.iter().map(|id| (HOST_ID_HEADER, id.clone())).collect(),
+            },
+        };
+        let peers: Vec<Peer> = dial.urls.iter().map(peer).collect();
+        for peer in &peers {
+            if let Err(error) = peer.target(shown(proof.as_ref())).validate() {
+                faults.add(
+                    Exit::BadData,
+                    format!(
+                        "{} cannot be dialled: {error}; correct connectorserver.url, principal or password",
+                        peer.url
+                    ),
+                );
+            }
         }
-        let password = config.password.as_ref().map_or(DEFAULT_KEY_TEXT, |password| password.expose());
-        let has_default_password = password == DEFAULT_KEY_TEXT;
-        if has_default_password && dial.token.is_none() && !settings.dev {
+        warnings.extend(tls.map(|tls| tls.warnings).unwrap_or_default());
+        Some(Self { dial, peers, proof: proof?, warnings })
+    }
+}
+
+/// The proof by `principal` and `password`, and what is to be said about it.
+fn password(
+    dial: &Dial,
+    config: &NodeConfig,
+    settings: &SettingArgs,
+    faults: &mut Faults,
+) -> (Option<Proof>, Vec<String>) {
+    let password = config.password.as_ref().map_or(DEFAULT_KEY_TEXT, |password| password.expose());
+    let mut warnings = Vec::new();
+    if password == DEFAULT_KEY_TEXT {
+        if !settings.dev {
             faults.add(
                 Exit::BadData,
                 "connectorserver.password is missing, or is the default `changeit`, which everybody knows; set the password that the peer \
                  has for this server, or allow the default for a trial with --dev",
             );
         }
-        let tls = match dial.urls.iter().any(|url| url.tls) {
-            true => dial_tls(config, faults),
-            false => None,
-        };
-        let principal = config.principal.as_ref().unwrap_or(&dial.server_name);
-        let credentials =
-            Credentials { principal: principal.clone(), secret: Secret::new(password.to_owned()) };
-        let extras = DialExtras {
-            proxy: dial.proxy.as_ref().map(proxy),
-            headers: dial.host_id.iter().map(|id| (HOST_ID_HEADER, id.clone())).collect(),
-        };
-        let peer = |url: &WsUrl| Peer {
-            url: url.clone(),
-            target: DialTarget {
-                host: url.host.clone(),
-                port: url.port,
-                path: url.path.clone(),
-                tls: tls
-                    .as_ref()
-                    .filter(|_| url.tls)
-                    .map(|tls| DialTls { config: tls.config.clone(), server_name: None }),
-                credentials: credentials.clone(),
-                connect_timeout: DIAL_TIMEOUT,
-            },
-            extras: extras.clone(),
-        };
-        let peers: Vec<Peer> = dial.urls.iter().map(peer).collect();
-        for peer in &peers {
-            if let Err(error) = peer.target.validate() {
-                faults.add(
-                    Exit::BadData,
-                    format!(
-                        "{} cannot be dialled as {principal:?}: {error}; correct connectorserver.url, principal or password",
-                        peer.url
-                    ),
-                );
-            }
+        warnings.push(
+            "the password is the default `changeit`, which everybody knows; set another one in connectorserver.password".to_owned(),
+        );
+    }
+    let principal = config.principal.as_ref().unwrap_or(&dial.server_name).clone();
+    let credentials = Credentials { principal, secret: Secret::new(password.to_owned()) };
+    (Some(Proof::Password(credentials)), warnings)
+}
+
+/// What a peer will be shown, as far as it is known before the first dial.
+fn shown(proof: Option<&Proof>) -> DialAuthorization {
+    match proof {
+        Some(Proof::Password(credentials)) => DialAuthorization::Basic(credentials.clone()),
+        Some(Proof::Token(_)) | None => {
+            let token = Secret::new("token".to_owned());
+            DialAuthorization::Bearer { token, in_clear: InClear::ToLoopback }
         }
-        let tls_warnings = tls.map(|tls| tls.warnings).unwrap_or_default();
-        Some(Self { dial, peers, has_default_password, tls_warnings })
     }
 }
 
-/// How URLs with `wss` are dialled. `None` only together with a fault.
+/// How URLs with `wss`, and token endpoints with `https`, are dialled. `None` only together with a fault.
 fn dial_tls(config: &NodeConfig, faults: &mut Faults) -> Option<ClientTls> {
     tls::client(config.trust_store.as_ref(), config.key_store.as_ref())
         .map_err(|error| faults.add(Exit::BadData, error))

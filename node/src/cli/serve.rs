@@ -159,6 +159,7 @@ fn dial(plan: DialPlan, config: &NodeConfig, member: Option<&str>, csv_folders: 
         group_check_interval: plan.dial.group_check_interval,
         registry: Registry::builtin(csv_folders),
         peers: plan.peers,
+        proof: plan.proof,
     });
     ready(&format_args!("client {name}"));
     Node::Dialling(client)

@@ -3,7 +3,6 @@
 use std::future::pending;
 use std::pin::Pin;
 
-use rcs_proto::driver::dial::{DialExtras, DialTarget, dial_with};
 use rcs_proto::driver::endpoint::{Adopted, Endpoint};
 use rcs_proto::driver::socket::CloseReason;
 use rcs_proto::session::SocketId;
@@ -13,26 +12,31 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Peer;
 use super::plan::{Rhythm, Sockets, Step};
+use super::who::{Opened, Who};
 use super::words::Fault;
 
-/// A dial under way: in the end a socket with the word of its end, or why there is none.
-type Dialling =
-    Pin<Box<dyn Future<Output = Result<(SocketId, oneshot::Receiver<CloseReason>), Fault>> + Send>>;
+/// A dial under way: in the end a socket, or why there is none.
+type Dialling = Pin<Box<dyn Future<Output = Result<Joined, Fault>> + Send>>;
+
+/// A socket whose peer is known.
+struct Joined {
+    socket: SocketId,
+    /// The word of its end.
+    end: oneshot::Receiver<CloseReason>,
+    /// When another one has to replace it at the latest.
+    replaced_at: Option<Instant>,
+}
 
 /// Keeps sockets to one peer for ever. The sockets belong to the endpoint, so they outlive this future.
-pub(super) async fn keep(peer: Peer, rhythm: Rhythm, endpoint: Endpoint) {
+pub(super) async fn keep(peer: Peer, who: Who, rhythm: Rhythm, endpoint: Endpoint) {
     let mut sockets = Sockets::new(rhythm, fastrand::Rng::new());
     let mut dialling: Option<Dialling> = None;
     let mut ends = JoinSet::new();
-    let mut told = Told {
-        url: peer.url.to_string(),
-        principal: peer.target.credentials.principal.clone(),
-        state: State::New,
-    };
+    let mut told = Told { url: peer.url.to_string(), principal: who.name().to_owned(), state: State::New };
     loop {
         let until = match sockets.step(Instant::now()) {
             Step::Dial => {
-                dialling = Some(Box::pin(open(peer.target.clone(), peer.extras.clone(), endpoint.clone())));
+                dialling = Some(Box::pin(open(peer.clone(), who.clone(), endpoint.clone())));
                 continue;
             }
             Step::Retire(socket) => {
@@ -46,9 +50,9 @@ pub(super) async fn keep(peer: Peer, rhythm: Rhythm, endpoint: Endpoint) {
             outcome = running(&mut dialling) => {
                 dialling = None;
                 match outcome {
-                    Ok((socket, end)) => {
+                    Ok(Joined { socket, end, replaced_at }) => {
                         ends.spawn(async move { (socket, end.await.ok()) });
-                        sockets.opened(socket, Instant::now());
+                        sockets.opened_until(socket, replaced_at, Instant::now());
                         told.opened(sockets.serving(), rhythm.sockets);
                     }
                     Err(fault) => {
@@ -67,22 +71,16 @@ pub(super) async fn keep(peer: Peer, rhythm: Rhythm, endpoint: Endpoint) {
 }
 
 /// Dials, and waits for the peer's handshake. The endpoint closes a socket whose handshake is late.
-async fn open(
-    target: DialTarget,
-    extras: DialExtras,
-    endpoint: Endpoint,
-) -> Result<(SocketId, oneshot::Receiver<CloseReason>), Fault> {
-    let (socket, _) = dial_with(&target, &extras).await.map_err(Fault::Dial)?;
+async fn open(peer: Peer, who: Who, endpoint: Endpoint) -> Result<Joined, Fault> {
+    let Opened { socket, replaced_at } = who.dial(&peer).await?;
     let Adopted { joined, ended } = endpoint.adopt_to_retire(socket);
     match joined.await {
-        Ok(socket) => Ok((socket, ended)),
+        Ok(socket) => Ok(Joined { socket, end: ended, replaced_at }),
         Err(_) => Err(Fault::NoHandshake(ended.await.ok())),
     }
 }
 
-async fn running(
-    dialling: &mut Option<Dialling>,
-) -> Result<(SocketId, oneshot::Receiver<CloseReason>), Fault> {
+async fn running(dialling: &mut Option<Dialling>) -> Result<Joined, Fault> {
     match dialling {
         Some(dial) => dial.await,
         None => pending().await,
@@ -99,6 +97,7 @@ async fn passed(moment: Option<Instant>) {
 /// What the log says about one URL: a line for each change, and none for a repetition.
 struct Told {
     url: String,
+    /// The principal, or the OAuth2 client.
     principal: String,
     state: State,
 }

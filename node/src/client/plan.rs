@@ -25,7 +25,7 @@ pub struct Rhythm {
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Dial; [`Sockets::opened`] or [`Sockets::failed`] tells how that ended.
+    /// Dial; [`Sockets::opened_until`] or [`Sockets::failed`] tells how that ended.
     Dial,
     /// Close this socket once no answer needs it.
     Retire(SocketId),
@@ -113,13 +113,14 @@ impl Sockets {
         }
     }
 
-    /// A dial has ended in a socket whose peer is known.
-    pub(super) fn opened(&mut self, id: SocketId, now: Instant) {
+    /// A dial has ended in a socket whose peer is known. `latest` is when the socket is replaced at the latest.
+    pub(super) fn opened_until(&mut self, id: SocketId, latest: Option<Instant>, now: Instant) {
         self.is_dialling = false;
         self.opened_last = Some(now);
         self.rests_until = None;
         // A little earlier than it must, at random: servers that were started together must not dial together for ever.
         let expires = self.rhythm.connection_ttl.map(|ttl| now + ttl.mul_f64(1.0 - self.dice.f64() / 10.0));
+        let expires = [expires, latest].into_iter().flatten().min();
         self.open.push(Open { id, since: now, expires, is_retiring: false });
     }
 
@@ -193,7 +194,7 @@ mod tests {
             assert_eq!(self.step(), Step::Dial);
             assert_eq!(self.step(), Step::Wait(None), "one dial at a time");
             self.last += 1;
-            self.sockets.opened(SocketId(self.last), self.now);
+            self.sockets.opened_until(SocketId(self.last), None, self.now);
             SocketId(self.last)
         }
 
@@ -240,6 +241,23 @@ mod tests {
         assert_eq!(tight.step(), Step::Wait(None));
         tight.sockets.ended(only, tight.now);
         tight.open();
+    }
+
+    /// A token may end before the time to live does.
+    #[test]
+    fn a_socket_is_replaced_at_the_end_of_its_token() {
+        let mut run = Run::new(Rhythm { sockets: 1, connection_ttl: None, ..RHYTHM });
+        assert_eq!(run.step(), Step::Dial);
+        let end = run.now + Duration::from_secs(30);
+        run.sockets.opened_until(SocketId(1), Some(end), run.now);
+        assert_eq!(run.wait(), Duration::from_secs(30));
+        assert_eq!(run.step(), Step::Dial);
+        run.sockets.failed(run.now);
+        assert_eq!(run.sockets.serving(), 1, "without another one it stays");
+        run.wait();
+        assert_eq!(run.step(), Step::Dial);
+        run.sockets.opened_until(SocketId(2), Some(run.now + Duration::from_secs(30)), run.now);
+        assert_eq!(run.step(), Step::Retire(SocketId(1)));
     }
 
     /// P08: at once, then with pauses that grow to the housekeeping interval and have jitter; it never gives up.

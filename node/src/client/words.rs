@@ -1,5 +1,7 @@
 //! Why a URL cannot be reached, in the words of the properties file.
 
+use rcs_oauth::https::HttpsError;
+use rcs_oauth::token::TokenError;
 use rcs_proto::driver::dial::DialError;
 use rcs_proto::driver::proxy::ProxyError;
 use rcs_proto::driver::socket::CloseReason;
@@ -10,15 +12,26 @@ use rcs_proto::limits::HANDSHAKE_DEADLINE;
 pub(super) enum Fault {
     /// The dial failed.
     Dial(DialError),
+    /// There is no access token to dial with.
+    Token {
+        /// The token endpoint.
+        endpoint: String,
+        /// Why.
+        error: TokenError,
+    },
     /// The WebSocket opened and ended before the peer's handshake.
     NoHandshake(Option<CloseReason>),
 }
 
 impl Fault {
-    /// What is wrong and what to do, without a full stop. `principal` is the name that was shown to the peer.
+    /// What is wrong and what to do, without a full stop. `principal` is the name that was shown to the peer: the principal, or the OAuth2
+    /// client.
     pub(super) fn in_words(&self, principal: &str) -> String {
         let error = match self {
             Self::Dial(error) => error,
+            Self::Token { endpoint, error } => {
+                return format!("there is no access token from {endpoint}: {error}{}", property(error));
+            }
             Self::NoHandshake(reason) => {
                 let reason = reason.map_or_else(|| "the node ends".to_owned(), |reason| reason.to_string());
                 return format!(
@@ -44,6 +57,17 @@ impl Fault {
                 "the peer refused the principal {principal:?} (HTTP {status}): compare connectorserver.password with the credential that the \
                  peer has for this name, and connectorserver.connectorServerName with the peer's remoteConnectorClients"
             ),
+            DialError::TokenRefused { status: 401 } => format!(
+                "the peer refused the access token of the client {principal:?} (HTTP 401): check that the peer accepts tokens from \
+                 connectorserver.tokenEndpoint with the scope in connectorserver.scope, and that the client is active"
+            ),
+            DialError::TokenRefused { status } => format!(
+                "the peer knows the access token, but not as that of this server (HTTP {status}; client {principal:?}): at an IDM, map the \
+                 client to a user in the rsFilter of conf/authentication.json; at a router, give the client an entry for this server"
+            ),
+            DialError::TokenInClear { .. } => {
+                "an access token is not sent without TLS: write wss:// in connectorserver.url".to_owned()
+            }
             DialError::NoSuchPath { path } => format!(
                 "the peer has nothing for us at {path} (HTTP 404): correct the path in connectorserver.url, which ends in /openicf for most \
                  peers, and compare connectorserver.connectorServerName with the peer's remoteConnectorClients"
@@ -75,6 +99,22 @@ impl Fault {
     }
 }
 
+/// The property that mends the lack of a token.
+fn property(error: &TokenError) -> &'static str {
+    match error {
+        TokenError::InvalidClient { .. } => {
+            " (connectorserver.clientId, connectorserver.clientSecret or its file)"
+        }
+        TokenError::InvalidScope { .. } => " (connectorserver.scope)",
+        TokenError::NoEndpoint => " (connectorserver.tokenEndpoint)",
+        TokenError::Exchange(error) if matches!(**error, HttpsError::Tls { .. }) => {
+            " (connectorserver.trustStoreFile, connectorserver.tokenEndpoint)"
+        }
+        TokenError::Exchange(_) => " (connectorserver.tokenEndpoint)",
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,11 +129,27 @@ mod tests {
             (DialError::NoSuchPath { path: "/x".to_owned() }, "connectorserver.url"),
             (DialError::PlainPeer, "ws:// in connectorserver.url"),
             (DialError::TlsPeer, "wss:// in connectorserver.url"),
+            (DialError::TokenRefused { status: 401 }, "connectorserver.scope"),
+            (DialError::TokenRefused { status: 403 }, "the rsFilter of conf/authentication.json"),
+            (DialError::TokenInClear { host: "h".to_owned() }, "wss:// in connectorserver.url"),
             (proxy(ProxyError::Credentials), "connectorserver.proxyPassword"),
             (proxy(ProxyError::NotHttp), "connectorserver.proxyPort"),
         ] {
             let words = Fault::Dial(error).in_words("rcs1");
             assert!(words.contains(says) && !words.ends_with('.'), "{words}");
+        }
+        let (client, scope) = ("c".to_owned(), "s".to_owned());
+        for (error, says) in [
+            (
+                TokenError::InvalidClient { client: client.clone(), status: 401 },
+                "connectorserver.clientSecret",
+            ),
+            (TokenError::InvalidScope { client, scope, status: 400 }, "connectorserver.scope"),
+            (TokenError::NoEndpoint, "connectorserver.tokenEndpoint"),
+        ] {
+            let words = Fault::Token { endpoint: "https://am/token".to_owned(), error }.in_words("rcs1");
+            assert!(words.starts_with("there is no access token from https://am/token: "), "{words}");
+            assert!(words.contains(says), "{words}");
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use rcs_oauth::https::{Plain, Url};
 use rcs_proto::driver::url::WsUrl;
 use rcs_proto::limits::CHECK_EVERY;
 
 use super::read::Reader;
-use super::{Dial, HttpProxy, TokenClient};
+use super::{AtTokenEnd, Dial, HttpProxy, SecretOf, TokenClient};
 use crate::client::Rhythm;
 use crate::limits::{
     DIALLED_SOCKETS, DIALLED_SOCKETS_MAX, HOST_ID_BYTES, HOUSEKEEPING_INTERVAL, NEW_CONNECTIONS_INTERVAL,
@@ -20,14 +21,15 @@ impl Reader<'_> {
     pub(super) fn dial(&mut self) -> Option<Dial> {
         let (urls, server_name) = (self.urls(), self.server_name());
         let (urls, server_name) = (urls?, server_name?);
+        let token = self.token();
         self.note_principal(&server_name);
-        self.note_unused_stores(&urls);
+        self.note_unused_stores(&urls, token.as_ref());
         Some(Dial {
             host_id: self.host_id(),
             proxy: self.proxy(),
             rhythm: self.rhythm(urls.len()),
             group_check_interval: self.interval("groupCheckInterval", CHECK_EVERY),
-            token: self.token(&urls),
+            token,
             urls,
             server_name,
         })
@@ -84,8 +86,8 @@ impl Reader<'_> {
         }
     }
 
-    fn note_unused_stores(&mut self, urls: &[WsUrl]) {
-        if urls.iter().any(|url| url.tls) {
+    fn note_unused_stores(&mut self, urls: &[WsUrl], token: Option<&TokenClient>) {
+        if urls.iter().any(|url| url.tls) || token.is_some_and(|token| token.endpoint.is_tls()) {
             return;
         }
         for name in ["trustStoreFile", "keyStoreFile"] {
@@ -177,29 +179,58 @@ impl Reader<'_> {
         })
     }
 
-    fn token(&mut self, urls: &[WsUrl]) -> Option<TokenClient> {
-        let Some(endpoint) = self.token_endpoint(urls) else {
-            self.note_alone(&["scope", "clientId", "clientSecret"], "tokenEndpoint");
+    /// `None` without `tokenEndpoint`, or together with a problem.
+    fn token(&mut self) -> Option<TokenClient> {
+        let Some(setting) = self.settings.get("tokenEndpoint") else {
+            let others = ["scope", "clientId", "clientSecret", "clientSecretFile", "tokenEnd"];
+            self.note_alone(&others, "tokenEndpoint");
             return None;
         };
+        // Whether http is accepted depends on the command line.
+        let endpoint = Url::parse(setting.trimmed(), Plain::Anywhere)
+            .map_err(|error| self.problems.push(setting.problem(format!("is not usable: {error}"))));
+        let client_id = self.text("clientId");
+        if client_id.is_none() {
+            self.missing("clientId", "is needed with tokenEndpoint: add the id of the OAuth2 client");
+        }
+        let (secret, at_end) = (self.client_secret(), self.at_token_end());
         Some(TokenClient {
-            endpoint,
+            endpoint: endpoint.ok()?,
             scope: self.text("scope"),
-            client_id: self.text("clientId"),
-            client_secret: self.secret("clientSecret"),
+            client_id: client_id?,
+            secret: secret?,
+            at_end,
         })
     }
 
-    /// The address of the token's issuer (P17). A token is as good as a password, so no URL may be without TLS then.
-    fn token_endpoint(&mut self, urls: &[WsUrl]) -> Option<String> {
-        let setting = self.settings.get("tokenEndpoint")?;
-        if let Some(url) = urls.iter().find(|url| !url.tls) {
-            self.problems.push(setting.problem(format!(
-                "would send a token in clear to {:?}, which has no TLS; write wss:// in connectorserver.url, or remove tokenEndpoint",
-                url.to_string()
-            )));
+    fn client_secret(&mut self) -> Option<SecretOf> {
+        match (self.secret("clientSecret"), self.settings.get("clientSecretFile")) {
+            (Some(_), Some(file)) => {
+                let problem = file.problem("and connectorserver.clientSecret are both set; keep one of them");
+                self.problems.push(problem);
+                None
+            }
+            (Some(secret), None) => Some(SecretOf::Value(secret)),
+            (None, Some(_)) => Some(SecretOf::File(self.path("clientSecretFile", ""))),
+            (None, None) => {
+                self.missing(
+                    "clientSecretFile",
+                    "is needed with tokenEndpoint: name a file with the secret of the OAuth2 client on its first line, or set \
+                     connectorserver.clientSecret",
+                );
+                None
+            }
         }
-        Some(setting.trimmed().to_owned())
+    }
+
+    fn at_token_end(&mut self) -> AtTokenEnd {
+        let Some(setting) = self.settings.get("tokenEnd") else { return AtTokenEnd::Keep };
+        match setting.trimmed() {
+            "keep" => {}
+            "replace" => return AtTokenEnd::Replace,
+            _ => self.problems.push(setting.problem("must be keep or replace")),
+        }
+        AtTokenEnd::Keep
     }
 
     /// Names the properties that mean nothing without another one (P38).

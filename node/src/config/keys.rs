@@ -53,8 +53,8 @@ impl Key {
     }
 }
 
-/// All of them. `usessl` is the spelling that the open server reads (P32); `address` and `ifaddress` are in no page of the
-/// vendor: the open server knows the second.
+/// All of them. `usessl` is the spelling that the open server reads (P32). The following are in no page of the vendor: `address`,
+/// `ifaddress`, which the open server knows, `clientSecretFile` and `tokenEnd`.
 pub(super) const ALL: &[Key] = &[
     client("connectorServerName"),
     client("url"),
@@ -73,6 +73,8 @@ pub(super) const ALL: &[Key] = &[
     client("scope"),
     client("clientId"),
     secret(client("clientSecret")),
+    client("clientSecretFile"),
+    client("tokenEnd"),
     both("pingPongInterval"),
     both("trustStoreFile"),
     both("trustStoreType"),

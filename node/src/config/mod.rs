@@ -16,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rcs_oauth::https::Url;
 use rcs_proto::driver::url::WsUrl;
 use rcs_proto::icf::Secret;
 
@@ -133,7 +134,7 @@ pub struct Dial {
     pub rhythm: Rhythm,
     /// `groupCheckInterval` (P09), default Java's 4 minutes (WIRE 1.3).
     pub group_check_interval: Duration,
-    /// `tokenEndpoint` with `scope`, `clientId` and `clientSecret` (P17).
+    /// `tokenEndpoint` and what belongs to it (P17).
     pub token: Option<TokenClient>,
 }
 
@@ -153,14 +154,35 @@ pub struct HttpProxy {
 /// Where a dialling server gets its access token.
 #[derive(Clone, Debug)]
 pub struct TokenClient {
-    /// `tokenEndpoint`
-    pub endpoint: String,
+    /// `tokenEndpoint`; with or without TLS.
+    pub endpoint: Url,
     /// `scope`, as it stands.
     pub scope: Option<String>,
     /// `clientId`
-    pub client_id: Option<String>,
-    /// `clientSecret`
-    pub client_secret: Option<Secret<String>>,
+    pub client_id: String,
+    /// `clientSecret` or `clientSecretFile`
+    pub secret: SecretOf,
+    /// `tokenEnd`
+    pub at_end: AtTokenEnd,
+}
+
+/// Where the secret of an OAuth2 client is.
+#[derive(Clone, Debug)]
+pub enum SecretOf {
+    /// `clientSecret` (P17)
+    Value(Secret<String>),
+    /// `clientSecretFile`, made absolute by the install root: a file with the secret on its first line. The file is read for each token, so
+    /// that a new secret needs no restart.
+    File(PathBuf),
+}
+
+/// What becomes of an open connection when the token ends that it was opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtTokenEnd {
+    /// `keep`, the default: the connection stays. Peers look at a token when a connection is opened.
+    Keep,
+    /// `replace`: another connection with a new token replaces the connection before.
+    Replace,
 }
 
 /// A PKCS12 store (P21, P24).

@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn path(&self, name: &'static str, default: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &'static str, default: &str) -> PathBuf {
         self.install_root.join(self.settings.get(name).map_or(default, |setting| setting.trimmed()))
     }
 

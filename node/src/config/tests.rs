@@ -32,6 +32,27 @@ fn client_mode_has_defaults_and_bounds() {
         ("webSocketConnections=1025", "at most 1024 connections"),
         ("maxWebSocketConnections=2", "must be 3 at least, as webSocketConnections"),
         ("hostId=a b", "without blanks"),
+        (
+            "tokenEndpoint=am\nconnectorserver.clientId=a\nconnectorserver.clientSecret=b",
+            "\"am\" is not usable: expected a URL",
+        ),
+        (
+            "tokenEndpoint=ftp://a/\nconnectorserver.clientId=a\nconnectorserver.clientSecret=b",
+            "begins with https://",
+        ),
+        ("tokenEndpoint=https://a/\nconnectorserver.clientSecret=b", "clientId is needed with tokenEndpoint"),
+        (
+            "tokenEndpoint=https://a/\nconnectorserver.clientId=b",
+            "clientSecretFile is needed with tokenEndpoint",
+        ),
+        (
+            "tokenEndpoint=https://a/\nconnectorserver.clientId=b\nconnectorserver.clientSecret=c\nconnectorserver.clientSecretFile=d",
+            "clientSecretFile \"d\" and connectorserver.clientSecret are both set",
+        ),
+        (
+            "tokenEndpoint=https://a/\nconnectorserver.clientId=b\nconnectorserver.clientSecret=c\nconnectorserver.tokenEnd=close",
+            "tokenEnd \"close\" must be keep or replace",
+        ),
     ] {
         let found = problems(&format!("{client}connectorserver.{line}"));
         assert!(found.len() == 1 && found[0].contains(expected), "{line}: {found:?}");
@@ -42,6 +63,8 @@ fn client_mode_has_defaults_and_bounds() {
         ("principal=anonymous", "differs from connectorServerName"),
         ("proxyPort=1", "has no effect without connectorserver.proxyHost"),
         ("clientId=a", "has no effect without connectorserver.tokenEndpoint"),
+        ("clientSecretFile=a", "has no effect without connectorserver.tokenEndpoint"),
+        ("tokenEnd=keep", "has no effect without connectorserver.tokenEndpoint"),
         ("trustStoreFile=a", "no URL begins with wss://"),
     ] {
         let notices = read(&format!("{client}connectorserver.{lines}")).unwrap().notices;
@@ -106,10 +129,10 @@ fn client_sample_loads_unchanged() {
         "housekeeping finds dead sockets by pings"
     );
     let token = dial.token.as_ref().unwrap();
-    assert!(token.endpoint.ends_with("/realms/alpha/access_token"));
+    assert!(token.endpoint.to_string().ends_with("/realms/alpha/access_token"));
     assert_eq!(token.scope.as_deref(), Some("fr:idm:*"));
-    assert_eq!(token.client_id.as_deref(), Some("my-client-id"));
-    assert_eq!(token.client_secret.as_ref().unwrap().expose(), "my-client-secret");
+    assert_eq!((token.client_id.as_str(), token.at_end), ("my-client-id", AtTokenEnd::Keep));
+    assert!(matches!(&token.secret, SecretOf::Value(secret) if secret.expose() == "my-client-secret"));
     assert!(dial.proxy.is_none());
     assert_eq!(config.notices.len(), 2, "{:?}", config.notices);
     assert!(

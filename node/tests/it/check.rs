@@ -22,7 +22,7 @@ fn the_server_sample_is_read_and_its_default_key_refused() {
     assert!(ran.code == 65 && ran.stderr.contains("keyStore.pkcs12 cannot be read"), "{ran:?}");
 }
 
-/// P39, P17: the client sample is read, and everything of it that this node cannot do is named.
+/// P39, P17: the client sample is read, its OAuth2 client is shown, and the missing stores are named.
 #[test]
 fn the_client_sample_is_read_and_what_is_missing_is_named() {
     let scratch = Scratch::new();
@@ -30,12 +30,22 @@ fn the_client_sample_is_read_and_what_is_missing_is_named() {
     for command in [&["check"][..], &["serve", "--properties"]] {
         let arguments = [command, &[text(&file)]].concat();
         let ran = run(&arguments, b"");
-        assert!(
-            ran.code == 65 && ran.stderr.contains("connectorserver.tokenEndpoint asks for an OAuth2"),
-            "{ran:?}"
-        );
-        assert!(ran.stderr.contains("truststore.pkcs12 cannot be read"), "{ran:?}");
-        assert!(!ran.stderr.contains("my-client-secret"), "{ran:?}");
+        assert!(ran.code == 65 && ran.stderr.contains("truststore.pkcs12 cannot be read"), "{ran:?}");
+        assert!(!ran.stderr.contains("OAuth2") && !ran.stderr.contains("password"), "{ran:?}");
+        assert!(!format!("{ran:?}").contains("my-client-secret"), "{ran:?}");
+    }
+    let without = |name: &str| format!("connectorserver.{name}=");
+    let [trust, own] = ["trustStoreFile", "keyStoreFile"].map(without);
+    let ran = run(&["check", text(&file), "-D", &trust, "-D", &own], b"");
+    assert_eq!((ran.code, ran.stdout.lines().last()), (0, Some("ok")), "{ran:?}");
+    for line in [
+        "token endpoint   https://my-tenant.forgeblocks.com/am/oauth2/realms/root/realms/alpha/access_token",
+        "token client     my-client-id",
+        "token scope      fr:idm:*",
+        "token secret     in this file",
+        "token end        connections are kept",
+    ] {
+        assert!(ran.stdout.lines().any(|found| found == line), "{line}: {}", ran.stdout);
     }
 }
 
@@ -110,19 +120,68 @@ fn a_trust_store_that_java_could_not_read_is_noticed() {
     }
 }
 
-/// A token is as good as a password.
+/// A07: a token is as good as a password, and so is the secret of its client. A trial may send both in clear.
 #[test]
 fn a_token_is_never_sent_in_clear() {
     let scratch = Scratch::new();
+    for (urls, endpoint, says) in [
+        (
+            "wss://a/openicf ws://b/openicf",
+            "https://idp/token",
+            "connectorserver.tokenEndpoint would send a token in clear to \"ws://b/openicf\"",
+        ),
+        (
+            "ws://127.0.0.1:1/openicf",
+            "http://idp/token",
+            "connectorserver.tokenEndpoint is not usable: http:// would send secrets in clear text to idp; write https://",
+        ),
+        (
+            "ws://127.0.0.1:1/openicf ws://localhost/openicf ws://[::1]/openicf",
+            "http://localhost:1/token",
+            "",
+        ),
+    ] {
+        let file = scratch.file(
+            "a.properties",
+            format!(
+                "connectorserver.url={urls}\nconnectorserver.connectorServerName=n1\nconnectorserver.tokenEndpoint={endpoint}\n\
+                 connectorserver.clientId=RCSClient\nconnectorserver.clientSecret=very-secret\n"
+            ),
+        );
+        let ran = run(&["check", text(&file)], b"");
+        assert_eq!(ran.code, if says.is_empty() { 0 } else { 65 }, "{ran:?}");
+        assert!(ran.stderr.contains(says) && !format!("{ran:?}").contains("very-secret"), "{ran:?}");
+        // The authorities of this machine may be missing.
+        let ran = run(&["check", text(&file), "--dev"], b"");
+        assert!(!ran.stderr.contains("in clear"), "{ran:?}");
+    }
+}
+
+/// The file of the client's secret is looked at before the node starts.
+#[test]
+fn a_file_of_a_clients_secret_must_be_usable() {
+    let scratch = Scratch::new();
     let file = scratch.file(
         "a.properties",
-        "connectorserver.url=wss://a/openicf ws://b/openicf\nconnectorserver.connectorServerName=n1\n\
-         connectorserver.tokenEndpoint=https://idp/token\nconnectorserver.clientSecret=very-secret\n",
+        "connectorserver.url=ws://127.0.0.1:1/openicf\nconnectorserver.connectorServerName=n1\n\
+         connectorserver.tokenEndpoint=http://127.0.0.1:1/token\nconnectorserver.clientId=a\n\
+         connectorserver.clientSecretFile=secret\n",
     );
-    let ran = run(&["check", text(&file)], b"");
-    assert_eq!(ran.code, 65, "{ran:?}");
-    let says = "line 3: connectorserver.tokenEndpoint \"https://idp/token\" would send a token in clear to \"ws://b/openicf\"";
-    assert!(ran.stderr.contains(says) && !ran.stderr.contains("very-secret"), "{ran:?}");
+    let check = || run(&["check", text(&file)], b"");
+    let ran = check();
+    let says = "connectorserver.clientSecretFile: ";
+    assert!(ran.code == 65 && ran.stderr.contains(says) && ran.stderr.contains("cannot be read"), "{ran:?}");
+    let secret = scratch.file("secret", "\nsecond line");
+    let ran = check();
+    assert!(ran.code == 65 && ran.stderr.contains("has no secret on its first line"), "{ran:?}");
+    scratch.file("secret", "hidden-word\n");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = check();
+    assert!(ran.code == 0 && ran.stdout.contains("token secret     in "), "{ran:?}");
+    assert!(!format!("{ran:?}").contains("hidden-word"), "{ran:?}");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o606)).unwrap();
+    let ran = check();
+    assert!(ran.code == 65 && ran.stderr.contains("chmod o-w"), "{ran:?}");
 }
 
 /// A user who can read the file has the key's hash.

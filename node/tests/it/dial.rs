@@ -30,13 +30,18 @@ impl Dialling {
     }
 
     pub(crate) fn start_in(scratch: Scratch, urls: &str, properties: &[&str]) -> Self {
+        Self::start_logging(scratch, urls, properties, "info")
+    }
+
+    /// A node with another level of its log.
+    pub(crate) fn start_logging(scratch: Scratch, urls: &str, properties: &[&str], level: &str) -> Self {
         let mut lines = format!("connectorserver.url={urls}\nconnectorserver.connectorServerName=rcs1\n");
         for line in ["housekeepingInterval=1", "newConnectionsInterval=0"].iter().chain(properties) {
             lines.push_str(&format!("connectorserver.{line}\n"));
         }
         let file = scratch.file("conf/ConnectorServer.properties", lines);
         let mut command = rcs_node();
-        command.args(["serve", "--dev", "--properties", text(&file)]);
+        command.args(["serve", "--dev", "--properties", text(&file)]).env("RCS_LOG", level);
         let process = Process::start("rcs-node", command);
         assert_eq!(process.read_line("the ready line", PATIENCE), "ready client rcs1");
         Self { process, _scratch: scratch }
@@ -53,16 +58,16 @@ impl Dialling {
 }
 
 /// An IDM that waits for servers in client mode. On the wire it accepts as a scripted member does, and sends the calls.
-fn idm() -> FakeMember {
+pub(crate) fn idm() -> FakeMember {
     FakeMember::listen("idm", Manners::Polite)
 }
 
-fn url(port: u16) -> String {
+pub(crate) fn url(port: u16) -> String {
     format!("ws://127.0.0.1:{port}/openicf")
 }
 
 /// Sends a call over a socket, and waits for its answer over any socket.
-fn call(idm: &mut FakeMember, socket: &Arc<Socket>, id: i64) {
+pub(crate) fn call(idm: &mut FakeMember, socket: &Arc<Socket>, id: i64) {
     let test = OperationRequest {
         test: Some(TestOpRequest {}),
         connector_facade_key: Bytes::from_static(b"?"),
@@ -163,7 +168,7 @@ impl Refuser {
     }
 }
 
-fn read_head(stream: &TcpStream) -> Option<String> {
+pub(crate) fn read_head(stream: &TcpStream) -> Option<String> {
     let mut head = String::new();
     let mut lines = BufReader::new(stream);
     while !head.ends_with("\r\n\r\n") {
@@ -203,7 +208,7 @@ fn a_refusal_is_told_once_with_what_to_do() {
     }
 }
 
-/// P12: the default password is refused outside `--dev`, and OAuth2 is named as missing.
+/// P12: the default password is refused outside `--dev`.
 #[test]
 fn what_a_dialling_node_cannot_do_is_refused() {
     let scratch = Scratch::new();

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::dial::Dialling;
+use crate::dial_token::{Gate, judge, secret, server};
 use crate::support::{CLIENT_SAMPLE, PATIENCE, SERVER_SAMPLE, Scratch, rcs_node, text};
 
 fn certificate(name: &str) -> CertifiedKey<KeyPair> {
@@ -62,7 +63,8 @@ struct TlsIdm {
     /// The certificate of the node that it trusts.
     nodes: CertifiedKey<KeyPair>,
     address: SocketAddr,
-    _runtime: tokio::runtime::Runtime,
+    acceptor: TlsAcceptor,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl TlsIdm {
@@ -89,25 +91,36 @@ impl TlsIdm {
             .enable_all()
             .build()
             .expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let (address, port) = (listener.local_addr().expect("an address"), idm.port());
-        runtime.spawn(async move {
-            let acceptor = TlsAcceptor::from(Arc::new(config));
-            while let Ok((near, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    let Ok(mut near) = acceptor.accept(near).await else { return };
-                    let mut far = TcpStream::connect(("127.0.0.1", port)).await.expect("the IDM listens");
-                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-                });
-            }
-        });
-        Self { idm, own, nodes, address, _runtime: runtime }
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let address = front(&runtime, acceptor.clone(), idm.port());
+        Self { idm, own, nodes, address, acceptor, runtime }
+    }
+
+    /// Another end of TLS, in front of this port.
+    fn front(&self, port: u16) -> SocketAddr {
+        front(&self.runtime, self.acceptor.clone(), port)
     }
 
     fn url(&self) -> String {
         format!("wss://localhost:{}/openicf", self.address.port())
     }
+}
+
+/// Speaks TLS, and plain TCP to this port.
+fn front(runtime: &tokio::runtime::Runtime, acceptor: TlsAcceptor, port: u16) -> SocketAddr {
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    runtime.spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut near) = acceptor.accept(near).await else { return };
+                let mut far = TcpStream::connect(("127.0.0.1", port)).await.expect("the IDM listens");
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    address
 }
 
 const TRUST: [&str; 2] = ["trustStoreFile=security/truststore.pkcs12", "trustStorePass=changeit"];
@@ -162,21 +175,36 @@ fn what_does_not_fit_is_told_in_words() {
     }
 }
 
-/// P39: the client sample runs as it is, but for its placeholders (the address, and the OAuth2 client that this version lacks).
+/// P39, M04: the client sample runs as it is, but for its placeholders. All that it says is used: the OAuth2 client over TLS as well.
 #[test]
 fn the_vendors_client_sample_runs() {
     let peer = TlsIdm::start(Certificates::Required);
+    let server = server(|manner| manner.clients = vec![("my-client-id".to_owned(), secret())]);
+    let gate = Gate::before(&peer.idm, &server);
+    let idm_port = peer.front(gate.address.port()).port();
+    let endpoint_port = peer.front(server.address().port()).port();
     let scratch = Scratch::new();
-    let sample = String::from_utf8(CLIENT_SAMPLE.to_vec()).expect("text");
-    let sample = sample.replace("wss://my-tenant.forgeblocks.com:8443/openicf", &peer.url());
+    let mut sample = String::from_utf8(CLIENT_SAMPLE.to_vec()).expect("text");
+    for (placeholder, value) in [
+        ("wss://my-tenant.forgeblocks.com:8443", format!("wss://localhost:{idm_port}")),
+        ("https://my-tenant.forgeblocks.com", format!("https://localhost:{endpoint_port}")),
+        ("my-client-secret", secret()),
+    ] {
+        assert!(sample.contains(placeholder), "{placeholder}");
+        sample = sample.replace(placeholder, &value);
+    }
     let file = scratch.file("conf/ConnectorServer.properties", sample);
     scratch.file("security/truststore.pkcs12", trust_store(&peer.own));
     scratch.file("security/keyStore.pkcs12", key_store(&peer.nodes));
     let mut command = rcs_node();
-    command.args(["serve", "--dev", "--properties", text(&file), "-D", "connectorserver.tokenEndpoint="]);
+    command.args(["serve", "--properties", text(&file)]).env("RCS_LOG", "trace");
     let node = Process::start("rcs-node", command);
     assert_eq!(node.read_line("the ready line", PATIENCE), "ready client myConnectorServer");
     peer.idm.await_sockets(1);
+    assert!(gate.told(101) > 0 && gate.told(401) == 0, "{node}");
+    let asked = server.asked("/am/oauth2/realms/root/realms/alpha/access_token");
+    assert_eq!((asked.len(), asked[0].field("scope")), (1, Some("fr:idm:*")));
+    judge(&node);
 }
 
 /// P39: so does the server sample.

@@ -12,6 +12,7 @@ mod check;
 mod csv_calls;
 mod dial;
 mod dial_tls;
+mod dial_token;
 mod log;
 mod serve;
 mod serving;

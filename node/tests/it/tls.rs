@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::{DialError, DialTarget, DialTls};
+use rcs_proto::driver::dial::{DialAuthorization, DialError, DialTarget, DialTls};
 use rcs_proto::driver::endpoint::{Caller, ConnectError, EndpointConfig};
 use rcs_proto::icf::Secret;
 use rcs_rig::wait::wait_until;
@@ -54,10 +54,10 @@ fn target(address: SocketAddr, trusted: Option<CertificateDer<'static>>) -> Dial
         port: address.port(),
         path: "/openicf".to_owned(),
         tls,
-        credentials: Credentials {
+        authorization: DialAuthorization::Basic(Credentials {
             principal: "anonymous".to_owned(),
             secret: Secret::new("changeit".to_owned()),
-        },
+        }),
         connect_timeout: PATIENCE,
     }
 }

@@ -26,6 +26,7 @@ use super::http::{self, HeadError};
 use super::proxy::{HttpProxy, ProxyError};
 use super::tls::in_words;
 use super::{ReadHalf, Role, SUBPROTOCOL, Transport, WebSocket, WriteHalf, limits, tune};
+use crate::icf::Secret;
 
 /// Where and how to dial.
 #[derive(Clone, Debug)]
@@ -39,9 +40,32 @@ pub struct DialTarget {
     /// How to speak TLS; `None` for plain TCP.
     pub tls: Option<DialTls>,
     /// Sent with the request, never after a challenge.
-    pub credentials: Credentials,
+    pub authorization: DialAuthorization,
     /// Limit for the TCP connection, and again for TLS and upgrade together.
     pub connect_timeout: Duration,
+}
+
+/// How a dialler proves who it is.
+#[derive(Clone, Debug)]
+pub enum DialAuthorization {
+    /// A principal with its key, as the open servers expect it.
+    Basic(Credentials),
+    /// An OAuth2 access token, as the commercial server expects it.
+    Bearer {
+        /// The token.
+        token: Secret<String>,
+        /// Whether it may be sent without TLS.
+        in_clear: InClear,
+    },
+}
+
+/// Where an access token may be sent without TLS. Whoever reads a token can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InClear {
+    /// To a peer on this machine alone.
+    ToLoopback,
+    /// To any peer, for trials.
+    ToAnybody,
 }
 
 /// What a dial may have beside its target.
@@ -132,6 +156,20 @@ pub enum DialError {
         /// 401 or 403.
         status: u16,
     },
+    /// 401 or 403 to an access token.
+    #[error("the peer refused our access token (HTTP {status})")]
+    TokenRefused {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// An access token was to be sent without TLS to another machine.
+    #[error(
+        "an access token is not sent to {host} without TLS, because whoever reads the token can use it; dial with TLS"
+    )]
+    TokenInClear {
+        /// The host.
+        host: String,
+    },
     /// 404
     #[error("the peer has no OpenICF service at {path} (HTTP 404)")]
     NoSuchPath {
@@ -175,7 +213,10 @@ impl DialTarget {
 }
 
 /// The name for which a certificate must be valid: the host, without the interface of a link-local address.
-fn server_name(host: &str) -> Result<ServerName<'static>, DialError> {
+///
+/// # Errors
+/// [`DialError::BadTarget`]
+pub fn server_name(host: &str) -> Result<ServerName<'static>, DialError> {
     let name = host.split('%').next().unwrap_or_default().to_owned();
     ServerName::try_from(name)
         .map_err(|_| DialError::BadTarget("the host is neither a host name nor an address"))
@@ -199,10 +240,14 @@ pub async fn dial_with(
 ) -> Result<(WebSocket, SocketAddr), DialError> {
     let key = generate_key();
     let request = request(target, &extras.headers, &key)?;
-    let (stream, peer) = match &extras.proxy {
-        None => connect(&target.host, target.port, target.connect_timeout).await?,
-        Some(proxy) => connect_through(proxy, target).await?,
-    };
+    let proxy = extras.proxy.as_ref();
+    let (stream, peer) = open_tcp(&target.host, target.port, proxy, target.connect_timeout).await?;
+    if target.tls.is_none()
+        && matches!(target.authorization, DialAuthorization::Bearer { in_clear: InClear::ToLoopback, .. })
+        && (proxy.is_some() || !peer.ip().is_loopback())
+    {
+        return Err(DialError::TokenInClear { host: target.host.clone() });
+    }
     let deadline = Instant::now() + target.connect_timeout;
     let stream = match &target.tls {
         None => MaybeTls::Plain(stream),
@@ -217,15 +262,23 @@ pub async fn dial_with(
     }
 }
 
-/// The proxy's connection to the target.
-async fn connect_through(
-    proxy: &HttpProxy,
-    target: &DialTarget,
+/// A TCP connection to a host, or through a proxy to it; with the address that was connected to, which is the proxy's if there is one.
+/// `limit` is for the connection, and again for the way through the proxy.
+///
+/// # Errors
+/// [`DialError::Resolve`], [`DialError::Connect`], [`DialError::ConnectTimeout`], [`DialError::Proxy`], [`DialError::ProxyTimeout`],
+/// [`DialError::Io`]
+pub async fn open_tcp(
+    host: &str,
+    port: u16,
+    proxy: Option<&HttpProxy>,
+    limit: Duration,
 ) -> Result<(TcpStream, SocketAddr), DialError> {
-    let limit = target.connect_timeout;
+    let Some(proxy) = proxy else { return connect(host, port, limit).await };
     let (mut stream, peer) = connect(&proxy.host, proxy.port, limit).await?;
+    let led = timeout(limit, proxy.lead(&mut stream, host, port)).await;
     let (host, port) = (proxy.host.clone(), proxy.port);
-    match timeout(limit, proxy.lead(&mut stream, &target.host, target.port)).await {
+    match led {
         Ok(Ok(())) => Ok((stream, peer)),
         Ok(Err(source)) => Err(DialError::Proxy { host, port, source }),
         Err(_) => Err(DialError::ProxyTimeout { host, port, limit }),
@@ -285,12 +338,7 @@ fn request(target: &DialTarget, headers: &[(&str, String)], key: &str) -> Result
     if !clean(&target.host) {
         return Err(DialError::BadTarget("the host has spaces or other letters than ASCII has"));
     }
-    let Credentials { principal, secret } = &target.credentials;
-    if principal.contains(':') {
-        return Err(DialError::BadTarget("the principal must not hold a colon"));
-    }
-    let user = latin1(&format!("{principal}:{}", secret.expose()))
-        .ok_or(DialError::BadTarget("principal and key must be within ISO-8859-1"))?;
+    let authorization = authorization(&target.authorization)?;
     let (host, port, path) = (&target.host, target.port, &target.path);
     // The interface of a link-local address has a meaning on this machine only (RFC 6874).
     let host = match host.split('%').next().unwrap_or(host) {
@@ -300,8 +348,8 @@ fn request(target: &DialTarget, headers: &[(&str, String)], key: &str) -> Result
     let mut request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\
-         Authorization: Basic {}\r\nUser-Agent: rcs-router/{}\r\n",
-        BASE64_STANDARD.encode(user),
+         Authorization: {}\r\nUser-Agent: rcs-router/{}\r\n",
+        authorization.expose(),
         env!("CARGO_PKG_VERSION"),
     );
     for (name, value) in headers {
@@ -312,6 +360,28 @@ fn request(target: &DialTarget, headers: &[(&str, String)], key: &str) -> Result
     }
     request.push_str("\r\n");
     Ok(request.into_bytes())
+}
+
+/// The value of the `Authorization` header.
+fn authorization(authorization: &DialAuthorization) -> Result<Secret<String>, DialError> {
+    let value = match authorization {
+        DialAuthorization::Basic(Credentials { principal, .. }) if principal.contains(':') => {
+            return Err(DialError::BadTarget("the principal must not hold a colon"));
+        }
+        DialAuthorization::Basic(Credentials { principal, secret }) => {
+            let user = latin1(&format!("{principal}:{}", secret.expose()))
+                .ok_or(DialError::BadTarget("principal and key must be within ISO-8859-1"))?;
+            format!("Basic {}", BASE64_STANDARD.encode(user))
+        }
+        DialAuthorization::Bearer { token, .. } => {
+            let token = token.expose();
+            if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(DialError::BadTarget("the access token has characters that no header may have"));
+            }
+            format!("Bearer {token}")
+        }
+    };
+    Ok(Secret::new(value))
 }
 
 /// Bytes of a text in ISO-8859-1, as Basic credentials are sent.
@@ -365,7 +435,12 @@ fn check(head: &[u8], target: &DialTarget, key: &str) -> Result<(), DialError> {
     }
     match response.code.unwrap_or(0) {
         101 => {}
-        status @ (401 | 403) => return Err(DialError::WrongKey { status }),
+        status @ (401 | 403) => {
+            return Err(match target.authorization {
+                DialAuthorization::Basic(_) => DialError::WrongKey { status },
+                DialAuthorization::Bearer { .. } => DialError::TokenRefused { status },
+            });
+        }
         404 => return Err(DialError::NoSuchPath { path: target.path.clone() }),
         status => return Err(DialError::Refused { status }),
     }

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::accept::{AcceptError, Credentials};
-use super::dial::{DialError, DialTarget, DialTls, dial};
+use super::dial::{DialAuthorization, DialError, DialTarget, DialTls, dial};
 use super::listen::{Arrival, serve};
 use super::socket::{self, SocketEvent, SocketHandle};
 use super::tls::{ClientCertificates, Identity, ListenTls, server_config};
@@ -55,7 +55,10 @@ fn target(address: SocketAddr, tls: Option<DialTls>) -> DialTarget {
         port: address.port(),
         path: "/openicf".to_owned(),
         tls,
-        credentials: Credentials { principal: "p".to_owned(), secret: Secret::new("k".to_owned()) },
+        authorization: DialAuthorization::Basic(Credentials {
+            principal: "p".to_owned(),
+            secret: Secret::new("k".to_owned()),
+        }),
         connect_timeout: PATIENCE,
     }
 }

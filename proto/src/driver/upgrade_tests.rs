@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::accept::{
     AcceptError, Authorization, Credentials, Refusal, RefusalStatus, UpgradeRequest, accept,
 };
-use super::dial::{DialError, DialTarget, dial};
+use super::dial::{DialAuthorization, DialError, DialTarget, InClear, dial};
 use super::{WebSocket, limits};
 use crate::icf::Secret;
 
@@ -43,9 +43,20 @@ fn target(address: SocketAddr, secret: &str) -> DialTarget {
         port: address.port(),
         path: "/openicf/hr%20files?x=1".to_owned(),
         tls: None,
-        credentials: Credentials { principal: "ann é".to_owned(), secret: Secret::new(secret.to_owned()) },
+        authorization: basic("ann é", secret),
         connect_timeout: PATIENCE,
     }
+}
+
+fn basic(principal: &str, secret: &str) -> DialAuthorization {
+    DialAuthorization::Basic(Credentials {
+        principal: principal.to_owned(),
+        secret: Secret::new(secret.to_owned()),
+    })
+}
+
+fn bearer(token: &str, in_clear: InClear) -> DialAuthorization {
+    DialAuthorization::Bearer { token: Secret::new(token.to_owned()), in_clear }
 }
 
 /// Sends a request as it stands, and returns the whole answer.
@@ -318,9 +329,57 @@ async fn a_target_that_cannot_be_dialled_is_refused_before_any_connection() {
         ("header in the path", change(&|t| t.path = "/x HTTP/1.1\r\nA: b".to_owned())),
         ("no slash", change(&|t| t.path = "openicf".to_owned())),
         ("header in the host", change(&|t| t.host = "a\r\nb".to_owned())),
-        ("colon in the principal", change(&|t| t.credentials.principal = "a:b".to_owned())),
-        ("key beyond latin-1", change(&|t| t.credentials.secret = Secret::new("ключ".to_owned()))),
+        ("colon in the principal", change(&|t| t.authorization = basic("a:b", "key"))),
+        ("key beyond latin-1", change(&|t| t.authorization = basic("a", "ключ"))),
+        ("no token", change(&|t| t.authorization = bearer("", InClear::ToLoopback))),
+        ("header in the token", change(&|t| t.authorization = bearer("a\r\nb: c", InClear::ToLoopback))),
     ] {
         assert!(matches!(dial(&target).await, Err(DialError::BadTarget(_))), "{case}");
     }
+}
+
+/// A07: a token goes to this machine alone without TLS, and a refusal of it is told apart from that of a key.
+#[tokio::test]
+async fn a_token_is_sent_as_bearer_and_never_in_clear_to_others() {
+    let (address, accepting) = acceptor().await;
+    let dialled =
+        DialTarget { authorization: bearer("t0k.en~+/=", InClear::ToLoopback), ..target(address, "") };
+    let refused = dial(&dialled).await;
+    assert!(matches!(refused, Err(DialError::TokenRefused { status: 401 })), "{refused:?}");
+    assert!(!format!("{dialled:?}").contains("t0k.en"));
+    drop(accepting);
+
+    // An address of this machine that is no loopback address stands for another machine.
+    let Some(own) = own_address() else { return };
+    let listener = TcpListener::bind((own, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut dialled =
+        DialTarget { authorization: bearer("t0ken", InClear::ToLoopback), ..target(address, "") };
+    let error = dial(&dialled).await.expect_err("in clear").to_string();
+    assert!(error.contains("an access token is not sent to") && error.contains("dial with TLS"), "{error}");
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"", "nothing was sent");
+
+    dialled.authorization = bearer("t0ken", InClear::ToAnybody);
+    let dialling = tokio::spawn(async move { dial(&dialled).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    while !heard.ends_with(b"\r\n\r\n") {
+        stream.read_buf(&mut heard).await.unwrap();
+    }
+    assert!(String::from_utf8(heard).unwrap().contains("\r\nAuthorization: Bearer t0ken\r\n"));
+    dialling.abort();
+}
+
+/// The address by which this machine would reach another one; nothing is sent to find it.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    if address.is_loopback() || address.is_unspecified() {
+        eprintln!("this machine has no other address than loopback: sending in clear is not tried");
+        return None;
+    }
+    Some(address)
 }

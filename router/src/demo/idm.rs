@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use rcs_core::limits::CONNECT_TIMEOUT;
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::DialTarget;
+use rcs_proto::driver::dial::{DialAuthorization, DialTarget};
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig, RemoteError};
 use rcs_proto::icf::{Attribute, ConnectorInfo, NAME, ObjectClass, OperationOptions, Secret, UID, Value};
 use rcs_proto::legacy::{Wire, facade_key};
@@ -45,10 +45,10 @@ impl Idm {
             port: router.port(),
             path: format!("/openicf/{GROUP}"),
             tls: None,
-            credentials: Credentials {
+            authorization: DialAuthorization::Basic(Credentials {
                 principal: "anonymous".to_owned(),
                 secret: Secret::new(KEY.to_owned()),
-            },
+            }),
             connect_timeout: CONNECT_TIMEOUT,
         };
         let config = EndpointConfig::new(EndpointConfig::random_identity());

@@ -20,6 +20,7 @@
 //!   that a test changes. [`configured`]: a connector configured as an IDM configures it.
 //! - [`scripted`]: a connector server and an IDM whose frames the test writes by hand, so that a test can send what no
 //!   decent library would.
+//! - [`authorization`]: a scripted OAuth2 authorization server, which can fail in each way in which real ones do.
 //! - [`transcript`]: what a real IDM's commands answer without a router. The same lines must come out through one.
 //! - [`canary`]: words that stand where secrets are, and are looked for wherever none may be.
 //!
@@ -35,6 +36,7 @@
 #![allow(clippy::panic, reason = "a rig that cannot do its work fails the test on the spot, with the reason")]
 
 pub mod agent;
+pub mod authorization;
 pub mod bundles;
 pub mod canary;
 pub mod configured;

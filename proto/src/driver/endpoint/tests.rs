@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::driver::accept::Credentials;
-use crate::driver::dial::{DialTarget, dial};
+use crate::driver::dial::{DialAuthorization, DialTarget, dial};
 use crate::driver::listen::{Arrival, serve};
 use crate::driver::socket::{self, Report, SocketEvent, SocketHandle};
 use crate::envelope::{Envelope, Kind, Part};
@@ -124,7 +124,10 @@ pub(super) fn target(address: SocketAddr) -> DialTarget {
         port: address.port(),
         path: "/openicf".to_owned(),
         tls: None,
-        credentials: Credentials { principal: "p".to_owned(), secret: Secret::new("k".to_owned()) },
+        authorization: DialAuthorization::Basic(Credentials {
+            principal: "p".to_owned(),
+            secret: Secret::new("k".to_owned()),
+        }),
         connect_timeout: PATIENCE,
     }
 }
