@@ -9,6 +9,7 @@
 
 mod admin;
 mod agents;
+mod bearer;
 mod bundles;
 mod callers;
 mod callers_tls;
