@@ -12,7 +12,7 @@ use rcs_rig::scripted::{
     FakeClient, FakeIdm, FakeMember, Manners, basic, bearer, raw_exchange, upgrade_request,
 };
 use rcs_rig::signed::{Signer, key_set, seconds_from_now};
-use rcs_rig::wait::wait_until;
+use rcs_rig::wait::{hold, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -252,6 +252,21 @@ fn a_connection_outlives_its_token_unless_the_entry_says_otherwise() {
     closes.0.await_log("after_expiry of [issuer.am] is close");
     refused(ask(keeps.listen, &token), 401, "expired at 20");
     assert!(!kept.ask_for_connectors(PATIENCE).is_empty());
+}
+
+/// An authorization server calls every expired token inactive. That is no reason to close what the token opened.
+#[test]
+fn a_token_that_expires_is_not_taken_for_one_that_is_revoked() {
+    let site = Site::new(|manner| manner.life = Some(json!(4)));
+    let router = site.route(&site.asked("leeway = '1s'"));
+    router.await_ready();
+    let token = site.token("idm");
+    let mut idm = caller(&router, &token);
+    wait_until("the token expires", PATIENCE, || !site.server.is_active(&token));
+    wait_until("it opens nothing more", PATIENCE, || ask(router.listen, &token).0 == 401);
+    // The router asks once a second about tokens that it takes for fresh.
+    hold("the connection stays", Duration::from_secs(3), || !idm.socket(0).is_closed());
+    assert!(!idm.ask_for_connectors(PATIENCE).is_empty());
 }
 
 /// A07: whoever can read the network could use the token.

@@ -28,6 +28,8 @@ pub(super) struct Subject {
     pub(super) name: String,
     /// When the token ends, with the leeway of its issuer; `None` if the issuer answers for each use and says no end.
     pub(super) until: Option<At>,
+    /// Until when the token has certainly not expired by the issuer's clock. From then on an issuer may call it inactive for its age alone.
+    pub(super) fresh_until: Option<At>,
 }
 
 /// Whether a token must say when it ends.
@@ -78,7 +80,8 @@ impl Claims {
         if let Some(missing) = expected.scopes.iter().find(|scope| !has(scope)) {
             return Err(TokenFault::NoScope(missing.clone()));
         }
-        Ok(Subject { name: self.name()?, until })
+        let fresh_until = self.end().map(|exp| At(exp.0.saturating_sub(leeway)));
+        Ok(Subject { name: self.name()?, until, fresh_until })
     }
 
     /// When the token ends, if it says a moment.

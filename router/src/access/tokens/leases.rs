@@ -10,6 +10,7 @@ use rcs_proto::icf::Secret;
 use tokio::time::Instant;
 
 use super::Tag;
+use super::claims::Subject;
 
 /// The number of a lease.
 pub(crate) type LeaseId = u64;
@@ -35,8 +36,10 @@ pub(super) struct Held {
     pub(super) issuer: String,
     /// The name that the token stands for.
     pub(super) name: String,
-    /// When the token ends.
+    /// When the token ends, with the leeway of its issuer.
     pub(super) until: Option<At>,
+    /// Until when the token has certainly not expired by the issuer's clock.
+    pub(super) fresh_until: Option<At>,
     /// When the issuer was asked about the token last.
     asked: Mutex<Instant>,
     is_over: AtomicBool,
@@ -52,6 +55,11 @@ impl Held {
     /// The connection of this token is to be closed. Returns whether this is news.
     pub(super) fn end(&self) -> bool {
         !self.is_over.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the token has certainly not expired by the issuer's clock.
+    pub(super) fn is_fresh(&self, now: At) -> bool {
+        self.fresh_until.is_none_or(|until| now < until)
     }
 
     /// When the issuer was asked about the token last.
@@ -98,7 +106,7 @@ impl Leases {
         self: &Arc<Self>,
         (tag, token): (Tag, &Secret<String>),
         issuer: &str,
-        (name, until): (&str, Option<At>),
+        subject: &Subject,
         asked: Instant,
     ) -> Lease {
         let mut all = self.all();
@@ -108,8 +116,9 @@ impl Leases {
             tag,
             token: token.clone(),
             issuer: issuer.to_owned(),
-            name: name.to_owned(),
-            until,
+            name: subject.name.clone(),
+            until: subject.until,
+            fresh_until: subject.fresh_until,
             asked: Mutex::new(asked),
             is_over: AtomicBool::new(false),
         });

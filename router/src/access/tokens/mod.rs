@@ -98,7 +98,7 @@ impl Tokens {
         };
         let subject = subject.map_err(told)?;
         let proved = of_name(table, issuer, &subject).map_err(told)?;
-        let lease = self.leases.grant((tag, token), issuer.name(), (&subject.name, subject.until), asked);
+        let lease = self.leases.grant((tag, token), issuer.name(), &subject, asked);
         Ok((proved, lease))
     }
 

@@ -96,13 +96,13 @@ fn expired(table: &Table, leases: &Leases) -> Vec<Revoked> {
 }
 
 /// The tokens that their issuer is to be asked about now: each once, with one of its connections. An issuer says of every expired token that
-/// the token is not active, so tokens are asked about until they expire.
+/// the token is not active, so tokens are asked about while they are fresh.
 fn to_ask(table: &Table, leases: &Leases) -> Vec<(Arc<Issuer>, Arc<Held>)> {
     let (now, mut due) = (wall(), BTreeMap::<Tag, (Arc<Issuer>, Arc<Held>)>::new());
     for held in leases.open() {
         let Some(issuer) = table.issuers().named(&held.issuer) else { continue };
         let Proof::Introspection(endpoint) = &issuer.proof else { continue };
-        if held.until.is_none_or(|until| now < until) && held.asked().elapsed() >= endpoint.recheck() {
+        if held.is_fresh(now) && held.asked().elapsed() >= endpoint.recheck() {
             due.insert(held.tag, (Arc::clone(issuer), held));
         }
     }
@@ -141,18 +141,16 @@ async fn fault(issuer: &Issuer, endpoint: &Introspection, held: &Held) -> Option
 /// The connections of a token that is revoked. Connections of the same name whose token has expired go with it: nothing proves them any more,
 /// except a token of the name that is still good.
 fn revoked(leases: &Leases, issuer: &Issuer, held: &Held, fault: &TokenFault) -> Vec<Revoked> {
+    let now = wall();
     // The token may have expired while the issuer was asked.
-    let (now, is_over) =
-        (wall(), |until: &Option<rcs_core::agreed::At>, now| until.is_some_and(|until| until <= now));
-    if is_over(&held.until, now) {
+    if !held.is_fresh(now) {
         return Vec::new();
     }
     let reason = format!("its token is revoked: {}", fault.refusal(Some(issuer.name())).sentence);
     let open = leases.open();
     let of_name = |other: &&Arc<Held>| other.name == held.name && other.issuer == held.issuer;
-    let has_good =
-        open.iter().filter(of_name).any(|other| other.tag != held.tag && !is_over(&other.until, now));
-    let goes = |other: &&Arc<Held>| other.tag == held.tag || !has_good && is_over(&other.until, now);
+    let has_good = open.iter().filter(of_name).any(|other| other.tag != held.tag && other.is_fresh(now));
+    let goes = |other: &&Arc<Held>| other.tag == held.tag || !has_good && !other.is_fresh(now);
     let gone = open.iter().filter(of_name).filter(goes).filter(|other| other.end());
     gone.map(|other| Revoked { lease: other.id, reason: reason.clone() }).collect()
 }
