@@ -474,8 +474,13 @@ async fn run(
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
     let (published, view) = watch::channel(Arc::default());
     let reloads = Reloads::at_start(wall());
-    let (recorder, scraper) =
-        metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone(), sources.board().files());
+    let (recorder, scraper) = metrics::new(
+        Arc::clone(&spill),
+        reloads.clone(),
+        unknowns.clone(),
+        sources.board().files(),
+        access.clone(),
+    );
     let (own, of_callers) = tls.map(|tls| (tls.identity, ListenTls::followed(tls.callers))).unzip();
     let dialler = Dialler::new(dialler_tls, own_trust, own, control.clone());
     let lists = (unknowns.clone(), sightings.clone());

@@ -18,6 +18,7 @@ use rcs_proto::driver::listen::Unproven;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::access::{Lease, Revoked};
 use crate::limits::{AGREED_ANSWER_DEADLINE, OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
 
 /// One request.
@@ -35,6 +36,8 @@ pub(crate) enum Request {
         principal: Arc<str>,
         /// The groups that the caller may use.
         allowed: Allowed,
+        /// The lease of the connection, if a token let it in.
+        lease: Option<Lease>,
     },
     /// A member in client mode opened a socket to this router.
     Joined {
@@ -46,7 +49,11 @@ pub(crate) enum Request {
         member: MemberId,
         /// What else is known of the member.
         origin: DialOrigin,
+        /// The lease of the connection, if a token let it in.
+        lease: Option<Lease>,
     },
+    /// Close the connections of tokens that are revoked or have expired.
+    Revoked(Vec<Revoked>),
     /// A dial that the engine asked for has ended.
     Dialled {
         /// The member.

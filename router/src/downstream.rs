@@ -15,7 +15,7 @@ use rcs_proto::manifest::Shown;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::access::{Access, Role};
+use crate::access::{Access, Carried, Lease, Role};
 use crate::control::{Control, Request};
 use crate::limits::REQUEST_QUEUE_MAX;
 use crate::listeners::{self, Bound};
@@ -26,6 +26,9 @@ enum Sender {
     Caller { selector: Selector, principal: Arc<str>, allowed: Allowed },
     Member { member: MemberId, origin: DialOrigin },
 }
+
+/// A sender, and the lease of the connection if a token let it in.
+type LetIn = (Sender, Option<Lease>);
 
 /// Accepts callers for ever; dropping the future closes the listeners and ends the upgrades under way.
 pub(crate) async fn serve(
@@ -38,17 +41,22 @@ pub(crate) async fn serve(
 ) {
     let (arrivals, arrived) = mpsc::channel(REQUEST_QUEUE_MAX);
     let intake = Arc::new(Intake::new(descriptors));
-    let views = view.clone();
+    let (views, access_watched) = (view.clone(), access.clone());
     let serve = move |listener: TcpListener, transport: Transport, own: Option<Arc<str>>| {
         let tls = tls.clone().filter(|_| transport == Transport::Tls);
         let settings = views.clone();
         let pace = move || settings.borrow().router().accepts_per_second;
-        let decide = Judge { access: access.clone(), view: views.clone(), own };
+        let decide = Judge { access: access.clone(), view: views.clone(), own, transport };
         let listening =
             listen::serve_at_pace(listener, tls, Arc::clone(&intake), pace, decide, arrivals.clone());
         tokio::spawn(listening)
     };
-    tokio::join!(listeners::follow(bound, view, serve), hand_over(arrived, control));
+    let closing = control.clone();
+    let watch = access_watched.keep_watch(|revoked| {
+        let control = closing.clone();
+        async move { control.send(Request::Revoked(revoked)).await }
+    });
+    tokio::join!(listeners::follow(bound, view, serve), hand_over(arrived, control), watch);
 }
 
 /// Judges the requests at one address.
@@ -57,24 +65,37 @@ struct Judge {
     view: watch::Receiver<Arc<View>>,
     /// The group of the address, if the address belongs to a group.
     own: Option<Arc<str>>,
+    /// Whether the address has TLS.
+    transport: Transport,
 }
 
-impl Decide<Sender> for Judge {
-    async fn decide(&self, request: &UpgradeRequest) -> Result<Sender, Refusal> {
-        let proved = self.access.judge(&request.authorization, request.peer.ip()).await?;
+impl Judge {
+    /// Whether others could read the request.
+    fn carried(&self, request: &UpgradeRequest) -> Carried {
+        match self.transport == Transport::Tls || request.peer.ip().to_canonical().is_loopback() {
+            true => Carried::Privately,
+            false => Carried::InClear,
+        }
+    }
+}
+
+impl Decide<LetIn> for Judge {
+    async fn decide(&self, request: &UpgradeRequest) -> Result<LetIn, Refusal> {
+        let (from, carried) = (request.peer.ip(), self.carried(request));
+        let (proved, lease) = self.access.judge(&request.authorization, from, carried).await?;
         // The view of the moment when the key is known to be right.
         let view = Arc::clone(&self.view.borrow());
         let (principal, allowed) = match self.access.role(proved, &view)? {
             Role::Member(member) => {
                 may_join(&view, member, &request.path)?;
                 let origin = DialOrigin { address: request.peer.ip().to_canonical().to_string() };
-                return Ok(Sender::Member { member, origin });
+                return Ok((Sender::Member { member, origin }, lease));
             }
             Role::Caller { principal, allowed } => (principal, allowed),
         };
         let selector = select(&view, self.own.as_deref(), &request.path, &principal, &allowed);
         let selector = selector.map_err(|refusal| Refusal::new(status(&refusal), refusal.to_string()))?;
-        Ok(Sender::Caller { selector, principal, allowed })
+        Ok((Sender::Caller { selector, principal, allowed }, lease))
     }
 }
 
@@ -115,7 +136,7 @@ fn may_join(view: &View, member: MemberId, path: &str) -> Result<(), Refusal> {
     }
 }
 
-async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Sender>>, control: Control) {
+async fn hand_over(mut arrived: mpsc::Receiver<Arrival<LetIn>>, control: Control) {
     let mut refusals = Refusals::default();
     loop {
         let arrival = tokio::select! {
@@ -124,13 +145,15 @@ async fn hand_over(mut arrived: mpsc::Receiver<Arrival<Sender>>, control: Contro
         };
         let Some(Arrival { peer, outcome, unproven }) = arrival else { return };
         match outcome {
-            Ok((socket, _, Sender::Caller { selector, principal, allowed })) => {
+            Ok((socket, _, (Sender::Caller { selector, principal, allowed }, lease))) => {
                 tracing::debug!(%peer, principal = %Shown::new(&principal), ?selector, "a caller's connection was accepted");
-                control.send(Request::Accepted { socket, unproven, selector, principal, allowed }).await;
+                control
+                    .send(Request::Accepted { socket, unproven, selector, principal, allowed, lease })
+                    .await;
             }
-            Ok((socket, _, Sender::Member { member, origin })) => {
+            Ok((socket, _, (Sender::Member { member, origin }, lease))) => {
                 tracing::debug!(%peer, ?member, "a member in client mode opened a connection");
-                control.send(Request::Joined { socket, unproven, member, origin }).await;
+                control.send(Request::Joined { socket, unproven, member, origin, lease }).await;
             }
             // Port scanners and TCP health checks do this all day.
             Err(AcceptError::Closed | AcceptError::Io(_)) => {
@@ -168,7 +191,7 @@ mod tests {
             Authorization::Basic(Credentials { principal, secret })
         };
         let (_publish, view) = watch::channel(Arc::default());
-        let judge = Judge { access, view, own: None };
+        let judge = Judge { access, view, own: None, transport: Transport::Plain };
         for (path, authorization, status) in [
             ("/openicf/nobody", Authorization::Absent, Some(RefusalStatus::Unauthorized)),
             ("/openicf/nobody", with("wrong"), Some(RefusalStatus::Forbidden)),
@@ -178,6 +201,25 @@ mod tests {
         ] {
             let answer = judge.decide(&request(path, authorization)).await;
             assert_eq!(answer.err().map(|refusal| refusal.status), status, "{path}");
+        }
+    }
+
+    /// A07
+    #[test]
+    fn what_comes_by_tls_or_from_this_machine_cannot_be_read_by_others() {
+        let (_publish, view) = watch::channel(Arc::default());
+        let access = Access::load(None, Mode::Development).unwrap();
+        for (transport, peer, carried) in [
+            (Transport::Plain, [127, 0, 0, 1], Carried::Privately),
+            (Transport::Plain, [127, 8, 9, 1], Carried::Privately),
+            (Transport::Plain, [10, 0, 0, 1], Carried::InClear),
+            (Transport::Tls, [10, 0, 0, 1], Carried::Privately),
+        ] {
+            let judge = Judge { access: access.clone(), view: view.clone(), own: None, transport };
+            let request = |peer| UpgradeRequest { peer, ..request("/openicf", Authorization::Absent) };
+            assert_eq!(judge.carried(&request((peer, 1).into())), carried, "{transport:?} {peer:?}");
+            let mapped = std::net::Ipv4Addr::from(peer).to_ipv6_mapped();
+            assert_eq!(judge.carried(&request((mapped, 1).into())), carried, "{transport:?} {mapped}");
         }
     }
 }

@@ -21,6 +21,7 @@ use rcs_proto::session::SocketId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::access::{Lease, LeaseId};
 use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::names::{Names, Side};
@@ -33,6 +34,10 @@ pub(crate) struct Effects {
     sockets: HashMap<SocketId, Open>,
     /// Callers' sockets from which no frame has come yet.
     unproven: HashMap<SocketId, Unproven>,
+    /// The leases of sockets that a token let in.
+    leases: HashMap<SocketId, Lease>,
+    /// The same the other way round.
+    leased: HashMap<LeaseId, SocketId>,
     last_socket: u64,
     events: Events<Frame>,
     /// Where rows go that slow callers have not read.
@@ -78,6 +83,8 @@ impl Effects {
         Self {
             sockets: HashMap::new(),
             unproven: HashMap::new(),
+            leases: HashMap::new(),
+            leased: HashMap::new(),
             last_socket: 0,
             events,
             spill,
@@ -152,9 +159,25 @@ impl Effects {
         }
     }
 
+    /// Keeps the lease of a socket until the socket has ended.
+    pub(crate) fn lend(&mut self, id: SocketId, lease: Option<Lease>) {
+        if let Some(lease) = lease {
+            self.leased.insert(lease.id(), id);
+            self.leases.insert(id, lease);
+        }
+    }
+
+    /// The socket of a lease, if the socket is open.
+    pub(crate) fn socket_of(&self, lease: LeaseId) -> Option<SocketId> {
+        self.leased.get(&lease).copied()
+    }
+
     /// The socket has ended.
     pub(crate) fn forget(&mut self, id: SocketId, reason: CloseReason) {
         self.unproven.remove(&id);
+        if let Some(lease) = self.leases.remove(&id) {
+            self.leased.remove(&lease.id());
+        }
         if let Some(open) = self.sockets.remove(&id) {
             self.recorder.socket_closed(open.side);
             tracing::debug!(socket = %id, side = ?open.side, %reason, "a connection closed");

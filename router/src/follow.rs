@@ -181,7 +181,7 @@ impl Beside {
                     members,
                     "the file of credentials changed and is in force for new connections; open connections stay"
                 );
-                file.warning().into_iter().for_each(|warning| tracing::warn!("{warning}"));
+                file.warnings().for_each(|warning| tracing::warn!("{warning}"));
             }
             Some(Err(why)) => {
                 let path = file.path();

@@ -101,6 +101,56 @@ pub(crate) const VERIFIER_NICE: i32 = 5;
 pub(crate) const VERIFIED_QUEUE_MAX: usize = 256;
 /// Wrong keys that are known again without being verified. Each takes 32 bytes.
 pub(crate) const WRONG_KEYS_REMEMBERED_MAX: usize = 4_096;
+/// Issuers of access tokens in a file of credentials.
+pub(crate) const ISSUERS_MAX: usize = 16;
+/// Scopes that the tokens of one issuer must have.
+pub(crate) const ISSUER_SCOPES_MAX: usize = 16;
+/// Bytes of an access token. The head of a request has 8 KiB, and other headers.
+pub(crate) const ACCESS_TOKEN_BYTES_MAX: usize = 6 << 10;
+/// Tokens of one issuer that are known again without being verified or asked about. Each takes less than twice its own bytes.
+pub(crate) const TOKENS_REMEMBERED_MAX: usize = 4_096;
+/// How far the clocks of router and authorization server may differ, unless the operator says otherwise; and the most that can be set.
+pub(crate) const TOKEN_LEEWAY: Duration = Duration::from_secs(30);
+pub(crate) const TOKEN_LEEWAY_MAX: Duration = Duration::from_secs(300);
+/// Bytes of a key set (JWKS). Keys with certificate chains have a few KiB each.
+pub(crate) const JWKS_BYTES_MAX: usize = 256 << 10;
+/// Keys of a key set.
+pub(crate) const JWKS_KEYS_MAX: usize = 64;
+/// How often a key set is fetched. A key that is withdrawn is refused within this.
+pub(crate) const JWKS_REFRESH_EVERY: Duration = Duration::from_secs(300);
+/// The same after a failure.
+pub(crate) const JWKS_AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// Pause between two requests for one key set, whoever asks for them. Within [`driver::DECISION_DEADLINE`], so that the first token that is
+/// signed with a new key is let in.
+pub(crate) const JWKS_AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// Tokens that wait for one key set, because they name a key that it does not have; and those of one network among them.
+pub(crate) const JWKS_WAITING_MAX: usize = 256;
+pub(crate) const JWKS_WAITING_OF_NETWORK_MAX: usize = 64;
+/// How long fetched keys count while the key set cannot be fetched, unless the operator says otherwise; and what can be set.
+pub(crate) const KEYS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const KEYS_AGE_MIN: Duration = Duration::from_secs(1);
+pub(crate) const KEYS_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Time that one request to an issuer may take as a whole. Within [`driver::DECISION_DEADLINE`].
+pub(crate) const ISSUER_DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes of the answer of an introspection endpoint.
+pub(crate) const INTROSPECTION_BYTES_MAX: usize = 64 << 10;
+/// How long an answer of an introspection endpoint counts, unless the operator says otherwise; and what can be set. Open connections are
+/// asked about as often, so that a client that is deactivated loses its connections within a minute (A04).
+pub(crate) const RECHECK: Duration = Duration::from_secs(30);
+pub(crate) const RECHECK_MIN: Duration = Duration::from_secs(1);
+pub(crate) const RECHECK_MAX: Duration = Duration::from_secs(60 * 60);
+/// Requests to one introspection endpoint at a time, about tokens of new connections.
+pub(crate) const INTROSPECTIONS_MAX: usize = 8;
+/// The same about tokens of open connections.
+pub(crate) const RECHECKS_MAX: usize = 8;
+/// Tokens that wait to be asked about.
+pub(crate) const INTROSPECTIONS_WAITING_MAX: usize = 256;
+/// After a token that is not active, the shortest rest of one of the places for requests: so wrong tokens cause 80 requests a second at most.
+pub(crate) const INTROSPECTION_REST_MIN: Duration = Duration::from_millis(100);
+/// The longest such rest; and for how long an endpoint that failed is not asked.
+pub(crate) const INTROSPECTION_PAUSE: Duration = Duration::from_secs(1);
+/// How often the router looks which keys are to be fetched and which tokens are to be asked about.
+pub(crate) const TOKEN_UPKEEP_EVERY: Duration = Duration::from_millis(500);
 /// Keys or tokens in one file: the old one and the new one.
 pub(crate) const SECRETS_MAX: usize = 2;
 /// Bytes of a trust store: all public authorities together have less than a quarter of it.
@@ -284,6 +334,15 @@ const _: () = {
     assert!(
         DOCUMENT_REQUEST_DEADLINE.as_millis() < CLIENT_DEADLINE.as_millis(),
         "the command line learns that a change took too long"
+    );
+    assert!(ACCESS_TOKEN_BYTES_MAX < driver::HTTP_HEAD_BYTES);
+    assert!(
+        JWKS_AGAIN_AFTER.as_millis() + ISSUER_DEADLINE.as_millis() < driver::DECISION_DEADLINE.as_millis(),
+        "a connection waits until its issuer has answered"
+    );
+    assert!(
+        RECHECK.as_secs() + 2 * ISSUER_DEADLINE.as_secs() <= 60,
+        "connections of a deactivated client end within a minute (A04)"
     );
     assert!(CALLS_LISTED <= rcs_core::limits::CALLS_REPORTED_MAX);
     assert!(

@@ -16,6 +16,7 @@ use rcs_proto::session::Side;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
+use crate::access::Revoked;
 use crate::clock::{Clock, wall};
 use crate::cluster::Cluster;
 use crate::control::{Ask, Configuration, Decided, Origin, Request, Status};
@@ -185,15 +186,29 @@ impl Owner {
 
     fn handle(&mut self, request: Request) {
         match request {
-            Request::Accepted { socket, unproven, selector, principal, allowed } => {
+            Request::Accepted { lease: Some(lease), .. } | Request::Joined { lease: Some(lease), .. }
+                if lease.is_over() =>
+            {
+                // The token was revoked while its connection was on the way. The connection ends here.
+            }
+            Request::Accepted { socket, unproven, selector, principal, allowed, lease } => {
                 let socket = self.effects.admit(socket, unproven, format!("{selector:?} {principal}").into());
+                self.effects.lend(socket, lease);
                 let peer = Peer::Caller { selector, principal, allowed };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
-            Request::Joined { socket, unproven, member, origin } => {
+            Request::Joined { socket, unproven, member, origin, lease } => {
                 let socket = self.effects.join(socket, unproven);
+                self.effects.lend(socket, lease);
                 let peer = Peer::Member { member, by: DialledBy::Member(Arc::new(origin)) };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
+            }
+            Request::Revoked(revoked) => {
+                for Revoked { lease, reason } in revoked {
+                    if let Some(socket) = self.effects.socket_of(lease) {
+                        self.apply(Event::Revoked { socket, reason });
+                    }
+                }
             }
             Request::Dialled { member, slot, outcome: Ok(socket) } => {
                 let socket = self.effects.open(socket);

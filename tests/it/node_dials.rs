@@ -3,11 +3,13 @@
 use rcs_proto::icf::{OperationOptions, Value};
 use rcs_proto::legacy::Wire as _;
 use rcs_proto::messages::{GetOpRequest, OperationRequest, Uid};
+use rcs_rig::authorization::{AuthorizationServer, INTROSPECTION_PATH, TOKEN_PATH};
 use rcs_rig::configured::Configured;
 use rcs_rig::node::{DiallingNode, Node};
 use rcs_rig::provider::Provider;
 use rcs_rig::router::Router;
 use rcs_rig::scripted::FakeIdm;
+use rcs_rig::wait::wait_until;
 use rcs_rig::{hr, workspace};
 use rustix::process::Signal;
 
@@ -83,4 +85,38 @@ fn members_of_both_modes_take_turns_and_come_back() {
     let [before, ..] = served(&router);
     assert_eq!(served(&router).iter().sum::<f64>(), 70.0, "no read was lost or repeated");
     assert!(before > 10.0);
+}
+
+/// A04: the node proves its name by tokens that it fetches, and the router asks about them. Its client is deactivated, and active again.
+#[test]
+fn a_node_with_tokens_is_a_member_for_as_long_as_its_client_is_active() {
+    let (folder, scratch) = (workspace::scratch(), workspace::scratch());
+    let csv = hr::write(scratch.path()).display().to_string();
+    let server = AuthorizationServer::start_with(|manner| {
+        manner.clients = ["c1", "router"].map(|name| (name.to_owned(), format!("secret-of-{name}"))).to_vec();
+    });
+    let secret = scratch.path().join("router.secret");
+    std::fs::write(&secret, "secret-of-router\n").unwrap();
+    let credentials = scratch.path().join("credentials.toml");
+    let text = format!(
+        "[issuer.as]\nintrospection = '{}'\nclient_id = 'router'\nclient_secret_file = '{}'\nrecheck = '1s'\n[member.c1]\ntoken = 'as'\n",
+        server.url(INTROSPECTION_PATH),
+        secret.display()
+    );
+    std::fs::write(&credentials, text).unwrap();
+    let provider = Provider::new().client("c1").group(GROUP, "roundrobin", &["c1"]).write(scratch.path());
+    let router = Router::start_with(&provider, &["--credentials", credentials.to_str().unwrap()]);
+    let url = format!("ws://{}/openicf", router.listen());
+    let endpoint = format!("tokenEndpoint={}", server.url(TOKEN_PATH));
+    let more = [endpoint.as_str(), "clientId=c1", "clientSecret=secret-of-c1"];
+    let _node = DiallingNode::start_with(folder.path(), "c1", &url, 2, &more);
+    router.await_up(GROUP, &["c1"]);
+    let mut reader = Reader::connect(&router, &csv);
+    reader.read(20);
+
+    server.set(|manner| manner.inactive = ["c1".to_owned()].into());
+    wait_until("the member is cut off", PATIENCE, || !router.is_up(GROUP, "c1"));
+    server.set(|manner| manner.inactive.clear());
+    router.await_up(GROUP, &["c1"]);
+    reader.read(20);
 }

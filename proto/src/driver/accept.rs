@@ -46,10 +46,12 @@ pub struct UpgradeRequest {
 pub enum Authorization {
     /// None was sent.
     Absent,
-    /// One that is not Basic, has no colon, or is given twice. A stock acceptor answers 401, as to an absent one.
+    /// One that is neither Basic nor Bearer, cannot be read, or is given twice. A stock acceptor answers 401, as to an absent one.
     Unusable,
     /// Basic.
     Basic(Credentials),
+    /// Bearer: the token, in the characters that RFC 6750 (section 2.1) allows. Nothing else is known of the token.
+    Bearer(Secret<String>),
 }
 
 /// A Basic principal and its key.
@@ -85,6 +87,8 @@ pub enum RefusalStatus {
     BadRequest,
     /// 401, with the challenge that a stock acceptor sends.
     Unauthorized,
+    /// 401 to a bearer token, with the challenge of RFC 6750: another token may help.
+    InvalidToken,
     /// 403: the key is wrong.
     Forbidden,
     /// 403: the key is right, and does not allow what was asked for.
@@ -99,6 +103,8 @@ pub enum RefusalStatus {
     HeadTooLarge,
     /// 503
     Unavailable,
+    /// 503: whoever could vouch for the token cannot be asked now.
+    CannotVerify,
 }
 
 impl RefusalStatus {
@@ -106,32 +112,35 @@ impl RefusalStatus {
     pub fn code(self) -> u16 {
         match self {
             Self::BadRequest => 400,
-            Self::Unauthorized => 401,
+            Self::Unauthorized | Self::InvalidToken => 401,
             Self::Forbidden | Self::NotAllowed => 403,
             Self::NotFound => 404,
             Self::RequestTimeout => 408,
             Self::UpgradeRequired => 426,
             Self::HeadTooLarge => 431,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::CannotVerify => 503,
         }
     }
 
     fn reason(self) -> &'static str {
         match self {
             Self::BadRequest => "Bad Request",
-            Self::Unauthorized => "Unauthorized",
+            Self::Unauthorized | Self::InvalidToken => "Unauthorized",
             Self::Forbidden | Self::NotAllowed => "Forbidden",
             Self::NotFound => "Not Found",
             Self::RequestTimeout => "Request Timeout",
             Self::UpgradeRequired => "Upgrade Required",
             Self::HeadTooLarge => "Request Header Fields Too Large",
-            Self::Unavailable => "Service Unavailable",
+            Self::Unavailable | Self::CannotVerify => "Service Unavailable",
         }
     }
 
     fn extra_header(self) -> &'static str {
         match self {
             Self::Unauthorized => "WWW-Authenticate: Basic realm=\"openicf.forgerock.org\"\r\n",
+            Self::InvalidToken => {
+                "WWW-Authenticate: Bearer realm=\"openicf.forgerock.org\", error=\"invalid_token\"\r\n"
+            }
             Self::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
             _ => "",
         }
@@ -187,6 +196,7 @@ impl AcceptError {
         match self {
             Self::Refused(refusal) => match refusal.status {
                 RefusalStatus::Unauthorized => "no credentials",
+                RefusalStatus::InvalidToken => "token not valid",
                 RefusalStatus::Forbidden => "wrong key",
                 RefusalStatus::NotAllowed => "not allowed with this credential",
                 RefusalStatus::NotFound => "unknown path or group",
@@ -195,6 +205,7 @@ impl AcceptError {
                 RefusalStatus::BadRequest => "malformed request",
                 RefusalStatus::HeadTooLarge => "request too long",
                 RefusalStatus::Unavailable => "overload",
+                RefusalStatus::CannotVerify => "token cannot be verified now",
             },
             Self::Crowded => "silent or slow while others waited",
             Self::NoDescriptors => "too many open files",
@@ -514,9 +525,22 @@ fn authorization(headers: &[httparse::Header<'_>]) -> Authorization {
     let mut values = http::values(headers, "Authorization");
     match (values.next(), values.next()) {
         (None, _) => Authorization::Absent,
-        (Some(value), None) => basic(value).map_or(Authorization::Unusable, Authorization::Basic),
+        (Some(value), None) => {
+            let basic = || basic(value).map(Authorization::Basic);
+            basic().or_else(|| bearer(value).map(Authorization::Bearer)).unwrap_or(Authorization::Unusable)
+        }
         (Some(_), Some(_)) => Authorization::Unusable,
     }
+}
+
+/// `Bearer token`. The token has the characters of base64 in its two forms, `.` and `~`, and ends with any number of `=`.
+fn bearer(value: &[u8]) -> Option<Secret<String>> {
+    let (scheme, token) = std::str::from_utf8(value).ok()?.trim().split_once(' ')?;
+    let token = token.trim();
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/".contains(c);
+    let body = token.trim_end_matches('=');
+    let is_usable = scheme.eq_ignore_ascii_case("Bearer") && !body.is_empty() && body.chars().all(is_token);
+    is_usable.then(|| Secret::new(token.to_owned()))
 }
 
 /// `Basic base64(principal ":" key)`, in ISO-8859-1: each byte is the character of that number.

@@ -100,6 +100,45 @@ async fn the_java_diallers_request_is_accepted_as_it_comes() {
     assert!(!format!("{request:?}").contains("schl"), "P9: a secret in Debug");
 }
 
+/// RFC 6750, section 2.1.
+#[tokio::test]
+async fn a_bearer_token_has_the_characters_of_the_standard_and_is_never_shown() {
+    for (header, token) in [
+        ("Bearer a.b-c_d~e+f/g==", Some("a.b-c_d~e+f/g==")),
+        ("bearer   abc ", Some("abc")),
+        ("Bearer", None),
+        ("Bearer ", None),
+        ("Bearer ==", None),
+        ("Bearer a b", None),
+        ("Bearer a=b", None),
+        ("Bearer a\tb", None),
+        ("Bearer \"abc\"", None),
+        ("Bearer abc\r\nAuthorization: Bearer abc", None),
+        ("DPoP abc", None),
+    ] {
+        let (mut ours, theirs) = tokio::io::duplex(4096);
+        let request = java_request().replace("Basic YTpzY2hs/HNzZWw6eA==", header);
+        ours.write_all(request.as_bytes()).await.unwrap();
+        ours.shutdown().await.unwrap();
+        let mut found = None;
+        let refused = accept(theirs, ([127, 0, 0, 1], 1).into(), |request| {
+            found = Some(request.authorization.clone());
+            Err::<(), _>(Refusal::new(RefusalStatus::InvalidToken, "the token expired"))
+        });
+        assert!(refused.await.is_err());
+        let expected = token
+            .map_or(Authorization::Unusable, |token| Authorization::Bearer(Secret::new(token.to_owned())));
+        assert_eq!(found, Some(expected), "{header}");
+        assert!(!format!("{found:?}").contains("abc"), "P9");
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 401 the token expired\r\nWWW-Authenticate: Bearer "),
+            "{answer}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn bytes_behind_the_head_are_the_first_frames() {
     let mut request = java_request().into_bytes();

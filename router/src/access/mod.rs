@@ -2,12 +2,16 @@
 //!
 //! A file of credentials names each caller, with the groups that it may use, and each member that dials the router. The simple way is one key
 //! that all callers share, as with a stock connector server, which accepts any user name with the right key (WIRE 1.1). A name of the file
-//! of credentials is never proved by the shared key.
+//! of credentials is never proved by the shared key. It is proved by its own keys, or by access tokens of the issuer that its entry names.
 
+mod beside;
+mod fields;
 mod file;
 mod hash;
+mod lanes;
 mod memo;
 mod table;
+mod tokens;
 mod verifier;
 
 use std::io;
@@ -24,6 +28,8 @@ use tokio::sync::watch;
 pub(crate) use self::file::CredentialsFile;
 pub(crate) use self::hash::Hash;
 use self::table::{Grant, Table};
+use self::tokens::Tokens;
+pub(crate) use self::tokens::{Carried, Lease, LeaseId, Revoked};
 use self::verifier::Verifier;
 use crate::clock::{rfc3339, wall};
 use crate::secrets::{self, Accepted, Followed, SecretsError};
@@ -86,6 +92,7 @@ pub(crate) struct Access {
 struct Named {
     table: watch::Receiver<Arc<Table>>,
     verifier: Arc<Verifier>,
+    tokens: Arc<Tokens>,
 }
 
 impl std::fmt::Debug for Access {
@@ -114,7 +121,7 @@ impl FollowedKeys {
     /// A sentence for each file that every user of the machine can read.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let shared = self.shared.as_ref().and_then(Followed::warning);
-        let named = self.named.as_ref().and_then(CredentialsFile::warning);
+        let named = self.named.iter().flat_map(CredentialsFile::warnings);
         shared.into_iter().chain(named).map(str::to_owned).collect()
     }
 }
@@ -189,24 +196,60 @@ impl Access {
                     opened.map_err(|why| AccessError::Credentials { path: path.to_owned(), why })?;
                 followed.named = Some(file);
                 let verifier = Arc::new(Verifier::start().map_err(AccessError::Threads)?);
-                Some(Named { table, verifier })
+                let tokens = Tokens::new().map_err(|_| AccessError::Threads(verifier::no_random()))?;
+                Some(Named { table, verifier, tokens: Arc::new(tokens) })
             }
         };
         Ok((Self { shared, named, mode }, followed))
     }
 
-    /// What this credential proves. `from` is where it comes from: networks take turns in having new keys verified. A key that was verified
-    /// before costs nothing worth mention.
+    /// What this credential proves. `from` is where it comes from: networks take turns in having new keys and tokens verified. A credential
+    /// that was verified before costs nothing worth mention. With a token comes a lease.
     ///
     /// # Errors
     /// The refusal that the peer is told.
-    pub(crate) async fn judge(&self, authorization: &Authorization, from: IpAddr) -> Result<Proved, Refusal> {
-        let Authorization::Basic(credentials) = authorization else {
-            return Err(Refusal::new(
+    pub(crate) async fn judge(
+        &self,
+        authorization: &Authorization,
+        from: IpAddr,
+        carried: Carried,
+    ) -> Result<(Proved, Option<Lease>), Refusal> {
+        match authorization {
+            Authorization::Basic(credentials) => Ok((self.judge_key(credentials, from).await?, None)),
+            Authorization::Bearer(token) => {
+                let carried = match self.mode {
+                    Mode::Development => Carried::Privately,
+                    Mode::Production => carried,
+                };
+                let named = self.named.as_ref().ok_or_else(tokens::refuse_all)?;
+                let table = Arc::clone(&named.table.borrow());
+                let judged = named.tokens.judge(&table, &named.verifier, token, from, carried).await;
+                judged.map(|(proved, lease)| (proved, Some(lease)))
+            }
+            Authorization::Absent | Authorization::Unusable => Err(Refusal::new(
                 RefusalStatus::Unauthorized,
-                "credentials are missing: send Authorization: Basic with a principal and its key for the router",
-            ));
-        };
+                "credentials are missing: send Authorization: Basic with a principal and its key for the router, or Authorization: Bearer \
+                 with an access token",
+            )),
+        }
+    }
+
+    /// The names of the issuers that are asked over the network, and whether each answered when it was asked last.
+    pub(crate) fn issuers(&self) -> Vec<(String, bool)> {
+        let Some(named) = &self.named else { return Vec::new() };
+        let table = Arc::clone(&named.table.borrow());
+        table.issuers().all().filter_map(|issuer| Some((issuer.name().to_owned(), issuer.is_up()?))).collect()
+    }
+
+    /// Looks after tokens and their issuers for ever. `close` is called with the connections that are to be closed.
+    pub(crate) async fn keep_watch<F: Future<Output = ()>>(self, close: impl FnMut(Vec<Revoked>) -> F) {
+        match self.named {
+            Some(named) => named.tokens.keep_watch(named.table, close).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn judge_key(&self, credentials: &Credentials, from: IpAddr) -> Result<Proved, Refusal> {
         let key = credentials.secret.expose();
         // Whatever the files say: the hash of such a key may have come into force before somebody compared it.
         if self.mode == Mode::Production && is_known_key(key) {

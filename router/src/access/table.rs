@@ -1,4 +1,4 @@
-//! The file of credentials: who may call, which groups each caller may use, and which members may dial the router.
+//! The file of credentials: who may call, which groups each caller may use, which members may dial the router, and whose tokens count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use rcs_core::agreed::At;
 use rcs_core::engine::Allowed;
 use rcs_core::view::is_usable_name;
 use rcs_proto::manifest::Shown;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use toml_datetime::{Datetime, Offset};
 
-use super::KNOWN_KEYS;
+use super::beside::Beside;
+use super::fields::Fields;
 use super::hash::{Hash, Memory};
-use crate::clock::days_since_1970;
+use super::tokens::{Issuer, Issuers};
+use super::{KNOWN_KEYS, Mode};
 use crate::limits::{
     CREDENTIAL_GROUPS_MAX, CREDENTIALS_MAX, HASHES_COMPARED_MAX, HASHES_MAX, PRINCIPAL_BYTES_MAX,
 };
@@ -38,47 +38,71 @@ pub(super) enum Grant {
 /// The credential of one name.
 #[derive(Debug)]
 pub(super) struct Credential {
+    /// The hashes of the keys that prove the name; none if only tokens prove the name.
     pub(super) hashes: Vec<Arc<Hash>>,
+    /// The issuer whose tokens prove the name.
+    pub(super) token: Option<Arc<Issuer>>,
     pub(super) grant: Grant,
 }
 
 /// The content of a file. A name is that of a caller or that of a member, never of both.
 #[derive(Debug, Default)]
-pub(super) struct Table(BTreeMap<String, Credential>);
+pub(super) struct Table {
+    names: BTreeMap<String, Credential>,
+    issuers: Issuers,
+}
 
 impl Table {
-    /// Reads a file. Hashes that `before` has too keep what is known of them.
+    /// Reads a file, and the files that it names. Hashes and issuers that `before` has too keep what is known of them.
     ///
     /// # Errors
     /// The first fault: where it is, what is wrong, and what to do. Never contains a value of the file.
-    pub(super) fn parse(bytes: &[u8], before: &Self) -> Result<Self, String> {
+    pub(super) fn parse(
+        bytes: &[u8],
+        before: &Self,
+        mode: Mode,
+        beside: &mut Beside,
+    ) -> Result<Self, String> {
         let text =
             str::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text: save it as UTF-8".to_owned())?;
         let root = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             let line = text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
-            format!("line {line} is not valid TOML, or repeats a name: write [caller.NAME] and [member.NAME] tables with hashes = [\"...\"]")
+            format!("line {line} is not valid TOML, or repeats a name: write [caller.NAME], [member.NAME] and [issuer.NAME] tables")
         })?;
         let mut known = BTreeMap::new();
-        for hash in before.0.values().flat_map(|credential| &credential.hashes) {
+        for hash in before.names.values().flat_map(|credential| &credential.hashes) {
             known.insert(hash.text(), hash);
         }
-        let mut all = BTreeMap::new();
+        let mut kinds = BTreeMap::new();
         for (kind, value) in root.get_ref() {
             let kind: &str = kind.get_ref();
-            if !matches!(kind, "caller" | "member") {
-                return Err(format!("{} is unknown: use [caller.NAME] and [member.NAME]", Shown::new(kind)));
+            if !matches!(kind, "caller" | "member" | "issuer") {
+                return Err(format!(
+                    "{} is unknown: use [caller.NAME], [member.NAME] and [issuer.NAME]",
+                    Shown::new(kind)
+                ));
             }
             let DeValue::Table(entries) = value.get_ref() else {
                 return Err(format!("{kind} is not a table: write [{kind}.NAME]"));
             };
+            kinds.insert(kind, entries);
+        }
+        let mut issuers = Issuers::default();
+        for (name, entry) in kinds.remove("issuer").into_iter().flatten() {
+            let name: &str = name.get_ref();
+            let told = |why: String| format!("issuer.{} {why}", Shown::new(name));
+            issuers.add(name, entry.get_ref(), &before.issuers, mode, beside).map_err(told)?;
+        }
+        let mut all = BTreeMap::new();
+        for (kind, entries) in kinds {
             for (name, entry) in entries {
                 let name: &str = name.get_ref();
                 let place = format!("{kind}.{}", Shown::new(name));
                 let told = |why: String| format!("{place} {why}");
                 let read = match kind {
-                    "caller" => caller(name, entry.get_ref(), &known),
-                    _ => member(name, entry.get_ref(), &known),
+                    "caller" => caller(name, entry.get_ref(), &known, &issuers),
+                    _ => member(name, entry.get_ref(), &known, &issuers),
                 };
                 if all.insert(name.to_owned(), read.map_err(told)?).is_some() {
                     return Err(format!("{place} is a caller and a member: give one of them another name"));
@@ -90,18 +114,23 @@ impl Table {
                 }
             }
         }
-        Ok(Self(all))
+        Ok(Self { names: all, issuers })
+    }
+
+    /// The issuers of tokens.
+    pub(super) fn issuers(&self) -> &Issuers {
+        &self.issuers
     }
 
     /// The credential of this name.
     pub(super) fn get(&self, name: &str) -> Option<&Credential> {
-        self.0.get(name)
+        self.names.get(name)
     }
 
     /// The numbers of callers and of members.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let members = self.0.values().filter(|credential| credential.grant == Grant::Member).count();
-        (self.0.len() - members, members)
+        let members = self.names.values().filter(|credential| credential.grant == Grant::Member).count();
+        (self.names.len() - members, members)
     }
 
     /// Refuses hashes of keys that everybody knows, among the hashes that `before` does not have. This takes some milliseconds for each.
@@ -111,9 +140,9 @@ impl Table {
     pub(super) fn refuse_known_keys(&self, before: &Self) -> Result<(), String> {
         let mut memory = Memory::new();
         let is_new = |hash: &Arc<Hash>| {
-            !before.0.values().flat_map(|known| &known.hashes).any(|known| Arc::ptr_eq(known, hash))
+            !before.names.values().flat_map(|known| &known.hashes).any(|known| Arc::ptr_eq(known, hash))
         };
-        let all = self.0.iter().flat_map(|(name, of)| of.hashes.iter().map(move |hash| (name, hash)));
+        let all = self.names.iter().flat_map(|(name, of)| of.hashes.iter().map(move |hash| (name, hash)));
         for (name, hash) in all.filter(|(_, hash)| is_new(hash)).take(HASHES_COMPARED_MAX) {
             if KNOWN_KEYS.iter().any(|key| hash.verify(key, &mut memory)) {
                 return Err(format!(
@@ -129,7 +158,12 @@ impl Table {
 
 type KnownHashes<'a> = BTreeMap<&'a str, &'a Arc<Hash>>;
 
-fn caller(name: &str, entry: &DeValue<'_>, known: &KnownHashes<'_>) -> Result<Credential, String> {
+fn caller(
+    name: &str,
+    entry: &DeValue<'_>,
+    known: &KnownHashes<'_>,
+    issuers: &Issuers,
+) -> Result<Credential, String> {
     let is_usable = !name.is_empty()
         && name.len() <= PRINCIPAL_BYTES_MAX
         && name.chars().all(|c| c != ':' && !c.is_control() && u32::from(c) <= 0xFF);
@@ -138,9 +172,9 @@ fn caller(name: &str, entry: &DeValue<'_>, known: &KnownHashes<'_>) -> Result<Cr
             "cannot be a principal: use 1 to {PRINCIPAL_BYTES_MAX} bytes of ISO-8859-1 without colons and control characters"
         ));
     }
-    let fields = fields(entry, &["hashes", "groups", "expires"])?;
-    let hashes = hashes(&fields, known)?;
-    let groups = texts(&fields, "groups", CREDENTIAL_GROUPS_MAX)?;
+    let fields = Fields::of(entry, &["hashes", "token", "groups", "expires"])?;
+    let (hashes, token) = (hashes(&fields, known)?, token(&fields, issuers)?);
+    let groups = fields.texts("groups", CREDENTIAL_GROUPS_MAX)?;
     let allowed = match &*groups {
         [all] if *all == ALL_GROUPS => Allowed::All,
         some => {
@@ -152,57 +186,32 @@ fn caller(name: &str, entry: &DeValue<'_>, known: &KnownHashes<'_>) -> Result<Cr
             Allowed::only(some.iter().copied())
         }
     };
-    let expires = match fields.get("expires") {
-        None => None,
-        Some(DeValue::Datetime(at)) => Some(moment(at).ok_or(NO_MOMENT)?),
-        Some(_) => return Err(NO_MOMENT.to_owned()),
-    };
-    Ok(Credential { hashes, grant: Grant::Caller { allowed, expires } })
+    let expires = fields.moment("expires")?;
+    Ok(Credential { hashes, token, grant: Grant::Caller { allowed, expires } })
 }
 
-fn member(name: &str, entry: &DeValue<'_>, known: &KnownHashes<'_>) -> Result<Credential, String> {
+fn member(
+    name: &str,
+    entry: &DeValue<'_>,
+    known: &KnownHashes<'_>,
+    issuers: &Issuers,
+) -> Result<Credential, String> {
     if !is_usable_name(name) {
         return Err(
             "cannot be the name of a member: use the name of the server in remoteConnectorClients".to_owned()
         );
     }
-    let fields = fields(entry, &["hashes"])?;
-    Ok(Credential { hashes: hashes(&fields, known)?, grant: Grant::Member })
-}
-
-type Fields<'a, 'b> = BTreeMap<&'b str, &'b DeValue<'a>>;
-
-fn fields<'a, 'b>(entry: &'b DeValue<'a>, names: &[&str]) -> Result<Fields<'a, 'b>, String> {
-    let DeValue::Table(table) = entry else {
-        return Err(format!("is not a table: write {} into it", names.join(", ")));
-    };
-    let mut fields = Fields::new();
-    for (name, value) in table {
-        fields.insert(&**name.get_ref(), value.get_ref());
-    }
-    let unknown = fields.keys().copied().find(|name| !names.contains(name));
-    match unknown {
-        Some(other) => {
-            Err(format!("has {}, which is unknown here: use {}", Shown::new(other), names.join(", ")))
-        }
-        None => Ok(fields),
-    }
-}
-
-/// A list of 1 to `most` texts.
-fn texts<'a, 'b>(fields: &Fields<'a, 'b>, name: &str, most: usize) -> Result<Vec<&'b str>, String> {
-    let wrong = || format!("needs {name} = [\"...\"], a list of 1 to {most} texts");
-    let Some(DeValue::Array(list)) = fields.get(name).copied() else { return Err(wrong()) };
-    let text = |value: &'b Spanned<DeValue<'a>>| match value.get_ref() {
-        DeValue::String(text) => Some(&**text),
-        _ => None,
-    };
-    let found: Option<Vec<&str>> = list.iter().map(text).collect();
-    found.filter(|found| (1..=most).contains(&found.len())).ok_or_else(wrong)
+    let fields = Fields::of(entry, &["hashes", "token"])?;
+    let (hashes, token) = (hashes(&fields, known)?, token(&fields, issuers)?);
+    Ok(Credential { hashes, token, grant: Grant::Member })
 }
 
 fn hashes(fields: &Fields<'_, '_>, known: &KnownHashes<'_>) -> Result<Vec<Arc<Hash>>, String> {
-    let texts = texts(fields, "hashes", HASHES_MAX)?;
+    // An entry that is proved by a token needs no hash.
+    if fields.has("token") && !fields.has("hashes") {
+        return Ok(Vec::new());
+    }
+    let texts = fields.texts("hashes", HASHES_MAX)?;
     let read = |(at, text): (usize, &str)| match known.get(text).copied() {
         Some(hash) => Ok(Arc::clone(hash)),
         None => Hash::parse(text).map(Arc::new).map_err(|why| format!("hashes: number {} {why}", at + 1)),
@@ -210,27 +219,15 @@ fn hashes(fields: &Fields<'_, '_>, known: &KnownHashes<'_>) -> Result<Vec<Arc<Ha
     texts.into_iter().enumerate().map(read).collect()
 }
 
-const NO_MOMENT: &str = "needs a date or a moment with its offset in expires: 2027-01-31, or 2027-01-31T18:00:00Z, without quotes";
-
-/// The moment of a TOML date (its beginning, UTC), or of a date and time with its offset. A time without an offset is no moment.
-fn moment(at: &Datetime) -> Option<At> {
-    let date = at.date?;
-    let days = days_since_1970(date.year.into(), date.month.into(), date.day.into());
-    let of_day = match (at.time, at.offset) {
-        (None, _) => 0,
-        (Some(_), None) => return None,
-        (Some(time), Some(offset)) => {
-            let minutes_east = match offset {
-                Offset::Z => 0,
-                Offset::Custom { minutes } => i64::from(minutes),
-            };
-            // Parts of a second do not matter.
-            let minutes = i64::from(time.hour) * 60 + i64::from(time.minute) - minutes_east;
-            minutes * 60 + i64::from(time.second.unwrap_or(0))
-        }
-    };
-    // What expired before 1970 is expired as well.
-    Some(At(u64::try_from(days * 86_400 + of_day).unwrap_or_default() * 1000))
+/// The issuer whose tokens prove the name of the entry.
+fn token(fields: &Fields<'_, '_>, issuers: &Issuers) -> Result<Option<Arc<Issuer>>, String> {
+    let Some(name) = fields.text("token")? else { return Ok(None) };
+    match issuers.named(name) {
+        Some(issuer) => Ok(Some(Arc::clone(issuer))),
+        None => Err("names an issuer in token that the file does not have: add [issuer.NAME] of this name, with the address of its \
+                     introspection endpoint or key set"
+            .to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -238,7 +235,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Table, String> {
-        Table::parse(text.as_bytes(), &Table::default())
+        after(text, &Table::default())
+    }
+
+    fn after(text: &str, before: &Table) -> Result<Table, String> {
+        Table::parse(text.as_bytes(), before, Mode::Production, &mut Beside::default())
     }
 
     #[test]
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(*grant("all of it"), Grant::Caller { allowed: Allowed::All, expires });
         assert_eq!(*grant("n1"), Grant::Member);
         assert_eq!((table.counts(), table.get("idm").unwrap().hashes.len()), ((2, 1), 2));
-        let again = Table::parse(text.replace("\"crm\"", "\"other\"").as_bytes(), &table).unwrap();
+        let again = after(&text.replace("\"crm\"", "\"other\""), &table).unwrap();
         let hash = |table: &Table| Arc::clone(&table.get("idm").unwrap().hashes[0]);
         assert!(Arc::ptr_eq(&hash(&table), &hash(&again)), "keys that were verified stay verified");
         assert!(again.refuse_known_keys(&table).is_ok());

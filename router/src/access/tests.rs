@@ -33,7 +33,7 @@ fn view() -> View {
 }
 
 async fn role(access: &Access, authorization: &Authorization) -> Result<Role, Refusal> {
-    access.role(access.judge(authorization, FROM).await?, &view())
+    access.role(access.judge(authorization, FROM, Carried::InClear).await?.0, &view())
 }
 
 fn caller(principal: &str, allowed: Allowed) -> Role {

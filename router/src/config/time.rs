@@ -18,7 +18,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Shows a time in the largest unit that fits it exactly.
-pub(super) fn shown(time: Duration) -> String {
+pub(crate) fn shown(time: Duration) -> String {
     let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let unit = UNITS.iter().find(|(_, of)| ms >= *of && ms % of == 0);
     unit.map_or(format!("{ms}ms"), |(name, of)| format!("{}{name}", ms / of))

@@ -19,6 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use rcs_proto::driver::spill::Spill;
 
+use crate::access::Access;
 use crate::files::Files;
 pub(crate) use format::Format;
 pub(crate) use recorder::Recorder;
@@ -100,6 +101,12 @@ struct CertificateLabels {
 struct OwnCertificateLabels {
     subject: String,
     serial: String,
+}
+
+/// Label of an issuer of access tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IssuerLabel {
+    issuer: String,
 }
 
 /// Labels of a call that was refused because of overload.
@@ -196,6 +203,7 @@ pub(crate) fn new(
     reloads: Reloads,
     unknowns: Unknowns,
     files: Files,
+    access: Access,
 ) -> (Recorder, Scraper) {
     let counted = Counted {
         calls: Family::default(),
@@ -282,5 +290,5 @@ pub(crate) fn new(
         "Requests to the admin address that were refused, by reason",
         refusals.0.clone(),
     );
-    (Recorder::new(counted), Scraper::new(registry, spill, refusals, reloads, unknowns, files))
+    (Recorder::new(counted), Scraper::new(registry, spill, refusals, reloads, unknowns, files, access))
 }

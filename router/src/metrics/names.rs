@@ -23,6 +23,8 @@ pub(crate) const RELOAD_SUCCESSFUL: &str = "rcs_config_last_reload_successful";
 pub(crate) const RELOAD_TIME: &str = "rcs_config_last_reload_success_timestamp_seconds";
 /// `rcs_certificate_not_after_timestamp_seconds{member,subject,serial}`: until when a trusted certificate is valid, in seconds since 1970.
 pub(crate) const CERTIFICATE_END: &str = "rcs_certificate_not_after_timestamp_seconds";
+/// `rcs_issuer_up{issuer}`: 1 if an issuer of access tokens answered when it was asked last.
+pub(crate) const ISSUER_UP: &str = "rcs_issuer_up";
 /// `rcs_own_certificate_not_after_timestamp_seconds{subject,serial}`: until when the router's own certificate is valid, in seconds since 1970.
 pub(crate) const OWN_CERTIFICATE_END: &str = "rcs_own_certificate_not_after_timestamp_seconds";
 /// `process_cpu_seconds_total`: processor time of the process.

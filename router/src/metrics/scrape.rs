@@ -17,9 +17,10 @@ use super::cluster::of_cluster;
 use super::format::{Format, classic};
 use super::process::Process;
 use super::{
-    AdminRefusals, CertificateLabels, GroupLabel, MemberLabels, OwnCertificateLabels, Reloads, StateLabels,
-    VersionLabel, WhereLabel, names,
+    AdminRefusals, CertificateLabels, GroupLabel, IssuerLabel, MemberLabels, OwnCertificateLabels, Reloads,
+    StateLabels, VersionLabel, WhereLabel, names,
 };
+use crate::access::Access;
 use crate::cluster::Cluster;
 use crate::files::{Certificates, Files};
 use crate::limits::METRIC_CERTIFICATES_MAX;
@@ -34,6 +35,7 @@ pub(crate) struct Scraper {
     reloads: Reloads,
     unknowns: Unknowns,
     files: Files,
+    access: Access,
 }
 
 impl Scraper {
@@ -44,8 +46,9 @@ impl Scraper {
         reloads: Reloads,
         unknowns: Unknowns,
         files: Files,
+        access: Access,
     ) -> Self {
-        Self { counted, spill, refusals, reloads, unknowns, files }
+        Self { counted, spill, refusals, reloads, unknowns, files, access }
     }
 
     /// Where refused requests to the admin address are counted.
@@ -67,6 +70,7 @@ impl Scraper {
         encode_registry(&mut text, &of_unknowns(&self.unknowns))?;
         encode_registry(&mut text, &of_streams(event_streams))?;
         encode_registry(&mut text, &of_certificates(&self.files.certificates()))?;
+        encode_registry(&mut text, &of_issuers(self.access.issuers()))?;
         if let Some(cluster) = cluster {
             encode_registry(&mut text, &of_cluster(cluster))?;
         }
@@ -123,6 +127,20 @@ fn of_certificates(trusted: &Certificates) -> Registry {
         own.get_or_create(&OwnCertificateLabels { subject, serial }).set(not_after);
         let help = "Until when the router's own certificate is valid, in seconds since 1970";
         registry.register(names::OWN_CERTIFICATE_END, help, own);
+    }
+    registry
+}
+
+/// Whether each issuer of access tokens answers.
+fn of_issuers(issuers: Vec<(String, bool)>) -> Registry {
+    let mut registry = Registry::default();
+    if !issuers.is_empty() {
+        let family = Family::<IssuerLabel, Gauge>::default();
+        for (issuer, is_up) in issuers {
+            family.get_or_create(&IssuerLabel { issuer }).set(i64::from(is_up));
+        }
+        let help = "1 if an issuer of access tokens answered when it was asked last";
+        registry.register(names::ISSUER_UP, help, family);
     }
     registry
 }

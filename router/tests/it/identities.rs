@@ -42,7 +42,7 @@ fn ask(listen: SocketAddr, path: &str, principal: &str, key: &str) -> (u16, Stri
 }
 
 /// Sends a request, and reads the first line of the answer.
-fn told(mut stream: TcpStream, request: &str) -> (u16, String) {
+pub(crate) fn told(mut stream: TcpStream, request: &str) -> (u16, String) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let (mut line, mut byte) = (Vec::new(), [0]);
@@ -195,16 +195,8 @@ fn wrong_keys_cost_their_senders_and_nobody_else() {
     assert_eq!(ask(listen, "/openicf/g", "other", "other-key").0, 101);
     let alone = alone.elapsed();
 
-    let (over, began) = (AtomicBool::new(false), Instant::now());
-    thread::scope(|scope| {
-        let attackers: Vec<_> = (0..8)
-            .map(|number| {
-                scope.spawn({
-                    let over = &over;
-                    move || attack(listen, number, over)
-                })
-            })
-            .collect();
+    let wrong = |number, sent| basic("other", &format!("wrong-{number}-{sent}"));
+    let (refused, (busy, reconnect, fresh), took) = under_attack(listen, wrong, || {
         // The bound of the queue is reached: from then on, wrong keys are refused at once.
         wait_until("the queue is full", PATIENCE, || router.process.said_on_stderr("too many keys wait"));
         let busy = questions(200);
@@ -217,30 +209,60 @@ fn wrong_keys_cost_their_senders_and_nobody_else() {
         let reconnect = reconnect.elapsed();
         let fresh = Instant::now();
         assert_eq!(ask(listen, "/openicf/g", "fresh", "fresh-key").0, 101, "networks take turns");
-        let fresh = fresh.elapsed();
-        over.store(true, Ordering::Relaxed);
+        (busy, reconnect, fresh.elapsed())
+    });
+    println!(
+        "quiet {quiet:?}, busy {busy:?}, alone {alone:?}, reconnect {reconnect:?}, fresh {fresh:?}; in {took:?} the attackers were told {refused:?}"
+    );
+    assert!(refused.keys().all(|status| [403, 503].contains(status)), "{refused:?}");
+    // On a busy machine everything is slow, so the bounds are wide. The figures above say more.
+    assert!(busy < Duration::from_millis(500) + 10 * quiet, "{busy:?} after {quiet:?}");
+    assert!(
+        reconnect < Duration::from_secs(5) && fresh < Duration::from_secs(8) + 10 * alone,
+        "{reconnect:?} {fresh:?} {alone:?}"
+    );
+}
+
+/// Runs a part of a test while attackers in another network ask for sockets a thousand times a second, each time with the `Authorization`
+/// that `wrong` makes for the number of the attacker and of the try. Returns how often each status came, what the part returned, and how
+/// long all took.
+pub(crate) fn under_attack<T>(
+    listen: SocketAddr,
+    wrong: impl Fn(u64, u64) -> String + Sync,
+    part: impl FnOnce() -> T,
+) -> (BTreeMap<u16, usize>, T, Duration) {
+    /// Ends the attack also if the part fails.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let (over, began) = (AtomicBool::new(false), Instant::now());
+    thread::scope(|scope| {
+        let ends = Over(&over);
+        let attackers: Vec<_> = (0..8)
+            .map(|number| {
+                scope.spawn({
+                    let (over, wrong) = (&over, &wrong);
+                    move || attack(listen, |sent| wrong(number, sent), over)
+                })
+            })
+            .collect();
+        let found = part();
+        drop(ends);
         let mut refused = BTreeMap::new();
         for attacker in attackers {
             for (status, count) in attacker.join().unwrap() {
                 *refused.entry(status).or_insert(0) += count;
             }
         }
-        println!(
-            "quiet {quiet:?}, busy {busy:?}, alone {alone:?}, reconnect {reconnect:?}, fresh {fresh:?}; in {:?} the attackers were told {refused:?}",
-            began.elapsed()
-        );
-        assert!(refused.keys().all(|status| [403, 503].contains(status)), "{refused:?}");
-        // On a busy machine everything is slow, so the bounds are wide. The figures above say more.
-        assert!(busy < Duration::from_millis(500) + 10 * quiet, "{busy:?} after {quiet:?}");
-        assert!(
-            reconnect < Duration::from_secs(5) && fresh < Duration::from_secs(8) + 10 * alone,
-            "{reconnect:?} {fresh:?} {alone:?}"
-        );
-    });
+        (refused, found, began.elapsed())
+    })
 }
 
-/// Sends wrong keys from 127.0.0.2 until it is over, 125 a second. Returns how often each status came.
-fn attack(listen: SocketAddr, number: u64, over: &AtomicBool) -> BTreeMap<u16, usize> {
+/// Sends wrong credentials from 127.0.0.2 until it is over, 125 a second. Returns how often each status came.
+fn attack(listen: SocketAddr, wrong: impl Fn(u64) -> String, over: &AtomicBool) -> BTreeMap<u16, usize> {
     let mut told_so_far = BTreeMap::new();
     // The answers take seconds, and the attacker does not wait for them.
     let mut open = VecDeque::new();
@@ -252,8 +274,7 @@ fn attack(listen: SocketAddr, number: u64, over: &AtomicBool) -> BTreeMap<u16, u
         socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
         socket.connect(&listen.into()).unwrap();
         let mut stream = TcpStream::from(socket);
-        let credentials = basic("other", &format!("wrong-{number}-{sent}"));
-        stream.write_all(upgrade_request("/openicf/g", Some(&credentials), PROTOCOL).as_bytes()).unwrap();
+        stream.write_all(upgrade_request("/openicf/g", Some(&wrong(sent)), PROTOCOL).as_bytes()).unwrap();
         stream.set_nonblocking(true).unwrap();
         open.push_back(stream);
         for _ in 0..2 {

@@ -10,6 +10,7 @@
 mod admin;
 mod admin_tls;
 mod agents;
+mod bearer;
 mod bundles;
 mod callers;
 mod callers_tls;

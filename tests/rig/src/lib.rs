@@ -20,6 +20,7 @@
 //!   that a test changes. [`configured`]: a connector configured as an IDM configures it.
 //! - [`scripted`]: a connector server and an IDM whose frames the test writes by hand, so that a test can send what no
 //!   decent library would.
+//! - [`signed`]: signed access tokens, good and forged.
 //! - [`authorization`]: a scripted OAuth2 authorization server, which can fail in each way in which real ones do.
 //! - [`transcript`]: what a real IDM's commands answer without a router. The same lines must come out through one.
 //! - [`canary`]: words that stand where secrets are, and are looked for wherever none may be.
@@ -53,6 +54,7 @@ pub mod provider;
 pub mod rcs;
 pub mod router;
 pub mod scripted;
+pub mod signed;
 pub mod streams;
 pub mod transcript;
 pub mod wait;

@@ -50,10 +50,16 @@ impl DiallingNode {
     /// Starts a node of this name that keeps `sockets` sockets to each URL (separated by blanks) and dials again within a second. Its
     /// properties file is in `folder`.
     pub fn start(folder: &Path, name: &str, urls: &str, sockets: u32) -> Self {
-        let text = format!(
+        Self::start_with(folder, name, urls, sockets, &[])
+    }
+
+    /// [`DiallingNode::start`] with more properties, without their prefix.
+    pub fn start_with(folder: &Path, name: &str, urls: &str, sockets: u32, more: &[&str]) -> Self {
+        let mut text = format!(
             "connectorserver.url={urls}\nconnectorserver.connectorServerName={name}\nconnectorserver.webSocketConnections={sockets}\n\
              connectorserver.housekeepingInterval=1\nconnectorserver.newConnectionsInterval=0\n"
         );
+        more.iter().for_each(|line| text.push_str(&format!("connectorserver.{line}\n")));
         let properties = properties(folder, &text);
         Self { process: launch(&properties), properties }
     }

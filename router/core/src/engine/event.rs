@@ -62,6 +62,13 @@ pub enum Event {
         /// On this socket.
         socket: SocketId,
     },
+    /// What let a socket in counts no more, such as a token that was revoked: the socket is closed.
+    Revoked {
+        /// The socket.
+        socket: SocketId,
+        /// A sentence for the operator, without secrets.
+        reason: String,
+    },
     /// A pong arrived.
     Pong {
         /// On this socket.

@@ -136,6 +136,7 @@ impl Engine {
                 tables.on_answer_frame_oversize(socket, message_id, now, io);
             }
             Event::Garbage { socket } => tables.on_garbage(socket, now, io),
+            Event::Revoked { socket, reason } => tables.on_revoked(socket, &reason, now, io),
             Event::Pong { socket } => tables.on_pong(socket, now, io),
             Event::Closed { socket, unsent } => tables.on_closed(socket, unsent, now, io),
             Event::Wake => tables.on_wake(now, io),

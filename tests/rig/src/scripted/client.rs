@@ -17,6 +17,7 @@ pub struct FakeClient {
     server: SocketAddr,
     path: String,
     principal: String,
+    token: Option<String>,
     sockets: Vec<Arc<Socket>>,
     /// What has come and was not answered by itself.
     pub inbox: Inbox,
@@ -31,6 +32,7 @@ impl FakeClient {
             server,
             path: "/openicf".to_owned(),
             principal: name.to_owned(),
+            token: None,
             sockets: Vec::new(),
             inbox: Inbox::new(),
         }
@@ -40,6 +42,13 @@ impl FakeClient {
     #[must_use]
     pub fn at_path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
+        self
+    }
+
+    /// With an access token, instead of its name and the key of development.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
         self
     }
 
@@ -73,7 +82,9 @@ impl FakeClient {
     pub fn open(&mut self) -> Arc<Socket> {
         let mut stream =
             TcpStream::connect(self.server).unwrap_or_else(|e| panic!("{} is not there: {e}", self.server));
-        let rest = http::open(&mut stream, &self.path, &self.principal, "changeit");
+        let token = self.token.as_deref();
+        let authorization = token.map_or_else(|| http::basic(&self.principal, "changeit"), http::bearer);
+        let rest = http::open(&mut stream, &self.path, &authorization);
         let (identity, manners, inbox) = (self.identity.clone(), self.manners, self.inbox.sender());
         let infos = Bytes::from_static(CONNECTOR_INFOS);
         let socket = Socket::open(self.sockets.len(), End::Client, stream, rest, move |socket, heard| {

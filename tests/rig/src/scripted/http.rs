@@ -64,6 +64,11 @@ pub fn basic(principal: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{principal}:{password}")))
 }
 
+/// The value of an `Authorization` header with an access token.
+pub fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
 /// Sends `request` as it stands and reads until the server closes or nothing comes any more.
 pub fn raw_exchange(server: SocketAddr, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)
@@ -82,10 +87,10 @@ pub fn raw_exchange(server: SocketAddr, request: &[u8]) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned(), closed }
 }
 
-/// Opens a WebSocket with this principal and key; returns what was read behind the head.
-pub(super) fn open(stream: &mut TcpStream, path: &str, principal: &str, key: &str) -> Vec<u8> {
+/// Opens a WebSocket with this `Authorization`; returns what was read behind the head.
+pub(super) fn open(stream: &mut TcpStream, path: &str, authorization: &str) -> Vec<u8> {
     stream.set_read_timeout(Some(PATIENCE)).expect("a bound is set");
-    let request = upgrade_request(path, Some(&basic(principal, key)), Some(SUBPROTOCOL));
+    let request = upgrade_request(path, Some(authorization), Some(SUBPROTOCOL));
     stream.write_all(request.as_bytes()).unwrap_or_else(|e| panic!("{path} takes no request: {e}"));
     let (head, rest) = read_head(stream).unwrap_or_else(|| panic!("no answer to the upgrade on {path}"));
     assert!(head.starts_with("HTTP/1.1 101 "), "the upgrade on {path} was refused: {head}");

@@ -24,6 +24,7 @@ pub struct FakeIdm {
     path: String,
     principal: String,
     key: String,
+    token: Option<String>,
     sockets: Vec<Arc<Socket>>,
     next_id: i64,
     /// What has come and was not answered by itself.
@@ -50,6 +51,7 @@ impl FakeIdm {
             path: path.to_owned(),
             principal: "anonymous".to_owned(),
             key: "changeit".to_owned(),
+            token: None,
             sockets: Vec::new(),
             next_id: 0,
             inbox: Inbox::new(),
@@ -67,6 +69,13 @@ impl FakeIdm {
     #[must_use]
     pub fn with_principal(mut self, principal: &str) -> Self {
         principal.clone_into(&mut self.principal);
+        self
+    }
+
+    /// With an access token, instead of a principal and key.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
         self
     }
 
@@ -136,8 +145,12 @@ impl FakeIdm {
         self.inbox.next(&format!("an answer to call {id}"), |f| f.answers(id))
     }
 
+    fn authorization(&self) -> String {
+        self.token.as_deref().map_or_else(|| http::basic(&self.principal, &self.key), http::bearer)
+    }
+
     fn adopt(&mut self, mut stream: TcpStream) -> Arc<Socket> {
-        let rest = http::open(&mut stream, &self.path, &self.principal, &self.key);
+        let rest = http::open(&mut stream, &self.path, &self.authorization());
         let (identity, manners, inbox) = (self.identity.clone(), self.manners, self.inbox.sender());
         let socket = Socket::open(self.sockets.len(), End::Client, stream, rest, move |socket, heard| {
             let Heard::Message(bytes) = heard else { return };

@@ -10,7 +10,7 @@ mod member;
 mod socket;
 
 pub use client::FakeClient;
-pub use http::{Answer, basic, raw_exchange, upgrade_request};
+pub use http::{Answer, basic, bearer, raw_exchange, upgrade_request};
 pub use idm::FakeIdm;
 pub use inbox::{Frame, Inbox};
 pub use member::FakeMember;

@@ -307,8 +307,9 @@ impl Chaos {
             }
             28 => {
                 let Some(socket) = self.any_socket(a) else { return };
-                match b % 5 {
+                match b % 6 {
                     0 => self.world.apply(Event::Garbage { socket }),
+                    5 => self.world.apply(Event::Revoked { socket, reason: "revoked".to_owned() }),
                     1 => self.world.apply(Event::Oversize {
                         socket,
                         message_id: self.held.first().map_or(1, |held| held.2),

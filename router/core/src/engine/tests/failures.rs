@@ -250,6 +250,29 @@ fn a_member_that_talks_nonsense_is_disconnected_and_dialled_again() {
     assert_eq!(world.io.closed.len(), 1, "a 1.8.0 dialler would never come back (WIRE 7.5)");
 }
 
+/// A04: of a member its calls go elsewhere, of a caller they are given up. The other sockets stay.
+#[test]
+fn sockets_whose_credential_is_revoked_are_closed_and_out_of_use_at_once() {
+    let mut world = World::with_members(2, Policy::Failover);
+    let (caller, other) = (world.caller("idm", 1), world.caller("other", 1));
+    world.call(caller[0], 1, get());
+    let (_, first, _) = world.only_request();
+    let reason = || "its token is revoked".to_owned();
+    for socket in world.members[0].clone() {
+        world.apply(Event::Revoked { socket, reason: reason() });
+        assert!(world.io.closed.contains(&socket));
+    }
+    let (member, second, _) = world.only_request();
+    assert!(member == 1 && second != first, "the read is retried on the other member");
+    world.apply(Event::Revoked { socket: caller[0], reason: reason() });
+    assert!(world.io.closed.contains(&caller[0]));
+    world.apply(Event::Revoked { socket: caller[0], reason: reason() });
+    world.call(other[0], 1, get());
+    let (_, socket, id) = world.only_request();
+    world.feed(socket, answer(id));
+    assert_eq!(world.at_caller(&other).len(), 1);
+}
+
 #[test]
 fn a_member_that_comes_back_is_in_use_within_two_seconds() {
     let mut world = World::with_members(1, Policy::Failover);

@@ -226,6 +226,17 @@ impl Tables {
         }
     }
 
+    /// What let the socket in counts no more. Of a caller too: to go on with it would be worse than an IDM that does not dial again.
+    pub(in crate::engine) fn on_revoked(
+        &mut self,
+        socket: SocketId,
+        reason: &str,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        self.disconnect(socket, reason, now, io);
+    }
+
     /// A request of a caller was dropped: it was too large, or found no room.
     pub(in crate::engine) fn on_request_oversize(
         &mut self,

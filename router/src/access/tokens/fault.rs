@@ -1,0 +1,179 @@
+//! Why a token is refused: a sentence for its sender and for the log. No sentence has a part of the token, except the name of a client and
+//! a moment of a token whose signature is good.
+
+use rcs_core::agreed::At;
+use rcs_proto::driver::accept::{Refusal, RefusalStatus};
+use rcs_proto::manifest::Shown;
+
+use super::algorithm::Algorithm;
+use crate::clock::rfc3339;
+use crate::limits::ACCESS_TOKEN_BYTES_MAX;
+
+/// What is wrong with a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TokenFault {
+    /// It came without TLS, from another machine.
+    Plain,
+    /// The file of credentials has no issuer.
+    NoIssuers,
+    TooLong,
+    Malformed,
+    /// It is no signed token, and no issuer has an introspection endpoint.
+    Opaque,
+    /// No entry has the issuer that the token names.
+    UnknownIssuer,
+    WrongIssuer,
+    AlgorithmNeverAccepted,
+    AlgorithmNotPinned(Algorithm),
+    /// Its header asks for extensions.
+    Extensions,
+    OtherType,
+    UnknownKey,
+    /// The key of this name is for other algorithms.
+    OtherAlgorithm,
+    /// It names no key, and this many keys fit.
+    UnnamedKey(usize),
+    WrongSignature,
+    NoEnd,
+    Expired(At),
+    NotYet(At),
+    WrongAudience(String),
+    NoScope(String),
+    BoundToKey,
+    /// It says no client.
+    NoName,
+    /// The issuer says that it is not active.
+    Inactive,
+    /// No entry of the file of credentials has the name of this client.
+    NoEntry(String),
+    /// The entry of this client's name is not proved by tokens of this issuer.
+    NotByToken(String),
+    /// The entry of this name has expired.
+    EntryExpired(String, At),
+    /// The issuer's keys cannot be fetched: why.
+    NoKeys(String),
+    /// The issuer cannot be asked: why.
+    NotAsked(String),
+    TooMany,
+}
+
+impl TokenFault {
+    /// What the sender is told. `issuer` is the name of the issuer's entry, if the issuer is known.
+    pub(super) fn refusal(&self, issuer: Option<&str>) -> Refusal {
+        Refusal::new(self.status(), self.sentence(issuer.unwrap_or("?")))
+    }
+
+    fn status(&self) -> RefusalStatus {
+        match self {
+            Self::NoIssuers => RefusalStatus::Unauthorized,
+            Self::Plain | Self::NoEntry(_) | Self::NotByToken(_) | Self::EntryExpired(..) => {
+                RefusalStatus::NotAllowed
+            }
+            Self::NoKeys(_) | Self::NotAsked(_) => RefusalStatus::CannotVerify,
+            Self::TooMany => RefusalStatus::Unavailable,
+            _ => RefusalStatus::InvalidToken,
+        }
+    }
+
+    fn sentence(&self, issuer: &str) -> String {
+        match self {
+            Self::Plain => "a token must not come without TLS, where others can read the token: use wss and an address of the router with TLS, \
+                            and have this token revoked"
+                .to_owned(),
+            Self::NoIssuers => "this router accepts no tokens: send Authorization: Basic with a principal and its key, or add [issuer.NAME] to \
+                                the router's file of credentials"
+                .to_owned(),
+            Self::TooLong => format!(
+                "the token has more than {ACCESS_TOKEN_BYTES_MAX} bytes: have the authorization server put fewer claims into the token"
+            ),
+            Self::Malformed => "the token cannot be read: fetch a new token, and send it whole".to_owned(),
+            Self::Opaque => "the token is opaque, and no issuer has an introspection endpoint: add `introspection` to an [issuer.NAME] of the \
+                             router's file of credentials, or have the authorization server issue signed tokens (JWT)"
+                .to_owned(),
+            Self::UnknownIssuer => "no [issuer.NAME] of the router's file of credentials has the issuer (iss) of this token: fetch the token \
+                                    from the authorization server that the router knows, or add its issuer"
+                .to_owned(),
+            Self::WrongIssuer => {
+                format!("the token is of another issuer (iss) than [issuer.{issuer}] says: compare both")
+            }
+            Self::AlgorithmNeverAccepted => "the token is signed with an algorithm that is never accepted, such as none or HS256: have the \
+                                             authorization server sign with a private key, for example with RS256"
+                .to_owned(),
+            Self::AlgorithmNotPinned(algorithm) => format!(
+                "the token is signed with {}, which [issuer.{issuer}] does not accept: add it to `algorithms`, if the issuer is to sign so",
+                algorithm.name()
+            ),
+            Self::Extensions => "the header of the token asks for extensions (crit), which the router does not have: have the authorization \
+                                 server issue plain signed tokens"
+                .to_owned(),
+            Self::OtherType => {
+                "this is a token of another type (typ) than an access token: send the access token".to_owned()
+            }
+            Self::UnknownKey => format!(
+                "the token names a key (kid) that [issuer.{issuer}] does not have: fetch a new token, and look whether jwks is the address \
+                 of the authorization server that issued the token"
+            ),
+            Self::OtherAlgorithm => format!(
+                "the key that the token names is not for the token's algorithm: compare `algorithms` of [issuer.{issuer}] with the key set \
+                 of the issuer"
+            ),
+            Self::UnnamedKey(keys) => format!(
+                "the token names no key (kid), and {keys} keys of [issuer.{issuer}] fit: have the authorization server name the key"
+            ),
+            Self::WrongSignature => format!("the token is not signed by [issuer.{issuer}]: fetch a new token"),
+            Self::NoEnd => "the token has no end (exp): have the authorization server issue tokens that end".to_owned(),
+            Self::Expired(at) => format!(
+                "the token expired at {}: fetch a new token; if it is new, compare the clocks of router and authorization server",
+                rfc3339(*at)
+            ),
+            Self::NotYet(at) => format!(
+                "the token is not valid before {}: compare the clocks of router and authorization server",
+                rfc3339(*at)
+            ),
+            Self::WrongAudience(audience) => format!(
+                "the token is for another audience (aud) than {}: ask the authorization server for a token with this audience",
+                Shown::new(audience)
+            ),
+            Self::NoScope(scope) => format!(
+                "the token lacks the scope {}: ask for it, and have the authorization server grant it to the client",
+                Shown::new(scope)
+            ),
+            Self::BoundToKey => "the token is bound to a key (cnf), and may be used with a proof of this key only: ask for a plain bearer token"
+                .to_owned(),
+            Self::NoName => {
+                "the token names no client (client_id, azp or sub): have the authorization server name the client".to_owned()
+            }
+            Self::Inactive => format!(
+                "[issuer.{issuer}] says that the token is not active: fetch a new token; if that does not help, the client was deactivated"
+            ),
+            Self::NoEntry(name) => {
+                let name = Shown::new(name);
+                format!(
+                    "the token is that of client {name}, which has no entry in the router's file of credentials: add [caller.NAME] or \
+                     [member.NAME] for it, with token = \"{issuer}\""
+                )
+            }
+            Self::NotByToken(name) => {
+                let name = Shown::new(name);
+                format!(
+                    "the token is that of client {name}, whose entry in the router's file of credentials is not proved by tokens of this \
+                     issuer: add token = \"{issuer}\" to the entry, if both are the same"
+                )
+            }
+            Self::EntryExpired(name, at) => format!(
+                "the credential of {} expired at {}: set a later date in the router's file of credentials",
+                Shown::new(name),
+                rfc3339(*at)
+            ),
+            Self::NoKeys(why) => format!(
+                "the token cannot be verified now: the router has no valid keys of [issuer.{issuer}] ({why}). Try again later"
+            ),
+            Self::NotAsked(why) => {
+                format!("the token cannot be verified now: [issuer.{issuer}] cannot be asked ({why}). Try again later")
+            }
+            Self::TooMany => {
+                "too many tokens wait to be verified: look for peers with a wrong token, and try again".to_owned()
+            }
+        }
+    }
+}

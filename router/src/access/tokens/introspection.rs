@@ -1,0 +1,247 @@
+//! Asks an issuer's introspection endpoint about tokens (RFC 7662).
+//!
+//! A few requests at a time are under way, one for each token, and networks take turns. After a token that is not active the place of its
+//! request rests, so wrong tokens load the authorization server with less than a hundred requests a second. An answer counts for a while. While the endpoint cannot be asked, tokens without such an answer are refused.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rcs_oauth::https::HttpsError;
+use rcs_proto::icf::Secret;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use super::Tag;
+use super::claims::Claims;
+use super::endpoint::Endpoint;
+use super::fault::TokenFault;
+use crate::access::lanes::Lanes;
+use crate::limits::{
+    INTROSPECTION_PAUSE, INTROSPECTION_REST_MIN, INTROSPECTIONS_MAX, INTROSPECTIONS_WAITING_MAX,
+    TOKENS_REMEMBERED_MAX,
+};
+
+/// The endpoint of one issuer, and what it said.
+pub(super) struct Introspection {
+    /// The name of the issuer's entry.
+    name: String,
+    endpoint: Endpoint,
+    /// The id and secret by which the router asks.
+    client: (String, Secret<String>),
+    /// How long an answer counts.
+    recheck: Duration,
+    answers: Mutex<HashMap<Tag, Told>>,
+    queue: Mutex<Queue>,
+    /// Why the last request failed, and when.
+    failure: Mutex<Option<(String, Instant)>>,
+}
+
+/// What the endpoint said of a token.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// What an active token says; `None`: the token is not active.
+    pub(super) claims: Option<Arc<Claims>>,
+    /// When the endpoint was asked.
+    pub(super) asked: Instant,
+}
+
+struct Queue {
+    jobs: Lanes<Job>,
+    /// Who waits for the answer about each token that is queued or being asked about.
+    waiting: HashMap<Tag, Vec<oneshot::Sender<Result<Told, String>>>>,
+    working: usize,
+}
+
+#[derive(Debug)]
+struct Job {
+    tag: Tag,
+    token: Secret<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    active: bool,
+    #[serde(flatten)]
+    claims: Claims,
+}
+
+impl Introspection {
+    /// An endpoint that has not been asked yet.
+    pub(super) fn new(
+        name: &str,
+        endpoint: Endpoint,
+        client: (String, Secret<String>),
+        recheck: Duration,
+    ) -> Arc<Self> {
+        let queue =
+            Queue { jobs: Lanes::new(INTROSPECTIONS_WAITING_MAX), waiting: HashMap::new(), working: 0 };
+        Arc::new(Self {
+            name: name.to_owned(),
+            endpoint,
+            client,
+            recheck,
+            answers: Mutex::default(),
+            queue: Mutex::new(queue),
+            failure: Mutex::default(),
+        })
+    }
+
+    /// How long an answer counts. Open connections are asked about as often.
+    pub(super) fn recheck(&self) -> Duration {
+        self.recheck
+    }
+
+    /// Whether the endpoint answered when it was asked last.
+    pub(super) fn is_up(&self) -> bool {
+        self.failure().is_none()
+    }
+
+    /// What the endpoint says of a token. An answer that still counts costs no request.
+    ///
+    /// # Errors
+    /// [`TokenFault::NotAsked`], [`TokenFault::TooMany`]
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        tag: Tag,
+        token: &Secret<String>,
+        from: IpAddr,
+    ) -> Result<Told, TokenFault> {
+        let known = self.answers().get(&tag).cloned();
+        if let Some(told) = known.filter(|told| told.asked.elapsed() < self.recheck) {
+            return Ok(told);
+        }
+        // An endpoint that has just failed is not asked for each connection of a storm.
+        let failure = self.failure().clone();
+        if let Some((why, _)) = failure.filter(|(_, at)| at.elapsed() < INTROSPECTION_PAUSE) {
+            return Err(TokenFault::NotAsked(why));
+        }
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut queue = self.queue();
+            let Queue { jobs, waiting, working } = &mut *queue;
+            match waiting.entry(tag) {
+                Entry::Occupied(mut others) => others.get_mut().push(answer),
+                Entry::Vacant(first) => {
+                    let lost = jobs.push(from.into(), Job { tag, token: token.clone() });
+                    let lost = lost.map_err(|_| TokenFault::TooMany)?;
+                    first.insert(vec![answer]);
+                    // Whoever waits for a job that makes room learns of the drop.
+                    lost.and_then(|lost| waiting.remove(&lost.tag)).into_iter().for_each(drop);
+                }
+            }
+            if *working < INTROSPECTIONS_MAX {
+                *working += 1;
+                tokio::spawn(Arc::clone(self).work());
+            }
+        }
+        match answered.await {
+            Ok(told) => told.map_err(TokenFault::NotAsked),
+            Err(_) => Err(TokenFault::TooMany),
+        }
+    }
+
+    /// Asks about the token of an open connection, whatever was said of the token before.
+    ///
+    /// # Errors
+    /// Why the endpoint could not be asked.
+    pub(super) async fn ask_again(&self, tag: Tag, token: &Secret<String>) -> Result<Told, String> {
+        let asked = Instant::now();
+        let answer = self.endpoint.introspect::<Answer>(token, &self.client).await;
+        let told = self.take(answer, asked)?;
+        let mut answers = self.answers();
+        // Only an attacker has very many tokens.
+        if answers.len() >= TOKENS_REMEMBERED_MAX && !answers.contains_key(&tag) {
+            answers.retain(|_, told| told.asked.elapsed() < self.recheck);
+            if answers.len() >= TOKENS_REMEMBERED_MAX {
+                answers.clear();
+            }
+        }
+        answers.insert(tag, told.clone());
+        Ok(told)
+    }
+
+    /// Works until nothing waits.
+    async fn work(self: Arc<Self>) {
+        while let Some(job) = self.next() {
+            let began = Instant::now();
+            let told = self.ask_again(job.tag, &job.token).await;
+            let waiting = self.queue().waiting.remove(&job.tag).unwrap_or_default();
+            let is_active = told.as_ref().is_ok_and(|told| told.claims.is_some());
+            for one in waiting {
+                // The connection may have ended meanwhile.
+                let _ = one.send(told.clone());
+            }
+            if !is_active {
+                sleep(began.elapsed().clamp(INTROSPECTION_REST_MIN, INTROSPECTION_PAUSE)).await;
+            }
+        }
+    }
+
+    /// The next token that somebody still waits for; `None` ends the work.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue();
+        while let Some(job) = queue.jobs.pop() {
+            let is_wanted =
+                queue.waiting.get(&job.tag).is_some_and(|all| all.iter().any(|one| !one.is_closed()));
+            if is_wanted {
+                return Some(job);
+            }
+            queue.waiting.remove(&job.tag);
+        }
+        queue.working -= 1;
+        None
+    }
+
+    /// What an answer means. Logs when an outage begins and ends.
+    fn take(&self, answer: Result<Answer, HttpsError>, asked: Instant) -> Result<Told, String> {
+        let mut failure = self.failure();
+        let name = &self.name;
+        match answer {
+            Ok(answer) => {
+                if failure.take().is_some() {
+                    tracing::info!(issuer = %name, "the introspection endpoint of the issuer answers again");
+                }
+                Ok(Told { claims: answer.active.then(|| Arc::new(answer.claims)), asked })
+            }
+            Err(error) => {
+                let why = in_words(&error);
+                if failure.as_ref().is_none_or(|(before, _)| *before != why) {
+                    tracing::error!(
+                        issuer = %name,
+                        "the introspection endpoint of the issuer cannot be asked: {why}\nuntil it can, tokens that were not asked about in \
+                         the last {} s are refused with 503; open connections stay",
+                        self.recheck.as_secs()
+                    );
+                }
+                *failure = Some((why.clone(), Instant::now()));
+                Err(why)
+            }
+        }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<Tag, Told>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<(String, Instant)>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn in_words(error: &HttpsError) -> String {
+    match error {
+        HttpsError::Status { status: status @ (401 | 403) } => format!(
+            "the endpoint refuses the router with HTTP {status}: compare client_id and client_secret_file with the authorization server, and \
+             allow this client to introspect tokens"
+        ),
+        other => other.to_string(),
+    }
+}

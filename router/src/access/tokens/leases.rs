@@ -1,0 +1,138 @@
+//! Connections that a token let in. Each has a [`Lease`] for as long as it is open, so that it can be closed when its token is revoked.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rcs_core::agreed::At;
+use rcs_proto::icf::Secret;
+use tokio::time::Instant;
+
+use super::Tag;
+use super::claims::Subject;
+
+/// The number of a lease.
+pub(crate) type LeaseId = u64;
+
+/// All leases.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    all: Mutex<All>,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    open: BTreeMap<LeaseId, Arc<Held>>,
+    last: LeaseId,
+}
+
+/// What is known of the token of one connection.
+pub(super) struct Held {
+    pub(super) id: LeaseId,
+    pub(super) tag: Tag,
+    pub(super) token: Secret<String>,
+    /// The name of the issuer's entry.
+    pub(super) issuer: String,
+    /// The name that the token stands for.
+    pub(super) name: String,
+    /// When the token ends, with the leeway of its issuer.
+    pub(super) until: Option<At>,
+    /// Until when the token has certainly not expired by the issuer's clock.
+    pub(super) fresh_until: Option<At>,
+    /// When the issuer was asked about the token last.
+    asked: Mutex<Instant>,
+    is_over: AtomicBool,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Held {
+    /// The connection of this token is to be closed. Returns whether this is news.
+    pub(super) fn end(&self) -> bool {
+        !self.is_over.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the token has certainly not expired by the issuer's clock.
+    pub(super) fn is_fresh(&self, now: At) -> bool {
+        self.fresh_until.is_none_or(|until| now < until)
+    }
+
+    /// When the issuer was asked about the token last.
+    pub(super) fn asked(&self) -> Instant {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The issuer was asked about the token.
+    pub(super) fn was_asked(&self, at: Instant) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+}
+
+/// The right of a connection to be open. Keep this value for as long as the connection is open.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    held: Arc<Held>,
+    of: Weak<Leases>,
+}
+
+impl Lease {
+    /// The number.
+    pub(crate) fn id(&self) -> LeaseId {
+        self.held.id
+    }
+
+    /// Whether the connection is to be closed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.held.is_over.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(leases) = self.of.upgrade() {
+            leases.all().open.remove(&self.held.id);
+        }
+    }
+}
+
+impl Leases {
+    /// A lease for a connection that a token let in. There are at most as many as connections.
+    pub(super) fn grant(
+        self: &Arc<Self>,
+        (tag, token): (Tag, &Secret<String>),
+        issuer: &str,
+        subject: &Subject,
+        asked: Instant,
+    ) -> Lease {
+        let mut all = self.all();
+        all.last += 1;
+        let held = Arc::new(Held {
+            id: all.last,
+            tag,
+            token: token.clone(),
+            issuer: issuer.to_owned(),
+            name: subject.name.clone(),
+            until: subject.until,
+            fresh_until: subject.fresh_until,
+            asked: Mutex::new(asked),
+            is_over: AtomicBool::new(false),
+        });
+        all.open.insert(held.id, Arc::clone(&held));
+        Lease { held, of: Arc::downgrade(self) }
+    }
+
+    /// Every lease that is not over yet.
+    pub(super) fn open(&self) -> Vec<Arc<Held>> {
+        let all = self.all();
+        all.open.values().filter(|held| !held.is_over.load(Ordering::Relaxed)).cloned().collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

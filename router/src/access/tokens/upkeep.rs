@@ -1,0 +1,156 @@
+//! What happens to tokens while time goes by: keys are fetched again, and issuers are asked about the tokens of open connections.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::sync::Arc;
+
+use rcs_proto::manifest::Shown;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Tag;
+use super::claims::{End, Subject};
+use super::fault::TokenFault;
+use super::introspection::Introspection;
+use super::issuer::{AfterExpiry, Issuer, Keys, Proof};
+use super::leases::{Held, LeaseId, Leases};
+use crate::access::table::Table;
+use crate::clock::{rfc3339, wall};
+use crate::limits::{RECHECKS_MAX, TOKEN_UPKEEP_EVERY};
+
+/// A connection that is to be closed, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Revoked {
+    /// Its lease.
+    pub(crate) lease: LeaseId,
+    /// A sentence for the log.
+    pub(crate) reason: String,
+}
+
+/// Keeps watch for ever. `close` is called with the connections that are to be closed.
+pub(super) async fn run<F: Future<Output = ()>>(
+    mut table: watch::Receiver<Arc<Table>>,
+    leases: Arc<Leases>,
+    mut close: impl FnMut(Vec<Revoked>) -> F,
+) {
+    let mut ticks = interval(TOKEN_UPKEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Questions that are under way.
+    let mut asking: JoinSet<(Arc<Issuer>, Arc<Held>, Option<TokenFault>)> = JoinSet::new();
+    let mut due = Vec::new();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let table = Arc::clone(&table.borrow_and_update());
+                for issuer in table.issuers().all() {
+                    if let Proof::Signature(signatures) = &issuer.proof
+                        && let Keys::Fetched(keys) = &signatures.keys
+                    {
+                        keys.refresh();
+                    }
+                }
+                let expired = expired(&table, &leases);
+                if !expired.is_empty() {
+                    close(expired).await;
+                }
+                if asking.is_empty() && due.is_empty() {
+                    due = to_ask(&table, &leases);
+                }
+            }
+            Some(asked) = asking.join_next() => {
+                // A question that panicked is asked again in the next round.
+                if let Ok((issuer, held, Some(fault))) = asked {
+                    let ended = revoked(&leases, &issuer, &held, &fault);
+                    close(ended).await;
+                }
+            }
+            // A table that is gone is never used again.
+            () = ready(()), if asking.len() < RECHECKS_MAX && !due.is_empty() => {
+                if let Some((issuer, held)) = due.pop() {
+                    asking.spawn(ask(issuer, held, Arc::clone(&leases)));
+                }
+            }
+        }
+    }
+}
+
+/// The connections whose token has expired, and whose issuer's entry says that they are closed then.
+fn expired(table: &Table, leases: &Leases) -> Vec<Revoked> {
+    let now = wall();
+    let ends = |held: &Arc<Held>| {
+        let until = held.until.filter(|until| *until <= now)?;
+        let issuer = table.issuers().named(&held.issuer)?;
+        let is_over = issuer.after_expiry() == AfterExpiry::Close && held.end();
+        is_over.then(|| Revoked {
+            lease: held.id,
+            reason: format!(
+                "the token of {} expired at {}, and after_expiry of [issuer.{}] is close",
+                Shown::new(&held.name),
+                rfc3339(until),
+                held.issuer
+            ),
+        })
+    };
+    leases.open().iter().filter_map(ends).collect()
+}
+
+/// The tokens that their issuer is to be asked about now: each once, with one of its connections. An issuer says of every expired token that
+/// the token is not active, so tokens are asked about while they are fresh.
+fn to_ask(table: &Table, leases: &Leases) -> Vec<(Arc<Issuer>, Arc<Held>)> {
+    let (now, mut due) = (wall(), BTreeMap::<Tag, (Arc<Issuer>, Arc<Held>)>::new());
+    for held in leases.open() {
+        let Some(issuer) = table.issuers().named(&held.issuer) else { continue };
+        let Proof::Introspection(endpoint) = &issuer.proof else { continue };
+        if held.is_fresh(now) && held.asked().elapsed() >= endpoint.recheck() {
+            due.insert(held.tag, (Arc::clone(issuer), held));
+        }
+    }
+    due.into_values().collect()
+}
+
+async fn ask(
+    issuer: Arc<Issuer>,
+    held: Arc<Held>,
+    leases: Arc<Leases>,
+) -> (Arc<Issuer>, Arc<Held>, Option<TokenFault>) {
+    let asked = Instant::now();
+    let fault = match &issuer.proof {
+        Proof::Introspection(endpoint) => fault(&issuer, endpoint, &held).await,
+        Proof::Signature(_) => None,
+    };
+    for same in leases.open().iter().filter(|other| other.tag == held.tag) {
+        same.was_asked(asked);
+    }
+    (issuer, held, fault)
+}
+
+/// What is wrong now with a token that was good. An issuer that cannot be asked has said nothing.
+async fn fault(issuer: &Issuer, endpoint: &Introspection, held: &Held) -> Option<TokenFault> {
+    let told = endpoint.ask_again(held.tag, &held.token).await.ok()?;
+    let Some(claims) = told.claims else { return Some(TokenFault::Inactive) };
+    match claims.check(issuer.expected(), End::Optional, wall()) {
+        Ok(Subject { name, .. }) if name == held.name => None,
+        Ok(_) => Some(TokenFault::Inactive),
+        // The token expired while the issuer was asked.
+        Err(TokenFault::Expired(_)) => None,
+        Err(fault) => Some(fault),
+    }
+}
+
+/// The connections of a token that is revoked. Connections of the same name whose token has expired go with it: nothing proves them any more,
+/// except a token of the name that is still good.
+fn revoked(leases: &Leases, issuer: &Issuer, held: &Held, fault: &TokenFault) -> Vec<Revoked> {
+    let now = wall();
+    // The token may have expired while the issuer was asked.
+    if !held.is_fresh(now) {
+        return Vec::new();
+    }
+    let reason = format!("its token is revoked: {}", fault.refusal(Some(issuer.name())).sentence);
+    let open = leases.open();
+    let of_name = |other: &&Arc<Held>| other.name == held.name && other.issuer == held.issuer;
+    let has_good = open.iter().filter(of_name).any(|other| other.tag != held.tag && other.is_fresh(now));
+    let goes = |other: &&Arc<Held>| other.tag == held.tag || !has_good && !other.is_fresh(now);
+    let gone = open.iter().filter(of_name).filter(goes).filter(|other| other.end());
+    gone.map(|other| Revoked { lease: other.id, reason: reason.clone() }).collect()
+}
