@@ -222,6 +222,8 @@ fn role(metrics: &RaftMetrics<RouterId, Address>, voters: &[RouterId]) -> Role {
     match metrics.state {
         ServerState::Leader => Role::Leader,
         ServerState::Candidate => Role::Candidate,
+        // openraft says so of a router too whose core has not told anything yet. A follower knows who votes.
+        ServerState::Follower if voters.is_empty() => Role::Waiting,
         ServerState::Follower => Role::Follower,
         ServerState::Learner if metrics.membership_config.membership().get_node(&metrics.id).is_some() => {
             Role::Learner
