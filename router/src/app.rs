@@ -296,8 +296,9 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
             Err(faults) => checkup.problems.push(config.faulty(faults).into()),
         }
         let of_all = files.trust_store.and_then(|path| trust::load(path, Pins::ForNamesItHas).ok());
-        if let Err(faults) = idms::check(config.idms(), of_all.map(|trusted| trusted.config)) {
-            checkup.problems.push(config.faulty(faults).into());
+        match idms::check(config.idms(), of_all.map(|trusted| trusted.config)) {
+            Ok(warnings) => checkup.warnings.extend(warnings),
+            Err(faults) => checkup.problems.push(config.faulty(faults).into()),
         }
         checkup.idms = DialledIdms(config.idms().clone());
     }

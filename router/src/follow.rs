@@ -234,6 +234,7 @@ impl Sources {
             beside.own_trust.send_replace(found.trust);
             beside.board.trusts_of_one(found.certificates);
             let found = config.idms().read().map_err(|faults| config.faulty(faults))?;
+            found.iter().flat_map(|idm| &idm.warnings).for_each(|warning| tracing::warn!("{warning}"));
             beside.idms.send_replace(Arc::new(found));
         }
         if let Some(store) = &beside.trust {

@@ -81,11 +81,7 @@ impl Dialler {
         )?;
         let config = match &self.identity {
             None => config,
-            Some(identity) => {
-                let mut shows = ClientConfig::clone(&config);
-                shows.client_auth_cert_resolver = identity.borrow().resolver();
-                Arc::new(shows)
-            }
+            Some(identity) => identity.borrow().shown_by(&config),
         };
         Ok(target(endpoint, Some(DialTls { config, server_name: None })))
     }

@@ -134,6 +134,8 @@ pub(crate) struct ReadIdm {
     pub(crate) proxy_password: Option<Secret<String>>,
     /// The bytes of the trust store, if the table names a file.
     pub(crate) trust: Option<Vec<u8>>,
+    /// What an operator should know of the files.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Idms {
@@ -160,12 +162,15 @@ impl Idms {
 
 impl Idm {
     fn read(&self, name: &str) -> Result<ReadIdm, Vec<String>> {
-        let mut faults = Vec::new();
+        let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         let mut secret = |key: &str, path: Option<&String>| {
             let opened = path.map(|path| (path, secrets::open(Path::new(path), crate::access::judge_any)));
             match opened {
                 None => None,
-                Some((_, Ok((accepted, _)))) => Some(accepted.first()),
+                Some((_, Ok((accepted, file)))) => {
+                    warnings.extend(file.warning().map(str::to_owned));
+                    Some(accepted.first())
+                }
                 Some((path, Err(error))) => {
                     faults.push(format!("{key}: the file {path} {error}"));
                     None
@@ -186,7 +191,7 @@ impl Idm {
         };
         match (key, faults.is_empty()) {
             (Some(key), true) => {
-                Ok(ReadIdm { name: name.to_owned(), idm: self.clone(), key, proxy_password, trust })
+                Ok(ReadIdm { name: name.to_owned(), idm: self.clone(), key, proxy_password, trust, warnings })
             }
             _ => Err(faults),
         }

@@ -226,7 +226,7 @@ fn what_was_meant_by_an_unknown_name_is_named() {
         ("[default]", "line 1: default: unknown table. Did you mean [defaults]?"),
         (
             "[servers]",
-            "line 1: servers: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME].",
+            "line 1: servers: unknown table. Use [router], [defaults], [group.NAME], [members], [member.NAME] or [idm.NAME].",
         ),
         (
             "[members]\nnothing_like = 1",

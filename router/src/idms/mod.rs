@@ -24,14 +24,18 @@ pub(crate) use self::target::Tls;
 use crate::config::{Idms, ReadIdm};
 use crate::control::Control;
 
-/// Reads the files of all IDMs, and checks whether their URLs can be dialled. Nothing is dialled. `of_all` is `--trust-store`.
+/// Reads the files of all IDMs, and checks whether their URLs can be dialled. Nothing is dialled. `of_all` is `--trust-store`. Returns what an
+/// operator should know.
 ///
 /// # Errors
 /// A sentence for each fault.
-pub(crate) fn check(idms: &Idms, of_all: Option<Arc<ClientConfig>>) -> Result<(), Vec<String>> {
-    let faults: Vec<String> =
-        idms.read()?.iter().flat_map(|idm| target::faults(idm, of_all.clone())).collect();
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+pub(crate) fn check(idms: &Idms, of_all: Option<Arc<ClientConfig>>) -> Result<Vec<String>, Vec<String>> {
+    let found = idms.read()?;
+    let faults: Vec<String> = found.iter().flat_map(|idm| target::faults(idm, of_all.clone())).collect();
+    match faults.is_empty() {
+        true => Ok(found.into_iter().flat_map(|idm| idm.warnings).collect()),
+        false => Err(faults),
+    }
 }
 
 /// The settings that a failed dial tells of.
@@ -75,20 +79,21 @@ pub(crate) async fn follow(
         let (mut rows, mut kept) = (Vec::new(), BTreeMap::new());
         for idm in found.iter() {
             let is_served = idm.idm.group.as_ref().is_none_or(|group| now.group_named(group).is_some());
-            let tls_of_it = tls.of(idm);
             for url in &idm.idm.urls {
                 let key = (idm.name.clone(), url.to_string(), idm.idm.group.clone());
-                let why = match &tls_of_it {
+                let before = running.remove(&key);
+                let one = match before.filter(|_| is_served) {
+                    // Nothing is new. To read trusted certificates again at each change of the view would cost too much.
+                    Some(one) if one.of == *idm && !is_new_tls => Ok(one),
                     _ if !is_served => Err(board::no_group(&key)),
-                    Err(why) if url.tls => Err(why.clone()),
-                    Ok(tls) => Ok(target::wanted(idm, url, url.tls.then_some(tls))),
-                    Err(_) => Ok(target::wanted(idm, url, None)),
+                    before => target::wanted(idm, url, &tls).map(|wanted| match before {
+                        Some(one) => one.follow(idm, wanted),
+                        None => start(&mut keepers, &key, idm, wanted, &control),
+                    }),
                 };
-                let state = match why {
+                let state = match one {
                     Err(why) => Shown::NotDialled(why),
-                    Ok(wanted) => {
-                        let one = running.remove(&key).map(|one| one.follow(idm, &wanted, is_new_tls));
-                        let one = one.unwrap_or_else(|| start(&mut keepers, &key, idm, wanted, &control));
+                    Ok(one) => {
                         let state = Shown::Kept(one.kept.clone());
                         kept.insert(key.clone(), one);
                         state
@@ -127,12 +132,10 @@ pub(crate) async fn follow(
 }
 
 impl Running {
-    /// Tells the keeper what is wanted from now on, if that is something new.
-    fn follow(mut self, idm: &ReadIdm, wanted: &Wanted, is_new_tls: bool) -> Self {
-        if is_new_tls || self.of != *idm {
-            self.of = idm.clone();
-            self.wanted.send_replace(wanted.clone());
-        }
+    /// Tells the keeper what is wanted from now on.
+    fn follow(mut self, idm: &ReadIdm, wanted: Wanted) -> Self {
+        self.of = idm.clone();
+        self.wanted.send_replace(wanted);
         self
     }
 }

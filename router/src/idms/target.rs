@@ -42,23 +42,15 @@ impl Tls {
         }
     }
 
-    /// The TLS for the URLs of an IDM.
+    /// The TLS for a URL of an IDM.
     ///
     /// # Errors
     /// A sentence without full stop: what is wrong with what is trusted, and what to do.
-    pub(super) fn of(&self, idm: &ReadIdm) -> Result<DialTls, String> {
-        let is_needed = idm.idm.urls.iter().any(|url| url.tls);
-        if !is_needed {
-            return Err("no URL of the IDM begins with wss://".to_owned());
-        }
+    fn of(&self, idm: &ReadIdm) -> Result<DialTls, String> {
         let config = trusting(idm, self.of_all.as_ref().map(|all| Arc::clone(&all.borrow())))?;
         let config = match &self.identity {
             None => config,
-            Some(identity) => {
-                let mut shows = ClientConfig::clone(&config);
-                shows.client_auth_cert_resolver = identity.borrow().resolver();
-                Arc::new(shows)
-            }
+            Some(identity) => identity.borrow().shown_by(&config),
         };
         Ok(DialTls { config, server_name: None })
     }
@@ -78,10 +70,7 @@ async fn changed<T>(watched: Option<&mut watch::Receiver<T>>) {
 ///
 /// # Errors
 /// A sentence without full stop.
-pub(crate) fn trusting(
-    idm: &ReadIdm,
-    of_all: Option<Arc<ClientConfig>>,
-) -> Result<Arc<ClientConfig>, String> {
+fn trusting(idm: &ReadIdm, of_all: Option<Arc<ClientConfig>>) -> Result<Arc<ClientConfig>, String> {
     let is_systems = idm.idm.trust_store.as_deref() == Some(SYSTEM);
     match (&idm.trust, of_all) {
         (Some(bytes), _) => trust::parse(bytes, Pins::ForNamesItHas)
@@ -95,17 +84,24 @@ pub(crate) fn trusting(
 }
 
 /// What is wanted of one URL of an IDM.
-pub(super) fn wanted(idm: &ReadIdm, url: &WsUrl, tls: Option<&DialTls>) -> Wanted {
-    let target = DialTarget {
+///
+/// # Errors
+/// A sentence without full stop: what is wrong with what is trusted, and what to do.
+pub(super) fn wanted(idm: &ReadIdm, url: &WsUrl, tls: &Tls) -> Result<Wanted, String> {
+    let target = target(idm, url, url.tls.then(|| tls.of(idm)).transpose()?);
+    let extras = DialExtras { proxy: proxy(idm), headers: Vec::new() };
+    Ok(Wanted { peer: Peer { url: url.clone(), target, extras }, rhythm: idm.idm.rhythm() })
+}
+
+fn target(idm: &ReadIdm, url: &WsUrl, tls: Option<DialTls>) -> DialTarget {
+    DialTarget {
         host: url.host.clone(),
         port: url.port,
         path: url.path.clone(),
-        tls: tls.cloned(),
+        tls,
         credentials: credentials(idm),
         connect_timeout: DIAL_TIMEOUT,
-    };
-    let extras = DialExtras { proxy: proxy(idm), headers: Vec::new() };
-    Wanted { peer: Peer { url: url.clone(), target, extras }, rhythm: idm.idm.rhythm() }
+    }
 }
 
 /// What the router shows the IDM: the only place that decides it.
@@ -123,11 +119,11 @@ fn proxy(idm: &ReadIdm) -> Option<HttpProxy> {
 }
 
 /// Checks whether the URLs of an IDM can be dialled at all; returns what is wrong. Nothing is dialled.
-pub(crate) fn faults(idm: &ReadIdm, of_all: Option<Arc<ClientConfig>>) -> Vec<String> {
+pub(super) fn faults(idm: &ReadIdm, of_all: Option<Arc<ClientConfig>>) -> Vec<String> {
     let tls = idm.idm.urls.iter().any(|url| url.tls).then(|| trusting(idm, of_all));
     let tls = tls.and_then(Result::err).map(|why| format!("idm.{}.trust_store: {why}", idm.name));
     let of_url = |url: &WsUrl| {
-        let error = wanted(idm, url, None).peer.target.validate().err()?;
+        let error = target(idm, url, None).validate().err()?;
         Some(format!("idm.{}.url: {url} cannot be dialled: {error}", idm.name))
     };
     idm.idm.urls.iter().filter_map(of_url).chain(tls).collect()
