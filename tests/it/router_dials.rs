@@ -1,4 +1,4 @@
-//! A router that dials a real Java IDM, in front of Java servers of both modes (M01, M02, C08, P2, P4).
+//! A router that dials a real Java IDM, in front of Java servers of both modes (M01, C08, P2, P4).
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! IDMs that the router dials (client mode of the router): the router is the connector server that dials, and the IDM calls over the sockets
-//! that the router opened (P02, P04-P08, M02).
+//! that the router opened (P02, P04-P08, M01).
 
 use std::path::PathBuf;
 use std::sync::Arc;

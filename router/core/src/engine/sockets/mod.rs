@@ -89,6 +89,9 @@ pub(super) enum Turn {
     Replaced(Moment),
     /// Nothing new is sent on the old socket since this moment.
     Retired(Moment),
+    /// No answer needs the old socket, which was dialled to a caller. Answers on the caller's other sockets wait for a moment, so that none of
+    /// the caller's threads is about to send when the old socket closes.
+    Parting,
     /// The close of the old socket is written. What the peer had sent by then is still read.
     Closing,
 }

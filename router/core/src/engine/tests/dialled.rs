@@ -1,4 +1,4 @@
-//! Callers that the router dials: who dials says nothing of who calls (M02).
+//! Callers that the router dials: who dials says nothing of who calls (M01).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn session_id(handshake: &rcs_proto::envelope::Envelope) -> String {
 
 fn retire(world: &mut World, socket: SocketId) {
     world.apply(Event::Retire { socket });
-    world.pass(limits::TICK * 2);
+    world.pass(A_WHILE);
 }
 
 #[test]
@@ -86,7 +86,11 @@ fn a_retired_socket_ends_behind_its_last_answer() {
     for (socket, id) in streams {
         world.feed(socket, search_end(id, 1, ""));
     }
-    world.pass(limits::TICK * 2);
+    // Answers on the other socket wait while this one closes: a Java thread that sends into a closing socket hangs (WIRE 9).
+    world.pass(A_WHILE * 2);
+    let pause = limits::PARTING_WAIT + limits::PARTING_CLOSE;
+    let at = |effect: String| world.io.effects.iter().position(|done| *done == effect).expect(&effect);
+    assert!(at(format!("hold {} {pause:?}", idm[1])) < at(format!("close {}", idm[0])));
     assert_eq!(world.io.closed, [idm[0]]);
     assert_eq!(world.engine.callers()[0].sockets, 1);
 }
@@ -105,7 +109,7 @@ fn the_last_socket_stays_while_the_caller_has_a_call() {
     assert_eq!(world.io.closed.len(), 1, "the call has no answer yet");
     world.feed(socket, answer(id));
     assert_eq!(world.taken(left).len(), 1);
-    world.pass(limits::TICK * 2);
+    world.pass(A_WHILE);
     assert_eq!(world.io.closed.len(), 2);
 }
 

@@ -123,7 +123,7 @@ impl Tables {
                 self.close_old_of_member(id, session, member, now.since(at), now, io);
             }
             Some((Owner::Caller(key), Turn::Retired(_))) if self.is_dialled(key) => {
-                self.close_old_of_dialled_caller(id, key, io);
+                self.close_old_of_dialled_caller(id, key, now, io);
             }
             Some((Owner::Caller(key), Turn::Retired(at))) => {
                 self.close_old_of_caller(id, key, now.since(at), now, io);
@@ -222,27 +222,46 @@ impl Tables {
         }
     }
 
-    /// Closes a socket that the router dialled to a caller, once no answer needs the socket. Until then the shell opens no further socket in place
-    /// of another one. Subscriptions never end, so their events go on over another socket. The caller's last socket stays while the caller
-    /// has calls.
-    fn close_old_of_dialled_caller(&mut self, id: SocketId, key: CallerKey, io: &mut impl Io) {
-        let Some(caller) = self.callers.get(key) else { return };
-        let is_last = !caller.sockets().any(|socket| socket != id);
-        let (subscriptions, calls): (Vec<CallKey>, Vec<CallKey>) =
-            caller.open_keys().into_iter().partition(|call| self.is_subscription(*call));
-        let is_needed = io.backlog_bytes(id) > 0
-            || calls.iter().any(|call| is_last || self.answers_on(*call, id))
-            || !is_last && caller.waits_for_infos_on(id);
-        if is_needed {
+    /// Begins to part with a socket that the router dialled to a caller, once no answer needs the socket. Until the socket has closed, the shell
+    /// opens no further socket in place of another one. The answers on the caller's other sockets wait for a moment.
+    fn close_old_of_dialled_caller(&mut self, id: SocketId, key: CallerKey, now: Moment, io: &mut impl Io) {
+        if self.is_needed(id, key, io) {
             return;
         }
-        for call in subscriptions {
+        let others =
+            self.callers.get(key).into_iter().flat_map(Caller::sockets).filter(|socket| *socket != id);
+        for socket in others {
+            io.hold(socket, limits::PARTING_WAIT + limits::PARTING_CLOSE);
+        }
+        self.sockets.set_turn(id, Turn::Parting);
+        self.clock.set(now + limits::PARTING_WAIT, Timer::Part(id));
+    }
+
+    /// The threads of a dialled caller wait for answers by now: its old socket is closed. Subscriptions never end, so their events go on over
+    /// another socket.
+    pub(super) fn on_part(&mut self, id: SocketId, now: Moment, io: &mut impl Io) {
+        let Some((Owner::Caller(key), Turn::Parting)) = self.sockets.turn(id) else { return };
+        if self.is_needed(id, key, io) {
+            return self.sockets.set_turn(id, Turn::Retired(now));
+        }
+        let open = self.callers.get(key).map(Caller::open_keys).unwrap_or_default();
+        for call in open {
             if self.answers_on(call, id) {
                 self.calls.unpin(call);
             }
         }
         self.callers.let_go_of(key, id);
         self.close_gently(id, None, io);
+    }
+
+    /// Whether an answer that ends needs a socket of a dialled caller. The last socket is needed while the caller has calls.
+    fn is_needed(&self, id: SocketId, key: CallerKey, io: &impl Io) -> bool {
+        let Some(caller) = self.callers.get(key) else { return false };
+        let is_last = !caller.sockets().any(|socket| socket != id);
+        let mut calls = caller.open_keys().into_iter().filter(|call| !self.is_subscription(*call));
+        io.backlog_bytes(id) > 0
+            || calls.any(|call| is_last || self.answers_on(call, id))
+            || !is_last && caller.waits_for_infos_on(id)
     }
 
     /// Whether an answer is on its way on this socket.
