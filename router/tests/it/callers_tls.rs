@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::{DialError, DialTarget, DialTls, dial};
+use rcs_proto::driver::dial::{DialAuthorization, DialError, DialTarget, DialTls, dial};
 use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
 use rcs_proto::driver::tls::{Identity, Pins, client_config};
 use rcs_proto::icf::Secret;
@@ -101,10 +101,10 @@ impl Site {
             port: self.tls.port(),
             path: "/openicf".to_owned(),
             tls: Some(DialTls { config: Arc::new(config), server_name: None }),
-            credentials: Credentials {
+            authorization: DialAuthorization::Basic(Credentials {
                 principal: "idm".to_owned(),
                 secret: Secret::new("changeit".to_owned()),
-            },
+            }),
             connect_timeout: PATIENCE,
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::DialTarget;
+use rcs_proto::driver::dial::{DialAuthorization, DialTarget};
 use rcs_proto::driver::endpoint::{Caller, Endpoint, EndpointConfig, Executor, IncomingCall};
 use rcs_proto::driver::listen::{self, Arrival};
 use rcs_proto::icf::Secret;
@@ -71,10 +71,10 @@ async fn connect(router: SocketAddr, sockets: usize) -> Caller {
         port: router.port(),
         path: "/openicf/g".to_owned(),
         tls: None,
-        credentials: Credentials {
+        authorization: DialAuthorization::Basic(Credentials {
             principal: "anonymous".to_owned(),
             secret: Secret::new("changeit".to_owned()),
-        },
+        }),
         connect_timeout: PATIENCE,
     };
     let config = EndpointConfig::new(EndpointConfig::random_identity());
