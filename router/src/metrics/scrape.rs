@@ -91,16 +91,20 @@ fn of_streams(open: usize) -> Registry {
     registry
 }
 
-/// The connections to IDMs that the router dials; nothing if it dials none.
+/// The connections to IDMs that the router dials, and whether their tokens come; nothing if it dials none.
 fn of_idms(idms: &[IdmState]) -> Registry {
     let mut registry = Registry::default();
-    let family = Family::<IdmLabels, Gauge>::default();
+    let (connections, failing) =
+        (Family::<IdmLabels, Gauge>::default(), Family::<IdmLabels, Gauge>::default());
     for state in idms {
         let labels = IdmLabels { idm: state.idm.clone(), url: state.url.clone() };
-        family.get_or_create(&labels).set(whole(state.connections));
+        connections.get_or_create(&labels).set(whole(state.connections));
+        failing.get_or_create(&labels).set(i64::from(state.token_failure.is_some()));
     }
     let help = "Open connections to a URL of an IDM that the router dials";
-    registry.register(names::IDM_CONNECTIONS, help, family);
+    registry.register(names::IDM_CONNECTIONS, help, connections);
+    let help = "1 while the token endpoint for a dialled IDM gives no new access token";
+    registry.register(names::IDM_TOKEN_FAILING, help, failing);
     registry
 }
 

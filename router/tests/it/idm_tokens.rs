@@ -9,6 +9,7 @@ use rcs_proto::frames;
 use rcs_proto::messages::OperationResponse;
 use rcs_rig::authorization::{AuthorizationServer, Manner, TOKEN_PATH};
 use rcs_rig::canary::{canary, finds};
+use rcs_rig::metrics::Metrics;
 use rcs_rig::provider::Provider;
 use rcs_rig::scripted::{FakeMember, Gate, Manners, Socket, validate_request};
 use rcs_rig::wait::wait_until;
@@ -187,6 +188,9 @@ fn an_outage_of_the_endpoint_is_told_once() {
     assert!(told.contains("no new access token comes from http://127.0.0.1:"), "{status}");
     assert!(status["warnings"].to_string().contains("further connections need an access token"), "{status}");
     assert_eq!(status["condition"], "degraded", "{status}");
+    let failing =
+        |site: &Site| Metrics::scrape(site.router.admin).sum("rcs_idm_token_failing", &[("idm", "cloud")]);
+    assert_eq!(failing(&site), 1.0);
     server.await_token_requests(server.asked(TOKEN_PATH).len() + 2);
     assert_eq!(site.logged("no new token: "), 1, "{}", site.router.process);
     assert_eq!(server.issued().len(), 1);
@@ -194,7 +198,7 @@ fn an_outage_of_the_endpoint_is_told_once() {
     server.set(|manner| manner.refusal = None);
     site.router.await_log("the token endpoint works again");
     wait_until("all is well again", PATIENCE, || site.status()["condition"] == "ok");
-    assert_eq!(row(&site)["token_failure"], Value::Null);
+    assert_eq!((&row(&site)["token_failure"], failing(&site)), (&Value::Null, 0.0));
     site.judge();
 }
 
