@@ -12,6 +12,7 @@ use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
 use rcs_core::view::Transport;
 use rcs_proto::driver::descriptors::Descriptors;
+use rcs_proto::driver::dial::InClear;
 use rcs_proto::driver::listen;
 use rcs_proto::driver::spill::{Spill, SpillError};
 use rcs_proto::driver::tls::{ListenTls, Pins};
@@ -28,8 +29,8 @@ use crate::cluster::Cluster;
 pub use crate::cluster::{
     ClusterError, ClusterOptions, Peers, PeersError, PeersOption, Service, ServiceError,
 };
-use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
+use crate::config::{ConfigFile, Idms, ReadIdm};
 use crate::control::{self, Control, Request};
 use crate::doctor::Dialling;
 pub use crate::document::DocumentError;
@@ -38,6 +39,7 @@ use crate::effects::Effects;
 use crate::follow::{self, Beside, Follower, SourceError, Sources, TrustStore};
 use crate::identity::InForce;
 pub use crate::identity::{Asking, IdentityError, IdentityFiles, TlsFiles};
+use crate::idms::{self, Board};
 use crate::limits::{
     ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MIN, ADMIN_DESCRIPTORS_SHARE, SPILL_BYTES_MAX, THREADS_MAX,
 };
@@ -205,6 +207,7 @@ struct Checked {
     sources: Sources,
     dialler_tls: Option<watch::Receiver<Arc<ClientConfig>>>,
     own_trust: watch::Receiver<OwnTrust>,
+    idms: watch::Receiver<Arc<Vec<ReadIdm>>>,
     tls: Option<InForce>,
     spill: Arc<Spill>,
     unknowns: Unknowns,
@@ -271,6 +274,8 @@ pub struct Checkup {
     pub reading: Option<Reading>,
     /// What is set for whom, if both files are good and there is a configuration file.
     pub effective: Option<(Settings, Arc<Document>)>,
+    /// What the configuration file says of IDMs that the router dials.
+    pub idms: DialledIdms,
     /// What an operator should know of the other files.
     pub warnings: Vec<String>,
     /// What would keep [`serve`] from running.
@@ -279,10 +284,14 @@ pub struct Checkup {
     pub(crate) dialling: Option<Dialling>,
 }
 
+/// The IDMs that the router dials, as the configuration file has them.
+#[derive(Clone, Debug, Default)]
+pub struct DialledIdms(pub(crate) Idms);
+
 /// Looks at files without binding or dialling anything. The files with callers' keys are checked if there are any.
 pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
-    let (warnings, problems) = (Vec::new(), Vec::new());
-    let mut checkup = Checkup { reading: None, effective: None, warnings, problems, dialling: None };
+    let (warnings, problems, idms) = (Vec::new(), Vec::new(), DialledIdms::default());
+    let mut checkup = Checkup { reading: None, effective: None, idms, warnings, problems, dialling: None };
     let mut own_trust = OwnTrust::new();
     let mut config = files.config.map(ConfigFile::new);
     let settings = config.as_mut().and_then(ConfigFile::reload).transpose();
@@ -296,6 +305,12 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
             }
             Err(faults) => checkup.problems.push(config.faulty(faults).into()),
         }
+        let of_all = files.trust_store.and_then(|path| trust::load(path, Pins::ForNamesItHas).ok());
+        match idms::check(config.idms(), of_all.map(|trusted| trusted.config), tokens_in_clear(mode)) {
+            Ok(warnings) => checkup.warnings.extend(warnings),
+            Err(faults) => checkup.problems.push(config.faulty(faults).into()),
+        }
+        checkup.idms = DialledIdms(config.idms().clone());
     }
     let loaded = document.load();
     checkup.reading = document.reading().cloned();
@@ -349,6 +364,14 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
     checkup
 }
 
+/// Where access tokens may be sent without TLS (A07).
+fn tokens_in_clear(mode: Mode) -> InClear {
+    match mode {
+        Mode::Development => InClear::ToAnybody,
+        Mode::Production => InClear::ToLoopback,
+    }
+}
+
 /// Keeps keys and tokens in this process. If the kernel refuses, the router serves all the same.
 fn hide_memory() {
     if let Err(error) = rcs_cli::memory::forbid_dumps() {
@@ -373,7 +396,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         (Transport::Tls, Some(tls)) => Some(ListenTls::followed(tls.operators.clone())),
         (Transport::Tls, None) => return Err(AppError::NoAdminCertificate(options.admin)),
     };
-    let own_trust = beside.own_trust.subscribe();
+    let (own_trust, idms) = (beside.own_trust.subscribe(), beside.idms.subscribe());
     let document = open_document(&options.provider, dialler_tls.is_some());
     let files =
         KeyFiles { shared: options.caller_key_file.as_deref(), named: options.credentials.as_deref() };
@@ -408,6 +431,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         sources,
         dialler_tls,
         own_trust,
+        idms,
         tls,
         spill,
         unknowns,
@@ -462,8 +486,19 @@ async fn run(
     cluster: Option<Cluster>,
     sightings: Sightings,
 ) -> Result<(), AppError> {
-    let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, tls, spill, unknowns } =
-        checked;
+    let Checked {
+        access,
+        rules,
+        descriptors,
+        mode,
+        sources,
+        dialler_tls,
+        own_trust,
+        idms,
+        tls,
+        spill,
+        unknowns,
+    } = checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
     let address = admin.local_addr().map_err(system("read the admin address"))?;
@@ -473,15 +508,17 @@ async fn run(
 
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
     let (published, view) = watch::channel(Arc::default());
-    let reloads = Reloads::at_start(wall());
-    let (recorder, scraper) = metrics::new(
-        Arc::clone(&spill),
-        reloads.clone(),
-        unknowns.clone(),
-        sources.board().files(),
-        access.clone(),
-    );
+    let (reloads, board) = (Reloads::at_start(wall()), Board::default());
+    let (recorder, scraper) = metrics::new(metrics::Asked {
+        spill: Arc::clone(&spill),
+        reloads: reloads.clone(),
+        unknowns: unknowns.clone(),
+        files: sources.board().files(),
+        access: access.clone(),
+        idms: board.clone(),
+    });
     let (own, of_callers) = tls.map(|tls| (tls.identity, ListenTls::followed(tls.callers))).unzip();
+    let towards_idms = idms::Tls::new(dialler_tls.clone(), own.clone());
     let dialler = Dialler::new(dialler_tls, own_trust, own, control.clone());
     let lists = (unknowns.clone(), sightings.clone());
     let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists);
@@ -502,11 +539,21 @@ async fn run(
         files: sources.board().files(),
         cluster: cluster.clone(),
         sightings: sightings.clone(),
+        idms: board.clone(),
     };
     let _admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
     let follower = tokio::spawn(follow::follow(sources, first, told, hangup, reloads));
-    let serve = downstream::serve(callers, access, view, descriptors, of_callers, control.clone());
+    let serve = downstream::serve(callers, access, view.clone(), descriptors, of_callers, control.clone());
+    let dialling = idms::follow(idms, view, towards_idms, tokens_in_clear(mode), control.clone(), board);
+    let of_cluster = cluster.clone();
+    let dialling = tokio::spawn(async move {
+        // As the callers that dial, IDMs meet a router that has members and groups.
+        if let Some(cluster) = of_cluster {
+            cluster.is_configured().await;
+        }
+        dialling.await
+    });
     let listener = tokio::spawn(async move {
         // Until then the kernel keeps the callers' connections: a caller that is refused may never dial again.
         if let Some(cluster) = cluster {
@@ -534,6 +581,7 @@ async fn run(
         "draining: new calls are refused, calls in flight may finish; another signal ends the router at once"
     );
     listener.abort();
+    dialling.abort();
     follower.abort();
     sightings.end();
     control.send(Request::Drain).await;

@@ -107,11 +107,7 @@ pub(crate) fn target_of(
     )?;
     let config = match &trusting.identity {
         None => Arc::clone(config),
-        Some(identity) => {
-            let mut shows = ClientConfig::clone(config);
-            shows.client_auth_cert_resolver = identity.resolver();
-            Arc::new(shows)
-        }
+        Some(identity) => identity.shown_by(config),
     };
     Ok(target(endpoint, Some(DialTls { config, server_name: None })))
 }

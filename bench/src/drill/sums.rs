@@ -199,4 +199,12 @@ mod tests {
             assert_eq!(found.len(), complaints, "{errors:?} {journal:?}: {found:?}");
         }
     }
+
+    #[test]
+    fn of_calls_without_an_end_only_so_many_are_excused() {
+        for (hung, taken, left) in [(0, 0, 0), (1, 1, 0), (3, 2, 1)] {
+            let mut sums = Sums { hung, ..Sums::default() };
+            assert_eq!((sums.take_hung(2), sums.hung), (taken, left));
+        }
+    }
 }

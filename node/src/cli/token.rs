@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rcs_cli::Exit;
+use rcs_oauth::dial::TokenSetup;
 use rcs_oauth::https::{BadUrl, Https, Plain, is_loopback};
 use rcs_oauth::token::{ClientSecret, TokenOptions};
 use rcs_proto::driver::dial::InClear;
@@ -10,7 +11,7 @@ use rcs_proto::driver::proxy::HttpProxy;
 use rcs_proto::icf::Secret;
 
 use super::{Faults, SettingArgs, key_in};
-use crate::client::{Proof, TokenSetup};
+use crate::client::Proof;
 use crate::config::{Dial, SecretOf, TokenClient};
 use crate::tls::ClientTls;
 

@@ -1,59 +1,38 @@
 //! The dialling node (client mode): keeps sockets to every URL of `connectorserver.url`, and runs what the peers ask for (M02, P01-P09).
 //!
-//! One task for each URL (`keeper`) does what a plan without I/O decides (`plan`): it dials at once, then with growing pauses, replaces
-//! each socket before its time to live is over, and never gives up. All sockets belong to one endpoint, so a peer with several sockets,
-//! or with several URLs, is one session (WIRE 4.2). The node proves itself by a password or an access token (`who`).
-
-mod keeper;
-mod plan;
-mod who;
-mod words;
+//! One task for each URL keeps its sockets open ([`keeper`]). All sockets belong to one endpoint, so a peer with several sockets, or with
+//! several URLs, is one session (WIRE 4.2). The node proves itself by a password or an access token ([`Who`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcs_oauth::https::Https;
-use rcs_oauth::token::TokenOptions;
+use rcs_oauth::dial::{Holder, TokenSetup, Who};
 use rcs_proto::driver::accept::Credentials;
-use rcs_proto::driver::dial::{DialAuthorization, DialExtras, DialTarget, DialTls, InClear};
 use rcs_proto::driver::endpoint::{Counts, Endpoint, EndpointConfig};
-use rcs_proto::driver::url::WsUrl;
+use rcs_proto::driver::keeper::{self, Kept, Names, Wanted};
+pub use rcs_proto::driver::keeper::{Peer, Rhythm};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use plan::Rhythm;
-
-use self::who::Who;
-use crate::config::AtTokenEnd;
 use crate::connector::Registry;
 use crate::executor::Executor;
-use crate::limits::DIAL_TIMEOUT;
 use crate::pool::Pool;
 use crate::service::{self, Service};
 
-/// One address to dial.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The address as the file says it.
-    pub url: WsUrl,
-    /// How TLS is spoken, if it is.
-    pub tls: Option<DialTls>,
-    /// The proxy, and what else goes with the request.
-    pub extras: DialExtras,
-}
-
-impl Peer {
-    /// What is dialled, by somebody who proves himself like this.
-    pub fn target(&self, authorization: DialAuthorization) -> DialTarget {
-        DialTarget {
-            host: self.url.host.clone(),
-            port: self.url.port,
-            path: self.url.path.clone(),
-            tls: self.tls.clone(),
-            authorization,
-            connect_timeout: DIAL_TIMEOUT,
-        }
-    }
-}
+/// The properties that a failed dial tells of.
+const NAMES: Names = Names {
+    dialler: "this node",
+    url: "connectorserver.url",
+    principal: "connectorserver.principal",
+    password: "connectorserver.password",
+    server_name: "connectorserver.connectorServerName",
+    proxy_address: "connectorserver.proxyHost and connectorserver.proxyPort",
+    proxy_credentials: "connectorserver.proxyPrincipal and connectorserver.proxyPassword",
+    trust_store: "connectorserver.trustStoreFile",
+    token_endpoint: "connectorserver.tokenEndpoint",
+    client: "connectorserver.clientId, connectorserver.clientSecret or its file",
+    scope: "connectorserver.scope",
+};
 
 /// How the node proves to its peers who it is.
 #[derive(Clone, Debug)]
@@ -64,17 +43,14 @@ pub enum Proof {
     Token(Box<TokenSetup>),
 }
 
-/// How a node gets and uses access tokens.
-#[derive(Clone, Debug)]
-pub struct TokenSetup {
-    /// The way to the token endpoint.
-    pub https: Https,
-    /// Where tokens come from.
-    pub options: TokenOptions,
-    /// Whether a token may go to a peer without TLS (A07).
-    pub in_clear: InClear,
-    /// What becomes of connections at the end of their token.
-    pub at_end: AtTokenEnd,
+impl Proof {
+    /// Must be called within a tokio runtime.
+    fn start(self) -> Who {
+        match self {
+            Self::Password(credentials) => Who::Password(credentials),
+            Self::Token(setup) => Who::Token(Holder::start(*setup)),
+        }
+    }
 }
 
 /// What a dialling node is made of.
@@ -109,8 +85,9 @@ impl Client {
             ..EndpointConfig::new(EndpointConfig::random_identity())
         };
         let endpoint = Endpoint::start(config, Arc::new(Service::new(pool.clone())));
-        let who = Who::of(setup.proof);
-        let keep = |peer| tokio::spawn(keeper::keep(peer, who.clone(), setup.rhythm, endpoint.clone()));
+        let who = setup.proof.start();
+        let rhythm = setup.rhythm;
+        let keep = |peer| tokio::spawn(keep(Wanted { peer, who: who.clone(), rhythm }, endpoint.clone()));
         let mut tasks: Vec<_> = setup.peers.into_iter().map(keep).collect();
         tasks.push(tokio::spawn(service::sweep(pool)));
         Self { endpoint, tasks }
@@ -124,4 +101,10 @@ impl Client {
         }
         self.endpoint.shut_down(limit).await
     }
+}
+
+/// Keeps the sockets of one peer. The properties are read once, so what is wanted never changes.
+async fn keep(wanted: Wanted<Who>, endpoint: Endpoint) {
+    let (_unchanged, wanted) = watch::channel(wanted);
+    keeper::keep(wanted, &endpoint, &NAMES, watch::Sender::new(Kept::default())).await;
 }

@@ -16,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use rcs_oauth::dial::AtTokenEnd;
 use rcs_oauth::https::Url;
 use rcs_proto::driver::url::WsUrl;
 use rcs_proto::icf::Secret;
@@ -174,15 +175,6 @@ pub enum SecretOf {
     /// `clientSecretFile`, made absolute by the install root: a file with the secret on its first line. The file is read for each token, so
     /// that a new secret needs no restart.
     File(PathBuf),
-}
-
-/// What becomes of an open connection when the token ends that it was opened with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtTokenEnd {
-    /// `keep`, the default: the connection stays. Peers look at a token when a connection is opened.
-    Keep,
-    /// `replace`: another connection with a new token replaces the connection before.
-    Replace,
 }
 
 /// A PKCS12 store (P21, P24).

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rcs_cli::file::read_bounded;
-use rcs_proto::driver::tls::{Pins, client_config};
+use rcs_proto::driver::tls::{Pins, client_config, of_system};
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_native_certs::CertificateResult;
 
 use super::trust::{Pem, certificates};
 use super::{Owned, certificate, owned};
@@ -35,7 +34,9 @@ pub fn client(trust: Option<&StoreFile>, own: Option<&StoreFile>) -> Result<Clie
     let config = match trust {
         Some(store) => client_config(&certificates(store, Pem::Accepted)?, Pins::ForNamesItHas)
             .map_err(|error| format!("the trust store {} cannot be used: {error}", store.path.display())),
-        None => of_system("name a store with the certificates to trust in connectorserver.trustStoreFile"),
+        None => {
+            those_of_system("name a store with the certificates to trust in connectorserver.trustStoreFile")
+        }
     }?;
     let Some(store) = own else { return Ok(ClientTls { config, warnings: Vec::new() }) };
     let Owned { chain, pair, warning, .. } = owned(store).map_err(|error| error.to_string())?;
@@ -51,7 +52,9 @@ pub fn client(trust: Option<&StoreFile>, own: Option<&StoreFile>) -> Result<Clie
 /// # Errors
 /// A sentence without full stop: what is wrong with the file, and what to do.
 pub fn to_routers(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let Some(path) = ca else { return of_system("name the routers' certificate with --server-ca FILE") };
+    let Some(path) = ca else {
+        return those_of_system("name the routers' certificate with --server-ca FILE");
+    };
     let shown = path.display();
     let bytes =
         read_bounded(path, KEY_STORE_BYTES).map_err(|error| format!("{shown} cannot be read: {error}"))?;
@@ -62,16 +65,8 @@ pub fn to_routers(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
 }
 
 /// Trusts the authorities that the system trusts. `otherwise` says what helps where there are none.
-fn of_system(otherwise: &str) -> Result<Arc<ClientConfig>, String> {
-    let CertificateResult { certs, errors, .. } = rustls_native_certs::load_native_certs();
-    let is_usable = |found: &CertificateDer<'static>| RootCertStore::empty().add(found.clone()).is_ok();
-    let usable: Vec<_> = certs.into_iter().filter(is_usable).collect();
-    if usable.is_empty() {
-        let why = errors.first().map_or_else(|| "none were found".to_owned(), ToString::to_string);
-        return Err(format!(
-            "the system's certificates of authorities cannot be read ({why}): install them (package ca-certificates), or {otherwise}"
-        ));
-    }
-    client_config(&usable, Pins::ForNamesItHas)
+fn those_of_system(otherwise: &str) -> Result<Arc<ClientConfig>, String> {
+    let found = of_system().map_err(|why| format!("{why}, or {otherwise}"))?;
+    client_config(&found, Pins::ForNamesItHas)
         .map_err(|error| format!("the system's certificates of authorities cannot be used: {error}"))
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rcgen::{CertifiedKey, KeyPair};
 use rcs_rig::process::Process;
-use rcs_rig::scripted::{FakeMember, Manners};
+use rcs_rig::scripted::{FakeMember, Gate, Manners};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::dial::Dialling;
-use crate::dial_token::{Gate, judge, secret, server};
+use crate::dial_token::{judge, secret, server};
 use crate::support::{CLIENT_SAMPLE, PATIENCE, SERVER_SAMPLE, Scratch, rcs_node, text};
 
 fn certificate(name: &str) -> CertifiedKey<KeyPair> {
@@ -181,7 +181,7 @@ fn the_vendors_client_sample_runs() {
     let peer = TlsIdm::start(Certificates::Required);
     let server = server(|manner| manner.clients = vec![("my-client-id".to_owned(), secret())]);
     let gate = Gate::before(&peer.idm, &server);
-    let idm_port = peer.front(gate.address.port()).port();
+    let idm_port = peer.front(gate.port()).port();
     let endpoint_port = peer.front(server.address().port()).port();
     let scratch = Scratch::new();
     let mut sample = String::from_utf8(CLIENT_SAMPLE.to_vec()).expect("text");

@@ -3,99 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 use rcs_rig::authorization::{AuthorizationServer, Manner, TOKEN_PATH};
 use rcs_rig::canary::{canary, finds};
 use rcs_rig::process::Process;
-use rcs_rig::scripted::FakeMember;
+use rcs_rig::scripted::Gate;
 use rcs_rig::wait::wait_until;
 use serde_json::json;
 
-use crate::dial::{Dialling, call, idm, read_head, url};
+use crate::dial::{Dialling, call, idm, url};
 use crate::support::{PATIENCE, Scratch};
-
-/// What a gate does and has seen.
-#[derive(Default)]
-struct Seen {
-    /// `Authorization` of every request, in order.
-    shown: Vec<String>,
-    /// Statuses, in the same order.
-    told: Vec<u16>,
-    /// Tokens that are refused although they are valid.
-    revoked: BTreeSet<String>,
-    /// Every token is refused with this status.
-    refuses: Option<u16>,
-}
-
-/// A peer in front of a scripted IDM: it lets a connection in that shows a valid token.
-pub(crate) struct Gate {
-    pub(crate) address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-}
-
-impl Gate {
-    pub(crate) fn before(idm: &FakeMember, server: &Arc<AuthorizationServer>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (seen, port, server) = (Arc::<Mutex<Seen>>::default(), idm.port(), Arc::clone(server));
-        let shared = Arc::clone(&seen);
-        thread::spawn(move || {
-            for near in listener.incoming().map_while(Result::ok) {
-                let (seen, server) = (Arc::clone(&shared), Arc::clone(&server));
-                thread::spawn(move || admit(&near, port, &seen, &server));
-            }
-        });
-        Self { address, seen }
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn url(&self) -> String {
-        url(self.address.port())
-    }
-
-    /// Requests that were answered like this.
-    pub(crate) fn told(&self, status: u16) -> usize {
-        self.seen().told.iter().filter(|told| **told == status).count()
-    }
-}
-
-fn admit(near: &TcpStream, port: u16, seen: &Mutex<Seen>, server: &AuthorizationServer) {
-    let Some(head) = read_head(near) else { return };
-    let shown =
-        head.lines().find_map(|line| line.strip_prefix("Authorization: ")).unwrap_or_default().to_owned();
-    let token = shown.strip_prefix("Bearer ").unwrap_or_default().to_owned();
-    let status = {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_good = server.is_active(&token) && !seen.revoked.contains(&token);
-        let status = seen.refuses.unwrap_or(if is_good { 101 } else { 401 });
-        seen.shown.push(shown);
-        seen.told.push(status);
-        status
-    };
-    if status != 101 {
-        let _ = { near }.write_all(format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n").as_bytes());
-        return;
-    }
-    // The IDM may be gone.
-    let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { return };
-    let _ = { &far }.write_all(head.as_bytes());
-    let (mut back_from, mut back_to) =
-        (far.try_clone().expect("a clone"), near.try_clone().expect("a clone"));
-    let back = thread::spawn(move || {
-        let _ = std::io::copy(&mut back_from, &mut back_to);
-        let _ = back_to.shutdown(Shutdown::Both);
-    });
-    let _ = std::io::copy(&mut { near }, &mut { &far });
-    let _ = far.shutdown(Shutdown::Both);
-    let _ = back.join();
-}
 
 /// The secret of the node's client.
 pub(crate) fn secret() -> String {
@@ -115,7 +33,7 @@ pub(crate) fn server(change: impl FnOnce(&mut Manner)) -> Arc<AuthorizationServe
 fn start_in(scratch: Scratch, gate: &Gate, server: &AuthorizationServer, properties: &[&str]) -> Dialling {
     let endpoint = format!("tokenEndpoint={}", server.url(TOKEN_PATH));
     let lines = [&[endpoint.as_str(), "clientId=RCSClient", "scope=fr:idm:*"], properties].concat();
-    Dialling::start_logging(scratch, &gate.url(), &lines, "trace")
+    Dialling::start_logging(scratch, &url(gate.port()), &lines, "trace")
 }
 
 fn start(gate: &Gate, server: &AuthorizationServer, properties: &[&str]) -> Dialling {
@@ -162,7 +80,7 @@ fn a_node_dials_with_a_token() {
     let form = [("grant_type", "client_credentials"), ("scope", "fr:idm:*")];
     assert_eq!(asked[0].form, form.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let bearer = format!("Bearer {}", canary("token-1"));
-    assert!(gate.seen().shown.iter().all(|shown| *shown == bearer));
+    assert!(gate.shown().iter().all(|shown| *shown == bearer));
     assert!(!finds(bearer.as_bytes()).is_empty(), "a canary that is not found proves nothing");
     judge(&node.process);
 }
@@ -175,7 +93,7 @@ fn a_token_that_ends_is_renewed_before() {
     let gate = Gate::before(&idm, &server);
     let node = start(&gate, &server, &["connectionTtl=2", "webSocketConnections=1"]);
     let mut id = 0;
-    let used = || gate.seen().shown.iter().collect::<BTreeSet<_>>().len();
+    let used = || gate.shown().into_iter().collect::<BTreeSet<_>>().len();
     while used() < 3 {
         let open = idm.await_sockets(1);
         id += 1;
@@ -193,7 +111,7 @@ fn a_revoked_token_is_replaced_at_once() {
     let gate = Gate::before(&idm, &server);
     let node = start(&gate, &server, &["webSocketConnections=2"]);
     let sockets = idm.await_sockets(2);
-    gate.seen().revoked.insert(canary("token-1"));
+    gate.revoke(&canary("token-1"));
     sockets.iter().for_each(|socket| socket.reset());
     let sockets = idm.await_sockets(2);
     call(&mut idm, &sockets[0], 1);
@@ -216,7 +134,7 @@ fn a_peer_that_refuses_every_token_causes_no_loop() {
         let mut idm = idm();
         let server = server(|_| {});
         let gate = Gate::before(&idm, &server);
-        gate.seen().refuses = Some(status);
+        gate.refuse(Some(status));
         let node = start(&gate, &server, &[]);
         node.await_log(says);
         wait_until("it goes on trying", PATIENCE, || gate.told(status) >= 6);
@@ -225,7 +143,7 @@ fn a_peer_that_refuses_every_token_causes_no_loop() {
         assert_eq!(complaints(&node), 1, "{}", node.process);
         judge(&node.process);
         // Once the peer is mended, the node comes by itself.
-        gate.seen().refuses = None;
+        gate.refuse(None);
         let sockets = idm.await_sockets(3);
         call(&mut idm, &sockets[0], 1);
     }
@@ -241,10 +159,10 @@ fn an_outage_of_the_endpoint_costs_nothing_while_the_token_lives() {
     let sockets = idm.await_sockets(2);
     server.set(|manner| manner.is_down = true);
     // Renewal is tried because a peer refuses the token; other connections go on with it.
-    gate.seen().refuses = Some(401);
+    gate.refuse(Some(401));
     sockets[0].reset();
     node.await_log("no new token: 127.0.0.1 closed the connection before its answer was complete; the token in use is valid for another");
-    gate.seen().refuses = None;
+    gate.refuse(None);
     let sockets = idm.await_sockets(2);
     call(&mut idm, &sockets[0], 1);
     assert_eq!(server.issued().len(), 1);
@@ -261,7 +179,7 @@ fn a_node_waits_for_its_endpoint() {
     let gate = Gate::before(&idm, &server);
     let node = start(&gate, &server, &[]);
     node.await_log("no connection: there is no access token from http://127.0.0.1:");
-    assert_eq!(gate.seen().shown.len(), 0, "nobody is dialled without a token");
+    assert_eq!(gate.shown().len(), 0, "nobody is dialled without a token");
     server.set(|manner| (manner.is_down, manner.is_slow) = (false, true));
     let before = requests(&server);
     server.await_token_requests(before + 1);
@@ -343,7 +261,7 @@ fn each_refusal_of_the_endpoint_names_its_property() {
         node.await_log(says);
         server.await_token_requests(2);
         assert_eq!(complaints(&node), 1, "{}", node.process);
-        assert_eq!(gate.seen().shown.len(), 0, "nobody is dialled without a token");
+        assert_eq!(gate.shown().len(), 0, "nobody is dialled without a token");
         judge(&node.process);
         server.set(|manner| {
             let good = Manner { makes: Arc::new(|_, n| canary(&format!("token-{n}"))), ..Manner::default() };

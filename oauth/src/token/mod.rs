@@ -197,6 +197,11 @@ impl Tokens {
         }
     }
 
+    /// Why the last request for a token failed; `None` after one that succeeded. The token before may still be in use.
+    pub fn failure(&self) -> Option<TokenError> {
+        lock(&self.0.cache).failure().cloned()
+    }
+
     async fn next(&self) -> Next {
         let next = lock(&self.0.cache).next(Instant::now());
         match next {

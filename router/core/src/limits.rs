@@ -453,6 +453,14 @@ pub const LIST_WAIT_TOLD_EVERY: Duration = Duration::from_mins(1);
 
 // --- rotation ---
 
+/// How long the answers for a dialled caller wait before one of its sockets is closed. A thread of the caller that has just got an answer asks its
+/// next question within this, and waits then: a Java thread hangs for 13 minutes if it sends into a socket that is being closed (WIRE 9).
+pub const PARTING_WAIT: Duration = Duration::from_millis(300);
+/// How much longer these answers wait, for the caller to close its end of the socket.
+pub const PARTING_CLOSE: Duration = Duration::from_millis(200);
+
+const _: () = assert!(PARTING_WAIT.as_millis() + PARTING_CLOSE.as_millis() < 1_000, "callers hardly notice");
+
 /// Replacements that are begun per [`TICK`]: with 1,024 members of two sockets, a TTL of a minute is kept, and with
 /// [`MEMBERS_MAX`] members a TTL of six minutes.
 pub const ROTATIONS_BEGUN: usize = 16;

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use rcs_proto::driver::tls::{Pins, client_config};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_native_certs::CertificateResult;
+use rcs_proto::driver::tls::{Pins, client_config, of_system};
+use rustls::ClientConfig;
 
 use super::asked::AskError;
 use super::client::{Asking, ClientError, Method, Server, ask};
@@ -63,24 +61,16 @@ impl Secured {
             Some(path) => trust::load(path, Pins::ForNamesItHas)
                 .map(|trusted| trusted.config)
                 .map_err(|error| error.to_string()),
-            None => of_system(),
+            None => those_of_system(),
         };
         config.map(Some).map_err(ClientError::Trust)
     }
 }
 
 /// Trusts the authorities that the system trusts.
-fn of_system() -> Result<Arc<ClientConfig>, String> {
-    let CertificateResult { certs, errors, .. } = rustls_native_certs::load_native_certs();
-    let is_usable = |found: &CertificateDer<'static>| RootCertStore::empty().add(found.clone()).is_ok();
-    let usable: Vec<_> = certs.into_iter().filter(is_usable).collect();
-    if usable.is_empty() {
-        let why = errors.first().map_or_else(|| "none were found".to_owned(), ToString::to_string);
-        return Err(format!(
-            "the system's certificates of authorities cannot be read ({why}): install them (package ca-certificates), or name the router's \
-             certificate with --server-ca FILE"
-        ));
-    }
-    client_config(&usable, Pins::ForNamesItHas)
+fn those_of_system() -> Result<Arc<ClientConfig>, String> {
+    let found = of_system()
+        .map_err(|why| format!("{why}, or name the router's certificate with --server-ca FILE"))?;
+    client_config(&found, Pins::ForNamesItHas)
         .map_err(|error| format!("the system's certificates of authorities cannot be used: {error}"))
 }

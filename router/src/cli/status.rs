@@ -63,6 +63,7 @@ fn shown(status: &Value, width: Width) -> String {
     let list = |key: &str| status[key].as_array().map_or(&[][..], Vec::as_slice);
     let files = list("rejected_files").iter().map(rejected);
     let warnings = list("warnings").iter().filter_map(Value::as_str).map(|told| format!("warning: {told}"));
+    let idms = list("idms").iter().map(idm);
     let groups = list("groups");
     let cells = groups.iter().map(|group| {
         let serving = format!("{} of {}", text(group, "serving"), text(group, "members"));
@@ -70,7 +71,20 @@ fn shown(status: &Value, width: Width) -> String {
     });
     let table = table(["GROUP", "STATE", "SERVING", "QUEUED", "NOT SERVING"], cells);
     let rows = if width == Width::Narrow { short(&table) } else { table };
-    [sentence, counts].into_iter().chain(files).chain(warnings).chain([rows]).collect::<Vec<_>>().join("\n")
+    [sentence, counts]
+        .into_iter()
+        .chain(idms)
+        .chain(files)
+        .chain(warnings)
+        .chain([rows])
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The connections to one URL of an IDM that the router dials.
+fn idm(idm: &Value) -> String {
+    let [name, url, connections, wanted] = ["idm", "url", "connections", "wanted"].map(|key| text(idm, key));
+    format!("the IDM {name} is dialled at {url}: {connections} of {wanted} connections")
 }
 
 /// How long the router's own certificate is valid; nothing if it has none.
@@ -142,6 +156,7 @@ mod tests {
             "callers": 2, "calls": 7, "log_lines_lost": 0,
             "rejected_files": [{"file": "provider", "since": "2026-11-29T12:00:00Z", "why":
                 "the provider file p.json cannot be used:\n  a: 1.\n  b: 2.\n  c: 3.\n  d: 4.\n  e: 5.\n  f: 6.\n  g: 7."}],
+            "idms": [{"idm": "cloud", "url": "wss://h/openicf/0", "group": null, "connections": 2, "wanted": 3, "failure": null}],
             "warnings": ["the certificate of \"CN=rcs1\" ends on 2027-01-01, in 13 days"],
             "groups": [
                 {"group": "hr", "condition": "ok", "serving": 2, "members": 2, "queued": 0, "missing": []},
@@ -155,6 +170,7 @@ mod tests {
             shown(&status, Width::Narrow),
             "down: no member serves crm: calls wait or fail; see `rcs-router member list`\n\
              rcs-router 0.1.0, 2 callers, 7 calls\n\
+             the IDM cloud is dialled at wss://h/openicf/0: 2 of 3 connections\n\
              warning: the provider file was rejected; the last good version stays in force:\n  \
                the provider file p.json cannot be used:\n  a: 1.\n  b: 2.\n  c: 3.\n  d: 4.\n  e: 5.\n  \
                and 2 more lines: see `rcs-router check`, or the log\n\

@@ -226,7 +226,7 @@ fn what_was_meant_by_an_unknown_name_is_named() {
         ("[default]", "line 1: default: unknown table. Did you mean [defaults]?"),
         (
             "[servers]",
-            "line 1: servers: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME].",
+            "line 1: servers: unknown table. Use [router], [defaults], [group.NAME], [members], [member.NAME] or [idm.NAME].",
         ),
         (
             "[members]\nnothing_like = 1",
@@ -305,7 +305,8 @@ fn the_example_file_says_the_defaults_of_every_key() {
         text.lines().filter(said).map(str::to_owned).collect()
     };
     assert_eq!(keys(&example), keys(&wanted), "wanted:\n{wanted}");
-    for name in OWN_GROUP.iter().map(|key| key.name).chain(MEMBERS.iter().chain(MEMBER).map(|key| key.name)) {
+    let of_members = MEMBERS.iter().chain(MEMBER).map(|key| key.name);
+    for name in OWN_GROUP.iter().map(|key| key.name).chain(of_members).chain(IDM.iter().map(|key| key.name)) {
         assert!(example.contains(&format!("## {name} = ")), "no {name} in the example");
     }
 }

@@ -17,16 +17,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use rcs_proto::driver::spill::Spill;
 
-use crate::access::Access;
-use crate::files::Files;
 pub(crate) use format::Format;
 pub(crate) use recorder::Recorder;
 pub(crate) use reloads::Reloads;
-pub(crate) use scrape::Scraper;
-
-use crate::unknown::Unknowns;
+pub(crate) use scrape::{Asked, Scraper};
 
 /// Upper edges, seconds: a call through the router takes some 100 µs at least, a long search minutes.
 const DURATION_BUCKETS: [f64; 19] = [
@@ -173,6 +168,13 @@ struct WhereLabel {
     r#where: &'static str,
 }
 
+/// Labels of a URL of an IDM that the router dials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IdmLabels {
+    idm: String,
+    url: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SideLabel {
     side: &'static str,
@@ -198,13 +200,7 @@ struct Counted {
 }
 
 /// The two ends of the metrics: the owner counts, the admin address shows.
-pub(crate) fn new(
-    spill: Arc<Spill>,
-    reloads: Reloads,
-    unknowns: Unknowns,
-    files: Files,
-    access: Access,
-) -> (Recorder, Scraper) {
+pub(crate) fn new(asked: Asked) -> (Recorder, Scraper) {
     let counted = Counted {
         calls: Family::default(),
         durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
@@ -290,5 +286,5 @@ pub(crate) fn new(
         "Requests to the admin address that were refused, by reason",
         refusals.0.clone(),
     );
-    (Recorder::new(counted), Scraper::new(registry, spill, refusals, reloads, unknowns, files, access))
+    (Recorder::new(counted), Scraper::new(registry, refusals, asked))
 }

@@ -17,12 +17,13 @@ use super::cluster::of_cluster;
 use super::format::{Format, classic};
 use super::process::Process;
 use super::{
-    AdminRefusals, CertificateLabels, GroupLabel, IssuerLabel, MemberLabels, OwnCertificateLabels, Reloads,
-    StateLabels, VersionLabel, WhereLabel, names,
+    AdminRefusals, CertificateLabels, GroupLabel, IdmLabels, IssuerLabel, MemberLabels, OwnCertificateLabels,
+    Reloads, StateLabels, VersionLabel, WhereLabel, names,
 };
 use crate::access::Access;
 use crate::cluster::Cluster;
 use crate::files::{Certificates, Files};
+use crate::idms::{Board, IdmState};
 use crate::limits::METRIC_CERTIFICATES_MAX;
 use crate::unknown::Unknowns;
 
@@ -30,25 +31,24 @@ use crate::unknown::Unknowns;
 #[derive(Debug)]
 pub(crate) struct Scraper {
     counted: Registry,
-    spill: Arc<Spill>,
     refusals: AdminRefusals,
-    reloads: Reloads,
-    unknowns: Unknowns,
-    files: Files,
-    access: Access,
+    asked: Asked,
+}
+
+/// What is asked at each scrape: each of these knows its own figures.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) spill: Arc<Spill>,
+    pub(crate) reloads: Reloads,
+    pub(crate) unknowns: Unknowns,
+    pub(crate) files: Files,
+    pub(crate) access: Access,
+    pub(crate) idms: Board,
 }
 
 impl Scraper {
-    pub(super) fn new(
-        counted: Registry,
-        spill: Arc<Spill>,
-        refusals: AdminRefusals,
-        reloads: Reloads,
-        unknowns: Unknowns,
-        files: Files,
-        access: Access,
-    ) -> Self {
-        Self { counted, spill, refusals, reloads, unknowns, files, access }
+    pub(super) fn new(counted: Registry, refusals: AdminRefusals, asked: Asked) -> Self {
+        Self { counted, refusals, asked }
     }
 
     /// Where refused requests to the admin address are counted.
@@ -64,13 +64,15 @@ impl Scraper {
         event_streams: usize,
         format: Format,
     ) -> Result<String, fmt::Error> {
+        let Asked { spill, reloads, unknowns, files, access, idms } = &self.asked;
         let mut text = String::new();
-        encode_registry(&mut text, &gauges(report, self.spill.waiting()))?;
-        encode_registry(&mut text, &of_process(&Process::now(), &self.reloads))?;
-        encode_registry(&mut text, &of_unknowns(&self.unknowns))?;
+        encode_registry(&mut text, &gauges(report, spill.waiting()))?;
+        encode_registry(&mut text, &of_process(&Process::now(), reloads))?;
+        encode_registry(&mut text, &of_unknowns(unknowns))?;
         encode_registry(&mut text, &of_streams(event_streams))?;
-        encode_registry(&mut text, &of_certificates(&self.files.certificates()))?;
-        encode_registry(&mut text, &of_issuers(self.access.issuers()))?;
+        encode_registry(&mut text, &of_certificates(&files.certificates()))?;
+        encode_registry(&mut text, &of_issuers(access.issuers()))?;
+        encode_registry(&mut text, &of_idms(&idms.all()))?;
         if let Some(cluster) = cluster {
             encode_registry(&mut text, &of_cluster(cluster))?;
         }
@@ -88,6 +90,23 @@ fn of_streams(open: usize) -> Registry {
     let mut registry = Registry::default();
     let help = "Event streams (GET /v1/events) that are open";
     registry.register(names::EVENT_STREAMS, help, ConstGauge::new(whole(open)));
+    registry
+}
+
+/// The connections to IDMs that the router dials, and whether their tokens come; nothing if it dials none.
+fn of_idms(idms: &[IdmState]) -> Registry {
+    let mut registry = Registry::default();
+    let (connections, failing) =
+        (Family::<IdmLabels, Gauge>::default(), Family::<IdmLabels, Gauge>::default());
+    for state in idms {
+        let labels = IdmLabels { idm: state.idm.clone(), url: state.url.clone() };
+        connections.get_or_create(&labels).set(whole(state.connections));
+        failing.get_or_create(&labels).set(i64::from(state.token_failure.is_some()));
+    }
+    let help = "Open connections to a URL of an IDM that the router dials";
+    registry.register(names::IDM_CONNECTIONS, help, connections);
+    let help = "1 while the token endpoint for a dialled IDM gives no new access token";
+    registry.register(names::IDM_TOKEN_FAILING, help, failing);
     registry
 }
 

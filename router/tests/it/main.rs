@@ -29,6 +29,8 @@ mod follow;
 mod formats;
 mod identities;
 mod idm;
+mod idm_tokens;
+mod idms;
 mod keytool;
 mod listeners;
 mod log;

@@ -13,7 +13,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{PATIENCE, Router, file, member, pem, run, scratch};
+use crate::support::{PATIENCE, Router, file, member, pem, provider, run, scratch};
 
 /// A TLS end in front of a member, for as long as the runtime lives.
 pub(crate) struct TlsFront {
@@ -165,4 +165,25 @@ fn a_certificate_for_another_name_is_told_and_trusted_from_the_one_member_it_is_
     router.await_log("not for");
     std::fs::write(&config, format!("[member.n1]\ntrust_store = {trust:?}\n")).unwrap();
     wait_until("the member is in use", PATIENCE, || router.get("/readyz").0 == 200);
+}
+
+/// The same of an IDM that the router dials: the trust store of its table counts, and is followed.
+#[test]
+fn a_dialled_idm_is_trusted_by_the_store_of_its_table() {
+    let (folder, server, idm) = (scratch(), member("n1"), member("idm"));
+    let front = TlsFront::start(&idm);
+    let provider = provider(&folder, &[("n1", &server)]);
+    let key = file(&folder, "key", "the-key\n");
+    let other = pem("CERTIFICATE", generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der());
+    let trust = file(&folder, "trust.pem", &other);
+    let config = format!(
+        "[idm.cloud]\nurl = \"wss://{}\"\nkey_file = {key:?}\ntrust_store = {trust:?}\nhousekeeping_interval = \"1s\"\n",
+        front.address
+    );
+    let config = file(&folder, "router.toml", &config);
+    let router = Router::serve(&provider, &["--dev", "--config", &config]);
+    router.await_log("no connection: the TLS handshake failed");
+    assert!(idm.sockets().is_empty(), "nothing was said to it");
+    file(&folder, "trust.pem", &front.certificate_pem);
+    assert_eq!(idm.await_sockets(3).len(), 3);
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use p12_keystore::Pkcs12Archive;
 use p12_keystore::error::Error as StoreError;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use tokio_rustls::rustls::pki_types::pem::{PemObject as _, SectionKind};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -186,6 +187,13 @@ impl Identity {
     /// For rustls: shows this certificate to every peer, as a server or as a client.
     pub fn resolver(&self) -> Arc<SingleCertAndKey> {
         Arc::new(SingleCertAndKey::from(Arc::clone(&self.pair)))
+    }
+
+    /// The same TLS configuration, which shows this certificate to a peer that asks for one.
+    pub fn shown_by(&self, config: &ClientConfig) -> Arc<ClientConfig> {
+        let mut shows = config.clone();
+        shows.client_auth_cert_resolver = self.resolver();
+        Arc::new(shows)
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) enum Timer {
     LetGo(MemberId),
     /// See whether a member that rests has no call left.
     Quiet(MemberId),
+    /// Close a retired socket that the router dialled to a caller, whose threads wait for answers by now.
+    Part(SocketId),
     /// End the rest of a member, so that the member gets calls again.
     RestOver(MemberId),
     /// Look after sockets, members and deadlines.

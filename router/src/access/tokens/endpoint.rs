@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use rcs_oauth::https::{Https, HttpsError, Plain, Url, basic};
-use rcs_proto::driver::tls::{Pins, client_config};
+use rcs_proto::driver::tls::{self, Pins, client_config};
 use rcs_proto::icf::Secret;
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use crate::access::Mode;
 use crate::limits::{INTROSPECTION_BYTES_MAX, ISSUER_DEADLINE, JWKS_BYTES_MAX};
@@ -86,17 +85,10 @@ impl Endpoint {
 
 /// Trusts what the system's authorities signed.
 fn of_system() -> Result<Arc<ClientConfig>, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let is_usable = |one: &CertificateDer<'static>| RootCertStore::empty().add(one.clone()).is_ok();
-    let usable: Vec<_> = found.certs.into_iter().filter(is_usable).collect();
     let help = "name a file with the certificates to trust in trust_store";
-    if usable.is_empty() {
-        let why = found.errors.first().map_or_else(|| "none were found".to_owned(), ToString::to_string);
-        return Err(format!(
-            "needs the system's certificates of authorities, which cannot be read ({why}): {help}"
-        ));
-    }
-    client_config(&usable, Pins::ForNamesItHas).map_err(|why| {
+    let found =
+        tls::of_system().map_err(|why| format!("needs certificates of authorities: {why}, or {help}"))?;
+    client_config(&found, Pins::ForNamesItHas).map_err(|why| {
         format!("needs the system's certificates of authorities, which cannot be used ({why}): {help}")
     })
 }

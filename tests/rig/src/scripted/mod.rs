@@ -3,6 +3,8 @@
 //! decent library would, and so that the router's own WebSocket library is not judged by itself.
 
 mod client;
+mod gate;
+mod hop;
 mod http;
 mod idm;
 mod inbox;
@@ -10,6 +12,8 @@ mod member;
 mod socket;
 
 pub use client::FakeClient;
+pub use gate::Gate;
+pub use hop::{Proxy, Refuser};
 pub use http::{Answer, basic, bearer, raw_exchange, upgrade_request};
 pub use idm::FakeIdm;
 pub use inbox::{Frame, Inbox};

@@ -33,6 +33,7 @@ impl Tables {
                 Timer::Linger(caller) => self.on_linger_over(caller, now, io),
                 Timer::Redials(caller) => self.callers.learn_redials(caller, now),
                 Timer::Quiet(member) => self.on_quiet(member, now, io),
+                Timer::Part(socket) => self.on_part(socket, now, io),
                 Timer::RestOver(member) => self.on_rest_over(member, now),
                 Timer::Tick => self.on_tick(now, io),
             }
