@@ -17,34 +17,34 @@ const _: () = assert!(HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
 
 /// Longest access token, bytes. It has to fit into the head of a WebSocket upgrade (8 KiB at most acceptors), beside the other headers.
 pub const TOKEN_BYTES_MAX: usize = 7 << 10;
-/// A token is renewed so long before its end (O03).
+/// Time before its end at which a token is renewed (O03).
 pub const RENEWED_BEFORE_END: Duration = Duration::from_secs(5 * 60);
-/// The part of a short life, of 100, after which a token is renewed: [`RENEWED_BEFORE_END`] would be most of the life.
+/// The part of a short life, in percent, after which a token is renewed: [`RENEWED_BEFORE_END`] would be most of the life.
 pub const SHORT_LIFE_PERCENT: u32 = 80;
-/// Tokens of servers that were started together are renewed at different moments: earlier by a random part of so many hundredths of the
-/// time between renewal and end.
+/// Tokens of servers that were started together are renewed at different moments: earlier by a random part of the time
+/// between renewal and end, at most this percentage.
 pub const RENEWAL_JITTER_PERCENT: u32 = 20;
-/// The life of a token whose answer does not say one that makes sense. The token is used beyond it while it is not refused.
+/// The life of a token whose answer has no plausible life. Such a token is used beyond this time, until a peer refuses it.
 pub const ASSUMED_LIFE: Duration = Duration::from_secs(5 * 60);
-/// A longer life counts as this one: a token is asked for once in this time at least, so that a changed secret is noticed.
+/// A longer life counts as this time: a token is requested at least once in this time, so that a changed secret is noticed.
 pub const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// First pause after a token request that failed; it doubles up to [`FAILED_REST_MAX`], with jitter.
 pub const FAILED_REST: Duration = Duration::from_secs(1);
 /// See [`FAILED_REST`].
 pub const FAILED_REST_MAX: Duration = Duration::from_secs(60);
-/// First pause before a token that was refused is replaced again, if the token before was refused as well. It doubles up to
+/// First pause before a refused token is replaced, if the token before was refused as well. It doubles up to
 /// [`REFUSED_REST_MAX`], with jitter: a peer that refuses every token must not cause a request for each dial.
 pub const REFUSED_REST: Duration = Duration::from_secs(2);
 /// See [`REFUSED_REST`].
 pub const REFUSED_REST_MAX: Duration = Duration::from_secs(5 * 60);
-/// A token that is refused after it was in use for so long is the first one of a row of refusals. Longer than the longest rest, or a peer
+/// A token that is refused after it was in use for this time begins a new row of refusals. Longer than the longest rest: otherwise a peer
 /// that refuses every token would never make a row.
 pub const REFUSED_ROW: Duration = Duration::from_secs(10 * 60);
-/// While a token cannot be had with the present secret: time between two looks whether the secret has changed.
+/// While there is no token because of the secret: time between two looks at whether the secret has changed.
 pub const SECRET_LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Time in which the client's secret must be read: its file may be on a disk or a network that hangs.
+/// Time in which the client's secret must be read: the secret's file may be on a disk or a network that hangs.
 pub const SECRET_READ_DEADLINE: Duration = Duration::from_secs(10);
-/// Time between two looks at whether a renewal is due while nothing is known of the next one.
+/// Time between two looks at whether a renewal is due, while the moment of the next renewal is unknown.
 pub const IDLE_LOOK_EVERY: Duration = Duration::from_secs(60);
 
 const _: () = assert!(SHORT_LIFE_PERCENT < 100 && RENEWAL_JITTER_PERCENT < 100);

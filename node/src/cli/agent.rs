@@ -32,7 +32,7 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "URL")]
     report: Vec<RouterUrl>,
     /// The certificates that routers at https://HOST:PORT show, or those of the authorities that signed them (PEM). Without this option the
-    /// authorities count that the system trusts.
+    /// authorities of the system are trusted.
     #[arg(long, value_name = "FILE")]
     server_ca: Option<PathBuf>,
     /// The name of this server in the routers' provider file. Default: connectorServerName of the properties file.

@@ -10,13 +10,13 @@ use tokio_rustls::rustls;
 
 use super::Url;
 
-/// Why there is no usable answer. The text says what to do where that is known. It never contains a part of the request or of the body.
+/// Why there is no usable answer. The text says what to do where that is known. The text never has a part of the request or of the body.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpsError {
     /// A header of the request has characters that no header may have.
     #[error("the request cannot be sent: its header {0} has characters that HTTP does not allow")]
     BadHeader(String),
-    /// `http` was to stay on this machine, and the name leads to another one.
+    /// `http` is accepted on this machine only, and the host name leads to another machine.
     #[error("{host} is not this machine, and http:// would send secrets in clear text; write https://")]
     InClear {
         /// The host.
@@ -49,7 +49,7 @@ pub enum HttpsError {
         /// What is wrong and what to do.
         words: String,
     },
-    /// TLS was spoken, and the peer spoke something else.
+    /// The client spoke TLS, and the peer spoke something else.
     #[error("{host}:{port} does not speak TLS; check the port, or write http:// if that is meant")]
     NotTls {
         /// The host.
@@ -89,7 +89,7 @@ pub enum HttpsError {
         /// Where to, without a query, and cut to a bound.
         to: Option<String>,
     },
-    /// Another status than 2xx.
+    /// A status other than 2xx.
     #[error("the peer answered with HTTP {status}")]
     Status {
         /// The status.

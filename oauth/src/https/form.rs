@@ -20,8 +20,8 @@ pub fn form(fields: &[(&str, &str)]) -> String {
     body
 }
 
-/// The value of an `Authorization` header by which an OAuth2 client proves itself: Basic, with id and secret encoded as in a form before
-/// (RFC 6749, sections 2.3.1 and appendix B).
+/// The value of an `Authorization` header by which an OAuth2 client proves itself: Basic, with an id and a secret that are encoded as in a
+/// form (RFC 6749, section 2.3.1 and appendix B).
 pub fn basic(id: &str, secret: &Secret<String>) -> Secret<String> {
     let mut user = String::new();
     encode(id, &mut user);

@@ -1,7 +1,7 @@
 //! An HTTPS client for few and small exchanges: one request on one connection, an answer of bounded size, one deadline over all.
 //!
-//! A redirect is refused: what a request carries is meant for the host of its URL alone. `https` is verified by the TLS configuration that
-//! the caller gives; `http` is spoken with this machine alone, unless the URL was read with [`Plain::Anywhere`].
+//! A redirect is refused: a request is meant for the host of its URL alone. The TLS configuration that the user gives verifies `https`.
+//! `http` is spoken with this machine alone, unless the URL was read with [`Plain::Anywhere`].
 //!
 //! ```no_run
 //! # async fn example(tls: std::sync::Arc<tokio_rustls::rustls::ClientConfig>) -> Result<(), Box<dyn std::error::Error>> {
@@ -49,7 +49,7 @@ use crate::limits::{BODY_BYTES_MAX, EXCHANGE_DEADLINE, HEAD_BYTES_MAX, HEADERS_M
 /// Headers of a request, by name and value.
 pub type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// The client: whom it trusts, the way that it takes, and its bounds. It has no connection, so a copy is cheap.
+/// The client: its TLS configuration, its proxy, and its bounds. The client holds no connection, so a copy is cheap.
 #[derive(Clone, Debug)]
 pub struct Https {
     /// Without one, `https` cannot be spoken.
@@ -88,18 +88,18 @@ impl Https {
         Self { body_bytes_max, ..self }
     }
 
-    /// GET.
+    /// Sends a GET request, and returns the whole answer.
     ///
     /// # Errors
-    /// [`HttpsError`]; an answer with another status than 2xx is no error yet, except a redirect.
+    /// [`HttpsError`]. A status other than 2xx is not an error here, except a redirect: see [`Response::success`].
     pub async fn get(&self, url: &Url, headers: Headers<'_>) -> Result<Response, HttpsError> {
         self.exchange(url, request(Method::GET, url, headers, String::new())?).await
     }
 
-    /// POST of a form, by name and value.
+    /// Sends a form (names and values) in a POST request, and returns the whole answer.
     ///
     /// # Errors
-    /// [`HttpsError`]; an answer with another status than 2xx is no error yet, except a redirect.
+    /// [`HttpsError`]. A status other than 2xx is not an error here, except a redirect: see [`Response::success`].
     pub async fn post_form(
         &self,
         url: &Url,

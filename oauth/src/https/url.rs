@@ -1,4 +1,4 @@
-//! Addresses of HTTP services, and whether one may be spoken to without TLS.
+//! URLs of HTTP services, and which of these services may be asked without TLS.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ pub struct Url {
 /// Why a text is no usable [`Url`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadUrl {
-    /// No URL, or one with parts that no request has.
+    /// The text is not a URL, or has parts that no request has.
     #[error("expected a URL such as https://HOST/PATH, without a user and without a fragment (#)")]
     Form,
     /// Neither `https` nor `http`.
@@ -83,7 +83,7 @@ impl Url {
         Self { tls, host, port, authority: authority.as_str().to_owned(), target, plain }.with(plain)
     }
 
-    /// The same URL, judged by another rule for `http`.
+    /// The same URL, with another rule for `http`.
     ///
     /// # Errors
     /// [`BadUrl::InClear`]

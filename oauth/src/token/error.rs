@@ -11,13 +11,13 @@ pub enum TokenError {
     /// The client's secret cannot be read.
     #[error("the client's secret cannot be read: {0}")]
     Secret(String),
-    /// There is no answer, or none that can be used.
+    /// There is no answer, or the answer cannot be used.
     #[error("{0}")]
     Exchange(Arc<HttpsError>),
-    /// `invalid_client`, or 401.
+    /// The endpoint reported `invalid_client`, or HTTP 401.
     #[error(
-        "it refuses the client {client:?} or its secret (HTTP {status}): compare both with the authorization server, where the client must be \
-         active and authenticate by client_secret_basic"
+        "the endpoint refuses the client {client:?} or its secret (HTTP {status}): compare both with the authorization server, where the client \
+         must be active and authenticate by client_secret_basic"
     )]
     InvalidClient {
         /// The client's id.
@@ -25,9 +25,10 @@ pub enum TokenError {
         /// The status.
         status: u16,
     },
-    /// `invalid_scope`
+    /// The endpoint reported `invalid_scope`.
     #[error(
-        "it refuses the scope {scope:?} (HTTP {status}): correct the scope, or allow it for the client {client:?} at the authorization server"
+        "the endpoint refuses the scope {scope:?} (HTTP {status}): correct the scope, or allow the scope for the client {client:?} at the \
+         authorization server"
     )]
     InvalidScope {
         /// The client's id.
@@ -37,10 +38,10 @@ pub enum TokenError {
         /// The status.
         status: u16,
     },
-    /// `unauthorized_client` or `unsupported_grant_type`
+    /// The endpoint reported `unauthorized_client` or `unsupported_grant_type`.
     #[error(
-        "it does not grant client credentials to the client {client:?} (HTTP {status}): allow this grant type for the client at the \
-         authorization server"
+        "the endpoint does not grant client credentials to the client {client:?} (HTTP {status}): allow this grant type for the client at \
+         the authorization server"
     )]
     GrantRefused {
         /// The client's id.
@@ -48,17 +49,17 @@ pub enum TokenError {
         /// The status.
         status: u16,
     },
-    /// 404
+    /// HTTP 404: the URL is wrong.
     #[error("there is no token endpoint at this path (HTTP 404): correct the URL, realm included")]
     NoEndpoint,
-    /// 429 or 5xx: the fault is not ours.
-    #[error("it is overloaded or out of order (HTTP {status}): look in its log if this lasts")]
+    /// HTTP 429 or 5xx: the fault is the endpoint's.
+    #[error("the endpoint is overloaded or out of order (HTTP {status}): look in its log if this lasts")]
     Unavailable {
         /// The status.
         status: u16,
     },
     /// Any other refusal.
-    #[error("it refuses the request (HTTP {status}{}): look in its log for the reason", code.as_ref().map_or_else(String::new, |code| format!(", {code}")))]
+    #[error("the endpoint refuses the request (HTTP {status}{}): look in its log for the reason", code.as_ref().map_or_else(String::new, |code| format!(", {code}")))]
     Refused {
         /// The status.
         status: u16,
@@ -67,14 +68,14 @@ pub enum TokenError {
     },
     /// The answer has another `token_type` than Bearer, or none.
     #[error(
-        "it gives tokens of the type {kind:?}, and only Bearer can be used: change the client at the authorization server"
+        "the endpoint gives tokens of the type {kind:?}, and only Bearer can be used: change the client at the authorization server"
     )]
     TokenType {
         /// The type, cut to a bound; empty if there is none.
         kind: String,
     },
     /// The token cannot stand in a header.
-    #[error("its token cannot be used: {0}")]
+    #[error("the token of the endpoint cannot be used: {0}")]
     Unusable(&'static str),
 }
 

@@ -4,7 +4,7 @@
 //! - A token is renewed 5 minutes before its end, or at 80 % of a short life (O03). While the endpoint is out of order, the token in use
 //!   serves until its end.
 //! - A token that a peer refuses is replaced at once (O04). If the next one is refused too, the pauses grow.
-//! - The secret is read for each request, so that a changed file of a secret is used at once (A03).
+//! - The secret is read for each request, so that a changed secret file is used at once (A03).
 //!
 //! ```no_run
 //! # async fn example(tls: std::sync::Arc<tokio_rustls::rustls::ClientConfig>) -> Result<(), Box<dyn std::error::Error>> {
@@ -54,7 +54,7 @@ pub struct TokenOptions {
     pub client_id: String,
     /// The client's secret (P17).
     pub secret: ClientSecret,
-    /// What is asked for (`scope`): names with blanks between them. `None` leaves the choice to the server.
+    /// The scope to request (`scope`): names with blanks between them. `None` leaves the choice to the server.
     pub scope: Option<String>,
 }
 
@@ -122,7 +122,7 @@ impl Token {
         &self.text
     }
 
-    /// When another token is asked for, unless this one is refused before.
+    /// The moment at which another token is requested, unless this token is refused before.
     pub fn renewal(&self) -> Instant {
         self.renewal
     }
@@ -132,7 +132,7 @@ impl Token {
         self.ends
     }
 
-    /// Whether both are one token.
+    /// Whether both values are the same token.
     pub fn is(&self, other: &Token) -> bool {
         self.number == other.number
     }
@@ -170,7 +170,7 @@ impl Tokens {
         Self(inner)
     }
 
-    /// A token that is valid now. Waits for the endpoint only if there is none.
+    /// Returns a token that is valid now. Waits for the endpoint only if there is no such token.
     ///
     /// # Errors
     /// [`TokenError`]: the last failure, while the endpoint is not asked again.
@@ -189,8 +189,8 @@ impl Tokens {
         }
     }
 
-    /// A peer refused this token with 401: another one is asked for when a token is wanted next. Refusals in a row are answered with growing
-    /// pauses, during which the token stays in use.
+    /// Reports that a peer refused this token. The next call of [`Tokens::token`] requests another token. After several refusals in a row
+    /// the requests have growing pauses, and the refused token stays in use meanwhile (O04).
     pub fn refused(&self, token: &Token) {
         if lock(&self.0.cache).refused(token, Instant::now()) {
             self.0.news.notify_one();

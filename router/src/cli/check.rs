@@ -30,13 +30,14 @@ pub(super) struct FileArguments {
     /// File with the key that callers must send; checked if it is given.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
-    /// File that names each caller and each member in client mode, with hashes of their keys; checked if it is given.
+    /// File that names each caller and each member in client mode, with hashes of their keys or the issuer of their access tokens; checked
+    /// if it is given.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CREDENTIALS")]
     credentials: Option<PathBuf>,
     /// Trust store for members with useSSL: their certificates, or those of the authorities that signed them (PEM, DER or PKCS12).
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TRUST_STORE")]
     trust_store: Option<PathBuf>,
-    /// The admin address, as serve has it: a warning says if tokens can be read on the way to this address.
+    /// The admin address, as for serve. Warns if others can read tokens on the way to this address.
     #[arg(long, value_name = "ADDR", env = "RCS_ROUTER_ADMIN")]
     admin: Option<AdminAt>,
     #[command(flatten)]

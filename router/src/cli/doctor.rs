@@ -9,15 +9,16 @@ use super::output::{Shown, Width};
 use crate::doctor::{Finding, Health, examine};
 
 /// The line for the end of the program's help.
-pub(super) const EXIT_CODES: &str = "Of doctor also: 1 there are warnings, 2 something does not work.";
+pub(super) const EXIT_CODES: &str = "Of doctor also: 1 there are warnings, 2 something fails.";
 
 /// Find out what does not work, from this machine: read the files, dial each server as the router would, ask for its connectors, and compare
-/// the connectors of each group. One line each, with what to do. Sends no call, changes nothing, and needs no running router.
+/// the connectors of each group. Prints one line for each finding, with what to do. Sends no call, changes nothing, and needs no running
+/// router.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     files: FileArguments,
-    /// Dial this server only; may be repeated.
+    /// Dial this server only. Repeat the option for each server.
     #[arg(long = "member", value_name = "NAME")]
     members: Vec<String>,
     #[command(flatten)]
@@ -38,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// One line for each finding. The narrow form leaves out what works but for the number of such things.
+/// One line for each finding. The narrow form shows of what works only the number, if there are many findings.
 fn lines(findings: &[Finding], width: Width) -> String {
     let word = |health| match health {
         Health::Ok => "ok",
@@ -60,5 +61,5 @@ fn lines(findings: &[Finding], width: Width) -> String {
     all.join("\n")
 }
 
-/// Findings up to which the short form has those that are well, too.
+/// Up to this number of findings, the narrow form also shows what works.
 const LINES_MAX: usize = 100;

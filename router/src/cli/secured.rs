@@ -20,7 +20,7 @@ pub(super) struct Secured {
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_TOKEN_FILE", global = true, help_heading = "Router")]
     token_file: Option<PathBuf>,
     /// The certificate that a router at https://HOST:PORT shows, or that of the authority that signed it (PEM, DER or PKCS12). Without this
-    /// option the authorities count that the system trusts.
+    /// option the authorities of the system are trusted.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_SERVER_CA", global = true, help_heading = "Router")]
     server_ca: Option<PathBuf>,
 }

@@ -33,11 +33,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDR[=GROUP]", default_value = "127.0.0.1:8759", action = ArgAction::Append, value_delimiter = ',', env = "RCS_ROUTER_LISTEN")]
     listen: Vec<ListenAt>,
     /// Address of /livez, /readyz, /metrics and the API. https://ADDR is an address with TLS, and needs --tls-cert or --key-store. Changes
-    /// need a token. At a loopback address everybody may read; at another one reading needs a token too, of any role, except for /livez,
+    /// need a token. At a loopback address everybody may read. At any other address reading needs a token of any role, except for /livez,
     /// /readyz and /metrics.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8760", env = "RCS_ROUTER_ADMIN")]
     admin: AdminAt,
-    /// Have /metrics need a token too, where reading needs one. Give Prometheus a token with the role viewer.
+    /// Require a token for /metrics too, where reading needs a token. Give Prometheus a token with the role viewer.
     #[arg(long, env = "RCS_ROUTER_PROTECT_METRICS", value_parser = FalseyValueParser::new())]
     protect_metrics: bool,
     /// A DNS name of the admin address. Repeat the option for each name that clients use in their URLs, or separate the names by commas.
@@ -49,9 +49,9 @@ pub(super) struct Arguments {
     /// The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CALLER_KEY_FILE")]
     caller_key_file: Option<PathBuf>,
-    /// File that names each caller, with hashes of its keys and the groups that it may use, and each member in client mode (TOML, see
-    /// docs/identities.md). A caller without an entry is refused, unless it has the key of --caller-key-file. The router follows changes of
-    /// the file.
+    /// File that names each caller, with the groups that the caller may use, and each member in client mode. An entry has hashes of keys, or
+    /// the issuer of access tokens (TOML, see docs/identities.md). A caller without an entry is refused, unless the caller has the key of
+    /// --caller-key-file. The router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CREDENTIALS")]
     credentials: Option<PathBuf>,
     /// File whose first line is the token that API requests must carry to change anything; a second line may have another token, while a

@@ -8,8 +8,8 @@ use super::asked::{AskError, Asked, hint, parsed, tell};
 use super::client::{Method, segment};
 use super::output::{Output, Shown, Width, list, table, text};
 
-/// Create, list and revoke API tokens. Every router of the cluster accepts them. Each of these commands needs the router's own token, or a
-/// token with the role admin; listing needs the role operator only.
+/// Create, list and revoke API tokens. Every router of the cluster accepts them. Creating and revoking need the router's own token, or a
+/// token with the role admin. For listing, the role operator is enough.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -43,9 +43,9 @@ enum Command {
 /// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Role {
-    /// To read.
+    /// Read.
     Viewer,
-    /// To read and to change, but for tokens and the cluster's routers.
+    /// Read and change everything, except tokens and the cluster's routers.
     Operator,
     /// Everything.
     Admin,

@@ -59,7 +59,8 @@ impl Reached {
             Outcome::NotDialled(text) => Finding::new(Health::Ok, subject, *text),
             Outcome::Listed { address, wire, .. } if wire.is_empty() => {
                 let text = format!(
-                    "{address} answers, and has no connectors: put the connector bundles into its connectors folder, and restart it"
+                    "{address} answers, and has no connectors: put the connector bundles into the server's connectors folder, and restart the \
+                     server"
                 );
                 Finding::new(Health::Failed, subject, text)
             }
@@ -125,7 +126,7 @@ async fn reach(name: &str, endpoint: &Endpoint, trusting: &Trusting) -> Result<O
         ConnectError::Dial(error) => format!("{address}: {error}"),
         ConnectError::NoHandshake => {
             format!(
-                "{address}: {error}. Restart the connector server; if that does not help, look into its log"
+                "{address}: {error}. Restart the connector server; if that does not help, look in the server's log"
             )
         }
     })?;
@@ -136,13 +137,13 @@ async fn reach(name: &str, endpoint: &Endpoint, trusting: &Trusting) -> Result<O
         Ok(Ok(infos)) => infos,
         Ok(Err(error)) => {
             return Err(format!(
-                "{address}: the server does not tell its connectors: {error}. Look into the server's log"
+                "{address}: the server does not report its connectors: {error}. Look in the server's log"
             ));
         }
         Err(_) => {
             let seconds = DOCTOR_LIST_WAIT.as_secs();
             return Err(format!(
-                "{address}: the server told no connectors within {seconds} s: look into the server's log"
+                "{address}: the server reported no connectors within {seconds} s: look in the server's log"
             ));
         }
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rcs_oauth::https::{Https, HttpsError, Plain, Url, basic};
 use rcs_proto::driver::tls::{self, Pins, client_config};
 use rcs_proto::icf::Secret;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::access::Mode;
 use crate::limits::{INTROSPECTION_BYTES_MAX, ISSUER_DEADLINE, JWKS_BYTES_MAX};

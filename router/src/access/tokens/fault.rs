@@ -12,26 +12,26 @@ use crate::limits::ACCESS_TOKEN_BYTES_MAX;
 /// What is wrong with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenFault {
-    /// It came without TLS, from another machine.
+    /// The token came without TLS, from another machine.
     Plain,
     /// The file of credentials has no issuer.
     NoIssuers,
     TooLong,
     Malformed,
-    /// It is no signed token, and no issuer has an introspection endpoint.
+    /// The token is not a signed one, and no issuer has an introspection endpoint.
     Opaque,
     /// No entry has the issuer that the token names.
     UnknownIssuer,
     WrongIssuer,
     AlgorithmNeverAccepted,
     AlgorithmNotPinned(Algorithm),
-    /// Its header asks for extensions.
+    /// The header of the token asks for extensions.
     Extensions,
     OtherType,
     UnknownKey,
     /// The key of this name is for other algorithms.
     OtherAlgorithm,
-    /// It names no key, and this many keys fit.
+    /// The token names no key, and this many keys fit.
     UnnamedKey(usize),
     WrongSignature,
     NoEnd,
@@ -40,9 +40,9 @@ pub(super) enum TokenFault {
     WrongAudience(String),
     NoScope(String),
     BoundToKey,
-    /// It says no client.
+    /// The token names no client.
     NoName,
-    /// The issuer says that it is not active.
+    /// The issuer says that the token is not active.
     Inactive,
     /// No entry of the file of credentials has the name of this client.
     NoEntry(String),
@@ -91,7 +91,7 @@ impl TokenFault {
                              router's file of credentials, or have the authorization server issue signed tokens (JWT)"
                 .to_owned(),
             Self::UnknownIssuer => "no [issuer.NAME] of the router's file of credentials has the issuer (iss) of this token: fetch the token \
-                                    from the authorization server that the router knows, or add its issuer"
+                                    from the authorization server that the router knows, or add an entry for this issuer"
                 .to_owned(),
             Self::WrongIssuer => {
                 format!("the token is of another issuer (iss) than [issuer.{issuer}] says: compare both")
@@ -100,7 +100,8 @@ impl TokenFault {
                                              authorization server sign with a private key, for example with RS256"
                 .to_owned(),
             Self::AlgorithmNotPinned(algorithm) => format!(
-                "the token is signed with {}, which [issuer.{issuer}] does not accept: add it to `algorithms`, if the issuer is to sign so",
+                "the token is signed with {0}, which [issuer.{issuer}] does not accept: add {0} to `algorithms`, if the issuer is meant to sign \
+                 with this algorithm",
                 algorithm.name()
             ),
             Self::Extensions => "the header of the token asks for extensions (crit), which the router does not have: have the authorization \
@@ -121,9 +122,9 @@ impl TokenFault {
                 "the token names no key (kid), and {keys} keys of [issuer.{issuer}] fit: have the authorization server name the key"
             ),
             Self::WrongSignature => format!("the token is not signed by [issuer.{issuer}]: fetch a new token"),
-            Self::NoEnd => "the token has no end (exp): have the authorization server issue tokens that end".to_owned(),
+            Self::NoEnd => "the token has no end (exp): have the authorization server issue tokens that expire".to_owned(),
             Self::Expired(at) => format!(
-                "the token expired at {}: fetch a new token; if it is new, compare the clocks of router and authorization server",
+                "the token expired at {}: fetch a new token; if the token is new, compare the clocks of router and authorization server",
                 rfc3339(*at)
             ),
             Self::NotYet(at) => format!(
@@ -135,7 +136,7 @@ impl TokenFault {
                 Shown::new(audience)
             ),
             Self::NoScope(scope) => format!(
-                "the token lacks the scope {}: ask for it, and have the authorization server grant it to the client",
+                "the token lacks the scope {}: request this scope, and have the authorization server grant this scope to the client",
                 Shown::new(scope)
             ),
             Self::BoundToKey => "the token is bound to a key (cnf), and may be used with a proof of this key only: ask for a plain bearer token"
@@ -144,20 +145,21 @@ impl TokenFault {
                 "the token names no client (client_id, azp or sub): have the authorization server name the client".to_owned()
             }
             Self::Inactive => format!(
-                "[issuer.{issuer}] says that the token is not active: fetch a new token; if that does not help, the client was deactivated"
+                "[issuer.{issuer}] says that the token is not active: fetch a new token; if that does not help, see whether the client was \
+                 deactivated"
             ),
             Self::NoEntry(name) => {
                 let name = Shown::new(name);
                 format!(
                     "the token is that of client {name}, which has no entry in the router's file of credentials: add [caller.NAME] or \
-                     [member.NAME] for it, with token = \"{issuer}\""
+                     [member.NAME] for this client, with token = \"{issuer}\""
                 )
             }
             Self::NotByToken(name) => {
                 let name = Shown::new(name);
                 format!(
                     "the token is that of client {name}, whose entry in the router's file of credentials is not proved by tokens of this \
-                     issuer: add token = \"{issuer}\" to the entry, if both are the same"
+                     issuer: add token = \"{issuer}\" to the entry, if the client and the entry belong to the same peer"
                 )
             }
             Self::EntryExpired(name, at) => format!(
