@@ -432,6 +432,11 @@ impl Callers {
         self.plan(key);
     }
 
+    /// Whether a caller was told that nobody knows the outcome of this call.
+    pub(super) fn was_told(&self, key: CallerKey, id: i64) -> bool {
+        self.sessions.get(key).is_some_and(|caller| caller.missing.was_told(id))
+    }
+
     /// The callers that wait for calls which are to be answered now.
     pub(super) fn due(&self, now: Moment) -> Vec<CallerKey> {
         self.agenda.due(now)

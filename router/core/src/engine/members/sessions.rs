@@ -15,6 +15,7 @@ use crate::engine::peer::DialOrigin;
 use crate::health::Unfit;
 use crate::ids::MemberId;
 use crate::limits;
+use crate::view::Mark;
 
 impl Members {
     /// A socket joins a member's session. A process that was not seen before gets a new session.
@@ -77,15 +78,29 @@ impl Members {
     }
 
     /// Which of the hosts of one server in client mode the process with this session id is: the host that the process is already, else
-    /// the first host without a process, else the last host. Its process then has lost its place, as if it had restarted.
-    pub(in crate::engine) fn host(&self, hosts: &[MemberId], session_id: &str) -> Option<MemberId> {
+    /// the first host without a process that operators let serve, else any without a process, else one whose process is silent, else the last
+    /// host. Its process then has lost its place, as if it had restarted.
+    pub(in crate::engine) fn host(
+        &self,
+        hosts: &[MemberId],
+        session_id: &str,
+        now: Moment,
+    ) -> Option<MemberId> {
         let members = || hosts.iter().filter_map(|id| self.members.get(id).map(|member| (*id, member)));
         let is_it = |key: &MemberSessionKey| {
             self.sessions.get(*key).is_some_and(|session| session.remote == session_id)
         };
         let known = members().find(|(_, member)| member.sessions.iter().any(is_it));
-        let free = || members().find(|(_, member)| !member.leaving && member.sessions.is_empty());
-        known.or_else(free).or_else(|| members().next_back()).map(|(id, _)| id)
+        let free = || members().filter(|(_, member)| !member.leaving && member.sessions.is_empty());
+        let serves = |(_, member): &(MemberId, &Member)| member.member.mark == Mark::Enabled;
+        let is_silent =
+            |(_, member): &(MemberId, &Member)| member.health.unfit(now) == Some(Unfit::ChecksUnanswered);
+        known
+            .or_else(|| free().find(serves))
+            .or_else(|| free().next())
+            .or_else(|| members().find(is_silent))
+            .or_else(|| members().next_back())
+            .map(|(id, _)| id)
     }
 
     /// A socket of a member in client mode came from there.

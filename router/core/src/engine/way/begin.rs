@@ -3,6 +3,7 @@
 //! A call of a caller over its limit is refused at once, for the flood is the caller's own.
 
 use rcs_proto::envelope::{Envelope, Kind, OperationHead};
+use rcs_proto::frames;
 use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
 
@@ -19,7 +20,7 @@ use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
 use crate::ids::GroupId;
 use crate::limits;
-use crate::verdict::ErrorKind;
+use crate::verdict::{CallError, ErrorKind};
 use crate::view::Group;
 
 impl Tables {
@@ -33,6 +34,11 @@ impl Tables {
         io: &mut impl Io,
     ) {
         let Frame { envelope: request, read } = frame;
+        // It came so late that its caller was told that nobody knows its outcome, and may have sent it again.
+        if self.callers.was_told(caller, request.message_id) {
+            let error = CallError::of_no_call();
+            return io.reply(socket, frames::error(request.message_id, error.class, &error.message));
+        }
         let Kind::Operation(head) = &request.kind else {
             unreachable!("a session event Call is an operation")
         };

@@ -57,7 +57,9 @@ impl Tables {
 
     /// Whether a member that dials has as many sockets as it may have, handshakes under way included. Descriptors are the process's.
     fn has_all_sockets(&self, member: MemberId, io: &mut impl Io) -> bool {
-        let has_all = self.sockets.of(member).len() >= limits::SOCKETS_PER_DIALLING_MEMBER_MAX;
+        // The handshakes of all hosts of a name count at the first host, until the session of each is known.
+        let hosts = self.view.hosts_of(member).len().max(1);
+        let has_all = self.sockets.of(member).len() >= hosts * limits::SOCKETS_PER_DIALLING_MEMBER_MAX;
         if has_all {
             let reason = format!(
                 "it opened one more socket than the {} it may have",
@@ -129,7 +131,7 @@ impl Tables {
                 self.join_caller(socket, id, allowed, now, io);
             }
             Some((_, Peer::Member { member, by })) => {
-                let host = self.members.host(self.view.hosts_of(member), &remote.session_id);
+                let host = self.members.host(self.view.hosts_of(member), &remote.session_id, now);
                 match host.filter(|host| *host != member) {
                     Some(host) if self.has_all_sockets(host, io) => io.close(socket),
                     host => self.join_member(socket, host.unwrap_or(member), by, remote, now, io),
