@@ -7,7 +7,7 @@
 //! 3. [`owner`] is the one task that holds the engine ([`rcs_core::engine`]). It selects what happened next and
 //!    applies it. Nothing is awaited while the state changes.
 //! 4. [`effects`] carries the engine's effects out: frames into socket queues, dials, closes, notes for the log and the
-//!    counters. [`upstream`] dials members.
+//!    counters. [`upstream`] dials members. [`idms`] has IDMs dialled that cannot dial the router.
 //! 5. The member's answer takes the same way back.
 //!
 //! # Code map
