@@ -14,6 +14,7 @@
 //! From outside:
 //! - [`app`]: puts the parts together. It checks everything before it binds anything, and takes the parts down in order
 //!   ([`shutdown`]: the signals that end the process).
+//! - [`checkup`]: looks at the files as `serve` would, for `rcs-router check`.
 //! - [`cli`]: the command line: `serve`, `check`, and the operators' commands, which talk to the admin address of a
 //!   running router.
 //!
@@ -63,6 +64,7 @@
 mod access;
 mod admin;
 pub mod app;
+mod checkup;
 pub mod cli;
 mod clock;
 mod cluster;
