@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+pub use rcs_proto::driver::limits::{
+    DIAL_TIMEOUT, DIALLED_SOCKETS, HOUSEKEEPING_INTERVAL, NEW_CONNECTIONS_INTERVAL,
+};
+
 /// Largest properties file, in bytes.
 pub const PROPERTIES_BYTES: usize = 256 << 10;
 
@@ -107,15 +111,6 @@ const _: () = assert!(QUESTION_DEADLINE.as_millis() < CALL_DEADLINE.as_millis())
 /// WebSockets of callers open at a time.
 pub const SOCKETS_MAX: usize = 4096;
 
-/// First pause before a URL is dialled again that could not be reached; it doubles up to the housekeeping interval, with jitter.
-pub const REDIAL: Duration = Duration::from_millis(100);
-
-/// A socket that ends sooner counts as an attempt that failed: a peer that lets everybody in and hangs up is not dialled without a pause.
-pub const SHORT_LIFE: Duration = Duration::from_secs(2);
-
-/// Limit for the TCP connection of a dial, for the way through a proxy, and for TLS and upgrade together.
-pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// URLs that are dialled.
 pub const URLS_MAX: usize = 64;
 
@@ -126,15 +121,6 @@ pub const HOST_ID_BYTES: usize = 256;
 
 /// Sockets to all URLs together.
 pub const DIALLED_SOCKETS_MAX: usize = 1024;
-
-/// `webSocketConnections` where the file is silent, as in the vendor's samples.
-pub const DIALLED_SOCKETS: u16 = 3;
-
-/// `housekeepingInterval` where the file is silent or says 0, as in the vendor's samples.
-pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
-
-/// `newConnectionsInterval` where the file is silent.
-pub const NEW_CONNECTIONS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Accepted sockets that wait to be taken over.
 pub const ARRIVALS_WAITING: usize = 64;

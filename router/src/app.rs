@@ -27,8 +27,8 @@ use crate::cluster::Cluster;
 pub use crate::cluster::{
     ClusterError, ClusterOptions, Peers, PeersError, PeersOption, Service, ServiceError,
 };
-use crate::config::ConfigFile;
 pub use crate::config::{ConfigError, Effective};
+use crate::config::{ConfigFile, Idms, ReadIdm};
 use crate::control::{self, Control, Request};
 use crate::doctor::Dialling;
 pub use crate::document::DocumentError;
@@ -37,6 +37,7 @@ use crate::effects::Effects;
 use crate::follow::{self, Beside, Follower, SourceError, Sources, TrustStore};
 use crate::identity::InForce;
 pub use crate::identity::{Asking, IdentityError, IdentityFiles, TlsFiles};
+use crate::idms::{self, Board};
 use crate::limits::{
     ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MIN, ADMIN_DESCRIPTORS_SHARE, SPILL_BYTES_MAX, THREADS_MAX,
 };
@@ -199,6 +200,7 @@ struct Checked {
     sources: Sources,
     dialler_tls: Option<watch::Receiver<Arc<ClientConfig>>>,
     own_trust: watch::Receiver<OwnTrust>,
+    idms: watch::Receiver<Arc<Vec<ReadIdm>>>,
     tls: Option<InForce>,
     spill: Arc<Spill>,
     unknowns: Unknowns,
@@ -262,6 +264,8 @@ pub struct Checkup {
     pub reading: Option<Reading>,
     /// What is set for whom, if both files are good and there is a configuration file.
     pub effective: Option<(Settings, Arc<Document>)>,
+    /// What the configuration file says of IDMs that the router dials.
+    pub idms: DialledIdms,
     /// What an operator should know of the other files.
     pub warnings: Vec<String>,
     /// What would keep [`serve`] from running.
@@ -270,10 +274,20 @@ pub struct Checkup {
     pub(crate) dialling: Option<Dialling>,
 }
 
+/// The IDMs that the router dials, as the configuration file has them.
+#[derive(Clone, Debug, Default)]
+pub struct DialledIdms(pub(crate) Idms);
+
 /// Looks at files without binding or dialling anything. The files with callers' keys are checked if there are any.
 pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
-    let (warnings, problems) = (Vec::new(), Vec::new());
-    let mut checkup = Checkup { reading: None, effective: None, warnings, problems, dialling: None };
+    let mut checkup = Checkup {
+        reading: None,
+        effective: None,
+        idms: DialledIdms::default(),
+        warnings: Vec::new(),
+        problems: Vec::new(),
+        dialling: None,
+    };
     let mut own_trust = OwnTrust::new();
     let mut config = files.config.map(ConfigFile::new);
     let settings = config.as_mut().and_then(ConfigFile::reload).transpose();
@@ -287,6 +301,11 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
             }
             Err(faults) => checkup.problems.push(config.faulty(faults).into()),
         }
+        let of_all = files.trust_store.and_then(|path| trust::load(path, Pins::ForNamesItHas).ok());
+        if let Err(faults) = idms::check(config.idms(), of_all.map(|trusted| trusted.config)) {
+            checkup.problems.push(config.faulty(faults).into());
+        }
+        checkup.idms = DialledIdms(config.idms().clone());
     }
     let loaded = document.load();
     checkup.reading = document.reading().cloned();
@@ -353,7 +372,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     {
         return Err(AppError::NoCertificate(at.clone()));
     }
-    let own_trust = beside.own_trust.subscribe();
+    let (own_trust, idms) = (beside.own_trust.subscribe(), beside.idms.subscribe());
     let document = open_document(&options.provider, dialler_tls.is_some());
     let files =
         KeyFiles { shared: options.caller_key_file.as_deref(), named: options.credentials.as_deref() };
@@ -383,6 +402,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         sources,
         dialler_tls,
         own_trust,
+        idms,
         tls,
         spill,
         unknowns,
@@ -429,8 +449,19 @@ async fn run(
     cluster: Option<Cluster>,
     sightings: Sightings,
 ) -> Result<(), AppError> {
-    let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, tls, spill, unknowns } =
-        checked;
+    let Checked {
+        access,
+        rules,
+        descriptors,
+        mode,
+        sources,
+        dialler_tls,
+        own_trust,
+        idms,
+        tls,
+        spill,
+        unknowns,
+    } = checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
     let admin_address = admin.local_addr().map_err(system("read the admin address"))?;
@@ -439,10 +470,16 @@ async fn run(
 
     let (socket_events, events) = mpsc::channel(EVENT_QUEUE_MAX);
     let (published, view) = watch::channel(Arc::default());
-    let reloads = Reloads::at_start(wall());
-    let (recorder, scraper) =
-        metrics::new(Arc::clone(&spill), reloads.clone(), unknowns.clone(), sources.board().files());
+    let (reloads, board) = (Reloads::at_start(wall()), Board::default());
+    let (recorder, scraper) = metrics::new(
+        Arc::clone(&spill),
+        reloads.clone(),
+        unknowns.clone(),
+        sources.board().files(),
+        board.clone(),
+    );
     let (own, of_callers) = tls.map(|tls| (tls.identity, ListenTls::followed(tls.callers))).unzip();
+    let towards_idms = idms::Tls::new(dialler_tls.clone(), own.clone());
     let dialler = Dialler::new(dialler_tls, own_trust, own, control.clone());
     let lists = (unknowns.clone(), sightings.clone());
     let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists);
@@ -463,11 +500,21 @@ async fn run(
         files: sources.board().files(),
         cluster: cluster.clone(),
         sightings: sightings.clone(),
+        idms: board.clone(),
     };
     let _admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
     let follower = tokio::spawn(follow::follow(sources, first, told, hangup, reloads));
-    let serve = downstream::serve(callers, access, view, descriptors, of_callers, control.clone());
+    let serve = downstream::serve(callers, access, view.clone(), descriptors, of_callers, control.clone());
+    let dialling = idms::follow(idms, view, towards_idms, control.clone(), board);
+    let of_cluster = cluster.clone();
+    let dialling = tokio::spawn(async move {
+        // As the callers that dial, IDMs meet a router that has members and groups.
+        if let Some(cluster) = of_cluster {
+            cluster.is_configured().await;
+        }
+        dialling.await
+    });
     let listener = tokio::spawn(async move {
         // Until then the kernel keeps the callers' connections: a caller that is refused may never dial again.
         if let Some(cluster) = cluster {
@@ -495,6 +542,7 @@ async fn run(
         "draining: new calls are refused, calls in flight may finish; another signal ends the router at once"
     );
     listener.abort();
+    dialling.abort();
     follower.abort();
     sightings.end();
     control.send(Request::Drain).await;

@@ -15,6 +15,8 @@ use rcs_core::ids::{ConfigurationId, MemberId};
 use rcs_core::settings::Settings;
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::listen::Unproven;
+use rcs_proto::driver::socket::CloseReason;
+use rcs_proto::session::SocketId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -47,6 +49,21 @@ pub(crate) enum Request {
         /// What else is known of the member.
         origin: DialOrigin,
     },
+    /// The router dialled an IDM, which let the router in.
+    Reached {
+        /// The socket.
+        socket: WebSocket,
+        /// The name under which the IDM is configured.
+        idm: Arc<str>,
+        /// The group that the IDM's calls go to; none: the connector of each call decides.
+        group: Option<Arc<str>>,
+        /// Told the socket's id once a frame has come from the IDM.
+        joined: oneshot::Sender<SocketId>,
+        /// Told when and why the socket ended.
+        ended: oneshot::Sender<CloseReason>,
+    },
+    /// Close a socket of an IDM that the router dialled, once no answer needs it.
+    Retire(SocketId),
     /// A dial that the engine asked for has ended.
     Dialled {
         /// The member.

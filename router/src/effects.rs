@@ -18,7 +18,7 @@ use rcs_proto::driver::listen::Unproven;
 use rcs_proto::driver::socket::{self, CloseReason, Events, Reading, SendError, SocketConfig, SocketHandle};
 use rcs_proto::driver::spill::Spill;
 use rcs_proto::session::SocketId;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
@@ -33,6 +33,8 @@ pub(crate) struct Effects {
     sockets: HashMap<SocketId, Open>,
     /// Callers' sockets from which no frame has come yet.
     unproven: HashMap<SocketId, Unproven>,
+    /// Sockets of IDMs that this router dialled.
+    dialled: HashMap<SocketId, Dialled>,
     last_socket: u64,
     events: Events<Frame>,
     /// Where rows go that slow callers have not read.
@@ -60,6 +62,14 @@ struct Inflows {
     members: Arc<Inflow>,
 }
 
+/// Who waits for news of a socket of an IDM that this router dialled.
+pub(crate) struct Dialled {
+    /// Told once a frame has come from the IDM.
+    pub(crate) joined: Option<oneshot::Sender<SocketId>>,
+    /// Told when and why the socket ended.
+    pub(crate) ended: oneshot::Sender<CloseReason>,
+}
+
 struct Open {
     handle: SocketHandle,
     side: Side,
@@ -78,6 +88,7 @@ impl Effects {
         Self {
             sockets: HashMap::new(),
             unproven: HashMap::new(),
+            dialled: HashMap::new(),
             last_socket: 0,
             events,
             spill,
@@ -109,6 +120,14 @@ impl Effects {
     pub(crate) fn join(&mut self, socket: WebSocket, unproven: Unproven) -> SocketId {
         let id = self.start(socket, Side::Upstream, None);
         self.unproven.insert(id, unproven);
+        id
+    }
+
+    /// Opens the socket of an IDM on this way in that this router dialled.
+    pub(crate) fn reach(&mut self, socket: WebSocket, dialled: Dialled, way_in: Arc<str>) -> SocketId {
+        let among = Among { callers: Arc::clone(&self.callers), way_in };
+        let id = self.start(socket, Side::Downstream, Some(among));
+        self.dialled.insert(id, dialled);
         id
     }
 
@@ -150,11 +169,20 @@ impl Effects {
         if !self.unproven.is_empty() {
             self.unproven.remove(&id);
         }
+        if let Some(dialled) = self.dialled.get_mut(&id)
+            && let Some(joined) = dialled.joined.take()
+        {
+            // If nobody waits any more, the IDM is not dialled any more.
+            let _ = joined.send(id);
+        }
     }
 
     /// The socket has ended.
     pub(crate) fn forget(&mut self, id: SocketId, reason: CloseReason) {
         self.unproven.remove(&id);
+        if let Some(dialled) = self.dialled.remove(&id) {
+            let _ = dialled.ended.send(reason);
+        }
         if let Some(open) = self.sockets.remove(&id) {
             self.recorder.socket_closed(open.side);
             tracing::debug!(socket = %id, side = ?open.side, %reason, "a connection closed");

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::access::CredentialsFile;
 use crate::clock::wall;
 use crate::cluster::Cluster;
-use crate::config::{ConfigError, ConfigFile, HOSTS_NOT_USED, dialled_hosts, unknown_groups};
+use crate::config::{ConfigError, ConfigFile, HOSTS_NOT_USED, ReadIdm, dialled_hosts, unknown_groups};
 use crate::control::{Configuration, Control, Request};
 use crate::document::{Document, DocumentError};
 use crate::file::Content;
@@ -34,6 +34,7 @@ const TRUST_STORE: &str = "trust store";
 const CREDENTIALS: &str = "credentials";
 const MEMBERS: &str = "keys and trust stores of members";
 const CERTIFICATE: &str = "certificate";
+const IDMS: &str = "keys and trust stores of dialled IDMs";
 
 /// The provider file, and the configuration file if there is one.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(crate) struct Sources {
     beside: Beside,
     /// What was wrong with the members' files at the last look. Each fault is logged once.
     member_faults: Vec<String>,
+    /// The same of the files of IDMs that the router dials.
+    idm_faults: Vec<String>,
     /// When the dates of the certificates were looked at last.
     dates_logged: Instant,
 }
@@ -63,6 +66,8 @@ pub(crate) struct Beside {
     pub(crate) identity: Option<identity::Followed>,
     /// How members with a trust store of their own are dialled.
     pub(crate) own_trust: watch::Sender<OwnTrust>,
+    /// The IDMs that the router dials, with the contents of their files.
+    pub(crate) idms: watch::Sender<Arc<Vec<ReadIdm>>>,
     /// The state of each followed file.
     pub(crate) board: Board,
 }
@@ -228,6 +233,8 @@ impl Sources {
             document.beside(&found.keys, found.trust.keys().cloned().collect());
             beside.own_trust.send_replace(found.trust);
             beside.board.trusts_of_one(found.certificates);
+            let found = config.idms().read().map_err(|faults| config.faulty(faults))?;
+            beside.idms.send_replace(Arc::new(found));
         }
         if let Some(store) = &beside.trust {
             beside.board.trusts(store.certificates.clone());
@@ -248,7 +255,15 @@ impl Sources {
             beside.board.in_force(file);
         }
         let dates_logged = Instant::now();
-        Ok(Self { document, config, provided, beside, member_faults: Vec::new(), dates_logged })
+        Ok(Self {
+            document,
+            config,
+            provided,
+            beside,
+            member_faults: Vec::new(),
+            idm_faults: Vec::new(),
+            dates_logged,
+        })
     }
 
     /// The state of each followed file.
@@ -302,6 +317,7 @@ impl Sources {
         self.log_dates_daily();
         let config = self.config.as_mut().and_then(ConfigFile::reload);
         self.look_at_members();
+        self.look_at_idms();
         let document = self.document.reload().map(|read| read.map(|document| self.provided = document));
         Look { document, config }
     }
@@ -341,6 +357,37 @@ impl Sources {
                 self.beside.board.in_force_unless_known(MEMBERS);
                 self.beside.board.rejected(MEMBERS, &error);
                 self.member_faults = faults;
+            }
+        }
+    }
+}
+
+impl Sources {
+    /// Reads the files of the IDMs that the router dials again. If one of them has a fault, none of them changes.
+    fn look_at_idms(&mut self) {
+        let Some(config) = &self.config else { return };
+        match config.idms().read() {
+            Ok(found) => {
+                if !self.idm_faults.is_empty() {
+                    self.idm_faults.clear();
+                    self.beside.board.in_force(IDMS);
+                    tracing::info!("the {IDMS} can be used again and are in force now");
+                }
+                self.beside.idms.send_if_modified(|idms| {
+                    let is_new = **idms != found;
+                    if is_new {
+                        *idms = Arc::new(found);
+                    }
+                    is_new
+                });
+            }
+            Err(faults) if faults == self.idm_faults => {}
+            Err(faults) => {
+                let error = config.faulty(faults.clone());
+                tracing::error!("{error}\nthe dialled IDMs stay as they were");
+                self.beside.board.in_force_unless_known(IDMS);
+                self.beside.board.rejected(IDMS, &error);
+                self.idm_faults = faults;
             }
         }
     }

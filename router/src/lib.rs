@@ -78,6 +78,7 @@ mod file;
 mod files;
 mod follow;
 mod identity;
+mod idms;
 mod limits;
 mod listeners;
 mod logging;

@@ -1,5 +1,6 @@
 //! Bounds of the shell around the engine (promise P10); those of routing are in [`rcs_core::limits`].
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rcs_core::limits::{FRAME_BYTES_MAX, PROCESS_BACKLOG_MAX, SESSION_BACKLOG_MAX};
@@ -105,6 +106,27 @@ pub(crate) const WRONG_KEYS_REMEMBERED_MAX: usize = 4_096;
 pub(crate) const SECRETS_MAX: usize = 2;
 /// Bytes of a trust store: all public authorities together have less than a quarter of it.
 pub(crate) const TRUST_STORE_BYTES_MAX: usize = 4 << 20;
+/// IDMs that the router dials.
+pub(crate) const IDMS_MAX: usize = 64;
+/// URLs of one IDM that the router dials.
+pub(crate) const IDM_URLS_MAX: usize = 64;
+/// Connections to all dialled IDMs together.
+pub(crate) const IDM_SOCKETS_MAX: usize = 1_024;
+/// Connections to one URL. With the one that replaces another, they are within what one session may have.
+pub(crate) const IDM_CONNECTIONS_MAX: usize = 10;
+/// Age at which a connection to a dialled IDM is replaced, unless configured; as in the vendor's sample files.
+pub(crate) const IDM_CONNECTION_TTL: Duration = Duration::from_secs(3_000);
+/// What that age may be.
+pub(crate) const IDM_CONNECTION_TTL_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+/// What the longest pause between two attempts to connect may be.
+pub(crate) const IDM_INTERVAL_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+/// What the shortest time between two new connections may be.
+pub(crate) const IDM_NEW_CONNECTIONS_RANGE: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(60 * 60);
+/// The port of an HTTP proxy, unless configured; as in IDM's documents.
+pub(crate) const IDM_PROXY_PORT: u32 = 8_080;
 /// Time the owner has to answer a liveness ping or a question for its state.
 pub(crate) const OWNER_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 /// The same for an answer that the routers of a cluster have to agree on; within [`ADMIN_REQUEST_DEADLINE`].

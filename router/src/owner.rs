@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use rcs_core::agreed::{At, Author, Change};
 use rcs_core::engine::{
-    Answer, Deciding, DialledBy, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer, Phase,
-    Proposal, Start, Ticket, Wish,
+    Allowed, Answer, Deciding, DialledBy, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer,
+    Phase, Proposal, Selector, Start, Ticket, Wish,
 };
 use rcs_core::limits::{DRAIN_TIME, SOCKET_BACKLOG_LOW};
+use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::oversize::{Overrun, Side as OversizeSide};
 use rcs_proto::driver::socket::{Report, Reports, SocketEvent};
 use rcs_proto::session::Side;
@@ -19,7 +20,7 @@ use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 use crate::clock::{Clock, wall};
 use crate::cluster::Cluster;
 use crate::control::{Ask, Configuration, Decided, Origin, Request, Status};
-use crate::effects::Effects;
+use crate::effects::{Dialled, Effects};
 use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT};
 
 /// The owner of the engine, with the queues and effects around the engine.
@@ -195,6 +196,10 @@ impl Owner {
                 let peer = Peer::Member { member, by: DialledBy::Member(Arc::new(origin)) };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
+            Request::Reached { socket, idm, group, joined, ended } => {
+                self.reached(socket, &idm, group.as_deref(), Dialled { joined: Some(joined), ended });
+            }
+            Request::Retire(socket) => self.apply(Event::Retire { socket }),
             Request::Dialled { member, slot, outcome: Ok(socket) } => {
                 let socket = self.effects.open(socket);
                 let peer = Peer::Member { member, by: DialledBy::Us(slot) };
@@ -244,6 +249,20 @@ impl Owner {
             // If nobody waits for the answer any more, its deadline has passed.
             Request::Status(answer) => drop(answer.send(self.status())),
         }
+    }
+
+    /// Takes in the socket of an IDM that the router dialled. The socket is closed at once if the router is draining, or if the group has left
+    /// the document meanwhile.
+    fn reached(&mut self, socket: WebSocket, idm: &Arc<str>, group: Option<&str>, dialled: Dialled) {
+        let selector = match group {
+            None => Some(Selector::ByConnectorKey),
+            Some(name) => self.engine.view().group_named(name).map(|group| Selector::Group(group.id)),
+        };
+        let Some(selector) = selector.filter(|_| self.drain_until.is_none()) else { return };
+        let way_in = format!("dialled {selector:?} {idm}").into();
+        let socket = self.effects.reach(socket, dialled, way_in);
+        let peer = Peer::Caller { selector, principal: Arc::clone(idm), allowed: Allowed::All };
+        self.apply(Event::Opened { socket, side: Side::Dialled, peer });
     }
 
     fn on_report(&mut self, report: Report<Frame>) {

@@ -96,12 +96,14 @@ fn java_servers_in_client_mode_are_members_like_any_other() {
     println!("{DIRECTIONS}");
 }
 
-/// What the test above has shown, as docs/client-mode.md keeps it.
-const DIRECTIONS: &str = "\
+/// What the test above has shown, and that of `router_dials` for a router that dials, as docs/client-mode.md keeps it.
+pub(crate) const DIRECTIONS: &str = "\
 | who dials: IDM and router | who dials: router and server | shown with | conversation | turns, lost member |
 |---|---|---|---|---|
 | the IDM | the router (server mode) | Java 1.8.0 on both ends | as directly | exact, nothing failed |
-| the IDM | the server (client mode) | Java 1.8.0 on both ends | as directly | exact, nothing failed |";
+| the IDM | the server (client mode) | Java 1.8.0 on both ends | as directly | exact, nothing failed |
+| the router (client mode of the router) | the router (server mode) | Java 1.8.0 on both ends | as directly | exact, nothing failed |
+| the router (client mode of the router) | the server (client mode) | Java 1.8.0 on both ends | as directly | exact, nothing failed |";
 
 fn in_group(java: &Java, router: &Router) -> Idm {
     Idm::start_through(java, &router.url(Some(GROUP)), 1)

@@ -37,6 +37,7 @@ mod pressure;
 mod refusals;
 mod replays;
 mod rig;
+mod router_dials;
 mod site;
 mod stream;
 mod stream_end;

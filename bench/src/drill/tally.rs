@@ -284,4 +284,14 @@ mod tests {
         assert_eq!((figures.ok, figures.unknown, figures.hung, figures.changes_failed), (3, 2, 1, 1));
         assert_eq!(figures.errors["create Refused"], 1);
     }
+
+    #[test]
+    fn of_calls_that_crossed_the_close_only_so_many_are_excused() {
+        for (hung, crossed, left) in [(0, 0, 0), (1, 1, 0), (3, 2, 1)] {
+            let mut tally = Tally { idm: Some(Sums { hung, ..Sums::default() }), ..Tally::default() };
+            assert_eq!(tally.take_crossed(2), crossed);
+            assert_eq!(tally.idm.map(|idm| idm.hung), Some(left));
+        }
+        assert_eq!(Tally::default().take_crossed(2), 0, "a drill without a Java IDM");
+    }
 }

@@ -1,38 +1,32 @@
 //! The dialling node (client mode): keeps sockets to every URL of `connectorserver.url`, and runs what the peers ask for (M02, P01-P09).
 //!
-//! One task for each URL (`keeper`) does what a plan without I/O decides (`plan`): it dials at once, then with growing pauses, replaces
-//! each socket before its time to live is over, and never gives up. All sockets belong to one endpoint, so a peer with several sockets,
-//! or with several URLs, is one session (WIRE 4.2).
-
-mod keeper;
-mod plan;
-mod words;
+//! One task for each URL keeps its sockets open ([`keeper`]). All sockets belong to one endpoint, so a peer with several sockets, or with
+//! several URLs, is one session (WIRE 4.2).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcs_proto::driver::dial::{DialExtras, DialTarget};
 use rcs_proto::driver::endpoint::{Counts, Endpoint, EndpointConfig};
-use rcs_proto::driver::url::WsUrl;
+use rcs_proto::driver::keeper::{self, Kept, Names, Wanted};
+pub use rcs_proto::driver::keeper::{Peer, Rhythm};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-pub use plan::Rhythm;
 
 use crate::connector::Registry;
 use crate::executor::Executor;
 use crate::pool::Pool;
 use crate::service::{self, Service};
 
-/// One address to dial.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The address as the file says it, for the log.
-    pub url: WsUrl,
-    /// How it is dialled.
-    pub target: DialTarget,
-    /// The proxy, and what else goes with the request.
-    pub extras: DialExtras,
-}
+/// The properties that a failed dial tells of.
+const NAMES: Names = Names {
+    dialler: "this node",
+    url: "connectorserver.url",
+    principal: "connectorserver.principal",
+    password: "connectorserver.password",
+    server_name: "connectorserver.connectorServerName",
+    proxy_address: "connectorserver.proxyHost and connectorserver.proxyPort",
+    proxy_credentials: "connectorserver.proxyPrincipal and connectorserver.proxyPassword",
+};
 
 /// What a dialling node is made of.
 pub struct Setup {
@@ -64,7 +58,7 @@ impl Client {
             ..EndpointConfig::new(EndpointConfig::random_identity())
         };
         let endpoint = Endpoint::start(config, Arc::new(Service::new(pool.clone())));
-        let keep = |peer| tokio::spawn(keeper::keep(peer, setup.rhythm, endpoint.clone()));
+        let keep = |peer| tokio::spawn(keep(Wanted { peer, rhythm: setup.rhythm }, endpoint.clone()));
         let mut tasks: Vec<_> = setup.peers.into_iter().map(keep).collect();
         tasks.push(tokio::spawn(service::sweep(pool)));
         Self { endpoint, tasks }
@@ -78,4 +72,10 @@ impl Client {
         }
         self.endpoint.shut_down(limit).await
     }
+}
+
+/// Keeps the sockets of one peer. The properties are read once, so what is wanted never changes.
+async fn keep(wanted: Wanted, endpoint: Endpoint) {
+    let (_unchanged, wanted) = watch::channel(wanted);
+    keeper::keep(wanted, &endpoint, &NAMES, watch::Sender::new(Kept::default())).await;
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rcs_proto::driver::tls::{Pins, client_config};
-use rustls::pki_types::CertificateDer;
+use rcs_proto::driver::tls::{Pins, client_config, of_system};
+use rustls::ClientConfig;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_native_certs::CertificateResult;
 
 use super::trust::{Pem, certificates};
 use super::{Owned, certificate, owned};
 use crate::config::StoreFile;
+
+/// What else to do when the system has no certificates of authorities.
+const ELSEWHERE: &str = "or name a store with the certificates to trust in connectorserver.trustStoreFile";
 
 /// TLS of a dialling node.
 #[derive(Clone, Debug)]
@@ -31,8 +32,10 @@ pub fn client(trust: Option<&StoreFile>, own: Option<&StoreFile>) -> Result<Clie
     let config = match trust {
         Some(store) => client_config(&certificates(store, Pem::Accepted)?, Pins::ForNamesItHas)
             .map_err(|error| format!("the trust store {} cannot be used: {error}", store.path.display())),
-        None => client_config(&of_system()?, Pins::ForNamesItHas)
-            .map_err(|error| format!("the system's certificates of authorities cannot be used: {error}")),
+        None => {
+            client_config(&of_system().map_err(|why| format!("{why}, {ELSEWHERE}"))?, Pins::ForNamesItHas)
+                .map_err(|error| format!("the system's certificates of authorities cannot be used: {error}"))
+        }
     }?;
     let Some(store) = own else { return Ok(ClientTls { config, warnings: Vec::new() }) };
     let Owned { chain, pair, warning, .. } = owned(store).map_err(|error| error.to_string())?;
@@ -40,19 +43,4 @@ pub fn client(trust: Option<&StoreFile>, own: Option<&StoreFile>) -> Result<Clie
     config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(pair));
     let dates = certificate::validity(&chain).and_then(|validity| validity.warning(SystemTime::now()));
     Ok(ClientTls { config: Arc::new(config), warnings: warning.into_iter().chain(dates).collect() })
-}
-
-/// The certificates of the authorities that the system trusts.
-fn of_system() -> Result<Vec<CertificateDer<'static>>, String> {
-    let CertificateResult { certs, errors, .. } = rustls_native_certs::load_native_certs();
-    let is_usable = |found: &CertificateDer<'static>| RootCertStore::empty().add(found.clone()).is_ok();
-    let usable: Vec<_> = certs.into_iter().filter(is_usable).collect();
-    if usable.is_empty() {
-        let why = errors.first().map_or_else(|| "none were found".to_owned(), ToString::to_string);
-        return Err(format!(
-            "the system's certificates of authorities cannot be read ({why}): install them (package ca-certificates), or name a store \
-             with the certificates to trust in connectorserver.trustStoreFile"
-        ));
-    }
-    Ok(usable)
 }

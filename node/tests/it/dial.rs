@@ -1,17 +1,14 @@
 //! Client mode: a node that dials whoever calls it (P01-P09, P30, P31, M02).
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationRequest, TestOpRequest};
 use rcs_rig::process::Process;
-use rcs_rig::scripted::{FakeMember, Manners, Socket, basic};
+use rcs_rig::scripted::{FakeMember, Manners, Proxy, Refuser, Socket, basic};
 use rcs_rig::wait::wait_until;
 use rustix::process::Signal;
 
@@ -136,42 +133,6 @@ fn signals_end_a_node_that_dials() {
     wait_until("its sockets are closed", PATIENCE, || sockets.iter().all(|socket| socket.is_closed()));
 }
 
-/// A peer that answers every request with this status; it keeps the last request's head, and counts.
-struct Refuser {
-    address: SocketAddr,
-    requests: Arc<AtomicUsize>,
-    head: Arc<std::sync::Mutex<String>>,
-}
-
-impl Refuser {
-    fn start(status: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (requests, head) = (Arc::new(AtomicUsize::new(0)), Arc::<std::sync::Mutex<String>>::default());
-        let (counted, kept) = (Arc::clone(&requests), Arc::clone(&head));
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if let Some(request) = read_head(&stream) {
-                    *kept.lock().expect("no panic") = request;
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    let _ = (&stream)
-                        .write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes());
-                }
-            }
-        });
-        Self { address, requests, head }
-    }
-}
-
-fn read_head(stream: &TcpStream) -> Option<String> {
-    let mut head = String::new();
-    let mut lines = BufReader::new(stream);
-    while !head.ends_with("\r\n\r\n") {
-        lines.read_line(&mut head).ok().filter(|bytes| *bytes > 0)?;
-    }
-    Some(head)
-}
-
 /// P03, P30, P31: what the node shows; a refusal is told once, with what to do, and the node goes on trying.
 #[test]
 fn a_refusal_is_told_once_with_what_to_do() {
@@ -183,15 +144,15 @@ fn a_refusal_is_told_once_with_what_to_do() {
     let started: Vec<_> = cases
         .map(|(status, says)| {
             let peer = Refuser::start(status);
-            let url = format!("ws://{}/openicf/0", peer.address);
+            let url = format!("ws://{}/openicf/0", peer.address());
             (Dialling::start(&url, &["hostId=host-7"]), peer, says)
         })
         .into();
     for (node, peer, says) in &started {
         node.await_log(says);
-        wait_until("it goes on trying", PATIENCE, || peer.requests.load(Ordering::SeqCst) >= 4);
+        wait_until("it goes on trying", PATIENCE, || peer.requests() >= 4);
         assert_eq!(node.logged("no connection"), 1, "{}", node.process);
-        let head = peer.head.lock().expect("no panic").clone();
+        let head = peer.head();
         for line in [
             "GET /openicf/0 HTTP/1.1",
             &format!("Authorization: {}", basic("rcs1", "changeit")),
@@ -230,50 +191,17 @@ fn what_a_dialling_node_cannot_do_is_refused() {
     assert!(ran.stdout.contains("connections      3 to each URL, at most 4"), "{}", ran.stdout);
 }
 
-/// An HTTP proxy that asks for a user, and leads to the target of CONNECT.
-fn proxy(user: &'static str) -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let led = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&led);
-    thread::spawn(move || {
-        for near in listener.incoming().map_while(Result::ok) {
-            let Some(head) = read_head(&near) else { continue };
-            let target = head.split(' ').nth(1).expect("a target").to_owned();
-            if !head.starts_with("CONNECT ") || !head.contains(&format!("Proxy-Authorization: {user}\r\n")) {
-                let _ = (&near)
-                    .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
-                continue;
-            }
-            let far = TcpStream::connect(target).expect("the target listens");
-            (&near).write_all(b"HTTP/1.0 200 Connection established\r\n\r\n").expect("the node reads");
-            count.fetch_add(1, Ordering::SeqCst);
-            for (mut from, mut to) in [(&near, &far), (&far, &near)]
-                .map(|(a, b)| (a.try_clone(), b.try_clone()))
-                .map(|(a, b)| (a.expect("a clone"), b.expect("a clone")))
-            {
-                thread::spawn(move || {
-                    let _ = std::io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(std::net::Shutdown::Both);
-                });
-            }
-        }
-    });
-    (port, led)
-}
-
 /// P04-P07: CONNECT with Basic credentials; a refusal names the properties.
 #[test]
 fn a_node_dials_through_a_proxy() {
     let mut idm = idm();
-    // printf user:pass | base64
-    let (port, led) = proxy("Basic dXNlcjpwYXNz");
-    let (host, port) = ("proxyHost=127.0.0.1", format!("proxyPort={port}"));
+    let proxy = Proxy::start(Some(basic("user", "pass")));
+    let (host, port) = ("proxyHost=127.0.0.1", format!("proxyPort={}", proxy.port()));
     let through = ["webSocketConnections=2", host, &port, "proxyPrincipal=user"];
     let node = Dialling::start(&url(idm.port()), &[&through[..], &["proxyPassword=pass"]].concat());
     let sockets = idm.await_sockets(2);
     call(&mut idm, &sockets[0], 1);
-    assert_eq!(led.load(Ordering::SeqCst), 2);
+    assert_eq!(proxy.led(), 2);
     drop(node);
     let node = Dialling::start(&url(idm.port()), &[&through[..], &["proxyPassword=hidden-word"]].concat());
     node.await_log("refused our user or password (HTTP 407): set connectorserver.proxyPrincipal");

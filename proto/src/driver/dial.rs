@@ -163,6 +163,32 @@ pub enum DialError {
     Io(#[from] io::Error),
 }
 
+impl DialError {
+    /// Whether only a person can mend the failure: a key, a path, a certificate, a wrong address.
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            Self::BadTarget(_)
+            | Self::PlainPeer
+            | Self::TlsPeer
+            | Self::Tls(_)
+            | Self::WrongKey { .. }
+            | Self::NoSuchPath { .. }
+            | Self::NotWebSocket(_)
+            | Self::Proxy { source: ProxyError::BadCredentials | ProxyError::Credentials, .. } => true,
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Proxy { .. }
+            | Self::ProxyTimeout { .. }
+            | Self::NoTlsAnswer
+            | Self::Refused { .. }
+            | Self::NoAnswer { .. }
+            | Self::Closed
+            | Self::Io(_) => false,
+        }
+    }
+}
+
 impl DialTarget {
     /// Checks what [`dial`] would refuse before it dials: a host, path, principal or key that cannot stand in a request.
     ///

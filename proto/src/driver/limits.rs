@@ -170,6 +170,24 @@ pub const DIALLED_USER_TIMEOUT: Duration = Duration::from_secs(10);
 /// again (WIRE 7.5). So it is as long as a Java acceptor waits for a silent peer (WIRE 9).
 pub const ACCEPTED_USER_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// First pause before a URL is dialled again that could not be reached; it doubles up to the housekeeping interval, with jitter.
+pub const REDIAL: Duration = Duration::from_millis(100);
+
+/// A socket that ends sooner counts as an attempt that failed: a peer that lets everybody in and hangs up is not dialled without a pause.
+pub const SHORT_LIFE: Duration = Duration::from_secs(2);
+
+/// Limit for the TCP connection of a dial to a URL, for the way through a proxy, and for TLS and upgrade together.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sockets that are kept to each dialled URL (`webSocketConnections`), unless configured; as in the vendor's samples.
+pub const DIALLED_SOCKETS: u16 = 3;
+
+/// Longest pause between two attempts to dial a URL (`housekeepingInterval`), unless configured; as in the vendor's samples.
+pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Shortest time between the openings of two sockets to a URL (`newConnectionsInterval`), unless configured.
+pub const NEW_CONNECTIONS_INTERVAL: Duration = Duration::from_secs(1);
+
 const _: () = assert!(PENDING_SOCKETS <= REQUESTING_SOCKETS);
 const _: () = assert!(UPGRADE_DEADLINE.as_millis() < REQUEST_DEADLINE.as_millis());
 const _: () = assert!(LISTEN_BACKLOG as u32 * 2 <= ACCEPTS_PER_SECOND_MAX);

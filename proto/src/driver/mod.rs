@@ -1,7 +1,7 @@
 //! The thin tokio driver around the session protocol: it opens sockets and moves frames, and decides nothing.
 //!
 //! [`accept`] and [`dial`] do the HTTP upgrade of either end (WIRE section 1.1) and yield a [`WebSocket`]; [`listen`] is a whole
-//! listener; [`socket`] pumps one WebSocket: it reports what arrives to its owner and writes what the owner queues.
+//! listener; [`keeper`] keeps sockets to dialled URLs open; [`socket`] pumps one WebSocket: it reports what arrives to its owner and writes what the owner queues.
 
 pub mod accept;
 mod backlog;
@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod framing;
 mod http;
 pub mod inflow;
+pub mod keeper;
 pub mod limits;
 pub mod listen;
 pub mod oversize;

@@ -31,11 +31,13 @@ mod identity;
 #[cfg(test)]
 mod identity_tests;
 mod listening;
+mod system;
 mod trusted;
 
 pub use certificate::{Certificate, certificates};
 pub use identity::Identity;
 pub use listening::{ClientCertificate, ClientCertificates, ListenTls, client_in_words, server_config};
+pub use system::of_system;
 
 use self::trusted::Trusted;
 

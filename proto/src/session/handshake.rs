@@ -9,7 +9,7 @@ use crate::messages::{HandshakeMessage, handshake_message::ServerType};
 use crate::time::Moment;
 
 /// Which end of the socket we are. It says nothing of who calls whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// We dialled: we speak first.
     Dialled,
@@ -76,6 +76,11 @@ impl<F: AsRef<Envelope>> Handshake<F> {
     pub fn start(side: Side, identity: &Identity, now: Moment) -> (Self, Option<Bytes>) {
         let first = (side == Side::Dialled).then(|| frames::handshake_request(identity));
         (Self { side, started: now, parked: Vec::new(), parked_bytes: 0 }, first)
+    }
+
+    /// Which end of the socket we are.
+    pub fn side(&self) -> Side {
+        self.side
     }
 
     /// Whether the peer let the time pass.

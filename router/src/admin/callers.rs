@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use rcs_core::engine::CallerReport;
+use rcs_proto::session::Side;
 use serde::Serialize;
 
 use super::json::Json;
@@ -11,7 +12,10 @@ use super::{Admin, no_answer};
 /// One caller's session.
 #[derive(Debug, Serialize)]
 struct Row {
+    /// The principal that the caller proved. For an IDM that the router dials: the NAME of its table `[idm.NAME]`.
     principal: String,
+    /// Who opened the connections: caller, or router (client mode of the router).
+    dialled_by: &'static str,
     /// The group that the caller chose when it connected; null if the connector of each call decides.
     group: Option<String>,
     sockets: usize,
@@ -30,6 +34,10 @@ pub(super) async fn list(State(admin): State<Admin>) -> Response {
 fn row(caller: CallerReport) -> Row {
     Row {
         principal: caller.principal,
+        dialled_by: match caller.side {
+            Side::Accepted => "caller",
+            Side::Dialled => "router",
+        },
         group: caller.group,
         sockets: caller.sockets,
         in_flight: caller.calls,

@@ -60,6 +60,7 @@ use self::json::Json;
 use crate::cluster::Cluster;
 use crate::control::{Control, NoAnswer};
 use crate::files::Files;
+use crate::idms::Board;
 use crate::limits::{
     ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE,
     ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE, TOKEN_CHANGES_MAX, TOKEN_REQUEST_BYTES_MAX,
@@ -83,6 +84,8 @@ pub(crate) struct Admin {
     pub(crate) cluster: Option<Cluster>,
     /// What this router saw happen.
     pub(crate) sightings: Sightings,
+    /// The IDMs that the router dials.
+    pub(crate) idms: Board,
 }
 
 impl Admin {

@@ -11,6 +11,7 @@ use super::json::Json;
 use super::{Admin, no_answer};
 use crate::control::Status;
 use crate::files::FileState;
+use crate::idms::IdmState;
 
 /// How well a group, or the whole router, is off. The order is from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,6 +41,8 @@ struct Summary<'a> {
     warnings: Vec<String>,
     /// The certificate that the router shows, if it has one.
     own_certificate: Option<OwnCertificate<'a>>,
+    /// The IDMs that the router dials, with a row for each URL.
+    idms: Vec<IdmState>,
     groups: Vec<Group<'a>>,
 }
 
@@ -99,14 +102,18 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let seen = summary(&status);
     let of_cluster = admin.cluster.as_ref().and_then(|cluster| leaderless(&cluster.status().borrow()));
     // Calls are served, but nobody can react to what happens to members, or callers that verify the certificate cannot connect.
-    let is_short = of_cluster.is_some() || own.is_some_and(|own| !own.is_valid(now));
+    let idms = admin.idms.all();
+    let lost: Vec<String> = idms.iter().filter_map(IdmState::warning).collect();
+    // The same of an IDM that the router does not reach: the IDM cannot call.
+    let is_short = of_cluster.is_some() || own.is_some_and(|own| !own.is_valid(now)) || !lost.is_empty();
     let condition = if is_short { seen.condition.max(Condition::Degraded) } else { seen.condition };
     warnings.extend(of_cluster);
+    warnings.extend(lost);
     if let Some(cluster) = &admin.cluster {
         warnings.extend(super::cluster::ending(&cluster.certificates()));
     }
     let rejected_files = files.iter().filter_map(rejected).collect();
-    let summary = Summary { rejected_files, warnings, own_certificate, condition, ..seen };
+    let summary = Summary { rejected_files, warnings, own_certificate, idms, condition, ..seen };
     Json(summary).into_response()
 }
 
@@ -151,6 +158,7 @@ fn summary(status: &Status) -> Summary<'_> {
         rejected_files: Vec::new(),
         warnings: Vec::new(),
         own_certificate: None,
+        idms: Vec::new(),
         groups,
     }
 }

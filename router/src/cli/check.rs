@@ -76,7 +76,7 @@ fn show(files: &Files<'_>, mode: Mode) -> Result<(), Failure> {
         rcs_cli::say(Report(reading).to_string().trim_end());
     }
     if let Some((settings, document)) = &checkup.effective {
-        rcs_cli::say(Effective { settings, document }.to_string().trim_end());
+        rcs_cli::say(Effective { settings, document, idms: &checkup.idms }.to_string().trim_end());
     }
     for warning in &checkup.warnings {
         rcs_cli::say(format!("Warning: {warning}."));

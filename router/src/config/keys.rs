@@ -11,8 +11,9 @@ use rcs_core::bundles::infos::Visible;
 use rcs_core::bundles::range::{ConnectorRef, RangeError, StandIns};
 use rcs_core::limits;
 use rcs_core::settings::{GroupSettings, RouterSettings, StreamEnd};
+use rcs_proto::driver::url::WsUrl;
 
-use crate::limits::{CONNECTOR_REFERENCES_MAX, CONTEXT_PATH_BYTES_MAX};
+use crate::limits::{CONNECTOR_REFERENCES_MAX, CONTEXT_PATH_BYTES_MAX, IDM_URLS_MAX};
 
 use super::time;
 
@@ -48,6 +49,8 @@ pub(super) enum Place<S: 'static> {
     PathOrOff(fn(&mut S) -> &mut String),
     /// A text of the operator's own, or "off". The name says what the text is.
     TextOrOff(fn(&mut S) -> &mut Option<String>, &'static str),
+    /// URLs of an OpenICF service, in one text with blanks between them, or in a list.
+    Urls(fn(&mut S) -> &mut Vec<WsUrl>),
     /// References to connectors, "*" for all.
     Visible(fn(&mut S) -> &mut Visible),
     /// References to connectors.
@@ -318,6 +321,10 @@ impl<S: Clone> Key<S> {
                 let usable = !text.is_empty() && !text.contains(char::is_control);
                 put(at(settings), usable.then(|| Some(text.to_owned())))
             }
+            (Place::Urls(at), Value::Text(text)) => {
+                put(at(settings), Some(urls(text.split_ascii_whitespace())?))
+            }
+            (Place::Urls(at), Value::Texts(texts)) => put(at(settings), Some(urls(texts.into_iter())?)),
             (Place::Visible(at), Value::Texts(texts)) if !texts.is_empty() => {
                 let all = references(&texts)?;
                 let visible = if texts.contains(&ALL) { Visible::All } else { Visible::Only(all) };
@@ -354,6 +361,7 @@ impl<S: Clone> Key<S> {
                 quoted(if path.is_empty() { OFF } else { path })
             }
             Place::TextOrOff(at, _) => quoted(at(&mut settings).as_deref().unwrap_or(OFF)),
+            Place::Urls(at) => list(at(&mut settings)),
             Place::Visible(at) => match at(&mut settings) {
                 Visible::All => list(&[ALL]),
                 Visible::Only(references) => list(references),
@@ -385,6 +393,9 @@ impl<S: Clone> Key<S> {
                 format!("a path such as \"/base\" without a slash at its end, or \"{OFF}\"")
             }
             Place::TextOrOff(_, what) => format!("{what}, or \"{OFF}\""),
+            Place::Urls(_) => {
+                "URLs that begin with ws:// or wss://, such as \"wss://idm.example.com/openicf\"".to_owned()
+            }
             Place::Visible(_) => format!("a list of {REFERENCE}"),
             Place::StandIns(_) => format!("a list of {REFERENCE}; it may be empty"),
         }
@@ -400,6 +411,23 @@ fn context_path(text: &str) -> Option<String> {
         && text.len() <= CONTEXT_PATH_BYTES_MAX
         && text.chars().all(is_plain);
     is_usable.then(|| text.to_owned())
+}
+
+fn urls<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<WsUrl>, Why> {
+    let mut urls = Vec::new();
+    for text in texts {
+        let is_websocket = text.starts_with("ws://") || text.starts_with("wss://");
+        let url = text.parse().ok().filter(|_| is_websocket).ok_or(None)?;
+        if urls.contains(&url) {
+            return Err(Some(format!("{text} stands there twice")));
+        }
+        urls.push(url);
+    }
+    match urls.len() {
+        0 => Err(None),
+        1..=IDM_URLS_MAX => Ok(urls),
+        _ => Err(Some(format!("at most {IDM_URLS_MAX} URLs are allowed"))),
+    }
 }
 
 fn references(texts: &[&str]) -> Result<Vec<ConnectorRef>, Why> {

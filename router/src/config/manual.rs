@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rcs_core::settings::{GroupSettings, RouterSettings};
 
+use super::idms::{IDM, Idm};
 use super::keys::{GROUP, Key, OWN_GROUP, ROUTER};
 use super::members::{MEMBER, MEMBERS, MemberFiles};
 
@@ -35,6 +36,7 @@ retry_percent = 10
 - A time is a whole number and its unit: `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"1d"`. `"off"` switches a feature off, where the table below allows it.
 - `serve` reads the file again about once a second. A good change is in force at once. A file with a fault changes nothing: the log names every fault with its line, and the last good settings stay.
 - Settings for a group that the provider document does not have are a warning. They wait for a group of that name.
+- `[idm.NAME]` names an IDM that the router dials ([client-mode.md](client-mode.md#the-router-dials-the-idm)). Each router reads its own file: in a cluster, these tables are not agreed.
 - IDM encrypts the keys in its own document (`$crypto`), and never gives out another form. Put the key into a file and name it in `[members]` (for all servers with such a key) or in `[member.NAME]`; the document stays as IDM writes it. Key files and trust stores are followed as well.
 
 `check` prints what is in force for each group, and marks with a star what differs from the default:
@@ -57,6 +59,7 @@ fn document() -> String {
     table(&mut text, "`[group.NAME]` alone", OWN_GROUP, &GroupSettings::default());
     table(&mut text, "`[members]`", MEMBERS, &MemberFiles::default());
     table(&mut text, "`[member.NAME]`", MEMBER, &MemberFiles::default());
+    table(&mut text, "`[idm.NAME]`", IDM, &Idm::default());
     text
 }
 

@@ -2,6 +2,7 @@
 
 use rcs_core::slip;
 
+use super::idms::IDM;
 use super::keys::{GROUP, OWN_GROUP, ROUTER};
 use super::members::MEMBER;
 
@@ -24,5 +25,8 @@ pub(super) fn home_of(name: &str) -> Option<&'static str> {
     if GROUP.iter().any(|key| key.name == name || key.name.starts_with(&prefix)) {
         return Some("[defaults], for all groups, or in [group.NAME]");
     }
-    MEMBER.iter().any(|key| key.name == name).then_some("[member.NAME]")
+    if MEMBER.iter().any(|key| key.name == name) {
+        return Some("[member.NAME]");
+    }
+    IDM.iter().any(|key| key.name == name || key.name.starts_with(&prefix)).then_some("[idm.NAME]")
 }

@@ -1,6 +1,7 @@
 //! The configuration file (TOML): what an operator may set in addition to IDM's document. The file is read as a whole, and
 //! every fault is reported at once with its line; nothing of a file with a fault is used.
 
+mod idms;
 mod keys;
 #[cfg(test)]
 mod manual;
@@ -22,6 +23,8 @@ use rcs_core::view::{Link, is_usable_name};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use self::idms::IDM;
+pub(crate) use self::idms::{Idm, Idms, ReadIdm, SYSTEM};
 use self::keys::{GROUP, Key, OWN_GROUP, ROUTER, Value};
 pub(crate) use self::keys::{NONE_LEFT, REPORTS, word_of};
 pub(crate) use self::members::Members;
@@ -29,7 +32,7 @@ use self::members::{MEMBER, MEMBERS, MemberFiles};
 pub use self::report::Effective;
 use crate::document::Faults;
 use crate::file::Content;
-use crate::limits::LISTENERS_MAX;
+use crate::limits::{IDM_SOCKETS_MAX, IDMS_MAX, LISTENERS_MAX};
 
 /// The configuration file, and what is remembered of it.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ pub(crate) struct ConfigFile {
 struct Parsed {
     settings: Settings,
     members: Members,
+    idms: Idms,
 }
 
 /// Why a configuration file cannot be used.
@@ -83,6 +87,11 @@ impl ConfigFile {
     /// The last good version's tables of single members.
     pub(crate) fn members(&self) -> &Members {
         &self.parsed.members
+    }
+
+    /// The last good version's tables of IDMs that the router dials.
+    pub(crate) fn idms(&self) -> &Idms {
+        &self.parsed.idms
     }
 
     /// The faults of this file as an error.
@@ -160,12 +169,13 @@ fn parse(text: &[u8]) -> Result<Parsed, Vec<String>> {
 }
 
 /// The names of all tables, and how each is written.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("router", "[router]"),
     ("defaults", "[defaults]"),
     ("group", "[group.NAME]"),
     ("members", "[members]"),
     ("member", "[member.NAME]"),
+    ("idm", "[idm.NAME]"),
 ];
 
 /// Characters of one fault: the longest of our own sentences with a key of ordinary length.
@@ -182,7 +192,7 @@ type Entry<'a, 'b> = (&'b Spanned<std::borrow::Cow<'a, str>>, &'b Spanned<DeValu
 
 impl Reader<'_> {
     fn parsed(&mut self, root: &DeTable<'_>) -> Parsed {
-        let Parsed { mut settings, mut members } = Parsed::default();
+        let Parsed { mut settings, mut members, mut idms } = Parsed::default();
         // Groups inherit, so what they inherit comes first.
         if let Some((_, defaults)) = root.iter().find(|(key, _)| key.get_ref() == "defaults") {
             self.table("defaults", defaults, &[GROUP], &mut settings.defaults);
@@ -198,6 +208,7 @@ impl Reader<'_> {
                     self.one_place("members", value, &members.others);
                 }
                 "member" => self.members(value, &mut members, &mut settings),
+                "idm" => self.idms(value, &mut idms),
                 other => {
                     let guess = match slip::meant(other, TABLES.iter().map(|(name, _)| *name)) {
                         Some(name) => {
@@ -208,14 +219,52 @@ impl Reader<'_> {
                     let what = match guess.is_empty() {
                         false => format!("{other}: unknown table. Did you mean {guess}?"),
                         true => format!(
-                            "{other}: unknown table. Use [router], [defaults], [group.NAME], [members] or [member.NAME]"
+                            "{other}: unknown table. Use [router], [defaults], [group.NAME], [members], [member.NAME] or [idm.NAME]"
                         ),
                     };
                     self.fault(key.span().start, what);
                 }
             }
         }
-        Parsed { settings, members }
+        Parsed { settings, members, idms }
+    }
+
+    fn idms(&mut self, value: &Spanned<DeValue<'_>>, idms: &mut Idms) {
+        let Some(named) = value.get_ref().as_table() else {
+            return self.fault(value.span().start, "idm: it must be a table: [idm.NAME]".to_owned());
+        };
+        let mut sockets = 0;
+        for (name, value) in named {
+            let path = format!("idm.{}", name.get_ref());
+            if !is_usable_name(name.get_ref()) || idms.0.len() >= IDMS_MAX {
+                self.fault(
+                    name.span().start,
+                    format!(
+                        "{path}: not a valid name, or more than {IDMS_MAX} IDMs. Use the connectorServerName that the IDM has for the router"
+                    ),
+                );
+                continue;
+            }
+            let mut idm = Idm::default();
+            let before = self.faults.len();
+            self.table(&path, value, &[IDM], &mut idm);
+            // A key with a fault is neither missing nor without a meaning.
+            if self.faults.len() == before {
+                for what in idm.faults() {
+                    self.fault(value.span().start, format!("{path}: {what}"));
+                }
+            }
+            sockets += idm.urls.len() * (idm.connections + 1);
+            if sockets > IDM_SOCKETS_MAX {
+                self.fault(
+                    value.span().start,
+                    format!(
+                        "{path}: more than {IDM_SOCKETS_MAX} connections to all IDMs together. Lower connections, or list fewer URLs"
+                    ),
+                );
+            }
+            idms.0.insert(name.get_ref().to_string(), idm);
+        }
     }
 
     fn members(&mut self, value: &Spanned<DeValue<'_>>, members: &mut Members, settings: &mut Settings) {

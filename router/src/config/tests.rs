@@ -305,7 +305,8 @@ fn the_example_file_says_the_defaults_of_every_key() {
         text.lines().filter(said).map(str::to_owned).collect()
     };
     assert_eq!(keys(&example), keys(&wanted), "wanted:\n{wanted}");
-    for name in OWN_GROUP.iter().map(|key| key.name).chain(MEMBERS.iter().chain(MEMBER).map(|key| key.name)) {
+    let of_members = MEMBERS.iter().chain(MEMBER).map(|key| key.name);
+    for name in OWN_GROUP.iter().map(|key| key.name).chain(of_members).chain(IDM.iter().map(|key| key.name)) {
         assert!(example.contains(&format!("## {name} = ")), "no {name} in the example");
     }
 }

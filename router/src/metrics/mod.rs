@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 use rcs_proto::driver::spill::Spill;
 
 use crate::files::Files;
+use crate::idms::Board;
 pub(crate) use format::Format;
 pub(crate) use recorder::Recorder;
 pub(crate) use reloads::Reloads;
@@ -166,6 +167,13 @@ struct WhereLabel {
     r#where: &'static str,
 }
 
+/// Labels of a URL of an IDM that the router dials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IdmLabels {
+    idm: String,
+    url: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SideLabel {
     side: &'static str,
@@ -195,6 +203,7 @@ pub(crate) fn new(
     reloads: Reloads,
     unknowns: Unknowns,
     files: Files,
+    idms: Board,
 ) -> (Recorder, Scraper) {
     let counted = Counted {
         calls: Family::default(),
@@ -275,5 +284,5 @@ pub(crate) fn new(
         "Requests to the admin address that were refused, by reason",
         refusals.0.clone(),
     );
-    (Recorder::new(counted), Scraper::new(registry, spill, refusals, reloads, unknowns, files))
+    (Recorder::new(counted), Scraper::new(registry, spill, refusals, reloads, unknowns, files, idms))
 }

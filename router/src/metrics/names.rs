@@ -94,6 +94,8 @@ pub(crate) const CLUSTER_CERTIFICATE: &str = "rcs_cluster_certificate_not_after_
 pub(crate) const CLUSTER_RESTARTS: &str = "rcs_cluster_restarts";
 /// `rcs_cluster_refused_total{reason}`: connections and requests to the cluster address that were refused.
 pub(crate) const CLUSTER_REFUSED: &str = "rcs_cluster_refused";
+/// `rcs_idm_connections{idm,url}`: connections to an IDM that the router dials.
+pub(crate) const IDM_CONNECTIONS: &str = "rcs_idm_connections";
 /// `rcs_event_streams`: event streams that are open.
 pub(crate) const EVENT_STREAMS: &str = "rcs_event_streams";
 /// `rcs_admin_requests_refused_total{reason}`: requests to the admin address that were refused.

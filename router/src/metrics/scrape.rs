@@ -17,11 +17,12 @@ use super::cluster::of_cluster;
 use super::format::{Format, classic};
 use super::process::Process;
 use super::{
-    AdminRefusals, CertificateLabels, GroupLabel, MemberLabels, OwnCertificateLabels, Reloads, StateLabels,
-    VersionLabel, WhereLabel, names,
+    AdminRefusals, CertificateLabels, GroupLabel, IdmLabels, MemberLabels, OwnCertificateLabels, Reloads,
+    StateLabels, VersionLabel, WhereLabel, names,
 };
 use crate::cluster::Cluster;
 use crate::files::{Certificates, Files};
+use crate::idms::{Board, IdmState};
 use crate::limits::METRIC_CERTIFICATES_MAX;
 use crate::unknown::Unknowns;
 
@@ -34,6 +35,7 @@ pub(crate) struct Scraper {
     reloads: Reloads,
     unknowns: Unknowns,
     files: Files,
+    idms: Board,
 }
 
 impl Scraper {
@@ -44,8 +46,9 @@ impl Scraper {
         reloads: Reloads,
         unknowns: Unknowns,
         files: Files,
+        idms: Board,
     ) -> Self {
-        Self { counted, spill, refusals, reloads, unknowns, files }
+        Self { counted, spill, refusals, reloads, unknowns, files, idms }
     }
 
     /// Where refused requests to the admin address are counted.
@@ -67,6 +70,7 @@ impl Scraper {
         encode_registry(&mut text, &of_unknowns(&self.unknowns))?;
         encode_registry(&mut text, &of_streams(event_streams))?;
         encode_registry(&mut text, &of_certificates(&self.files.certificates()))?;
+        encode_registry(&mut text, &of_idms(&self.idms.all()))?;
         if let Some(cluster) = cluster {
             encode_registry(&mut text, &of_cluster(cluster))?;
         }
@@ -84,6 +88,19 @@ fn of_streams(open: usize) -> Registry {
     let mut registry = Registry::default();
     let help = "Event streams (GET /v1/events) that are open";
     registry.register(names::EVENT_STREAMS, help, ConstGauge::new(whole(open)));
+    registry
+}
+
+/// The connections to IDMs that the router dials; nothing if it dials none.
+fn of_idms(idms: &[IdmState]) -> Registry {
+    let mut registry = Registry::default();
+    let family = Family::<IdmLabels, Gauge>::default();
+    for state in idms {
+        let labels = IdmLabels { idm: state.idm.clone(), url: state.url.clone() };
+        family.get_or_create(&labels).set(whole(state.connections));
+    }
+    let help = "Open connections to a URL of an IDM that the router dials";
+    registry.register(names::IDM_CONNECTIONS, help, family);
     registry
 }
 

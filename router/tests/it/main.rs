@@ -27,6 +27,7 @@ mod follow;
 mod formats;
 mod identities;
 mod idm;
+mod idms;
 mod keytool;
 mod listeners;
 mod log;

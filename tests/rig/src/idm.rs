@@ -34,6 +34,17 @@ impl Idm {
         Self { process: Process::start("Java IDM", command) }
     }
 
+    /// Starts an IDM that listens on a free port, for connector servers in client mode. It lets the principal `anonymous` in, with the default key.
+    /// Returns the IDM and its port.
+    pub fn listen(java: &Java) -> (Self, u16) {
+        let mut command = java.peer("idm-server", "idm");
+        command.args(["--port", "0"]);
+        let process = Process::start("Java IDM that listens", command);
+        let ready = process.read_until("ready ", PATIENCE);
+        let port = ready.trim_start_matches("ready ").parse();
+        (Self { process }, port.unwrap_or_else(|error| panic!("no port in `{ready}`: {error}")))
+    }
+
     /// Starts an IDM that talks to a real RCS directly and knows `connectors` connectors of it. Two 1.8.0 peers lose the connector list now
     /// and then when they meet, and refuse what comes too soon after (WIRE 7.1); a fresh IDM is the only way out. Behind a
     /// router one fresh session must be enough: [`Idm::start_through`].

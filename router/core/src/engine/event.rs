@@ -37,6 +37,12 @@ pub enum Event {
         /// A sentence for the operator, without secrets.
         reason: String,
     },
+    /// The dialler wants a socket of a caller closed that it dialled, because of the socket's age, or because the caller is not wanted any more.
+    /// The socket is closed once no answer needs it.
+    Retire {
+        /// The socket.
+        socket: SocketId,
+    },
     /// A frame arrived.
     Frame {
         /// On this socket.

@@ -7,14 +7,19 @@
 //!   mix their sockets, and calls for one group would arrive as calls for the other. For the same reason each principal that may use some
 //!   groups only has an identity of its own on the bare path: its calls must not arrive with the rights of another principal.
 //!
+//! Towards an IDM that the router dials: one identity for the name under which the IDM is configured. It is the process's own, because an IDM
+//! that listens files the sockets of all routers with one identity under one session (WIRE section 8).
+//!
 //! An identity follows from a seed and from names, never from numbers that a process counted. So routers with one seed show a
-//! caller the same identity, whatever the order in which their documents came. Towards members the seed is the process's own: each router
-//! has sessions of its own with the members.
+//! caller the same identity, whatever the order in which their documents came. Towards members, and towards IDMs that are dialled, the seed is
+//! the process's own: each router has sessions of its own with them.
 
 use bytes::Bytes;
 use rcs_proto::frames::Identity;
+use rcs_proto::session::Side;
 use sha1::{Digest, Sha1};
 
+use super::allowed::Allowed;
 use super::facade::ConfigurationDigest;
 use crate::ids::ConfigurationId;
 
@@ -34,6 +39,8 @@ enum Pairing {
     AnyGroup = 3,
     /// The bare path, for one principal that may use some groups only.
     OwnGroups = 5,
+    /// An IDM that the router dials.
+    DialledCaller = 6,
 }
 
 /// In an identity, this byte stands where a [`Pairing`] stands: so the name of a configuration is never equal to an identity.
@@ -49,9 +56,28 @@ impl Identities {
         identity(self.own_seed, Pairing::Member, name)
     }
 
+    /// Towards a caller. `group` is the name of the group of its way in, `principal` and `allowed` are what it proved. The principal of a caller
+    /// that we dial is the name under which the caller is configured.
+    pub(super) fn towards_caller(
+        &self,
+        side: Side,
+        group: Option<&str>,
+        principal: &str,
+        allowed: &Allowed,
+    ) -> Identity {
+        match side {
+            Side::Accepted => self.towards_callers(group, allowed.of(principal)),
+            Side::Dialled => {
+                // No name of a group has a slash, so no two pairs have one text.
+                let name = format!("{}/{principal}", group.unwrap_or_default());
+                identity(self.own_seed, Pairing::DialledCaller, &name)
+            }
+        }
+    }
+
     /// Towards callers of the group of this name; without a name: towards callers whose calls are routed by connector. `restricted` is
     /// the principal of a caller that may use some groups only.
-    pub(super) fn towards_callers(&self, group: Option<&str>, restricted: Option<&str>) -> Identity {
+    fn towards_callers(&self, group: Option<&str>, restricted: Option<&str>) -> Identity {
         match (group, restricted) {
             (Some(name), _) => identity(self.seed, Pairing::Group, name),
             (None, None) => identity(self.seed, Pairing::AnyGroup, ""),
@@ -113,6 +139,9 @@ mod tests {
             one.towards_callers(None, None),
             one.towards_callers(None, Some("n1")),
             one.towards_callers(None, Some("n2")),
+            one.towards_caller(Side::Dialled, None, "n1", &Allowed::All),
+            one.towards_caller(Side::Dialled, None, "n2", &Allowed::All),
+            one.towards_caller(Side::Dialled, Some("n1"), "n1", &Allowed::All),
             other.towards_member("n1"),
         ];
         assert_eq!(again.towards_member("n1").session_id, all[0].session_id);
@@ -129,7 +158,10 @@ mod tests {
         let (one, other) = (Identities::new([1, 2], [3, 4]), Identities::new([1, 2], [5, 6]));
         let caller = |of: &Identities| of.towards_callers(Some("g"), None).session_id;
         let member = |of: &Identities| of.towards_member("n1").session_id;
+        let dialled =
+            |of: &Identities| of.towards_caller(Side::Dialled, Some("g"), "idm", &Allowed::All).session_id;
         assert_eq!(caller(&one), caller(&other));
         assert_ne!(member(&one), member(&other));
+        assert_ne!(dialled(&one), dialled(&other), "an IDM that listens takes each router for a server");
     }
 }

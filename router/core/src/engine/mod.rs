@@ -126,6 +126,7 @@ impl Engine {
         match event {
             Event::Frame { socket, frame } => tables.on_frame(socket, frame, now, io),
             Event::Opened { socket, side, peer } => tables.on_opened(socket, side, peer, now, io),
+            Event::Retire { socket } => tables.on_retire(socket, now),
             Event::DialFailed { member, slot, failure, reason } => {
                 tables.on_dial_failed(member, slot, failure, &reason, now, io);
             }

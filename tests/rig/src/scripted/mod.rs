@@ -3,6 +3,7 @@
 //! decent library would, and so that the router's own WebSocket library is not judged by itself.
 
 mod client;
+mod hop;
 mod http;
 mod idm;
 mod inbox;
@@ -10,6 +11,7 @@ mod member;
 mod socket;
 
 pub use client::FakeClient;
+pub use hop::{Proxy, Refuser};
 pub use http::{Answer, basic, raw_exchange, upgrade_request};
 pub use idm::FakeIdm;
 pub use inbox::{Frame, Inbox};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rcs_proto::envelope::Envelope;
-use rcs_proto::session::{Event as SessionEvent, Last, SocketId};
+use rcs_proto::session::{Event as SessionEvent, Last, Side, SocketId};
 use rcs_proto::time::Moment;
 
 pub(super) use self::caller::Caller;
@@ -29,14 +29,17 @@ use crate::arena::Arena;
 use crate::ids::{GroupId, MemberId};
 use crate::limits;
 
-/// Identifies a caller: two connections with all three fields equal belong to one session. The principal is one of the fields, so
-/// that knowing a session id is not enough to join the session.
+/// Identifies a caller: two connections with all four fields equal belong to one session. The principal is one of the fields, so
+/// that knowing a session id is not enough to join the session. The side is one of the fields, so that an IDM that dials the router never
+/// joins the session of an IDM that the router dials.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CallerId {
     /// The way in.
     pub(super) selector: Selector,
-    /// The principal that the caller proved.
+    /// The principal that the caller proved. For a caller that the router dials: the name under which the caller is configured.
     pub(super) principal: Arc<str>,
+    /// Which end dialled.
+    pub(super) side: Side,
     /// The session id that the caller showed.
     pub(super) remote: String,
 }
@@ -87,6 +90,11 @@ impl CallerEnd {
     /// The caller's session.
     pub(super) fn session(&self) -> CallerKey {
         self.session
+    }
+
+    /// The same end, without a socket for the rest of the answer: the next part chooses one.
+    pub(super) fn unpinned(self) -> Self {
+        Self { socket: None, ..self }
     }
 
     /// Whether the frames of the answer go to this socket.

@@ -8,7 +8,12 @@ use crate::engine::tests::parts::{at, keys};
 use crate::engine::tests::world::Recorder;
 
 fn id(remote: &str) -> CallerId {
-    CallerId { selector: Selector::ByConnectorKey, principal: "idm".into(), remote: remote.into() }
+    CallerId {
+        selector: Selector::ByConnectorKey,
+        principal: "idm".into(),
+        side: Side::Accepted,
+        remote: remote.into(),
+    }
 }
 
 /// One caller with sockets 1 and 2.
@@ -31,6 +36,8 @@ fn a_session_is_found_by_all_that_names_it_and_has_its_sockets_at_most() {
     assert_eq!(callers.named(&id("a")), Some(key));
     let other = CallerId { principal: "other".into(), ..id("a") };
     assert_eq!(callers.named(&other), None, "nobody joins by knowing the id");
+    let dialled = CallerId { side: Side::Dialled, ..id("a") };
+    assert_eq!(callers.named(&dialled), None, "nobody joins the session of an IDM that we dialled");
     for socket in 3..=limits::SOCKETS_PER_SESSION_MAX as u64 {
         callers.join(key, SocketId(socket), at(0)).unwrap();
     }

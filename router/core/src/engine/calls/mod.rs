@@ -341,6 +341,13 @@ impl Calls {
         self.request_bytes -= drop_request(call);
     }
 
+    /// The rest of the answer may go out on any socket of its caller.
+    pub(super) fn unpin(&mut self, key: CallKey) {
+        if let Some(call) = self.entries.get_mut(key) {
+            call.caller = call.caller.map(CallerEnd::unpinned);
+        }
+    }
+
     /// Nobody waits for the answer any more; returns the caller's end of the call.
     pub(super) fn forget_caller(&mut self, key: CallKey) -> Option<CallerEnd> {
         self.entries.get_mut(key)?.caller.take()

@@ -1,5 +1,7 @@
 //! Groups and callers.
 
+use rcs_proto::session::Side;
+
 use super::member::MemberReport;
 use crate::agreed::At;
 use crate::bundles::group::Alarm;
@@ -56,8 +58,10 @@ pub enum GroupSupply {
 /// A caller that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerReport {
-    /// The principal that the caller proved.
+    /// The principal that the caller proved; of a caller that the router dials, the name under which the caller is configured.
     pub principal: String,
+    /// Which end dialled.
+    pub side: Side,
     /// The group of its way in; none where the connector decides.
     pub group: Option<String>,
     /// Open sockets that are ready.
@@ -100,6 +104,7 @@ impl Tables {
     pub(in crate::engine) fn caller_reports(&self) -> Vec<CallerReport> {
         let report = |caller: &Caller| CallerReport {
             principal: caller.id.principal.to_string(),
+            side: caller.id.side,
             group: match caller.id.selector {
                 // The group is named also after it has left the document.
                 Selector::Group(group) => Some(self.book.group_name(group).to_owned()),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use rcs_proto::session::{Handshake, SocketId};
+use rcs_proto::session::{Handshake, Side, SocketId};
 use rcs_proto::time::Moment;
 
 use super::agenda::Agenda;
@@ -19,6 +19,8 @@ use crate::limits;
 #[derive(Debug)]
 struct Socket {
     belongs: Belongs,
+    /// Which end dialled.
+    side: Side,
     /// Time between two pings of a member's socket; none if pings are off. For callers' sockets see [`SocketSettings`].
     ping_every: Option<Duration>,
     pinged_at: Moment,
@@ -120,9 +122,10 @@ impl Belongs {
 
 impl Socket {
     /// A new socket. Its ping interval starts now.
-    fn new(belongs: Belongs, ping_every: Option<Duration>, now: Moment) -> Self {
+    fn new(belongs: Belongs, side: Side, ping_every: Option<Duration>, now: Moment) -> Self {
         Self {
             belongs,
+            side,
             ping_every,
             pinged_at: now,
             unanswered: 0,
@@ -195,20 +198,28 @@ impl Sockets {
     pub(super) fn greet(&mut self, id: SocketId, handshake: Handshake<Frame>, peer: Peer, now: Moment) {
         let is_new = !self.open.contains_key(&id);
         assert!(is_new, "{id} was opened twice");
-        self.insert(id, Socket::new(Belongs::Greeting(Box::new(handshake), peer), None, now));
+        let side = handshake.side();
+        self.insert(id, Socket::new(Belongs::Greeting(Box::new(handshake), peer), side, None, now));
     }
 
-    /// The peer of a socket that has shaken hands; the socket belongs nowhere until [`Sockets::open`] says where.
-    pub(super) fn take_greeting(&mut self, id: SocketId) -> Option<Peer> {
+    /// Which end dialled a socket that has shaken hands, and its peer. The socket belongs nowhere until [`Sockets::open`] says where.
+    pub(super) fn take_greeting(&mut self, id: SocketId) -> Option<(Side, Peer)> {
         match self.remove(id)?.belongs {
-            Belongs::Greeting(_, peer) => Some(peer),
+            Belongs::Greeting(handshake, peer) => Some((handshake.side(), peer)),
             Belongs::Caller(_) | Belongs::Member { .. } => unreachable!("{id} shook hands twice"),
         }
     }
 
     /// A socket has joined a session. `ping_every` is for members' sockets.
-    pub(super) fn open(&mut self, id: SocketId, belongs: Belongs, ping_every: Option<Duration>, now: Moment) {
-        self.insert(id, Socket::new(belongs, ping_every, now));
+    pub(super) fn open(
+        &mut self,
+        id: SocketId,
+        belongs: Belongs,
+        side: Side,
+        ping_every: Option<Duration>,
+        now: Moment,
+    ) {
+        self.insert(id, Socket::new(belongs, side, ping_every, now));
     }
 
     fn insert(&mut self, id: SocketId, socket: Socket) {
@@ -269,9 +280,9 @@ impl Sockets {
 
     // --- pings ---
 
-    /// Pings the sockets whose ping is due. Returns the sockets of members that have answered none of the last pings, which are not pinged
-    /// again. A ping towards a caller only keeps middle boxes from closing an idle socket, because a 1.8.0 dialler would not come back
-    /// (WIRE 7.5).
+    /// Pings the sockets whose ping is due. Returns the sockets of members, and those that the router dialled, that have answered none of the
+    /// last pings, which are not pinged again. A ping towards a caller that dialled only keeps middle boxes from closing an idle socket, because a
+    /// 1.8.0 dialler would not come back (WIRE 7.5).
     pub(super) fn ping(&mut self, now: Moment, io: &mut impl Io) -> Vec<SocketId> {
         let mut silent = Vec::new();
         for id in self.pings.due(now) {
@@ -279,8 +290,8 @@ impl Sockets {
             if socket.is_moving(io.moved(id), io.backlog_bytes(id)) {
                 socket.unanswered = 0;
             }
-            let is_member = matches!(socket.belongs, Belongs::Member { .. });
-            if is_member && socket.unanswered >= limits::PING_MISSES_MAX {
+            let is_watched = matches!(socket.belongs, Belongs::Member { .. }) || socket.side == Side::Dialled;
+            if is_watched && socket.unanswered >= limits::PING_MISSES_MAX {
                 silent.push(id);
                 continue;
             }
@@ -368,7 +379,9 @@ impl Sockets {
         // Nothing is written behind a close.
         let ping_at = every.filter(|_| socket.turn != Turn::Closing).map(|every| socket.pinged_at + every);
         self.pings.plan(id, &mut socket.ping_planned, ping_at);
-        let may_turn = socket.turn == Turn::InUse && socket.belongs.owner().is_some();
+        // The shell has a caller's socket replaced that it dialled.
+        let is_shells = socket.side == Side::Dialled && matches!(socket.belongs, Belongs::Caller(_));
+        let may_turn = socket.turn == Turn::InUse && socket.belongs.owner().is_some() && !is_shells;
         let ttl = self.settings.ttl.filter(|_| may_turn);
         let turn_at = ttl.map(|ttl| (socket.opened_at + share_of(ttl, id)).max(socket.turn_from));
         self.turns.plan(id, &mut socket.turn_planned, turn_at);

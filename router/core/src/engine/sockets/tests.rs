@@ -12,8 +12,8 @@ fn table() -> Sockets {
     let mut sockets = Sockets::default();
     let second = Duration::from_secs(1);
     sockets.set(SocketSettings { caller_ping_every: Some(30 * second), ttl: None });
-    sockets.open(SocketId(1), of_member(0), Some(2 * second), at(0));
-    sockets.open(SocketId(2), Belongs::Caller(keys::<CallerTag>(1)[0]), None, at(0));
+    sockets.open(SocketId(1), of_member(0), Side::Accepted, Some(2 * second), at(0));
+    sockets.open(SocketId(2), Belongs::Caller(keys::<CallerTag>(1)[0]), Side::Accepted, None, at(0));
     sockets
 }
 
@@ -52,9 +52,9 @@ fn sockets_are_found_by_their_member_from_the_handshake_on() {
     let (handshake, _) = Handshake::start(rcs_proto::session::Side::Dialled, &identity, at(0));
     sockets.greet(SocketId(3), handshake, Peer::Member { member: FIRST, by: DialledBy::Us(Slot(1)) }, at(0));
     assert_eq!(sockets.of(FIRST), [SocketId(1), SocketId(3)]);
-    assert!(matches!(sockets.take_greeting(SocketId(3)), Some(Peer::Member { .. })));
+    assert!(matches!(sockets.take_greeting(SocketId(3)), Some((Side::Dialled, Peer::Member { .. }))));
     assert_eq!(sockets.of(FIRST), [SocketId(1)]);
-    sockets.open(SocketId(3), of_member(1), None, at(1));
+    sockets.open(SocketId(3), of_member(1), Side::Accepted, None, at(1));
     sockets.remove(SocketId(1));
     assert_eq!(sockets.of(FIRST), [SocketId(3)]);
     sockets.remove(SocketId(3));
@@ -74,7 +74,7 @@ fn old_sockets_are_found_by_their_age_and_a_new_one_takes_the_place_of_one() {
     assert_eq!((sockets.old_ones(at(100)).len(), sockets.old_ones(at(110)).len()), (1, 2));
     sockets.set_turn(SocketId(1), Turn::Awaiting);
     assert!(sockets.under_way().is_empty() && sockets.turning().count() == 1);
-    sockets.open(SocketId(4), of_member(0), None, at(101));
+    sockets.open(SocketId(4), of_member(0), Side::Accepted, None, at(101));
     sockets.replace_by(SocketId(4), FIRST, Slot(0), at(101));
     assert_eq!(sockets.under_way(), [SocketId(1)]);
     sockets.set_turn(SocketId(1), Turn::Retired(at(102)));

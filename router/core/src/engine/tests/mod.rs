@@ -9,6 +9,7 @@ mod callers;
 mod chaos;
 mod configurations;
 mod connectors;
+mod dialled;
 mod drain;
 mod drift;
 mod explain;

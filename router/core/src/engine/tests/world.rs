@@ -393,6 +393,29 @@ impl World {
         socket
     }
 
+    /// Dials a caller that is configured as `dialled`; returns the socket with our handshake, which is not answered yet.
+    pub(super) fn dial_caller(&mut self, selector: Selector) -> (SocketId, Envelope) {
+        let socket = self.socket();
+        let peer = Peer::Caller { selector, principal: "dialled".into(), allowed: Allowed::All };
+        self.apply(Event::Opened { socket, side: Side::Dialled, peer });
+        let first = self.at_caller(&[socket]).remove(0);
+        (socket, first)
+    }
+
+    /// Dials so many sockets to a caller of the group `g`, which shows this session id.
+    pub(super) fn dialled_caller(&mut self, name: &str, sockets: usize) -> Vec<SocketId> {
+        let group = self.engine.view().group_named("g").unwrap().id;
+        let dial = |world: &mut Self| {
+            let (socket, _) = world.dial_caller(Selector::Group(group));
+            let identity = Identity { session_id: name.into(), public_key: Bytes::new() };
+            world.feed(socket, frames::handshake_response(&identity));
+            socket
+        };
+        let opened = (0..sockets).map(|_| dial(self)).collect();
+        self.pass(Duration::from_millis(250));
+        opened
+    }
+
     pub(super) fn call(&mut self, socket: SocketId, id: i64, request: OperationRequest) {
         let connector_key = messages_key(CONNECTOR);
         let request = OperationRequest {

@@ -5,14 +5,17 @@
 //! is closed in a moment in which the member holds no call, for a member sends the answers of all its calls on any of its sockets
 //! (WIRE 4.2). Frames that the member still sends are read until it has closed its end as well; until then the member gets no call.
 //!
-//! The router cannot open a caller's socket, and a 1.8.0 dialler never dials again (WIRE 7.5). So only a caller that was seen to
+//! The sockets of callers that the router dials are kept by the shell, which opens the new socket before it has the old one retired
+//! ([`Event::Retire`](crate::engine::Event::Retire)).
+//!
+//! The router cannot open another caller's socket, and a 1.8.0 dialler never dials again (WIRE 7.5). So only a caller that was seen to
 //! open a new socket in place of one that closed loses an old socket: one at a time, and never the last.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use rcs_proto::limits::HOLD_OFF;
-use rcs_proto::session::SocketId;
+use rcs_proto::session::{Side, SocketId};
 use rcs_proto::time::Moment;
 
 use crate::engine::callers::Caller;
@@ -33,6 +36,25 @@ impl Tables {
             self.go_on_rotating(socket, now, io);
         }
         self.begin_rotations(now, io);
+    }
+
+    /// The shell wants a caller's socket closed that it dialled.
+    pub(in crate::engine) fn on_retire(&mut self, id: SocketId, now: Moment) {
+        if let Some((Owner::Caller(key), Turn::InUse)) = self.sockets.turn(id)
+            && self.is_dialled(key)
+        {
+            self.begin_to_retire(id, key, now);
+        }
+    }
+
+    /// Sends nothing new on a socket of a caller. The socket is closed later.
+    fn begin_to_retire(&mut self, id: SocketId, key: CallerKey, now: Moment) {
+        self.sockets.set_turn(id, Turn::Retired(now));
+        self.callers.retire(key, id);
+    }
+
+    fn is_dialled(&self, key: CallerKey) -> bool {
+        self.callers.get(key).is_some_and(|caller| caller.id.side == Side::Dialled)
     }
 
     fn begin_rotations(&mut self, now: Moment, io: &mut impl Io) {
@@ -86,10 +108,7 @@ impl Tables {
                     self.members.dial_anew(member, slot, io);
                 }
             }
-            Owner::Caller(key) => {
-                self.sockets.set_turn(id, Turn::Retired(now));
-                self.callers.retire(key, id);
-            }
+            Owner::Caller(key) => self.begin_to_retire(id, key, now),
         }
     }
 
@@ -102,6 +121,9 @@ impl Tables {
             }
             Some((Owner::Member { session, member, .. }, Turn::Retired(at))) => {
                 self.close_old_of_member(id, session, member, now.since(at), now, io);
+            }
+            Some((Owner::Caller(key), Turn::Retired(_))) if self.is_dialled(key) => {
+                self.close_old_of_dialled_caller(id, key, io);
             }
             Some((Owner::Caller(key), Turn::Retired(at))) => {
                 self.close_old_of_caller(id, key, now.since(at), now, io);
@@ -200,13 +222,38 @@ impl Tables {
         }
     }
 
+    /// Closes a socket that the router dialled to a caller, once no answer needs the socket. Until then the shell opens no further socket in place
+    /// of another one. Subscriptions never end, so their events go on over another socket. The caller's last socket stays while the caller
+    /// has calls.
+    fn close_old_of_dialled_caller(&mut self, id: SocketId, key: CallerKey, io: &mut impl Io) {
+        let Some(caller) = self.callers.get(key) else { return };
+        let is_last = !caller.sockets().any(|socket| socket != id);
+        let (subscriptions, calls): (Vec<CallKey>, Vec<CallKey>) =
+            caller.open_keys().into_iter().partition(|call| self.is_subscription(*call));
+        let is_needed = io.backlog_bytes(id) > 0
+            || calls.iter().any(|call| is_last || self.answers_on(*call, id))
+            || !is_last && caller.waits_for_infos_on(id);
+        if is_needed {
+            return;
+        }
+        for call in subscriptions {
+            if self.answers_on(call, id) {
+                self.calls.unpin(call);
+            }
+        }
+        self.callers.let_go_of(key, id);
+        self.close_gently(id, None, io);
+    }
+
     /// Whether an answer is on its way on this socket.
     fn is_used(&self, caller: &Caller, id: SocketId) -> bool {
-        let is_there = |call: &CallKey| {
-            let end = self.calls.get(*call).and_then(|call| call.caller);
-            end.is_some_and(|end| end.is_pinned_to(id))
-        };
-        caller.waits_for_infos_on(id) || caller.open_keys().iter().any(is_there)
+        caller.waits_for_infos_on(id) || caller.open_keys().iter().any(|call| self.answers_on(*call, id))
+    }
+
+    /// Whether the answer to this call goes out on this socket.
+    fn answers_on(&self, call: CallKey, id: SocketId) -> bool {
+        let end = self.calls.get(call).and_then(|call| call.caller);
+        end.is_some_and(|end| end.is_pinned_to(id))
     }
 
     /// Closes a socket that nothing is sent on any more. The socket stays in the table until the peer has closed its end: frames that

@@ -42,8 +42,8 @@ impl Tables {
             SessionEvent::HandshakeAgain => {
                 let Some(caller) = self.callers.get(key) else { return };
                 let group = caller.id.selector.group_name(&self.book);
-                let identity =
-                    self.identities.towards_callers(group, caller.allowed.of(&caller.id.principal));
+                let (side, principal) = (caller.id.side, &caller.id.principal);
+                let identity = self.identities.towards_caller(side, group, principal, &caller.allowed);
                 io.reply(socket, frames::handshake_response(&identity));
             }
             SessionEvent::Reply(frame) => io.reply(socket, frame),

@@ -35,7 +35,7 @@ impl Tables {
         {
             return io.close(socket);
         }
-        let identity = identity_towards(&self.identities, &self.book, &peer);
+        let identity = identity_towards(&self.identities, &self.book, side, &peer);
         let (handshake, first) = Handshake::start(side, &identity, now);
         if let Some(first) = first {
             io.send(socket, first);
@@ -88,7 +88,7 @@ impl Tables {
                 self.on_member_frame(session, socket, frame, now, io);
             }
             Some(Belongs::Greeting(handshake, peer)) => {
-                let identity = identity_towards(&self.identities, &self.book, peer);
+                let identity = identity_towards(&self.identities, &self.book, handshake.side(), peer);
                 let step = handshake.receive(frame, &identity);
                 self.on_handshake_step(socket, step, now, io);
             }
@@ -124,11 +124,11 @@ impl Tables {
 
     fn join(&mut self, socket: SocketId, remote: Remote, now: Moment, io: &mut impl Io) {
         match self.sockets.take_greeting(socket) {
-            Some(Peer::Caller { selector, principal, allowed }) => {
-                let id = CallerId { selector, principal, remote: remote.session_id };
+            Some((side, Peer::Caller { selector, principal, allowed })) => {
+                let id = CallerId { selector, principal, side, remote: remote.session_id };
                 self.join_caller(socket, id, allowed, now, io);
             }
-            Some(Peer::Member { member, by }) => {
+            Some((_, Peer::Member { member, by })) => {
                 let host = self.members.host(self.view.hosts_of(member), &remote.session_id);
                 match host.filter(|host| *host != member) {
                     Some(host) if self.has_all_sockets(host, io) => io.close(socket),
@@ -147,6 +147,7 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
+        let side = id.side;
         let joined = match self.callers.named(&id) {
             Some(key) => self.callers.join(key, socket, now).map(|()| key),
             None if self.callers.is_full() && !self.forget_a_leaver(now, io) => {
@@ -161,7 +162,7 @@ impl Tables {
         let reason = match joined {
             Ok(key) => {
                 self.callers.allow(key, allowed);
-                return self.sockets.open(socket, Belongs::Caller(key), None, now);
+                return self.sockets.open(socket, Belongs::Caller(key), side, None, now);
             }
             Err(NotJoined::TooManyCallers) => {
                 format!("{} callers are connected already", limits::DOWNSTREAM_SESSIONS_MAX)
@@ -200,7 +201,8 @@ impl Tables {
         }
         let session = joined.session;
         let ping_every = self.members.get(member).and_then(|member| member.member.spec.ping_interval);
-        self.sockets.open(socket, Belongs::Member { session, member, slot }, ping_every, now);
+        let side = if slot.is_some() { Side::Dialled } else { Side::Accepted };
+        self.sockets.open(socket, Belongs::Member { session, member, slot }, side, ping_every, now);
         if let Some(slot) = slot {
             self.sockets.replace_by(socket, member, slot, now);
         }
@@ -270,10 +272,10 @@ impl Tables {
     }
 }
 
-fn identity_towards(identities: &Identities, book: &NameBook, peer: &Peer) -> Identity {
+fn identity_towards(identities: &Identities, book: &NameBook, side: Side, peer: &Peer) -> Identity {
     match peer {
         Peer::Caller { selector, principal, allowed } => {
-            identities.towards_callers(selector.group_name(book), allowed.of(principal))
+            identities.towards_caller(side, selector.group_name(book), principal, allowed)
         }
         Peer::Member { member, .. } => identities.towards_member(book.member_name(*member)),
     }

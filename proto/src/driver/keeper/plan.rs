@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use rcs_proto::session::SocketId;
 use tokio::time::Instant;
 
-use crate::limits::{REDIAL, SHORT_LIFE};
+use crate::driver::limits::{REDIAL, SHORT_LIFE};
+use crate::session::SocketId;
 
 /// How the sockets of one URL are kept (P08, P12, P13, `webSocketConnections`, `maxWebSocketConnections`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rhythm {
-    /// Sockets that are open, from 1.
+    /// Sockets that are open, from 1; 0 once the URL is no longer wanted.
     pub sockets: usize,
     /// Most sockets that are open at a time, while one replaces another; at least [`Rhythm::sockets`].
     pub max_sockets: usize,
@@ -20,6 +20,27 @@ pub struct Rhythm {
     pub connection_ttl: Option<Duration>,
     /// Shortest time between the openings of two sockets.
     pub new_connections_interval: Duration,
+}
+
+impl Rhythm {
+    /// When a socket that was opened at this moment is to be replaced. A little earlier than it must, at random: servers that were started
+    /// together must not dial together for ever.
+    fn expiry(&self, opened: Instant, dice: &mut fastrand::Rng) -> Option<Instant> {
+        self.connection_ttl.map(|ttl| opened + ttl.mul_f64(1.0 - dice.f64() / 10.0))
+    }
+}
+
+/// After this number of failures the pause between two attempts does not double any more. It is as long as the longest housekeeping interval by
+/// then.
+const DOUBLINGS_MAX: u32 = 20;
+
+/// Who can mend a failed dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MendedBy {
+    /// Time, perhaps: a peer that restarts, a network that comes back.
+    Time,
+    /// A person: a wrong key, a wrong path, a certificate.
+    People,
 }
 
 /// What is to be done next.
@@ -67,6 +88,25 @@ impl Sockets {
             rests_until: None,
             dice,
         }
+    }
+
+    /// From now on the sockets are kept like this. What stood in the way before may be gone, so a dial need not wait for its turn.
+    pub(super) fn follow(&mut self, rhythm: Rhythm) {
+        self.rhythm = rhythm;
+        self.failures = 0;
+        self.rests_until = None;
+        let Self { open, dice, .. } = self;
+        open.iter_mut().for_each(|socket| socket.expires = rhythm.expiry(socket.since, dice));
+    }
+
+    /// No socket is wanted from now on: those that are open retire.
+    pub(super) fn leave(&mut self) {
+        self.rhythm.sockets = 0;
+    }
+
+    /// Whether no socket is open, and none is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && !self.is_dialling
     }
 
     /// Sockets that take calls.
@@ -118,14 +158,16 @@ impl Sockets {
         self.is_dialling = false;
         self.opened_last = Some(now);
         self.rests_until = None;
-        // A little earlier than it must, at random: servers that were started together must not dial together for ever.
-        let expires = self.rhythm.connection_ttl.map(|ttl| now + ttl.mul_f64(1.0 - self.dice.f64() / 10.0));
+        let expires = self.rhythm.expiry(now, &mut self.dice);
         self.open.push(Open { id, since: now, expires, is_retiring: false });
     }
 
-    /// A dial has ended without a socket.
-    pub(super) fn failed(&mut self, now: Instant) {
+    /// A dial has ended without a socket. What only a person can mend is tried again at the slowest pace from the start.
+    pub(super) fn failed(&mut self, mended_by: MendedBy, now: Instant) {
         self.is_dialling = false;
+        if mended_by == MendedBy::People {
+            self.failures = self.failures.max(DOUBLINGS_MAX);
+        }
         self.rest(now);
     }
 
@@ -143,7 +185,7 @@ impl Sockets {
     /// The next attempt waits, longer with each failure, and never longer than the housekeeping interval.
     fn rest(&mut self, now: Instant) {
         let longest = self.rhythm.housekeeping_interval;
-        let pause = REDIAL.saturating_mul(1 << self.failures.min(16)).min(longest);
+        let pause = REDIAL.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX)).min(longest);
         self.failures = self.failures.saturating_add(1);
         self.rests_until = Some(now + pause.mul_f64(0.5 + self.dice.f64() / 2.0));
     }
@@ -252,13 +294,45 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..40 {
             assert_eq!(run.step(), Step::Dial);
-            run.sockets.failed(run.now);
+            run.sockets.failed(MendedBy::Time, run.now);
             pauses.push(run.wait());
         }
         assert!(pauses[0] <= REDIAL && pauses[0] >= REDIAL / 2, "{pauses:?}");
         let longest = RHYTHM.housekeeping_interval;
         assert!(pauses[20..].iter().all(|pause| *pause <= longest && *pause >= longest / 2), "{pauses:?}");
         assert!(pauses[20] != pauses[21], "jitter: {pauses:?}");
+    }
+
+    /// A wrong key is not sent ten times a second. Once something was changed, the next attempt follows at once.
+    #[test]
+    fn what_a_person_must_mend_is_tried_rarely_until_something_changes() {
+        let mut run = Run::new(RHYTHM);
+        assert_eq!(run.step(), Step::Dial);
+        run.sockets.failed(MendedBy::People, run.now);
+        assert!(run.wait() >= RHYTHM.housekeeping_interval / 2);
+        assert_eq!(run.step(), Step::Dial);
+        run.sockets.failed(MendedBy::People, run.now);
+        run.sockets.follow(Rhythm { sockets: 1, ..RHYTHM });
+        run.open();
+    }
+
+    /// A URL that is no longer wanted loses all its sockets, the one on its way included.
+    #[test]
+    fn a_url_that_is_left_keeps_no_socket() {
+        let mut run = Run::new(Rhythm { new_connections_interval: Duration::ZERO, ..RHYTHM });
+        let first = run.open();
+        assert_eq!(run.step(), Step::Dial);
+        run.sockets.leave();
+        assert_eq!(run.step(), Step::Retire(first));
+        assert_eq!(run.step(), Step::Wait(None));
+        run.sockets.opened(SocketId(9), run.now);
+        assert_eq!(run.step(), Step::Retire(SocketId(9)));
+        for socket in [first, SocketId(9)] {
+            assert!(!run.sockets.is_empty());
+            run.sockets.ended(socket, run.now);
+        }
+        assert!(run.sockets.is_empty());
+        assert_eq!(run.step(), Step::Wait(None), "nothing is dialled any more");
     }
 
     /// A peer that lets everybody in and hangs up must not be dialled without a pause.
