@@ -92,3 +92,4 @@ mod token;
 mod trust;
 mod unknown;
 mod upstream;
+mod vias;

@@ -46,7 +46,7 @@ pub(super) async fn serve(listener: TcpListener, service: Router, most: usize) -
 }
 
 /// Answers the requests of one connection, until it ends or loses its place.
-async fn serve_one(stream: TcpStream, peer: SocketAddr, place: Place, lost: Lost, service: Router) {
+async fn serve_one(stream: TcpStream, peer: SocketAddr, place: Place, mut lost: Lost, service: Router) {
     // Small answers must not wait for the acknowledgement of earlier ones.
     let _ = stream.set_nodelay(true);
     let place = Arc::new(place);

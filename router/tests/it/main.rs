@@ -45,3 +45,4 @@ mod tls;
 mod tokens;
 mod unknown;
 mod usage;
+mod vias;

@@ -34,6 +34,7 @@ impl Tables {
                 Timer::Redials(caller) => self.callers.learn_redials(caller, now),
                 Timer::Quiet(member) => self.on_quiet(member, now, io),
                 Timer::RestOver(member) => self.on_rest_over(member, now),
+                Timer::Via(member) => self.look_for_way(member, now, io),
                 Timer::Tick => self.on_tick(now, io),
             }
         }
@@ -44,7 +45,7 @@ impl Tables {
         for (selector, callers) in self.callers.waiting_to_be_told(now) {
             let group = match selector {
                 Selector::Group(group) => Some(group),
-                Selector::ByConnectorKey => None,
+                Selector::ByConnectorKey | Selector::Via(_) => None,
             };
             io.note(Note::CallersWaitForList { group, callers });
         }

@@ -54,7 +54,10 @@ impl Tables {
         };
         let settings = self.view.group(group).map(|group| &group.settings);
         let deadlines = settings.map(|settings| settings.deadlines).unwrap_or_default();
-        let hedge_after = settings.and_then(|settings| settings.hedge_after);
+        let forwarded_to = self.callers.get(caller).and_then(|caller| caller.id.selector.forwards_to());
+        // The router that forwards hedges.
+        let hedge_after =
+            settings.and_then(|settings| settings.hedge_after).filter(|_| forwarded_to.is_none());
         let Asked { facade, stream, .. } = &asked;
         self.callers.remember(caller, facade);
         let Some(pages) = self.callers.get(caller).map(|caller| caller.pages_of(&asked)) else { return };
@@ -72,6 +75,7 @@ impl Tables {
             stream,
             deadline,
             hedge_after,
+            forwarded_to,
         };
         let call = self.calls.insert(new, now);
         self.callers.accept(&end, call, operation.is_subscription(), now);
@@ -105,7 +109,8 @@ impl Tables {
     ) -> Result<GroupId, (ErrorKind, Option<GroupId>)> {
         let Some(from) = self.callers.get(caller) else { return Err((ErrorKind::NoMember, None)) };
         let group = self.group_of(from, head).map_err(|kind| (kind, from.id.selector.group()))?;
-        let is_over = from.is_at_its_limit(head.operation, self.view.router().caller_in_flight_max);
+        let is_over = from.id.selector.forwards_to().is_none()
+            && from.is_at_its_limit(head.operation, self.view.router().caller_in_flight_max);
         match self.phase {
             Phase::Draining | Phase::Leaving => Err((ErrorKind::Draining, Some(group))),
             Phase::Serving if is_over || self.takes_too_much(caller, bytes) => {
@@ -131,6 +136,10 @@ impl Tables {
         match caller.id.selector {
             Selector::Group(group) => self.group_of_visible(group, head),
             Selector::ByConnectorKey => self.group_by_connector(head, &caller.allowed),
+            // Any group of the member: its settings bound the call here, and the router that forwards has chosen.
+            Selector::Via(member) => {
+                self.view.groups_of(member).next().map(|group| group.id).ok_or(ErrorKind::NoMember)
+            }
         }
     }
 
