@@ -80,14 +80,18 @@ impl Presence {
         Ok(())
     }
 
-    /// The router through which each member can be used: of several, the one with the lowest number.
-    fn elsewhere(&self, now: Instant) -> BTreeMap<String, u32> {
+    /// The router through which each member can be used: of several, the one with the lowest number. Routers that the cluster does not know
+    /// by these ids cannot be dialled.
+    fn elsewhere(&self, now: Instant, is_known: impl Fn(RouterId) -> bool) -> BTreeMap<String, u32> {
         let mut heard = self.heard();
         heard.retain(|_, heard| heard.until > now);
         let mut all = BTreeMap::new();
-        for (router, heard) in heard.iter() {
+        for (number, heard) in heard.iter() {
+            if !is_known(RouterId { number: *number, incarnation: heard.incarnation }) {
+                continue;
+            }
             for member in &heard.members {
-                all.entry(member.clone()).or_insert(*router);
+                all.entry(member.clone()).or_insert(*number);
             }
         }
         all
@@ -156,7 +160,8 @@ pub(super) async fn run(cluster: Cluster, control: Control) {
                 }
             }
         }
-        let elsewhere = presence.elsewhere(Instant::now());
+        let addresses = cluster.status().borrow().addresses.clone();
+        let elsewhere = presence.elsewhere(Instant::now(), |id| addresses.contains_key(&id));
         if *told != elsewhere {
             told = Arc::new(elsewhere);
             control.send(Request::Elsewhere(Arc::clone(&told))).await;
@@ -204,11 +209,13 @@ mod tests {
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         presence.hear(router(3), said(1, 1, &["a", "b"]), at(0)).unwrap();
         presence.hear(router(2), said(1, 1, &["b"]), at(1)).unwrap();
-        let all = |seconds| presence.elsewhere(at(seconds)).into_iter().collect::<Vec<_>>();
+        let all = |seconds| presence.elsewhere(at(seconds), |_| true).into_iter().collect::<Vec<_>>();
         assert_eq!(all(1), [("a".to_owned(), 3), ("b".to_owned(), 2)]);
         let kept = PRESENCE_KEPT.as_secs();
         assert_eq!(all(kept), [("b".to_owned(), 2)], "router 3 said nothing for too long");
         assert_eq!(all(kept + 1), []);
+        presence.hear(router(3), said(1, 2, &["a"]), at(9)).unwrap();
+        assert!(presence.elsewhere(at(9), |id| id != router(3)).is_empty(), "router 3 was removed");
     }
 
     #[test]
@@ -216,9 +223,9 @@ mod tests {
         let (presence, now) = (Presence::new(), Instant::now());
         presence.hear(router(2), said(1, 5, &["a"]), now).unwrap();
         presence.hear(router(2), said(1, 4, &["old"]), now).unwrap();
-        assert!(presence.elsewhere(now).contains_key("a"));
+        assert!(presence.elsewhere(now, |_| true).contains_key("a"));
         presence.hear(router(2), said(9, 0, &["new"]), now).unwrap();
-        assert_eq!(presence.elsewhere(now).into_keys().collect::<Vec<_>>(), ["new"]);
+        assert_eq!(presence.elsewhere(now, |_| true).into_keys().collect::<Vec<_>>(), ["new"]);
         let many = vec!["m"; PRESENT_MEMBERS_MAX + 1];
         assert!(presence.hear(router(2), said(9, 1, &many), now).is_err());
     }

@@ -10,6 +10,8 @@
 //! Towards an IDM that the router dials: one identity for the name under which the IDM is configured. It is the process's own, because an IDM
 //! that listens files the sockets of all routers with one identity under one session (WIRE section 8).
 //!
+//! Towards another router that uses a member through this one: one identity for each member, of the process's own seed.
+//!
 //! An identity follows from a seed and from names, never from numbers that a process counted. So routers with one seed show a
 //! caller the same identity, whatever the order in which their documents came. Towards members, and towards IDMs that are dialled, the seed is
 //! the process's own: each router has sessions of its own with them.

@@ -1,6 +1,7 @@
 //! Connections that are to become WebSockets: handed over with the number of their router, or refused like all others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcs_consensus::rpc::Transport as _;
 use rcs_consensus::transport::{Arriving, Reason, serve};
@@ -37,9 +38,8 @@ async fn who_wants_a_websocket_shows_a_certificate_of_the_cluster_too() {
     let (_stream, router) = tokio::join!(connect(address, own), next(&mut arrived));
     assert_eq!(router, Some(1));
     // Requests go their own way beside it.
-    let asked =
-        cluster.transport(1).ask(&peer(&serving, 2), cluster.hello(1), std::time::Duration::from_secs(30));
-    asked.await.unwrap();
+    let (transport, to) = (cluster.transport(1), peer(&serving, 2));
+    transport.ask(&to, cluster.hello(1), Duration::from_secs(30)).await.unwrap();
     assert!(arrived.try_recv().is_err());
 
     // Trusts the router that it dials, and shows nothing, or a certificate of another cluster.

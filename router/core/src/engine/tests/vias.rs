@@ -18,7 +18,7 @@ use crate::ids::MemberId;
 use crate::settings::Settings;
 use crate::view::*;
 
-const UNKNOWN: &str = "outcome is unknown";
+const UNKNOWN: &str = "Outcome unknown";
 
 impl World {
     /// A group `g` of so many members in client mode, of which none is connected.
