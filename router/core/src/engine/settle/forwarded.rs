@@ -27,6 +27,7 @@ impl Tables {
     pub(super) fn end_forwarded(&mut self, open: OpenFault, now: Moment, io: &mut impl Io) {
         let OpenFault { call: key, fault, error } = open;
         let Some(call) = self.calls.get(key) else { return };
+        debug_assert_ne!(fault, Fault::AnswerOverdue, "a forwarded call is never hedged");
         let (stage, class) = (call.stage_at(fault), call.class());
         let Some(caller) = call.caller else {
             return self.end(key, Outcome::Cancelled, now, io);
@@ -69,7 +70,6 @@ fn word(class: Class, stage: Stage, fault: Fault, error: Option<Envelope>) -> Wo
         {
             Word::Wait
         }
-        (Fault::AnswerOverdue, ..) => Word::Wait,
         (_, Stage::Unsent, _) => Word::NotRun,
         _ => Word::Lost,
     }

@@ -26,9 +26,11 @@ impl Tables {
         let is_subscription = call.operation.is_subscription();
         // What health says of the member is up to the router that forwards.
         let asking = if call.class() == Class::Page { Asking::Begun } else { Asking::InPanic };
-        let settings = self.view.group(call.group).map(|group| &group.settings);
-        let has_place = is_subscription
-            || settings.is_some_and(|of| self.members.has_place(member, of.member_in_flight_max).is_ok());
+        // The router that forwards may have chosen any group of the member.
+        let in_flight_max =
+            self.view.groups_of(member).map(|group| group.settings.member_in_flight_max).max();
+        let has_place =
+            is_subscription || in_flight_max.is_some_and(|most| self.members.has_place(member, most).is_ok());
         if has_place && self.members.is_here(member) && self.members.takes(member, asking).is_ok() {
             self.send_to(key, member, now, io);
         } else {

@@ -362,3 +362,21 @@ fn a_way_is_let_go_when_the_far_router_does_not_name_the_member_any_more() {
     world.apply(Event::WayFailed { member, reason: reason.clone() });
     assert_eq!(world.report_of(1).error.map(|error| error.text), Some(reason));
 }
+
+#[test]
+fn the_longest_timeout_of_the_members_groups_bounds_a_forwarded_call() {
+    let (mut world, _, router) = far();
+    let mut settings = Settings::default();
+    let short = settings.defaults.deadlines.read;
+    let mut of_group = settings.defaults.clone();
+    of_group.deadlines.read = short * 3;
+    settings.groups.insert("g".into(), of_group);
+    world.set(&settings);
+    world.call(router, 1, get());
+    assert_eq!(world.at_member(0).len(), 1);
+    world.pass(short * 2);
+    assert!(world.at_caller(&[router]).is_empty(), "the router that forwards keeps the deadline");
+    world.pass(short * 2);
+    assert!(says(&world.at_caller(&[router]), 1, frames::is_lost_beyond));
+    assert_eq!(world.report_of(0).in_flight, 0);
+}

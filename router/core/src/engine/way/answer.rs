@@ -151,7 +151,7 @@ impl Tables {
     /// Whether this end of a call's stream looks cut, by the settings of the group and the habit of such streams.
     fn end_looks_cut(&mut self, key: CallKey, tail: Tail, now: Moment) -> Option<Cut> {
         let call = self.calls.get(key)?;
-        let kind = call.stream?;
+        let kind = call.stream.filter(|_| call.forwarded_to.is_none())?;
         if self.view.group(call.group)?.settings.stream_end == StreamEnd::AsItCame {
             return None;
         }

@@ -20,7 +20,7 @@ use crate::engine::tables::Tables;
 use crate::ids::GroupId;
 use crate::limits;
 use crate::verdict::ErrorKind;
-use crate::view::Group;
+use crate::view::{Group, GroupOrigin};
 
 impl Tables {
     /// A new call of a caller.
@@ -62,7 +62,11 @@ impl Tables {
         self.callers.remember(caller, facade);
         let Some(pages) = self.callers.get(caller).map(|caller| caller.pages_of(&asked)) else { return };
         self.groups.called(group, facade, now);
-        let deadline = Deadline::of(operation, facade, &deadlines, now);
+        let mut deadline = Deadline::of(operation, facade, &deadlines, now);
+        // The router that forwards keeps the deadline, by whichever group it chose. This one only keeps nothing for ever.
+        for group in forwarded_to.iter().flat_map(|member| self.view.groups_of(*member)) {
+            deadline = deadline.later(Deadline::of(operation, facade, &group.settings.deadlines, now));
+        }
         let end = CallerEnd::new(caller, request.message_id);
         let (configuration, stream) = (facade.configuration, *stream);
         let new = NewCall {
@@ -136,9 +140,11 @@ impl Tables {
         match caller.id.selector {
             Selector::Group(group) => self.group_of_visible(group, head),
             Selector::ByConnectorKey => self.group_by_connector(head, &caller.allowed),
-            // Any group of the member: its settings bound the call here, and the router that forwards has chosen.
+            // The member's own group, if it has one: the router that forwards counts the call in the group that it chose.
             Selector::Via(member) => {
-                self.view.groups_of(member).next().map(|group| group.id).ok_or(ErrorKind::NoMember)
+                let mut groups = self.view.groups_of(member);
+                let own = groups.clone().find(|group| group.origin != GroupOrigin::Listed);
+                own.or_else(|| groups.next()).map(|group| group.id).ok_or(ErrorKind::NoMember)
             }
         }
     }
