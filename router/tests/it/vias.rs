@@ -46,8 +46,8 @@ impl Site {
         let mut cluster = Cluster::new(3, folder, provider);
         cluster.start_all();
         let mut site = Self { cluster, members: Vec::new(), started: 0 };
-        for place in 0..3 {
-            let member = site.process(NAMES[place], place);
+        for (place, name) in NAMES.iter().enumerate() {
+            let member = site.process(name, place);
             site.members.push(member);
         }
         for place in 0..3 {

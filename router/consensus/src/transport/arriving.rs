@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::credentials::HTTP1;
 use super::refusals::Reason;
-use super::session::{crowded, peer_of, refused, slow};
+use super::session::{accept, crowded, peer_of, refused, slow};
 use super::shared::Shared;
 
 /// A connection that has said that it is to become a WebSocket, and has proved nothing yet.
@@ -64,7 +64,7 @@ impl Arriving {
         let server = Arc::clone(&shared.credentials.live().server);
         let shaken = async {
             let stream = TcpStream::from_std(stream).map_err(|error| (Reason::Slow, error.to_string()))?;
-            let accept = StartHandshake::from_parts(accepted, stream).into_stream(server);
+            let accept = accept(StartHandshake::from_parts(accepted, stream), server)?;
             let stream = timeout_at(until, accept).await.map_err(slow)?.map_err(|error| refused(&error))?;
             let router = peer_of(&shared, &stream)?.router;
             Ok(Upgrading { stream, router, address })

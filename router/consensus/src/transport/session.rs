@@ -10,14 +10,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rcs_proto::driver;
 use rcs_proto::driver::places::{Lost, Place};
 use rcs_proto::driver::shares::Shown;
-use rustls::Error;
 use rustls::server::Acceptor;
+use rustls::{Error, ServerConfig};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tokio_rustls::{Accept, LazyConfigAcceptor, StartHandshake};
 
 use super::arriving::{self, Arriving};
 use super::refusals::Reason;
@@ -138,10 +138,24 @@ async fn handshake(
     start: StartHandshake<TcpStream>,
     until: Instant,
 ) -> Result<(TlsStream<TcpStream>, Name), Refused> {
-    let accept = start.into_stream(Arc::clone(&shared.credentials.live().server));
+    let accept = accept(start, Arc::clone(&shared.credentials.live().server))?;
     let stream = timeout_at(until, accept).await.map_err(slow)?.map_err(|error| refused(&error))?;
     let name = peer_of(shared, &stream)?;
     Ok((stream, name))
+}
+
+/// Goes on with the handshake. What came together with the first message is looked at now: nothing may come behind it, and nothing more would
+/// come that has the rest looked at.
+pub(super) fn accept(
+    start: StartHandshake<TcpStream>,
+    config: Arc<ServerConfig>,
+) -> Result<Accept<TcpStream>, Refused> {
+    let mut failed = None;
+    let accept = start.into_stream_with(config, |connection| failed = connection.process_new_packets().err());
+    match failed {
+        None => Ok(accept),
+        Some(error) => Err(refused(&io::Error::new(io::ErrorKind::InvalidData, error))),
+    }
 }
 
 /// Whom the certificate names that the peer has shown.
