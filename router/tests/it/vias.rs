@@ -1,7 +1,7 @@
 //! Members in client mode that are connected to one router of a cluster only, and are used through all of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -337,12 +337,18 @@ fn a_far_router_that_drains_costs_no_call() {
 }
 
 /// A member that answers by itself, if it may, and writes down each change that it runs.
-fn answering(mut member: FakeClient, may_answer: bool, stop: Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
+fn answering(
+    mut member: FakeClient,
+    may_answer: bool,
+    stop: Arc<AtomicBool>,
+    got: Arc<AtomicUsize>,
+) -> JoinHandle<Vec<String>> {
     std::thread::spawn(move || {
         let mut ran = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             let found = member.inbox.find(Duration::from_millis(10), |f| f.operation().is_some());
             let Some(frame) = found else { continue };
+            got.fetch_add(1, Ordering::Relaxed);
             if let Some(create) = frame.operation().and_then(|asked| asked.create.as_ref()) {
                 ran.push(create.object_class.clone());
             }
@@ -360,14 +366,17 @@ fn under_load_a_killed_router_costs_no_read_and_no_change_runs_twice() {
     let mut site = Site::start();
     let mut idm = site.idm(0);
     let stop = Arc::new(AtomicBool::new(false));
+    let held = Arc::new(AtomicUsize::new(0));
     let mut members = Vec::new();
     for (number, member) in site.members.drain(..).enumerate() {
         // The member behind the router that dies runs its calls, and answers none.
-        members.push(answering(member, number != 1, Arc::clone(&stop)));
+        let count = if number == 1 { Arc::clone(&held) } else { Arc::default() };
+        members.push(answering(member, number != 1, Arc::clone(&stop), count));
     }
     let mut calls = Vec::new();
     for call in 0..LOAD {
         if call == LOAD / 2 {
+            wait_until("the member has calls", PATIENCE, || held.load(Ordering::Relaxed) >= LOAD / 8);
             site.cluster.kill(1);
         }
         let change = format!("change {call}");
