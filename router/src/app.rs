@@ -52,7 +52,7 @@ pub use crate::trust::TrustError;
 pub use crate::unknown::DataDirError;
 use crate::unknown::Unknowns;
 use crate::upstream::{Dialler, OwnTrust};
-use crate::{admin, downstream, metrics};
+use crate::{admin, downstream, metrics, vias};
 
 /// What a router is started with.
 #[derive(Clone, Debug)]
@@ -401,7 +401,7 @@ async fn run(
     let towards_idms = idms::Tls::new(dialler_tls.clone(), own.clone());
     let dialler = Dialler::new(dialler_tls, own_trust, own, control.clone());
     let lists = (unknowns.clone(), sightings.clone());
-    let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists);
+    let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists, cluster.clone());
     let mut owner = Owner::new(effects, Clock::start(), events, requests, cluster.clone());
     sources.log_warnings();
     // In force before anything of callers or agents is heard.
@@ -425,6 +425,10 @@ async fn run(
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
     let follower = tokio::spawn(follow::follow(sources, first, told, hangup, reloads));
     let serve = downstream::serve(callers, access, view.clone(), descriptors, of_callers, control.clone());
+    let vias = cluster
+        .as_ref()
+        .and_then(Cluster::arriving)
+        .map(|arriving| tokio::spawn(vias::serve(arriving, view.clone(), control.clone())));
     let dialling = idms::follow(idms, view, towards_idms, tokens_in_clear(mode), control.clone(), board);
     let of_cluster = cluster.clone();
     let dialling = tokio::spawn(async move {
@@ -462,6 +466,9 @@ async fn run(
     );
     listener.abort();
     dialling.abort();
+    if let Some(vias) = vias {
+        vias.abort();
+    }
     follower.abort();
     sightings.end();
     control.send(Request::Drain).await;

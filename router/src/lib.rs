@@ -94,3 +94,4 @@ mod token;
 mod trust;
 mod unknown;
 mod upstream;
+mod vias;

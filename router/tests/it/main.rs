@@ -48,3 +48,4 @@ mod tls;
 mod tokens;
 mod unknown;
 mod usage;
+mod vias;

@@ -49,7 +49,10 @@ impl Tables {
                 let Some(caller) = self.callers.get(key) else { return };
                 let group = caller.id.selector.group_name(&self.book);
                 let (side, principal) = (caller.id.side, &caller.id.principal);
-                let identity = self.identities.towards_caller(side, group, principal, &caller.allowed);
+                let identity = match caller.id.selector.forwards_to() {
+                    Some(member) => self.identities.towards_router(self.book.member_name(member)),
+                    None => self.identities.towards_caller(side, group, principal, &caller.allowed),
+                };
                 io.reply(socket, frames::handshake_response(&identity));
             }
             SessionEvent::Reply(frame) => io.reply(socket, frame),
