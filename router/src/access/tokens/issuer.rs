@@ -84,10 +84,10 @@ enum ProofWritten {
     KeyFile { content: Vec<u8>, pinned: Vec<Algorithm> },
 }
 
-/// An introspection endpoint, and the client as which the router asks there. An entry that leads elsewhere now has another origin; an entry
-/// with a new secret or other times has the same.
+/// An introspection endpoint, and the client as which the router asks there. An entry that leads elsewhere now is another endpoint; an entry
+/// with a new secret or other times is the same one.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(super) struct EndpointId {
     url: Url,
     client_id: String,
 }
@@ -146,10 +146,10 @@ impl Issuer {
     }
 
     /// Where the router asks about tokens; `None` for an issuer with keys.
-    pub(super) fn origin(&self) -> Option<Origin> {
+    pub(super) fn endpoint_id(&self) -> Option<EndpointId> {
         match &self.written.proof {
             ProofWritten::Introspection { url, client_id, .. } => {
-                Some(Origin { url: url.clone(), client_id: client_id.clone() })
+                Some(EndpointId { url: url.clone(), client_id: client_id.clone() })
             }
             ProofWritten::Keys { .. } | ProofWritten::KeyFile { .. } => None,
         }

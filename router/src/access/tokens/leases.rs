@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Tag;
 use super::claims::Subject;
-use super::issuer::{Issuer, Origin};
+use super::issuer::{EndpointId, Issuer};
 use crate::limits::RECHECK_AGAIN_AFTER_FAILURE;
 
 /// The number of a lease.
@@ -44,7 +44,7 @@ pub(super) struct Held {
     /// Until when the token has certainly not expired by the issuer's clock.
     pub(super) fresh_until: Option<At>,
     /// The endpoint that let the token in; `None` if a signature did.
-    pub(super) origin: Option<Origin>,
+    pub(super) endpoint: Option<EndpointId>,
     /// When the issuer was asked about the token last, and whether the issuer answered.
     asked: Mutex<(Instant, bool)>,
     is_over: AtomicBool,
@@ -125,7 +125,7 @@ impl Leases {
             tag,
             token: token.clone(),
             issuer: issuer.name().to_owned(),
-            origin: issuer.origin(),
+            endpoint: issuer.endpoint_id(),
             name: subject.name.clone(),
             until: subject.until,
             fresh_until: subject.fresh_until,

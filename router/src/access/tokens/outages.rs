@@ -119,6 +119,19 @@ async fn a_question_without_an_answer_is_asked_again_soon() {
         assert_eq!(fault, None, "an outage revokes nothing");
         assert!(held.due(hour) <= Instant::now() + RECHECK_AGAIN_AFTER_FAILURE, "after HTTP {status}");
     }
+    // Of many tokens one is enough to learn that an outage is over.
+    let subject = Subject { name: "idm".to_owned(), until: None, fresh_until: None };
+    let long_ago = Instant::now() - RECHECK_AGAIN_AFTER_FAILURE;
+    let more = [1, 2].map(|number| leases.grant(([number; 32], &held.token), &issuer(), &subject, long_ago));
+    leases.open().iter().for_each(|held| held.was_asked(long_ago, false));
+    says(&server, 503, &json!({}));
+    let _ = ask(&access, "another").await;
+    assert_eq!(to_ask(&table, &leases).len(), 1);
+    says(&server, 200, &active());
+    let (_, _, fault) = upkeep::ask(issuer(), Arc::clone(&held), Arc::clone(&leases)).await;
+    assert_eq!(fault, None);
+    assert_eq!(to_ask(&table, &leases).len(), 2, "the others are asked about at once");
+    drop(more);
     says(&server, 200, &json!({ "active": false }));
     let (_, _, fault) = upkeep::ask(issuer(), Arc::clone(&held), Arc::clone(&leases)).await;
     assert_eq!(fault, Some(TokenFault::Inactive));

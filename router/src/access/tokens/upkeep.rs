@@ -104,7 +104,7 @@ pub(super) fn to_ask(table: &Table, leases: &Leases) -> Vec<(Arc<Issuer>, Arc<He
         let Some(issuer) = table.issuers().named(&held.issuer) else { continue };
         let Proof::Introspection(endpoint) = &issuer.proof else { continue };
         // An entry that leads to another server now: that server must not see the token, and does not know the token.
-        let is_same = held.origin == issuer.origin();
+        let is_same = held.endpoint == issuer.endpoint_id();
         if is_same && held.is_fresh(now) && held.due(endpoint.recheck()) <= Instant::now() {
             due.insert(held.tag, (Arc::clone(issuer), held));
         }
@@ -127,7 +127,7 @@ pub(super) async fn ask(
         Proof::Introspection(endpoint) => fault(&issuer, endpoint, &held).await,
         Proof::Signature(_) => Ok(None),
     };
-    let is_same = |other: &&Arc<Held>| other.tag == held.tag && other.origin == held.origin;
+    let is_same = |other: &&Arc<Held>| other.tag == held.tag && other.endpoint == held.endpoint;
     for same in leases.open().iter().filter(is_same) {
         same.was_asked(asked, told.is_ok());
     }
@@ -165,7 +165,7 @@ fn revoked(leases: &Leases, issuer: &Issuer, held: &Held, fault: &TokenFault) ->
     let reason = format!("its token is revoked: {}", fault.refusal(Some(issuer.name())).sentence);
     let open = leases.open();
     let of_name = |other: &&Arc<Held>| {
-        other.name == held.name && other.issuer == held.issuer && other.origin == held.origin
+        other.name == held.name && other.issuer == held.issuer && other.endpoint == held.endpoint
     };
     let has_good = open.iter().filter(of_name).any(|other| other.tag != held.tag && other.is_fresh(now));
     let goes = |other: &&Arc<Held>| other.tag == held.tag || !has_good && !other.is_fresh(now);
