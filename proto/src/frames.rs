@@ -96,6 +96,35 @@ pub fn is_shutting_down(class: &str, message: &str, id: i64) -> bool {
     class == exceptions::CONNECTION_FAILED && message == shutting_down_text(id)
 }
 
+/// What a router answers to a call that another router forwarded, if the call certainly did not reach its member. To an IDM the error is one
+/// that may be repeated.
+pub fn not_forwarded(id: i64) -> Bytes {
+    error(id, exceptions::CONNECTION_FAILED, &not_forwarded_text(id))
+}
+
+/// Whether the error to the call with this id is [`not_forwarded`].
+pub fn is_not_forwarded(class: &str, message: &str, id: i64) -> bool {
+    class == exceptions::CONNECTION_FAILED && message == not_forwarded_text(id)
+}
+
+fn not_forwarded_text(id: i64) -> String {
+    format!("The router does not reach the member now: call {id} was not run")
+}
+
+/// What a router answers to a call that another router forwarded, if the call may have reached its member, and its answer will not come.
+pub fn lost_beyond(id: i64) -> Bytes {
+    error(id, exceptions::CONNECTOR, &lost_beyond_text(id))
+}
+
+/// Whether the error to the call with this id is [`lost_beyond`].
+pub fn is_lost_beyond(class: &str, message: &str, id: i64) -> bool {
+    class == exceptions::CONNECTOR && message == lost_beyond_text(id)
+}
+
+fn lost_beyond_text(id: i64) -> String {
+    format!("The router lost the member of call {id} after the call was sent")
+}
+
 fn shutting_down_text(id: i64) -> String {
     format!("The connector server is shutting down: call {id} was not run")
 }

@@ -33,7 +33,7 @@
 //!
 //! # Features
 //! - `driver`: [`driver`] moves frames over tokio and decides nothing. [`driver::listen`] and [`driver::dial`] open
-//!   connections, [`driver::accept`] judges an upgrade, [`driver::framing`] is the WebSocket framing, and
+//!   connections, [`driver::keeper`] keeps those to dialled URLs open, [`driver::accept`] judges an upgrade, [`driver::framing`] is the WebSocket framing, and
 //!   [`driver::socket`] serves one socket with two tasks, one for each direction. What a slow peer has not read waits in
 //!   the socket's backlog, and rows beyond a few MiB in files of [`driver::spill`]. [`driver::endpoint`] is one whole
 //!   end of the protocol, for the node and the load tool.
@@ -52,6 +52,7 @@
 [`driver::dial`]: #features
 [`driver::endpoint`]: #features
 [`driver::framing`]: #features
+[`driver::keeper`]: #features
 [`driver::listen`]: #features
 [`driver::socket`]: #features
 [`driver::spill`]: #features"

@@ -6,16 +6,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcs_core::agreed::Document;
 use rcs_core::limits::EVENT_QUEUE_MAX;
-use rcs_core::provider::Reading;
-use rcs_core::settings::Settings;
 use rcs_core::view::Transport;
 use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::dial::InClear;
 use rcs_proto::driver::listen;
 use rcs_proto::driver::spill::{Spill, SpillError};
-use rcs_proto::driver::tls::{ListenTls, Pins};
+use rcs_proto::driver::tls::ListenTls;
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
@@ -24,15 +21,15 @@ use crate::access::{Access, KeyFiles};
 pub use crate::access::{AccessError, Mode};
 pub use crate::admin::AdminAt;
 use crate::admin::{Admin, Agents, Gate, Hosts, Metrics, Rules};
+pub use crate::checkup::{Checkup, DialledIdms, Files, check};
 use crate::clock::{Clock, wall};
 use crate::cluster::Cluster;
 pub use crate::cluster::{
     ClusterError, ClusterOptions, Peers, PeersError, PeersOption, Service, ServiceError,
 };
 pub use crate::config::{ConfigError, Effective};
-use crate::config::{ConfigFile, Idms, ReadIdm};
+use crate::config::{ConfigFile, ReadIdm};
 use crate::control::{self, Control, Request};
-use crate::doctor::Dialling;
 pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
@@ -51,12 +48,11 @@ use crate::shutdown::{self, Signals};
 use crate::sightings::Sightings;
 use crate::token::Token;
 pub use crate::token::TokenError;
-use crate::trust;
 pub use crate::trust::TrustError;
 pub use crate::unknown::DataDirError;
 use crate::unknown::Unknowns;
 use crate::upstream::{Dialler, OwnTrust};
-use crate::{admin, downstream, metrics};
+use crate::{admin, downstream, metrics, vias};
 
 /// What a router is started with.
 #[derive(Clone, Debug)]
@@ -248,124 +244,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     outcome
 }
 
-/// What [`check`] looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct Files<'a> {
-    /// The provider file.
-    pub provider: &'a Path,
-    /// The configuration file.
-    pub config: Option<&'a Path>,
-    /// File with the callers' key.
-    pub caller_key: Option<&'a Path>,
-    /// File with the credentials of callers and of members in client mode.
-    pub credentials: Option<&'a Path>,
-    /// Certificates that members may show.
-    pub trust_store: Option<&'a Path>,
-    /// The router's certificate.
-    pub tls: Option<&'a TlsFiles>,
-    /// The admin address.
-    pub admin: Option<AdminAt>,
-}
-
-/// What [`check`] found.
-#[derive(Debug)]
-pub struct Checkup {
-    /// All there is to say about the provider file, if it could be read.
-    pub reading: Option<Reading>,
-    /// What is set for whom, if both files are good and there is a configuration file.
-    pub effective: Option<(Settings, Arc<Document>)>,
-    /// What the configuration file says of IDMs that the router dials.
-    pub idms: DialledIdms,
-    /// What an operator should know of the other files.
-    pub warnings: Vec<String>,
-    /// What would keep [`serve`] from running.
-    pub problems: Vec<AppError>,
-    /// What members are dialled with, if the provider file can be used.
-    pub(crate) dialling: Option<Dialling>,
-}
-
-/// The IDMs that the router dials, as the configuration file has them.
-#[derive(Clone, Debug, Default)]
-pub struct DialledIdms(pub(crate) Idms);
-
-/// Looks at files without binding or dialling anything. The files with callers' keys are checked if there are any.
-pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
-    let (warnings, problems, idms) = (Vec::new(), Vec::new(), DialledIdms::default());
-    let mut checkup = Checkup { reading: None, effective: None, idms, warnings, problems, dialling: None };
-    let mut own_trust = OwnTrust::new();
-    let mut config = files.config.map(ConfigFile::new);
-    let settings = config.as_mut().and_then(ConfigFile::reload).transpose();
-    let mut document = open_document(files.provider, files.trust_store.is_some());
-    if let (Some(config), Ok(_)) = (&config, &settings) {
-        match config.members().read() {
-            Ok(found) => {
-                document.beside(&found.keys, found.trust.keys().cloned().collect());
-                checkup.warnings.extend(found.warnings);
-                own_trust = found.trust;
-            }
-            Err(faults) => checkup.problems.push(config.faulty(faults).into()),
-        }
-        let of_all = files.trust_store.and_then(|path| trust::load(path, Pins::ForNamesItHas).ok());
-        match idms::check(config.idms(), of_all.map(|trusted| trusted.config), tokens_in_clear(mode)) {
-            Ok(warnings) => checkup.warnings.extend(warnings),
-            Err(faults) => checkup.problems.push(config.faulty(faults).into()),
-        }
-        checkup.idms = DialledIdms(config.idms().clone());
-    }
-    let loaded = document.load();
-    checkup.reading = document.reading().cloned();
-    checkup.dialling = loaded.as_ref().ok().map(|document| Dialling {
-        document: Arc::clone(document),
-        trust: None,
-        own_trust,
-        identity: None,
-    });
-    match (loaded, &settings) {
-        (Ok(document), Ok(_)) => {
-            checkup.effective = config.map(|config| (config.settings().clone(), document));
-        }
-        (Ok(_), Err(_)) => {}
-        (Err(error), _) => checkup.problems.push(error.into()),
-    }
-    match files.trust_store.map(|path| trust::load(path, Pins::ForNamesItHas)) {
-        None => {}
-        Some(Ok(trusted)) => {
-            checkup.warnings.extend(trusted.warnings.iter().map(|w| format!("the trust store: {w}")));
-            if let Some(dialling) = &mut checkup.dialling {
-                dialling.trust = Some(trusted.config);
-            }
-        }
-        Some(Err(error)) => checkup.problems.push(error.into()),
-    }
-    match files.tls.map(TlsFiles::check) {
-        None => {}
-        Some(Ok((identity, warnings))) => {
-            checkup.warnings.extend(warnings);
-            if let Some(dialling) = &mut checkup.dialling {
-                dialling.identity = Some(identity);
-            }
-        }
-        Some(Err(error)) => checkup.problems.push(error.into()),
-    }
-    if let Some(admin) = files.admin {
-        checkup.warnings.extend(admin.is_exposed().then(|| exposed(admin)));
-        if admin.transport == Transport::Tls && files.tls.is_none() {
-            checkup.problems.push(AppError::NoAdminCertificate(admin));
-        }
-    }
-    checkup.problems.extend(settings.err().map(AppError::from));
-    let keys = KeyFiles { shared: files.caller_key, named: files.credentials };
-    if keys.shared.is_some() || keys.named.is_some() {
-        match Access::open(keys, mode) {
-            Ok((_, files)) => checkup.warnings.extend(files.warnings()),
-            Err(error) => checkup.problems.push(error.into()),
-        }
-    }
-    checkup
-}
-
 /// Where access tokens may be sent without TLS (A07).
-fn tokens_in_clear(mode: Mode) -> InClear {
+pub(crate) fn tokens_in_clear(mode: Mode) -> InClear {
     match mode {
         Mode::Development => InClear::ToAnybody,
         Mode::Production => InClear::ToLoopback,
@@ -439,7 +319,7 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
 }
 
 /// What an operator should know of an admin address without TLS that is not a loopback address.
-fn exposed(admin: AdminAt) -> String {
+pub(crate) fn exposed(admin: AdminAt) -> String {
     format!(
         "--admin {admin} has no TLS: whoever listens on the network reads the API tokens that are sent there. Write --admin https://{admin} \
          with --tls-cert and --tls-key, or let a proxy or a private network protect the address"
@@ -452,7 +332,7 @@ fn admin_connections(descriptors: Descriptors) -> usize {
     usize::try_from(share).unwrap_or(usize::MAX).clamp(ADMIN_CONNECTIONS_MIN, ADMIN_CONNECTIONS_MAX)
 }
 
-fn open_document(provider: &Path, has_trust_store: bool) -> document::Document {
+pub(crate) fn open_document(provider: &Path, has_trust_store: bool) -> document::Document {
     let tls = if has_trust_store { Tls::Trusting } else { Tls::Unavailable };
     document::Document::new(provider, tls)
 }
@@ -521,7 +401,7 @@ async fn run(
     let towards_idms = idms::Tls::new(dialler_tls.clone(), own.clone());
     let dialler = Dialler::new(dialler_tls, own_trust, own, control.clone());
     let lists = (unknowns.clone(), sightings.clone());
-    let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists);
+    let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists, cluster.clone());
     let mut owner = Owner::new(effects, Clock::start(), events, requests, cluster.clone());
     sources.log_warnings();
     // In force before anything of callers or agents is heard.
@@ -545,6 +425,10 @@ async fn run(
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
     let follower = tokio::spawn(follow::follow(sources, first, told, hangup, reloads));
     let serve = downstream::serve(callers, access, view.clone(), descriptors, of_callers, control.clone());
+    let vias = cluster
+        .as_ref()
+        .and_then(Cluster::arriving)
+        .map(|arriving| tokio::spawn(vias::serve(arriving, view.clone(), control.clone())));
     let dialling = idms::follow(idms, view, towards_idms, tokens_in_clear(mode), control.clone(), board);
     let of_cluster = cluster.clone();
     let dialling = tokio::spawn(async move {
@@ -582,6 +466,9 @@ async fn run(
     );
     listener.abort();
     dialling.abort();
+    if let Some(vias) = vias {
+        vias.abort();
+    }
     follower.abort();
     sightings.end();
     control.send(Request::Drain).await;

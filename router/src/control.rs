@@ -1,5 +1,6 @@
 //! What the rest of the process asks of the owner. (Frames of sockets reach the owner by another queue.)
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,26 @@ pub(crate) enum Request {
     },
     /// Close the connections of tokens that are revoked or have expired.
     Revoked(Vec<Revoked>),
+    /// Another router uses a member in client mode through this one.
+    Forwarding {
+        /// The socket.
+        socket: WebSocket,
+        /// The member.
+        selector: Selector,
+        /// The number of the other router.
+        router: u32,
+    },
+    /// Through which router each member in client mode can be used that is connected to another router, by the name of the member.
+    Elsewhere(Arc<BTreeMap<String, u32>>),
+    /// The dial of a router that the engine asked for has ended, through which a member is to be used.
+    DialledVia {
+        /// The member.
+        member: MemberId,
+        /// The number of the router.
+        router: u32,
+        /// The socket, or why there is none: a sentence for the operator, without secrets.
+        outcome: Result<WebSocket, String>,
+    },
     /// The router dialled an IDM, which let the router in.
     Reached {
         /// The socket.

@@ -1,6 +1,6 @@
 //! Carries the engine's effects out: writes to sockets, dials, and turns notes into logs and metrics.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::access::{Lease, LeaseId};
+use crate::cluster::Cluster;
 use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::names::{Names, Side};
@@ -59,6 +60,8 @@ pub(crate) struct Effects {
     unknowns: Unknowns,
     /// What operators see in the event stream.
     sightings: Sightings,
+    /// The other routers; none for a router that stands alone.
+    cluster: Option<Cluster>,
 }
 
 /// Room for large messages on their way in. Callers and members have separate rooms, so that callers' requests take nothing from answers.
@@ -89,6 +92,7 @@ impl Effects {
         recorder: Recorder,
         published: watch::Sender<Arc<View>>,
         (unknowns, sightings): (Unknowns, Sightings),
+        cluster: Option<Cluster>,
     ) -> Self {
         Self {
             sockets: HashMap::new(),
@@ -112,6 +116,7 @@ impl Effects {
             proposals: Vec::new(),
             unknowns,
             sightings,
+            cluster,
         }
     }
 
@@ -136,6 +141,12 @@ impl Effects {
         let id = self.start(socket, Side::Downstream, Some(among));
         self.dialled.insert(id, dialled);
         id
+    }
+
+    /// Opens the socket of another router that uses a member through this one.
+    pub(crate) fn forward(&mut self, socket: WebSocket, way_in: Arc<str>) -> SocketId {
+        let among = Among { callers: Arc::clone(&self.callers), way_in };
+        self.start(socket, Side::Downstream, Some(among))
     }
 
     /// Opens the socket of a member that this router dialled.
@@ -291,6 +302,17 @@ impl Io for Effects {
 
     fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
         self.dialler.start(member, &self.names.member(member), slot, endpoint);
+    }
+
+    fn dial_via(&mut self, member: MemberId, router: u32) {
+        let way = self.cluster.as_ref().and_then(|cluster| cluster.way_to(router));
+        self.dialler.start_via(member, &self.names.member(member), router, way);
+    }
+
+    fn present(&mut self, members: &BTreeSet<MemberId>) {
+        if let Some(cluster) = &self.cluster {
+            cluster.present(members.iter().map(|member| self.names.member(*member).to_string()).collect());
+        }
     }
 
     fn random(&mut self) -> u64 {

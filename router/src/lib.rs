@@ -7,13 +7,14 @@
 //! 3. [`owner`] is the one task that holds the engine ([`rcs_core::engine`]). It selects what happened next and
 //!    applies it. Nothing is awaited while the state changes.
 //! 4. [`effects`] carries the engine's effects out: frames into socket queues, dials, closes, notes for the log and the
-//!    counters. [`upstream`] dials members.
+//!    counters. [`upstream`] dials members. [`idms`] has IDMs dialled that cannot dial the router.
 //! 5. The member's answer takes the same way back.
 //!
 //! # Code map
 //! From outside:
 //! - [`app`]: puts the parts together. It checks everything before it binds anything, and takes the parts down in order
 //!   ([`shutdown`]: the signals that end the process).
+//! - [`checkup`]: looks at the files as `serve` would, for `rcs-router check`.
 //! - [`cli`]: the command line: `serve`, `check`, and the operators' commands, which talk to the admin address of a
 //!   running router.
 //!
@@ -63,6 +64,7 @@
 mod access;
 mod admin;
 pub mod app;
+mod checkup;
 pub mod cli;
 mod clock;
 mod cluster;
@@ -92,3 +94,4 @@ mod token;
 mod trust;
 mod unknown;
 mod upstream;
+mod vias;

@@ -187,6 +187,18 @@ pub(crate) const AGREED_ANSWER_DEADLINE: Duration = Duration::from_millis(2_700)
 pub(crate) const PROPOSE_FOR: Duration = Duration::from_millis(1_500);
 /// Pause before it is proposed again.
 pub(crate) const PROPOSE_AGAIN: Duration = Duration::from_millis(50);
+/// How often a router tells the others which members in client mode are connected to it.
+pub(crate) const PRESENCE_EVERY: Duration = Duration::from_secs(1);
+/// How long counts what a router said of members that are connected to it: two lists may be lost, or late.
+pub(crate) const PRESENCE_KEPT: Duration = Duration::from_secs(3);
+/// Members that one router says are connected to it: as many as a document may have.
+pub(crate) const PRESENT_MEMBERS_MAX: usize = rcs_core::limits::MEMBERS_MAX;
+/// Routers of which is kept what they said: those of a cluster, and some that were replaced a moment ago.
+pub(crate) const ROUTERS_HEARD_MAX: usize = 2 * rcs_consensus::limits::ROUTERS_MAX;
+/// Connections of other routers whose upgrade is under way.
+pub(crate) const VIA_UPGRADES_MAX: usize = 256;
+/// Time to connect to another router, and again for TLS and the upgrade.
+pub(crate) const VIA_DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Decisions of the cluster that wait for the engine, one by one. If more wait, the engine is given the whole state instead.
 pub(crate) const DECISIONS_WAITING_MAX: usize = 64;
 /// Pause after decisions were handed to the engine: what is decided meanwhile goes together.

@@ -214,6 +214,22 @@ impl Owner {
             Request::Reached { socket, idm, group, joined, ended } => {
                 self.reached(socket, &idm, group.as_deref(), Dialled { joined: Some(joined), ended });
             }
+            Request::Forwarding { socket, selector, router } => {
+                let principal: Arc<str> = format!("router {router}").into();
+                let socket = self.effects.forward(socket, format!("{selector:?} {principal}").into());
+                let peer = Peer::Caller { selector, principal, allowed: Allowed::All };
+                self.apply(Event::Opened { socket, side: Side::Accepted, peer });
+            }
+            Request::Elsewhere(routers) => self.apply(Event::Elsewhere(routers)),
+            Request::DialledVia { member, router, outcome: Ok(socket) } => {
+                let socket = self.effects.open(socket);
+                let peer = Peer::Member { member, by: DialledBy::Router(router) };
+                self.apply(Event::Opened { socket, side: Side::Dialled, peer });
+            }
+            Request::DialledVia { member, outcome: Err(reason), .. } => {
+                self.effects.count_dial_failure(member);
+                self.apply(Event::WayFailed { member, reason });
+            }
             Request::Retire(socket) => self.apply(Event::Retire { socket }),
             Request::Dialled { member, slot, outcome: Ok(socket) } => {
                 let socket = self.effects.open(socket);

@@ -11,11 +11,13 @@ use rcs_core::view::{Endpoint, Transport};
 use rcs_proto::driver::accept::Credentials;
 use rcs_proto::driver::dial::{DialAuthorization, DialError, DialTarget, DialTls, dial};
 use rcs_proto::driver::tls::Identity;
+use rcs_proto::icf::Secret;
 use rustls::ClientConfig;
 use tokio::sync::{Semaphore, watch};
 
 use crate::control::{Control, NotDialled, Request};
-use crate::limits::DIALS_MAX;
+use crate::limits::{DIALS_MAX, VIA_DIAL_TIMEOUT};
+use crate::vias;
 
 /// The TLS configurations of members with a trust store of their own, by name.
 pub(crate) type OwnTrust = BTreeMap<String, Arc<ClientConfig>>;
@@ -67,6 +69,31 @@ impl Dialler {
             };
             drop(place);
             control.send(Request::Dialled { member, slot, outcome }).await;
+        });
+    }
+
+    /// Dials the cluster address of a router once, through which a member is to be used; the outcome is a [`Request::DialledVia`]. `way` has the
+    /// address, as `HOST:PORT`, and what the router is dialled with.
+    pub(crate) fn start_via(
+        &self,
+        member: MemberId,
+        name: &str,
+        router: u32,
+        way: Option<(String, Arc<ClientConfig>)>,
+    ) {
+        let target = way.and_then(|(address, config)| via(name, &address, config));
+        let (control, places) = (self.control.clone(), Arc::clone(&self.places));
+        tokio::spawn(async move {
+            let place = places.acquire_owned().await.expect("the semaphore is never closed");
+            let outcome = match target {
+                None => Err(format!("router {router}: its address is not known")),
+                Some(target) => match dial(&target).await {
+                    Ok((socket, _)) => Ok(socket),
+                    Err(error) => Err(format!("router {router}: {}", not_dialled(&target, &error).reason)),
+                },
+            };
+            drop(place);
+            control.send(Request::DialledVia { member, router, outcome }).await;
         });
     }
 
@@ -124,6 +151,23 @@ fn target(endpoint: &Endpoint, tls: Option<DialTls>) -> DialTarget {
         }),
         connect_timeout: CONNECT_TIMEOUT,
     }
+}
+
+/// Where and how a router is dialled through which a member is to be used. The certificates prove both routers, and nothing else is asked.
+fn via(name: &str, address: &str, config: Arc<ClientConfig>) -> Option<DialTarget> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Some(DialTarget {
+        host: host.to_owned(),
+        port: port.parse().ok()?,
+        path: vias::path(name),
+        tls: Some(DialTls { config, server_name: None }),
+        authorization: DialAuthorization::Basic(Credentials {
+            principal: "router".to_owned(),
+            secret: Secret::new(String::new()),
+        }),
+        connect_timeout: VIA_DIAL_TIMEOUT,
+    })
 }
 
 fn not_dialled(target: &DialTarget, error: &DialError) -> NotDialled {

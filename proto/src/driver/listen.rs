@@ -188,7 +188,7 @@ pub async fn serve_at_pace<T, D, P>(
             let _ = arrivals.try_send(Arrival { peer, outcome: Err(AcceptError::NoDescriptors), unproven });
             continue;
         }
-        let (place, lost) = intake.requesting.take(peer.ip(), intake.requesting_max).await;
+        let (place, mut lost) = intake.requesting.take(peer.ip(), intake.requesting_max).await;
         let (door, arrivals) = (Arc::clone(&door), arrivals.clone());
         upgrades.spawn(async move {
             let let_in = tokio::select! {

@@ -105,8 +105,8 @@ pub struct Lost(oneshot::Receiver<()>);
 
 impl Lost {
     /// Waits until the place is lost. Then the connection must end.
-    pub async fn wait(self) {
+    pub async fn wait(&mut self) {
         // Nothing is ever sent: the sender is only dropped.
-        let _ = self.0.await;
+        let _ = (&mut self.0).await;
     }
 }

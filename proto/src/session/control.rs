@@ -20,8 +20,8 @@ pub struct Checked<K> {
     pub vanished: Vec<K>,
     /// Calls of the peer that it no longer waits for.
     pub abandoned: Vec<K>,
-    /// Ids under which the peer waits for an answer and has no call here, in ascending order, without this check's own; none if the lists
-    /// were not compared. The answer may be on its way, and the id may be that of an earlier check.
+    /// Ids under which the peer waits for an answer and has no call here, in ascending order, without this check's own and those that were
+    /// answered a moment ago; none if the lists were not compared. The id may be that of an earlier check.
     pub not_held: Option<Vec<i64>>,
 }
 

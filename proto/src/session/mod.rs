@@ -322,7 +322,11 @@ impl<K: Copy> Session<K> {
             },
             Kind::Error(error) => self.receive_error(id, error),
             Kind::ControlRequest(request) => {
-                Event::Control(self.control.check(id, request, &mut self.open, &mut self.executing, now))
+                let mut checked = self.control.check(id, request, &mut self.open, &mut self.executing, now);
+                if let Some(ids) = &mut checked.not_held {
+                    self.recent.leave_out(ids);
+                }
+                Event::Control(checked)
             }
             Kind::ControlResponse(response) => {
                 self.control.answered(id, !response.connector_infos.is_empty());

@@ -1,6 +1,6 @@
 //! Last frames of answers that went out a moment ago: the peer may refuse them (WIRE 7.1), their socket may die.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -100,6 +100,14 @@ impl RecentAnswers {
         if let Some(oldest) = self.sent.pop_front() {
             self.bytes -= bytes_of(&oldest);
             self.bare = self.bare.saturating_sub(1);
+        }
+    }
+
+    /// Takes out the ids whose answers went out a moment ago.
+    pub(super) fn leave_out(&self, ids: &mut Vec<i64>) {
+        if !ids.is_empty() {
+            let sent: HashSet<i64> = self.sent.iter().map(|sent| sent.last.id).collect();
+            ids.retain(|id| !sent.contains(id));
         }
     }
 

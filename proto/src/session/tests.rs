@@ -314,6 +314,9 @@ fn a_check_tells_which_calls_are_waited_for_and_not_here() {
     session.finish(50);
     let Event::Control(checked) = session.receive(&check(92), at(120_000)) else { panic!("control") };
     assert_eq!(checked.not_held, Some(vec![40, 50, 60, 90]), "also where nothing is open");
+    session.sent_last(SocketId(1), last(40, 179_000), at(179_000));
+    let Event::Control(checked) = session.receive(&check(93), at(180_000)) else { panic!("control") };
+    assert_eq!(checked.not_held, Some(vec![50, 60, 90]), "the answer to 40 is on its way");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use openraft::AsyncRuntime;
 
 use crate::consensus::Consensus;
-use crate::limits::{BOOTSTRAP_EVERY, HELLO_REQUEST};
+use crate::limits::{BOOTSTRAP_EVERY, HELLO_REQUEST, PRESENCE_REQUEST};
 use crate::machine::Machine;
 use crate::messages as pb;
-use crate::rpc::{Peer, Request, Response, Transport};
+use crate::rpc::{Peer, Request, Response, Transport, Unanswered};
 use crate::types::RouterId;
 use crate::wire;
 
@@ -166,6 +166,23 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
             None if all.is_empty() => Ok(None),
             None => Ok(Some(Formed::Stranger)),
         }
+    }
+
+    /// Tells a router what this one sees now, and no log has.
+    ///
+    /// # Errors
+    /// [`Unanswered`]
+    pub async fn tell_presence(
+        &self,
+        to: RouterId,
+        address: &str,
+        (run, version): (u64, u64),
+        members: Vec<String>,
+    ) -> Result<(), Unanswered> {
+        let sender = Some(self.shared.me.sender(Some(to)));
+        let to = Peer { id: Some(to), address: address.to_owned() };
+        let request = pb::PresenceRequest { sender, version, run, members };
+        self.shared.transport().ask(&to, Request::Presence(request), PRESENCE_REQUEST).await.map(drop)
     }
 
     /// Asks the router at an address who it is; none if it does not say.

@@ -79,7 +79,8 @@ pub(crate) fn read_answer(response: Response) -> Result<Answer, NotApplied> {
         | Response::Vote(_)
         | Response::Append(_)
         | Response::Snapshot(_)
-        | Response::TakeOver(_) => Err(NotApplied::Unknown),
+        | Response::TakeOver(_)
+        | Response::Presence(_) => Err(NotApplied::Unknown),
     }
 }
 

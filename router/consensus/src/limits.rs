@@ -13,6 +13,8 @@ pub const ELECTION: (Duration, Duration) = (Duration::from_millis(200), Duration
 pub const RAFT_REQUEST: Duration = Duration::from_millis(450);
 /// The question who a router is: it may need a fresh connection.
 pub const HELLO_REQUEST: Duration = Duration::from_secs(2);
+/// A list of who is connected where. The list is sent again soon.
+pub const PRESENCE_REQUEST: Duration = Duration::from_millis(900);
 /// Sending one snapshot.
 pub const SNAPSHOT_REQUEST: Duration = Duration::from_secs(60);
 /// How long a write, or a read that must be linearizable, waits for its outcome. An operator who is refused can repeat the command.
@@ -164,6 +166,8 @@ pub const SESSION_PING_EVERY: Duration = Duration::from_secs(5);
 pub const SESSION_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// Time for the requests under way when the router stops.
 pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
+/// Connections that ask for something else than requests, and wait until they are taken over. Beyond this number they are ended.
+pub const ARRIVING_MAX: usize = 64;
 /// Pause after a failed `accept`: only closing descriptors helps.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -55,6 +55,9 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Receiver for Consensus<R, T, M> 
                 };
                 Response::ReadIndex(pb::ReadIndexResponse { outcome: Some(outcome) })
             }
+            Request::Presence(_) => {
+                return Err(Rejected::Malformed("this router keeps no presence of others".to_owned()));
+            }
             Request::TakeOver(_) => {
                 let elect = running()?.raft.trigger().elect().await;
                 elect.map_err(|error| Rejected::Stopped(error.to_string()))?;
@@ -74,8 +77,11 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Receiver for Consensus<R, T, M> 
 }
 
 impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
-    /// Whether the request is one for this router.
-    fn check(&self, request: &Request) -> Result<(), Rejected> {
+    /// Whether the request is one for this router: for a receiver that stands before this one, and answers some requests itself.
+    ///
+    /// # Errors
+    /// [`Rejected`]
+    pub fn check(&self, request: &Request) -> Result<(), Rejected> {
         let me = &self.shared.me;
         let sender = request.sender().ok_or(Rejected::NoSender)?;
         if sender.protocol != PROTOCOL {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::messages::{
     AppendRequest, AppendResponse, ChangeRoutersRequest, ChangeRoutersResponse, HelloRequest, HelloResponse,
-    ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse, Sender, SnapshotResponse,
-    TakeOverRequest, TakeOverResponse, VoteRequest, VoteResponse, snapshot_part,
+    PresenceRequest, PresenceResponse, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse,
+    Sender, SnapshotResponse, TakeOverRequest, TakeOverResponse, VoteRequest, VoteResponse, snapshot_part,
 };
 use crate::types::RouterId;
 
@@ -48,6 +48,8 @@ pub enum Request {
     TakeOver(TakeOverRequest),
     /// A change of the routers, for the leader.
     ChangeRouters(ChangeRoutersRequest),
+    /// What the sender sees now, and no log has.
+    Presence(PresenceRequest),
 }
 
 impl Request {
@@ -62,6 +64,7 @@ impl Request {
             Self::ReadIndex(request) => request.sender.as_ref(),
             Self::TakeOver(request) => request.sender.as_ref(),
             Self::ChangeRouters(request) => request.sender.as_ref(),
+            Self::Presence(request) => request.sender.as_ref(),
         }
     }
 }
@@ -78,6 +81,7 @@ pub enum Response {
     ReadIndex(ReadIndexResponse),
     TakeOver(TakeOverResponse),
     ChangeRouters(ChangeRoutersResponse),
+    Presence(PresenceResponse),
 }
 
 /// Why another router gave no answer.

@@ -422,6 +422,9 @@ pub const ORPHAN_WAIT: Duration = Duration::from_secs(15);
 /// Time open calls have to finish after SIGTERM; Kubernetes kills after 30 s.
 pub const DRAIN_TIME: Duration = Duration::from_secs(25);
 
+/// Time between two looks whether a way through another router that gets no new calls has ended its last call. A look costs nothing.
+pub const WAY_LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// How long a drain waits for the next page of a paged search: only the drained member may have the state behind the cookie. A
 /// caller that works on a page for longer gets the error of a lost page, and can start the search again.
 pub const PAGE_GAP: Duration = Duration::from_secs(30);

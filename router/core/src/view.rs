@@ -368,7 +368,7 @@ impl View {
     }
 
     /// The groups that have the member: the groups that list it, which may be several (C12), and the group of its own name.
-    pub fn groups_of(&self, member: MemberId) -> impl Iterator<Item = &Group> {
+    pub fn groups_of(&self, member: MemberId) -> impl Iterator<Item = &Group> + Clone {
         self.shape.groups_of.get(&member).into_iter().flatten().filter_map(|at| self.shape.groups.get(*at))
     }
 

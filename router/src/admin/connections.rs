@@ -64,7 +64,7 @@ struct Door {
 
 impl Door {
     /// Answers the requests of one connection, until it ends or loses its place.
-    async fn serve_one(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place, lost: Lost) {
+    async fn serve_one(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place, mut lost: Lost) {
         tokio::select! {
             () = self.answer(stream, peer, place) => {}
             () = lost.wait() => tracing::debug!(%peer, "the slowest connection to the admin address made room for another one"),

@@ -124,6 +124,7 @@ mod tests {
             error: None,
             mode: MemberMode::Server,
             address: None,
+            via: None,
             server: None,
             set: None,
             latency: None,

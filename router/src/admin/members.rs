@@ -30,6 +30,8 @@ pub(super) struct Row<'a> {
     mode: &'static str,
     /// Where the member is dialled, as `HOST:PORT`; in client mode the IP address from which the member connected last.
     address: Option<&'a str>,
+    /// The number of the router through which the member is used, because the member is connected there and not here.
+    via: Option<u32>,
     /// What the member's server says of itself.
     server: Option<&'a str>,
     /// The digest of the bundle set that the member has.
@@ -91,6 +93,7 @@ fn row<'a>(group: &'a GroupReport, member: &'a MemberReport) -> Row<'a> {
         }),
         mode: member.mode.label(),
         address: member.address.as_deref(),
+        via: member.via,
         server: member.server.as_deref(),
         bundle_set: member.set.map(|set| set.to_string()),
         latency_ms: member.latency.map(|time| time.as_secs_f64() * 1e3),

@@ -224,6 +224,10 @@ fn wide(rows: &[Value]) -> String {
     let cells = rows.iter().map(|row| {
         let plain = |key| text(row, key);
         let latency = row["latency_ms"].as_f64().map_or("-".to_owned(), |ms| format!("{ms:.1}"));
+        let mode = match row["via"].as_u64() {
+            Some(router) => format!("{} via router {router}", plain("mode")),
+            None => plain("mode"),
+        };
         let connectors = row["connectors"].as_array().map_or(0, Vec::len).to_string();
         let error = match &row["last_error"] {
             Value::Null => "-".to_owned(),
@@ -236,7 +240,7 @@ fn wide(rows: &[Value]) -> String {
             plain("since"),
             plain("in_flight"),
             plain("sockets"),
-            plain("mode"),
+            mode,
             plain("address"),
             plain("server"),
             connectors,

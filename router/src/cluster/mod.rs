@@ -5,6 +5,7 @@ mod feed;
 mod files;
 mod join;
 mod options;
+mod presence;
 mod rebuild;
 mod renew;
 mod replica;
@@ -21,19 +22,20 @@ use bytes::Bytes;
 use rcs_consensus::pki::Dates;
 use rcs_consensus::rpc::{Peer, Request as Question, Response, Transport, Unanswered};
 use rcs_consensus::store::{Owner, Pacing, Store};
-use rcs_consensus::transport::{Credentials, Refused, Serving, TonicTransport};
+use rcs_consensus::transport::{Arriving, Credentials, Refused, Serving, TonicTransport};
 use rcs_consensus::{Consensus, NotApplied, RoutersChange, StartError, Status, Timing, TokioRuntime};
 use rcs_core::agreed::ClusterState;
 use rcs_core::agreed::{Action, Command, RequestId};
 use rcs_core::agreed::{Author, Change};
 use rcs_core::agreed::{CommandResult, Outcome};
 use rcs_core::engine::{Proposal, Ticket};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use self::feed::{Feed, Tickets};
 pub(crate) use self::files::Offered;
 pub use self::options::{ClusterOptions, Peers, PeersError};
+use self::presence::{Door, Presence};
 pub(crate) use self::rebuild::{Rebuild, RebuildError, rebuild};
 use self::replica::Replica;
 pub use self::service::{PeersOption, Service, ServiceError};
@@ -82,6 +84,10 @@ struct Inner {
     configuration: watch::Sender<Option<Arc<Offered>>>,
     /// None for a cluster of one.
     credentials: Option<Credentials>,
+    /// Which members are connected to which router.
+    presence: Arc<Presence>,
+    /// Connections of other routers that are to become WebSockets, until somebody takes them.
+    arriving: Mutex<Option<mpsc::Receiver<Arriving>>>,
     /// What answers other routers; none for a cluster of one.
     serving: Mutex<Option<Serving>>,
 }
@@ -154,12 +160,15 @@ impl Cluster {
             }
         };
         let part = runtime.block_on(Part::start(way, Timing::default(), Box::new(open)))?;
+        let presence = Arc::new(Presence::new());
+        let (arrivals, arriving) = mpsc::channel(rcs_consensus::limits::ARRIVING_MAX);
         let serving = match (listener, credentials) {
             (Some(listener), Some(credentials)) => {
                 let _inside = runtime.enter();
                 credentials.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
                 runtime.spawn(renew::renew(credentials.clone()));
-                let serving = rcs_consensus::transport::serve(listener, credentials, part.clone())
+                let door = Door { part: part.clone(), presence: Arc::clone(&presence) };
+                let serving = rcs_consensus::transport::serve(listener, credentials, door, Some(arrivals))
                     .map_err(system("listen for other routers"))?;
                 Some(serving)
             }
@@ -175,6 +184,8 @@ impl Cluster {
             from,
             configuration: watch::Sender::new(None),
             credentials: known,
+            presence,
+            arriving: Mutex::new(Some(arriving)),
             serving: Mutex::new(serving),
         }));
         let whole = move |least| {
@@ -184,6 +195,7 @@ impl Cluster {
             };
             part.look(copy).flatten()
         };
+        runtime.spawn(presence::run(cluster.clone(), control.clone()));
         runtime.spawn(feed::pump(feed, whole, control));
         runtime.spawn(join::tell_changes(cluster.clone(), sightings));
         runtime.spawn(join::join(cluster.clone(), options.clone()));

@@ -260,14 +260,14 @@ fn a_connection_outlives_its_token_unless_the_entry_says_otherwise() {
 #[test]
 fn a_token_that_expires_is_not_taken_for_one_that_is_revoked() {
     let site = Site::new(|manner| manner.life = Some(json!(4)));
-    let router = site.route(&site.asked("leeway = '1s'"));
+    let router = site.route(&site.asked("leeway = '3s'"));
     router.await_ready();
     let token = site.token("idm");
     let mut idm = caller(&router, &token);
     wait_until("the token expires", PATIENCE, || !site.server.is_active(&token));
     wait_until("it opens nothing more", PATIENCE, || ask(router.listen, &token).0 == 401);
     // The router asks once a second about tokens that it takes for fresh.
-    hold("the connection stays", Duration::from_secs(3), || !idm.socket(0).is_closed());
+    hold("the connection stays", Duration::from_secs(5), || !idm.socket(0).is_closed());
     assert!(!idm.ask_for_connectors(PATIENCE).is_empty());
 }
 

@@ -29,7 +29,7 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 
 impl Cluster {
     /// A cluster of so many routers with this provider file; none of them runs yet.
-    fn new(count: usize, folder: TempDir, provider: PathBuf) -> Self {
+    pub(crate) fn new(count: usize, folder: TempDir, provider: PathBuf) -> Self {
         let addresses = free_addresses(count);
         let cluster = Self { folder, provider, addresses, routers: (0..count).map(|_| None).collect() };
         cluster.certify();
@@ -64,7 +64,7 @@ impl Cluster {
             Some(Router::started(Process::start(&format!("router-{}", place + 1), command)));
     }
 
-    fn start_all(&mut self) {
+    pub(crate) fn start_all(&mut self) {
         let peers = self.peers();
         for place in (0..self.routers.len()).rev() {
             self.start(place, &["--peers", &peers]);

@@ -49,3 +49,4 @@ mod tls;
 mod tokens;
 mod unknown;
 mod usage;
+mod vias;

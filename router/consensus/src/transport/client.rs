@@ -57,7 +57,10 @@ impl Lane {
             Request::Snapshot { .. } => Self::Bulk,
             _ if bytes > BULK_BYTES => Self::Bulk,
             Request::Hello(_) | Request::Vote(_) | Request::Append(_) | Request::TakeOver(_) => Self::Raft,
-            Request::Propose(_) | Request::ReadIndex(_) | Request::ChangeRouters(_) => Self::Forwarded,
+            Request::Propose(_)
+            | Request::ReadIndex(_)
+            | Request::ChangeRouters(_)
+            | Request::Presence(_) => Self::Forwarded,
         }
     }
 }
@@ -138,6 +141,7 @@ fn checked_size(request: &Request) -> Result<usize, Unanswered> {
         Request::ReadIndex(request) => (request.encoded_len(), MESSAGE_BYTES_MAX),
         Request::ChangeRouters(request) => (request.encoded_len(), MESSAGE_BYTES_MAX),
         Request::TakeOver(request) => (request.encoded_len(), MESSAGE_BYTES_MAX),
+        Request::Presence(request) => (request.encoded_len(), MESSAGE_BYTES_MAX),
     };
     if bytes <= most {
         return Ok(bytes);
@@ -184,6 +188,9 @@ async fn exchange(connection: Connection, request: Request, within: Duration) ->
         }
         Request::ChangeRouters(it) => {
             client.change_routers(timed(it, within)).await.map(|it| Response::ChangeRouters(it.into_inner()))
+        }
+        Request::Presence(it) => {
+            client.presence(timed(it, within)).await.map(|it| Response::Presence(it.into_inner()))
         }
         Request::TakeOver(it) => {
             client.take_over(timed(it, within)).await.map(|it| Response::TakeOver(it.into_inner()))

@@ -11,8 +11,10 @@ use rustls::{ClientConfig, ServerConfig};
 use crate::limits::ROUTERS_CONNECTED_MAX;
 use crate::pki::{Dates, Files, Identity, Name, PkiError, provider};
 
-/// The protocol of both ends (ALPN).
+/// The protocol of requests (ALPN).
 const HTTP2: &[u8] = b"h2";
+/// The protocol of connections that become WebSockets (ALPN).
+pub(super) const HTTP1: &[u8] = b"http/1.1";
 
 /// A router's certificates. All clones see a renewal; connections that are open keep theirs.
 #[derive(Clone)]
@@ -29,6 +31,8 @@ struct Inner {
 pub(super) struct Live {
     pub(super) identity: Identity,
     pub(super) client: Arc<ClientConfig>,
+    /// The same, for a connection that is to become a WebSocket.
+    upgrading: Arc<ClientConfig>,
     pub(super) server: Arc<ServerConfig>,
 }
 
@@ -104,6 +108,11 @@ impl Credentials {
         all
     }
 
+    /// What a connection to another router is dialled with that is to become a WebSocket: the certificates of now.
+    pub fn upgrading(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.live().upgrading)
+    }
+
     /// A router has shown this certificate, which was accepted.
     pub(super) fn note(&self, router: u32, dates: Option<Dates>) {
         let Some(dates) = dates else { return };
@@ -149,8 +158,15 @@ impl Live {
             .with_client_cert_verifier(verifier.clone())
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(failed)?;
-        server.alpn_protocols = vec![HTTP2.to_vec()];
+        server.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         server.send_tls13_tickets = 0;
-        Ok(Self { client: Arc::new(client), server: Arc::new(server), identity })
+        let mut upgrading = client.clone();
+        upgrading.alpn_protocols = vec![HTTP1.to_vec()];
+        Ok(Self {
+            client: Arc::new(client),
+            upgrading: Arc::new(upgrading),
+            server: Arc::new(server),
+            identity,
+        })
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use rcs_proto::driver::places::Places;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::arriving::Arriving;
 use super::credentials::Credentials;
 use super::refusals::{Refusals, Refused};
 use super::session::session;
@@ -29,7 +30,7 @@ pub struct Serving {
 
 /// Serves other routers on a listener, such as one of [`rcs_proto::driver::listen::bind`]. The listener must not block. `receiver` is given
 /// the requests whose senders are whom their certificates name; a request that takes too long, or whose sender gives it up, is dropped
-/// within `receive`.
+/// within `receive`. `arrivals` is given the connections that are to become WebSockets.
 ///
 /// # Errors
 /// If the listener cannot be used. Panics outside of a tokio runtime.
@@ -37,8 +38,9 @@ pub fn serve<R: Receiver>(
     listener: std::net::TcpListener,
     credentials: Credentials,
     receiver: R,
+    arrivals: Option<mpsc::Sender<Arriving>>,
 ) -> io::Result<Serving> {
-    serve_on(TcpListener::from_std(listener)?, credentials, receiver)
+    serve_on(TcpListener::from_std(listener)?, credentials, receiver, arrivals)
 }
 
 /// The same on a listener of another network than TCP.
@@ -49,12 +51,14 @@ pub fn serve_on<L: Listen, R: Receiver>(
     listener: L,
     credentials: Credentials,
     receiver: R,
+    arrivals: Option<mpsc::Sender<Arriving>>,
 ) -> io::Result<Serving> {
     let address = listener.address()?;
     let shared = Arc::new(Shared {
         credentials,
         refusals: Refusals::default(),
         seats: Arc::default(),
+        arrivals,
         snapshots: Semaphore::new(SNAPSHOTS_MAX),
     });
     let (stop, stopped) = watch::channel(false);

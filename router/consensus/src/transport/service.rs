@@ -19,8 +19,8 @@ use crate::limits::{MESSAGE_BYTES_MAX, REQUEST_TIME_MAX, SNAPSHOT_REQUEST};
 use crate::messages::consensus_server::{Consensus, ConsensusServer};
 use crate::messages::{
     AppendRequest, AppendResponse, ChangeRoutersRequest, ChangeRoutersResponse, HelloRequest, HelloResponse,
-    ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse, Sender, SnapshotPart,
-    SnapshotResponse, TakeOverRequest, TakeOverResponse, VoteRequest, VoteResponse,
+    PresenceRequest, PresenceResponse, ProposeRequest, ProposeResponse, ReadIndexRequest, ReadIndexResponse,
+    Sender, SnapshotPart, SnapshotResponse, TakeOverRequest, TakeOverResponse, VoteRequest, VoteResponse,
 };
 use crate::pki::Name;
 use crate::rpc::{PROTOCOL, Receiver, Rejected, Request, Response};
@@ -227,6 +227,10 @@ impl<R: Receiver> Consensus for Answers<R> {
         request: tonic::Request<ChangeRoutersRequest>,
     ) -> Answered<ChangeRoutersResponse> {
         self.answer(request, Request::ChangeRouters, take!(ChangeRouters)).await
+    }
+
+    async fn presence(&self, request: tonic::Request<PresenceRequest>) -> Answered<PresenceResponse> {
+        self.answer(request, Request::Presence, take!(Presence)).await
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
+use super::arriving::Arriving;
 use super::credentials::Credentials;
 use super::refusals::Refusals;
 use super::seats::Seats;
@@ -14,6 +15,8 @@ pub(super) struct Shared {
     pub(super) credentials: Credentials,
     pub(super) refusals: Refusals,
     pub(super) seats: Arc<Seats>,
+    /// Takes connections that are to become WebSockets; none if the router has no use for them.
+    pub(super) arrivals: Option<mpsc::Sender<Arriving>>,
     /// One permit for each snapshot that is taken in.
     pub(super) snapshots: Semaphore,
 }

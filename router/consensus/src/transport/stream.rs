@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The bytes of one connection, below TLS.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sized + 'static {
     /// Sets what a connection between routers needs. Called once, before anything is sent or read.
     ///
     /// # Errors
@@ -22,6 +22,14 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// # Errors
     /// The stream cannot be used.
     fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// The TCP connection, for whoever serves it on another runtime.
+    ///
+    /// # Errors
+    /// It is none, or cannot be used.
+    fn into_tcp(self) -> io::Result<std::net::TcpStream> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Opens connections to other routers.
@@ -85,5 +93,9 @@ impl Stream for TcpStream {
 
     fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         Self::readable(self)
+    }
+
+    fn into_tcp(self) -> io::Result<std::net::TcpStream> {
+        self.into_std()
     }
 }

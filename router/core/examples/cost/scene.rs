@@ -48,6 +48,8 @@ impl Io for World {
     fn dial(&mut self, member: MemberId, slot: Slot, _: &Endpoint) {
         self.dials.push_back((member, slot));
     }
+    fn dial_via(&mut self, _: MemberId, _: u32) {}
+    fn present(&mut self, _: &std::collections::BTreeSet<MemberId>) {}
     fn random(&mut self) -> u64 {
         7
     }

@@ -41,6 +41,8 @@ pub(super) enum Timer {
     Part(SocketId),
     /// End the rest of a member, so that the member gets calls again.
     RestOver(MemberId),
+    /// Look for a way to a member in client mode through another router, or end such a way.
+    Via(MemberId),
     /// Look after sockets, members and deadlines.
     Tick,
 }

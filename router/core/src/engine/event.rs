@@ -1,5 +1,6 @@
 //! What happens to the engine. An [`Event`] is the only way to change the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -37,6 +38,16 @@ pub enum Event {
         /// A sentence for the operator, without secrets.
         reason: String,
     },
+    /// Another router could not be reached, through which a member was to be used.
+    WayFailed {
+        /// The member.
+        member: MemberId,
+        /// A sentence for the operator, without secrets.
+        reason: String,
+    },
+    /// Through which router each member in client mode can be used that is connected to another router: the number of the router by the name
+    /// of the member. Replaces what was known before.
+    Elsewhere(Arc<BTreeMap<String, u32>>),
     /// The dialler wants a socket of a caller closed that it dialled, because of the socket's age, or because the caller is not wanted any more.
     /// The socket is closed once no answer needs it.
     Retire {

@@ -10,6 +10,8 @@
 //! Towards an IDM that the router dials: one identity for the name under which the IDM is configured. It is the process's own, because an IDM
 //! that listens files the sockets of all routers with one identity under one session (WIRE section 8).
 //!
+//! Towards another router that uses a member through this one: one identity for each member, of the process's own seed.
+//!
 //! An identity follows from a seed and from names, never from numbers that a process counted. So routers with one seed show a
 //! caller the same identity, whatever the order in which their documents came. Towards members, and towards IDMs that are dialled, the seed is
 //! the process's own: each router has sessions of its own with them.
@@ -41,6 +43,8 @@ enum Pairing {
     OwnGroups = 5,
     /// An IDM that the router dials.
     DialledCaller = 6,
+    /// Another router, which forwards calls to a member.
+    Via = 7,
 }
 
 /// In an identity, this byte stands where a [`Pairing`] stands: so the name of a configuration is never equal to an identity.
@@ -54,6 +58,12 @@ impl Identities {
     /// Towards the member of this name.
     pub(super) fn towards_member(&self, name: &str) -> Identity {
         identity(self.own_seed, Pairing::Member, name)
+    }
+
+    /// Towards another router that forwards calls to the member of this name. The identity is the process's own: a router whose way to a member
+    /// leads through another process has another session with the member.
+    pub(super) fn towards_router(&self, member: &str) -> Identity {
+        identity(self.own_seed, Pairing::Via, member)
     }
 
     /// Towards a caller. `group` is the name of the group of its way in, `principal` and `allowed` are what it proved. The principal of a caller
@@ -135,6 +145,7 @@ mod tests {
         let all = [
             one.towards_member("n1"),
             one.towards_member("n2"),
+            one.towards_router("n1"),
             one.towards_callers(Some("n1"), None),
             one.towards_callers(None, None),
             one.towards_callers(None, Some("n1")),

@@ -1,5 +1,6 @@
 //! What the engine asks of the world around it. The router gives it real sockets, tests and simulations a recorder.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,13 @@ pub trait Io {
 
     /// Dials a member for one of its slots; the outcome is reported by an event.
     fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint);
+
+    /// Dials a router through which a member in client mode is to be used; the outcome is reported by an event.
+    fn dial_via(&mut self, member: MemberId, router: u32);
+
+    /// The members in client mode that are connected to this router, and get calls here: all of them, whenever one was added or has gone.
+    /// Other routers of the cluster are told.
+    fn present(&mut self, members: &BTreeSet<MemberId>);
 
     /// 64 random bits.
     fn random(&mut self) -> u64;

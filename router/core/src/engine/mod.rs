@@ -126,6 +126,8 @@ impl Engine {
         match event {
             Event::Frame { socket, frame } => tables.on_frame(socket, frame, now, io),
             Event::Opened { socket, side, peer } => tables.on_opened(socket, side, peer, now, io),
+            Event::WayFailed { member, reason } => tables.on_way_failed(member, &reason, now, io),
+            Event::Elsewhere(routers) => tables.on_elsewhere(routers, now),
             Event::Retire { socket } => tables.on_retire(socket, now),
             Event::DialFailed { member, slot, failure, reason } => {
                 tables.on_dial_failed(member, slot, failure, &reason, now, io);

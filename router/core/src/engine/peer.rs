@@ -35,6 +35,8 @@ pub enum DialledBy {
     Us(Slot),
     /// The member dialled (client mode).
     Member(Arc<DialOrigin>),
+    /// We dialled the router of this number, to which the member is connected (`via`).
+    Router(u32),
 }
 
 /// What is known of a member in client mode before its handshake.
@@ -49,7 +51,15 @@ impl DialledBy {
     pub(super) fn slot(&self) -> Option<Slot> {
         match self {
             Self::Us(slot) => Some(*slot),
-            Self::Member(_) => None,
+            Self::Member(_) | Self::Router(_) => None,
+        }
+    }
+
+    /// The router through which the socket leads to the member.
+    pub(super) fn via(&self) -> Option<u32> {
+        match self {
+            Self::Router(router) => Some(*router),
+            Self::Us(_) | Self::Member(_) => None,
         }
     }
 }

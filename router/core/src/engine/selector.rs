@@ -2,7 +2,7 @@
 //! the connector key of each call.
 
 use super::allowed::Allowed;
-use crate::ids::{GroupId, NameBook};
+use crate::ids::{GroupId, MemberId, NameBook};
 use crate::view::{Group, PathTarget, View};
 
 /// What a connection chose.
@@ -12,6 +12,8 @@ pub enum Selector {
     Group(GroupId),
     /// The connector key of each call decides.
     ByConnectorKey,
+    /// Another router forwards calls, which are all for this member's own session here (`via`).
+    Via(MemberId),
 }
 
 impl Selector {
@@ -19,7 +21,15 @@ impl Selector {
     pub(super) fn group(self) -> Option<GroupId> {
         match self {
             Self::Group(group) => Some(group),
-            Self::ByConnectorKey => None,
+            Self::ByConnectorKey | Self::Via(_) => None,
+        }
+    }
+
+    /// The member that another router forwards calls to, if the connection is another router's.
+    pub(super) fn forwards_to(self) -> Option<MemberId> {
+        match self {
+            Self::Via(member) => Some(member),
+            Self::Group(_) | Self::ByConnectorKey => None,
         }
     }
 
@@ -27,7 +37,7 @@ impl Selector {
     pub(super) fn group_name(self, book: &NameBook) -> Option<&str> {
         match self {
             Self::Group(group) => Some(book.group_name(group)),
-            Self::ByConnectorKey => None,
+            Self::ByConnectorKey | Self::Via(_) => None,
         }
     }
 }

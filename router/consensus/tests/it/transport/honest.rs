@@ -202,7 +202,8 @@ async fn a_shutdown_lets_requests_under_way_end() {
     let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
     let listener = rcs_proto::driver::listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let serving =
-        rcs_consensus::transport::serve(listener, cluster.credentials(2), Gated(open, arrived)).unwrap();
+        rcs_consensus::transport::serve(listener, cluster.credentials(2), Gated(open, arrived), None)
+            .unwrap();
     let (transport, to) = (cluster.transport(1), peer(&serving, 2));
     let asked = tokio::spawn({
         let (transport, to, hello) = (transport.clone(), to.clone(), cluster.hello(1));

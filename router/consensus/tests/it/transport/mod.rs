@@ -1,5 +1,6 @@
 //! The real transport, over TCP on the loopback.
 
+mod arriving;
 mod honest;
 mod hostile;
 mod loss;

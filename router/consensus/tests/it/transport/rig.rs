@@ -146,7 +146,7 @@ pub(super) fn serving(cluster: &Cluster, router: u32, receiver: &Scripted) -> Se
 }
 
 pub(super) fn serve_at(credentials: Credentials, address: SocketAddr, receiver: &Scripted) -> Serving {
-    serve(listen::bind(address).unwrap(), credentials, receiver.clone()).unwrap()
+    serve(listen::bind(address).unwrap(), credentials, receiver.clone(), None).unwrap()
 }
 
 pub(super) fn peer(serving: &Serving, router: u32) -> Peer {

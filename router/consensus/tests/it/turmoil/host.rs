@@ -113,7 +113,7 @@ impl Site {
         let transport =
             Told { transport: TonicTransport::over(Network, credentials.clone()), watch: watch.clone() };
         let part: Part = Consensus::start(transport, *timing, self.opening(&life)).await?;
-        let _serving = serve_on(Listener::bind(PORT).await?, credentials.clone(), part.clone())?;
+        let _serving = serve_on(Listener::bind(PORT).await?, credentials.clone(), part.clone(), None)?;
         *self.0.life.borrow_mut() = Some(Life { tasks: Handle::current(), part: part.clone() });
         let mut status = part.status();
         tokio::spawn(async move { part.form(&peers(), |_| {}).await });

@@ -342,6 +342,8 @@ impl Callers {
         let may_call = |caller: &&Caller| match caller.id.selector {
             Selector::Group(own) => own == group,
             Selector::ByConnectorKey => by_connector.is_some_and(|name| caller.allowed.has(name)),
+            // The router that forwards has the caller, and knows what the caller uses.
+            Selector::Via(_) => false,
         };
         for caller in self.sessions.iter().map(|(_, caller)| caller).filter(may_call) {
             for connector in caller.uses.lately(now) {
@@ -432,6 +434,11 @@ impl Callers {
         self.plan(key);
     }
 
+    /// Whether a caller was told that nobody knows the outcome of this call.
+    pub(super) fn was_told(&self, key: CallerKey, id: i64) -> bool {
+        self.sessions.get(key).is_some_and(|caller| caller.missing.was_told(id))
+    }
+
     /// The callers that wait for calls which are to be answered now.
     pub(super) fn due(&self, now: Moment) -> Vec<CallerKey> {
         self.agenda.due(now)
@@ -514,6 +521,18 @@ impl Callers {
     /// Callers that have a socket which is not being closed.
     pub(super) fn connected(&self) -> impl Iterator<Item = CallerKey> {
         self.sessions.iter().filter(|(_, caller)| caller.session.is_connected()).map(|(key, _)| key)
+    }
+
+    /// The routers that forward calls to this member, and are connected.
+    pub(super) fn forwarding_to(&self, member: MemberId) -> Vec<CallerKey> {
+        let is_it = |caller: &Caller| caller.id.selector == Selector::Via(member);
+        let all = self.sessions.iter().filter(|(_, caller)| caller.session.is_connected() && is_it(caller));
+        all.map(|(key, _)| key).collect()
+    }
+
+    /// How many callers are known, without routers that forward calls.
+    pub(super) fn known(&self) -> usize {
+        self.sessions.iter().filter(|(_, caller)| caller.id.selector.forwards_to().is_none()).count()
     }
 
     /// The callers that have one socket left, taken out to be closed.

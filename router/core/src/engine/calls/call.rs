@@ -38,6 +38,8 @@ pub(in crate::engine) struct Call {
     pub(in crate::engine) pages: Option<Pages>,
     /// For searches and syncs: the kind of stream, whose learned ends the end of this call is compared with.
     pub(in crate::engine) stream: Option<StreamKind>,
+    /// The member that another router forwards the call to, if another router does. Then the verdict on faults is up to that router.
+    pub(in crate::engine) forwarded_to: Option<MemberId>,
     /// Where the call was sent last.
     pub(in crate::engine) route: Option<Route>,
     /// Where the call was sent as well, while nothing of an answer has come from either member.

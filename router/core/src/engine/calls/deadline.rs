@@ -31,6 +31,12 @@ impl Deadline {
         Self { at: whole.or(idle).map(|time| now + time), idle }
     }
 
+    /// The later of two deadlines of one call.
+    pub(in crate::engine) fn later(self, other: Self) -> Self {
+        let later = |one: Option<Moment>, other: Option<Moment>| Some(one?.max(other?));
+        Self { at: later(self.at, other.at), idle: self.idle.max(other.idle) }
+    }
+
     /// A frame of the answer came.
     pub(super) fn progressed(&mut self, now: Moment) {
         if let Some(idle) = self.idle {

@@ -42,6 +42,25 @@ pub(in crate::engine) fn not_run(error: &ErrorHead, id: i64) -> Option<Fault> {
     }
 }
 
+/// What the router says through which a member is used, of a call that it does not answer for the member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum TellsOfCall {
+    /// The call did not reach the member.
+    NotRun,
+    /// The call may have reached the member, and its answer will not come.
+    Lost,
+}
+
+/// Whether an error is such a word of a router.
+pub(in crate::engine) fn told_by_router(error: &ErrorHead, id: i64) -> Option<TellsOfCall> {
+    let (class, message) = (error.class.as_str(), error.message.as_str());
+    if frames::is_not_forwarded(class, message, id) {
+        Some(TellsOfCall::NotRun)
+    } else {
+        frames::is_lost_beyond(class, message, id).then_some(TellsOfCall::Lost)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,7 @@ use rcs_proto::time::Moment;
 pub(super) use self::call::{Call, Loss};
 pub(super) use self::deadline::Deadline;
 use self::due::DueCalls;
-pub(super) use self::error::{finding, is_out_of_reach, not_run};
+pub(super) use self::error::{TellsOfCall, finding, is_out_of_reach, not_run, told_by_router};
 use self::explained::Explained;
 pub(super) use self::explained::{About, Story, StoryStep, Told, What};
 use self::step::Progress;
@@ -55,6 +55,8 @@ pub(super) struct NewCall {
     pub(super) deadline: Deadline,
     /// Time without an answer after which it may go to a second member as well, if it is a read.
     pub(super) hedge_after: Option<Duration>,
+    /// The member that another router forwards the call to, if another router does.
+    pub(super) forwarded_to: Option<MemberId>,
 }
 
 /// A fault that waits to be judged.
@@ -171,6 +173,7 @@ impl Calls {
             request: Some(new.request),
             pages: new.pages,
             stream: new.stream,
+            forwarded_to: new.forwarded_to,
             route: None,
             hedge: None,
             hedge_at: None,

@@ -21,6 +21,7 @@ fn new(id: i64, deadline: Deadline) -> NewCall {
         stream: None,
         deadline,
         hedge_after: None,
+        forwarded_to: None,
     }
 }
 

@@ -42,6 +42,8 @@ pub(in crate::engine) struct Member {
     /// How far an operator's drain of the member is.
     pub(in crate::engine) drain: Drain,
     pub(super) rest: Rest,
+    /// Attempts to use the member through another router since the last success.
+    pub(super) way_attempts: u32,
     /// When it gave a page cookie last.
     pub(super) paged_at: Option<Moment>,
     /// The connectors that the member reported last, kept while the member is away.
@@ -117,6 +119,7 @@ impl Member {
         Self {
             drain: Drain::at_start(member.mark),
             rest: Rest::default(),
+            way_attempts: 0,
             paged_at: None,
             member,
             slots,
@@ -173,6 +176,7 @@ impl Member {
         for slot in &mut self.slots {
             slot.attempts = 0;
         }
+        self.way_attempts = 0;
     }
 
     /// Why the member may have no calls of this kind. Reasons of its groups, and whether a place is free, are asked elsewhere.

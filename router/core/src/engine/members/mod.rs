@@ -10,6 +10,7 @@ mod rest;
 mod route;
 mod session;
 mod sessions;
+mod ways;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub(super) use self::drain::Drain;
 pub(super) use self::member::{Asking, LastError, Member, Standing};
 pub(super) use self::route::Route;
 pub(super) use self::session::{GivenUp, MemberSession};
+use self::ways::Ways;
 use super::agenda::Agenda;
 use super::keys::{CallKey, MemberSessionKey, MemberSessionTag, Slot, Work};
 use super::list::MemberList;
@@ -43,6 +45,8 @@ pub(super) struct Members {
     last_id: i64,
     /// Dials under way, at most one for each slot, with the endpoint that is dialled.
     dials: BTreeMap<(MemberId, Slot), Endpoint>,
+    /// Members in client mode that are connected here, and those that are connected to other routers.
+    ways: Ways,
     /// Members whose standing is reviewed when the event is settled.
     changed: VecDeque<MemberId>,
     /// When something is to be done for a member, or for one of its sessions.
@@ -159,6 +163,7 @@ impl Members {
             assert_eq!(member.in_flight, 0, "{id} is forgotten with calls");
             self.agenda.plan(id, &mut member.planned, None);
             self.changed.retain(|changed| *changed != id);
+            self.ways.forget(id);
         }
     }
 

@@ -6,8 +6,7 @@ use rcs_proto::time::Moment;
 use crate::engine::keys::MemberSessionKey;
 use crate::ids::MemberId;
 
-/// The member's end of a call. Opaque: only the table of members knows the fields, so that a call may one day be at a member that
-/// another router reaches.
+/// The member's end of a call. Opaque: only the table of members knows the fields, and whether another router stands between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Route {
     pub(super) member: MemberId,

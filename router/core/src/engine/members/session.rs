@@ -19,6 +19,10 @@ pub(in crate::engine) struct MemberSession {
     pub(super) member: MemberId,
     /// The session id that its process showed.
     pub(super) remote: String,
+    /// The router through which the session leads to the member; none if the member itself is at the other end.
+    pub(super) via: Option<u32>,
+    /// Since when the session gets no new calls, although its sockets are open.
+    pub(super) parted_at: Option<Moment>,
     pub(super) session: Session<Work>,
     /// The highest id of a call that the session has answered. Ids are given in the order in which calls are sent.
     pub(super) answered: i64,

@@ -15,14 +15,15 @@ use crate::engine::peer::DialOrigin;
 use crate::health::Unfit;
 use crate::ids::MemberId;
 use crate::limits;
+use crate::view::Mark;
 
 impl Members {
-    /// A socket joins a member's session. A process that was not seen before gets a new session.
+    /// A socket joins a member's session, through the router `via` if there is one. A process that was not seen before gets a new session.
     pub(in crate::engine) fn join(
         &mut self,
         id: MemberId,
         socket: SocketId,
-        remote: Remote,
+        (remote, via): (Remote, Option<u32>),
         now: Moment,
     ) -> Option<Joined> {
         let member = self.members.get_mut(&id)?;
@@ -33,7 +34,9 @@ impl Members {
         // This is not always the current session: several servers may answer at one address.
         let known = member.sessions.iter().find(is_of).copied();
         let is_other = known.is_none() || member.session != known;
-        let is_other_server = is_other && member.session.is_some();
+        let before = member.session.filter(|_| is_other).and_then(|key| sessions.get(key));
+        // A member that is used through a router, or no longer, is the same server.
+        let is_other_server = before.is_some_and(|before| before.via.is_none() && via.is_none());
         member.server = server_of(&remote);
         let key = match known {
             Some(key) => key,
@@ -45,6 +48,8 @@ impl Members {
                 let session = MemberSession {
                     member: id,
                     remote,
+                    via,
+                    parted_at: None,
                     session,
                     answered: 0,
                     told: None,
@@ -68,6 +73,7 @@ impl Members {
             member.linked = told.is_some();
         }
         session.session.join(socket, now);
+        session.parted_at = None;
         // The session reported its connectors before another server took its place, and may have other connectors now.
         if is_other && told.is_some() {
             session.session.want_connector_infos(now);
@@ -77,15 +83,33 @@ impl Members {
     }
 
     /// Which of the hosts of one server in client mode the process with this session id is: the host that the process is already, else
-    /// the first host without a process, else the last host. Its process then has lost its place, as if it had restarted.
-    pub(in crate::engine) fn host(&self, hosts: &[MemberId], session_id: &str) -> Option<MemberId> {
+    /// the first host without a process that operators let serve, else any without a process, else one whose process is silent, else the last
+    /// host. Its process then has lost its place, as if it had restarted.
+    pub(in crate::engine) fn host(
+        &self,
+        hosts: &[MemberId],
+        session_id: &str,
+        now: Moment,
+    ) -> Option<MemberId> {
         let members = || hosts.iter().filter_map(|id| self.members.get(id).map(|member| (*id, member)));
         let is_it = |key: &MemberSessionKey| {
             self.sessions.get(*key).is_some_and(|session| session.remote == session_id)
         };
         let known = members().find(|(_, member)| member.sessions.iter().any(is_it));
-        let free = || members().find(|(_, member)| !member.leaving && member.sessions.is_empty());
-        known.or_else(free).or_else(|| members().next_back()).map(|(id, _)| id)
+        let is_own =
+            |key: &MemberSessionKey| self.sessions.get(*key).is_some_and(|session| session.via.is_none());
+        let is_free =
+            |(_, member): &(MemberId, &Member)| !member.leaving && !member.sessions.iter().any(is_own);
+        let free = || members().filter(is_free);
+        let serves = |(_, member): &(MemberId, &Member)| member.member.mark == Mark::Enabled;
+        let is_silent =
+            |(_, member): &(MemberId, &Member)| member.health.unfit(now) == Some(Unfit::ChecksUnanswered);
+        known
+            .or_else(|| free().find(serves))
+            .or_else(|| free().next())
+            .or_else(|| members().find(is_silent))
+            .or_else(|| members().next_back())
+            .map(|(id, _)| id)
     }
 
     /// A socket of a member in client mode came from there.
@@ -334,7 +358,7 @@ impl Members {
         session.is_some_and(|session| session.checks_missed >= limits::CHECK_MISSES_OF_LAST_MAX)
     }
 
-    fn member_of(&self, key: MemberSessionKey) -> Option<&Member> {
+    pub(super) fn member_of(&self, key: MemberSessionKey) -> Option<&Member> {
         self.sessions.get(key).and_then(|session| self.members.get(&session.member))
     }
 

@@ -31,7 +31,7 @@ fn settle(members: &mut Members, now: Moment) -> Vec<Turned> {
 fn linked() -> Members {
     let mut members = table();
     for socket in [ONE, TWO] {
-        members.join(FIRST, socket, process("p"), at(0));
+        members.join(FIRST, socket, (process("p"), None), at(0));
     }
     members.link(FIRST, at(0));
     assert_eq!(settle(&mut members, at(0)), [Turned::Up(0)]);
@@ -54,7 +54,7 @@ fn a_session_ends_with_its_last_socket_and_is_known_until_the_event_is_settled()
     assert!(members.has_no_sessions() && members.session(key).is_none());
     members.assert_settled(|_| (0, 0));
     // The next process gets ids above those of the last (WIRE 4.2).
-    members.join(FIRST, ONE, process("q"), at(2));
+    members.join(FIRST, ONE, (process("q"), None), at(2));
     assert!(members.open(FIRST, call, false, at(2)).unwrap().id() > route.id());
 }
 

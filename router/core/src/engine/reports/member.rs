@@ -33,6 +33,8 @@ pub struct MemberReport {
     pub mode: MemberMode,
     /// Where the member is dialled, as `HOST:PORT`; in client mode the IP address from which the member connected last.
     pub address: Option<String>,
+    /// The number of the router through which the member is used, because the member is connected there and not here.
+    pub via: Option<u32>,
     /// What the member's server says of itself. The protocol has no version of the server.
     pub server: Option<String>,
     /// The digest of the bundle set that the member has, as far as it is known.
@@ -156,6 +158,7 @@ impl Tables {
                 Link::Dial(endpoint) => Some(format!("{}:{}", endpoint.host, endpoint.port)),
                 Link::Accept => member.origin.as_ref().map(|origin| origin.address.clone()),
             },
+            via: member.session.and_then(|key| self.members.via(key)),
             server: member.server.as_ref().map(ToString::to_string),
             set: sets.and_then(|sets| sets.found(id)),
             latency: self.groups.latency(group, id),

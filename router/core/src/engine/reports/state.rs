@@ -96,7 +96,7 @@ impl Tables {
             members: group.members.iter().filter_map(|id| self.member_report(group.id, *id)).collect(),
         });
         let quarantined = self.groups.configurations().quarantined().count();
-        let (callers, calls) = (self.callers.len(), self.calls.len());
+        let (callers, calls) = (self.callers.known(), self.calls.len());
         Report { groups: groups.collect(), callers, calls, quarantined }
     }
 
@@ -108,13 +108,14 @@ impl Tables {
             group: match caller.id.selector {
                 // The group is named also after it has left the document.
                 Selector::Group(group) => Some(self.book.group_name(group).to_owned()),
-                Selector::ByConnectorKey => None,
+                Selector::ByConnectorKey | Selector::Via(_) => None,
             },
             sockets: caller.sockets().count(),
             calls: caller.open_calls(),
             subscriptions: caller.subscriptions(),
             redials: caller.redials,
         };
-        self.callers.iter().map(|(_, caller)| report(caller)).collect()
+        let callers = self.callers.iter().map(|(_, caller)| caller);
+        callers.filter(|caller| caller.id.selector.forwards_to().is_none()).map(report).collect()
     }
 }

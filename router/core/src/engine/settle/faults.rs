@@ -37,7 +37,12 @@ impl Tables {
 
     /// Judges the fault that waits longest: the call is retried, held back, left alone or answered. Returns whether there was a fault.
     pub(super) fn judge_next_fault(&mut self, now: Moment, io: &mut impl Io) -> bool {
-        let Some(OpenFault { call: key, fault, error }) = self.calls.next_fault() else { return false };
+        let Some(open) = self.calls.next_fault() else { return false };
+        if self.calls.get(open.call).is_some_and(|call| call.forwarded_to.is_some()) {
+            self.end_forwarded(open, now, io);
+            return true;
+        }
+        let OpenFault { call: key, fault, error } = open;
         let verdict = self.judge(key, fault, error.is_some(), now);
         if verdict != Verdict::Nothing {
             self.explain(key, fault, verdict, now);

@@ -11,16 +11,19 @@
 //! 7. `places`: places that became free go to the calls that wait. So when the next event is applied, no place is free that a waiting
 //!    call could have, and a new call that finds a place overtakes nobody.
 //! 8. `lists`: the lists of connectors that callers are shown are renewed.
+//! 9. `presence`: other routers are told which members in client mode are connected here.
 //!
 //! A step may leave work for an earlier step, so the order begins anew after each fault and each place. Nothing here recurses. An
-//! event that breaks nothing, such as a frame of an answer, finds eight empty lists.
+//! event that breaks nothing, such as a frame of an answer, finds nine empty lists.
 
 mod faults;
+mod forwarded;
 mod hedges;
 mod hold;
 mod lists;
 mod pickers;
 mod places;
+mod presence;
 mod sets;
 mod standings;
 mod states;
@@ -44,6 +47,7 @@ impl Tables {
                 continue;
             }
             self.renew_lists(io);
+            self.tell_presence(io);
             self.members.bury();
             return;
         }

@@ -21,6 +21,7 @@ impl Tables {
                 let groups: Vec<GroupId> = self.view.groups_of(member).map(|group| group.id).collect();
                 groups.into_iter().for_each(|group| self.groups.is_stale(group));
             }
+            self.members.look_at_presence(member);
             for group in self.view.groups_of(member) {
                 self.groups.states_may_change(group.id);
             }

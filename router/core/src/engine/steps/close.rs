@@ -75,6 +75,9 @@ impl Tables {
             Belongs::Greeting(_, Peer::Member { member, by: DialledBy::Us(slot) }) => {
                 self.redial_later(member, slot, now, io);
             }
+            Belongs::Greeting(_, Peer::Member { member, by: DialledBy::Router(_) }) => {
+                self.way_failed(member, now, io)
+            }
             Belongs::Greeting(_, Peer::Member { by: DialledBy::Member(_), .. } | Peer::Caller { .. }) => {}
         }
     }
@@ -96,6 +99,7 @@ impl Tables {
                 }
             }
             Some(Left::Nothing(calls)) => {
+                self.look_elsewhere(session, now, io);
                 let calls: Vec<CallKey> = unsent.into_iter().chain(calls).collect();
                 self.blame(session, &calls, now, io);
                 for call in calls {

@@ -18,7 +18,7 @@ use crate::engine::callers::ShownEdition;
 use crate::engine::keys::CallerKey;
 use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
-use crate::ids::GroupId;
+use crate::ids::{GroupId, MemberId};
 
 /// Makes one list of several; of entries with equal keys the first one wins. A single list, or the first of several with the same
 /// keys, stays as its server wrote it: entries can be copied only by encoding them again (LEGACY 2).
@@ -49,6 +49,7 @@ impl Tables {
         let caller = self.callers.get(caller)?;
         match caller.id.selector {
             Selector::Group(group) => self.list_of(group),
+            Selector::Via(member) => self.list_beyond(member),
             Selector::ByConnectorKey => {
                 let allowed = &caller.allowed;
                 if let Some(known) = self.groups.list_of_several(allowed) {
@@ -76,6 +77,13 @@ impl Tables {
         shown.list().cloned().or_else(unread)
     }
 
+    /// The list of a member that is connected here, as its server wrote the list.
+    fn list_beyond(&self, member: MemberId) -> Option<Bytes> {
+        let is_here = self.members.is_here(member);
+        let list = self.members.get(member)?.list.as_ref();
+        list.filter(|_| is_here).map(|list| list.infos.clone())
+    }
+
     /// The edition of the list that a caller is shown.
     pub(in crate::engine) fn edition_for(&self, caller: CallerKey) -> Option<ShownEdition> {
         let caller = self.callers.get(caller)?;
@@ -85,6 +93,8 @@ impl Tables {
     /// The edition of the list that a caller on this way in is shown. Where the connector decides, its rights count.
     fn edition(&self, selector: Selector, allowed: &Allowed) -> Option<ShownEdition> {
         match selector {
+            // The router that forwards asks again by itself, as it asks every member.
+            Selector::Via(_) => None,
             Selector::Group(group) => Some(ShownEdition::OfGroup(self.groups.shown(group)?.edition())),
             Selector::ByConnectorKey => {
                 let known = self.groups.list_of_several(allowed).map(|known| known.edition);
@@ -110,6 +120,7 @@ impl Tables {
             self.edition(selector, allowed).map_or(0, |now| self.callers.behind(selector, rights, &now))
         };
         match selector {
+            Selector::Via(_) => 0,
             Selector::Group(_) => behind(&Allowed::All, None),
             Selector::ByConnectorKey => {
                 let rights = self.callers.rights_by_connector().into_iter();

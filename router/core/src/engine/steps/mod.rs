@@ -8,6 +8,7 @@ mod blame;
 mod close;
 mod end;
 mod explain;
+mod forward;
 mod hedge;
 mod in_use;
 mod infos;

@@ -36,6 +36,9 @@ pub(in crate::engine) enum Found {
 impl Tables {
     /// Sends a call to the member that its group's picker, or the page that it continues, chooses; or lets it wait for a place.
     pub(in crate::engine) fn dispatch(&mut self, key: CallKey, now: Moment, io: &mut impl Io) {
+        if let Some(member) = self.calls.get(key).and_then(|call| call.forwarded_to) {
+            return self.forward(key, member, now, io);
+        }
         let page = self.calls.get(key).and_then(Call::page_at);
         self.dispatch_at(key, page, now, io);
     }

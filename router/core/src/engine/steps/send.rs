@@ -19,6 +19,7 @@ impl Tables {
     ) {
         let Some(call) = self.calls.get(key) else { return };
         let (group, is_subscription) = (call.group, call.operation.is_subscription());
+        let is_forwarded = call.forwarded_to.is_some();
         let route = self.members.open(member, key, is_subscription, now);
         if route.is_some() && !is_subscription {
             self.groups.take_place(group);
@@ -27,7 +28,11 @@ impl Tables {
         let request = self.calls.get(key).and_then(|call| call.request.as_ref());
         match (route, request) {
             (Some(route), Some(request)) => {
-                let frame = self.groups.request_for(group, member, request, route.id());
+                let frame = match is_forwarded {
+                    // The router that forwards has put the member's version in place.
+                    true => request.rewrite_id(route.id()),
+                    false => self.groups.request_for(group, member, request, route.id()),
+                };
                 self.members.send(&route, frame, io);
             }
             // The member's session lost its last socket in this very event.

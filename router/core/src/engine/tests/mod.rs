@@ -38,4 +38,5 @@ mod suspects;
 mod together;
 mod toy_log;
 mod versions;
+mod vias;
 pub(in crate::engine) mod world;

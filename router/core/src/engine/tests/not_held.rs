@@ -5,7 +5,7 @@ use std::time::Duration;
 use rcs_proto::envelope::Kind;
 use rcs_proto::frames::{self, Ask};
 
-use super::world::{World, answer, error_of, get};
+use super::world::{World, answer, create, error_of, get};
 use crate::balance::Policy;
 use crate::limits::{NOT_HELD_WAIT, TICK};
 
@@ -69,12 +69,42 @@ fn what_waits_for_a_slow_caller_is_not_taken_for_lost() {
     world.io.spilled.insert(caller[0], 100 << 20);
     world.feed(socket, answer(at_member));
     assert_eq!(world.taken(caller[0]).len(), 1, "the answer is queued behind much else");
-    world.feed(caller[0], frames::control_request(90, Ask::Check, &[], &[7]));
-    world.pass(60 * SECOND);
-    assert!(unknown(&mut world, caller[0]).is_empty());
+    for check in [90, 91, 92] {
+        world.feed(caller[0], frames::control_request(check, Ask::Check, &[], &[7]));
+        world.pass(20 * SECOND);
+        assert!(unknown(&mut world, caller[0]).is_empty());
+    }
     world.io.spilled.clear();
     world.pass(NOT_HELD_WAIT + TICK);
-    assert_eq!(unknown(&mut world, caller[0]), [7]);
+    assert_eq!(unknown(&mut world, caller[0]), [7], "nothing waits any more, and the caller still asks");
+}
+
+/// A large request may come so slowly that its caller hears of it first. Nobody may run it then: the caller may have sent it again.
+#[test]
+fn a_call_that_comes_after_its_caller_was_told_is_not_run() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let caller = world.caller("idm", 2);
+    world.feed(caller[0], frames::control_request(90, Ask::Check, &[], &[40, 90]));
+    world.pass(NOT_HELD_WAIT + 2 * TICK);
+    let told = [unknown(&mut world, caller[0]), unknown(&mut world, caller[1])].concat();
+    assert_eq!(told, [40]);
+    world.call(caller[1], 40, create());
+    assert_eq!(unknown(&mut world, caller[1]), [40]);
+    assert!(world.at_member(0).is_empty(), "it is not run");
+    world.call(caller[1], 41, create());
+    assert_eq!(world.only_request().0, 0, "others are");
+}
+
+/// Routers of a cluster show one session id, so the caller's check names calls that run at another router (WIRE 8).
+#[test]
+fn a_router_of_a_cluster_says_nothing_of_calls_that_others_may_hold() {
+    let mut world = World::in_cluster(1, 1, Policy::Failover);
+    let caller = world.caller("idm", 1);
+    for check in [90, 91, 92] {
+        world.feed(caller[0], frames::control_request(check, Ask::Check, &[], &[40, check]));
+        world.pass(30 * SECOND);
+        assert!(unknown(&mut world, caller[0]).is_empty());
+    }
 }
 
 #[test]

@@ -56,6 +56,8 @@ impl Io for Quiet {
         Backlog::default()
     }
     fn dial(&mut self, _: MemberId, _: Slot, _: &Endpoint) {}
+    fn dial_via(&mut self, _: MemberId, _: u32) {}
+    fn present(&mut self, _: &std::collections::BTreeSet<MemberId>) {}
     fn random(&mut self) -> u64 {
         7
     }

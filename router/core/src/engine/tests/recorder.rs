@@ -1,6 +1,6 @@
 //! What the engine asked for, written down.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub(in crate::engine) struct Recorder {
     /// Frames by socket, in order, not yet looked at.
     pub(in crate::engine) sent: HashMap<SocketId, VecDeque<Bytes>>,
     pub(super) dials: VecDeque<(MemberId, Slot)>,
+    pub(super) via_dials: VecDeque<(MemberId, u32)>,
+    pub(super) present: BTreeSet<MemberId>,
     pub(in crate::engine) closed: Vec<SocketId>,
     pub(in crate::engine) pinged: Vec<SocketId>,
     pub(in crate::engine) notes: Vec<String>,
@@ -61,6 +63,14 @@ impl Io for Recorder {
     fn dial(&mut self, member: MemberId, slot: Slot, endpoint: &Endpoint) {
         self.effects.push(format!("dial {member} {slot:?} {endpoint:?}"));
         self.dials.push_back((member, slot));
+    }
+    fn dial_via(&mut self, member: MemberId, router: u32) {
+        self.effects.push(format!("dial {member} via router {router}"));
+        self.via_dials.push_back((member, router));
+    }
+    fn present(&mut self, members: &BTreeSet<MemberId>) {
+        self.effects.push(format!("present {members:?}"));
+        self.present = members.clone();
     }
     fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -80,6 +80,7 @@ impl Tables {
             let held = self.members.calls_at(member);
             self.end_subscriptions(held);
         }
+        self.clock.set(now, Timer::Via(member));
         if mark == Mark::Enabled {
             for slot in 0..self.members.slots_of(member) {
                 let at = now + limits::DIAL_STAGGER * u32::from(slot);

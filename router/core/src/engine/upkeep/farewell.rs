@@ -15,6 +15,7 @@ impl Tables {
     /// The process is asked to end: no new calls, and subscriptions end.
     pub(in crate::engine) fn on_drain(&mut self) {
         self.phase = Phase::Draining;
+        self.members.tell_presence_again();
         let all: Vec<CallKey> = self.calls.iter().map(|(key, _)| key).collect();
         self.end_subscriptions(all);
     }

@@ -124,6 +124,7 @@ impl Tables {
     fn add_member(&mut self, member: &view::Member, io: &mut impl Io) {
         self.members.add(member.clone());
         self.members.dial_all(member.id, io);
+        self.clock.set(Moment::START, Timer::Via(member.id));
     }
 
     /// How often each member is tested, as its groups want.

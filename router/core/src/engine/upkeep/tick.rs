@@ -35,6 +35,7 @@ impl Tables {
                 Timer::Quiet(member) => self.on_quiet(member, now, io),
                 Timer::Part(socket) => self.on_part(socket, now, io),
                 Timer::RestOver(member) => self.on_rest_over(member, now),
+                Timer::Via(member) => self.look_for_way(member, now, io),
                 Timer::Tick => self.on_tick(now, io),
             }
         }
@@ -45,7 +46,7 @@ impl Tables {
         for (selector, callers) in self.callers.waiting_to_be_told(now) {
             let group = match selector {
                 Selector::Group(group) => Some(group),
-                Selector::ByConnectorKey => None,
+                Selector::ByConnectorKey | Selector::Via(_) => None,
             };
             io.note(Note::CallersWaitForList { group, callers });
         }

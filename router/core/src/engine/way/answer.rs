@@ -6,7 +6,9 @@ use rcs_proto::operation::Operation;
 use rcs_proto::time::Moment;
 
 use crate::engine::callers::Waits;
-use crate::engine::calls::{LastItem, Step, finding, is_answer_to, is_out_of_reach, not_run};
+use crate::engine::calls::{
+    LastItem, Step, TellsOfCall, finding, is_answer_to, is_out_of_reach, not_run, told_by_router,
+};
 use crate::engine::facade::page;
 use crate::engine::frame::Read;
 use crate::engine::groups::Tail;
@@ -37,6 +39,16 @@ impl Tables {
             Kind::Error(error) => error,
             _ => unreachable!("a session event Answer is an answer or an error"),
         };
+        if self.members.via(session).is_some()
+            && let Some(told) = told_by_router(error, envelope.message_id)
+        {
+            return match told {
+                TellsOfCall::NotRun => {
+                    self.failed_by(key, session, Fault::MemberShutsDown, envelope, now, io)
+                }
+                TellsOfCall::Lost => self.lost_in(key, session, Fault::MemberLost, now, io),
+            };
+        }
         if let Some(fault) = not_run(error, envelope.message_id) {
             if fault == Fault::MemberShutsDown
                 && let Some(route) = self.calls.get(key).and_then(|call| call.route_in(session))
@@ -139,7 +151,7 @@ impl Tables {
     /// Whether this end of a call's stream looks cut, by the settings of the group and the habit of such streams.
     fn end_looks_cut(&mut self, key: CallKey, tail: Tail, now: Moment) -> Option<Cut> {
         let call = self.calls.get(key)?;
-        let kind = call.stream?;
+        let kind = call.stream.filter(|_| call.forwarded_to.is_none())?;
         if self.view.group(call.group)?.settings.stream_end == StreamEnd::AsItCame {
             return None;
         }

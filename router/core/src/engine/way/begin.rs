@@ -3,6 +3,7 @@
 //! A call of a caller over its limit is refused at once, for the flood is the caller's own.
 
 use rcs_proto::envelope::{Envelope, Kind, OperationHead};
+use rcs_proto::frames;
 use rcs_proto::session::{Last, SocketId};
 use rcs_proto::time::Moment;
 
@@ -19,8 +20,8 @@ use crate::engine::selector::Selector;
 use crate::engine::tables::Tables;
 use crate::ids::GroupId;
 use crate::limits;
-use crate::verdict::ErrorKind;
-use crate::view::Group;
+use crate::verdict::{CallError, ErrorKind};
+use crate::view::{Group, GroupOrigin};
 
 impl Tables {
     /// A new call of a caller.
@@ -33,6 +34,11 @@ impl Tables {
         io: &mut impl Io,
     ) {
         let Frame { envelope: request, read } = frame;
+        // It came so late that its caller was told that nobody knows its outcome, and may have sent it again.
+        if self.callers.was_told(caller, request.message_id) {
+            let error = CallError::of_no_call();
+            return io.reply(socket, frames::error(request.message_id, error.class, &error.message));
+        }
         let Kind::Operation(head) = &request.kind else {
             unreachable!("a session event Call is an operation")
         };
@@ -54,12 +60,19 @@ impl Tables {
         };
         let settings = self.view.group(group).map(|group| &group.settings);
         let deadlines = settings.map(|settings| settings.deadlines).unwrap_or_default();
-        let hedge_after = settings.and_then(|settings| settings.hedge_after);
+        let forwarded_to = self.callers.get(caller).and_then(|caller| caller.id.selector.forwards_to());
+        // The router that forwards hedges.
+        let hedge_after =
+            settings.and_then(|settings| settings.hedge_after).filter(|_| forwarded_to.is_none());
         let Asked { facade, stream, .. } = &asked;
         self.callers.remember(caller, facade);
         let Some(pages) = self.callers.get(caller).map(|caller| caller.pages_of(&asked)) else { return };
         self.groups.called(group, facade, now);
-        let deadline = Deadline::of(operation, facade, &deadlines, now);
+        let mut deadline = Deadline::of(operation, facade, &deadlines, now);
+        // The router that forwards keeps the deadline, by whichever group it chose. This one only keeps nothing for ever.
+        for group in forwarded_to.iter().flat_map(|member| self.view.groups_of(*member)) {
+            deadline = deadline.later(Deadline::of(operation, facade, &group.settings.deadlines, now));
+        }
         let end = CallerEnd::new(caller, request.message_id);
         let (configuration, stream) = (facade.configuration, *stream);
         let new = NewCall {
@@ -72,6 +85,7 @@ impl Tables {
             stream,
             deadline,
             hedge_after,
+            forwarded_to,
         };
         let call = self.calls.insert(new, now);
         self.callers.accept(&end, call, operation.is_subscription(), now);
@@ -105,7 +119,8 @@ impl Tables {
     ) -> Result<GroupId, (ErrorKind, Option<GroupId>)> {
         let Some(from) = self.callers.get(caller) else { return Err((ErrorKind::NoMember, None)) };
         let group = self.group_of(from, head).map_err(|kind| (kind, from.id.selector.group()))?;
-        let is_over = from.is_at_its_limit(head.operation, self.view.router().caller_in_flight_max);
+        let is_over = from.id.selector.forwards_to().is_none()
+            && from.is_at_its_limit(head.operation, self.view.router().caller_in_flight_max);
         match self.phase {
             Phase::Draining | Phase::Leaving => Err((ErrorKind::Draining, Some(group))),
             Phase::Serving if is_over || self.takes_too_much(caller, bytes) => {
@@ -131,6 +146,12 @@ impl Tables {
         match caller.id.selector {
             Selector::Group(group) => self.group_of_visible(group, head),
             Selector::ByConnectorKey => self.group_by_connector(head, &caller.allowed),
+            // The member's own group, if it has one: the router that forwards counts the call in the group that it chose.
+            Selector::Via(member) => {
+                let mut groups = self.view.groups_of(member);
+                let own = groups.clone().find(|group| group.origin != GroupOrigin::Listed);
+                own.or_else(|| groups.next()).map(|group| group.id).ok_or(ErrorKind::NoMember)
+            }
         }
     }
 

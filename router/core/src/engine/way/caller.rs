@@ -6,6 +6,7 @@ use rcs_proto::session::{Event as SessionEvent, SocketId};
 use rcs_proto::time::Moment;
 
 use crate::engine::calls::Call;
+use crate::engine::event::Deciding;
 use crate::engine::frame::Frame;
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, CallerKey};
@@ -30,7 +31,9 @@ impl Tables {
                 for call in checked.abandoned {
                     self.abandon(call, now, io);
                 }
-                if let Some(ids) = checked.not_held {
+                // Routers of a cluster show a caller one session id, and know only their own calls (WIRE 8): a call that this router does not
+                // hold may run at another one.
+                if let Some(ids) = checked.not_held.filter(|_| self.deciding == Deciding::Alone) {
                     self.callers.waits_for(key, ids, now);
                 }
                 self.answer_control(key, socket, checked.id, checked.wants_connector_infos, now, io);
@@ -46,7 +49,10 @@ impl Tables {
                 let Some(caller) = self.callers.get(key) else { return };
                 let group = caller.id.selector.group_name(&self.book);
                 let (side, principal) = (caller.id.side, &caller.id.principal);
-                let identity = self.identities.towards_caller(side, group, principal, &caller.allowed);
+                let identity = match caller.id.selector.forwards_to() {
+                    Some(member) => self.identities.towards_router(self.book.member_name(member)),
+                    None => self.identities.towards_caller(side, group, principal, &caller.allowed),
+                };
                 io.reply(socket, frames::handshake_response(&identity));
             }
             SessionEvent::Reply(frame) => io.reply(socket, frame),

@@ -15,6 +15,7 @@ use crate::engine::io::Io;
 use crate::engine::keys::Slot;
 use crate::engine::note::Note;
 use crate::engine::peer::{DialledBy, Peer};
+use crate::engine::selector::Selector;
 use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;
 use crate::ids::{MemberId, NameBook};
@@ -30,9 +31,17 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
-        if let Peer::Member { member, by } = &peer
-            && !self.is_wanted(*member, by.slot(), io)
-        {
+        let is_wanted = match &peer {
+            Peer::Member { member, by: DialledBy::Router(router) } => {
+                self.is_way_wanted(*member, *router, now)
+            }
+            Peer::Member { member, by } => self.is_wanted(*member, by.slot(), io),
+            // A call that was forwarded once is not forwarded again: the member itself must be connected here.
+            Peer::Caller { selector, .. } => {
+                selector.forwards_to().is_none_or(|member| self.members.is_here(member))
+            }
+        };
+        if !is_wanted {
             return io.close(socket);
         }
         let identity = identity_towards(&self.identities, &self.book, side, &peer);
@@ -42,6 +51,16 @@ impl Tables {
         }
         self.sockets.greet(socket, handshake, peer, now);
         self.clock.set(now + wire_limits::HANDSHAKE_DEADLINE, Timer::Handshake(socket));
+    }
+
+    /// Whether a member is still to be used through this router, which was dialled for it.
+    fn is_way_wanted(&mut self, member: MemberId, router: u32, now: Moment) -> bool {
+        self.members.end_way(member);
+        let is_wanted = self.members.way_to(member) == Some(router);
+        if !is_wanted {
+            self.clock.set(now, Timer::Via(member));
+        }
+        is_wanted
     }
 
     /// Whether a member may have the socket. A socket that we dialled must be for a free slot and for the member's present endpoint.
@@ -57,7 +76,9 @@ impl Tables {
 
     /// Whether a member that dials has as many sockets as it may have, handshakes under way included. Descriptors are the process's.
     fn has_all_sockets(&self, member: MemberId, io: &mut impl Io) -> bool {
-        let has_all = self.sockets.of(member).len() >= limits::SOCKETS_PER_DIALLING_MEMBER_MAX;
+        // The handshakes of all hosts of a name count at the first host, until the session of each is known.
+        let hosts = self.view.hosts_of(member).len().max(1);
+        let has_all = self.sockets.of(member).len() >= hosts * limits::SOCKETS_PER_DIALLING_MEMBER_MAX;
         if has_all {
             let reason = format!(
                 "it opened one more socket than the {} it may have",
@@ -128,8 +149,15 @@ impl Tables {
                 let id = CallerId { selector, principal, side, remote: remote.session_id };
                 self.join_caller(socket, id, allowed, now, io);
             }
+            Some((_, Peer::Member { member, by: by @ DialledBy::Router(router) })) => {
+                // The member may have connected to this router meanwhile.
+                match self.members.way_to(member) == Some(router) {
+                    true => self.join_member(socket, member, by, remote, now, io),
+                    false => io.close(socket),
+                }
+            }
             Some((_, Peer::Member { member, by })) => {
-                let host = self.members.host(self.view.hosts_of(member), &remote.session_id);
+                let host = self.members.host(self.view.hosts_of(member), &remote.session_id, now);
                 match host.filter(|host| *host != member) {
                     Some(host) if self.has_all_sockets(host, io) => io.close(socket),
                     host => self.join_member(socket, host.unwrap_or(member), by, remote, now, io),
@@ -192,7 +220,14 @@ impl Tables {
         io: &mut impl Io,
     ) {
         let slot = by.slot();
-        let Some(joined) = self.members.join(member, socket, remote, now) else { return io.close(socket) };
+        let via = by.via();
+        let Some(joined) = self.members.join(member, socket, (remote, via), now) else {
+            return io.close(socket);
+        };
+        if via.is_none() {
+            // A way through another router is not needed any more.
+            self.clock.set(now, Timer::Via(member));
+        }
         if let DialledBy::Member(origin) = by {
             self.members.came_from(member, origin);
         }
@@ -201,7 +236,7 @@ impl Tables {
         }
         let session = joined.session;
         let ping_every = self.members.get(member).and_then(|member| member.member.spec.ping_interval);
-        let side = if slot.is_some() { Side::Dialled } else { Side::Accepted };
+        let side = if slot.is_some() || via.is_some() { Side::Dialled } else { Side::Accepted };
         self.sockets.open(socket, Belongs::Member { session, member, slot }, side, ping_every, now);
         if let Some(slot) = slot {
             self.sockets.replace_by(socket, member, slot, now);
@@ -285,6 +320,9 @@ impl Tables {
 
 fn identity_towards(identities: &Identities, book: &NameBook, side: Side, peer: &Peer) -> Identity {
     match peer {
+        Peer::Caller { selector: Selector::Via(member), .. } => {
+            identities.towards_router(book.member_name(*member))
+        }
         Peer::Caller { selector, principal, allowed } => {
             identities.towards_caller(side, selector.group_name(book), principal, allowed)
         }

@@ -37,7 +37,12 @@ impl Tables {
             None => error.message,
         };
         self.explain_error(call, error.class, Some(&sentence));
-        let frame = frames::error(id, error.class, &format!("{sentence} (call {call})"));
+        let from = self.callers.get(caller).and_then(|caller| caller.id.selector.forwards_to());
+        let frame = match from {
+            // The router that forwards judges what follows.
+            Some(_) => frames::not_forwarded(id),
+            None => frames::error(id, error.class, &format!("{sentence} (call {call})")),
+        };
         let last = Last { frame: Some(frame), ..end };
         match self.phase {
             Phase::Leaving => self.callers.keep(caller, last),

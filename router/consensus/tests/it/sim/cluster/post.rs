@@ -58,6 +58,7 @@ impl fmt::Debug for Letter {
             Request::Vote(vote) => write!(f, "vote term {}", term(&vote.vote)),
             Request::Snapshot { content, .. } => write!(f, "snapshot {}", content.len()),
             Request::Hello(_) => f.write_str("hello"),
+            Request::Presence(_) => f.write_str("presence"),
             Request::Propose(_) => f.write_str("propose"),
             Request::ReadIndex(_) => f.write_str("read index"),
             Request::ChangeRouters(_) => f.write_str("change routers"),
