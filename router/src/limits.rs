@@ -140,6 +140,8 @@ pub(crate) const INTROSPECTION_BYTES_MAX: usize = 64 << 10;
 pub(crate) const RECHECK: Duration = Duration::from_secs(30);
 pub(crate) const RECHECK_MIN: Duration = Duration::from_secs(1);
 pub(crate) const RECHECK_MAX: Duration = Duration::from_secs(60 * 60);
+/// When the router asks again about the token of an open connection, after a question that had no answer.
+pub(crate) const RECHECK_AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(3);
 /// Requests to one introspection endpoint at a time, about tokens of new connections.
 pub(crate) const INTROSPECTIONS_MAX: usize = 8;
 /// The same about tokens of open connections.

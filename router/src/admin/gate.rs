@@ -82,15 +82,16 @@ pub(super) enum Denied {
     )]
     NoToken,
     #[error(
-        "looking at this router from another machine needs an API token of any role: send Authorization: Bearer TOKEN (rcs-router: \
+        "looking at this router at this address needs an API token of any role: send Authorization: Bearer TOKEN (rcs-router: \
          --token-file, or {TOKEN_VARIABLE}). `rcs-router token create NAME --role viewer` makes one"
     )]
     NoViewer,
     #[error(
-        "looking at this router from another machine needs an API token, and the router has none: start it with {TOKEN_VARIABLE} or \
-         --admin-token-file, or look at /livez, /readyz and /metrics, which need none"
+        "looking at this router at this address needs an API token, and the router has none: start it with {TOKEN_VARIABLE} or \
+         --admin-token-file, or look at {}, which need none",
+        free(*.0)
     )]
-    NoLooking,
+    NoLooking(Metrics),
     #[error(
         "wrong token: use a token of the router's token file (of its {TOKEN_VARIABLE} if it has no file), or a token of the cluster that is \
          not revoked"
@@ -118,10 +119,18 @@ pub(super) enum Denied {
     NoChanges,
 }
 
+/// What everybody may look at.
+const fn free(metrics: Metrics) -> &'static str {
+    match metrics {
+        Metrics::Open => "/livez, /readyz and /metrics",
+        Metrics::Protected => "/livez and /readyz",
+    }
+}
+
 impl Denied {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::NoToken | Self::NoViewer | Self::NoLooking => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::NoViewer | Self::NoLooking(_) => StatusCode::UNAUTHORIZED,
             Self::WrongToken | Self::ReadOnly { .. } | Self::NotAdmin { .. } | Self::NoChanges => {
                 StatusCode::FORBIDDEN
             }
@@ -178,7 +187,7 @@ impl Gate {
             _ if self.open => Ok(Requester::Nobody),
             None if can_any_be_right && needs == Needs::Looking => Err(Denied::NoViewer),
             None if can_any_be_right => Err(Denied::NoToken),
-            _ if needs == Needs::Looking => Err(Denied::NoLooking),
+            _ if needs == Needs::Looking => Err(Denied::NoLooking(self.metrics)),
             _ => Err(Denied::NoChanges),
         }
     }
@@ -335,8 +344,17 @@ mod tests {
             (&tokens, live, any, "/metrics", Metrics::Open, None, None),
             (&tokens, live, any, "/metrics", Metrics::Protected, None, Some(Err(NoViewer))),
             (&tokens, live, any, "/metrics", Metrics::Protected, Some(viewer.expose()), is_viewer()),
-            (&none, live, any, "/v1/members", Metrics::Open, None, Some(Err(NoLooking))),
-            (&none, dev, any, "/v1/members", Metrics::Open, None, Some(Err(NoLooking))),
+            (&none, live, any, "/v1/members", Metrics::Open, None, Some(Err(NoLooking(Metrics::Open)))),
+            (&none, dev, any, "/v1/members", Metrics::Open, None, Some(Err(NoLooking(Metrics::Open)))),
+            (
+                &none,
+                live,
+                any,
+                "/metrics",
+                Metrics::Protected,
+                None,
+                Some(Err(NoLooking(Metrics::Protected))),
+            ),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(shown) = shown {
@@ -347,6 +365,15 @@ mod tests {
             let needs = gate.needs(&Method::GET, path);
             let judged = (needs != Needs::Nothing).then(|| gate.judge(&headers, needs));
             assert_eq!(judged, outcome, "{mode:?} {address} {path} {metrics:?}");
+        }
+    }
+
+    #[test]
+    fn a_router_without_a_token_names_what_needs_none() {
+        for (metrics, is_free) in [(Metrics::Open, true), (Metrics::Protected, false)] {
+            let told = Denied::NoLooking(metrics).to_string();
+            assert_eq!(told.contains("/metrics"), is_free, "{told}");
+            assert!(told.contains("/readyz") && told.contains("at this address"), "{told}");
         }
     }
 }

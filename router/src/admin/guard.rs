@@ -78,7 +78,7 @@ impl Stopped {
     /// The word for the reason in the metrics.
     fn label(&self) -> &'static str {
         match self {
-            Self::Denied(Denied::NoToken | Denied::NoViewer | Denied::NoLooking) => "no_token",
+            Self::Denied(Denied::NoToken | Denied::NoViewer | Denied::NoLooking(_)) => "no_token",
             Self::Denied(Denied::WrongToken) => "wrong_token",
             Self::Denied(Denied::ReadOnly { .. }) => "read_only_token",
             Self::Denied(Denied::NotAdmin { .. }) => "not_admin_token",

@@ -22,7 +22,7 @@ impl Refused {
             Denied::WrongToken => Some(Self::Wrong),
             Denied::ReadOnly { name } => Some(Self::ReadOnly(name.clone())),
             Denied::NotAdmin { name } => Some(Self::NotAdmin(name.clone())),
-            Denied::NoToken | Denied::NoViewer | Denied::NoLooking | Denied::NoChanges => None,
+            Denied::NoToken | Denied::NoViewer | Denied::NoLooking(_) | Denied::NoChanges => None,
         }
     }
 

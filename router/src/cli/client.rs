@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use rcs_proto::driver::tls::in_words;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use super::answer::{self, Answer, End, Fault};
 use crate::limits::{CLIENT_ANSWER_BYTES_MAX, CLIENT_DEADLINE, CLIENT_ROUTERS_DEADLINE};
 use crate::token::Token;
 
@@ -66,6 +67,20 @@ pub(super) enum ClientError {
     /// The response is not HTTP.
     #[error("the response of {server} is not HTTP. Check that --server is the admin address of a router")]
     NotHttp { server: String },
+    /// The connection ended before the answer did.
+    #[error("the response of {server} broke off before its end. Repeat the command")]
+    Cut { server: String },
+    /// The answer is longer than the command line takes.
+    #[error(
+        "the response of {server} has more than {CLIENT_ANSWER_BYTES_MAX} bytes: ask for less, for example with --limit"
+    )]
+    TooLarge { server: String },
+    /// The router wants a token, which others could read on the way.
+    #[error(
+        "{server} wants an API token to look at it, and without TLS others could read the token on the way. Write https:// (the router then \
+         needs --admin https://HOST:PORT), or run the command on the router's machine with --server http://127.0.0.1:PORT"
+    )]
+    InClear { server: String },
     /// The router's certificate is not accepted, or it speaks no TLS.
     #[error("no TLS connection to {server}: {reason}")]
     Tls { server: String, reason: String },
@@ -81,7 +96,12 @@ impl ClientError {
     /// How the program ends with it.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } | Self::NotHttp { .. } | Self::Tls { .. } => Exit::Unavailable,
+            Self::Unreachable { .. }
+            | Self::NotHttp { .. }
+            | Self::Cut { .. }
+            | Self::TooLarge { .. }
+            | Self::Tls { .. } => Exit::Unavailable,
+            Self::InClear { .. } => Exit::Usage,
             Self::Trust(_) => Exit::BadData,
             // The token is missing or wrong, or the request is malformed.
             Self::Refused { status: 400 | 401 | 403, .. } => Exit::Usage,
@@ -123,6 +143,12 @@ impl Server {
 
     pub(super) fn has_tls(&self) -> bool {
         self.transport == Transport::Tls
+    }
+
+    /// Whether nobody on the way can read what is sent: the address has TLS, or is one of this machine.
+    pub(super) fn is_private(&self) -> bool {
+        let is_loopback = self.host().parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        self.has_tls() || is_loopback || self.host().eq_ignore_ascii_case("localhost")
     }
 
     /// The host, without brackets, for which the router's certificate must be.
@@ -184,13 +210,18 @@ pub(super) fn ask(
             ready.and_then(|connection| exchange(StreamOwned::new(connection, stream), server, asking))
         }
     };
-    let answer = answer.map_err(failed)?;
-    let not_http = || ClientError::NotHttp { server: server.to_string() };
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_http)?;
-    let status = head.strip_prefix("HTTP/1.").and_then(|head| head.split(' ').nth(1)?.parse::<u16>().ok());
-    match status.ok_or_else(not_http)? {
-        200..=299 => Ok(body.to_owned()),
-        status => Err(ClientError::Refused { status, sentence: sentence(status, body) }),
+    let (answer, ended) = answer.map_err(failed)?;
+    let name = || server.to_string();
+    if answer.len() as u64 > CLIENT_ANSWER_BYTES_MAX {
+        return Err(ClientError::TooLarge { server: name() });
+    }
+    let Answer { status, body } = answer::read(&answer, ended).map_err(|fault| match fault {
+        Fault::NotHttp => ClientError::NotHttp { server: name() },
+        Fault::Cut => ClientError::Cut { server: name() },
+    })?;
+    match status {
+        200..=299 => Ok(body),
+        status => Err(ClientError::Refused { status, sentence: sentence(status, &body) }),
     }
 }
 
@@ -208,7 +239,12 @@ pub(super) fn segment(name: &str) -> String {
     text
 }
 
-fn exchange(mut stream: impl Read + Write, server: &Server, asking: &Asking<'_>) -> io::Result<String> {
+/// Sends a request; returns what came, one byte more than the bound at most, and how it ended.
+fn exchange(
+    mut stream: impl Read + Write,
+    server: &Server,
+    asking: &Asking<'_>,
+) -> io::Result<(Vec<u8>, End)> {
     let Asking { method, path, token, headers, body } = asking;
     let authorization =
         token.map(|token| format!("Authorization: {}\r\n", token.header().expose())).unwrap_or_default();
@@ -223,12 +259,13 @@ fn exchange(mut stream: impl Read + Write, server: &Server, asking: &Asking<'_>)
     // A router that refuses a request does not read its body; its answer says why.
     let sent = stream.write_all(body);
     let mut answer = Vec::new();
-    let read = stream.take(CLIENT_ANSWER_BYTES_MAX).read_to_end(&mut answer);
+    let read = stream.take(CLIENT_ANSWER_BYTES_MAX + 1).read_to_end(&mut answer);
+    let end = if read.is_ok() { End::Orderly } else { End::Broken };
     if answer.is_empty() {
         sent?;
         read?;
     }
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    Ok((answer, end))
 }
 
 fn connect(server: &Server, patience: Duration) -> io::Result<TcpStream> {
@@ -290,6 +327,19 @@ mod tests {
             let server: Server = text.parse().unwrap();
             assert_eq!(server.host(), host);
             assert!(server.name().is_ok() && server.to_string().starts_with(text));
+        }
+        for (text, is_private) in [
+            ("http://127.0.0.1:8760", true),
+            ("http://127.8.0.1", true),
+            ("http://[::1]:8760", true),
+            ("http://LocalHost", true),
+            ("https://router", true),
+            ("http://router", false),
+            ("http://localhost.example.com", false),
+            ("http://10.0.0.1:8760", false),
+            ("http://[fe80::1]", false),
+        ] {
+            assert_eq!(text.parse::<Server>().unwrap().is_private(), is_private, "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The command line: parses the arguments, runs the command, and returns the exit code.
 
+mod answer;
 mod asked;
 mod audit;
 mod bundles;

@@ -34,15 +34,20 @@ impl Secured {
         Token::load(self.token_file.as_deref())
     }
 
-    /// The answer to a GET of this path, unchanged.
+    /// The answer to a GET of this path, unchanged. A router that others may listen to on the way is not shown the token: looking may need
+    /// none there.
     ///
     /// # Errors
     /// [`AskError`]
     pub(super) fn look(&self, server: &Server, path: &str) -> Result<String, AskError> {
         let token = self.token();
         let known = token.as_ref().ok().and_then(Option::as_ref);
-        let asking = Asking { method: Method::Get, path, token: known, headers: &[], body: &[] };
+        let shown = known.filter(|_| server.is_private());
+        let asking = Asking { method: Method::Get, path, token: shown, headers: &[], body: &[] };
         match (ask(server, self.tls(server)?, &asking), token) {
+            (Err(ClientError::Refused { status: 401, .. }), Ok(Some(_))) if !server.is_private() => {
+                Err(ClientError::InClear { server: server.to_string() }.into())
+            }
             // At a loopback address whoever reaches the router may look, so an unusable token matters only now.
             (Err(ClientError::Refused { status: 401, .. }), Err(error)) => Err(error.into()),
             (answer, _) => Ok(answer?.trim_end().to_owned()),

@@ -218,10 +218,12 @@ fn keys_change_without_a_refused_token_and_an_outage_is_survived() {
 
     // Nonsense instead of keys, and then nothing at all: the keys that are known stay in force for a while.
     site.server.set(|manner| manner.keys = format!("{{\"keys\":[{}{{}}]}}", "{},".repeat(500)));
-    refused(ask(router.listen, &three.sign(&claims("idm"))), 503, "more than 64 keys");
+    refused(ask(router.listen, &three.sign(&claims("idm"))), 503, "cannot be fetched again");
+    router.await_log("more than 64 keys");
     assert!(is_let_in(router.listen, &two.sign(&claims("idm"))));
     site.server.set(|manner| manner.keys = format!("{{\"x\":\"{}\"}}", "x".repeat(400 << 10)));
-    refused(ask(router.listen, &three.sign(&claims("idm"))), 503, "bytes");
+    refused(ask(router.listen, &three.sign(&claims("idm"))), 503, "cannot be fetched again");
+    router.await_log("bytes");
     router.await_log("the keys of the issuer cannot be fetched");
     site.server.set(|manner| manner.is_down = true);
     wait_until("the keys are too old", PATIENCE, || ask(router.listen, &two.sign(&claims("idm"))).0 == 503);
@@ -324,8 +326,9 @@ fn secrets_and_keys_in_files_are_followed() {
     );
     let _ = site.credentials(&asks);
     wait_until("the issuer is another one", PATIENCE, || {
-        ask(router.listen, &site.token("idm")).1.contains("compare client_id and client_secret_file")
+        ask(router.listen, &site.token("idm")).1.contains("[issuer.am] cannot be asked")
     });
+    router.await_log("compare client_id and client_secret_file");
     std::fs::write(&secret, SECRET).unwrap();
     wait_until("the secret is right", PATIENCE, || is_let_in(router.listen, &site.token("idm")));
     assert!(!router.process.said_on_stderr("s3cr3t"));

@@ -31,6 +31,7 @@ mod identities;
 mod idm;
 mod idm_tokens;
 mod idms;
+mod in_clear;
 mod keytool;
 mod listeners;
 mod log;

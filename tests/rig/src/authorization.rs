@@ -50,6 +50,8 @@ pub struct Manner {
     pub makes: MakesTokens,
     /// Introspection calls no token of these clients active.
     pub inactive: BTreeSet<String>,
+    /// Every introspection request of a known client gets this status and body.
+    pub introspects: Option<(u16, String)>,
     /// The set of keys, as JSON.
     pub keys: String,
 }
@@ -67,6 +69,7 @@ impl Default for Manner {
             is_slow: false,
             makes: Arc::new(|_, n| format!("opaque-{n}")),
             inactive: BTreeSet::new(),
+            introspects: None,
             keys: r#"{"keys":[]}"#.to_owned(),
         }
     }
@@ -268,6 +271,9 @@ impl Shared {
     fn introspection(&self, asked: &Asked, manner: &Manner) -> (u16, String) {
         if !asked.client.as_ref().is_some_and(|client| manner.clients.contains(client)) {
             return (401, json!({ "error": "invalid_client" }).to_string());
+        }
+        if let Some(answer) = &manner.introspects {
+            return answer.clone();
         }
         let active = asked.field("token").and_then(|token| self.active(token, &manner.inactive));
         (200, active.unwrap_or_else(|| json!({ "active": false })).to_string())

@@ -19,6 +19,7 @@ pub(super) struct Claims {
     sub: Option<Value>,
     scope: Option<Value>,
     cnf: Option<Value>,
+    token_type: Option<Value>,
 }
 
 /// Claims that were checked.
@@ -57,6 +58,10 @@ impl Claims {
         if self.cnf.as_ref().is_some_and(|cnf| !cnf.is_null()) {
             return Err(TokenFault::BoundToKey);
         }
+        // An endpoint may answer for refresh tokens too (RFC 7662, section 4), and such a token opens nothing.
+        if end == End::Optional && !self.is_access_token() {
+            return Err(TokenFault::OtherType);
+        }
         let leeway = u64::try_from(expected.leeway.as_millis()).unwrap_or(u64::MAX);
         let until = match (moment(self.exp.as_ref())?, end) {
             (None, End::Required) => return Err(TokenFault::NoEnd),
@@ -81,7 +86,7 @@ impl Claims {
             return Err(TokenFault::NoScope(missing.clone()));
         }
         let fresh_until = self.end().map(|exp| At(exp.0.saturating_sub(leeway)));
-        Ok(Subject { name: self.name()?, until, fresh_until })
+        Ok(Subject { name: self.name(expected, end)?, until, fresh_until })
     }
 
     /// When the token ends, if it says a moment.
@@ -89,11 +94,26 @@ impl Claims {
         moment(self.exp.as_ref()).ok().flatten()
     }
 
+    /// Whether an endpoint says nothing of the type of the token, or that the token is an access token.
+    fn is_access_token(&self) -> bool {
+        let Some(told) = self.token_type.as_ref().filter(|told| !told.is_null()) else { return true };
+        let is = |name: &str| told.as_str().is_some_and(|told| told.eq_ignore_ascii_case(name));
+        is("Bearer") || is("access_token")
+    }
+
     /// The client that the token was issued to: `client_id`, else `azp`, else `sub`.
-    fn name(&self) -> Result<String, TokenFault> {
-        let first =
-            [&self.client_id, &self.azp, &self.sub].into_iter().flatten().find(|name| !name.is_null());
-        match first.and_then(Value::as_str) {
+    ///
+    /// In a signed token `sub` counts only if the token is certainly for this router: the authorization server signs ID tokens with the same
+    /// keys, and `sub` of an ID token is a person, who may choose the own name.
+    fn name(&self, expected: &Expected, end: End) -> Result<String, TokenFault> {
+        let given = |name: &&Value| !name.is_null();
+        let client = [&self.client_id, &self.azp].into_iter().flatten().find(given);
+        let does_sub_count = end == End::Optional || expected.audience.is_some();
+        let name = match (client, self.sub.as_ref().filter(given)) {
+            (None, Some(_)) if !does_sub_count => return Err(TokenFault::NoClient),
+            (client, sub) => client.or(sub),
+        };
+        match name.and_then(Value::as_str) {
             Some(name) if !name.is_empty() => Ok(name.to_owned()),
             _ => Err(TokenFault::NoName),
         }

@@ -42,18 +42,24 @@ pub(super) enum TokenFault {
     BoundToKey,
     /// The token names no client.
     NoName,
+    /// The token has neither `client_id` nor `azp`, and `sub` does not count.
+    NoClient,
     /// The issuer says that the token is not active.
     Inactive,
+    /// The introspection endpoint answered for this token with this status.
+    NotAccepted(u16),
     /// No entry of the file of credentials has the name of this client.
     NoEntry(String),
     /// The entry of this client's name is not proved by tokens of this issuer.
     NotByToken(String),
     /// The entry of this name has expired.
     EntryExpired(String, At),
-    /// The issuer's keys cannot be fetched: why.
-    NoKeys(String),
-    /// The issuer cannot be asked: why.
-    NotAsked(String),
+    /// The router has no keys that count, and cannot fetch them. The log says why.
+    NoKeys,
+    /// The router does not know the key that the token names, and cannot fetch the keys again. The log says why.
+    PerhapsNewKey,
+    /// The issuer cannot be asked. The log says why.
+    NotAsked,
     TooMany,
 }
 
@@ -69,7 +75,7 @@ impl TokenFault {
             Self::Plain | Self::NoEntry(_) | Self::NotByToken(_) | Self::EntryExpired(..) => {
                 RefusalStatus::NotAllowed
             }
-            Self::NoKeys(_) | Self::NotAsked(_) => RefusalStatus::CannotVerify,
+            Self::NoKeys | Self::PerhapsNewKey | Self::NotAsked => RefusalStatus::CannotVerify,
             Self::TooMany => RefusalStatus::Unavailable,
             _ => RefusalStatus::InvalidToken,
         }
@@ -144,9 +150,15 @@ impl TokenFault {
             Self::NoName => {
                 "the token names no client (client_id, azp or sub): have the authorization server name the client".to_owned()
             }
+            Self::NoClient => format!(
+                "the token has neither client_id nor azp: set audience for [issuer.{issuer}] if sub is to count"
+            ),
             Self::Inactive => format!(
                 "[issuer.{issuer}] says that the token is not active: fetch a new token; if that does not help, see whether the client was \
                  deactivated"
+            ),
+            Self::NotAccepted(status) => format!(
+                "the introspection endpoint of [issuer.{issuer}] does not accept the token (HTTP {status}): fetch a new token"
             ),
             Self::NoEntry(name) => {
                 let name = Shown::new(name);
@@ -167,12 +179,16 @@ impl TokenFault {
                 Shown::new(name),
                 rfc3339(*at)
             ),
-            Self::NoKeys(why) => format!(
-                "the token cannot be verified now: the router has no valid keys of [issuer.{issuer}] ({why}). Try again later"
+            Self::NoKeys => format!(
+                "the token cannot be verified now: the router has no valid keys of [issuer.{issuer}]. The router's log says why; try again later"
             ),
-            Self::NotAsked(why) => {
-                format!("the token cannot be verified now: [issuer.{issuer}] cannot be asked ({why}). Try again later")
-            }
+            Self::PerhapsNewKey => format!(
+                "the token cannot be verified now: it names a key (kid) that the router does not know, and the keys of [issuer.{issuer}] cannot \
+                 be fetched again. The router's log says why; try again later"
+            ),
+            Self::NotAsked => format!(
+                "the token cannot be verified now: [issuer.{issuer}] cannot be asked. The router's log says why; try again later"
+            ),
             Self::TooMany => {
                 "too many tokens wait to be verified: look for peers with a wrong token, and try again".to_owned()
             }

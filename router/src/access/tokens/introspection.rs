@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rcs_oauth::https::HttpsError;
+use rcs_oauth::https::{HttpsError, Part};
 use rcs_proto::icf::Secret;
 use serde::Deserialize;
 use tokio::sync::oneshot;
@@ -52,7 +52,7 @@ pub(super) struct Told {
 struct Queue {
     jobs: Lanes<Job>,
     /// Who waits for the answer about each token that is queued or being asked about.
-    waiting: HashMap<Tag, Vec<oneshot::Sender<Result<Told, String>>>>,
+    waiting: HashMap<Tag, Vec<oneshot::Sender<Result<Told, TokenFault>>>>,
     working: usize,
 }
 
@@ -103,7 +103,7 @@ impl Introspection {
     /// What the endpoint says of a token. An answer that still counts costs no request.
     ///
     /// # Errors
-    /// [`TokenFault::NotAsked`], [`TokenFault::TooMany`]
+    /// [`TokenFault::NotAsked`], [`TokenFault::NotAccepted`], [`TokenFault::TooMany`]
     pub(super) async fn ask(
         self: &Arc<Self>,
         tag: Tag,
@@ -115,9 +115,8 @@ impl Introspection {
             return Ok(told);
         }
         // An endpoint that has just failed is not asked for each connection of a storm.
-        let failure = self.failure().clone();
-        if let Some((why, _)) = failure.filter(|(_, at)| at.elapsed() < INTROSPECTION_PAUSE) {
-            return Err(TokenFault::NotAsked(why));
+        if self.failure().as_ref().is_some_and(|(_, at)| at.elapsed() < INTROSPECTION_PAUSE) {
+            return Err(TokenFault::NotAsked);
         }
         let (answer, answered) = oneshot::channel();
         {
@@ -139,7 +138,7 @@ impl Introspection {
             }
         }
         match answered.await {
-            Ok(told) => told.map_err(TokenFault::NotAsked),
+            Ok(told) => told,
             Err(_) => Err(TokenFault::TooMany),
         }
     }
@@ -147,8 +146,8 @@ impl Introspection {
     /// Asks about the token of an open connection, whatever was said of the token before.
     ///
     /// # Errors
-    /// Why the endpoint could not be asked.
-    pub(super) async fn ask_again(&self, tag: Tag, token: &Secret<String>) -> Result<Told, String> {
+    /// [`TokenFault::NotAsked`], [`TokenFault::NotAccepted`]: the endpoint has not said what the token is.
+    pub(super) async fn ask_again(&self, tag: Tag, token: &Secret<String>) -> Result<Told, TokenFault> {
         let asked = Instant::now();
         let answer = self.endpoint.introspect::<Answer>(token, &self.client).await;
         let told = self.take(answer, asked)?;
@@ -197,7 +196,7 @@ impl Introspection {
     }
 
     /// What an answer means. Logs when an outage begins and ends.
-    fn take(&self, answer: Result<Answer, HttpsError>, asked: Instant) -> Result<Told, String> {
+    fn take(&self, answer: Result<Answer, HttpsError>, asked: Instant) -> Result<Told, TokenFault> {
         let mut failure = self.failure();
         let name = &self.name;
         match answer {
@@ -207,6 +206,9 @@ impl Introspection {
                 }
                 Ok(Told { claims: answer.active.then(|| Arc::new(answer.claims)), asked })
             }
+            // Nobody must be able to turn others away with a token that the endpoint dislikes.
+            Err(HttpsError::Status { status }) if is_of_token(status) => Err(TokenFault::NotAccepted(status)),
+            Err(HttpsError::TooLarge { part: Part::Body, .. }) => Err(TokenFault::NotAsked),
             Err(error) => {
                 let why = in_words(&error);
                 if failure.as_ref().is_none_or(|(before, _)| *before != why) {
@@ -217,8 +219,8 @@ impl Introspection {
                         self.recheck.as_secs()
                     );
                 }
-                *failure = Some((why.clone(), Instant::now()));
-                Err(why)
+                *failure = Some((why, Instant::now()));
+                Err(TokenFault::NotAsked)
             }
         }
     }
@@ -234,6 +236,11 @@ impl Introspection {
     fn failure(&self) -> MutexGuard<'_, Option<(String, Instant)>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether an answer with this status is about the token alone. 401 and 403 are about the router's own client, 408 and 429 about the endpoint.
+fn is_of_token(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 401 | 403 | 408 | 429)
 }
 
 fn in_words(error: &HttpsError) -> String {

@@ -84,6 +84,14 @@ enum ProofWritten {
     KeyFile { content: Vec<u8>, pinned: Vec<Algorithm> },
 }
 
+/// An introspection endpoint, and the client as which the router asks there. An entry that leads elsewhere now is another endpoint; an entry
+/// with a new secret or other times is the same one.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct EndpointId {
+    url: Url,
+    client_id: String,
+}
+
 /// How the tokens of an issuer are proved.
 pub(super) enum Proof {
     /// By the issuer's introspection endpoint (RFC 7662).
@@ -134,6 +142,16 @@ impl Issuer {
             Proof::Introspection(endpoint) => Some(endpoint.is_up()),
             Proof::Signature(Signatures { keys: Keys::Fetched(keys), .. }) => Some(keys.is_up()),
             Proof::Signature(Signatures { keys: Keys::Fixed(_), .. }) => None,
+        }
+    }
+
+    /// Where the router asks about tokens; `None` for an issuer with keys.
+    pub(super) fn endpoint_id(&self) -> Option<EndpointId> {
+        match &self.written.proof {
+            ProofWritten::Introspection { url, client_id, .. } => {
+                Some(EndpointId { url: url.clone(), client_id: client_id.clone() })
+            }
+            ProofWritten::Keys { .. } | ProofWritten::KeyFile { .. } => None,
         }
     }
 

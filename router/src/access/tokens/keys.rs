@@ -90,18 +90,39 @@ impl FetchedKeys {
                 found => return found.map_err(fault),
             }
         }
+        let has_failed = self.next_round(from).await?;
+        match (self.now().map(|keys| keys.fitting(kid, algorithm)), has_failed) {
+            (Some(Err(NoKey::Unknown)), true) => Err(TokenFault::PerhapsNewKey),
+            (Some(found), _) => found.map_err(fault),
+            (None, _) => Err(TokenFault::NoKeys),
+        }
+    }
+
+    /// The keys of a fresher set that may have signed a token without a name of a key; `None` if there is no other set than `tried`.
+    ///
+    /// # Errors
+    /// [`TokenFault`]
+    pub(super) async fn fresher(
+        self: &Arc<Self>,
+        tried: &[Arc<Key>],
+        algorithm: Algorithm,
+        from: IpAddr,
+    ) -> Result<Option<Vec<Arc<Key>>>, TokenFault> {
+        self.next_round(from).await?;
+        let keys = self.now().ok_or(TokenFault::NoKeys)?.fitting(None, algorithm).map_err(fault)?;
+        let is_tried = |key: &Arc<Key>| tried.iter().any(|other| other.print() == key.print());
+        Ok((!keys.iter().all(is_tried)).then_some(keys))
+    }
+
+    /// Waits until the set was fetched once more. Returns whether this failed.
+    async fn next_round(self: &Arc<Self>, from: IpAddr) -> Result<bool, TokenFault> {
         let place = Waiting::take(self, from.into()).ok_or(TokenFault::TooMany)?;
         let round = self.plan();
         let mut over = self.over.subscribe();
         // The sender lives as long as this value.
         let _ = over.wait_for(|over| *over >= round).await;
         drop(place);
-        let failure = self.state().failure.clone();
-        match (self.now().map(|keys| keys.fitting(kid, algorithm)), failure) {
-            (Some(Err(NoKey::Unknown)) | None, Some(why)) => Err(TokenFault::NoKeys(why)),
-            (Some(found), _) => found.map_err(fault),
-            (None, None) => Err(TokenFault::NoKeys("the keys are too old".to_owned())),
-        }
+        Ok(!self.is_up())
     }
 
     /// Whether the set could be fetched when it was fetched last.
@@ -113,10 +134,7 @@ impl FetchedKeys {
     pub(super) fn refresh(self: &Arc<Self>) {
         let is_due = {
             let state = self.state();
-            let every = match state.failure {
-                Some(_) => JWKS_AGAIN_AFTER_FAILURE,
-                None => JWKS_REFRESH_EVERY,
-            };
+            let every = refresh_every(state.failure.is_some(), self.age);
             !state.is_planned && state.begun_at.is_none_or(|begun| begun.elapsed() >= every)
         };
         if is_due {
@@ -190,6 +208,12 @@ impl FetchedKeys {
     }
 }
 
+/// How often keys are fetched that may reach this age. Keys of an issuer that is up must not grow too old.
+fn refresh_every(has_failed: bool, age: Duration) -> Duration {
+    let every = if has_failed { JWKS_AGAIN_AFTER_FAILURE } else { JWKS_REFRESH_EVERY };
+    every.min(age / 2)
+}
+
 /// What an issuer without a key for a token means.
 pub(super) fn fault(no_key: NoKey) -> TokenFault {
     match no_key {
@@ -221,6 +245,21 @@ impl Drop for Waiting<'_> {
         match waiting.get_mut(&self.1) {
             Some(own) if *own > 1 => *own -= 1,
             _ => drop(waiting.remove(&self.1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_fetched_again_before_they_are_too_old() {
+        for (has_failed, age, every) in
+            [(false, 60, 30), (false, 86_400, 300), (false, 600, 300), (true, 86_400, 10), (true, 8, 4)]
+        {
+            let found = refresh_every(has_failed, Duration::from_secs(age));
+            assert_eq!(found.as_secs(), every, "{has_failed} {age}");
         }
     }
 }

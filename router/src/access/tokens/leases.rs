@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use rcs_core::agreed::At;
 use rcs_proto::icf::Secret;
@@ -11,6 +12,8 @@ use tokio::time::Instant;
 
 use super::Tag;
 use super::claims::Subject;
+use super::issuer::{EndpointId, Issuer};
+use crate::limits::RECHECK_AGAIN_AFTER_FAILURE;
 
 /// The number of a lease.
 pub(crate) type LeaseId = u64;
@@ -40,8 +43,10 @@ pub(super) struct Held {
     pub(super) until: Option<At>,
     /// Until when the token has certainly not expired by the issuer's clock.
     pub(super) fresh_until: Option<At>,
-    /// When the issuer was asked about the token last.
-    asked: Mutex<Instant>,
+    /// The endpoint that let the token in; `None` if a signature did.
+    pub(super) endpoint: Option<EndpointId>,
+    /// When the issuer was asked about the token last, and whether the issuer answered.
+    asked: Mutex<(Instant, bool)>,
     is_over: AtomicBool,
 }
 
@@ -62,14 +67,18 @@ impl Held {
         self.fresh_until.is_none_or(|until| now < until)
     }
 
-    /// When the issuer was asked about the token last.
-    pub(super) fn asked(&self) -> Instant {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    /// When the issuer is to be asked about the token again. `recheck`: how long an answer counts. A question without an answer is repeated
+    /// soon: the client may have been deactivated meanwhile.
+    pub(super) fn due(&self, recheck: Duration) -> Instant {
+        match *self.asked.lock().unwrap_or_else(PoisonError::into_inner) {
+            (at, true) => at + recheck,
+            (at, false) => at + recheck.min(RECHECK_AGAIN_AFTER_FAILURE),
+        }
     }
 
-    /// The issuer was asked about the token.
-    pub(super) fn was_asked(&self, at: Instant) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    /// The issuer was asked about the token, and has answered or not.
+    pub(super) fn was_asked(&self, at: Instant, has_answered: bool) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = (at, has_answered);
     }
 }
 
@@ -105,7 +114,7 @@ impl Leases {
     pub(super) fn grant(
         self: &Arc<Self>,
         (tag, token): (Tag, &Secret<String>),
-        issuer: &str,
+        issuer: &Issuer,
         subject: &Subject,
         asked: Instant,
     ) -> Lease {
@@ -115,11 +124,12 @@ impl Leases {
             id: all.last,
             tag,
             token: token.clone(),
-            issuer: issuer.to_owned(),
+            issuer: issuer.name().to_owned(),
+            endpoint: issuer.endpoint_id(),
             name: subject.name.clone(),
             until: subject.until,
             fresh_until: subject.fresh_until,
-            asked: Mutex::new(asked),
+            asked: Mutex::new((asked, true)),
             is_over: AtomicBool::new(false),
         });
         all.open.insert(held.id, Arc::clone(&held));

@@ -14,6 +14,8 @@ mod jws;
 mod keys;
 mod leases;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod tests;
 mod upkeep;
 mod verified;
@@ -98,7 +100,7 @@ impl Tokens {
         };
         let subject = subject.map_err(told)?;
         let proved = of_name(table, issuer, &subject).map_err(told)?;
-        let lease = self.leases.grant((tag, token), issuer.name(), &subject, asked);
+        let lease = self.leases.grant((tag, token), issuer, &subject, asked);
         Ok((proved, lease))
     }
 
@@ -187,14 +189,27 @@ impl Signatures {
         }
         let keys = self.keys.fitting(&signed, from).await?;
         let claims = Arc::new(signed.claims);
-        let (algorithm, signature, length) = (signed.algorithm, signed.signature, signed.signed_length);
-        let token = token.clone();
-        let signer = move || {
-            let bytes = token.expose().as_bytes().get(..length).unwrap_or_default();
-            let signer = keys.iter().find(|key| key.signed(algorithm, bytes, &signature));
-            signer.map(|key| key.print()).ok_or(TokenFault::WrongSignature)
+        let (algorithm, length) = (signed.algorithm, signed.signed_length);
+        let signature: Arc<[u8]> = signed.signature.into();
+        let check = |keys: Vec<Arc<Key>>| {
+            let (token, signature) = (token.clone(), Arc::clone(&signature));
+            let signer = move || {
+                let bytes = token.expose().as_bytes().get(..length).unwrap_or_default();
+                let signer = keys.iter().find(|key| key.signed(algorithm, bytes, &signature));
+                signer.map(|key| key.print()).ok_or(TokenFault::WrongSignature)
+            };
+            async { verifier.check(from, signer).await.map_err(|_| TokenFault::TooMany)? }
         };
-        let key = verifier.check(from, signer).await.map_err(|_| TokenFault::TooMany)??;
+        let key = match (check(keys.clone()).await, &self.keys) {
+            // The key may be a new one, which the token does not name.
+            (Err(TokenFault::WrongSignature), Keys::Fetched(fetched)) if signed.kid.is_none() => {
+                match fetched.fresher(&keys, algorithm, from).await? {
+                    Some(keys) => check(keys).await?,
+                    None => return Err(TokenFault::WrongSignature),
+                }
+            }
+            (key, _) => key?,
+        };
         if let Some(until) = claims.end() {
             self.verified.learn(tag, Arc::clone(&claims), key, until, wall());
         }

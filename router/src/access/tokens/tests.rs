@@ -13,16 +13,16 @@ use super::algorithm::Algorithm;
 use super::*;
 use crate::access::{Access, KeyFiles, Mode};
 
-const FROM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
-const ISS: &str = "https://kc.example.com/realms/x";
+pub(super) const FROM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+pub(super) const ISS: &str = "https://kc.example.com/realms/x";
 
 /// A folder with a file of credentials and what it names.
-struct Site {
+pub(super) struct Site {
     folder: tempfile::TempDir,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
@@ -30,13 +30,13 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    fn open(&self, credentials: &str) -> Result<Access, String> {
+    pub(super) fn open(&self, credentials: &str) -> Result<Access, String> {
         let text = credentials.replace("DIR", self.folder.path().to_str().unwrap());
         let path = self.write("credentials.toml", &text);
         open(&path)
@@ -48,7 +48,7 @@ fn open(path: &Path) -> Result<Access, String> {
     Access::open(files, Mode::Production).map(|(access, _)| access).map_err(|error| error.to_string())
 }
 
-async fn ask(access: &Access, token: &str) -> Result<Proved, Refusal> {
+pub(super) async fn ask(access: &Access, token: &str) -> Result<Proved, Refusal> {
     judge(access, token, Carried::Privately).await
 }
 
@@ -60,7 +60,7 @@ async fn judge(access: &Access, token: &str, carried: Carried) -> Result<Proved,
     })
 }
 
-fn claims(client: &str) -> Value {
+pub(super) fn claims(client: &str) -> Value {
     json!({ "iss": ISS, "azp": client, "client_id": client, "sub": "a service account", "exp": seconds_from_now(60), "scope": "a fr:idm:*" })
 }
 
@@ -76,7 +76,7 @@ fn without(mut claims: Value, names: &[&str]) -> Value {
     claims
 }
 
-fn caller(name: &str) -> Proved {
+pub(super) fn caller(name: &str) -> Proved {
     Proved::Caller { principal: name.into(), allowed: Allowed::only(["hr"]) }
 }
 
@@ -109,9 +109,9 @@ async fn a_token_proves_one_name_and_whatever_is_wrong_with_it_is_told() {
         ("a member", rsa.sign(&claims("n1")), Proved::Member("n1".into())),
         ("azp only", rsa.sign(&without(claims("idm"), &["client_id"])), caller("idm")),
         (
-            "sub only",
-            rsa.sign(&with(without(claims("x"), &["client_id", "azp"]), "sub", json!("idm"))),
-            caller("idm"),
+            "sub only, in a token for this router",
+            ed.sign(&with(without(strict(), &["client_id", "azp"]), "sub", json!("strict"))),
+            caller("strict"),
         ),
         (
             "expired within the leeway",
@@ -256,6 +256,12 @@ async fn a_token_proves_one_name_and_whatever_is_wrong_with_it_is_told() {
             rsa.sign(&without(claims("idm"), &["azp", "client_id", "sub"])),
             invalid,
             "names no client",
+        ),
+        (
+            "an ID token of a person with the name of a caller",
+            rsa.sign(&with(without(claims("x"), &["client_id", "azp"]), "sub", json!("idm"))),
+            invalid,
+            "neither client_id nor azp: set audience for [issuer.kc] if sub is to count",
         ),
         (
             "an empty client",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcs_proto::manifest::Shown;
 use tokio::sync::watch;
@@ -76,7 +77,7 @@ pub(super) async fn run<F: Future<Output = ()>>(
 }
 
 /// The connections whose token has expired, and whose issuer's entry says that they are closed then.
-fn expired(table: &Table, leases: &Leases) -> Vec<Revoked> {
+pub(super) fn expired(table: &Table, leases: &Leases) -> Vec<Revoked> {
     let now = wall();
     let ends = |held: &Arc<Held>| {
         let until = held.until.filter(|until| *until <= now)?;
@@ -97,45 +98,60 @@ fn expired(table: &Table, leases: &Leases) -> Vec<Revoked> {
 
 /// The tokens that their issuer is to be asked about now: each once, with one of its connections. An issuer says of every expired token that
 /// the token is not active, so tokens are asked about while they are fresh.
-fn to_ask(table: &Table, leases: &Leases) -> Vec<(Arc<Issuer>, Arc<Held>)> {
+pub(super) fn to_ask(table: &Table, leases: &Leases) -> Vec<(Arc<Issuer>, Arc<Held>)> {
     let (now, mut due) = (wall(), BTreeMap::<Tag, (Arc<Issuer>, Arc<Held>)>::new());
     for held in leases.open() {
         let Some(issuer) = table.issuers().named(&held.issuer) else { continue };
         let Proof::Introspection(endpoint) = &issuer.proof else { continue };
-        if held.is_fresh(now) && held.asked().elapsed() >= endpoint.recheck() {
+        // An entry that leads to another server now: that server must not see the token, and does not know the token.
+        let is_same = held.endpoint == issuer.endpoint_id();
+        if is_same && held.is_fresh(now) && held.due(endpoint.recheck()) <= Instant::now() {
             due.insert(held.tag, (Arc::clone(issuer), held));
         }
     }
-    due.into_values().collect()
+    let is_down = |(issuer, _): &(Arc<Issuer>, _)| issuer.is_up() == Some(false);
+    let oldest = |(_, held): &(_, Arc<Held>)| held.due(Duration::ZERO);
+    let (down, mut asked): (Vec<_>, Vec<_>) = due.into_values().partition(is_down);
+    // One question is enough to learn whether an endpoint answers again.
+    asked.extend(down.into_iter().min_by_key(oldest));
+    asked
 }
 
-async fn ask(
+pub(super) async fn ask(
     issuer: Arc<Issuer>,
     held: Arc<Held>,
     leases: Arc<Leases>,
 ) -> (Arc<Issuer>, Arc<Held>, Option<TokenFault>) {
     let asked = Instant::now();
-    let fault = match &issuer.proof {
+    let told = match &issuer.proof {
         Proof::Introspection(endpoint) => fault(&issuer, endpoint, &held).await,
-        Proof::Signature(_) => None,
+        Proof::Signature(_) => Ok(None),
     };
-    for same in leases.open().iter().filter(|other| other.tag == held.tag) {
-        same.was_asked(asked);
+    let is_same = |other: &&Arc<Held>| other.tag == held.tag && other.endpoint == held.endpoint;
+    for same in leases.open().iter().filter(is_same) {
+        same.was_asked(asked, told.is_ok());
     }
-    (issuer, held, fault)
+    (issuer, held, told.unwrap_or_default())
 }
 
-/// What is wrong now with a token that was good. An issuer that cannot be asked has said nothing.
-async fn fault(issuer: &Issuer, endpoint: &Introspection, held: &Held) -> Option<TokenFault> {
-    let told = endpoint.ask_again(held.tag, &held.token).await.ok()?;
-    let Some(claims) = told.claims else { return Some(TokenFault::Inactive) };
-    match claims.check(issuer.expected(), End::Optional, wall()) {
+/// What is wrong now with a token that was good.
+///
+/// # Errors
+/// The issuer has said nothing of the token.
+async fn fault(
+    issuer: &Issuer,
+    endpoint: &Introspection,
+    held: &Held,
+) -> Result<Option<TokenFault>, TokenFault> {
+    let told = endpoint.ask_again(held.tag, &held.token).await?;
+    let Some(claims) = told.claims else { return Ok(Some(TokenFault::Inactive)) };
+    Ok(match claims.check(issuer.expected(), End::Optional, wall()) {
         Ok(Subject { name, .. }) if name == held.name => None,
         Ok(_) => Some(TokenFault::Inactive),
         // The token expired while the issuer was asked.
         Err(TokenFault::Expired(_)) => None,
         Err(fault) => Some(fault),
-    }
+    })
 }
 
 /// The connections of a token that is revoked. Connections of the same name whose token has expired go with it: nothing proves them any more,
@@ -148,7 +164,9 @@ fn revoked(leases: &Leases, issuer: &Issuer, held: &Held, fault: &TokenFault) ->
     }
     let reason = format!("its token is revoked: {}", fault.refusal(Some(issuer.name())).sentence);
     let open = leases.open();
-    let of_name = |other: &&Arc<Held>| other.name == held.name && other.issuer == held.issuer;
+    let of_name = |other: &&Arc<Held>| {
+        other.name == held.name && other.issuer == held.issuer && other.endpoint == held.endpoint
+    };
     let has_good = open.iter().filter(of_name).any(|other| other.tag != held.tag && other.is_fresh(now));
     let goes = |other: &&Arc<Held>| other.tag == held.tag || !has_good && !other.is_fresh(now);
     let gone = open.iter().filter(of_name).filter(goes).filter(|other| other.end());

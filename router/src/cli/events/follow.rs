@@ -39,7 +39,7 @@ pub(super) struct Source {
     pub(super) server: Server,
     /// None without TLS.
     pub(super) tls: Option<TlsConnector>,
-    /// The value of the header with the token.
+    /// The value of the header with the token, for a server to which it goes unread by others.
     pub(super) header: Option<Secret<String>>,
 }
 
@@ -77,7 +77,14 @@ impl Lost {
         match self {
             Self::Client(ClientError::Unreachable { .. }) => true,
             Self::Client(ClientError::Refused { status, .. }) => *status >= 500,
-            Self::Client(ClientError::NotHttp { .. } | ClientError::Tls { .. } | ClientError::Trust(_))
+            Self::Client(
+                ClientError::NotHttp { .. }
+                | ClientError::Cut { .. }
+                | ClientError::TooLarge { .. }
+                | ClientError::InClear { .. }
+                | ClientError::Tls { .. }
+                | ClientError::Trust(_),
+            )
             | Self::NotUnderstood
             | Self::Cut => false,
         }
@@ -143,6 +150,9 @@ impl Follower {
         let failed = |source| server.failed(source);
         let mut reader = BufReader::new(self.ask(source).await?);
         let status = head(&mut reader, server).await?;
+        if status == 401 && source.header.is_some() && !server.is_private() {
+            return Err(ClientError::InClear { server: server.to_string() }.into());
+        }
         if status != 200 {
             let mut body = Vec::new();
             let mut bounded = reader.take(EVENT_LINE_BYTES_MAX as u64);
@@ -179,7 +189,7 @@ impl Follower {
                 Box::new(shaken.await.map_err(failed)?)
             }
         };
-        let header = source.header.as_ref();
+        let header = source.header.as_ref().filter(|_| server.is_private());
         let authorization =
             header.map(|value| format!("Authorization: {}\r\n", value.expose())).unwrap_or_default();
         let option = |key: &str, value: &Option<String>| {
