@@ -52,6 +52,10 @@ pub const CHECK_IDS_MAX: usize = 73_728;
 /// Info levels in one session check; three are known (WIRE 3.1).
 pub const CHECK_LEVELS_MAX: usize = 64;
 
+/// Ids of one session check that are reported as waited for and not here. The others are reported at a later check. So the lists of a check cost as
+/// much as there are calls, and no more, however long they are.
+pub const CHECK_NOT_HELD_MAX: usize = 1_024;
+
 /// The lists of a session's checks are compared with its calls at most this often. Checks in between are answered, and not compared. Java
 /// checks every 4 minutes, and a missing call only counts after [`CHECK_CROSSING`].
 pub const CHECK_LISTS_EVERY: Duration = Duration::from_secs(1);

@@ -21,7 +21,8 @@ pub struct Checked<K> {
     /// Calls of the peer that it no longer waits for.
     pub abandoned: Vec<K>,
     /// Ids under which the peer waits for an answer and has no call here, in ascending order, without this check's own and those that were
-    /// answered a moment ago; none if the lists were not compared. The id may be that of an earlier check.
+    /// answered a moment ago; none if the lists were not compared. At most [`limits::CHECK_NOT_HELD_MAX`]. The id may be that of an
+    /// earlier check.
     pub not_held: Option<Vec<i64>>,
 }
 
@@ -111,7 +112,8 @@ impl Control {
         if is_due {
             self.compared_at = Some(now);
             let is_not_held = |listed: &&i64| **listed != id && !executing.contains_key(*listed);
-            checked.not_held = Some(request.remote_request_id.iter().filter(is_not_held).copied().collect());
+            let not_held = request.remote_request_id.iter().filter(is_not_held);
+            checked.not_held = Some(not_held.take(limits::CHECK_NOT_HELD_MAX).copied().collect());
             checked.vanished = misses(open, &request.local_request_id, now);
             checked.abandoned = misses(executing, &request.remote_request_id, now);
         }

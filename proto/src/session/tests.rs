@@ -314,6 +314,10 @@ fn a_check_tells_which_calls_are_waited_for_and_not_here() {
     session.finish(50);
     let Event::Control(checked) = session.receive(&check(92), at(120_000)) else { panic!("control") };
     assert_eq!(checked.not_held, Some(vec![40, 50, 60, 90]), "also where nothing is open");
+    let many: Vec<i64> = (1_000..60_000).collect();
+    let check_of_many = parsed(frames::control_request(94, Ask::Check, &[], &many));
+    let Event::Control(checked) = session.receive(&check_of_many, at(150_000)) else { panic!("control") };
+    assert_eq!(checked.not_held.as_deref(), many.get(..limits::CHECK_NOT_HELD_MAX), "not all of a long list");
     session.sent_last(SocketId(1), last(40, 179_000), at(179_000));
     let Event::Control(checked) = session.receive(&check(93), at(180_000)) else { panic!("control") };
     assert_eq!(checked.not_held, Some(vec![50, 60, 90]), "the answer to 40 is on its way");

@@ -190,7 +190,7 @@ pub const SOCKETS_PER_DIALLING_MEMBER_MAX: usize = 4 * SOCKETS_PER_SESSION_MAX;
 pub const NOT_HELD_WAIT: Duration = Duration::from_secs(10);
 /// Such calls that are noted of one caller, and of all callers together; each takes less than 64 bytes. The others wait for the caller's
 /// next session check.
-pub const NOT_HELD_PER_CALLER_MAX: usize = 1_024;
+pub const NOT_HELD_PER_CALLER_MAX: usize = rcs_proto::limits::CHECK_NOT_HELD_MAX;
 /// See [`NOT_HELD_PER_CALLER_MAX`].
 pub const NOT_HELD_MAX: usize = 65_536;
 /// Processes that may run under the name of one server in client mode, each a member of its own.
