@@ -22,6 +22,7 @@ mod refusal;
 pub mod sets;
 pub mod stored;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -106,6 +107,12 @@ impl Document {
         let of_listed =
             |listed: &GroupSpec| listed.members.iter().filter_map(|member| count(member)).sum::<u32>();
         listed.map(of_listed).or_else(|| count(group))
+    }
+
+    /// The names of all members, each host included.
+    fn member_names(&self, hosts: &Hosts) -> HashSet<Cow<'_, str>> {
+        let further = self.members.iter().flat_map(|member| hosts::further(member, hosts)).map(Cow::Owned);
+        self.members.iter().map(|member| Cow::Borrowed(member.name.as_str())).chain(further).collect()
     }
 
     /// Whether a member has this name, or a host of a member.
@@ -228,7 +235,8 @@ impl Agreed {
         let hosts = settings.as_ref().map_or(&self.settings.hosts, |settings| &settings.hosts);
         View::check(&after.members, &after.groups, hosts).map_err(Refusal::Document)?;
         // A member or group that leaves loses its marks and decisions: if its name comes back later, it starts afresh.
-        self.marks.retain(|name| after.has_member(name, hosts));
+        let names = after.member_names(hosts);
+        self.marks.retain(|name| names.contains(name));
         if let Some(document) = document {
             self.document = document;
             let names: HashSet<String> = self.document.addresses().map(str::to_owned).collect();

@@ -35,8 +35,7 @@ impl WithHosts {
         let mut several: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for member in members {
             all.members.push(member.clone());
-            let further: Vec<String> =
-                (2..=count(member, hosts)).map(|number| format!("{}@{number}", member.name)).collect();
+            let further: Vec<String> = further(member, hosts).collect();
             if further.is_empty() {
                 continue;
             }
@@ -72,6 +71,11 @@ pub(crate) fn count(member: &MemberSpec, hosts: &Hosts) -> u32 {
         Link::Accept => hosts.get(&member.name).map_or(1, |count| (*count).min(HOSTS_PER_NAME_MAX)),
         Link::Dial(_) => 1,
     }
+}
+
+/// The names of a member's further hosts.
+pub(crate) fn further(member: &MemberSpec, hosts: &Hosts) -> impl Iterator<Item = String> {
+    (2..=count(member, hosts)).map(|number| format!("{}@{number}", member.name))
 }
 
 /// Whether the name is that of a further host of this member.
