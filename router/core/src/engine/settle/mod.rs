@@ -13,9 +13,12 @@
 //! 8. `lists`: the lists of connectors that callers are shown are renewed.
 //! 9. `presence`: other routers are told which members in client mode are connected here.
 //!
+//! `errors` has the errors that callers get, whichever step ends their calls; `forwarded` judges the faults of calls that other routers forward.
+//!
 //! A step may leave work for an earlier step, so the order begins anew after each fault and each place. Nothing here recurses. An
 //! event that breaks nothing, such as a frame of an answer, finds nine empty lists.
 
+mod errors;
 mod faults;
 mod forwarded;
 mod hedges;
