@@ -39,8 +39,10 @@ pub(crate) struct Effects {
     leases: HashMap<SocketId, Lease>,
     /// The same the other way round.
     leased: HashMap<LeaseId, SocketId>,
-    /// Sockets of IDMs that this router dialled.
-    dialled: HashMap<SocketId, Dialled>,
+    /// Who waits for the first frame on a socket of an IDM that this router dialled.
+    joining: HashMap<SocketId, oneshot::Sender<SocketId>>,
+    /// Who waits for the end of such a socket.
+    ending: HashMap<SocketId, oneshot::Sender<CloseReason>>,
     last_socket: u64,
     events: Events<Frame>,
     /// Where rows go that slow callers have not read.
@@ -73,7 +75,7 @@ struct Inflows {
 /// Who waits for news of a socket of an IDM that this router dialled.
 pub(crate) struct Dialled {
     /// Told once a frame has come from the IDM.
-    pub(crate) joined: Option<oneshot::Sender<SocketId>>,
+    pub(crate) joined: oneshot::Sender<SocketId>,
     /// Told when and why the socket ended.
     pub(crate) ended: oneshot::Sender<CloseReason>,
 }
@@ -99,7 +101,8 @@ impl Effects {
             unproven: HashMap::new(),
             leases: HashMap::new(),
             leased: HashMap::new(),
-            dialled: HashMap::new(),
+            joining: HashMap::new(),
+            ending: HashMap::new(),
             last_socket: 0,
             events,
             spill,
@@ -139,7 +142,9 @@ impl Effects {
     pub(crate) fn reach(&mut self, socket: WebSocket, dialled: Dialled, way_in: Arc<str>) -> SocketId {
         let among = Among { callers: Arc::clone(&self.callers), way_in };
         let id = self.start(socket, Side::Downstream, Some(among));
-        self.dialled.insert(id, dialled);
+        let Dialled { joined, ended } = dialled;
+        self.joining.insert(id, joined);
+        self.ending.insert(id, ended);
         id
     }
 
@@ -187,8 +192,8 @@ impl Effects {
         if !self.unproven.is_empty() {
             self.unproven.remove(&id);
         }
-        if let Some(dialled) = self.dialled.get_mut(&id)
-            && let Some(joined) = dialled.joined.take()
+        if !self.joining.is_empty()
+            && let Some(joined) = self.joining.remove(&id)
         {
             // If nobody waits any more, the IDM is not dialled any more.
             let _ = joined.send(id);
@@ -214,8 +219,9 @@ impl Effects {
         if let Some(lease) = self.leases.remove(&id) {
             self.leased.remove(&lease.id());
         }
-        if let Some(dialled) = self.dialled.remove(&id) {
-            let _ = dialled.ended.send(reason);
+        self.joining.remove(&id);
+        if let Some(ended) = self.ending.remove(&id) {
+            let _ = ended.send(reason);
         }
         if let Some(open) = self.sockets.remove(&id) {
             self.recorder.socket_closed(open.side);

@@ -212,7 +212,7 @@ impl Owner {
                 }
             }
             Request::Reached { socket, idm, group, joined, ended } => {
-                self.reached(socket, &idm, group.as_deref(), Dialled { joined: Some(joined), ended });
+                self.reached(socket, &idm, group.as_deref(), Dialled { joined, ended });
             }
             Request::Forwarding { socket, selector, router } => {
                 let principal: Arc<str> = format!("router {router}").into();
