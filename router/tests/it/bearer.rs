@@ -16,7 +16,7 @@ use rcs_rig::wait::{hold, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::identities::{told, under_attack};
+use crate::identities::{p99_of_questions, told, under_attack};
 use crate::support::{PATIENCE, Router, file, member, router, run_command, scratch};
 
 const PROTOCOL: Option<&str> = Some("v1.openicf.forgerock.org");
@@ -353,17 +353,7 @@ fn wrong_tokens_cost_their_senders_and_nobody_else() {
     router.await_ready();
     let listen = router.listen;
     let mut steady = caller(&router, &signer.sign(&claims("idm")));
-    let mut questions = |number: usize| {
-        let mut times: Vec<Duration> = (0..number)
-            .map(|_| {
-                let began = Instant::now();
-                steady.ask_for_connectors(PATIENCE);
-                began.elapsed()
-            })
-            .collect();
-        times.sort();
-        times[times.len() * 99 / 100]
-    };
+    let mut questions = |number| p99_of_questions(&mut steady, number);
     let quiet = questions(200);
     let forger = Arc::new(forger);
     let makes = move |number: u64, sent: u64| match sent % 2 {

@@ -179,17 +179,7 @@ fn wrong_keys_cost_their_senders_and_nobody_else() {
         FakeIdm::new(listen, "/openicf/g", Manners::Polite).with_principal("steady").with_key("steady-key");
     let socket = steady.dial();
     steady.shake_hands(&socket);
-    let mut questions = |number: usize| {
-        let mut times: Vec<Duration> = (0..number)
-            .map(|_| {
-                let began = Instant::now();
-                steady.ask_for_connectors(PATIENCE);
-                began.elapsed()
-            })
-            .collect();
-        times.sort();
-        times[times.len() * 99 / 100]
-    };
+    let mut questions = |number| p99_of_questions(&mut steady, number);
     let quiet = questions(200);
     let alone = Instant::now();
     assert_eq!(ask(listen, "/openicf/g", "other", "other-key").0, 101);
@@ -221,6 +211,19 @@ fn wrong_keys_cost_their_senders_and_nobody_else() {
         reconnect < Duration::from_secs(5) && fresh < Duration::from_secs(8) + 10 * alone,
         "{reconnect:?} {fresh:?} {alone:?}"
     );
+}
+
+/// The 99th percentile of the times that so many questions of a caller for connectors take, one after the other.
+pub(crate) fn p99_of_questions(idm: &mut FakeIdm, number: usize) -> Duration {
+    let mut times: Vec<Duration> = (0..number)
+        .map(|_| {
+            let began = Instant::now();
+            idm.ask_for_connectors(PATIENCE);
+            began.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() * 99 / 100]
 }
 
 /// Runs a part of a test while attackers in another network ask for sockets a thousand times a second, each time with the `Authorization`

@@ -14,7 +14,7 @@ mod jws;
 mod keys;
 mod leases;
 #[cfg(test)]
-mod outages;
+mod outages_tests;
 #[cfg(test)]
 mod tests;
 mod upkeep;
