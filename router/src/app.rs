@@ -282,6 +282,8 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         KeyFiles { shared: options.caller_key_file.as_deref(), named: options.credentials.as_deref() };
     let (access, followed) = Access::open(files, options.mode)?;
     followed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let unasked = access.certificates_not_asked_for(options.tls.as_ref());
+    unasked.iter().for_each(|warning| tracing::warn!("{warning}"));
     beside.credentials = followed.named;
     let (token, token_file) = Token::open(options.admin_token_file.as_deref())?.unzip();
     let token_file = token_file.flatten();

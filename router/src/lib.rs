@@ -90,6 +90,7 @@ mod owner;
 mod secrets;
 mod shutdown;
 mod sightings;
+mod strangers;
 mod token;
 mod trust;
 mod unknown;

@@ -22,6 +22,7 @@ pub mod oversize;
 pub mod places;
 pub mod proxy;
 pub mod refusals;
+pub mod said;
 pub mod shares;
 pub mod socket;
 pub mod spill;

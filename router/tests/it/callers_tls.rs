@@ -56,16 +56,16 @@ pub(crate) fn made(common: &str, days: i64, issuer: Option<&Issuer<'_, &KeyPair>
 }
 
 /// A router with a plain address and one with TLS.
-struct Site {
-    folder: TempDir,
-    router: Router,
+pub(crate) struct Site {
+    pub(crate) folder: TempDir,
+    pub(crate) router: Router,
     tls: SocketAddr,
-    runtime: tokio::runtime::Runtime,
+    pub(crate) runtime: tokio::runtime::Runtime,
     _member: rcs_rig::scripted::FakeMember,
 }
 
 impl Site {
-    fn new(own: &Made, more: &[&str]) -> Self {
+    pub(crate) fn new(own: &Made, more: &[&str]) -> Self {
         let folder = scratch();
         let member = member("n1");
         let document = provider(&folder, &[("n1", &member)]);
@@ -88,7 +88,7 @@ impl Site {
         Self { folder, router, tls, runtime, _member: member }
     }
 
-    fn target(&self, trusted: &Made, shown: Option<&Made>) -> DialTarget {
+    pub(crate) fn target(&self, trusted: &Made, shown: Option<&Made>) -> DialTarget {
         let mut config = ClientConfig::clone(
             &client_config(std::slice::from_ref(&trusted.der), Pins::ForNamesItHas).unwrap(),
         );
@@ -109,7 +109,7 @@ impl Site {
         }
     }
 
-    fn dial(&self, trusted: &Made, shown: Option<&Made>) -> Result<WebSocket, DialError> {
+    pub(crate) fn dial(&self, trusted: &Made, shown: Option<&Made>) -> Result<WebSocket, DialError> {
         self.runtime.block_on(dial(&self.target(trusted, shown))).map(|(socket, _)| socket)
     }
 

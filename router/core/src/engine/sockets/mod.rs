@@ -251,6 +251,11 @@ impl Sockets {
         Some(Gone { is_replaced: socket.turn.is_replaced(), belongs: socket.belongs, awaiting })
     }
 
+    /// Whether the other end dialled.
+    pub(super) fn is_accepted(&self, id: SocketId) -> bool {
+        self.open.get(&id).is_some_and(|socket| socket.side == Side::Accepted)
+    }
+
     /// Where a socket belongs.
     pub(super) fn belongs(&self, id: SocketId) -> Option<&Belongs> {
         self.open.get(&id).map(|socket| &socket.belongs)
