@@ -1,0 +1,180 @@
+//! A later router process takes over from the running one: callers' sockets, their calls, the addresses (P14).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use rcs_proto::frames;
+use rcs_rig::idm::Idm;
+use rcs_rig::java::Java;
+use rcs_rig::ports::free_port;
+use rcs_rig::provider::Provider;
+use rcs_rig::router::Router;
+use rcs_rig::scripted::{FakeIdm, FakeMember, Manners};
+use rcs_rig::wait::wait_until;
+use rcs_rig::workspace;
+use tempfile::TempDir;
+
+use crate::answers::{create_request, created};
+use crate::bounds::PATIENCE;
+use crate::site::{GROUP, JavaSite, MEMBERS, scripted_provider};
+
+/// Scripted members, and routers that take over from each other in front of them.
+struct Site {
+    members: [FakeMember; 2],
+    scratch: TempDir,
+}
+
+impl Site {
+    fn start() -> Self {
+        let members = MEMBERS.map(|name| FakeMember::listen(name, Manners::Polite));
+        Self { members, scratch: workspace::scratch() }
+    }
+
+    fn router(&self) -> Router {
+        let provider = scripted_provider(&self.scratch, "failover", 1, &self.members);
+        Router::start_with(&provider, &["--take-over", &place(&self.scratch)])
+    }
+}
+
+fn place(scratch: &TempDir) -> String {
+    scratch.path().join("take-over").to_string_lossy().into_owned()
+}
+
+fn answered(id: i64) -> Bytes {
+    frames::answer(id, &created("made"))
+}
+
+/// The running process ends by itself, without an error.
+fn await_end(router: &mut Router) {
+    let status = router.process().wait(PATIENCE);
+    assert!(status.success(), "{status}: {:#?}", router.process().stderr_lines());
+}
+
+#[test]
+fn calls_of_both_processes_are_answered_on_the_same_sockets() {
+    let mut site = Site::start();
+    let mut first = site.router();
+    first.await_up(GROUP, &MEMBERS);
+    let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 2);
+    let begun = idm.call_on(0, &create_request());
+    let cancelled = idm.call_on(1, &create_request());
+    let at_member = |site: &mut Site, reason: &str| site.members[0].inbox.operation(reason);
+    let (one, other) = (at_member(&mut site, "the first call"), at_member(&mut site, "the second call"));
+
+    let mut next = site.router();
+    assert_eq!((next.listen(), next.admin()), (first.listen(), first.admin()));
+    next.await_up(GROUP, &MEMBERS);
+    assert!(first.process().is_running(), "it has two calls");
+
+    // A new call goes to the later process, which has a session of its own with the member.
+    let later = idm.call_on(0, &create_request());
+    let third = at_member(&mut site, "the call to the later process");
+    assert_ne!(third.socket.number(), one.socket.number());
+    third.socket.send(&answered(third.id()));
+    idm.inbox.next("the answer of the later process", |frame| frame.answers(later));
+
+    // A cancel finds the process that has the call, and so does the member's answer.
+    idm.socket(0).send(&frames::cancel(cancelled));
+    site.members[0].inbox.next("the cancel", |frame| frame.is_cancel() && frame.id() == other.id());
+    one.socket.send(&answered(one.id()));
+    let answer = idm.inbox.next("the answer of the earlier process", |frame| frame.answers(begun));
+    assert!(answer.error().is_none(), "{answer:?}");
+    await_end(&mut first);
+
+    // And again, from the later one to a third.
+    let open = idm.call_on(1, &create_request());
+    let fourth = at_member(&mut site, "a call to the second process");
+    let third_router = site.router();
+    fourth.socket.send(&answered(fourth.id()));
+    idm.inbox.next("the answer of the second process", |frame| frame.answers(open));
+    await_end(&mut next);
+    let last = idm.call_on(0, &create_request());
+    let fifth = at_member(&mut site, "a call to the third process");
+    fifth.socket.send(&answered(fifth.id()));
+    idm.inbox.next("the answer of the third process", |frame| frame.answers(last));
+    assert!(third_router.is_ready());
+}
+
+/// Whatever becomes of the later process before the callers are its own, the running one goes on.
+#[test]
+fn a_later_process_that_cannot_serve_takes_nothing_over() {
+    let mut site = Site::start();
+    let mut first = site.router();
+    first.await_up(GROUP, &MEMBERS);
+    let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 1);
+    // A provider file with no member that can be reached.
+    let folder = workspace::scratch();
+    let elsewhere = Provider::new()
+        .server("n1", free_port(), 1)
+        .server("n2", free_port(), 1)
+        .group(GROUP, "failover", &MEMBERS)
+        .write(folder.path());
+    let mut command = std::process::Command::new(workspace::binary("rcs-router"));
+    command.arg("serve").arg("--provider").arg(&elsewhere);
+    command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]);
+    command.args(["--take-over", &place(&site.scratch)]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("group \"g\" has a member that gets calls here"), "{said}");
+    let call = idm.call(&create_request());
+    let at_member = site.members[0].inbox.operation("a call after the failed handover");
+    at_member.socket.send(&answered(at_member.id()));
+    idm.inbox.next("its answer", |frame| frame.answers(call));
+    assert!(first.is_ready());
+    let lines = first.process().stderr_lines();
+    assert!(lines.iter().any(|line| line.contains("nothing was handed over")), "{lines:#?}");
+}
+
+/// The process that had the calls dies: its callers are told at once.
+#[test]
+fn calls_of_an_earlier_process_that_is_killed_end_within_a_second() {
+    let mut site = Site::start();
+    let mut first = site.router();
+    first.await_up(GROUP, &MEMBERS);
+    let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 2);
+    let lost = idm.call_on(0, &create_request());
+    site.members[0].inbox.operation("the call");
+    let _next = site.router();
+    first.process().kill();
+    let killed = Instant::now();
+    let end = idm.inbox.next("the end of the lost call", |frame| frame.answers(lost));
+    println!("told {:?} after the kill", killed.elapsed());
+    let text = &end.error().expect("an error").message;
+    assert!(text.starts_with("Outcome unknown: the router process that had this call has ended"), "{text}");
+}
+
+/// A real IDM of 1.8.0, which never dials again, under load.
+#[test]
+fn a_java_idm_notices_nothing_of_five_handovers() {
+    let Some(java) = Java::or_skip("takeover::a_java_idm_notices_nothing_of_five_handovers") else { return };
+    let site = JavaSite::start(&java);
+    let place = place(&site.scratch);
+    let mut router = site.router_with("roundrobin", 2, &["--take-over", &place]);
+    let port = router.listen().port();
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
+    idm.ok(&site.journal("journal").use_command());
+    idm.ok("create name=u0");
+    let sockets = idm.sockets_to(port);
+    idm.begin("load create+get 8 20 u0 w");
+    for round in 0..5 {
+        wait_until("calls pass", PATIENCE, || {
+            router.metrics().sum("rcs_calls_total", &[("group", GROUP), ("outcome", "ok")]) >= 200.0
+        });
+        let began = Instant::now();
+        let next = site.router_with("roundrobin", 2, &["--take-over", &place]);
+        let took = began.elapsed();
+        await_end(&mut router);
+        let frozen = router.process().stderr_lines().into_iter().find(|line| line.contains("frozen_ms"));
+        println!("handover {round}: {took:?} from start to ready; {}", frozen.unwrap_or_default());
+        router = next;
+    }
+    let load = idm.load_answer();
+    println!("five handovers under load: {load:?}");
+    assert_eq!((load.err, load.hung_threads), (0, 0), "{load:?}");
+    assert_eq!(idm.sockets_to(port), sockets, "the caller's own sockets were touched");
+    let writes = site.journal("journal").writes("CREATE");
+    let twice: Vec<_> = writes.iter().filter(|(_, times)| **times != 1).collect();
+    assert!(twice.is_empty(), "changes that were not made once: {twice:?}");
+    assert_eq!(writes.len() as u64, load.done["create"] + 1, "and u0");
+    assert_eq!(idm.ask("test"), "ok");
+}
