@@ -14,7 +14,7 @@ use rcs_rig::wait::wait_until;
 use rcs_rig::workspace;
 use tempfile::TempDir;
 
-use crate::answers::{create_request, created};
+use crate::answers::{create_request, created, search_request};
 use crate::bounds::PATIENCE;
 use crate::site::{GROUP, JavaSite, MEMBERS, scripted_provider};
 
@@ -57,7 +57,8 @@ fn calls_of_both_processes_are_answered_on_the_same_sockets() {
     first.await_up(GROUP, &MEMBERS);
     let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 2);
     let begun = idm.call_on(0, &create_request());
-    let cancelled = idm.call_on(1, &create_request());
+    // A change is not cancelled at a member, a search is.
+    let cancelled = idm.call_on(1, &search_request());
     let at_member = |site: &mut Site, reason: &str| site.members[0].inbox.operation(reason);
     let (one, other) = (at_member(&mut site, "the first call"), at_member(&mut site, "the second call"));
 
