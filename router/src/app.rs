@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,9 +34,9 @@ use crate::control::{self, Control, Request};
 pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
-use crate::handover::{self, Heard, Parting, Stock};
-pub use crate::handover::HandoverError;
 use crate::follow::{self, Beside, Follower, SourceError, Sources, TrustStore};
+pub use crate::handover::HandoverError;
+use crate::handover::{self, Heard, Parting, Stock};
 use crate::identity::InForce;
 pub use crate::identity::{Asking, IdentityError, IdentityFiles, TlsFiles};
 use crate::idms::{self, Board};
@@ -213,7 +214,6 @@ struct Checked {
     idms: watch::Receiver<Arc<Vec<ReadIdm>>>,
     tls: Option<InForce>,
     spill: Arc<Spill>,
-    unknowns: Unknowns,
 }
 
 /// Runs a router until a signal ends it and it has drained.
@@ -225,7 +225,11 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         hide_memory();
     }
     let checked = validate(options)?;
-    let mut heard = options.take_over.as_deref().map(handover::meet).transpose()?.flatten();
+    let stores = options.data_dir.is_some();
+    let meet = |path| handover::meet(path, stores);
+    let mut heard = options.take_over.as_deref().map(meet).transpose()?.flatten();
+    // Not before an earlier process has closed the directory.
+    let unknowns = Unknowns::open(options.data_dir.as_deref())?;
     let callers = bind_callers(&options.listen, &checked.sources, heard.as_mut())?;
     let admin = match heard.as_mut().and_then(|heard| heard.take(OF_ADMIN, &options.admin.to_string())) {
         Some(socket) => socket,
@@ -233,7 +237,14 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     };
     let (control, requests) = control::channel();
     let others = options.cluster.as_ref().and_then(|cluster| cluster.listen);
-    let others = others.map(|address| bind(address, "other routers")).transpose()?;
+    let bind_others = |address: SocketAddr| match heard
+        .as_mut()
+        .and_then(|heard| heard.take(OF_ROUTERS, &address.to_string()))
+    {
+        Some(socket) => Ok(socket),
+        None => bind(address, "other routers"),
+    };
+    let others = others.map(bind_others).transpose()?;
     let sightings = Sightings::new();
     let start = |own| Cluster::start(own, others, control.clone(), sightings.clone());
     let cluster = options.cluster.as_ref().map(start).transpose()?;
@@ -244,8 +255,15 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .thread_name("router")
         .build()
         .map_err(system("start the runtime"))?;
-    let running =
-        run(checked, callers, (options, admin), (control, requests), cluster.clone(), sightings, heard);
+    let running = run(
+        checked,
+        callers,
+        (options, admin),
+        (control, requests),
+        cluster.clone(),
+        (unknowns, sightings),
+        heard,
+    );
     let outcome = runtime.block_on(running);
     if let Some((part, cluster)) = part.zip(cluster) {
         part.end(&cluster);
@@ -313,7 +331,6 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     };
     let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new), beside)?;
     let spill = options.spill.open()?;
-    let unknowns = Unknowns::open(options.data_dir.as_deref())?;
     Ok(Checked {
         access,
         rules,
@@ -325,7 +342,6 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         idms,
         tls,
         spill,
-        unknowns,
     })
 }
 
@@ -380,29 +396,24 @@ async fn run(
     (options, admin): (&Options, TcpListener),
     (control, requests): (Control, mpsc::Receiver<Request>),
     cluster: Option<Cluster>,
-    sightings: Sightings,
+    (unknowns, sightings): (Unknowns, Sightings),
     heard: Option<Heard>,
 ) -> Result<(), AppError> {
-    let Checked {
-        access,
-        rules,
-        descriptors,
-        mode,
-        sources,
-        dialler_tls,
-        own_trust,
-        idms,
-        tls,
-        spill,
-        unknowns,
-    } = checked;
+    let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, idms, tls, spill } =
+        checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
     let address = admin.local_addr().map_err(system("read the admin address"))?;
     let admin_address = AdminAt { address, ..options.admin };
     let seed = heard.as_ref().map_or_else(|| [fastrand::u64(..), fastrand::u64(..)], Heard::seed);
     let stock = match &options.take_over {
-        Some(_) => Some(stock(&callers, options.admin, &admin, seed).map_err(system("duplicate a listening socket"))?),
+        Some(_) => {
+            let listeners = listening_sockets(&callers, options.admin, &admin, cluster.as_ref())
+                .map_err(system("duplicate a listening socket"))?;
+            let data_dir = options.data_dir.clone();
+            let (cluster, unknowns) = (cluster.clone(), unknowns.clone());
+            Some(Stock { listeners, seed, cluster, unknowns, data_dir })
+        }
         None => None,
     };
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
@@ -434,10 +445,13 @@ async fn run(
             }
             owner.configure(first.clone());
         }
+        // Nothing is decided in the name of a process that may not take over after all.
+        Some(_) if heard.is_some() => {}
         Some(cluster) => cluster.offer(&first),
     }
     let mut owner = tokio::spawn(owner.run());
     let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
+    let offered = first.clone();
     let (groups, members) = (first.document.groups.len(), first.document.members.len());
     let shown = Admin {
         control: control.clone(),
@@ -450,7 +464,10 @@ async fn run(
     };
     if let Some(heard) = heard {
         // From now on callers are this process's, or this process ends.
-        heard.arriving().take_over(control.clone()).await?;
+        heard.arriving().take_over(control.clone(), unknowns.clone()).await?;
+        if let Some(cluster) = &cluster {
+            cluster.offer(&offered);
+        }
     }
     let parting = options.take_over.as_deref().zip(stock);
     let mut parting = parting
@@ -535,14 +552,23 @@ async fn run(
 /// What a listening socket is for, in a handover.
 const OF_CALLERS: &str = "callers";
 const OF_ADMIN: &str = "admin";
+const OF_ROUTERS: &str = "routers";
 
 /// The listening sockets once more, for a later process.
-fn stock(callers: &[Bound], admin_at: AdminAt, admin: &TcpListener, seed: [u64; 2]) -> io::Result<Stock> {
+fn listening_sockets(
+    callers: &[Bound],
+    admin_at: AdminAt,
+    admin: &TcpListener,
+    cluster: Option<&Cluster>,
+) -> io::Result<Vec<(&'static str, String, OwnedFd)>> {
     let of_callers =
         callers.iter().map(|bound| Ok((OF_CALLERS, bound.at.to_string(), bound.socket.try_clone()?.into())));
     let of_admin = [Ok((OF_ADMIN, admin_at.to_string(), admin.try_clone()?.into()))];
-    let listeners = of_callers.chain(of_admin).collect::<io::Result<_>>()?;
-    Ok(Stock { listeners, seed })
+    let of_routers = match cluster.map(Cluster::listener).transpose()?.flatten() {
+        Some(socket) => Some(Ok((OF_ROUTERS, socket.local_addr()?.to_string(), socket.into()))),
+        None => None,
+    };
+    of_callers.chain(of_admin).chain(of_routers).collect()
 }
 
 /// The owner ends by itself only when it has drained.

@@ -9,8 +9,8 @@ use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
 use rcs_core::agreed::{self, Agreed, At, Author, Change};
 use rcs_core::engine::{
     AgentSays, Allowed, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport,
-    ConfigurationReport, DialFailure, DialOrigin, MovedCaller, NotQuarantined, Phase, Report, Selector, Slot, Ticket,
-    UnknownMember, Wish,
+    ConfigurationReport, DialFailure, DialOrigin, MovedCaller, NotQuarantined, Phase, Report, Selector, Slot,
+    Ticket, UnknownMember, Wish,
 };
 use rcs_core::ids::{ConfigurationId, MemberId};
 use rcs_core::settings::Settings;

@@ -337,6 +337,8 @@ pub(crate) const HANDOVER_STEP_WAIT: Duration = Duration::from_secs(2);
 pub(crate) const HANDOVER_FREEZE_MAX: Duration = Duration::from_secs(1);
 /// Time for which a later process waits for the callers, and for the word to go on. Longer than the earlier process may take.
 pub(crate) const HANDOVER_STATE_WAIT: Duration = Duration::from_secs(10);
+/// Time for a later process that was refused to end.
+pub(crate) const HANDOVER_END_WAIT: Duration = Duration::from_secs(5);
 /// How often the earlier process says which calls it still has.
 pub(crate) const HANDOVER_OPEN_EVERY: Duration = Duration::from_secs(1);
 /// Time after which a process that has handed over ends whatever calls it still has: the longest deadline of a call is far shorter.

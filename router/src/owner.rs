@@ -23,9 +23,7 @@ use crate::cluster::Cluster;
 use crate::control::{Ask, Configuration, Decided, Origin, Request, Status};
 use crate::effects::{Dialled, Effects};
 use crate::handover::Arrived;
-use crate::limits::{
-    CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT, PARTED_FOR_MAX,
-};
+use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT, PARTED_FOR_MAX};
 
 /// The owner of the engine, with the queues and effects around the engine.
 pub(crate) struct Owner {
@@ -73,7 +71,18 @@ impl Owner {
         };
         let (asking, last_ticket) = (HashMap::new(), 0);
         let engine = Engine::new(start);
-        Self { engine, effects, clock, events, requests, asking, cluster, last_ticket, drain_until: None, has_parted: false }
+        Self {
+            engine,
+            effects,
+            clock,
+            events,
+            requests,
+            asking,
+            cluster,
+            last_ticket,
+            drain_until: None,
+            has_parted: false,
+        }
     }
 
     /// Puts what an earlier process had agreed in force.

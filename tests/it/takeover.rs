@@ -1,15 +1,18 @@
 //! A later router process takes over from the running one: callers' sockets, their calls, the addresses (P14).
 
+use std::process::Command;
 use std::time::Instant;
 
 use bytes::Bytes;
 use rcs_proto::frames;
 use rcs_rig::idm::Idm;
 use rcs_rig::java::Java;
+use rcs_rig::metrics::{http_get, http_post};
 use rcs_rig::ports::free_port;
+use rcs_rig::process::Process;
 use rcs_rig::provider::Provider;
 use rcs_rig::router::Router;
-use rcs_rig::scripted::{FakeIdm, FakeMember, Manners};
+use rcs_rig::scripted::{FakeIdm, FakeMember, Frame, Manners};
 use rcs_rig::wait::wait_until;
 use rcs_rig::workspace;
 use tempfile::TempDir;
@@ -31,8 +34,40 @@ impl Site {
     }
 
     fn router(&self) -> Router {
+        self.router_with(&[])
+    }
+
+    fn router_with(&self, options: &[&str]) -> Router {
         let provider = scripted_provider(&self.scratch, "failover", 1, &self.members);
-        Router::start_with(&provider, &["--take-over", &place(&self.scratch)])
+        let place = place(&self.scratch);
+        Router::start_with(&provider, &[&["--take-over", &place], options].concat())
+    }
+
+    /// A later process whose provider file has no member that can be reached. Returns what it said at its end.
+    fn useless(&self, options: &[&str]) -> String {
+        let folder = workspace::scratch();
+        let elsewhere = Provider::new()
+            .server("n1", free_port(), 1)
+            .server("n2", free_port(), 1)
+            .group(GROUP, "failover", &MEMBERS)
+            .write(folder.path());
+        let mut command = Command::new(workspace::binary("rcs-router"));
+        command.arg("serve").arg("--provider").arg(&elsewhere);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]);
+        command.args(["--take-over", &place(&self.scratch)]).args(options);
+        let output = command.output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// A later process that is not waited for.
+    fn later(&self, options: &[&str]) -> Process {
+        let provider = scripted_provider(&self.scratch, "failover", 1, &self.members);
+        let mut command = Command::new(workspace::binary("rcs-router"));
+        command.arg("serve").arg("--provider").arg(&provider);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]);
+        command.args(["--take-over", &place(&self.scratch)]).args(options);
+        Process::start("later rcs-router", command)
     }
 }
 
@@ -60,7 +95,11 @@ fn calls_of_both_processes_are_answered_on_the_same_sockets() {
     // A change is not cancelled at a member, a search is.
     let cancelled = idm.call_on(1, &search_request());
     let at_member = |site: &mut Site, reason: &str| site.members[0].inbox.operation(reason);
-    let (one, other) = (at_member(&mut site, "the first call"), at_member(&mut site, "the second call"));
+    let of = |site: &mut Site, is_search: bool| {
+        let fits = |frame: &Frame| frame.operation().is_some_and(|call| call.search.is_some() == is_search);
+        site.members[0].inbox.next("a call", fits)
+    };
+    let (one, other) = (of(&mut site, false), of(&mut site, true));
 
     let mut next = site.router();
     assert_eq!((next.listen(), next.admin()), (first.listen(), first.admin()));
@@ -103,20 +142,8 @@ fn a_later_process_that_cannot_serve_takes_nothing_over() {
     let mut first = site.router();
     first.await_up(GROUP, &MEMBERS);
     let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 1);
-    // A provider file with no member that can be reached.
-    let folder = workspace::scratch();
-    let elsewhere = Provider::new()
-        .server("n1", free_port(), 1)
-        .server("n2", free_port(), 1)
-        .group(GROUP, "failover", &MEMBERS)
-        .write(folder.path());
-    let mut command = std::process::Command::new(workspace::binary("rcs-router"));
-    command.arg("serve").arg("--provider").arg(&elsewhere);
-    command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]);
-    command.args(["--take-over", &place(&site.scratch)]);
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("group \"g\" has a member that gets calls here"), "{said}");
+    let said = site.useless(&[]);
+    assert!(said.contains("group \"g\" has a member that gets calls here"), "{said}");
     let call = idm.call(&create_request());
     let at_member = site.members[0].inbox.operation("a call after the failed handover");
     at_member.socket.send(&answered(at_member.id()));
@@ -142,6 +169,49 @@ fn calls_of_an_earlier_process_that_is_killed_end_within_a_second() {
     println!("told {:?} after the kill", killed.elapsed());
     let text = &end.error().expect("an error").message;
     assert!(text.starts_with("Outcome unknown: the router process that had this call has ended"), "{text}");
+}
+
+/// Marks, the work list of unknown outcomes, and the right to decide go over with the data directory.
+#[test]
+fn what_is_stored_goes_over_and_comes_back_if_the_handover_fails() {
+    let mut site = Site::start();
+    let data = workspace::scratch();
+    let options = ["--data-dir", data.path().to_str().expect("scratch paths are UTF-8")];
+    let mut first = site.router_with(&options);
+    first.await_up(GROUP, &MEMBERS);
+    let change = |router: &Router, change: &str| {
+        let path = format!("/v1/groups/{GROUP}/members/n2/{change}");
+        wait_until(&format!("{change} is agreed"), PATIENCE, || {
+            http_post(router.admin(), &path, None).0 == 200
+        });
+    };
+    change(&first, "drain");
+    let said = site.useless(&[]);
+    assert!(said.contains("one process has --data-dir"), "{said}");
+    // A later process that dies before it has the callers: it waits for n2, which does not answer.
+    site.members[1].freeze();
+    let mut doomed = site.later(&options);
+    wait_until("the later process has the store", PATIENCE, || {
+        doomed.said_on_stderr("taking over from a running router")
+            && http_get(first.admin(), "/v1/cluster").1.contains("\"down\"")
+    });
+    doomed.kill();
+    change(&first, "undrain");
+    change(&first, "drain");
+
+    // A call whose outcome nobody knows, once its member dies.
+    let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 2);
+    let lost = idm.call_on(0, &create_request());
+    site.members[0].inbox.operation("the call");
+    let next = site.router_with(&options);
+    site.members[0].die();
+    let end = idm.inbox.next("the end of the lost call", |frame| frame.answers(lost));
+    assert!(end.error().is_some_and(|error| error.message.starts_with("Outcome unknown")), "{end:?}");
+    await_end(&mut first);
+    let get = |path: &str| http_get(next.admin(), path).1;
+    assert!(get("/v1/members").contains("drained"), "{}", get("/v1/members"));
+    wait_until("the unknown outcome is on the list", PATIENCE, || get("/v1/unknown").contains("create"));
+    change(&next, "undrain");
 }
 
 /// A real IDM of 1.8.0, which never dials again, under load.

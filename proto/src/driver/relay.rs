@@ -84,7 +84,9 @@ async fn pass(mut from: unix::OwnedReadHalf, mut decoder: Decoder, socket: &Sock
             let message = match decoder.decode() {
                 Ok(Some(Inbound::Binary(message))) => message,
                 // Pings of an earlier process would be answered to this one.
-                Ok(Some(Inbound::Ping(_) | Inbound::Pong | Inbound::Text | Inbound::Oversize { .. })) => continue,
+                Ok(Some(Inbound::Ping(_) | Inbound::Pong | Inbound::Text | Inbound::Oversize { .. })) => {
+                    continue;
+                }
                 Ok(Some(Inbound::Close(_))) | Err(_) => return,
                 Ok(None) => break,
             };

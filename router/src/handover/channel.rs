@@ -14,7 +14,9 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
-use crate::limits::{HANDOVER_DESCRIPTORS_AT_ONCE, HANDOVER_DESCRIPTORS_MAX, HANDOVER_MESSAGE_BYTES_MAX};
+use crate::limits::{
+    HANDOVER_DESCRIPTORS_AT_ONCE, HANDOVER_DESCRIPTORS_MAX, HANDOVER_END_WAIT, HANDOVER_MESSAGE_BYTES_MAX,
+};
 
 /// Why a handover did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +25,9 @@ pub enum HandoverError {
     #[error("the handover failed: {0}")]
     Io(#[from] io::Error),
     /// The other process sent something that makes no sense here.
-    #[error("the other router process sent {0} where another message belongs: do both run a release of rcs-router?")]
+    #[error(
+        "the other router process sent {0} where another message belongs: do both run a release of rcs-router?"
+    )]
     Unexpected(String),
     /// The other process refused.
     #[error("the running router refused the handover: {0}")]
@@ -111,9 +115,13 @@ impl Channel {
                 [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDOVER_DESCRIPTORS_AT_ONCE))];
             let mut beside = RecvAncillaryBuffer::new(&mut space);
             let mut byte = [0];
-            let got =
-                recvmsg(&self.stream, &mut [IoSliceMut::new(&mut byte)], &mut beside, RecvFlags::CMSG_CLOEXEC)
-                    .map_err(io::Error::from)?;
+            let got = recvmsg(
+                &self.stream,
+                &mut [IoSliceMut::new(&mut byte)],
+                &mut beside,
+                RecvFlags::CMSG_CLOEXEC,
+            )
+            .map_err(io::Error::from)?;
             let before = found.len();
             for message in beside.drain() {
                 if let RecvAncillaryMessage::ScmRights(some) = message {
@@ -125,6 +133,13 @@ impl Channel {
             }
         }
         Ok(found)
+    }
+
+    /// Waits until the other process has ended, or has closed its end, for a while.
+    pub(super) fn await_end(&mut self) {
+        if self.wait_at_most(Some(HANDOVER_END_WAIT)).is_ok() {
+            while let Ok(Some(_)) = self.receive() {}
+        }
     }
 
     /// Tells the other process that nothing is handed over. If it has gone, it needs no telling.

@@ -13,7 +13,7 @@ use rcs_core::agreed::ClusterState;
 use rcs_proto::driver::socket::{Frozen, SocketHandle};
 use rcs_proto::manifest::Digest;
 use rcs_proto::messages::handover::message::Kind;
-use rcs_proto::messages::handover::{self as message, Commit, Done, Listener, Open, State, Welcome};
+use rcs_proto::messages::handover::{self as message, Commit, Done, Hello, Listener, Open, State, Welcome};
 use rcs_proto::session::SocketId;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -22,10 +22,12 @@ use tokio::time::timeout;
 
 use super::channel::{Channel, HandoverError, check_needs, needs, unexpected};
 use super::moved::to_message;
+use crate::cluster::Cluster;
 use crate::control::{Control, NoAnswer, Request};
 use crate::limits::{
     HANDOVER_ASK_WAIT, HANDOVER_FREEZE_MAX, HANDOVER_MESSAGE_WAIT, HANDOVER_OPEN_EVERY, HANDOVER_STEP_WAIT,
 };
+use crate::unknown::Unknowns;
 
 /// What a later process gets besides the callers.
 #[derive(Debug)]
@@ -34,6 +36,34 @@ pub(crate) struct Stock {
     pub(crate) listeners: Vec<(&'static str, String, OwnedFd)>,
     /// The seed of the session ids that callers are shown.
     pub(crate) seed: [u64; 2],
+    /// This router's part in its cluster.
+    pub(crate) cluster: Option<Cluster>,
+    /// The work list of unknown outcomes.
+    pub(crate) unknowns: Unknowns,
+    /// The directory of the list, if there is one.
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl Stock {
+    /// Lets a later process use what is stored.
+    fn lend(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.lend();
+        }
+        if self.data_dir.is_some() {
+            self.unknowns.lend();
+        }
+    }
+
+    /// Uses what is stored again: the later process does not.
+    fn take_back(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.take_back();
+        }
+        if let Some(directory) = &self.data_dir {
+            self.unknowns.take_back(directory);
+        }
+    }
 }
 
 /// The place where a later process is awaited. Dropping the value leaves the file: it may be a later process's by then.
@@ -117,17 +147,19 @@ impl Earlier {
                 Ok(()) => {
                     let control = self.control.clone();
                     let runtime = self.runtime.clone();
+                    let unknowns = self.stock.unknowns.clone();
                     let conversation = thread::Builder::new()
                         .name("handover".to_owned())
-                        .spawn(move || tell_of_calls(&mut channel, &control, &runtime));
+                        .spawn(move || tell_of_calls(&mut channel, &control, &runtime, &unknowns));
                     match conversation {
                         Ok(conversation) => drop(tell.send(Parted { conversation })),
-                        Err(error) => tracing::error!(%error, "the later process cannot be told of open calls"),
+                        Err(error) => {
+                            tracing::error!(%error, "the later process cannot be told of open calls")
+                        }
                     }
                     return;
                 }
                 Err(error) => {
-                    channel.refuse(&error.to_string());
                     tracing::warn!("nothing was handed over, and this process goes on: {error}");
                 }
             }
@@ -137,6 +169,30 @@ impl Earlier {
     /// Hands the callers over. After an error nothing is handed over.
     fn hand_over(&self, channel: &mut Channel) -> Result<(), HandoverError> {
         channel.wait_at_most(Some(HANDOVER_MESSAGE_WAIT))?;
+        let hello = match self.meet(channel) {
+            Ok(hello) => hello,
+            Err(error) => {
+                channel.refuse(&error.to_string());
+                return Err(error);
+            }
+        };
+        tracing::info!(
+            process = hello.process,
+            version = hello.program,
+            "a later router process wants to take over"
+        );
+        self.stock.lend();
+        let done = self.hand_over_to_known(channel);
+        if let Err(error) = &done {
+            channel.refuse(&error.to_string());
+            // The later process must not have the store when this one opens it again.
+            channel.await_end();
+            self.stock.take_back();
+        }
+        done
+    }
+
+    fn meet(&self, channel: &mut Channel) -> Result<Hello, HandoverError> {
         let own = rustix::process::geteuid().as_raw();
         let user = channel.user()?;
         if user != own && user != 0 {
@@ -149,11 +205,16 @@ impl Earlier {
             other => return Err(unexpected(other)),
         };
         check_needs(&hello.needs)?;
-        tracing::info!(
-            process = hello.process,
-            version = hello.program,
-            "a later router process wants to take over"
-        );
+        if hello.stores != self.stock.data_dir.is_some() {
+            return Err(HandoverError::Refused(
+                "one process has --data-dir, and the other one has not: start the later process with the options of the running one"
+                    .to_owned(),
+            ));
+        }
+        Ok(hello)
+    }
+
+    fn hand_over_to_known(&self, channel: &mut Channel) -> Result<(), HandoverError> {
         self.welcome(channel)?;
         // The later process dials all members first.
         channel.wait_at_most(Some(HANDOVER_ASK_WAIT))?;
@@ -188,10 +249,9 @@ impl Earlier {
         let agreed = self.ask(Request::Agreed)?;
         let agreed = ClusterState::holding(*agreed).encode().map_err(io::Error::other)?;
         let listeners = self.stock.listeners.iter();
-        let named = listeners.clone().map(|(what, asked, _)| Listener {
-            what: (*what).to_owned(),
-            asked: asked.clone(),
-        });
+        let named = listeners
+            .clone()
+            .map(|(what, asked, _)| Listener { what: (*what).to_owned(), asked: asked.clone() });
         let welcome = Welcome {
             needs: needs(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -348,7 +408,7 @@ impl Earlier {
 }
 
 /// Tells the later process which calls this one still has, until the owner has ended.
-fn tell_of_calls(channel: &mut Channel, control: &Control, runtime: &Handle) {
+fn tell_of_calls(channel: &mut Channel, control: &Control, runtime: &Handle, unknowns: &Unknowns) {
     loop {
         thread::sleep(HANDOVER_OPEN_EVERY);
         let open = match runtime.block_on(control.ask(Request::CallsOfSockets)) {
@@ -363,6 +423,12 @@ fn tell_of_calls(channel: &mut Channel, control: &Control, runtime: &Handle) {
             return;
         }
     }
-    let _ = channel.send(Kind::Done(Done {}), &[]);
+    unknowns.flush();
+    let mut lines = Vec::new();
+    for entry in unknowns.since_lent() {
+        if serde_json::to_writer(&mut lines, &entry).is_ok() {
+            lines.push(b'\n');
+        }
+    }
+    let _ = channel.send(Kind::Done(Done { unknown: lines.into() }), &[]);
 }
-

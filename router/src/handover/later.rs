@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use rcs_core::agreed::{Agreed, ClusterState};
-use rcs_core::engine::{GroupSupply, MovedCaller};
+use rcs_core::engine::{Administration, GroupSupply, MemberReport, MovedCaller};
 use rcs_proto::driver::relay;
 use rcs_proto::driver::{Role, WebSocket};
 use rcs_proto::manifest::Digest;
@@ -23,7 +23,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::channel::{Channel, HandoverError, check_needs, needs, unexpected};
 use super::moved::{MovedSocket, of_message};
 use crate::control::{Control, Request};
-use crate::limits::{HANDOVER_MESSAGE_WAIT, HANDOVER_READY_EVERY, HANDOVER_READY_WAIT, HANDOVER_STATE_WAIT};
+use crate::limits::{HANDOVER_READY_EVERY, HANDOVER_READY_WAIT, HANDOVER_STATE_WAIT};
+use crate::unknown::Unknowns;
 
 /// What the earlier process said first.
 #[derive(Debug)]
@@ -62,26 +63,26 @@ pub(crate) struct ArrivedSocket {
     pub(crate) surplus: bytes::Bytes,
 }
 
-/// Asks the router process that waits at this path, if one does, for what this process begins with.
+/// Asks the router process that waits at this path, if one does, for what this process begins with. `stores`: this process has a data
+/// directory, which the running process closes then.
 ///
 /// # Errors
 /// [`HandoverError`]: a process waits there, and nothing can be taken over from it.
-pub(crate) fn meet(path: &Path) -> Result<Option<Heard>, HandoverError> {
+pub(crate) fn meet(path: &Path, stores: bool) -> Result<Option<Heard>, HandoverError> {
     let stream = match UnixStream::connect(path) {
         Ok(stream) => stream,
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
-        {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
     let mut channel = Channel::new(stream);
-    channel.wait_at_most(Some(HANDOVER_MESSAGE_WAIT))?;
+    channel.wait_at_most(Some(HANDOVER_STATE_WAIT))?;
     let hello = Hello {
         needs: needs(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         process: std::process::id(),
+        stores,
     };
     channel.send(Kind::Hello(hello), &[])?;
     let (welcome, descriptors) = match channel.receive()? {
@@ -129,7 +130,7 @@ impl Arriving {
     ///
     /// # Errors
     /// [`HandoverError`]: nothing was taken over, and the earlier process goes on.
-    pub(crate) async fn take_over(self, control: Control) -> Result<(), HandoverError> {
+    pub(crate) async fn take_over(self, control: Control, unknowns: Unknowns) -> Result<(), HandoverError> {
         let Self(mut channel) = self;
         let served = served(&control).await;
         let asked = spawn_blocking(move || {
@@ -145,7 +146,7 @@ impl Arriving {
         }
         tracing::info!(sockets = count, "the callers of the earlier process are this process's now");
         drop(passing);
-        tokio::spawn(hear_of_calls(channel, passed, control));
+        tokio::spawn(hear_of_calls(channel, passed, control, unknowns));
         Ok(())
     }
 }
@@ -161,10 +162,11 @@ async fn served(control: &Control) -> Vec<String> {
         let groups = status.report.groups;
         let served = groups.iter().filter(|group| group.supply == GroupSupply::Served);
         let served: Vec<String> = served.map(|group| group.name.clone()).collect();
-        // Members that are listed and come a moment later would get no calls of the first seconds.
-        let is_whole = groups.iter().all(|group| {
-            group.supply == GroupSupply::Served && group.members.iter().all(|member| member.sockets > 0 || member.error.is_some())
-        });
+        // A member that comes a moment later would get no calls of the first seconds.
+        let is_settled = |member: &MemberReport| {
+            member.takes_calls() || member.error.is_some() || member.admin != Administration::Enabled
+        };
+        let is_whole = groups.iter().all(|group| group.members.iter().all(is_settled));
         if is_whole || Instant::now() >= until {
             return served;
         }
@@ -190,7 +192,9 @@ fn take_callers(
             channel.send(Kind::Running(Running {}), &[])?;
         }
         // It is dead, and nobody else has the sockets.
-        None => tracing::warn!("the earlier process died in the handover: this process goes on with its callers"),
+        None => {
+            tracing::warn!("the earlier process died in the handover: this process goes on with its callers")
+        }
         other => return Err(unexpected(other)),
     }
     Ok(callers)
@@ -271,7 +275,12 @@ fn socket_of(
 }
 
 /// Follows which calls the earlier process still has, until it has none, or is dead and everything it wrote has been passed on.
-async fn hear_of_calls(mut channel: Channel, mut passed: mpsc::Receiver<()>, control: Control) {
+async fn hear_of_calls(
+    mut channel: Channel,
+    mut passed: mpsc::Receiver<()>,
+    control: Control,
+    unknowns: Unknowns,
+) {
     let (tell, mut told) = mpsc::channel(1);
     let hearing = spawn_blocking(move || {
         channel.wait_at_most(None::<Duration>)?;
@@ -279,11 +288,11 @@ async fn hear_of_calls(mut channel: Channel, mut passed: mpsc::Receiver<()>, con
             match channel.receive()? {
                 Some((Kind::Open(open), _)) => {
                     if tell.blocking_send(open).is_err() {
-                        return Ok(false);
+                        return Ok(None);
                     }
                 }
-                Some((Kind::Done(_), _)) => return Ok(true),
-                None => return Ok(false),
+                Some((Kind::Done(done), _)) => return Ok(Some(done)),
+                None => return Ok(None),
                 other => return Err(unexpected(other)),
             }
         }
@@ -292,9 +301,15 @@ async fn hear_of_calls(mut channel: Channel, mut passed: mpsc::Receiver<()>, con
         let open = open.callers.into_iter().map(|calls| (calls.socket, calls.ids)).collect();
         control.send(Request::EarlierHas(open)).await;
     }
-    let is_done = matches!(hearing.await, Ok(Ok(true)));
+    let done = hearing.await.ok().and_then(Result::ok).flatten();
+    let lines = done.as_ref().map(|done| done.unknown.clone()).unwrap_or_default();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        if let Ok(entry) = serde_json::from_slice(line) {
+            unknowns.record(entry);
+        }
+    }
     let None = passed.recv().await else { return };
-    match is_done {
+    match done.is_some() {
         true => tracing::info!("the earlier process has answered its calls, and has ended"),
         false => tracing::warn!("the earlier process has ended before all of its calls had answers"),
     }

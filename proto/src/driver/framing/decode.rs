@@ -181,8 +181,7 @@ impl Decoder {
         let mask = (self.peer == Role::Client).then_some([0; 4]);
         let mut bytes = Vec::with_capacity(self.held() + 2 * HEADER_BYTES_MAX);
         let header = |bytes: &mut Vec<u8>, opcode: Opcode, is_final, mask, size| {
-            let header =
-                FrameHeader { opcode: opcode.to_wire(), is_final, mask, ..FrameHeader::default() };
+            let header = FrameHeader { opcode: opcode.to_wire(), is_final, mask, ..FrameHeader::default() };
             header.format(size, bytes).expect("a vector takes every write");
         };
         match &self.message {
@@ -190,7 +189,9 @@ impl Decoder {
             Some(message) if message.fate != Fate::Deliver => return None,
             Some(message) => {
                 // A message in fragments is empty at first, and its first frame is the one under way then.
-                let is_begun = self.frame.is_none_or(|frame| frame.opcode.is_control() || frame.opcode == Opcode::Continuation);
+                let is_begun = self
+                    .frame
+                    .is_none_or(|frame| frame.opcode.is_control() || frame.opcode == Opcode::Continuation);
                 if is_begun {
                     header(&mut bytes, Opcode::Binary, false, mask, message.kept.len() as u64);
                     bytes.extend_from_slice(&message.kept);

@@ -262,8 +262,7 @@ fn what_is_unread_is_read_by_another_decoder_to_the_same_effect() {
         frame_into(&mut stream, peer, Opcode::Binary, b"first");
         let fragment = |stream: &mut Vec<u8>, opcode: Opcode, is_final, payload: &[u8]| {
             let mask = (peer == Role::Client).then_some([9, 8, 7, 6]);
-            let header =
-                FrameHeader { opcode: opcode.to_wire(), is_final, mask, ..FrameHeader::default() };
+            let header = FrameHeader { opcode: opcode.to_wire(), is_final, mask, ..FrameHeader::default() };
             header.format(payload.len() as u64, stream).unwrap();
             let start = stream.len();
             stream.extend_from_slice(payload);

@@ -24,9 +24,9 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+pub use self::moving::Frozen;
 use self::moving::Moving;
 use self::reader::Reader;
-pub use self::moving::Frozen;
 pub use self::report::Report;
 
 use super::caller::{Among, CallerShare};

@@ -9,8 +9,8 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 use super::{SocketHandle, Stop};
-use crate::driver::framing::FrameMeter;
 use crate::driver::ReadHalf;
+use crate::driver::framing::FrameMeter;
 
 /// What another process needs to go on with a frozen socket.
 #[derive(Debug)]

@@ -110,14 +110,14 @@ async fn both_ends_of_a_moved_socket_hear_every_frame_once() {
             (found, peer)
         });
         let (surplus, connection, here) = timeout(PATIENCE, rest).await.unwrap().unwrap();
-        let (next, mut next_reports) =
-            start(2, WebSocket::movable(connection, Role::Server, frozen.unread));
+        let (next, mut next_reports) = start(2, WebSocket::movable(connection, Role::Server, frozen.unread));
         let (ended, mut ends) = mpsc::channel::<()>(1);
         let relay = Relay::start(here, surplus, Limits::default(), next.clone(), ended);
         next.send(request(200)).unwrap();
         let (found, mut peer) = timeout(PATIENCE, reading).await.unwrap().unwrap();
         let own = found.iter().position(|message| *message == request(200)).expect("its own frame");
-        let passed: Vec<_> = found.iter().enumerate().filter(|(at, _)| *at != own).map(|(_, one)| one).collect();
+        let passed: Vec<_> =
+            found.iter().enumerate().filter(|(at, _)| *at != own).map(|(_, one)| one).collect();
         assert_eq!(passed, [&big, &request(100), &request(101)]);
 
         peer.write_all(&bytes[second + cut..]).await.unwrap();

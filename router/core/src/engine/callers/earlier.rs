@@ -61,8 +61,12 @@ impl Callers {
 
     /// The earlier process is gone: calls that it had and did not answer end with an error. Returns their number.
     pub(in crate::engine) fn earlier_is_gone(&mut self, now: Moment, io: &mut impl Io) -> usize {
-        let keys: Vec<CallerKey> =
-            self.sessions.iter().filter(|(_, caller)| !caller.earlier.is_empty()).map(|(key, _)| key).collect();
+        let keys: Vec<CallerKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, caller)| !caller.earlier.is_empty())
+            .map(|(key, _)| key)
+            .collect();
         let error = CallError::of_ended_process();
         let mut calls = 0;
         for key in keys {

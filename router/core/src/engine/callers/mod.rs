@@ -433,7 +433,9 @@ impl Callers {
     pub(super) fn waits_for(&mut self, key: CallerKey, mut ids: Vec<i64>, now: Moment) {
         let Some(caller) = self.sessions.get_mut(key) else { return };
         // Questions for connectors that cannot be answered yet are no calls.
-        ids.retain(|id| caller.infos_wanted.iter().all(|(_, asked)| asked != id) && !caller.earlier.contains(id));
+        ids.retain(|id| {
+            caller.infos_wanted.iter().all(|(_, asked)| asked != id) && !caller.earlier.contains(id)
+        });
         let others = self.missing - caller.missing.len();
         let room = limits::NOT_HELD_MAX.saturating_sub(self.missing);
         caller.missing.listed(&ids, room, now + limits::NOT_HELD_WAIT);

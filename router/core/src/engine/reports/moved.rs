@@ -28,9 +28,8 @@ impl Tables {
             }),
             sockets: caller.sockets().collect(),
         };
-        let dialled_us = |caller: &&Caller| {
-            caller.id.side == Side::Accepted && caller.id.selector.forwards_to().is_none()
-        };
+        let dialled_us =
+            |caller: &&Caller| caller.id.side == Side::Accepted && caller.id.selector.forwards_to().is_none();
         let known = self.callers.iter().map(|(_, caller)| caller).filter(dialled_us).map(of_session);
         let arriving = self.sockets.iter().filter_map(|(socket, belongs)| match belongs {
             Belongs::Greeting(handshake, Peer::Caller { selector, principal, allowed })

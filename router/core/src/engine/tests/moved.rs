@@ -53,7 +53,9 @@ fn a_caller_that_moved_goes_on_without_a_handshake_or_a_pause() {
     assert_eq!(world.engine.callers().len(), 1);
     assert_eq!(world.engine.callers()[0].sockets, 2);
     let effects = world.io.effects.clone();
-    assert!(!effects.iter().any(|effect| EARLIER.iter().any(|socket| effect.contains(&format!("{socket} ")))));
+    assert!(
+        !effects.iter().any(|effect| EARLIER.iter().any(|socket| effect.contains(&format!("{socket} "))))
+    );
     world.call(EARLIER[1], 70, get());
     let (_, socket, id) = world.only_request();
     world.feed(socket, answer(id));
@@ -143,10 +145,12 @@ fn one_engine_takes_over_what_another_one_tells() {
     first.apply(Event::Opened { socket: greeting, side: Side::Accepted, peer });
     let told = first.engine.moved_callers();
     assert_eq!(told.len(), 3);
-    let open: Vec<_> = first.engine.calls_of_sockets().into_iter().filter(|(_, open)| !open.is_empty()).collect();
+    let open: Vec<_> =
+        first.engine.calls_of_sockets().into_iter().filter(|(_, open)| !open.is_empty()).collect();
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].1, [10, 11]);
-    let ids: Vec<_> = told.iter().map(|caller| caller.session.as_ref().map(|session| session.id.as_str())).collect();
+    let ids: Vec<_> =
+        told.iter().map(|caller| caller.session.as_ref().map(|session| session.id.as_str())).collect();
     assert_eq!(ids, [Some("idm"), Some("idm 2"), None]);
     assert_eq!((&told[1].sockets, &told[2].sockets), (&other, &vec![greeting]));
     assert_eq!(told[2].group, None);
