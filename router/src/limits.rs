@@ -326,7 +326,7 @@ pub(crate) const DEMO_ANSWER_BYTES_MAX: u64 = 1 << 20;
 /// Time for one message of a handover that needs no work: the first ones.
 pub(crate) const HANDOVER_MESSAGE_WAIT: Duration = Duration::from_secs(5);
 /// Time that a later process may take to dial and judge its members before it asks for the callers.
-pub(crate) const HANDOVER_ASK_WAIT: Duration = Duration::from_secs(120);
+pub(crate) const HANDOVER_ASK_WAIT: Duration = Duration::from_secs(45);
 /// After this time a later process asks for the callers with the members it has.
 pub(crate) const HANDOVER_READY_WAIT: Duration = Duration::from_secs(30);
 /// How often a later process looks whether its members are there.

@@ -1,10 +1,15 @@
 //! A later router process takes over from the running one: callers' sockets, their calls, the addresses (P14).
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Instant;
 
 use bytes::Bytes;
+use prost::Message as _;
 use rcs_proto::frames;
+use rcs_proto::messages::handover::message::Kind;
+use rcs_proto::messages::handover::{Ask, Built, Done, Hello, Message};
 use rcs_rig::idm::Idm;
 use rcs_rig::java::Java;
 use rcs_rig::metrics::{http_get, http_post};
@@ -249,3 +254,111 @@ fn a_java_idm_notices_nothing_of_five_handovers() {
     assert_eq!(writes.len() as u64, load.done["create"] + 1, "and u0");
     assert_eq!(idm.ask("test"), "ok");
 }
+
+/// A later process that this test plays: it says what it is told to say, and no more.
+struct Scripted(UnixStream);
+
+impl Scripted {
+    fn connect(place: &str) -> Self {
+        let stream = UnixStream::connect(place).expect("a router waits there");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a Unix socket has timeouts");
+        Self(stream)
+    }
+
+    fn say(&mut self, kind: Kind) {
+        let bytes = Message { kind: Some(kind) }.encode_to_vec();
+        let size = u32::try_from(bytes.len()).expect("a small message");
+        // The running process may have given up by now.
+        let _ = self.0.write_all(&[&size.to_be_bytes(), [0; 4].as_slice(), &bytes].concat());
+    }
+
+    /// The next message; `None` at the end. Descriptors beside it are closed.
+    fn hear(&mut self) -> Option<Kind> {
+        let mut head = [0; 8];
+        self.0.read_exact(&mut head).ok()?;
+        let number =
+            |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().expect("four bytes")) as usize;
+        let (size, descriptors) = (number(0), number(4));
+        let mut rest = vec![0; descriptors.div_ceil(200) + size];
+        self.0.read_exact(&mut rest).ok()?;
+        Message::decode(&rest[descriptors.div_ceil(200)..]).expect("a message").kind
+    }
+}
+
+/// Dead, silent or confused at any point: the running process goes on with all its callers.
+#[test]
+fn a_later_process_that_fails_at_any_point_changes_nothing() {
+    let mut site = Site::start();
+    let mut first = site.router();
+    first.await_up(GROUP, &MEMBERS);
+    let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 2);
+    let place = place(&site.scratch);
+    let hello = || Kind::Hello(Hello { needs: vec!["callers-1".to_owned()], ..Hello::default() });
+    let ask = || Kind::Ask(Ask { served: vec![GROUP.to_owned(), "n1".to_owned(), "n2".to_owned()] });
+    let later = || Scripted::connect(&place);
+    let points: [(&str, &[usize]); 4] =
+        [("hello", &[]), ("ask", &[0]), ("built", &[0, 1]), ("running", &[0, 1, 2])];
+    let mut round = 0;
+    for (point, said) in points {
+        for way in ["dies", "hangs", "talks nonsense"] {
+            // A call is open meanwhile, on each socket in turn.
+            let call = idm.call_on(round % 2, &create_request());
+            round += 1;
+            let at_member = site.members[0].inbox.operation("a call");
+            let mut scripted = later();
+            for step in said {
+                scripted.say([hello(), ask(), Kind::Built(Built {})][*step].clone());
+                assert!(scripted.hear().is_some(), "{point}, {step}");
+            }
+            match way {
+                "dies" => drop(scripted),
+                "hangs" => while scripted.hear().is_some_and(|kind| !matches!(kind, Kind::Refused(_))) {},
+                _ => {
+                    scripted.say(Kind::Done(Done::default()));
+                    while scripted.hear().is_some_and(|kind| !matches!(kind, Kind::Refused(_))) {}
+                }
+            }
+            at_member.socket.send(&answered(at_member.id()));
+            idm.inbox.next(&format!("an answer after a later process that {way} at {point}"), |frame| {
+                frame.answers(call)
+            });
+        }
+    }
+    let next = site.router();
+    await_end(&mut first);
+    let call = idm.call_on(0, &create_request());
+    let at_member = site.members[0].inbox.operation("a call");
+    at_member.socket.send(&answered(at_member.id()));
+    idm.inbox.next("an answer of the process that did not fail", |frame| frame.answers(call));
+    assert!(next.is_ready());
+}
+
+/// The IDM reads nothing while the routers change: a frame to it is cut by its full socket, and thousands wait behind it.
+#[test]
+fn a_java_idm_that_stands_still_gets_its_whole_search_from_two_processes() {
+    let name = "takeover::a_java_idm_that_stands_still_gets_its_whole_search_from_two_processes";
+    let Some(java) = Java::or_skip(name) else { return };
+    let site = JavaSite::start(&java);
+    let place = place(&site.scratch);
+    let mut router = site.router_with("roundrobin", 2, &["--take-over", &place]);
+    let journal = site.journal("journal");
+    journal.seed(ROWS, 1024);
+    let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
+    idm.ok(&journal.use_command());
+    let all = format!("ok {ROWS} cookie=null u1..u{ROWS} ordered");
+    for _ in 0..2 {
+        idm.begin("search");
+        let in_flight = |router: &Router| router.metrics().sum("rcs_calls_in_flight", &[("group", GROUP)]);
+        wait_until("the search runs", PATIENCE, || in_flight(&router) >= 1.0);
+        idm.process().freeze();
+        let next = site.router_with("roundrobin", 2, &["--take-over", &place]);
+        assert!(router.process().is_running(), "it has rows for an IDM that does not read");
+        idm.process().thaw();
+        assert_eq!(idm.answer("search", PATIENCE), all);
+        await_end(&mut router);
+        router = next;
+    }
+    assert_eq!(idm.ask("test"), "ok");
+}
+
+const ROWS: usize = 100_000;

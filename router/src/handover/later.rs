@@ -185,7 +185,8 @@ fn take_callers(
         other => return Err(unexpected(other)),
     };
     let callers = read(state, descriptors)?;
-    channel.send(Kind::Built(Built {}), &[])?;
+    // If this fails, the earlier process has left a word why, or is dead.
+    let _ = channel.send(Kind::Built(Built {}), &[]);
     match channel.receive()? {
         Some((Kind::Commit(_), _)) => {
             // If the earlier process does not listen any more, it has gone on without this one.
@@ -314,4 +315,88 @@ async fn hear_of_calls(
         false => tracing::warn!("the earlier process has ended before all of its calls had answers"),
     }
     control.send(Request::EarlierGone).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::fd::AsFd as _;
+    use std::thread;
+
+    use rcs_proto::messages::handover::{Caller, Commit, Refused, Socket};
+
+    use super::*;
+
+    /// What an earlier process does once it has sent the callers.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Does {
+        Commits,
+        DiesBeforeBuilt,
+        DiesAfterBuilt,
+        Withdraws,
+        CommitsAndHearsNoMore,
+        SendsDamage,
+    }
+
+    /// What the later process makes of it, and its end of the one connection.
+    fn taken(does: Does) -> (Result<usize, HandoverError>, UnixStream) {
+        let (here, there) = UnixStream::pair().unwrap();
+        let (kept, connection) = UnixStream::pair().unwrap();
+        let earlier = thread::spawn(move || {
+            let mut channel = Channel::new(there);
+            assert!(matches!(channel.receive(), Ok(Some((Kind::Ask(_), _)))));
+            let sockets = vec![Socket { number: 7, ..Socket::default() }];
+            let callers = Callers { callers: vec![Caller { sockets, ..Caller::default() }] }.encode_to_vec();
+            let mut digest = Digest::of(&callers).bytes().to_vec();
+            if does == Does::SendsDamage {
+                digest[0] ^= 1;
+            }
+            let state = State { callers: callers.into(), digest: digest.into() };
+            channel.send(Kind::State(state), &[connection.as_fd(), connection.as_fd()]).unwrap();
+            if matches!(does, Does::DiesBeforeBuilt | Does::SendsDamage) {
+                return;
+            }
+            assert!(matches!(channel.receive(), Ok(Some((Kind::Built(_), _)))));
+            match does {
+                Does::Withdraws => channel.send(Kind::Refused(Refused::default()), &[]).unwrap(),
+                Does::CommitsAndHearsNoMore => {
+                    channel.hear_no_more().unwrap();
+                    channel.send(Kind::Commit(Commit {}), &[]).unwrap();
+                }
+                Does::Commits => {
+                    channel.send(Kind::Commit(Commit {}), &[]).unwrap();
+                    assert!(matches!(channel.receive(), Ok(Some((Kind::Running(_), _)))));
+                }
+                _ => {}
+            }
+        });
+        let callers = take_callers(&mut Channel::new(here), Vec::new());
+        earlier.join().unwrap();
+        (callers.map(|callers| callers.iter().map(|(_, sockets)| sockets.len()).sum()), kept)
+    }
+
+    #[test]
+    fn exactly_one_process_goes_on_whatever_the_earlier_one_does() {
+        for does in [
+            Does::Commits,
+            Does::DiesBeforeBuilt,
+            Does::DiesAfterBuilt,
+            Does::Withdraws,
+            Does::CommitsAndHearsNoMore,
+            Does::SendsDamage,
+        ] {
+            let (taken, mut kept) = taken(does);
+            match does {
+                // A dead process has no sockets: the later one is the only one that can go on.
+                Does::Commits | Does::DiesBeforeBuilt | Does::DiesAfterBuilt => {
+                    assert_eq!(taken.unwrap(), 1, "{does:?}");
+                }
+                Does::Withdraws | Does::CommitsAndHearsNoMore | Does::SendsDamage => {
+                    assert!(taken.is_err(), "{does:?}: {taken:?}");
+                }
+            }
+            // Nothing of the connection is left open in this process.
+            assert_eq!(kept.read(&mut [0]).unwrap(), 0, "{does:?}");
+        }
+    }
 }
