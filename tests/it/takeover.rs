@@ -362,3 +362,58 @@ fn a_java_idm_that_stands_still_gets_its_whole_search_from_two_processes() {
 }
 
 const ROWS: usize = 100_000;
+
+/// Callers of the crowd, with two sockets each.
+const CALLERS: usize = 500;
+/// Calls of each caller that are open while the processes change.
+const CALLS: usize = 20;
+/// Callers' sockets stand still for so long at most, on a machine that may have many times the work that it has processors for. On a quiet
+/// one it is 100 ms (the drill `take-over` measures).
+const FROZEN_WITHIN_MS: u64 = 1_000;
+
+#[test]
+fn a_thousand_sockets_with_ten_thousand_open_calls_go_over_at_once() {
+    let mut site = Site::start();
+    let config = site.scratch.path().join("router.toml");
+    std::fs::write(&config, "[group.g]\nmember_in_flight_max = 20000\n")
+        .expect("the scratch folder can be written to");
+    let options = ["--config", config.to_str().expect("scratch paths are UTF-8")];
+    let mut first = site.router_with(&options);
+    first.await_up(GROUP, &MEMBERS);
+    let path = format!("/openicf/{GROUP}");
+    let mut idms: Vec<FakeIdm> = (0..CALLERS).map(|_| FakeIdm::connect(first.listen(), &path, 2)).collect();
+    let open: Vec<Vec<i64>> = idms
+        .iter_mut()
+        .map(|idm| (0..CALLS).map(|n| idm.call_on(n % 2, &create_request())).collect())
+        .collect();
+    let calls: Vec<Frame> =
+        (0..CALLERS * CALLS).map(|_| site.members[0].inbox.operation("one of the calls")).collect();
+    let next = site.router_with(&options);
+    let frozen = first.process().stderr_lines().into_iter().find_map(|line| {
+        Some((
+            line.split_once(" sockets=")?.1.to_owned(),
+            line.split_once("frozen_ms=")?.1.trim().parse::<u64>().ok()?,
+        ))
+    });
+    let (sockets, frozen) = frozen.expect("the earlier process says how long it took");
+    println!("handed over with {} calls open: {sockets}", calls.len());
+    assert!(sockets.starts_with(&format!("{} ", 2 * CALLERS)), "{sockets}");
+    assert!(frozen <= FROZEN_WITHIN_MS, "{frozen} ms");
+    for call in &calls {
+        call.socket.send(&answered(call.id()));
+    }
+    for (idm, ids) in idms.iter_mut().zip(open) {
+        for id in ids {
+            let answer = idm.inbox.next("an answer of the earlier process", |frame| frame.answers(id));
+            assert!(answer.error().is_none(), "{answer:?}");
+        }
+    }
+    await_end(&mut first);
+    for idm in &mut idms {
+        let call = idm.call(&create_request());
+        let at_member = site.members[0].inbox.operation("a call to the later process");
+        at_member.socket.send(&answered(at_member.id()));
+        idm.inbox.next("an answer of the later process", |frame| frame.answers(call));
+    }
+    assert!(next.is_ready());
+}
