@@ -339,6 +339,8 @@ pub(crate) const HANDOVER_FREEZE_MAX: Duration = Duration::from_secs(1);
 pub(crate) const HANDOVER_STATE_WAIT: Duration = Duration::from_secs(10);
 /// Time for a later process that was refused to end.
 pub(crate) const HANDOVER_END_WAIT: Duration = Duration::from_secs(5);
+/// Time for which `rcs-router upgrade` waits for the later process to take over.
+pub(crate) const UPGRADE_WAIT: Duration = Duration::from_secs(120);
 /// How often the earlier process says which calls it still has.
 pub(crate) const HANDOVER_OPEN_EVERY: Duration = Duration::from_secs(1);
 /// Time after which a process that has handed over ends whatever calls it still has: the longest deadline of a call is far shorter.

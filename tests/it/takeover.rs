@@ -20,6 +20,7 @@ use rcs_rig::router::Router;
 use rcs_rig::scripted::{FakeIdm, FakeMember, Frame, Manners};
 use rcs_rig::wait::wait_until;
 use rcs_rig::workspace;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use crate::answers::{create_request, created, search_request};
@@ -30,12 +31,18 @@ use crate::site::{GROUP, JavaSite, MEMBERS, scripted_provider};
 struct Site {
     members: [FakeMember; 2],
     scratch: TempDir,
+    /// The path of a Unix socket has 107 bytes at most, so the socket is not below the target folder.
+    meeting: TempDir,
 }
 
 impl Site {
     fn start() -> Self {
         let members = MEMBERS.map(|name| FakeMember::listen(name, Manners::Polite));
-        Self { members, scratch: workspace::scratch() }
+        Self { members, scratch: workspace::scratch(), meeting: meeting() }
+    }
+
+    fn place(&self) -> String {
+        place(&self.meeting)
     }
 
     fn router(&self) -> Router {
@@ -44,7 +51,7 @@ impl Site {
 
     fn router_with(&self, options: &[&str]) -> Router {
         let provider = scripted_provider(&self.scratch, "failover", 1, &self.members);
-        let place = place(&self.scratch);
+        let place = place(&self.meeting);
         Router::start_with(&provider, &[&["--take-over", &place], options].concat())
     }
 
@@ -59,7 +66,7 @@ impl Site {
         let mut command = Command::new(workspace::binary("rcs-router"));
         command.arg("serve").arg("--provider").arg(&elsewhere);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]);
-        command.args(["--take-over", &place(&self.scratch)]).args(options);
+        command.args(["--take-over", &place(&self.meeting)]).args(options);
         let output = command.output().unwrap();
         assert!(!output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
@@ -71,13 +78,17 @@ impl Site {
         let mut command = Command::new(workspace::binary("rcs-router"));
         command.arg("serve").arg("--provider").arg(&provider);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]);
-        command.args(["--take-over", &place(&self.scratch)]).args(options);
+        command.args(["--take-over", &place(&self.meeting)]).args(options);
         Process::start("later rcs-router", command)
     }
 }
 
-fn place(scratch: &TempDir) -> String {
-    scratch.path().join("take-over").to_string_lossy().into_owned()
+fn meeting() -> TempDir {
+    tempfile::tempdir().expect("a folder for temporary files")
+}
+
+fn place(meeting: &TempDir) -> String {
+    meeting.path().join("take-over").to_string_lossy().into_owned()
 }
 
 fn answered(id: i64) -> Bytes {
@@ -224,7 +235,8 @@ fn what_is_stored_goes_over_and_comes_back_if_the_handover_fails() {
 fn a_java_idm_notices_nothing_of_five_handovers() {
     let Some(java) = Java::or_skip("takeover::a_java_idm_notices_nothing_of_five_handovers") else { return };
     let site = JavaSite::start(&java);
-    let place = place(&site.scratch);
+    let meeting = meeting();
+    let place = place(&meeting);
     let mut router = site.router_with("roundrobin", 2, &["--take-over", &place]);
     let port = router.listen().port();
     let mut idm = Idm::start_through(&java, &router.url(Some(GROUP)), 1);
@@ -292,7 +304,7 @@ fn a_later_process_that_fails_at_any_point_changes_nothing() {
     let mut first = site.router();
     first.await_up(GROUP, &MEMBERS);
     let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 2);
-    let place = place(&site.scratch);
+    let place = site.place();
     let hello = || Kind::Hello(Hello { needs: vec!["callers-1".to_owned()], ..Hello::default() });
     let ask = || Kind::Ask(Ask { served: vec![GROUP.to_owned(), "n1".to_owned(), "n2".to_owned()] });
     let later = || Scripted::connect(&place);
@@ -339,7 +351,8 @@ fn a_java_idm_that_stands_still_gets_its_whole_search_from_two_processes() {
     let name = "takeover::a_java_idm_that_stands_still_gets_its_whole_search_from_two_processes";
     let Some(java) = Java::or_skip(name) else { return };
     let site = JavaSite::start(&java);
-    let place = place(&site.scratch);
+    let meeting = meeting();
+    let place = place(&meeting);
     let mut router = site.router_with("roundrobin", 2, &["--take-over", &place]);
     let journal = site.journal("journal");
     journal.seed(ROWS, 1024);
@@ -362,6 +375,45 @@ fn a_java_idm_that_stands_still_gets_its_whole_search_from_two_processes() {
 }
 
 const ROWS: usize = 100_000;
+
+/// A process that is not this test's child. It ends with this value.
+struct Orphan(Pid);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(self.0, Signal::TERM);
+    }
+}
+
+#[test]
+fn one_command_upgrades_a_router_with_its_own_options() {
+    let mut site = Site::start();
+    let mut first = site.router();
+    first.await_up(GROUP, &MEMBERS);
+    let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 2);
+    let upgrade = |place: &str| {
+        let output = Command::new(workspace::binary("rcs-router")).args(["upgrade", place]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (is_done, said) = upgrade(&site.place());
+    assert!(is_done, "{said}");
+    let number = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next()?.parse::<i32>().ok());
+    let _later = Orphan(number.and_then(Pid::from_raw).unwrap_or_else(|| panic!("{said}")));
+    assert!(said.contains(&format!("process {} answers the calls", first.process().pid())), "{said}");
+    // The later process says that it is ready where the first one said so.
+    first.process().read_until("ready ", PATIENCE);
+    await_end(&mut first);
+    let call = idm.call(&create_request());
+    let at_member = site.members[0].inbox.operation("a call to the later process");
+    at_member.socket.send(&answered(at_member.id()));
+    idm.inbox.next("an answer of the later process", |frame| frame.answers(call));
+    assert!(first.is_ready(), "at the same address");
+
+    let (is_done, said) = upgrade(&site.place().replace("take-over", "nowhere"));
+    assert!(!is_done && said.contains("no router can be upgraded"), "{said}");
+}
 
 /// Callers of the crowd, with two sockets each.
 const CALLERS: usize = 500;

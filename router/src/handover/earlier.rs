@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::channel::{Channel, HandoverError, check_needs, needs, unexpected};
 use super::moved::to_message;
+use super::start::describe;
 use crate::cluster::Cluster;
 use crate::control::{Control, NoAnswer, Request};
 use crate::limits::{
@@ -129,6 +130,14 @@ struct Earlier {
     path: PathBuf,
 }
 
+/// What a conversation was about.
+enum Heard {
+    /// How this process was started.
+    Described,
+    /// The callers, which are the other process's now.
+    HandedOver,
+}
+
 /// What is handed over, and can still be taken back.
 struct Offer {
     /// The sockets, each with this process's end of the way through the later process.
@@ -144,7 +153,8 @@ impl Earlier {
             };
             let mut channel = Channel::new(stream);
             match self.hand_over(&mut channel) {
-                Ok(()) => {
+                Ok(Heard::Described) => {}
+                Ok(Heard::HandedOver) => {
                     let control = self.control.clone();
                     let runtime = self.runtime.clone();
                     let unknowns = self.stock.unknowns.clone();
@@ -167,10 +177,11 @@ impl Earlier {
     }
 
     /// Hands the callers over. After an error nothing is handed over.
-    fn hand_over(&self, channel: &mut Channel) -> Result<(), HandoverError> {
+    fn hand_over(&self, channel: &mut Channel) -> Result<Heard, HandoverError> {
         channel.wait_at_most(Some(HANDOVER_MESSAGE_WAIT))?;
         let hello = match self.meet(channel) {
-            Ok(hello) => hello,
+            Ok(Some(hello)) => hello,
+            Ok(None) => return Ok(Heard::Described),
             Err(error) => {
                 channel.refuse(&error.to_string());
                 return Err(error);
@@ -189,10 +200,11 @@ impl Earlier {
             channel.await_end();
             self.stock.take_back();
         }
-        done
+        done.map(|()| Heard::HandedOver)
     }
 
-    fn meet(&self, channel: &mut Channel) -> Result<Hello, HandoverError> {
+    /// What the other process begins with; `None` if it only asks how this process was started.
+    fn meet(&self, channel: &mut Channel) -> Result<Option<Hello>, HandoverError> {
         let own = rustix::process::geteuid().as_raw();
         let user = channel.user()?;
         if user != own && user != 0 {
@@ -202,6 +214,10 @@ impl Earlier {
         }
         let hello = match channel.receive()? {
             Some((Kind::Hello(hello), _)) => hello,
+            Some((Kind::Describe(_), _)) => {
+                describe(channel)?;
+                return Ok(None);
+            }
             other => return Err(unexpected(other)),
         };
         check_needs(&hello.needs)?;
@@ -211,7 +227,7 @@ impl Earlier {
                     .to_owned(),
             ));
         }
-        Ok(hello)
+        Ok(Some(hello))
     }
 
     fn hand_over_to_known(&self, channel: &mut Channel) -> Result<(), HandoverError> {

@@ -24,12 +24,15 @@
 //! - [`earlier`]: the side of the process that is replaced.
 //! - [`later`]: the side of the process that takes over.
 //! - [`moved`]: callers as messages.
+//! - [`start`]: starts a later process as the running one was started, for `rcs-router upgrade`.
 
 mod channel;
 mod earlier;
 mod later;
 mod moved;
+mod start;
 
 pub use self::channel::HandoverError;
 pub(crate) use self::earlier::{Parting, Stock, listen};
 pub(crate) use self::later::{Arrived, ArrivedSocket, Heard, meet};
+pub(crate) use self::start::{Upgraded, upgrade};
