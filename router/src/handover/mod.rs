@@ -1,4 +1,4 @@
-//! A router process takes over from an earlier one, so that no caller sees a socket close (P14, decision 046).
+//! A router process takes over from an earlier one, so that no caller sees a socket close (P14, decision 047).
 //!
 //! The earlier process hands over the addresses and the sockets of plain callers, and nothing else. Calls that it has begun stay with it: it
 //! keeps its members until each of these calls has its answer, and answers through the later process, which has the callers' sockets.
