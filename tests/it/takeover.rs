@@ -67,7 +67,7 @@ impl Site {
         command.arg("serve").arg("--provider").arg(&elsewhere);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]);
         command.args(["--take-over", &place(&self.meeting)]).args(options);
-        let output = command.output().unwrap();
+        let output = command.output().expect("a later process starts");
         assert!(!output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
@@ -393,7 +393,10 @@ fn one_command_upgrades_a_router_with_its_own_options() {
     first.await_up(GROUP, &MEMBERS);
     let mut idm = FakeIdm::connect(first.listen(), &format!("/openicf/{GROUP}"), 2);
     let upgrade = |place: &str| {
-        let output = Command::new(workspace::binary("rcs-router")).args(["upgrade", place]).output().unwrap();
+        let output = Command::new(workspace::binary("rcs-router"))
+            .args(["upgrade", place])
+            .output()
+            .expect("the command starts");
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     };
