@@ -193,7 +193,7 @@ fn answered(call: &Frame, bytes: usize) -> bytes::Bytes {
     let long = "x".repeat(bytes);
     let uid = Some(Uid { value: long.clone(), ..Default::default() });
     let done = OperationResponse {
-        create: asked.create.as_ref().map(|_| CreateOpResponse { uid, ..Default::default() }),
+        create: asked.create.as_ref().map(|_| CreateOpResponse { uid }),
         get: asked.get.as_ref().map(|_| GetOpResponse { connector_object: long.into_bytes().into() }),
         ..Default::default()
     };
