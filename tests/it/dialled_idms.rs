@@ -1,4 +1,4 @@
-//! Three real Java IDMs that the router dials, with connections that live for 5 s, under load for minutes (P08-P12).
+//! Three real Java IDMs that the router dials, with connections that live for 5 s, under load for minutes (P02, P08, P11).
 
 use std::collections::BTreeSet;
 use std::fs;
