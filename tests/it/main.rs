@@ -18,6 +18,7 @@ mod client_mode;
 mod crates;
 mod defects;
 mod demo;
+mod dialled_idms;
 mod direct;
 mod docs;
 mod drain;

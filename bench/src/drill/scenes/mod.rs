@@ -23,6 +23,7 @@ mod storm;
 mod take_over;
 mod trials;
 mod upgrade;
+mod via;
 mod writes;
 
 use std::time::Duration;
@@ -80,6 +81,8 @@ pub(crate) enum Scene {
     Grow,
     /// One of three routers is cut off, stands still, has a full disk, or has a clock that jumps.
     Partition,
+    /// A router is killed while other routers use members through it.
+    Via,
 }
 
 /// What is wanted of one drill only.
@@ -147,6 +150,7 @@ impl Scene {
             Self::QuorumLoss => "quorum-loss",
             Self::Grow => "grow",
             Self::Partition => "partition",
+            Self::Via => "via",
         }
     }
 
@@ -155,12 +159,14 @@ impl Scene {
         !matches!(self, Self::Partition)
     }
 
-    /// Whether it has a form in which the members dial the router.
+    /// Whether it has a form in which the members dial the router. docs/bench.md says why the other one has none.
     pub(crate) const fn has_dialling_form(self) -> bool {
-        matches!(
-            self,
-            Self::Kill | Self::Freeze | Self::BlackHole | Self::Reset | Self::Drain | Self::RollingRestart
-        )
+        !matches!(self, Self::Grow)
+    }
+
+    /// Whether it has a form in which the members are dialled. A member is used through another router only if it dials.
+    pub(crate) const fn has_dialled_form(self) -> bool {
+        !matches!(self, Self::Via)
     }
 
     /// Performs it.
@@ -194,6 +200,7 @@ impl Scene {
             Self::QuorumLoss => quorum_loss::perform(members, scope, seed).await,
             Self::Grow => grow::perform(members, scope, seed).await,
             Self::Partition => partition::perform(members, scope, seed).await,
+            Self::Via => via::perform(members, scope, seed).await,
         }
     }
 }
