@@ -44,6 +44,7 @@ mod router_dials;
 mod site;
 mod stream;
 mod stream_end;
+mod takeover;
 mod through;
 mod tidy;
 mod tls;

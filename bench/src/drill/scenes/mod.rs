@@ -20,6 +20,7 @@ mod rotation;
 mod slow_member;
 mod slow_reader;
 mod storm;
+mod take_over;
 mod trials;
 mod upgrade;
 mod via;
@@ -70,6 +71,8 @@ pub(crate) enum Scene {
     HostileMix,
     /// The connectors of a group are upgraded by the book, under IDMs of three kinds.
     Upgrade,
+    /// A later router process takes over from the running one, again and again.
+    TakeOver,
     /// The leader of three routers is killed again and again, under calls and writes.
     LeaderKill,
     /// Two of three routers are away for a time.
@@ -142,6 +145,7 @@ impl Scene {
             Self::Flapping => "flapping",
             Self::HostileMix => "hostile-mix",
             Self::Upgrade => "upgrade",
+            Self::TakeOver => "take-over",
             Self::LeaderKill => "leader-kill",
             Self::QuorumLoss => "quorum-loss",
             Self::Grow => "grow",
@@ -191,6 +195,7 @@ impl Scene {
             Self::Flapping => flapping::perform(members, scope, seed).await,
             Self::HostileMix => hostile_mix::perform(members, scope, seed).await,
             Self::Upgrade => upgrade::perform(members, scope, seed).await,
+            Self::TakeOver => take_over::perform(members, scope, seed).await,
             Self::LeaderKill => leader_kill::perform(members, scope, seed, more).await,
             Self::QuorumLoss => quorum_loss::perform(members, scope, seed).await,
             Self::Grow => grow::perform(members, scope, seed).await,

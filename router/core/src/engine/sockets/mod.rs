@@ -251,6 +251,11 @@ impl Sockets {
         Some(Gone { is_replaced: socket.turn.is_replaced(), belongs: socket.belongs, awaiting })
     }
 
+    /// Every open socket, and where it belongs.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SocketId, &Belongs)> {
+        self.open.iter().map(|(id, socket)| (*id, &socket.belongs))
+    }
+
     /// Where a socket belongs.
     pub(super) fn belongs(&self, id: SocketId) -> Option<&Belongs> {
         self.open.get(&id).map(|socket| &socket.belongs)

@@ -167,7 +167,7 @@ impl Tables {
         }
     }
 
-    fn join_caller(
+    pub(super) fn join_caller(
         &mut self,
         socket: SocketId,
         id: CallerId,
