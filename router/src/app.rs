@@ -420,6 +420,7 @@ async fn run(
         cluster: cluster.clone(),
         sightings: sightings.clone(),
         idms: board.clone(),
+        access: access.clone(),
     };
     let _admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
