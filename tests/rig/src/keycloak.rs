@@ -224,7 +224,10 @@ fn distribution() -> Option<PathBuf> {
 }
 
 fn fetch(folder: &Path, more: &[&str]) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|e| e.to_string())?;
     let mut mvn = Command::new("mvn");
+    // There the plugin notes what it has unpacked, and would not unpack it again.
+    mvn.current_dir(folder);
     // The version of the plugin that the Java module of the tests builds with.
     mvn.args(["-B", "-q"]).args(more).arg("org.apache.maven.plugins:maven-dependency-plugin:2.8:unpack");
     mvn.arg(format!("-Dartifact=org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"));
