@@ -164,11 +164,12 @@ fn of_certificates(trusted: &Certificates) -> Registry {
 fn of_issuers(issuers: &[IssuerState]) -> Registry {
     let mut registry = Registry::default();
     let family = Family::<IssuerLabel, Gauge>::default();
-    let asked = issuers.iter().filter_map(|state| Some((&state.issuer, state.up?)));
-    let count = asked
-        .map(|(issuer, up)| family.get_or_create(&IssuerLabel { issuer: issuer.clone() }).set(i64::from(up)))
-        .count();
-    if count > 0 {
+    for state in issuers {
+        if let Some(up) = state.up {
+            family.get_or_create(&IssuerLabel { issuer: state.issuer.clone() }).set(i64::from(up));
+        }
+    }
+    if issuers.iter().any(|state| state.up.is_some()) {
         let help = "1 if an issuer of access tokens answered when it was asked last";
         registry.register(names::ISSUER_UP, help, family);
     }

@@ -61,10 +61,10 @@ pub(super) async fn run<F: Future<Output = ()>>(
             }
             Some(asked) = asking.join_next() => {
                 // A question that panicked is asked again in the next round.
-                if let Ok((issuer, held, Some(fault))) = asked {
-                    if let Some(ended) = revoked(&leases, &issuer, &held, &fault) {
-                        close(vec![ended]).await;
-                    }
+                if let Ok((issuer, held, Some(fault))) = asked
+                    && let Some(ended) = revoked(&leases, &issuer, &held, &fault)
+                {
+                    close(vec![ended]).await;
                 }
             }
             // A table that is gone is never used again.
