@@ -461,6 +461,7 @@ async fn run(
         cluster: cluster.clone(),
         sightings: sightings.clone(),
         idms: board.clone(),
+        access: access.clone(),
     };
     if let Some(heard) = heard {
         // From now on callers are this process's, or this process ends.

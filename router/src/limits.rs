@@ -142,6 +142,8 @@ pub(crate) const RECHECK_MIN: Duration = Duration::from_secs(1);
 pub(crate) const RECHECK_MAX: Duration = Duration::from_secs(60 * 60);
 /// When the router asks again about the token of an open connection, after a question that had no answer.
 pub(crate) const RECHECK_AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(3);
+/// While an introspection endpoint fails: time between two requests that find out whether it answers again, if nobody shows a token.
+pub(crate) const INTROSPECTION_TRIED_EVERY: Duration = Duration::from_secs(10);
 /// Requests to one introspection endpoint at a time, about tokens of new connections.
 pub(crate) const INTROSPECTIONS_MAX: usize = 8;
 /// The same about tokens of open connections.

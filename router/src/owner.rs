@@ -17,7 +17,7 @@ use rcs_proto::session::Side;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
-use crate::access::Revoked;
+use crate::access::{LeaseId, Revoked};
 use crate::clock::{Clock, wall};
 use crate::cluster::Cluster;
 use crate::control::{Ask, Configuration, Decided, Origin, Request, Status};
@@ -209,6 +209,19 @@ impl Owner {
         }
     }
 
+    /// Closes the connections of these leases. They are told in one line of the log: a peer has many.
+    fn revoke(&mut self, leases: &[LeaseId], reason: &str) {
+        let sockets: Vec<_> = leases.iter().filter_map(|lease| self.effects.socket_of(*lease)).collect();
+        tracing::warn!(
+            connections = leases.len(),
+            reason,
+            "connections are closed whose token does not count any more"
+        );
+        for socket in sockets {
+            self.apply(Event::Revoked { socket, reason: reason.to_owned() });
+        }
+    }
+
     fn handle(&mut self, request: Request) {
         match request {
             Request::Accepted { lease: Some(lease), .. } | Request::Joined { lease: Some(lease), .. }
@@ -229,10 +242,8 @@ impl Owner {
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
             Request::Revoked(revoked) => {
-                for Revoked { lease, reason } in revoked {
-                    if let Some(socket) = self.effects.socket_of(lease) {
-                        self.apply(Event::Revoked { socket, reason });
-                    }
+                for Revoked { leases, reason } in revoked {
+                    self.revoke(&leases, &reason);
                 }
             }
             Request::Reached { socket, idm, group, joined, ended } => {

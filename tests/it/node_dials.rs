@@ -26,7 +26,11 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn connect(router: &Router, csv: &str) -> Self {
-        let mut idm = FakeIdm::connect(router.listen(), "/openicf/hr", 2);
+        Self::of(FakeIdm::connect(router.listen(), "/openicf/hr", 2), csv)
+    }
+
+    /// A caller that is connected.
+    pub(crate) fn of(mut idm: FakeIdm, csv: &str) -> Self {
         let infos = idm.ask_for_connectors(PATIENCE);
         let connector = Configured::of(&infos, "CSVFileConnector")
             .with("csvFile", Value::File(csv.to_owned()))

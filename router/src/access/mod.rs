@@ -29,7 +29,7 @@ pub(crate) use self::file::CredentialsFile;
 pub(crate) use self::hash::Hash;
 use self::table::{Grant, Table};
 use self::tokens::Tokens;
-pub(crate) use self::tokens::{Carried, Lease, LeaseId, Revoked};
+pub(crate) use self::tokens::{Carried, IssuerState, Lease, LeaseId, Revoked};
 use self::verifier::Verifier;
 use crate::clock::{rfc3339, wall};
 use crate::secrets::{self, Accepted, Followed, SecretsError};
@@ -234,11 +234,11 @@ impl Access {
         }
     }
 
-    /// The names of the issuers that are asked over the network, and whether each answered when it was asked last.
-    pub(crate) fn issuers(&self) -> Vec<(String, bool)> {
+    /// The issuers of access tokens, and how each is.
+    pub(crate) fn issuers(&self) -> Vec<IssuerState> {
         let Some(named) = &self.named else { return Vec::new() };
         let table = Arc::clone(&named.table.borrow());
-        table.issuers().all().filter_map(|issuer| Some((issuer.name().to_owned(), issuer.is_up()?))).collect()
+        table.issuers().all().map(|issuer| issuer.state()).collect()
     }
 
     /// Looks after tokens and their issuers for ever. `close` is called with the connections that are to be closed.

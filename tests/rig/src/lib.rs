@@ -23,6 +23,7 @@
 //!   decent library would.
 //! - [`signed`]: signed access tokens, good and forged.
 //! - [`authorization`]: a scripted OAuth2 authorization server, which can fail in each way in which real ones do.
+//! - [`keycloak`]: a real authorization server, fetched once where somebody wants it.
 //! - [`transcript`]: what a real IDM's commands answer without a router. The same lines must come out through one.
 //! - [`canary`]: words that stand where secrets are, and are looked for wherever none may be.
 //!
@@ -46,6 +47,7 @@ pub mod hr;
 pub mod idm;
 pub mod java;
 pub mod journal;
+pub mod keycloak;
 pub mod metrics;
 pub mod node;
 pub mod porcupine;

@@ -15,6 +15,7 @@ use super::endpoint::{Endpoint, address};
 use super::introspection::Introspection;
 use super::jwks::KeySet;
 use super::keys::FetchedKeys;
+use super::state::IssuerState;
 use super::verified::Verified;
 use crate::access::beside::Beside;
 use crate::access::fields::Fields;
@@ -136,13 +137,9 @@ impl Issuer {
         &self.name
     }
 
-    /// Whether the issuer answered when it was asked last; `None` for an issuer whose keys are in a file.
-    pub(in crate::access) fn is_up(&self) -> Option<bool> {
-        match &self.proof {
-            Proof::Introspection(endpoint) => Some(endpoint.is_up()),
-            Proof::Signature(Signatures { keys: Keys::Fetched(keys), .. }) => Some(keys.is_up()),
-            Proof::Signature(Signatures { keys: Keys::Fixed(_), .. }) => None,
-        }
+    /// How the issuer is.
+    pub(in crate::access) fn state(&self) -> IssuerState {
+        IssuerState::of(self)
     }
 
     /// Where the router asks about tokens; `None` for an issuer with keys.

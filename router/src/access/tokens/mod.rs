@@ -15,6 +15,7 @@ mod keys;
 mod leases;
 #[cfg(test)]
 mod outages_tests;
+mod state;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -38,6 +39,7 @@ use self::issuer::{Keys, Proof, Signatures};
 use self::jwks::{Key, KeySet};
 use self::leases::Leases;
 pub(crate) use self::leases::{Lease, LeaseId};
+pub(crate) use self::state::IssuerState;
 pub(crate) use self::upkeep::Revoked;
 use super::Proved;
 use super::table::{Grant, Table};

@@ -271,7 +271,12 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
-        self.disconnect(socket, reason, now, io);
+        let Some(member) = self.sockets.belongs(socket).map(Belongs::member) else { return };
+        if let Some(member) = member {
+            self.members.failed(member, "connection closed by the router", reason, now);
+        }
+        // Whoever revokes tells it for all sockets of a credential.
+        self.close_socket(socket, now, io);
     }
 
     /// A request of a caller was dropped: it was too large, or found no room.
