@@ -29,7 +29,7 @@ fn hash_key(key: &str, more: &[&str]) -> Ran {
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-fn hash(key: &str) -> String {
+pub(crate) fn hash(key: &str) -> String {
     let ran = hash_key(&format!("{key}\n"), &[]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.stdout.trim_end().to_owned()

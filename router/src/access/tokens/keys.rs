@@ -125,6 +125,21 @@ impl FetchedKeys {
         Ok(!self.is_up())
     }
 
+    /// Fetches the set once more, and returns the number of its keys.
+    ///
+    /// # Errors
+    /// Why it cannot be fetched.
+    pub(super) async fn examine(self: &Arc<Self>) -> Result<usize, String> {
+        let round = self.plan();
+        // The sender lives as long as this value.
+        let _ = self.over.subscribe().wait_for(|over| *over >= round).await;
+        let failure = self.state().failure.clone();
+        match failure {
+            Some(why) => Err(why),
+            None => Ok(self.now().map_or(0, |keys| keys.len())),
+        }
+    }
+
     /// Whether the set could be fetched when it was fetched last.
     pub(super) fn is_up(&self) -> bool {
         self.state().failure.is_none()
