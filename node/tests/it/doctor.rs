@@ -377,7 +377,8 @@ fn what_is_wrong_with_a_server_is_named() {
 
     let scratch = Scratch::new();
     let made = certificate("localhost");
-    scratch.file("security/keyStore.pkcs12", key_store(&made));
+    let store = scratch.file("security/keyStore.pkcs12", key_store(&made));
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o600)).expect("the store is ours");
     let tls = |pass: &str| {
         listening(
             free,
