@@ -46,6 +46,8 @@ pub struct Checkup {
     pub effective: Option<(Settings, Arc<Document>)>,
     /// What the configuration file says of IDMs that the router dials.
     pub idms: DialledIdms,
+    /// What peers must trust, if the router has a certificate: a sentence without full stop.
+    pub own_certificate: Option<String>,
     /// What an operator should know of the other files.
     pub warnings: Vec<String>,
     /// What would keep [`serve`](crate::app::serve) from running.
@@ -63,8 +65,10 @@ pub struct DialledIdms(pub(crate) Idms);
 /// Looks at files without binding or dialling anything. The files with callers' keys are checked if there are any.
 pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
     let (warnings, problems, idms) = (Vec::new(), Vec::new(), DialledIdms::default());
+    let (reading, effective, own_certificate) = (None, None, None);
+    let (dialling, access) = (None, None);
     let mut checkup =
-        Checkup { reading: None, effective: None, idms, warnings, problems, dialling: None, access: None };
+        Checkup { reading, effective, idms, own_certificate, warnings, problems, dialling, access };
     let mut own_trust = OwnTrust::new();
     let mut config = files.config.map(ConfigFile::new);
     let settings = config.as_mut().and_then(ConfigFile::reload).transpose();
@@ -114,6 +118,12 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
         None => {}
         Some(Ok((identity, warnings))) => {
             checkup.warnings.extend(warnings);
+            let subject = &identity.certificate().subject;
+            checkup.own_certificate = Some(format!(
+                "The router's certificate {subject:?} has {}. Peers must trust {}",
+                identity.key(),
+                identity.trust()
+            ));
             if let Some(dialling) = &mut checkup.dialling {
                 dialling.identity = Some(identity);
             }

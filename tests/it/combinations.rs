@@ -19,7 +19,7 @@ use rcs_rig::wait::{hold, wait_until};
 use rcs_rig::{transcript, workspace};
 
 use crate::bounds::PATIENCE;
-use crate::router_dials::dialled_for;
+use crate::router_dials::{RENEWED, dialled_for};
 
 /// What the test shows, as docs/client-mode.md keeps it. In each cell: the framework of the IDM, and that of the connector server.
 const CONVERSATIONS: &str = "\
@@ -116,7 +116,7 @@ fn every_direction_and_version_has_the_whole_conversation() {
             let (java, name) = (java.on(idm_of), member(rcs_of, rcs_dials));
             let (mut idm, dialled) = match idm_dials {
                 Dials::Peer => (Idm::start_through(&java, &url(&name), 2), String::new()),
-                Dials::Router => dialled_for(&java, &router, &config, &name),
+                Dials::Router => dialled_for(&java, &router, &config, &name, RENEWED),
             };
             assert_eq!(idm.ask("connectors 2"), transcript::CONNECTORS, "{row} {name}");
             conversations += 1;

@@ -36,6 +36,7 @@ mod node_direct;
 mod overload;
 mod passthrough;
 mod pressure;
+mod proxies;
 mod refusals;
 mod replays;
 mod rig;

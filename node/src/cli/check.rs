@@ -33,8 +33,11 @@ fn show_certificate(plan: &ListenPlan<'_>) {
     for warning in plan.tls_warnings() {
         rcs_cli::say(format_args!("notice           {warning}"));
     }
-    rcs_cli::say(format_args!("certificate      {} (entry {})", tls.subject, tls.alias));
-    rcs_cli::say(format_args!("                 {}, valid {}", tls.key, tls.validity));
+    let (identity, certificate) = (&tls.identity, tls.identity.certificate());
+    rcs_cli::say(format_args!("certificate      {} (entry {})", certificate.subject, identity.alias()));
+    let (first, last) = (certificate.first_day(), certificate.last_day());
+    rcs_cli::say(format_args!("                 {}, valid {first} to {last} (UTC)", identity.key()));
+    rcs_cli::say(format_args!("                 callers must trust {}", identity.trust()));
 }
 
 fn describe(path: &Path, config: &NodeConfig) -> String {

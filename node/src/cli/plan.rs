@@ -101,7 +101,7 @@ impl<'a> ListenPlan<'a> {
 
     /// What is to be said about the certificate.
     pub(super) fn tls_warnings(&self) -> impl Iterator<Item = String> + '_ {
-        self.tls.iter().flat_map(|tls| tls.warning.iter().chain(&tls.date_warning)).cloned()
+        self.tls.iter().flat_map(|tls| &tls.warnings).cloned()
     }
 }
 

@@ -335,7 +335,7 @@ impl Named {
         let table = Arc::clone(&self.table.borrow());
         let principal = &*credentials.principal;
         let credential = table.get(principal)?;
-        Some(match self.verifier.verify(&credential.hashes, &credentials.secret, from).await {
+        Some(match self.verifier.verify(principal, &credential.hashes, &credentials.secret, from).await {
             Err(_) => Err(Refusal::new(
                 RefusalStatus::Unavailable,
                 "too many keys wait to be verified: look for peers with a wrong key, and try again",

@@ -92,7 +92,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let mut warnings = crate::trust::date_warnings(&trusted.of_all);
     let now = crate::identity::now();
     let own = trusted.own.as_ref();
-    let of_own = own.and_then(|own| own.warning_as_own(now));
+    let of_own = own.and_then(|own| own.warning_as_own(now, crate::identity::OWN_WAY_OUT));
     warnings.extend(of_own.map(|warning| format!("the router's certificate: {warning}")));
     let own_certificate = own.map(|own| OwnCertificate {
         subject: &own.subject,

@@ -364,7 +364,7 @@ fn wrong_tokens_cost_their_senders_and_nobody_else() {
             bearer(&forger.sign(&claims))
         }
     };
-    let (refused, (busy, fresh), took) = under_attack(listen, makes, || {
+    let (refused, (busy, fresh), took) = under_attack(listen, 1, makes, || {
         wait_until("wrong tokens are refused", PATIENCE, || {
             router.process.said_on_stderr("more connections in the last second: token not valid")
         });

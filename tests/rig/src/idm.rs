@@ -37,8 +37,13 @@ impl Idm {
     /// Starts an IDM that listens on a free port, for connector servers in client mode. It lets the principal `anonymous` in, with the default key.
     /// Returns the IDM and its port.
     pub fn listen(java: &Java) -> (Self, u16) {
+        Self::listen_with(java, &[])
+    }
+
+    /// [`Idm::listen`] with more options of the role, `--name value` pairs.
+    pub fn listen_with(java: &Java, options: &[&str]) -> (Self, u16) {
         let mut command = java.peer("idm-server", "idm");
-        command.args(["--port", "0"]);
+        command.args(["--port", "0"]).args(options);
         let process = Process::start("Java IDM that listens", command);
         let ready = process.read_until("ready ", PATIENCE);
         let port = ready.trim_start_matches("ready ").parse();

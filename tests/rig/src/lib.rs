@@ -16,6 +16,7 @@
 //!   sources. A test that needs Java and finds none says so and returns; with `RCS_REQUIRE_ALL=1` it fails instead.
 //! - [`porcupine`]: judges histories of clients by a checker for linearizability that others wrote (`tests/porcupine/`,
 //!   in Go), or says that Go is missing.
+//! - [`proxy`]: tinyproxy and squid, where the machine has them.
 //! - [`provider`], [`hr`], [`bundles`]: the files that peers read: provider documents, an `hr.csv`, and bundle folders
 //!   that a test changes. [`configured`]: a connector configured as an IDM configures it.
 //! - [`scripted`]: a connector server and an IDM whose frames the test writes by hand, so that a test can send what no
@@ -51,6 +52,7 @@ pub mod porcupine;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod proxy;
 pub mod rcs;
 pub mod router;
 pub mod scripted;

@@ -16,9 +16,14 @@ pub(super) async fn look(plan: &ListenPlan<'_>) -> Vec<Finding> {
     };
     let mut findings = vec![Finding::ok("key", key)];
     if let Some(tls) = &plan.tls {
+        let (identity, certificate) = (&tls.identity, tls.identity.certificate());
         let text = format!(
-            "the certificate {} (entry {}), {}, valid {}",
-            tls.subject, tls.alias, tls.key, tls.validity
+            "the certificate {} (entry {}), {}, valid {} to {} (UTC)",
+            certificate.subject,
+            identity.alias(),
+            identity.key(),
+            certificate.first_day(),
+            certificate.last_day()
         );
         findings.push(Finding::ok("TLS", text));
     }

@@ -19,7 +19,7 @@ use super::Tag;
 use super::claims::Claims;
 use super::endpoint::Endpoint;
 use super::fault::TokenFault;
-use crate::access::lanes::Lanes;
+use crate::access::lanes::{self, Lanes};
 use crate::limits::{
     INTROSPECTION_PAUSE, INTROSPECTION_REST_MIN, INTROSPECTIONS_MAX, INTROSPECTIONS_WAITING_MAX,
     TOKENS_REMEMBERED_MAX,
@@ -125,7 +125,8 @@ impl Introspection {
             match waiting.entry(tag) {
                 Entry::Occupied(mut others) => others.get_mut().push(answer),
                 Entry::Vacant(first) => {
-                    let lost = jobs.push(from.into(), Job { tag, token: token.clone() });
+                    let entry = lanes::Entry::Issuer(self.name.as_str().into());
+                    let lost = jobs.push(from.into(), entry, Job { tag, token: token.clone() });
                     let lost = lost.map_err(|_| TokenFault::TooMany)?;
                     first.insert(vec![answer]);
                     // Whoever waits for a job that makes room learns of the drop.
