@@ -178,7 +178,13 @@ fn what_is_wrong_with_a_proxy_is_named() {
     names_the_fault(&ran, &format!("url {to} proxy"), "HTTP 407", "set connectorserver.proxyPrincipal");
     let nobody = format!("proxyPort={}", closed_port());
     let ran = client(&Scratch::new(), &to, &["proxyHost=127.0.0.1", &nobody], &[]);
-    names_the_fault(&ran, &format!("url {to} port"), "no TCP connection to 127.0.0.1", "");
+    names_the_fault(
+        &ran,
+        &format!("url {to} proxy"),
+        "no TCP connection to 127.0.0.1",
+        "connectorserver.proxyPort",
+    );
+    assert!(!ran.stdout.contains("takes connections"), "{}", ran.stdout);
 }
 
 /// P20-P26, S02: certificates.

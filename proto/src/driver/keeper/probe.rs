@@ -16,6 +16,7 @@ use crate::driver::accept::Credentials;
 use crate::driver::dial::{DialAuthorization, DialError, open_tcp, start_tls};
 use crate::driver::endpoint::{Adopted, Endpoint, EndpointConfig, Executor, IncomingCall};
 use crate::driver::limits::DIAL_TIMEOUT;
+use crate::driver::proxy::ProxyError;
 use crate::driver::tls::{Certificate, certificates};
 use crate::icf::Secret;
 use crate::limits::HANDSHAKE_DEADLINE;
@@ -116,8 +117,12 @@ async fn towards(peer: &Peer, steps: &mut Steps) -> Result<(), (Step, Fault)> {
     }
     let began = Instant::now();
     let opened = open_tcp(&peer.url.host, peer.url.port, proxy, DIAL_TIMEOUT).await;
-    let through_port =
-        matches!(&opened, Ok(_) | Err(DialError::Proxy { .. } | DialError::ProxyTimeout { .. }));
+    let is_reached = |error: &DialError| match error {
+        DialError::Proxy { source, .. } => !matches!(source, ProxyError::NotReached(_)),
+        DialError::ProxyTimeout { .. } => true,
+        _ => false,
+    };
+    let through_port = opened.as_ref().err().is_none_or(is_reached);
     if through_port {
         let took = began.elapsed().as_millis();
         steps.push((Step::Port, Went::Well(format!("{host}:{port} takes connections ({took} ms)"))));
