@@ -15,6 +15,7 @@ mod bundles;
 mod canary;
 mod cancel;
 mod client_mode;
+mod combinations;
 mod crates;
 mod defects;
 mod demo;

@@ -167,7 +167,7 @@ fn a_java_idm_is_dialled_through_squid() {
         Router::start_with(&provider.write(scratch.path()), &["--config", &config.display().to_string()]);
     router.await_up(GROUP, &["near"]);
     let through = format!("proxy.host = \"127.0.0.1\"\nproxy.port = {}", proxy.port());
-    let mut idm = dialled_for(&java, &router, &config, GROUP, &through);
+    let (mut idm, _) = dialled_for(&java, &router, &config, GROUP, &through);
     let journal = Journal::new(scratch.path(), "group");
     idm.ok(&journal.use_command());
     idm.ok("create name=u0");

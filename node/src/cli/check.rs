@@ -56,7 +56,13 @@ fn describe(path: &Path, config: &NodeConfig) -> String {
     line("ping", config.ping_interval.map_or("off".to_owned(), |time| format!("every {} s", time.as_secs())));
     for (name, folder) in [("bundleDir", &config.bundle_dir), ("libDir", &config.lib_dir)] {
         let state = if folder.is_dir() { "" } else { " (does not exist)" };
-        line(name, format!("{}{state}", folder.display()));
+        line(
+            name,
+            format!(
+                "{}{state}; its files are reported by the agent, and no Java bundle is loaded",
+                folder.display()
+            ),
+        );
     }
     text
 }

@@ -113,6 +113,8 @@ impl<'a> DialPlan<'a> {
         let proxy = dial.proxy.as_ref().map(proxy);
         let (proof, mut warnings) = match &dial.token {
             Some(token) => token::proof(dial, token, tls.as_ref(), proxy.as_ref(), settings, faults),
+            // What is wrong with the token was told.
+            None if dial.wants_token => (None, Vec::new()),
             None => password(dial, config, settings, faults),
         };
         let peer = |url: &WsUrl| Peer {

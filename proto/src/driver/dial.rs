@@ -342,7 +342,7 @@ async fn connect(host: &str, port: u16, limit: Duration) -> Result<(TcpStream, S
         .unwrap_or_else(|_| Err(DialError::ConnectTimeout { host: host.to_owned(), port, limit }))
 }
 
-async fn start_tls(
+pub(super) async fn start_tls(
     stream: TcpStream,
     target: &DialTarget,
     tls: &DialTls,

@@ -15,7 +15,7 @@ mod tokens;
 mod verifier;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -239,6 +239,39 @@ impl Access {
         let Some(named) = &self.named else { return Vec::new() };
         let table = Arc::clone(&named.table.borrow());
         table.issuers().all().map(|issuer| issuer.state()).collect()
+    }
+
+    /// Whether somebody with this principal and key would be let in, and as which member in client mode, if any.
+    ///
+    /// # Errors
+    /// The sentence that the peer would be told.
+    pub(crate) async fn examine_key(&self, credentials: Credentials) -> Result<Option<Arc<str>>, String> {
+        let shown = Authorization::Basic(credentials);
+        let from = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        match self.judge(&shown, from, Carried::Privately).await {
+            Ok((Proved::Member(name), _)) => Ok(Some(name)),
+            Ok(_) => Ok(None),
+            Err(refusal) => Err(refusal.sentence),
+        }
+    }
+
+    /// Whether a connection can prove that it is this member in client mode.
+    pub(crate) fn knows_member(&self, name: &str) -> bool {
+        let is_member = |named: &Named| {
+            named.table.borrow().get(name).is_some_and(|credential| credential.grant == Grant::Member)
+        };
+        self.mode == Mode::Development || self.named.as_ref().is_some_and(is_member)
+    }
+
+    /// Asks each issuer what the router would ask, and returns what came of it: a sentence without full stop.
+    pub(crate) async fn examine_issuers(&self) -> Vec<(String, Result<String, String>)> {
+        let Some(named) = &self.named else { return Vec::new() };
+        let table = Arc::clone(&named.table.borrow());
+        let mut told = Vec::new();
+        for issuer in table.issuers().all() {
+            told.push((issuer.name().to_owned(), issuer.examine().await));
+        }
+        told
     }
 
     /// Looks after tokens and their issuers for ever. `close` is called with the connections that are to be closed.

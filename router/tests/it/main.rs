@@ -23,6 +23,7 @@ mod crowd;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod doctor_outside;
 mod ending;
 mod events;
 mod floods;

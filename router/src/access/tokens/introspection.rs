@@ -176,6 +176,19 @@ impl Introspection {
         }
     }
 
+    /// Asks about a text that is nobody's token.
+    ///
+    /// # Errors
+    /// Why the endpoint cannot be asked.
+    pub(super) async fn examine(&self) -> Result<(), String> {
+        let nobodys = Secret::new(TOKEN_OF_NOBODY.to_owned());
+        match self.ask_again(Tag::default(), &nobodys).await {
+            // An endpoint may refuse a text that it did not make.
+            Ok(_) | Err(TokenFault::NotAccepted(_)) => Ok(()),
+            Err(_) => Err(self.health().failure.unwrap_or_else(|| "its answer is too long".to_owned())),
+        }
+    }
+
     /// Asks about the token of an open connection, whatever was said of the token before.
     ///
     /// # Errors

@@ -132,6 +132,22 @@ impl FetchedKeys {
         self.state().health.clone()
     }
 
+    /// Fetches the set once more, and returns the number of its keys.
+    ///
+    /// # Errors
+    /// Why it cannot be fetched.
+    pub(super) async fn examine(self: &Arc<Self>) -> Result<usize, String> {
+        let round = self.plan();
+        // The sender lives as long as this value.
+        let _ = self.over.subscribe().wait_for(|over| *over >= round).await;
+        let failure = self.state().health.failure.clone();
+        match failure {
+            Some(why) => Err(why),
+            None => Ok(self.now().map_or(0, |keys| keys.len())),
+        }
+    }
+
+    /// Whether the set could be fetched when it was fetched last.
     fn is_up(&self) -> bool {
         self.state().health.failure.is_none()
     }
