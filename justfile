@@ -22,6 +22,10 @@ fix:
 test CRATE *NAME:
     cargo test -p {{ CRATE }} {{ NAME }}
 
+# OAuth2 with Keycloak. The first time it is fetched (141 MB).
+keycloak:
+    RCS_KEYCLOAK=1 cargo test -p rcs-tests --test it keycloak -- --nocapture
+
 # Start a router and three nodes, and kill a node under load. `just demo --stay` keeps them up.
 demo *OPTIONS:
     cargo run --release -p rcs-router -- demo {{ OPTIONS }}

@@ -10,9 +10,13 @@
 //!
 //! [`mod@file`] reads the files that operators name, with a bound and without waiting. [`memory`] keeps keys out of core files.
 //!
+//! [`doctor`] shows what a program's doctor found. [`idm`] reads IDM's document for whoever is listed in it.
+//!
 //! What this crate must not know: any command of any program.
 
+pub mod doctor;
 pub mod file;
+pub mod idm;
 pub mod limits;
 pub mod log;
 pub mod memory;

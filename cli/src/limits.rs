@@ -19,6 +19,14 @@ pub const LOG_RETRY_WAIT: Duration = Duration::from_millis(20);
 /// How long the end of a program waits for the log to be written. A pipe that nobody reads must not keep the program.
 pub const LOG_FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 
+/// Up to this number of findings, a doctor also shows to people what works.
+pub const FINDINGS_SHOWN_MAX: usize = 100;
+
+/// Bytes of IDM's document of connector servers, and its entries, where a server is compared with it: some 10 times what a large site has.
+pub const IDM_DOCUMENT_BYTES_MAX: usize = 16 << 20;
+/// See [`IDM_DOCUMENT_BYTES_MAX`].
+pub const IDM_ENTRIES_MAX: usize = 100_000;
+
 const _: () =
     assert!(LOG_LINE_BYTES_MAX * 16 <= LOG_QUEUE_BYTES_MAX, "one long line must not push out all others");
 const _: () = assert!(LOG_RETRY_WAIT.as_millis() * 10 < LOG_FLUSH_DEADLINE.as_millis());

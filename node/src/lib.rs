@@ -20,7 +20,7 @@
 //! - [`agent`]: apart from all that, the process beside any RCS (this one or the Java one) that reports to routers which
 //!   files its connectors are made of. Inside: one look at all files, one file and how to know that it did not change
 //!   meanwhile, what a jar calls itself, when to look again, and one reporter for each router.
-//! - [`cli`]: `serve`, `set-key`, `hash-key`, `check`, `agent`. [`limits`]: every bound of the node.
+//! - [`cli`]: `serve`, `set-key`, `hash-key`, `check`, `doctor`, `agent`. [`limits`]: every bound of the node.
 //!
 //! # This crate must not know
 //! Groups, balancing. Of routers the agent alone knows something: an address and three answers. Connectors know no byte

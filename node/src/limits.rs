@@ -210,5 +210,11 @@ pub const AGENT_BACKOFF: Duration = Duration::from_secs(1);
 /// See [`AGENT_BACKOFF`].
 pub const AGENT_BACKOFF_MAX: Duration = Duration::from_secs(30);
 
+/// Time for a peer to ask the doctor for connectors. A router asks 0.2 s after the handshake, a Java IDM within its first second.
+pub const DOCTOR_ASKED_WAIT: Duration = Duration::from_secs(5);
+
+/// Time for whoever has the node's port to answer the doctor: it is a process of this machine.
+pub const DOCTOR_PORT_WAIT: Duration = Duration::from_secs(3);
+
 const _: () = assert!(AGENT_QUIET_MAX.as_millis() < AGENT_FRESH.as_millis());
 const _: () = assert!(AGENT_NAMES_MAX >= rcs_proto::limits::MANIFEST_FILES_MAX);

@@ -58,6 +58,14 @@ impl Who {
             Self::Token(holder) => holder.failure(names),
         }
     }
+
+    /// See [`Tokens::ends`]; `None` for a password.
+    pub fn token_ends(&self) -> Option<Instant> {
+        match self {
+            Self::Password(_) => None,
+            Self::Token(holder) => holder.tokens.ends(),
+        }
+    }
 }
 
 impl Dials for Who {

@@ -10,3 +10,8 @@ include!(concat!(env!("OUT_DIR"), "/rcs.openicf.rs"));
 pub mod declared {
     include!(concat!(env!("OUT_DIR"), "/rcs.openicf.declared.rs"));
 }
+
+/// What two processes of one router say to each other during a handover; generated from `proto/handover/handover.proto`.
+pub mod handover {
+    include!(concat!(env!("OUT_DIR"), "/rcs.handover.v1.rs"));
+}

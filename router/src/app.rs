@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub use crate::document::DocumentError;
 use crate::document::{self, Tls};
 use crate::effects::Effects;
 use crate::follow::{self, Beside, Follower, SourceError, Sources, TrustStore};
+pub use crate::handover::HandoverError;
+use crate::handover::{self, Heard, Parting, Stock};
 use crate::identity::InForce;
 pub use crate::identity::{Asking, IdentityError, IdentityFiles, TlsFiles};
 use crate::idms::{self, Board};
@@ -87,6 +90,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// The router's place in its cluster; none: the state is kept in memory.
     pub cluster: Option<ClusterOptions>,
+    /// The Unix socket at which a running router hands over to this process, and this process to a later one.
+    pub take_over: Option<PathBuf>,
     /// Whether well-known keys are accepted.
     pub mode: Mode,
     /// Threads that move frames, at least 1; [`default_threads`] unless said otherwise.
@@ -160,6 +165,9 @@ pub enum AppError {
     /// The router cannot take part in its cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// A router runs, and hands nothing over.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// The directory for stored state cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -206,7 +214,6 @@ struct Checked {
     idms: watch::Receiver<Arc<Vec<ReadIdm>>>,
     tls: Option<InForce>,
     spill: Arc<Spill>,
-    unknowns: Unknowns,
 }
 
 /// Runs a router until a signal ends it and it has drained.
@@ -218,11 +225,26 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         hide_memory();
     }
     let checked = validate(options)?;
-    let callers = bind_callers(&options.listen, &checked.sources)?;
-    let admin = bind(options.admin.address, "the admin API")?;
+    let stores = options.data_dir.is_some();
+    let meet = |path| handover::meet(path, stores);
+    let mut heard = options.take_over.as_deref().map(meet).transpose()?.flatten();
+    // Not before an earlier process has closed the directory.
+    let unknowns = Unknowns::open(options.data_dir.as_deref())?;
+    let callers = bind_callers(&options.listen, &checked.sources, heard.as_mut())?;
+    let admin = match heard.as_mut().and_then(|heard| heard.take(OF_ADMIN, &options.admin.to_string())) {
+        Some(socket) => socket,
+        None => bind(options.admin.address, "the admin API")?,
+    };
     let (control, requests) = control::channel();
     let others = options.cluster.as_ref().and_then(|cluster| cluster.listen);
-    let others = others.map(|address| bind(address, "other routers")).transpose()?;
+    let bind_others = |address: SocketAddr| match heard
+        .as_mut()
+        .and_then(|heard| heard.take(OF_ROUTERS, &address.to_string()))
+    {
+        Some(socket) => Ok(socket),
+        None => bind(address, "other routers"),
+    };
+    let others = others.map(bind_others).transpose()?;
     let sightings = Sightings::new();
     let start = |own| Cluster::start(own, others, control.clone(), sightings.clone());
     let cluster = options.cluster.as_ref().map(start).transpose()?;
@@ -233,8 +255,15 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .thread_name("router")
         .build()
         .map_err(system("start the runtime"))?;
-    let running =
-        run(checked, callers, (options.admin, admin), (control, requests), cluster.clone(), sightings);
+    let running = run(
+        checked,
+        callers,
+        (options, admin),
+        (control, requests),
+        cluster.clone(),
+        (unknowns, sightings),
+        heard,
+    );
     let outcome = runtime.block_on(running);
     if let Some((part, cluster)) = part.zip(cluster) {
         part.end(&cluster);
@@ -304,7 +333,6 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
     };
     let sources = Sources::load(document, options.config.as_deref().map(ConfigFile::new), beside)?;
     let spill = options.spill.open()?;
-    let unknowns = Unknowns::open(options.data_dir.as_deref())?;
     Ok(Checked {
         access,
         rules,
@@ -316,7 +344,6 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         idms,
         tls,
         spill,
-        unknowns,
     })
 }
 
@@ -343,8 +370,12 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
     listen::bind(address).map_err(|source| AppError::Bind { address, what, source })
 }
 
-/// Binds every address for callers.
-fn bind_callers(given: &[ListenAt], sources: &Sources) -> Result<Vec<Bound>, AppError> {
+/// Binds every address for callers, but those whose sockets an earlier process has given.
+fn bind_callers(
+    given: &[ListenAt],
+    sources: &Sources,
+    mut heard: Option<&mut Heard>,
+) -> Result<Vec<Bound>, AppError> {
     let document = sources.document();
     for at in given {
         if let Some(group) =
@@ -356,35 +387,37 @@ fn bind_callers(given: &[ListenAt], sources: &Sources) -> Result<Vec<Bound>, App
             );
         }
     }
-    listeners::bind(given, sources.settings(), document.group_names())
+    let given_over = |at: &ListenAt| heard.as_mut()?.take(OF_CALLERS, &at.to_string());
+    listeners::bind(given, sources.settings(), document.group_names(), given_over)
         .map_err(|(address, source)| AppError::Bind { address, what: "callers", source })
 }
 
 async fn run(
     checked: Checked,
     callers: Vec<Bound>,
-    (admin_at, admin): (AdminAt, TcpListener),
+    (options, admin): (&Options, TcpListener),
     (control, requests): (Control, mpsc::Receiver<Request>),
     cluster: Option<Cluster>,
-    sightings: Sightings,
+    (unknowns, sightings): (Unknowns, Sightings),
+    heard: Option<Heard>,
 ) -> Result<(), AppError> {
-    let Checked {
-        access,
-        rules,
-        descriptors,
-        mode,
-        sources,
-        dialler_tls,
-        own_trust,
-        idms,
-        tls,
-        spill,
-        unknowns,
-    } = checked;
+    let Checked { access, rules, descriptors, mode, sources, dialler_tls, own_trust, idms, tls, spill } =
+        checked;
     let first = sources.configuration();
     let listen = listening(&callers).map_err(system("read the callers' address"))?;
     let address = admin.local_addr().map_err(system("read the admin address"))?;
-    let admin_address = AdminAt { address, ..admin_at };
+    let admin_address = AdminAt { address, ..options.admin };
+    let seed = heard.as_ref().map_or_else(|| [fastrand::u64(..), fastrand::u64(..)], Heard::seed);
+    let stock = match &options.take_over {
+        Some(_) => {
+            let listeners = listening_sockets(&callers, options.admin, &admin, cluster.as_ref())
+                .map_err(system("duplicate a listening socket"))?;
+            let data_dir = options.data_dir.clone();
+            let (cluster, unknowns) = (cluster.clone(), unknowns.clone());
+            Some(Stock { listeners, seed, cluster, unknowns, data_dir })
+        }
+        None => None,
+    };
     let mut signals = Signals::listen().map_err(system("listen for signals"))?;
     let hangup = shutdown::hangup().map_err(system("listen for signals"))?;
 
@@ -404,15 +437,23 @@ async fn run(
     let dialler = Dialler::new(dialler_tls, own_trust, own, control.clone());
     let lists = (unknowns.clone(), sightings.clone());
     let effects = Effects::new(socket_events, spill, dialler, recorder, published, lists, cluster.clone());
-    let mut owner = Owner::new(effects, Clock::start(), events, requests, cluster.clone());
+    let mut owner = Owner::new(effects, Clock::start(), events, requests, (cluster.clone(), seed));
     sources.log_warnings();
     // In force before anything of callers or agents is heard.
     match &cluster {
-        None => owner.configure(first.clone()),
+        None => {
+            if let Some(heard) = &heard {
+                owner.restore(heard.agreed());
+            }
+            owner.configure(first.clone());
+        }
+        // Nothing is decided in the name of a process that may not take over after all.
+        Some(_) if heard.is_some() => {}
         Some(cluster) => cluster.offer(&first),
     }
     let mut owner = tokio::spawn(owner.run());
     let agents = Agents::new(control.clone(), view.clone(), mode).map_err(system("make challenges"))?;
+    let offered = first.clone();
     let (groups, members) = (first.document.groups.len(), first.document.members.len());
     let shown = Admin {
         control: control.clone(),
@@ -422,8 +463,23 @@ async fn run(
         cluster: cluster.clone(),
         sightings: sightings.clone(),
         idms: board.clone(),
+        access: access.clone(),
     };
-    let _admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
+    if let Some(heard) = heard {
+        // From now on callers are this process's, or this process ends.
+        heard.arriving().take_over(control.clone(), unknowns.clone()).await?;
+        if let Some(cluster) = &cluster {
+            cluster.offer(&offered);
+        }
+    }
+    let parting = options.take_over.as_deref().zip(stock);
+    let mut parting = parting
+        .map(|(path, stock)| {
+            let what = "wait for a later process at the Unix socket of --take-over";
+            handover::listen(path, stock, control.clone()).map_err(system(what))
+        })
+        .transpose()?;
+    let admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
     let follower = tokio::spawn(follow::follow(sources, first, told, hangup, reloads));
     let serve = downstream::serve(callers, access, view.clone(), descriptors, of_callers, control.clone());
@@ -459,13 +515,16 @@ async fn run(
     tracing::info!("{descriptors}");
     announce(&listen, admin_address);
 
-    tokio::select! {
+    let parted = tokio::select! {
         ended = &mut owner => return owner_ended(ended),
-        () = signals.next() => {}
-    }
-    tracing::info!(
-        "draining: new calls are refused, calls in flight may finish; another signal ends the router at once"
-    );
+        parted = Parting::maybe(&mut parting) => Some(parted),
+        () = signals.next() => {
+            tracing::info!(
+                "draining: new calls are refused, calls in flight may finish; another signal ends the router at once"
+            );
+            None
+        }
+    };
     listener.abort();
     dialling.abort();
     if let Some(vias) = vias {
@@ -473,7 +532,11 @@ async fn run(
     }
     follower.abort();
     sightings.end();
-    control.send(Request::Drain).await;
+    match &parted {
+        None => control.send(Request::Drain).await,
+        // The later process answers at the admin address.
+        Some(_) => drop(admin),
+    }
     let ended = tokio::select! {
         ended = owner => owner_ended(ended),
         () = signals.next() => {
@@ -481,9 +544,34 @@ async fn run(
             Ok(())
         }
     };
+    if let Some(parted) = parted {
+        parted.end().await;
+    }
     // Writes the unknown outcomes of the end of the drain.
     drop(tokio::task::spawn_blocking(move || unknowns.flush()).await);
     ended
+}
+
+/// What a listening socket is for, in a handover.
+const OF_CALLERS: &str = "callers";
+const OF_ADMIN: &str = "admin";
+const OF_ROUTERS: &str = "routers";
+
+/// The listening sockets once more, for a later process.
+fn listening_sockets(
+    callers: &[Bound],
+    admin_at: AdminAt,
+    admin: &TcpListener,
+    cluster: Option<&Cluster>,
+) -> io::Result<Vec<(&'static str, String, OwnedFd)>> {
+    let of_callers =
+        callers.iter().map(|bound| Ok((OF_CALLERS, bound.at.to_string(), bound.socket.try_clone()?.into())));
+    let of_admin = [Ok((OF_ADMIN, admin_at.to_string(), admin.try_clone()?.into()))];
+    let of_routers = match cluster.map(Cluster::listener).transpose()?.flatten() {
+        Some(socket) => Some(Ok((OF_ROUTERS, socket.local_addr()?.to_string(), socket.into()))),
+        None => None,
+    };
+    of_callers.chain(of_admin).chain(of_routers).collect()
 }
 
 /// The owner ends by itself only when it has drained.

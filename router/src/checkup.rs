@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rcs_core::agreed::Document;
 use rcs_core::provider::Reading;
 use rcs_core::settings::Settings;
-use rcs_core::view::Transport;
+use rcs_core::view::{AdminState, Link, Transport};
 use rcs_proto::driver::tls::Pins;
 
 use crate::access::{Access, KeyFiles, Mode};
@@ -46,12 +46,16 @@ pub struct Checkup {
     pub effective: Option<(Settings, Arc<Document>)>,
     /// What the configuration file says of IDMs that the router dials.
     pub idms: DialledIdms,
+    /// What peers must trust, if the router has a certificate: a sentence without full stop.
+    pub own_certificate: Option<String>,
     /// What an operator should know of the other files.
     pub warnings: Vec<String>,
     /// What would keep [`serve`](crate::app::serve) from running.
     pub problems: Vec<AppError>,
     /// What members are dialled with, if the provider file can be used.
     pub(crate) dialling: Option<Dialling>,
+    /// Who may connect, if there are files that say so and they can be used.
+    pub(crate) access: Option<Access>,
 }
 
 /// The IDMs that the router dials, as the configuration file has them.
@@ -61,7 +65,10 @@ pub struct DialledIdms(pub(crate) Idms);
 /// Looks at files without binding or dialling anything. The files with callers' keys are checked if there are any.
 pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
     let (warnings, problems, idms) = (Vec::new(), Vec::new(), DialledIdms::default());
-    let mut checkup = Checkup { reading: None, effective: None, idms, warnings, problems, dialling: None };
+    let (reading, effective, own_certificate) = (None, None, None);
+    let (dialling, access) = (None, None);
+    let mut checkup =
+        Checkup { reading, effective, idms, own_certificate, warnings, problems, dialling, access };
     let mut own_trust = OwnTrust::new();
     let mut config = files.config.map(ConfigFile::new);
     let settings = config.as_mut().and_then(ConfigFile::reload).transpose();
@@ -111,6 +118,12 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
         None => {}
         Some(Ok((identity, warnings))) => {
             checkup.warnings.extend(warnings);
+            let subject = &identity.certificate().subject;
+            checkup.own_certificate = Some(format!(
+                "The router's certificate {subject:?} has {}. Peers must trust {}",
+                identity.key(),
+                identity.trust()
+            ));
             if let Some(dialling) = &mut checkup.dialling {
                 dialling.identity = Some(identity);
             }
@@ -130,9 +143,30 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
             Ok((access, followed)) => {
                 checkup.warnings.extend(followed.warnings());
                 checkup.warnings.extend(access.certificates_not_asked_for(files.tls));
+                checkup.access = Some(access);
             }
             Err(error) => checkup.problems.push(error.into()),
         }
     }
+    let (document, access) = (checkup.dialling.as_ref().map(|dialling| &dialling.document), &checkup.access);
+    if let Some(document) = document.filter(|_| mode == Mode::Production) {
+        checkup.warnings.extend(nobodys(document, access.as_ref()));
+    }
     checkup
+}
+
+/// A sentence without full stop if servers in client mode have no credentials, so that none of them can connect (A01).
+fn nobodys(document: &Document, access: Option<&Access>) -> Option<String> {
+    let waited_for = document.members.iter().filter(|member| {
+        member.link == Link::Accept
+            && member.admin == AdminState::Enabled
+            && !access.is_some_and(|access| access.knows_member(&member.name))
+    });
+    let names: Vec<&str> = waited_for.map(|member| member.name.as_str()).collect();
+    let (first, more) = (names.first()?, names.len() - 1);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!(
+        "no server can connect as {first:?}{more}, because no file of credentials has an entry [member.{first}]: write the entry, with hashes or \
+         token, and name the file with --credentials"
+    ))
 }

@@ -9,19 +9,20 @@ use rcs_core::agreed::sets::{BundleChange, BundleRefusal};
 use rcs_core::agreed::{self, Agreed, At, Author, Change};
 use rcs_core::engine::{
     AgentSays, Allowed, Answer, BundlesReport, CallFilter, CallId, CallReport, CallerReport,
-    ConfigurationReport, DialFailure, DialOrigin, NotQuarantined, Phase, Report, Selector, Slot, Ticket,
-    UnknownMember, Wish,
+    ConfigurationReport, DialFailure, DialOrigin, MovedCaller, NotQuarantined, Phase, Report, Selector, Slot,
+    Ticket, UnknownMember, Wish,
 };
 use rcs_core::ids::{ConfigurationId, MemberId};
 use rcs_core::settings::Settings;
 use rcs_proto::driver::WebSocket;
 use rcs_proto::driver::listen::Unproven;
-use rcs_proto::driver::socket::CloseReason;
+use rcs_proto::driver::socket::{CloseReason, SocketHandle};
 use rcs_proto::session::SocketId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::access::{Lease, Revoked};
+use crate::handover::Arrived;
 use crate::limits::{AGREED_ANSWER_DEADLINE, OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
 use crate::strangers::Presented;
 
@@ -60,6 +61,22 @@ pub(crate) enum Request {
         /// The lease of the connection, if a token or certificate let it in.
         lease: Option<Lease>,
     },
+    /// Report the sockets that can be handed over to a later process.
+    Movable(oneshot::Sender<Vec<(SocketId, SocketHandle)>>),
+    /// Report the callers as a later process takes them over, with everything that was read from their sockets.
+    MovedCallers(oneshot::Sender<Vec<MovedCaller>>),
+    /// The callers are handed over to a later process: answer the calls that are open, then end.
+    Parted,
+    /// Report the calls without an answer, by one socket of each caller.
+    CallsOfSockets(oneshot::Sender<Vec<(SocketId, Vec<i64>)>>),
+    /// Report what operators decided.
+    Agreed(oneshot::Sender<Box<Agreed>>),
+    /// A caller comes from an earlier process.
+    Arrived(Arrived),
+    /// The calls that the earlier process still has, by its numbers of sockets.
+    EarlierHas(Vec<(u64, Vec<i64>)>),
+    /// The earlier process is gone, and everything it wrote has been passed on.
+    EarlierGone,
     /// Close the connections of tokens and certificates that are revoked or have expired.
     Revoked(Vec<Revoked>),
     /// Another router uses a member in client mode through this one.
@@ -366,7 +383,19 @@ impl Control {
         self.ask_within(AGREED_ANSWER_DEADLINE, request).await
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, NoAnswer> {
+    /// Whether the owner has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Asks the owner.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] after [`OWNER_ANSWER_DEADLINE`].
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, NoAnswer> {
         self.ask_within(OWNER_ANSWER_DEADLINE, request).await
     }
 

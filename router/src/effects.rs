@@ -17,14 +17,16 @@ use rcs_proto::driver::framing::Limits;
 use rcs_proto::driver::inflow::Inflow;
 use rcs_proto::driver::limits as driver;
 use rcs_proto::driver::listen::Unproven;
+use rcs_proto::driver::relay::Relay;
 use rcs_proto::driver::socket::{self, CloseReason, Events, Reading, SendError, SocketConfig, SocketHandle};
 use rcs_proto::driver::spill::Spill;
 use rcs_proto::session::SocketId;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::access::{Lease, LeaseId};
 use crate::cluster::Cluster;
+use crate::handover::ArrivedSocket;
 use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::names::{Names, Side};
@@ -50,6 +52,10 @@ pub(crate) struct Effects {
     joining: HashMap<SocketId, oneshot::Sender<SocketId>>,
     /// Who waits for the end of such a socket.
     ending: HashMap<SocketId, oneshot::Sender<CloseReason>>,
+    /// The ways to an earlier process, by the socket that came from there.
+    relays: HashMap<SocketId, Relay>,
+    /// These sockets by the numbers that they had there.
+    from_earlier: HashMap<u64, SocketId>,
     last_socket: u64,
     events: Events<Frame>,
     /// Where rows go that slow callers have not read.
@@ -87,6 +93,9 @@ pub(crate) struct Dialled {
     pub(crate) ended: oneshot::Sender<CloseReason>,
 }
 
+/// How large a message may be, in either direction.
+const MESSAGES: Limits = Limits { message: FRAME_BYTES_MAX, hard: driver::MESSAGE_BYTES_HARD };
+
 struct Open {
     handle: SocketHandle,
     side: Side,
@@ -112,6 +121,8 @@ impl Effects {
             leased: HashMap::new(),
             joining: HashMap::new(),
             ending: HashMap::new(),
+            relays: HashMap::new(),
+            from_earlier: HashMap::new(),
             last_socket: 0,
             events,
             spill,
@@ -176,8 +187,59 @@ impl Effects {
         self.start(socket, Side::Upstream, None)
     }
 
+    /// Opens the socket of a caller on this way in that comes from an earlier process. `session` is the session id that the caller showed
+    /// there. `passing` is dropped once everything that the earlier process wrote to the caller is passed on.
+    pub(crate) fn arrive(
+        &mut self,
+        arrived: ArrivedSocket,
+        way_in: Arc<str>,
+        session: Option<&str>,
+        passing: mpsc::Sender<()>,
+    ) -> SocketId {
+        let ArrivedSocket { number, socket, back, surplus } = arrived;
+        let among = Among { callers: Arc::clone(&self.callers), way_in };
+        let id = self.start_greeted(socket, Side::Downstream, Some(among), session);
+        if let Some(open) = self.sockets.get(&id) {
+            let relay = Relay::start(back, surplus, MESSAGES, open.handle.clone(), passing);
+            self.relays.insert(id, relay);
+            self.from_earlier.insert(number, id);
+        }
+        id
+    }
+
+    /// The socket that had this number in the earlier process.
+    pub(crate) fn socket_from(&self, number: u64) -> Option<SocketId> {
+        self.from_earlier.get(&number).copied()
+    }
+
+    /// The earlier process is gone.
+    pub(crate) fn earlier_is_gone(&mut self) {
+        self.relays = HashMap::new();
+        self.from_earlier = HashMap::new();
+    }
+
+    /// The sockets that can be handed over to a later process. A socket whose token may be revoked stays with its lease.
+    pub(crate) fn movable(&self) -> Vec<(SocketId, SocketHandle)> {
+        let is_movable = |(id, open): &(&SocketId, &Open)| {
+            open.side == Side::Downstream && open.handle.is_movable() && !self.leases.contains_key(*id)
+        };
+        let movable = self.sockets.iter().filter(is_movable);
+        movable.map(|(id, open)| (*id, open.handle.clone())).collect()
+    }
+
     /// Starts the tasks that serve a socket.
     fn start(&mut self, socket: WebSocket, side: Side, among: Option<Among>) -> SocketId {
+        self.start_greeted(socket, side, among, None)
+    }
+
+    /// The same for a socket whose peer has shown this session id already.
+    fn start_greeted(
+        &mut self,
+        socket: WebSocket,
+        side: Side,
+        among: Option<Among>,
+        session: Option<&str>,
+    ) -> SocketId {
         self.last_socket += 1;
         let id = SocketId(self.last_socket);
         let (inflow, reading) = match side {
@@ -185,13 +247,14 @@ impl Effects {
             Side::Upstream => (&self.inflows.members, Reading::Steady),
         };
         let config = SocketConfig {
-            message: Limits { message: FRAME_BYTES_MAX, ..Limits::default() },
+            message: MESSAGES,
             backlog_bytes: DRIVER_BACKLOG_BYTES_MAX,
             spill: Arc::clone(&self.spill),
             inflow: Arc::clone(inflow),
             among,
             reading,
             greeting_bytes: driver::GREETING_BYTES,
+            greeted: session.map(str::to_owned),
         };
         let mut reader = match side {
             Side::Downstream => FrameReader::of_caller(),
@@ -238,6 +301,7 @@ impl Effects {
             self.leased.remove(&lease.id());
         }
         self.joining.remove(&id);
+        self.relays.remove(&id);
         if let Some(ended) = self.ending.remove(&id) {
             let _ = ended.send(reason);
         }
@@ -289,6 +353,10 @@ impl Io for Effects {
 
     fn reply(&mut self, socket: SocketId, frame: Bytes) {
         self.queue(socket, |handle| handle.reply(frame));
+    }
+
+    fn hand_back(&mut self, socket: SocketId, message: &Bytes) -> bool {
+        self.relays.get(&socket).is_some_and(|relay| relay.hand_back(message.clone()))
     }
 
     fn hold(&mut self, socket: SocketId, pause: Duration) {

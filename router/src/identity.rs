@@ -20,6 +20,8 @@ use crate::trust;
 const PASSWORD_VARIABLE: &str = "RCS_ROUTER_KEY_STORE_PASSWORD";
 /// The usual passwords of stores: Java's own, and none.
 const USUAL_PASSWORDS: [&str; 2] = ["changeit", ""];
+/// What to do when the router's certificate ends.
+pub(crate) const OWN_WAY_OUT: &str = "write a new certificate into the file, which is followed";
 /// The protocol of the admin address (ALPN).
 const HTTP1: &str = "http/1.1";
 
@@ -286,7 +288,7 @@ impl TlsFiles {
     /// [`IdentityError`]
     pub(crate) fn check(&self) -> Result<(Arc<Identity>, Vec<String>), IdentityError> {
         let Loaded { identity, mut warnings, .. } = self.judge(&self.read())?;
-        warnings.extend(identity.date_warning(now()));
+        warnings.extend(identity.date_warning(now(), OWN_WAY_OUT));
         Ok((identity, warnings))
     }
 
@@ -319,7 +321,7 @@ fn tell(identity: &Identity, files: &IdentityFiles) {
 
 /// Logs what is wrong with the dates of the certificate.
 fn log_dates(identity: &Identity) {
-    match (identity.date_problem(now()), identity.date_warning(now())) {
+    match (identity.date_problem(now()), identity.date_warning(now(), OWN_WAY_OUT)) {
         (Some(_), Some(warning)) => tracing::error!("the router's certificate: {warning}"),
         (None, Some(warning)) => tracing::warn!("the router's certificate: {warning}"),
         (_, None) => {}

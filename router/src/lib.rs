@@ -44,6 +44,9 @@
 //! - [`cluster`]: this router's part in its cluster: what the routers agree on (rcs-consensus), followed by the engine, on a
 //!   runtime of its own. Calls never wait for it.
 //!
+//! One process after another:
+//! - [`handover`]: a later process takes over callers and addresses from an earlier one, which answers the calls it has begun.
+//!
 //! Small parts: [`names`] (names for the engine's numbers), [`clock`] (the engine's time), [`file`](mod@file) (files that are looked at again and again), [`files`] (what became of them), [`limits`] (bounds
 //! of this shell).
 //!
@@ -79,6 +82,7 @@ mod effects;
 mod file;
 mod files;
 mod follow;
+mod handover;
 mod identity;
 mod idms;
 mod limits;

@@ -152,6 +152,8 @@ pub(crate) const RECHECK_MIN: Duration = Duration::from_secs(1);
 pub(crate) const RECHECK_MAX: Duration = Duration::from_secs(60 * 60);
 /// When the router asks again about the token of an open connection, after a question that had no answer.
 pub(crate) const RECHECK_AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(3);
+/// While an introspection endpoint fails: time between two requests that find out whether it answers again, if nobody shows a token.
+pub(crate) const INTROSPECTION_TRIED_EVERY: Duration = Duration::from_secs(10);
 /// Requests to one introspection endpoint at a time, about tokens of new connections.
 pub(crate) const INTROSPECTIONS_MAX: usize = 8;
 /// The same about tokens of open connections.
@@ -332,6 +334,35 @@ pub(crate) const DEMO_END_MAX: Duration = Duration::from_secs(2);
 /// Bytes of an answer of the admin address that the demo reads.
 #[cfg(feature = "demo")]
 pub(crate) const DEMO_ANSWER_BYTES_MAX: u64 = 1 << 20;
+
+/// Time for one message of a handover that needs no work: the first ones.
+pub(crate) const HANDOVER_MESSAGE_WAIT: Duration = Duration::from_secs(5);
+/// Time that a later process may take to dial and judge its members before it asks for the callers.
+pub(crate) const HANDOVER_ASK_WAIT: Duration = Duration::from_secs(45);
+/// After this time a later process asks for the callers with the members it has.
+pub(crate) const HANDOVER_READY_WAIT: Duration = Duration::from_secs(30);
+/// How often a later process looks whether its members are there.
+pub(crate) const HANDOVER_READY_EVERY: Duration = Duration::from_millis(50);
+/// Time for each step while callers' sockets are frozen. A step takes milliseconds; callers wait no longer than for one that fails.
+pub(crate) const HANDOVER_STEP_WAIT: Duration = Duration::from_secs(2);
+/// Time in which all callers' sockets must stand still.
+pub(crate) const HANDOVER_FREEZE_MAX: Duration = Duration::from_secs(1);
+/// Time for which a later process waits for the callers, and for the word to go on. Longer than the earlier process may take.
+pub(crate) const HANDOVER_STATE_WAIT: Duration = Duration::from_secs(10);
+/// Time for a later process that was refused to end.
+pub(crate) const HANDOVER_END_WAIT: Duration = Duration::from_secs(5);
+/// Time for which `rcs-router upgrade` waits for the later process to take over.
+pub(crate) const UPGRADE_WAIT: Duration = Duration::from_secs(120);
+/// How often the earlier process says which calls it still has.
+pub(crate) const HANDOVER_OPEN_EVERY: Duration = Duration::from_secs(1);
+/// Time after which a process that has handed over ends whatever calls it still has: the longest deadline of a call is far shorter.
+pub(crate) const PARTED_FOR_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Most descriptors beside one byte: the kernel takes 253 (SCM_MAX_FD).
+pub(crate) const HANDOVER_DESCRIPTORS_AT_ONCE: usize = 200;
+/// Most descriptors of one message: two for each socket that a process may have open.
+pub(crate) const HANDOVER_DESCRIPTORS_MAX: usize = 1 << 20;
+/// Most bytes of one message: the ids of all open calls, and what was read of half frames of all callers.
+pub(crate) const HANDOVER_MESSAGE_BYTES_MAX: usize = 1 << 30;
 
 const _: () = {
     assert!(

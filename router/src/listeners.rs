@@ -110,7 +110,8 @@ impl Bound {
     }
 }
 
-/// Listens on the addresses of the command line, and on those of the settings for groups that the router has.
+/// Listens on the addresses of the command line, and on those of the settings for groups that the router has. `given_over` returns the
+/// listening socket of an earlier process, if there is one for the address.
 ///
 /// # Errors
 /// The first address on which the router cannot listen, and why.
@@ -118,6 +119,7 @@ pub(crate) fn bind<'a>(
     given: &[ListenAt],
     settings: Option<&Settings>,
     groups: impl Iterator<Item = &'a str>,
+    mut given_over: impl FnMut(&ListenAt) -> Option<TcpListener>,
 ) -> Result<Vec<Bound>, (SocketAddr, io::Error)> {
     let own = groups.filter_map(|group| {
         let address = settings?.group(group).listen?;
@@ -129,7 +131,10 @@ pub(crate) fn bind<'a>(
     let given = given.iter().map(|at| (at.clone(), Follows::Nothing));
     let bound = |(at, follows): (ListenAt, Follows)| {
         let address = at.address;
-        Bound::bind(at, follows).map_err(|error| (address, error))
+        match given_over(&at) {
+            Some(socket) => Ok(Bound { socket, at, follows }),
+            None => Bound::bind(at, follows).map_err(|error| (address, error)),
+        }
     };
     given.chain(own).map(bound).collect()
 }

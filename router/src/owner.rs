@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rcs_core::agreed::{At, Author, Change};
+use rcs_core::agreed::{Agreed, At, Author, Change};
 use rcs_core::engine::{
     Allowed, Answer, Deciding, DialledBy, Engine, Event, Frame, Io as _, OversizeFrame, OversizeReason, Peer,
     Phase, Proposal, Selector, Start, Ticket, Wish,
@@ -17,12 +17,13 @@ use rcs_proto::session::Side;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout_at};
 
-use crate::access::Revoked;
+use crate::access::{LeaseId, Revoked};
 use crate::clock::{Clock, wall};
 use crate::cluster::Cluster;
 use crate::control::{Ask, Configuration, Decided, Origin, Request, Status};
 use crate::effects::{Dialled, Effects};
-use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT};
+use crate::handover::Arrived;
+use crate::limits::{CLOSE_BATCHES, CLOSE_EVERY, CLOSE_WAIT, EVENT_BATCH_MAX, FAREWELL_WAIT, PARTED_FOR_MAX};
 
 /// The owner of the engine, with the queues and effects around the engine.
 pub(crate) struct Owner {
@@ -40,6 +41,8 @@ pub(crate) struct Owner {
     last_ticket: u64,
     /// Set while the router drains: the latest moment at which it ends.
     drain_until: Option<Instant>,
+    /// Whether the callers were handed over to a later process.
+    has_parted: bool,
 }
 
 /// Who waits for an answer of the engine.
@@ -49,18 +52,18 @@ struct Asking {
 }
 
 impl Owner {
-    /// An owner of an empty engine.
+    /// An owner of an empty engine. `seed` is what the session ids come from that callers are shown by a router that stands alone.
     pub(crate) fn new(
         effects: Effects,
         clock: Clock,
         events: Reports<Frame>,
         requests: mpsc::Receiver<Request>,
-        cluster: Option<Cluster>,
+        (cluster, seed): (Option<Cluster>, [u64; 2]),
     ) -> Self {
         let own_seed = [fastrand::u64(..), fastrand::u64(..)];
         let (now, epoch) = (clock.now(), epoch(clock));
         let start = match &cluster {
-            None => Start { seed: own_seed, own_seed, router: 0, now, epoch, deciding: Deciding::Alone },
+            None => Start { seed, own_seed, router: 0, now, epoch, deciding: Deciding::Alone },
             Some(cluster) => {
                 let (seed, router) = (cluster.seed(), cluster.number_in_ids());
                 Start { seed, own_seed, router, now, epoch, deciding: Deciding::Together }
@@ -68,7 +71,23 @@ impl Owner {
         };
         let (asking, last_ticket) = (HashMap::new(), 0);
         let engine = Engine::new(start);
-        Self { engine, effects, clock, events, requests, asking, cluster, last_ticket, drain_until: None }
+        Self {
+            engine,
+            effects,
+            clock,
+            events,
+            requests,
+            asking,
+            cluster,
+            last_ticket,
+            drain_until: None,
+            has_parted: false,
+        }
+    }
+
+    /// Puts what an earlier process had agreed in force.
+    pub(crate) fn restore(&mut self, agreed: Agreed) {
+        self.apply(Event::Restored(Box::new(agreed)));
     }
 
     /// Puts what the operator's files say in force.
@@ -102,6 +121,11 @@ impl Owner {
                     }
                 }
                 () = &mut alarm => {}
+            }
+            if self.has_parted && self.drain_until.is_none() && self.events.is_empty() {
+                // All that was read before the handover is taken in. New calls go to the later process.
+                self.drain_until = Some(Instant::now() + PARTED_FOR_MAX);
+                self.apply(Event::Drain);
             }
             // Looked at after every batch: a busy router must not be late for its timers.
             if self.engine.next_wake().is_some_and(|due| due <= self.clock.now()) {
@@ -185,6 +209,19 @@ impl Owner {
         }
     }
 
+    /// Closes the connections of these leases. They are told in one line of the log: a peer has many.
+    fn revoke(&mut self, leases: &[LeaseId], reason: &str) {
+        let sockets: Vec<_> = leases.iter().filter_map(|lease| self.effects.socket_of(*lease)).collect();
+        tracing::warn!(
+            connections = leases.len(),
+            reason,
+            "connections are closed whose token does not count any more"
+        );
+        for socket in sockets {
+            self.apply(Event::Revoked { socket, reason: reason.to_owned() });
+        }
+    }
+
     fn handle(&mut self, request: Request) {
         match request {
             Request::Accepted { lease: Some(lease), .. } | Request::Joined { lease: Some(lease), .. }
@@ -206,10 +243,8 @@ impl Owner {
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
             Request::Revoked(revoked) => {
-                for Revoked { lease, reason } in revoked {
-                    if let Some(socket) = self.effects.socket_of(lease) {
-                        self.apply(Event::Revoked { socket, reason });
-                    }
+                for Revoked { leases, reason } in revoked {
+                    self.revoke(&leases, &reason);
                 }
             }
             Request::Reached { socket, idm, group, joined, ended } => {
@@ -220,6 +255,28 @@ impl Owner {
                 let socket = self.effects.forward(socket, format!("{selector:?} {principal}").into());
                 let peer = Peer::Caller { selector, principal, allowed: Allowed::All };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
+            }
+            Request::Movable(answer) => drop(answer.send(self.effects.movable())),
+            Request::MovedCallers(answer) => {
+                while let Ok(report) = self.events.try_recv() {
+                    self.on_report(report);
+                }
+                drop(answer.send(self.engine.moved_callers()));
+            }
+            Request::Parted => self.has_parted = true,
+            Request::CallsOfSockets(answer) => drop(answer.send(self.engine.calls_of_sockets())),
+            Request::Agreed(answer) => drop(answer.send(Box::new(self.engine.agreed().clone()))),
+            Request::Arrived(arrived) => self.arrived(arrived),
+            Request::EarlierHas(open) => {
+                for (number, open) in open {
+                    if let Some(socket) = self.effects.socket_from(number) {
+                        self.apply(Event::EarlierHas { socket, open });
+                    }
+                }
+            }
+            Request::EarlierGone => {
+                self.effects.earlier_is_gone();
+                self.apply(Event::EarlierGone);
             }
             Request::Elsewhere(routers) => self.apply(Event::Elsewhere(routers)),
             Request::DialledVia { member, router, outcome: Ok(socket) } => {
@@ -281,6 +338,20 @@ impl Owner {
             // If nobody waits for the answer any more, its deadline has passed.
             Request::Status(answer) => drop(answer.send(self.status())),
         }
+    }
+
+    /// Takes in the sockets of a caller that come from an earlier process.
+    fn arrived(&mut self, arrived: Arrived) {
+        let Arrived { caller, sockets, passing } = arrived;
+        let group = caller.group.as_deref().and_then(|name| self.engine.view().group_named(name));
+        let selector = group.map_or(Selector::ByConnectorKey, |group| Selector::Group(group.id));
+        let way_in: Arc<str> = format!("{selector:?} {}", caller.principal).into();
+        let session = caller.session.as_ref().map(|session| session.id.as_str());
+        let opened: Vec<_> = sockets
+            .into_iter()
+            .map(|socket| self.effects.arrive(socket, Arc::clone(&way_in), session, passing.clone()))
+            .collect();
+        self.apply(Event::Moved { caller: Box::new(caller), sockets: opened });
     }
 
     /// Takes in the socket of an IDM that the router dialled. The socket is closed at once if the router is draining, or if the group has left

@@ -19,14 +19,18 @@ const GROUP: &str = "hr";
 const MEMBERS: [&str; 3] = ["n1", "c1", "c2"];
 
 /// A caller of the group that reads users of an hr.csv.
-struct Reader {
+pub(crate) struct Reader {
     idm: FakeIdm,
     read: OperationRequest,
 }
 
 impl Reader {
-    fn connect(router: &Router, csv: &str) -> Self {
-        let mut idm = FakeIdm::connect(router.listen(), "/openicf/hr", 2);
+    pub(crate) fn connect(router: &Router, csv: &str) -> Self {
+        Self::of(FakeIdm::connect(router.listen(), "/openicf/hr", 2), csv)
+    }
+
+    /// A caller that is connected.
+    pub(crate) fn of(mut idm: FakeIdm, csv: &str) -> Self {
         let infos = idm.ask_for_connectors(PATIENCE);
         let connector = Configured::of(&infos, "CSVFileConnector")
             .with("csvFile", Value::File(csv.to_owned()))
@@ -38,7 +42,7 @@ impl Reader {
     }
 
     /// So many reads, each of which must find its user.
-    fn read(&mut self, times: usize) {
+    pub(crate) fn read(&mut self, times: usize) {
         for _ in 0..times {
             let id = self.idm.call(&self.read);
             let answer = self.idm.answer(id);

@@ -20,27 +20,36 @@ use crate::site::GROUP;
 
 /// The member in server mode, and the two in client mode.
 const MEMBERS: [&str; 3] = ["near", "far1", "far2"];
+/// Connections are replaced all the time.
+pub(crate) const RENEWED: &str = "connection_ttl = \"2s\"";
 /// Java IDMs that are started until one holds the connectors. Two 1.8.0 peers lose the list now and then when they meet (WIRE 7.1).
 const ATTEMPTS: usize = 3;
 
 /// Starts a Java IDM that listens, and has the router dial it for this group; returns the IDM once it holds all connectors. Each IDM is a table
-/// of its own in the router's configuration file, in place of the one before.
-fn dialled_for(java: &Java, router: &Router, config: &Path, group: &str) -> Idm {
+/// of its own in the router's configuration file, in place of the one before. `more` are further lines of the table. The table is returned,
+/// too.
+pub(crate) fn dialled_for(
+    java: &Java,
+    router: &Router,
+    config: &Path,
+    group: &str,
+    more: &str,
+) -> (Idm, String) {
     let key = config.with_file_name("idm.key");
     fs::write(&key, "changeit\n").expect("scratch is there");
     let holds_connectors = |attempt: usize| {
         let (mut idm, port) = Idm::listen(java);
-        let name = format!("{group}{attempt}");
+        let name = format!("{group}-{}-{attempt}", java.framework().version().replace('.', ""));
         let table = format!(
             "[idm.{name}]\nurl = \"ws://127.0.0.1:{port}/openicf/0\"\ngroup = {group:?}\nprincipal = \"anonymous\"\nkey_file = {key:?}\n\
-             connections = 2\nnew_connections_interval = \"0s\"\nconnection_ttl = \"2s\"\n",
+             connections = 2\nnew_connections_interval = \"0s\"\nhousekeeping_interval = \"1s\"\n{more}\n",
         );
-        fs::write(config, table).expect("scratch is there");
+        fs::write(config, &table).expect("scratch is there");
         let name = format!("\"{name}\"");
         wait_until(&format!("the router has dialled for {group}"), PATIENCE, || {
             http_get(router.admin(), "/v1/callers").1.contains(&name)
         });
-        (idm.ask("connectors 2 20") == transcript::CONNECTORS).then_some(idm)
+        (idm.ask("connectors 2 20") == transcript::CONNECTORS).then_some((idm, table))
     };
     (0..ATTEMPTS).find_map(holds_connectors).expect("one of some IDMs gets the connectors")
 }
@@ -68,7 +77,7 @@ fn a_java_idm_that_is_dialled_calls_as_directly() {
 
     // The router dials both ends, or the IDM alone: the whole conversation is as it is without a router.
     for member in ["near", "far1"] {
-        let mut idm = dialled_for(&java, &router, &config, member);
+        let (mut idm, _) = dialled_for(&java, &router, &config, member, RENEWED);
         let journal = Journal::new(scratch.path(), member);
         idm.ok(&journal.use_command());
         let differences = transcript::differences(&mut idm, transcript::RIG, &[member]);
@@ -76,7 +85,7 @@ fn a_java_idm_that_is_dialled_calls_as_directly() {
     }
 
     // A group of both modes: exact turns.
-    let mut idm = dialled_for(&java, &router, &config, GROUP);
+    let (mut idm, _) = dialled_for(&java, &router, &config, GROUP, RENEWED);
     let journal = Journal::new(scratch.path(), "group");
     idm.ok(&journal.use_command());
     idm.ok("create name=u0");

@@ -23,8 +23,7 @@ pub(crate) struct DrillArgs {
     /// Use real Java connector servers as members, and add a Java IDM to the callers.
     #[arg(long)]
     java: bool,
-    /// Use members in client mode, which dial the router: rcs-nodes, and the drills kill, freeze, black-hole, reset, drain and
-    /// rolling-restart.
+    /// Use rcs-nodes in client mode as members, which dial the router; for all drills but grow.
     #[arg(long, conflicts_with = "java")]
     dial: bool,
     /// Duration of each drill in minutes.
@@ -63,20 +62,27 @@ fn scenes(name: &str) -> Result<Scenes, String> {
     Scene::from_str(name, false).map(|scene| Scenes(vec![scene])).map_err(|_| known())
 }
 
+/// The drills of the command line that can be run with such members.
+fn chosen(arguments: &DrillArgs) -> Result<Vec<Scene>, Failure> {
+    let with = |scene: Scene| match (arguments.dial, arguments.java) {
+        (true, _) => scene.has_dialling_form(),
+        (_, true) => scene.has_dialled_form(),
+        _ => true,
+    };
+    match arguments.name.0.as_slice() {
+        [scene] if !with(*scene) => Err(Exit::Usage.with(match arguments.dial {
+            true => format!("{} has no form in which the members dial; leave --dial out", scene.label()),
+            false => {
+                format!("the members of {} are rcs-nodes in client mode; leave --java out", scene.label())
+            }
+        })),
+        scenes => Ok(scenes.iter().copied().filter(|scene| with(*scene)).collect()),
+    }
+}
+
 /// Runs them, one after the other: a line of JSON for each on standard output, a table on standard error.
 pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
-    if let Some(scene) = arguments.name.0.iter().find(|scene| arguments.dial && !scene.has_dialling_form()) {
-        return Err(Exit::Usage.with(format!(
-            "{} has no form in which the members dial; --dial is for {}",
-            scene.label(),
-            Scene::value_variants()
-                .iter()
-                .filter(|scene| scene.has_dialling_form())
-                .map(|scene| scene.label())
-                .collect::<Vec<_>>()
-                .join(", ")
-        )));
-    }
+    let scenes = chosen(&arguments)?;
     let members = match arguments.java {
         false if arguments.dial => Members::DiallingNodes,
         false => Members::Nodes,
@@ -95,10 +101,11 @@ pub(crate) async fn run(arguments: DrillArgs) -> Result<(), Failure> {
     rcs_cli::tell(format_args!("seed {seed}"));
     let more = More { kills: arguments.kills, etcd: arguments.etcd };
     let mut all = Vec::new();
-    let count = arguments.name.0.len();
-    for (number, scene) in arguments.name.0.into_iter().enumerate() {
+    let count = scenes.len();
+    for (number, scene) in scenes.into_iter().enumerate() {
         step(format_args!("drill {} of {count}: {} ...", number + 1, scene.label()));
-        let done = perform(scene, &members, scope, seed, more).await?;
+        let members = if scene.has_dialled_form() { &members } else { &Members::DiallingNodes };
+        let done = perform(scene, members, scope, seed, more).await?;
         rcs_cli::say(done.json());
         rcs_cli::tell(done.row());
         all.push(done);

@@ -18,7 +18,7 @@ use super::idm::Calling;
 use super::members::KEY;
 use super::site::Site;
 use super::sums::Sums;
-use super::tally::{Ask, Tally, Told};
+use super::tally::{Ask, Figures, Tally, Told};
 
 /// How long a call may take beyond its own deadline before it counts as hung.
 const MARGIN: Duration = Duration::from_secs(8);
@@ -108,10 +108,9 @@ impl Load {
         lock(&self.shared.tally).figures.ok
     }
 
-    /// Calls that have not ended well up to now, whatever they were told.
-    pub(crate) fn not_ok(&self) -> u64 {
-        let tally = lock(&self.shared.tally);
-        tally.figures.calls - tally.figures.ok
+    /// How the calls have ended up to now.
+    pub(crate) fn figures(&self) -> Figures {
+        lock(&self.shared.tally).figures.clone()
     }
 
     /// Waits until so many more calls were answered well; false if they are not within `bound`.
@@ -159,11 +158,20 @@ pub(crate) async fn connect_patiently_to(port: u16) -> Result<Caller, Failure> {
     dial(port, None).await
 }
 
+/// A caller of another group or member than the drill's group, at that port.
+pub(crate) async fn connect_to_named(port: u16, name: &str) -> Result<Caller, Failure> {
+    dial_named(port, name, None).await
+}
+
 async fn dial(port: u16, ping_every: Option<Duration>) -> Result<Caller, Failure> {
+    dial_named(port, GROUP, ping_every).await
+}
+
+async fn dial_named(port: u16, name: &str, ping_every: Option<Duration>) -> Result<Caller, Failure> {
     let target = DialTarget {
         host: "127.0.0.1".to_owned(),
         port,
-        path: format!("/openicf/{GROUP}"),
+        path: format!("/openicf/{name}"),
         tls: None,
         authorization: DialAuthorization::Basic(Credentials {
             principal: "anonymous".to_owned(),

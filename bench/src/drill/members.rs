@@ -66,6 +66,9 @@ impl Members {
                 command.args(["--bundle-version", version]);
                 if self.dialler() == Dialler::Member {
                     command.args(["--dial", &dial.port.to_string(), "--sockets", &dial.sockets.to_string()]);
+                    if let Some(ttl) = dial.ttl {
+                        command.args(["--connection-ttl", &ttl.as_secs().to_string()]);
+                    }
                 }
                 Ok(command)
             }
@@ -99,6 +102,7 @@ struct Dial {
     /// A port of the loopback.
     port: u16,
     sockets: u32,
+    ttl: Option<Duration>,
 }
 
 /// One member. Its process dies with it.
@@ -109,6 +113,8 @@ pub(crate) struct Member {
     proxy: Proxy,
     /// Sockets between the router and it, for a member that dials.
     sockets: u32,
+    /// How long a member that dials keeps a socket, if there is a bound.
+    ttl: Option<Duration>,
     process: Option<Process>,
     /// The version of the connector's bundle that the member has from its next start on.
     version: &'static str,
@@ -120,7 +126,7 @@ impl Member {
         kind: &Members,
         name: &str,
         scratch: &Path,
-        sockets: u32,
+        (sockets, ttl): (u32, Option<Duration>),
         seed: u64,
     ) -> Result<Self, Failure> {
         let folder = scratch.join(name);
@@ -130,7 +136,8 @@ impl Member {
             .await
             .map_err(|error| Exit::Internal.with(format!("the proxy cannot listen: {error}")))?;
         let (name, kind) = (name.to_owned(), kind.clone());
-        let mut member = Self { name, kind, folder, proxy, sockets, process: None, version: FIRST_VERSION };
+        let mut member =
+            Self { name, kind, folder, proxy, sockets, ttl, process: None, version: FIRST_VERSION };
         member.restart()?;
         Ok(member)
     }
@@ -153,7 +160,7 @@ impl Member {
     /// Starts its process, which must have ended before; comes back once it listens, or dials.
     pub(crate) fn restart(&mut self) -> Result<(), Failure> {
         let command = {
-            let dial = Dial { port: self.proxy.port(), sockets: self.sockets };
+            let dial = Dial { port: self.proxy.port(), sockets: self.sockets, ttl: self.ttl };
             self.kind.command(&self.name, &self.folder, self.version, &dial)?
         };
         let (name, bound) = (&self.name, self.kind.start_bound());

@@ -47,6 +47,9 @@ pub(crate) struct NodeArgs {
     /// Sockets that are opened to the router.
     #[arg(long, default_value_t = 2)]
     sockets: u32,
+    /// Seconds after which a dialled socket is replaced by a fresh one.
+    #[arg(long, value_name = "N", requires = "dial")]
+    connection_ttl: Option<u64>,
 }
 
 /// Serves until SIGTERM, or until whoever started it is gone.
@@ -57,7 +60,10 @@ pub(crate) async fn run(arguments: NodeArgs) -> Result<(), Failure> {
         .map_err(internal)?;
     let registry = Registry::empty().with(Arc::new(connector));
     let node = match arguments.dial {
-        Some(port) => Node::Dialling(dial(&arguments.member, port, arguments.sockets, registry)),
+        Some(port) => {
+            let ttl = arguments.connection_ttl.map(Duration::from_secs);
+            Node::Dialling(dial(&arguments.member, port, (arguments.sockets, ttl), registry))
+        }
         None => {
             let setup = Setup {
                 address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -97,7 +103,12 @@ enum Node {
 }
 
 /// A node in client mode, which is the member of this name to a router with `--dev`.
-fn dial(member: &str, port: u16, sockets: u32, registry: Registry) -> Client {
+fn dial(
+    member: &str,
+    port: u16,
+    (sockets, connection_ttl): (u32, Option<Duration>),
+    registry: Registry,
+) -> Client {
     let (host, path) = (Ipv4Addr::LOCALHOST.to_string(), "/openicf".to_owned());
     let url = WsUrl { tls: false, host, port, path };
     let sockets = sockets as usize;
@@ -111,7 +122,7 @@ fn dial(member: &str, port: u16, sockets: u32, registry: Registry) -> Client {
             sockets,
             max_sockets: sockets + 1,
             housekeeping_interval: HOUSEKEEPING_INTERVAL,
-            connection_ttl: None,
+            connection_ttl,
             new_connections_interval: Duration::ZERO,
         },
         ping_interval: Some(HOUSEKEEPING_INTERVAL),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,8 +31,20 @@ pub(crate) struct Router {
     admin: SocketAddr,
     sights: watch::Receiver<Sight>,
     looking: JoinHandle<()>,
+    /// What it reads, and where a later process takes over from it.
+    files: [PathBuf; 3],
     /// The part of its log that somebody has asked for.
     logged: RefCell<Vec<String>>,
+}
+
+/// How a later process took over.
+pub(crate) struct Replaced {
+    /// From its start until it served.
+    pub(crate) ready: Duration,
+    /// Whether the earlier process ended by itself.
+    pub(crate) has_ended: bool,
+    /// How long the callers' sockets stood still, as the earlier process says.
+    pub(crate) frozen: Option<Duration>,
 }
 
 /// The members' state at a moment.
@@ -49,15 +61,8 @@ pub(crate) struct Sight {
 impl Router {
     /// Starts it with this provider document and configuration file; comes back when it listens.
     pub(crate) fn start(provider: &Path, config: &Path) -> Result<Self, Failure> {
-        let program = beside_us("rcs-router")?;
-        let mut command = Command::new(program);
-        command.arg("serve").arg("--provider").arg(provider).arg("--config").arg(config);
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]).env_remove("RCS_LOG");
-        let (process, ready) = block_in_place(|| {
-            let process = Process::start("rcs-router", command);
-            let ready = process.read_until("ready ", START_BOUND);
-            (process, ready)
-        });
+        let files = [provider.to_owned(), config.to_owned(), config.with_file_name("take-over")];
+        let (process, ready) = spawn(&files)?;
         let address = |key: &str| {
             let word = ready.split(' ').find_map(|word| word.strip_prefix(key));
             word.and_then(|address| address.parse().ok())
@@ -67,7 +72,23 @@ impl Router {
         let (seen, sights) =
             watch::channel(Sight { at: Instant::now(), health: BTreeMap::new(), marks: BTreeMap::new() });
         let looking = tokio::spawn(look(admin, seen));
-        Ok(Self { process, listen, admin, sights, looking, logged: RefCell::default() })
+        Ok(Self { process, listen, admin, sights, looking, files, logged: RefCell::default() })
+    }
+
+    /// Starts a later process that takes over from this one, and waits until this one has ended by itself.
+    pub(crate) async fn replace(&mut self, end_bound: Duration) -> Result<Replaced, Failure> {
+        let began = Instant::now();
+        let (later, _) = spawn(&self.files)?;
+        let ready = began.elapsed();
+        let mut earlier = std::mem::replace(&mut self.process, later);
+        while earlier.is_running() && began.elapsed() < end_bound {
+            sleep(LOOK_EVERY).await;
+        }
+        let has_ended = !earlier.is_running();
+        let log = earlier.output().1;
+        let frozen = log.iter().find_map(|line| line.split_once("frozen_ms=")?.1.trim().parse().ok());
+        self.logged.borrow_mut().extend(log);
+        Ok(Replaced { ready, has_ended, frozen: frozen.map(Duration::from_millis) })
     }
 
     /// Where callers connect.
@@ -216,6 +237,20 @@ impl Sight {
     pub(crate) fn is_up(&self, member: &str) -> bool {
         self.health.get(member).is_some_and(|health| health == "up")
     }
+}
+
+/// Starts a process; returns it with the line that says where it listens.
+fn spawn([provider, config, take_over]: &[PathBuf; 3]) -> Result<(Process, String), Failure> {
+    let program = beside_us("rcs-router")?;
+    let mut command = Command::new(program);
+    command.arg("serve").arg("--provider").arg(provider).arg("--config").arg(config);
+    command.arg("--take-over").arg(take_over);
+    command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--dev"]).env_remove("RCS_LOG");
+    Ok(block_in_place(|| {
+        let process = Process::start("rcs-router", command);
+        let ready = process.read_until("ready ", START_BOUND);
+        (process, ready)
+    }))
 }
 
 /// A program of ours, which cargo puts beside this one.

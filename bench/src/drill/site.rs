@@ -40,6 +40,8 @@ pub(crate) struct SitePlan {
     pub(crate) algorithm: &'static str,
     /// Sockets towards each member.
     pub(crate) sockets: u32,
+    /// How long a member that dials keeps a socket, if there is a bound.
+    pub(crate) member_ttl: Option<Duration>,
     /// Objects of a search.
     pub(crate) rows: u64,
     /// Bytes of each.
@@ -61,6 +63,7 @@ impl Default for SitePlan {
             java_members: 3,
             algorithm: "roundrobin",
             sockets: 2,
+            member_ttl: None,
             rows: 20,
             row_bytes: 100,
             change_takes: Duration::from_millis(1),
@@ -106,7 +109,9 @@ impl Site<()> {
         };
         for number in 1..=number {
             let name = format!("n{number}");
-            let member = Member::start(kind, &name, scratch.path(), plan.sockets, dice.u64(..)).await?;
+            let member =
+                Member::start(kind, &name, scratch.path(), (plan.sockets, plan.member_ttl), dice.u64(..))
+                    .await?;
             provider = match kind.dialler() {
                 Dialler::Router => provider.server(&name, member.proxy().port(), plan.sockets),
                 Dialler::Member => provider.client(&name),

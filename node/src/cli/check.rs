@@ -33,8 +33,11 @@ fn show_certificate(plan: &ListenPlan<'_>) {
     for warning in plan.tls_warnings() {
         rcs_cli::say(format_args!("notice           {warning}"));
     }
-    rcs_cli::say(format_args!("certificate      {} (entry {})", tls.subject, tls.alias));
-    rcs_cli::say(format_args!("                 {}, valid {}", tls.key, tls.validity));
+    let (identity, certificate) = (&tls.identity, tls.identity.certificate());
+    rcs_cli::say(format_args!("certificate      {} (entry {})", certificate.subject, identity.alias()));
+    let (first, last) = (certificate.first_day(), certificate.last_day());
+    rcs_cli::say(format_args!("                 {}, valid {first} to {last} (UTC)", identity.key()));
+    rcs_cli::say(format_args!("                 callers must trust {}", identity.trust()));
 }
 
 fn describe(path: &Path, config: &NodeConfig) -> String {
@@ -53,7 +56,13 @@ fn describe(path: &Path, config: &NodeConfig) -> String {
     line("ping", config.ping_interval.map_or("off".to_owned(), |time| format!("every {} s", time.as_secs())));
     for (name, folder) in [("bundleDir", &config.bundle_dir), ("libDir", &config.lib_dir)] {
         let state = if folder.is_dir() { "" } else { " (does not exist)" };
-        line(name, format!("{}{state}", folder.display()));
+        line(
+            name,
+            format!(
+                "{}{state}; its files are reported by the agent, and no Java bundle is loaded",
+                folder.display()
+            ),
+        );
     }
     text
 }

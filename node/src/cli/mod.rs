@@ -1,7 +1,8 @@
-//! The command line: `rcs-node serve`, `set-key`, `hash-key`, `check`, `agent`.
+//! The command line: `rcs-node serve`, `set-key`, `hash-key`, `check`, `doctor`, `agent`.
 
 mod agent;
 mod check;
+mod doctor;
 mod plan;
 mod serve;
 mod set_key;
@@ -30,13 +31,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::SetKey(arguments) => set_key::run(&arguments),
         Command::HashKey(arguments) => set_key::hash(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
     })
 }
 
 /// A remote connector server: runs connectors for identity management systems.
 #[derive(Debug, Parser)]
-#[command(name = "rcs-node", version, after_help = format!("{EXIT_CODES}\n{LOG}"))]
+#[command(name = "rcs-node", version, after_help = format!("{EXIT_CODES}\n{}\n{LOG}", rcs_cli::doctor::EXIT_CODES))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -55,6 +57,9 @@ enum Command {
     HashKey(HashKeyArgs),
     /// Check a properties file: show what `serve` would do with it, and report its errors.
     Check(CheckArgs),
+    /// Find out what does not work, from this machine: read the properties, compare them with IDM's document, and try each URL, or the port. Prints
+    /// one line for each finding, with what to do. Changes nothing.
+    Doctor(doctor::DoctorArgs),
     /// Run beside a connector server (this one or the Java one) and report the files of its connectors to routers.
     Agent(agent::AgentArgs),
 }

@@ -101,7 +101,7 @@ impl<'a> ListenPlan<'a> {
 
     /// What is to be said about the certificate.
     pub(super) fn tls_warnings(&self) -> impl Iterator<Item = String> + '_ {
-        self.tls.iter().flat_map(|tls| tls.warning.iter().chain(&tls.date_warning)).cloned()
+        self.tls.iter().flat_map(|tls| &tls.warnings).cloned()
     }
 }
 
@@ -113,6 +113,8 @@ impl<'a> DialPlan<'a> {
         let proxy = dial.proxy.as_ref().map(proxy);
         let (proof, mut warnings) = match &dial.token {
             Some(token) => token::proof(dial, token, tls.as_ref(), proxy.as_ref(), settings, faults),
+            // What is wrong with the token was told.
+            None if dial.wants_token => (None, Vec::new()),
             None => password(dial, config, settings, faults),
         };
         let peer = |url: &WsUrl| Peer {

@@ -128,7 +128,10 @@ async fn listen(
     csv_folders: Vec<PathBuf>,
 ) -> Result<Node, Failure> {
     let wanted = plan.address;
-    let transport = plan.tls.as_ref().map_or("plain".to_owned(), |tls| format!("TLS as {}", tls.subject));
+    let transport = plan
+        .tls
+        .as_ref()
+        .map_or("plain".to_owned(), |tls| format!("TLS as {}", tls.identity.certificate().subject));
     let setup = server::Setup {
         address: wanted,
         key: plan.listen.key.clone(),

@@ -20,7 +20,7 @@ use crate::pool::Pool;
 use crate::service::{self, Service};
 
 /// The properties that a failed dial tells of.
-const NAMES: Names = Names {
+pub(crate) const NAMES: Names = Names {
     dialler: "this node",
     url: "connectorserver.url",
     principal: "connectorserver.principal",
@@ -45,7 +45,7 @@ pub enum Proof {
 
 impl Proof {
     /// Must be called within a tokio runtime.
-    fn start(self) -> Who {
+    pub(crate) fn start(self) -> Who {
         match self {
             Self::Password(credentials) => Who::Password(credentials),
             Self::Token(setup) => Who::Token(Holder::start(*setup)),

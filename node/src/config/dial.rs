@@ -22,7 +22,10 @@ impl Reader<'_> {
         let (urls, server_name) = (self.urls(), self.server_name());
         let (urls, server_name) = (urls?, server_name?);
         let token = self.token();
-        self.note_principal(&server_name);
+        let wants_token = self.settings.get("tokenEndpoint").is_some();
+        if !wants_token {
+            self.note_principal(&server_name);
+        }
         self.note_unused_stores(&urls, token.as_ref());
         Some(Dial {
             host_id: self.host_id(),
@@ -30,6 +33,7 @@ impl Reader<'_> {
             rhythm: self.rhythm(urls.len()),
             group_check_interval: self.interval("groupCheckInterval", CHECK_EVERY),
             token,
+            wants_token,
             urls,
             server_name,
         })
@@ -53,6 +57,14 @@ impl Reader<'_> {
         }
         if texts.iter().any(|url| url.splitn(4, '/').count() < 4) {
             let notice = setting.notice("has a URL without a path; /openicf is dialled");
+            self.settings.notice(notice);
+        }
+        let twice =
+            texts.iter().enumerate().any(|(at, text)| texts.iter().take(at).any(|before| before == text));
+        if twice {
+            let notice = setting.notice(
+                "has a URL twice; each IDM process needs one of its own, such as /openicf/0 and /openicf/1",
+            );
             self.settings.notice(notice);
         }
         Some(urls)
@@ -187,6 +199,7 @@ impl Reader<'_> {
             return None;
         };
         // Whether http is accepted depends on the command line.
+        self.note_unused_user("with connectorserver.tokenEndpoint: the peer is shown an access token");
         let endpoint = Url::parse(setting.trimmed(), Plain::Anywhere)
             .map_err(|error| self.problems.push(setting.problem(format!("is not usable: {error}"))));
         let client_id = self.text("clientId");
@@ -234,7 +247,7 @@ impl Reader<'_> {
     }
 
     /// Names the properties that mean nothing without another one (P38).
-    fn note_alone(&mut self, names: &[&'static str], without: &str) {
+    pub(super) fn note_alone(&mut self, names: &[&'static str], without: &str) {
         for name in names {
             if let Some(setting) = self.settings.get(name) {
                 let notice = setting.notice(&format!("has no effect without connectorserver.{without}"));

@@ -137,6 +137,8 @@ pub struct Dial {
     pub group_check_interval: Duration,
     /// `tokenEndpoint` and what belongs to it (P17).
     pub token: Option<TokenClient>,
+    /// Whether the file has `tokenEndpoint`, usable or not.
+    pub wants_token: bool,
 }
 
 /// An HTTP proxy in front of a dialling server.

@@ -14,6 +14,9 @@ use super::{
 use crate::key::{DEFAULT_KEY_TEXT, SharedKey};
 use crate::properties;
 
+/// The properties that examples fill with placeholders.
+const PLACEHOLDERS: [&str; 6] =
+    ["url", "connectorServerName", "hostId", "tokenEndpoint", "clientId", "clientSecret"];
 const DEFAULT_PORT: u16 = 8759;
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -51,6 +54,14 @@ impl<'a> Reader<'a> {
         let key_store = self.store("keyStoreFile", "keyStoreType", "keyStorePass");
         let trust_store = self.store("trustStoreFile", "trustStoreType", "trustStorePass");
         self.note_key_pass();
+        for (file, rest) in [
+            ("keyStoreFile", &["keyStoreType", "keyStorePass", "keyPass"][..]),
+            ("trustStoreFile", &["trustStoreType", "trustStorePass"]),
+        ] {
+            if self.settings.get(file).is_none() {
+                self.note_alone(rest, file);
+            }
+        }
         for name in ["loggerClass", "loggingConfigFile"] {
             if let Some(setting) = self.settings.get(name) {
                 let notice = setting.notice(
@@ -59,6 +70,7 @@ impl<'a> Reader<'a> {
                 self.settings.notice(notice);
             }
         }
+        self.note_placeholders();
         let ping_interval = self.number("pingPongInterval", Duration::from_secs);
         let mut ping_interval =
             Some(ping_interval.unwrap_or(DEFAULT_PING_INTERVAL)).filter(|time| !time.is_zero());
@@ -72,6 +84,9 @@ impl<'a> Reader<'a> {
             dial.map(|dial| Mode::Client(Box::new(dial)))
         } else {
             self.settings.name_misplaced(Scope::Server);
+            self.note_unused_user(
+                "in server mode: any user name is let in, and connectorserver.key is compared",
+            );
             Some(Mode::Server(self.listen(key_store.is_some())))
         };
         Some(NodeConfig {
@@ -94,6 +109,11 @@ impl<'a> Reader<'a> {
             let what =
                 "is needed with useSSL=true: name a PKCS12 store with the server's key and certificate";
             self.missing("keyStoreFile", what);
+        }
+        if let (Transport::Plain, Some(setting)) = (transport, self.settings.get("keyStoreFile")) {
+            let notice = setting
+                .notice("has no effect without connectorserver.useSSL=true: callers connect without TLS");
+            self.settings.notice(notice);
         }
         let key = match self.settings.get("key") {
             None => SharedKey::of_text(DEFAULT_KEY_TEXT),
@@ -172,14 +192,43 @@ impl<'a> Reader<'a> {
 
     /// A PKCS12 store that keytool made has one password, so a `keyPass` of its own (P26) can only be a mistake.
     fn note_key_pass(&mut self) {
-        let (Some(key), Some(store)) = (self.settings.get("keyPass"), self.settings.get("keyStorePass"))
+        let Some(key) = self.settings.get("keyPass").filter(|_| self.settings.get("keyStoreFile").is_some())
         else {
             return;
         };
-        if key.raw() != store.raw() {
-            let notice = key
-                .notice("differs from keyStorePass; a PKCS12 store has one password, keyStorePass is used");
-            self.settings.notice(notice);
+        let notice = match self.settings.get("keyStorePass") {
+            Some(store) if store.raw() == key.raw() => return,
+            Some(_) => "differs from keyStorePass; a PKCS12 store has one password, keyStorePass is used",
+            None => "has no effect: a PKCS12 store has one password; set connectorserver.keyStorePass",
+        };
+        let notice = key.notice(notice);
+        self.settings.notice(notice);
+    }
+
+    /// Names user and password where something else proves who calls or dials (P30, P31). `why` goes on after "has no effect".
+    pub(super) fn note_unused_user(&mut self, why: &str) {
+        for name in ["principal", "password"] {
+            if let Some(setting) = self.settings.get(name) {
+                let notice = setting.notice(&format!("has no effect {why}"));
+                self.settings.notice(notice);
+            }
+        }
+    }
+
+    /// Names values that examples of the vendor have in the place of real ones.
+    fn note_placeholders(&mut self) {
+        for name in PLACEHOLDERS {
+            let Some(setting) = self.settings.get(name) else { continue };
+            let value = setting.trimmed();
+            let is_marked = value.contains('<') && value.contains('>');
+            if is_marked
+                || ["my-", "MY_"].iter().any(|start| value.starts_with(start))
+                || value.contains("//my-tenant.")
+            {
+                let notice =
+                    setting.notice("is the placeholder of an example; write the value of your installation");
+                self.settings.notice(notice);
+            }
         }
     }
 

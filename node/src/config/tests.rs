@@ -101,8 +101,12 @@ fn server_sample_loads_unchanged() {
     );
     assert_eq!(config.bundle_dir, Path::new("/opt/openicf/connectors"));
     assert_eq!(config.lib_dir, Path::new("/opt/openicf/lib"));
-    assert_eq!(config.notices.len(), 1, "only loggerClass (P29): {:?}", config.notices);
-    assert!(config.notices[0].contains("loggerClass has no effect"), "{:?}", config.notices);
+    // P29-P31: what does nothing here is named.
+    assert_eq!(config.notices.len(), 3, "{:?}", config.notices);
+    for name in ["loggerClass", "principal", "password"] {
+        let named = format!("connectorserver.{name} has no effect");
+        assert!(config.notices.iter().any(|notice| notice.contains(&named)), "{:?}", config.notices);
+    }
 }
 
 /// P39, P01-P09, P17; its server name breaks P01's own rule, W01.
@@ -134,7 +138,10 @@ fn client_sample_loads_unchanged() {
     assert_eq!((token.client_id.as_str(), token.at_end), ("my-client-id", AtTokenEnd::Keep));
     assert!(matches!(&token.secret, SecretOf::Value(secret) if secret.expose() == "my-client-secret"));
     assert!(dial.proxy.is_none());
-    assert_eq!(config.notices.len(), 2, "{:?}", config.notices);
+    let placeholders =
+        config.notices.iter().filter(|notice| notice.contains("the placeholder of an example"));
+    assert_eq!(placeholders.count(), 5, "{:?}", config.notices);
+    assert_eq!(config.notices.len(), 2 + 5, "{:?}", config.notices);
     assert!(
         config.notices.iter().any(|notice| notice.contains("connectorServerName should have lower-case"))
     );
@@ -263,8 +270,32 @@ fn misplaced_and_unknown_properties_are_named() {
         ("connectorserver.nonsense=1".to_owned(), "line 1: connectorserver.nonsense is unknown"),
         ("secret word".to_owned(), "line 1: the name does not begin with `connectorserver.`"),
         (
-            "connectorserver.keyStorePass=a\nconnectorserver.keyPass=b".to_owned(),
-            "line 2: connectorserver.keyPass differs from keyStorePass",
+            "connectorserver.useSSL=true\nconnectorserver.keyStoreFile=a\nconnectorserver.keyStorePass=a\nconnectorserver.keyPass=b"
+                .to_owned(),
+            "line 4: connectorserver.keyPass differs from keyStorePass",
+        ),
+        (
+            "connectorserver.useSSL=true\nconnectorserver.keyStoreFile=a\nconnectorserver.keyPass=b".to_owned(),
+            "line 3: connectorserver.keyPass has no effect: a PKCS12 store has one password",
+        ),
+        ("connectorserver.keyStoreFile=a".to_owned(), "keyStoreFile has no effect without connectorserver.useSSL=true"),
+        ("connectorserver.keyPass=b".to_owned(), "keyPass has no effect without connectorserver.keyStoreFile"),
+        ("connectorserver.trustStorePass=b".to_owned(), "trustStorePass has no effect without connectorserver.trustStoreFile"),
+        ("connectorserver.password=b".to_owned(), "password has no effect in server mode"),
+        (
+            format!("{client}connectorserver.hostId=<host-id>"),
+            "line 3: connectorserver.hostId is the placeholder of an example",
+        ),
+        (
+            client.replace("openicf", "openicf wss://a/openicf"),
+            "line 2: connectorserver.url has a URL twice",
+        ),
+        (
+            format!(
+                "{client}connectorserver.tokenEndpoint=https://a/t\nconnectorserver.clientId=b\nconnectorserver.clientSecret=c\n\
+                 connectorserver.principal=d"
+            ),
+            "line 6: connectorserver.principal has no effect with connectorserver.tokenEndpoint",
         ),
     ] {
         let notices = read(&text).unwrap().notices;

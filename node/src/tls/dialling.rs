@@ -2,17 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rcs_cli::file::read_bounded;
 use rcs_proto::driver::tls::{Pins, client_config, of_system};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::sign::SingleCertAndKey;
 
 use super::trust::{Pem, certificates};
-use super::{Owned, certificate, owned};
+use super::{Owned, owned};
 use crate::config::StoreFile;
 use crate::limits::KEY_STORE_BYTES;
 
@@ -39,11 +37,8 @@ pub fn client(trust: Option<&StoreFile>, own: Option<&StoreFile>) -> Result<Clie
         }
     }?;
     let Some(store) = own else { return Ok(ClientTls { config, warnings: Vec::new() }) };
-    let Owned { chain, pair, warning, .. } = owned(store).map_err(|error| error.to_string())?;
-    let mut config = ClientConfig::clone(&config);
-    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(pair));
-    let dates = certificate::validity(&chain).and_then(|validity| validity.warning(SystemTime::now()));
-    Ok(ClientTls { config: Arc::new(config), warnings: warning.into_iter().chain(dates).collect() })
+    let Owned { identity, warnings } = owned(store).map_err(|error| error.to_string())?;
+    Ok(ClientTls { config: identity.shown_by(&config), warnings })
 }
 
 /// TLS of an agent towards routers. Trusts the certificates in this PEM file, and those that they signed. Without a file: those that the

@@ -20,12 +20,12 @@ use crate::dial::Dialling;
 use crate::dial_token::{judge, secret, server};
 use crate::support::{CLIENT_SAMPLE, PATIENCE, SERVER_SAMPLE, Scratch, rcs_node, text};
 
-fn certificate(name: &str) -> CertifiedKey<KeyPair> {
+pub(crate) fn certificate(name: &str) -> CertifiedKey<KeyPair> {
     rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate")
 }
 
 /// A key store as keytool makes one.
-fn key_store(made: &CertifiedKey<KeyPair>) -> Vec<u8> {
+pub(crate) fn key_store(made: &CertifiedKey<KeyPair>) -> Vec<u8> {
     let key = PrivateKey::from_der(&made.signing_key.serialize_der()).expect("a PKCS8 key");
     let certificate = Certificate::from_der(made.cert.der()).expect("a certificate");
     let mut store = KeyStore::new();
@@ -35,7 +35,7 @@ fn key_store(made: &CertifiedKey<KeyPair>) -> Vec<u8> {
 }
 
 /// A trust store as keytool makes one.
-fn trust_store(made: &CertifiedKey<KeyPair>) -> Vec<u8> {
+pub(crate) fn trust_store(made: &CertifiedKey<KeyPair>) -> Vec<u8> {
     let mut store = KeyStore::new();
     let certificate = Certificate::from_der(made.cert.der()).expect("a certificate");
     store.add_entry("idm", KeyStoreEntry::Certificate(certificate));
@@ -51,15 +51,15 @@ fn pem(made: &CertifiedKey<KeyPair>) -> String {
 
 /// Whether callers of a server must show a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Certificates {
+pub(crate) enum Certificates {
     NotAsked,
     Required,
 }
 
 /// A scripted IDM behind an end of TLS.
-struct TlsIdm {
+pub(crate) struct TlsIdm {
     idm: FakeMember,
-    own: CertifiedKey<KeyPair>,
+    pub(crate) own: CertifiedKey<KeyPair>,
     /// The certificate of the node that it trusts.
     nodes: CertifiedKey<KeyPair>,
     address: SocketAddr,
@@ -68,7 +68,7 @@ struct TlsIdm {
 }
 
 impl TlsIdm {
-    fn start(certificates: Certificates) -> Self {
+    pub(crate) fn start(certificates: Certificates) -> Self {
         let idm = FakeMember::listen("idm", Manners::Polite);
         let (own, nodes) = (certificate("localhost"), certificate("node"));
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -101,7 +101,7 @@ impl TlsIdm {
         front(&self.runtime, self.acceptor.clone(), port)
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("wss://localhost:{}/openicf", self.address.port())
     }
 }

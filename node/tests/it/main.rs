@@ -7,12 +7,14 @@
 
 mod agent;
 mod agent_router;
+mod audit;
 mod caller;
 mod check;
 mod csv_calls;
 mod dial;
 mod dial_tls;
 mod dial_token;
+mod doctor;
 mod log;
 mod serve;
 mod serving;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,12 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use rcs_proto::frames;
 use rcs_proto::messages::{OperationRequest, TestOpRequest, ValidateOpRequest};
+use rcs_rig::process::Process;
 use rcs_rig::scripted::{FakeIdm, Manners, raw_exchange, upgrade_request};
 use rustix::process::Signal;
 
 use crate::caller::Caller;
 use crate::serving::Serving;
-use crate::support::{Scratch, run, text};
+use crate::support::{PATIENCE, Scratch, run, text};
 
 const PROTOCOL: Option<&str> = Some("v1.openicf.forgerock.org");
 /// An idle node that is told to end must not use its drain time, which is 25 s.
@@ -172,4 +174,26 @@ fn signals_end_it() {
     node.process.close_stdin();
     Caller::connect(node.address, 1).connectors();
     assert!(node.process.is_running(), "no terminal, so no `q`");
+}
+
+/// I03: `q` and CTRL+C on the terminal end it. `script` has the terminal.
+#[test]
+fn keys_on_a_terminal_end_it() {
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: no `script` on this machine; keys on a terminal are not tried");
+        return;
+    }
+    for key in ["q", "\u{3}"] {
+        let scratch = Scratch::new();
+        let properties = "connectorserver.port=0\nconnectorserver.address=127.0.0.1\n";
+        let file = scratch.file("conf/ConnectorServer.properties", properties);
+        let node =
+            format!("exec {} serve --dev --properties {}", env!("CARGO_BIN_EXE_rcs-node"), text(&file));
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--flush", "--command", &node, "/dev/null"]);
+        let mut terminal = Process::start("rcs-node on a terminal", command);
+        terminal.read_until("ready 127.0.0.1:", PATIENCE);
+        terminal.write_line(key);
+        assert_eq!(terminal.wait(PATIENCE).code(), Some(0), "{key:?}: {terminal}");
+    }
 }

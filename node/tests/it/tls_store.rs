@@ -54,7 +54,7 @@ fn nonsense_is_no_store() {
     scratch.file("security/keyStore.pkcs12", b"nonsense");
     let file = scratch.file("conf/ConnectorServer.properties", SERVER_SAMPLE);
     let ran = run(&["check", text(&file), "--dev"], b"");
-    assert!(ran.code == 65 && ran.stderr.contains("is not a usable PKCS12 store"), "{ran:?}");
+    assert!(ran.code == 65 && ran.stderr.contains("is neither a PKCS12 store nor a PEM file"), "{ran:?}");
 }
 
 /// Stores that keytool and openssl make and TLS here cannot use. Each error names kind and size of the key, and the way out.
@@ -99,6 +99,69 @@ fn a_key_or_store_of_another_kind_is_named_with_the_way_out() {
     keytool(&[&pair[..5], &dates, &place, &password].concat()).expect("it was there a moment ago");
     let ran = check(&old);
     assert_eq!(ran.code, 0, "a Java server takes it, too: {ran:?}");
-    assert!(ran.stdout.contains("notice           the certificate expired on 20"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("notice           the certificate of \"CN=localhost\" expired on 20"),
+        "{ran:?}"
+    );
     assert!(ran.stdout.contains("an EC key of "), "{ran:?}");
+}
+
+/// Makes of a store another one: the key's password is the third argument, and the fourth one says how many certificates of the chain are kept.
+const OTHER_STORE: &str = r#"
+import java.io.*; import java.security.*;
+public class Other { public static void main(String[] a) throws Exception {
+  char[] store = "changeit".toCharArray();
+  KeyStore from = KeyStore.getInstance("PKCS12");
+  try (InputStream in = new FileInputStream(a[0])) { from.load(in, store); }
+  KeyStore to = KeyStore.getInstance("PKCS12"); to.load(null, store);
+  var chain = java.util.Arrays.copyOf(from.getCertificateChain("rcs"), Integer.parseInt(a[3]));
+  to.setKeyEntry("rcs", from.getKey("rcs", store), a[2].toCharArray(), chain);
+  try (OutputStream out = new FileOutputStream(a[1])) { to.store(out, store); }
+} }
+"#;
+
+/// Certificates that an authority signed, with and without the authority's in the store; SHA-1; a password of the key's own.
+#[test]
+fn a_store_works_or_the_check_says_what_to_do() {
+    let scratch = Scratch::new();
+    let file = scratch.file("conf/ConnectorServer.properties", SERVER_SAMPLE);
+    let store = |name: &str| scratch.path(name).display().to_string();
+    let generate = |place: &str, more: &[&str]| {
+        let pair = ["-genkeypair", "-storetype", "PKCS12", "-storepass", "changeit", "-keystore", place];
+        keytool(&[&pair[..], more].concat())
+    };
+    let (signed, sha1, other, alone) =
+        (store("signed.p12"), store("sha1.p12"), store("other.p12"), store("alone.p12"));
+    let of_server = ["-alias", "rcs", "-dname", "CN=rcs.example"];
+    let authority = ["-alias", "ca", "-dname", "CN=Our CA", "-keyalg", "EC", "-ext", "bc:c"];
+    if generate(&signed, &authority).is_none() {
+        return;
+    }
+    generate(&signed, &[&of_server[..], &["-keyalg", "EC", "-signer", "ca"]].concat());
+    keytool(&["-delete", "-alias", "ca", "-storepass", "changeit", "-keystore", &signed]);
+    generate(&sha1, &[&of_server[..], &["-keyalg", "RSA", "-sigalg", "SHA1withRSA"]].concat());
+    let source = scratch.file("Other.java", OTHER_STORE);
+    for (made, password, certificates) in [(&other, "another", "2"), (&alone, "changeit", "1")] {
+        let mut java = std::process::Command::new("java");
+        let ran =
+            java.arg(&source).args([&signed, made, password, certificates]).output().expect("Java is there");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    }
+    for (store, code, says) in [
+        (&signed, 0, "callers must trust the last certificate of its chain (self-signed, \"CN=Our CA\")"),
+        (&alone, 0, "callers must trust its issuer \"CN=Our CA\", whose certificate is not in the file"),
+        (&sha1, 0, "which many peers refuse: make a new certificate with SHA-256"),
+        (
+            &other,
+            65,
+            "has a password of its own. Give the key the password of the store: keytool -importkeystore",
+        ),
+    ] {
+        let ran = run(
+            &["check", text(&file), "--dev", "-D", &format!("connectorserver.keyStoreFile={store}")],
+            b"",
+        );
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(ran.code == code && said.contains(says), "{store}: {ran:?}");
+    }
 }

@@ -107,6 +107,8 @@ fn refusal(answer: &Response, client: &str, scope: Option<&str>) -> TokenError {
         (Some("invalid_scope"), _) => {
             TokenError::InvalidScope { client, scope: scope.unwrap_or_default().to_owned(), status }
         }
+        // Keycloak says `unauthorized_client` of a wrong secret. Of a grant it says so with 400, as the standard has it.
+        (Some("unauthorized_client"), 401) => TokenError::InvalidClient { client, status },
         (Some("unauthorized_client" | "unsupported_grant_type"), _) => {
             TokenError::GrantRefused { client, status }
         }
@@ -183,6 +185,11 @@ mod tests {
                 "refuses the scope \"fr:idm:*\" (HTTP 400): correct the scope",
             ),
             (400, r#"{"error":"unauthorized_client"}"#, "does not grant client credentials"),
+            (
+                401,
+                r#"{"error":"unauthorized_client","error_description":"Invalid client or Invalid client credentials"}"#,
+                "refuses the client \"rcs\" or its secret (HTTP 401)",
+            ),
             (400, r#"{"error":"unsupported_grant_type"}"#, "does not grant client credentials"),
             (
                 400,

@@ -81,9 +81,14 @@ impl Cache {
         self.rests.as_ref().map(|(error, _)| error)
     }
 
+    /// When the last token ends, or has ended; `None` if there was none, or its end is not known.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        self.held.as_ref()?.token.ends
+    }
+
     /// How long the token in use is still valid; `None` if there is none, or its end is not known.
     pub(super) fn left(&self, now: Instant) -> Option<Duration> {
-        self.held.as_ref()?.token.ends?.checked_duration_since(now)
+        self.ends()?.checked_duration_since(now)
     }
 
     /// A token came.

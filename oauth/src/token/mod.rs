@@ -202,6 +202,11 @@ impl Tokens {
         lock(&self.0.cache).failure().cloned()
     }
 
+    /// When the last token that came ends, or has ended; `None` before the first one, and if its answer did not say.
+    pub fn ends(&self) -> Option<Instant> {
+        lock(&self.0.cache).ends()
+    }
+
     async fn next(&self) -> Next {
         let next = lock(&self.0.cache).next(Instant::now());
         match next {

@@ -103,9 +103,12 @@ async fn a_token_is_renewed_in_time_and_survives_an_outage() {
     let watched = Arc::clone(&server);
     until("it was renewed although nobody wanted it", move || watched.issued().len() >= 3).await;
     server.set(|manner| manner.life = Some(json!(3600)));
-    let watched = Arc::clone(&server);
-    let before = server.issued().len();
-    until("one with a long life came", move || watched.issued().len() > before).await;
+    let (held, runtime) = (tokens.clone(), tokio::runtime::Handle::current());
+    let soon = Instant::now() + std::time::Duration::from_secs(600);
+    until("one with a long life is in use", move || {
+        runtime.block_on(held.token()).is_ok_and(|token| token.ends().is_some_and(|ends| ends > soon))
+    })
+    .await;
     let token = tokens.token().await.unwrap();
 
     server.set(|manner| manner.is_down = true);

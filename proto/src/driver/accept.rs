@@ -329,7 +329,7 @@ impl<S: Transport> Pending<S> {
             self.stream.flush().await
         };
         timeout(limits::UPGRADE_DEADLINE, write).await.map_err(io::Error::from)??;
-        Ok((WebSocket::new(self.stream, Role::Server, self.leftover), self.request))
+        Ok((WebSocket::movable(self.stream, Role::Server, self.leftover), self.request))
     }
 
     /// Answers with a refusal and ends the connection.

@@ -215,7 +215,7 @@ impl DialError {
             | Self::TokenInClear { .. }
             | Self::NoSuchPath { .. }
             | Self::NotWebSocket(_)
-            | Self::Proxy { source: ProxyError::BadCredentials | ProxyError::Credentials, .. } => true,
+            | Self::Proxy { source: ProxyError::BadCredentials | ProxyError::Credentials { .. }, .. } => true,
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::ConnectTimeout { .. }
@@ -297,8 +297,8 @@ pub async fn dial_with(
 /// `limit` is for the connection, and again for the way through the proxy.
 ///
 /// # Errors
-/// [`DialError::Resolve`], [`DialError::Connect`], [`DialError::ConnectTimeout`], [`DialError::Proxy`], [`DialError::ProxyTimeout`],
-/// [`DialError::Io`]
+/// [`DialError::Resolve`], [`DialError::Connect`], [`DialError::ConnectTimeout`], [`DialError::Io`]; of a proxy [`DialError::Proxy`] and
+/// [`DialError::ProxyTimeout`]
 pub async fn open_tcp(
     host: &str,
     port: u16,
@@ -306,13 +306,13 @@ pub async fn open_tcp(
     limit: Duration,
 ) -> Result<(TcpStream, SocketAddr), DialError> {
     let Some(proxy) = proxy else { return connect(host, port, limit).await };
-    let (mut stream, peer) = connect(&proxy.host, proxy.port, limit).await?;
-    let led = timeout(limit, proxy.lead(&mut stream, host, port)).await;
-    let (host, port) = (proxy.host.clone(), proxy.port);
-    match led {
+    let by_proxy = |source| DialError::Proxy { host: proxy.host.clone(), port: proxy.port, source };
+    let connected = connect(&proxy.host, proxy.port, limit).await;
+    let (mut stream, peer) = connected.map_err(|error| by_proxy(ProxyError::NotReached(Box::new(error))))?;
+    match timeout(limit, proxy.lead(&mut stream, host, port)).await {
         Ok(Ok(())) => Ok((stream, peer)),
-        Ok(Err(source)) => Err(DialError::Proxy { host, port, source }),
-        Err(_) => Err(DialError::ProxyTimeout { host, port, limit }),
+        Ok(Err(source)) => Err(by_proxy(source)),
+        Err(_) => Err(DialError::ProxyTimeout { host: proxy.host.clone(), port: proxy.port, limit }),
     }
 }
 
@@ -342,7 +342,7 @@ async fn connect(host: &str, port: u16, limit: Duration) -> Result<(TcpStream, S
         .unwrap_or_else(|_| Err(DialError::ConnectTimeout { host: host.to_owned(), port, limit }))
 }
 
-async fn start_tls(
+pub(super) async fn start_tls(
     stream: TcpStream,
     target: &DialTarget,
     tls: &DialTls,

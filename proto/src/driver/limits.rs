@@ -213,3 +213,9 @@ const _: () =
     assert!(WRITE_BATCH_BYTES < SPILL_FROM_TIGHT_BYTES, "what is on its way to the kernel is no backlog");
 const _: () =
     assert!(WRITE_BATCH_BYTES.is_multiple_of(4), "masked pieces must begin with the mask's first byte");
+
+/// Bytes that may wait for a peer before an earlier process's frames for the peer are left with the earlier process, which may put them on
+/// disk.
+pub const RELAYED_BACKLOG_BYTES: usize = 256 * 1024;
+/// Messages of one socket that may wait for an earlier process: cancels, which are small and few.
+pub const RELAYED_BACK_MAX: usize = 1024;

@@ -22,6 +22,7 @@ pub mod oversize;
 pub mod places;
 pub mod proxy;
 pub mod refusals;
+pub mod relay;
 pub mod said;
 pub mod shares;
 pub mod socket;
@@ -34,6 +35,7 @@ mod turns;
 #[cfg(test)]
 mod upgrade_tests;
 pub mod url;
+mod valve;
 mod writer;
 
 use std::fmt;
@@ -46,6 +48,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
 pub use framing::Role;
+use valve::Valve;
 
 /// The subprotocol that both ends must speak (WIRE 1.1).
 pub const SUBPROTOCOL: &str = "v1.openicf.forgerock.org";
@@ -59,12 +62,36 @@ pub type WriteHalf = Pin<Box<dyn AsyncWrite + Send>>;
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Splits it. Neither half may wait for the other's I/O.
     fn into_halves(self) -> (ReadHalf, WriteHalf);
+
+    /// Splits it for a socket that may be handed over to another process, if the stream is one that can be.
+    #[doc(hidden)]
+    fn into_movable(self) -> Halves
+    where
+        Self: Sized,
+    {
+        let (read, write) = self.into_halves();
+        Halves { read, write, valve: None }
+    }
+}
+
+/// A split stream, with the valve before its writing half if it has one.
+#[doc(hidden)]
+pub struct Halves {
+    read: ReadHalf,
+    write: WriteHalf,
+    valve: Option<Valve>,
 }
 
 impl Transport for TcpStream {
     fn into_halves(self) -> (ReadHalf, WriteHalf) {
         let (read, write) = self.into_split();
         (Box::pin(read), Box::pin(write))
+    }
+
+    fn into_movable(self) -> Halves {
+        let (read, write) = self.into_split();
+        let (valve, write) = Valve::open(write);
+        Halves { read: Box::pin(read), write: Box::pin(write), valve: Some(valve) }
     }
 }
 
@@ -99,13 +126,21 @@ pub struct WebSocket {
     /// Bytes that arrived behind the HTTP head.
     pub(crate) leftover: Bytes,
     pub(crate) role: Role,
+    /// The valve of a socket that can be handed over to another process.
+    pub(crate) valve: Option<Valve>,
 }
 
 impl WebSocket {
     /// A WebSocket over a stream whose upgrade is done, with the bytes read beyond it.
     pub fn new(stream: impl Transport, role: Role, leftover: Bytes) -> Self {
         let (read, write) = stream.into_halves();
-        Self { read, write, leftover, role }
+        Self { read, write, leftover, role, valve: None }
+    }
+
+    /// The same, of a socket that can be handed over to another process, if the stream is plain.
+    pub fn movable(stream: impl Transport, role: Role, leftover: Bytes) -> Self {
+        let Halves { read, write, valve } = stream.into_movable();
+        Self { read, write, leftover, role, valve }
     }
 
     /// Which end we are.

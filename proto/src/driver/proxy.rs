@@ -9,8 +9,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::accept::Credentials;
+use super::dial::{DialError, latin1};
 use super::http::{self, HeadError};
-use super::{dial::latin1, limits};
+use super::limits;
 
 /// An HTTP proxy between a dialler and its target.
 #[derive(Clone, Debug)]
@@ -26,12 +27,18 @@ pub struct HttpProxy {
 /// Why a proxy does not lead to the target; never with the password.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
+    /// There is no connection to the proxy itself.
+    #[error("{0}")]
+    NotReached(Box<DialError>),
     /// Its user or password cannot stand in a request.
     #[error("its user must not hold a colon, and user and password must be within ISO-8859-1")]
     BadCredentials,
-    /// 407
-    #[error("it refused our user or password (HTTP 407)")]
-    Credentials,
+    /// 407, or 401: tinyproxy answers a wrong password so.
+    #[error("it refused our user or password (HTTP {status})")]
+    Credentials {
+        /// 401 or 407.
+        status: u16,
+    },
     /// 403: the target is not allowed.
     #[error("it does not allow connections to {target} (HTTP 403)")]
     Forbidden {
@@ -86,7 +93,7 @@ impl HttpProxy {
             // The target speaks only when spoken to, so nothing may follow the head yet.
             200..=299 if buffer.len() == length => Ok(()),
             200..=299 => Err(ProxyError::NotHttp),
-            407 => Err(ProxyError::Credentials),
+            status @ (401 | 407) => Err(ProxyError::Credentials { status }),
             403 => Err(ProxyError::Forbidden { target }),
             status => Err(ProxyError::Refused { target, status }),
         }
@@ -160,6 +167,7 @@ mod tests {
     async fn each_refusal_has_its_sentence() {
         for (answer, says) in [
             ("HTTP/1.1 407 No\r\n\r\n", "user or password (HTTP 407)"),
+            ("HTTP/1.0 401 Unauthorized\r\n\r\n", "user or password (HTTP 401)"),
             ("HTTP/1.1 403 No\r\n\r\n", "does not allow connections to [fd00::1]:443"),
             ("HTTP/1.1 502 No\r\n\r\n", "does not lead to [fd00::1]:443 (HTTP 502)"),
             ("SSH-2.0\r\n\r\n", "not that of an HTTP proxy"),

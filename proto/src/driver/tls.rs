@@ -22,7 +22,6 @@ use tokio_rustls::rustls::{
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
-use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Version;
 
@@ -30,12 +29,13 @@ mod certificate;
 mod identity;
 #[cfg(test)]
 mod identity_tests;
+mod key;
 mod listening;
 mod system;
 mod trusted;
 
 pub use certificate::{Certificate, certificates};
-pub use identity::Identity;
+pub use identity::{Identity, WRONG_PASSWORD};
 pub use listening::{ClientCertificate, ClientCertificates, ListenTls, client_in_words, server_config};
 pub use system::of_system;
 
@@ -226,7 +226,7 @@ impl Known {
             names,
             from: validity.not_before,
             until: validity.not_after,
-            key: key(&certificate),
+            key: key::describe(&certificate),
             signature: signature(&certificate),
         })
     }
@@ -289,15 +289,6 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
             _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| std::net::Ipv6Addr::from(bytes).to_string()),
         },
         _ => None,
-    }
-}
-
-fn key(certificate: &X509Certificate<'_>) -> String {
-    match certificate.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) => format!("RSA with {} bits", key.key_size()),
-        Ok(PublicKey::EC(point)) => format!("EC with {} bits", point.key_size()),
-        Ok(PublicKey::DSA(_)) => "DSA".to_owned(),
-        Ok(_) | Err(_) => format!("of the kind {}", certificate.public_key().algorithm.algorithm),
     }
 }
 
@@ -372,10 +363,10 @@ fn certificate_problem(problem: &CertificateError, host: &str, known: Option<&Kn
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
-            "the certificate of {subject} has the signature {} and a key {}, which is not accepted: make one with SHA-256 and RSA of \
+            "the certificate of {subject} has the signature {} and {}, which is not accepted: make one with SHA-256 and RSA of \
              2048 bits or more, or EC (keytool -genkeypair -keyalg RSA -keysize 2048 -sigalg SHA256withRSA)",
             known.map_or("of another kind", |known| known.signature.as_str()),
-            known.map_or("of another kind", |known| known.key.as_str()),
+            known.map_or("a key of another kind", |known| known.key.as_str()),
         ),
         CertificateError::BadEncoding => {
             "the peer's certificate is damaged or in a form that is not known: give the server a new certificate".to_owned()

@@ -258,6 +258,11 @@ impl<K: Copy> Session<K> {
         keys_by_id(self.executing.iter().map(|(id, call)| (*id, call.key)))
     }
 
+    /// The ids of the calls that the peer has open here, in no order.
+    pub fn executing_ids(&self) -> impl Iterator<Item = i64> + '_ {
+        self.executing.keys().copied()
+    }
+
     /// Calls of the peer that we hold.
     pub fn executing_count(&self) -> usize {
         self.executing.len()

@@ -74,7 +74,7 @@ impl CertificateLeases {
                 && !held.is_over.swap(true, Ordering::Relaxed)
         };
         let told = |held: &Arc<Held>| Revoked {
-            lease: held.id,
+            leases: vec![held.id],
             reason: format!(
                 "the entry of {} has its certificate ({}) no more",
                 Shown::new(&held.name),

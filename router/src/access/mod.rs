@@ -20,7 +20,7 @@ mod tokens;
 mod verifier;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) use self::hash::Hash;
 use self::held::{CertificateLease, CertificateLeases};
 pub(crate) use self::role::{Proved, Role};
 use self::table::{Credential, Table};
-pub(crate) use self::tokens::{Carried, LeaseId, Revoked};
+pub(crate) use self::tokens::{Carried, IssuerState, LeaseId, Revoked};
 use self::tokens::{TokenLease, Tokens};
 use self::verifier::Verifier;
 use crate::clock::rfc3339;
@@ -291,11 +291,43 @@ impl Access {
         (has_certificates && !is_asked).then(|| told.to_owned())
     }
 
-    /// The names of the issuers that are asked over the network, and whether each answered when it was asked last.
-    pub(crate) fn issuers(&self) -> Vec<(String, bool)> {
+    /// The issuers of access tokens, and how each is.
+    pub(crate) fn issuers(&self) -> Vec<IssuerState> {
         let Some(named) = &self.named else { return Vec::new() };
         let table = Arc::clone(&named.table.borrow());
-        table.issuers().all().filter_map(|issuer| Some((issuer.name().to_owned(), issuer.is_up()?))).collect()
+        table.issuers().all().map(|issuer| issuer.state()).collect()
+    }
+
+    /// Whether somebody with this principal and key would be let in, and as which member in client mode, if any.
+    ///
+    /// # Errors
+    /// The sentence that the peer would be told.
+    pub(crate) async fn examine_key(&self, credentials: Credentials) -> Result<Option<Arc<str>>, String> {
+        let shown = Authorization::Basic(credentials);
+        let from = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let shows = Shows { authorization: &shown, certificate: None, from, carried: Carried::Privately };
+        match self.judge(shows).await {
+            Ok((Proved::Member { name, .. }, _)) => Ok(Some(name)),
+            Ok(_) => Ok(None),
+            Err(refusal) => Err(refusal.sentence),
+        }
+    }
+
+    /// Whether a connection can prove that it is this member in client mode.
+    pub(crate) fn knows_member(&self, name: &str) -> bool {
+        let is_member = |named: &Named| named.table.borrow().has_member(name);
+        self.mode == Mode::Development || self.named.as_ref().is_some_and(is_member)
+    }
+
+    /// Asks each issuer what the router would ask, and returns what came of it: a sentence without full stop.
+    pub(crate) async fn examine_issuers(&self) -> Vec<(String, Result<String, String>)> {
+        let Some(named) = &self.named else { return Vec::new() };
+        let table = Arc::clone(&named.table.borrow());
+        let mut told = Vec::new();
+        for issuer in table.issuers().all() {
+            told.push((issuer.name().to_owned(), issuer.examine().await));
+        }
+        told
     }
 
     /// Looks after tokens, their issuers and certificates for ever. `close` is called with the connections that are to be closed.
@@ -339,14 +371,16 @@ impl Named {
         if credential.hashes.is_empty() && !credential.certificates.is_empty() {
             return Some(Err(certificates::not_by_this(principal, shows.certificate.map(|shown| &**shown))));
         }
-        Some(match self.verifier.verify(&credential.hashes, &credentials.secret, shows.from).await {
-            Err(_) => Err(Refusal::new(
-                RefusalStatus::Unavailable,
-                "too many keys wait to be verified: look for peers with a wrong key, and try again",
-            )),
-            Ok(false) => Err(wrong_key()),
-            Ok(true) => credential.proves(principal).map_err(expired),
-        })
+        Some(
+            match self.verifier.verify(principal, &credential.hashes, &credentials.secret, shows.from).await {
+                Err(_) => Err(Refusal::new(
+                    RefusalStatus::Unavailable,
+                    "too many keys wait to be verified: look for peers with a wrong key, and try again",
+                )),
+                Ok(false) => Err(wrong_key()),
+                Ok(true) => credential.proves(principal).map_err(expired),
+            },
+        )
     }
 
     /// Lets a connection in whose certificate proves this name.

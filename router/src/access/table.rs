@@ -150,6 +150,12 @@ impl Table {
         self.proving.by(certificate)
     }
 
+    /// Whether a credential is for connections of this member in client mode.
+    pub(super) fn has_member(&self, name: &str) -> bool {
+        let owns_it = |credential: &Credential| matches!(&credential.grant, Grant::Member { owns } if owns.iter().any(|own| own == name));
+        self.names.values().any(owns_it)
+    }
+
     /// Whether a certificate proves any name.
     pub(super) fn has_certificates(&self) -> bool {
         !self.proving.is_empty()

@@ -268,7 +268,10 @@ async fn a_certificate_proves_the_name_of_its_entry_and_no_other() {
     let added = "[caller.idm]\ncertificates = ['cn:new', 'dns:idm.example']\ngroups = ['crm']\n";
     assert_eq!((change(added), lease.is_over()), (Vec::new(), false));
     let revoked = change("[caller.idm]\ncertificates = ['cn:new']\ngroups = ['crm']\n");
-    assert!(revoked[0].lease == lease.id() && revoked[0].reason.contains("the entry of idm"), "{revoked:?}");
+    assert!(
+        revoked[0].leases == [lease.id()] && revoked[0].reason.contains("the entry of idm"),
+        "{revoked:?}"
+    );
     assert!(lease.is_over() && change("").is_empty(), "each is told once");
 }
 

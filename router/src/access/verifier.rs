@@ -1,6 +1,6 @@
 //! Verifies keys and signatures of tokens on threads of its own. To verify a key takes some 20 ms of a processor, so whoever sends wrong keys could keep all
-//! processors busy. Therefore few threads verify, at the lowest priority that still makes progress. Networks take turns, and what waits is
-//! bounded. After a wrong key a thread rests as long as the key took.
+//! processors busy. Therefore few threads verify, at the lowest priority that still makes progress. Networks and names take turns, and what
+//! waits is bounded. After a wrong key a thread rests as long as the key took.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use rcs_proto::icf::Secret;
 use tokio::sync::oneshot;
 
 use super::hash::{Hash, Memory};
-use super::lanes::{Lanes, TooMany};
+use super::lanes::{Entry, Lanes, TooMany};
 use super::memo::{Known, Memo};
 use crate::limits::{VERIFIED_QUEUE_MAX, VERIFIER_NICE, VERIFIER_THREADS_MAX};
 
@@ -54,12 +54,13 @@ impl Verifier {
         Ok(Self { shared })
     }
 
-    /// Whether `key` is the key of one of these hashes. For a key that was verified before, this returns at once.
+    /// Whether `key` is the key of one of these hashes, which are those of a name. For a key that was verified before, this returns at once.
     ///
     /// # Errors
     /// [`TooMany`]
     pub(super) async fn verify(
         &self,
+        name: &str,
         hashes: &[Arc<Hash>],
         key: &Secret<String>,
         from: IpAddr,
@@ -77,25 +78,27 @@ impl Verifier {
             return Ok(false);
         }
         let key = key.clone();
-        self.run(from, move |memo, memory| is_one_of(&open, key.expose(), memo, memory)).await
+        let entry = Entry::Name(name.into());
+        self.run(from, entry, move |memo, memory| is_one_of(&open, key.expose(), memo, memory)).await
     }
 
-    /// Checks something on one of the threads, in the turn of the network that it comes from: the signature of a token, for example. After an
-    /// error the thread rests.
+    /// Checks a token of this issuer on one of the threads, in the turn of the network that it comes from. After an error the thread rests.
     ///
     /// # Errors
     /// [`TooMany`]
     pub(super) async fn check<T: Send + 'static, E: Send + 'static>(
         &self,
+        issuer: &str,
         from: IpAddr,
         check: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> Result<Result<T, E>, TooMany> {
-        self.run(from, move |_, _| check()).await
+        self.run(from, Entry::Issuer(issuer.into()), move |_, _| check()).await
     }
 
     async fn run<T: Outcome + Send + 'static>(
         &self,
         from: IpAddr,
+        entry: Entry,
         job: impl FnOnce(&Memo, &mut Memory) -> T + Send + 'static,
     ) -> Result<T, TooMany> {
         let (answer, answered) = oneshot::channel();
@@ -110,7 +113,7 @@ impl Verifier {
             is_right
         });
         // Whoever waits for a job that makes room learns of the drop.
-        drop(self.shared.queue().jobs.push(from.into(), job)?);
+        drop(self.shared.queue().jobs.push(from.into(), entry, job)?);
         self.shared.changed.notify_one();
         answered.await.map_err(|_| TooMany)
     }
@@ -202,7 +205,7 @@ mod tests {
         for _ in 0..2 {
             for (key, expected) in [("new", true), ("old", true), ("other", false)] {
                 let key = Secret::new(key.to_owned());
-                assert_eq!(verifier.verify(&hashes, &key, from).await, Ok(expected));
+                assert_eq!(verifier.verify("idm", &hashes, &key, from).await, Ok(expected));
             }
         }
         let memo = &verifier.shared.memo;

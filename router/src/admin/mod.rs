@@ -61,6 +61,7 @@ use self::guard::Guard;
 use self::health::Pulse;
 pub(crate) use self::hosts::Hosts;
 use self::json::Json;
+use crate::access::Access;
 use crate::cluster::Cluster;
 use crate::control::{Control, NoAnswer};
 use crate::files::Files;
@@ -90,6 +91,8 @@ pub(crate) struct Admin {
     pub(crate) sightings: Sightings,
     /// The IDMs that the router dials.
     pub(crate) idms: Board,
+    /// Who may connect, with the issuers of access tokens.
+    pub(crate) access: Access,
 }
 
 impl Admin {

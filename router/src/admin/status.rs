@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::json::Json;
 use super::{Admin, no_answer};
+use crate::access::IssuerState;
 use crate::control::Status;
 use crate::files::FileState;
 use crate::idms::IdmState;
@@ -43,6 +44,8 @@ struct Summary<'a> {
     own_certificate: Option<OwnCertificate<'a>>,
     /// The IDMs that the router dials, with a row for each URL.
     idms: Vec<IdmState>,
+    /// The issuers of access tokens, by name.
+    issuers: Vec<IssuerState>,
     groups: Vec<Group<'a>>,
 }
 
@@ -92,7 +95,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let mut warnings = crate::trust::date_warnings(&trusted.of_all);
     let now = crate::identity::now();
     let own = trusted.own.as_ref();
-    let of_own = own.and_then(|own| own.warning_as_own(now));
+    let of_own = own.and_then(|own| own.warning_as_own(now, crate::identity::OWN_WAY_OUT));
     warnings.extend(of_own.map(|warning| format!("the router's certificate: {warning}")));
     let own_certificate = own.map(|own| OwnCertificate {
         subject: &own.subject,
@@ -103,8 +106,10 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let of_cluster = admin.cluster.as_ref().and_then(|cluster| leaderless(&cluster.status().borrow()));
     // Calls are served, but nobody can react to what happens to members, or callers that verify the certificate cannot connect.
     let idms = admin.idms.all();
-    let lost: Vec<String> = idms.iter().filter_map(IdmState::warning).collect();
-    // The same of an IDM that the router does not reach: the IDM cannot call.
+    let issuers = admin.access.issuers();
+    let unasked = issuers.iter().filter_map(IssuerState::warning);
+    let lost: Vec<String> = idms.iter().filter_map(IdmState::warning).chain(unasked).collect();
+    // The same of an IDM that the router does not reach, and of an issuer: a peer cannot connect.
     let is_short = of_cluster.is_some() || own.is_some_and(|own| !own.is_valid(now)) || !lost.is_empty();
     let condition = if is_short { seen.condition.max(Condition::Degraded) } else { seen.condition };
     warnings.extend(of_cluster);
@@ -113,7 +118,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
         warnings.extend(super::cluster::ending(&cluster.certificates()));
     }
     let rejected_files = files.iter().filter_map(rejected).collect();
-    let summary = Summary { rejected_files, warnings, own_certificate, idms, condition, ..seen };
+    let summary = Summary { rejected_files, warnings, own_certificate, idms, issuers, condition, ..seen };
     Json(summary).into_response()
 }
 
@@ -159,6 +164,7 @@ fn summary(status: &Status) -> Summary<'_> {
         warnings: Vec::new(),
         own_certificate: None,
         idms: Vec::new(),
+        issuers: Vec::new(),
         groups,
     }
 }

@@ -83,6 +83,9 @@ fn show(files: &Files<'_>, mode: Mode) -> Result<(), Failure> {
     if let Some((settings, document)) = &checkup.effective {
         rcs_cli::say(Effective { settings, document, idms: &checkup.idms }.to_string().trim_end());
     }
+    if let Some(sentence) = &checkup.own_certificate {
+        rcs_cli::say(format!("{sentence}."));
+    }
     for warning in &checkup.warnings {
         rcs_cli::say(format!("Warning: {warning}."));
     }

@@ -18,7 +18,9 @@ impl From<&AppError> for Exit {
             | AppError::Trust(_)
             | AppError::Identity(_)
             | AppError::Cluster(ClusterError::Certificates(_) | ClusterError::Start(_)) => Self::BadData,
-            AppError::Bind { .. } | AppError::DataDir(_) | AppError::Spill(_) => Self::Unavailable,
+            AppError::Bind { .. } | AppError::DataDir(_) | AppError::Spill(_) | AppError::Handover(_) => {
+                Self::Unavailable
+            }
             AppError::System { .. } | AppError::Cluster(ClusterError::System { .. }) => Self::Internal,
         }
     }

@@ -28,6 +28,7 @@ mod server;
 mod status;
 mod tls;
 mod token;
+mod upgrade;
 mod wish;
 
 use std::ffi::OsString;
@@ -83,6 +84,7 @@ enum Command {
     HashKey(hash_key::Arguments),
     Status(status::Status),
     Version(status::Version),
+    Upgrade(upgrade::Arguments),
     Completion(completion::Arguments),
     #[cfg(feature = "demo")]
     Demo(demo::Arguments),
@@ -128,6 +130,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::HashKey(arguments) => hash_key::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Version(arguments) => status::version(&arguments),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),

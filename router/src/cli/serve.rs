@@ -110,6 +110,11 @@ pub(super) struct Arguments {
     /// Settings of the router and its groups (TOML, see router.toml.example); the router follows changes of the file.
     #[arg(long, value_name = "FILE", env = "RCS_ROUTER_CONFIG")]
     config: Option<PathBuf>,
+    /// A Unix socket. If a router runs there, this process takes over from it: the addresses and the sockets of callers without TLS go over,
+    /// and the running router ends once its open calls have answers. Then this process waits there for the next one. See
+    /// docs/operating.md.
+    #[arg(long, value_name = "SOCKET", env = "RCS_ROUTER_TAKE_OVER")]
+    take_over: Option<PathBuf>,
     /// Development mode: accept well-known keys; without a key file callers use "changeit". Never in production.
     #[arg(long, env = "RCS_ROUTER_DEV", value_parser = FalseyValueParser::new())]
     dev: bool,
@@ -216,6 +221,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             Some(directory) => SpillTo::Directory(directory),
         },
         data_dir: arguments.data_dir,
+        take_over: arguments.take_over,
         mode: if arguments.dev { Mode::Development } else { Mode::Production },
         threads: arguments.threads,
     };

@@ -64,6 +64,7 @@ fn shown(status: &Value, width: Width) -> String {
     let files = list("rejected_files").iter().map(rejected);
     let warnings = list("warnings").iter().filter_map(Value::as_str).map(|told| format!("warning: {told}"));
     let idms = list("idms").iter().map(idm);
+    let issuers = list("issuers").iter().map(issuer);
     let groups = list("groups");
     let cells = groups.iter().map(|group| {
         let serving = format!("{} of {}", text(group, "serving"), text(group, "members"));
@@ -74,6 +75,7 @@ fn shown(status: &Value, width: Width) -> String {
     [sentence, counts]
         .into_iter()
         .chain(idms)
+        .chain(issuers)
         .chain(files)
         .chain(warnings)
         .chain([rows])
@@ -85,6 +87,21 @@ fn shown(status: &Value, width: Width) -> String {
 fn idm(idm: &Value) -> String {
     let [name, url, connections, wanted] = ["idm", "url", "connections", "wanted"].map(|key| text(idm, key));
     format!("the IDM {name} is dialled at {url}: {connections} of {wanted} connections")
+}
+
+/// An issuer of access tokens. Why one does not answer is among the warnings.
+fn issuer(issuer: &Value) -> String {
+    let name = text(issuer, "issuer");
+    let what = match issuer["kind"].as_str() {
+        Some("introspection") => "is asked about its tokens",
+        Some("jwks") => "signs its tokens, with keys at an address",
+        _ => return format!("the issuer {name} signs its tokens, with keys of a file"),
+    };
+    match (issuer["up"].as_bool(), issuer["last_success"].as_str()) {
+        (_, None) => format!("the issuer {name} {what}: no answer yet"),
+        (Some(false), Some(at)) => format!("the issuer {name} {what}: does not answer, last answer at {at}"),
+        (_, Some(at)) => format!("the issuer {name} {what}: last answer at {at}"),
+    }
 }
 
 /// How long the router's own certificate is valid; nothing if it has none.
@@ -157,6 +174,9 @@ mod tests {
             "rejected_files": [{"file": "provider", "since": "2026-11-29T12:00:00Z", "why":
                 "the provider file p.json cannot be used:\n  a: 1.\n  b: 2.\n  c: 3.\n  d: 4.\n  e: 5.\n  f: 6.\n  g: 7."}],
             "idms": [{"idm": "cloud", "url": "wss://h/openicf/0", "group": null, "connections": 2, "wanted": 3, "failure": null}],
+            "issuers": [{"issuer": "am", "kind": "introspection", "up": true, "last_success": "2026-11-29T12:00:00Z", "failure": null},
+                {"issuer": "kc", "kind": "jwks", "up": false, "last_success": null, "failure": "it is down"},
+                {"issuer": "own", "kind": "jwks_file", "up": null, "last_success": null, "failure": null}],
             "warnings": ["the certificate of \"CN=rcs1\" ends on 2027-01-01, in 13 days"],
             "groups": [
                 {"group": "hr", "condition": "ok", "serving": 2, "members": 2, "queued": 0, "missing": []},
@@ -171,6 +191,9 @@ mod tests {
             "down: no member serves crm: calls wait or fail; see `rcs-router member list`\n\
              rcs-router 0.1.0, 2 callers, 7 calls\n\
              the IDM cloud is dialled at wss://h/openicf/0: 2 of 3 connections\n\
+             the issuer am is asked about its tokens: last answer at 2026-11-29T12:00:00Z\n\
+             the issuer kc signs its tokens, with keys at an address: no answer yet\n\
+             the issuer own signs its tokens, with keys of a file\n\
              warning: the provider file was rejected; the last good version stays in force:\n  \
                the provider file p.json cannot be used:\n  a: 1.\n  b: 2.\n  c: 3.\n  d: 4.\n  e: 5.\n  \
                and 2 more lines: see `rcs-router check`, or the log\n\

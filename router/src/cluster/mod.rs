@@ -90,6 +90,24 @@ struct Inner {
     arriving: Mutex<Option<mpsc::Receiver<Arriving>>>,
     /// What answers other routers; none for a cluster of one.
     serving: Mutex<Option<Serving>>,
+    /// What other routers are answered with again after a handover that failed; none for a cluster of one.
+    reception: Option<Reception>,
+}
+
+/// What it takes to answer other routers.
+struct Reception {
+    listener: TcpListener,
+    credentials: Credentials,
+    arrivals: mpsc::Sender<Arriving>,
+}
+
+impl Reception {
+    /// Answers other routers from now on. To be called within the cluster's runtime.
+    fn open(&self, part: &Part, presence: &Arc<Presence>) -> io::Result<Serving> {
+        let door = Door { part: part.clone(), presence: Arc::clone(presence) };
+        let (listener, credentials) = (self.listener.try_clone()?, self.credentials.clone());
+        rcs_consensus::transport::serve(listener, credentials, door, Some(self.arrivals.clone()))
+    }
 }
 
 /// What keeps the cluster's runtime alive; ended by [`Running::end`].
@@ -162,17 +180,20 @@ impl Cluster {
         let part = runtime.block_on(Part::start(way, Timing::default(), Box::new(open)))?;
         let presence = Arc::new(Presence::new());
         let (arrivals, arriving) = mpsc::channel(rcs_consensus::limits::ARRIVING_MAX);
-        let serving = match (listener, credentials) {
-            (Some(listener), Some(credentials)) => {
+        let reception = listener.zip(credentials).map(|(listener, credentials)| Reception {
+            listener,
+            credentials,
+            arrivals,
+        });
+        let serving = match &reception {
+            Some(reception) => {
                 let _inside = runtime.enter();
+                let credentials = &reception.credentials;
                 credentials.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
                 runtime.spawn(renew::renew(credentials.clone()));
-                let door = Door { part: part.clone(), presence: Arc::clone(&presence) };
-                let serving = rcs_consensus::transport::serve(listener, credentials, door, Some(arrivals))
-                    .map_err(system("listen for other routers"))?;
-                Some(serving)
+                Some(reception.open(&part, &presence).map_err(system("listen for other routers"))?)
             }
-            _ => None,
+            None => None,
         };
         let from = options.own_address().unwrap_or_else(|| format!("router {}", options.number));
         let cluster = Self(Arc::new(Inner {
@@ -187,6 +208,7 @@ impl Cluster {
             presence,
             arriving: Mutex::new(Some(arriving)),
             serving: Mutex::new(serving),
+            reception,
         }));
         let whole = move |least| {
             let copy = |replica: &Replica| {
@@ -284,6 +306,36 @@ impl Cluster {
 
     fn serving(&self) -> MutexGuard<'_, Option<Serving>> {
         self.0.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what is stored, and answers other routers no more, so that a later process of this router can take its place. What was decided
+    /// stays in force here.
+    pub(crate) fn lend(&self) {
+        let serving = self.serving().take();
+        self.0.runtime.block_on(async {
+            self.0.part.lend().await;
+            if let Some(serving) = serving {
+                serving.shut_down().await;
+            }
+        });
+    }
+
+    /// Takes part in the cluster again: no later process has this router's place.
+    pub(crate) fn take_back(&self) {
+        self.0.part.take_back();
+        let Some(reception) = &self.0.reception else { return };
+        let _inside = self.0.runtime.enter();
+        match reception.open(&self.0.part, &self.0.presence) {
+            Ok(serving) => *self.serving() = Some(serving),
+            Err(error) => {
+                tracing::error!(%error, "other routers are not answered any more; calls go on. Restart the router");
+            }
+        }
+    }
+
+    /// The socket at which other routers are answered, once more; none for a cluster of one.
+    pub(crate) fn listener(&self) -> io::Result<Option<TcpListener>> {
+        self.0.reception.as_ref().map(|reception| reception.listener.try_clone()).transpose()
     }
 
     /// Changes the cluster's routers.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use rcs_cli::doctor::Finding;
 use rcs_core::agreed::Document;
 use rcs_core::bundles::wire::WireManifest;
 use rcs_core::view::GroupSpec;
 use rcs_proto::icf::ConnectorKey;
 
 use super::members::Reached;
-use super::{Finding, Health};
 
 /// Connectors that a finding names.
 const NAMED_MAX: usize = 3;
@@ -39,7 +39,7 @@ fn of_group(group: &GroupSpec, told: &BTreeMap<&str, &WireManifest>) -> Option<F
     Some(match differing.is_empty() {
         true => {
             let text = format!("the {} members that answer have the same connectors", members.len());
-            Finding::new(Health::Ok, subject, text)
+            Finding::ok(subject, text)
         }
         false => {
             let text = format!(
@@ -47,7 +47,7 @@ fn of_group(group: &GroupSpec, told: &BTreeMap<&str, &WireManifest>) -> Option<F
                  (`rcs-router bundles propose`)",
                 differing.join("; ")
             );
-            Finding::new(Health::Failed, subject, text)
+            Finding::failed(subject, text)
         }
     })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcs_cli::doctor::Finding;
 use rcs_core::agreed::Document;
 use rcs_core::bundles::wire::WireManifest;
 use rcs_core::view::{AdminState, Endpoint, Link, MemberSpec, Transport};
@@ -13,7 +14,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::{Finding, Health};
 use crate::limits::{DOCTOR_DIALS_MAX, DOCTOR_LIST_WAIT};
 use crate::upstream::{self, OwnTrust, Trusting};
 
@@ -55,14 +55,14 @@ impl Reached {
     pub(super) fn finding(&self) -> Finding {
         let subject = format!("member {}", self.name);
         match &self.outcome {
-            Outcome::Failed(text) => Finding::new(Health::Failed, subject, text.clone()),
-            Outcome::NotDialled(text) => Finding::new(Health::Ok, subject, *text),
+            Outcome::Failed(text) => Finding::failed(subject, text.clone()),
+            Outcome::NotDialled(text) => Finding::ok(subject, *text),
             Outcome::Listed { address, wire, .. } if wire.is_empty() => {
                 let text = format!(
                     "{address} answers, and has no connectors: put the connector bundles into the server's connectors folder, and restart the \
                      server"
                 );
-                Finding::new(Health::Failed, subject, text)
+                Finding::failed(subject, text)
             }
             Outcome::Listed { address, transport, took, wire } => {
                 let over = match transport {
@@ -72,7 +72,7 @@ impl Reached {
                 let (count, took) = (wire.connectors().len(), took.as_millis());
                 let text =
                     format!("{address} answers {over}, has the right key and {count} connectors ({took} ms)");
-                Finding::new(Health::Ok, subject, text)
+                Finding::ok(subject, text)
             }
         }
     }

@@ -1,13 +1,17 @@
 //! How the dialled IDMs are, for readers: `GET /v1/status`, `/metrics`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use rcs_core::agreed::At;
 use rcs_oauth::dial::Who;
 use rcs_proto::driver::keeper::Kept;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Key, NAMES};
+use crate::clock::{rfc3339, wall};
 
 /// Every URL of every dialled IDM. Clones see changes.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +56,10 @@ pub(crate) struct IdmState {
     pub(crate) failure: Option<String>,
     /// Why no new access token comes from the token endpoint, and what to do; null if one came, or none is needed.
     pub(crate) token_failure: Option<String>,
+    /// When the access token ends that new connections are opened with (RFC 3339); null without such a token, or if the authorization server
+    /// does not say.
+    #[serde(serialize_with = "as_text")]
+    pub(crate) token_ends: Option<At>,
 }
 
 impl IdmRow {
@@ -60,9 +68,9 @@ impl IdmRow {
     }
 
     fn now(&self) -> IdmState {
-        let (kept, token_failure) = match &self.state {
-            Shown::Kept { kept, who } => (kept.borrow().clone(), who.failure(&NAMES)),
-            Shown::NotDialled(why) => (Kept { connections: 0, failure: Some(why.clone()) }, None),
+        let (kept, token_failure, token_ends) = match &self.state {
+            Shown::Kept { kept, who } => (kept.borrow().clone(), who.failure(&NAMES), who.token_ends()),
+            Shown::NotDialled(why) => (Kept { connections: 0, failure: Some(why.clone()) }, None, None),
         };
         let (idm, url, group) = self.key.clone();
         IdmState {
@@ -73,8 +81,23 @@ impl IdmRow {
             wanted: self.wanted,
             failure: kept.failure,
             token_failure,
+            token_ends: token_ends.map(on_the_wall),
         }
     }
+}
+
+/// When a moment of the process is on the operators' clock.
+fn on_the_wall(moment: Instant) -> At {
+    let (now, wall) = (Instant::now(), wall());
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match moment.checked_duration_since(now) {
+        Some(left) => At(wall.0.saturating_add(millis(left))),
+        None => At(wall.0.saturating_sub(millis(now - moment))),
+    }
+}
+
+fn as_text<S: Serializer>(at: &Option<At>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(rfc3339).serialize(serializer)
 }
 
 impl IdmState {

@@ -14,7 +14,10 @@ use std::sync::Arc;
 use rcs_core::view::View;
 use rcs_oauth::dial::Who;
 use rcs_proto::driver::dial::InClear;
+use rcs_proto::driver::endpoint::NoConnectors;
+use rcs_proto::driver::keeper::probe::{self, Steps};
 use rcs_proto::driver::keeper::{self, Kept, Names, Wanted};
+use rcs_proto::driver::tls::Identity;
 use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,6 +28,7 @@ use self::home::OwnersHome;
 pub(crate) use self::target::Tls;
 use crate::config::{Idms, ReadIdm};
 use crate::control::Control;
+use crate::limits::DOCTOR_LIST_WAIT;
 
 /// Reads the files of all IDMs, and checks whether their URLs can be dialled. Nothing is dialled. `of_all` is `--trust-store`, `in_clear` says
 /// whether access tokens may be sent without TLS. Returns what an operator should know.
@@ -43,6 +47,32 @@ pub(crate) fn check(
         true => Ok(found.into_iter().flat_map(|idm| idm.warnings).collect()),
         false => Err(faults),
     }
+}
+
+/// Walks to each URL of one IDM, for the doctor: up to the WebSocket, or up to the handshake.
+///
+/// # Errors
+/// A sentence without full stop: what is wrong with the files of the IDM, and what to do.
+pub(crate) async fn probe(
+    idm: &ReadIdm,
+    of_all: Option<Arc<ClientConfig>>,
+    identity: Option<Arc<Identity>>,
+    in_clear: InClear,
+    shakes_hands: bool,
+) -> Result<Vec<(String, Steps)>, String> {
+    let tls = Tls::new(of_all.map(|all| watch::channel(all).1), identity.map(|own| watch::channel(own).1));
+    let who = target::who(idm, &tls, in_clear)?;
+    let mut probed = Vec::new();
+    for url in &idm.idm.urls {
+        let wanted = target::wanted(idm, url, who.clone(), &tls)?;
+        let (mut steps, socket) = probe::walk(&wanted.peer, &who, &NAMES).await;
+        if let Some(socket) = socket.filter(|_| shakes_hands) {
+            let executor = Arc::new(NoConnectors);
+            steps.extend(probe::shake_hands(socket, executor, &idm.name, &NAMES, DOCTOR_LIST_WAIT).await);
+        }
+        probed.push((url.to_string(), steps));
+    }
+    Ok(probed)
 }
 
 /// The settings that a failed dial tells of.

@@ -99,6 +99,12 @@ struct OwnCertificateLabels {
     serial: String,
 }
 
+/// Label of an IDM that the router dials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IdmLabel {
+    idm: String,
+}
+
 /// Label of an issuer of access tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct IssuerLabel {

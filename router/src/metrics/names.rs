@@ -105,6 +105,8 @@ pub(crate) const CLUSTER_REFUSED: &str = "rcs_cluster_refused";
 pub(crate) const IDM_CONNECTIONS: &str = "rcs_idm_connections";
 /// `rcs_idm_token_failing{idm,url}`: 1 while the token endpoint for an IDM that the router dials gives no new access token.
 pub(crate) const IDM_TOKEN_FAILING: &str = "rcs_idm_token_failing";
+/// `rcs_idm_token_not_after_timestamp_seconds{idm}`: until when the access token is valid with which an IDM is dialled, in seconds since 1970.
+pub(crate) const IDM_TOKEN_END: &str = "rcs_idm_token_not_after_timestamp_seconds";
 /// `rcs_event_streams`: event streams that are open.
 pub(crate) const EVENT_STREAMS: &str = "rcs_event_streams";
 /// `rcs_admin_requests_refused_total{reason}`: requests to the admin address that were refused.

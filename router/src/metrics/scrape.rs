@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
+use rcs_core::agreed::At;
 use rcs_core::engine::Report;
 use rcs_core::state::MemberState;
 use rcs_proto::driver::spill::{Spill, Waiting};
@@ -17,10 +18,10 @@ use super::cluster::of_cluster;
 use super::format::{Format, classic};
 use super::process::Process;
 use super::{
-    AdminRefusals, CertificateLabels, GroupLabel, IdmLabels, IssuerLabel, MemberLabels, OwnCertificateLabels,
-    Reloads, StateLabels, VersionLabel, WhereLabel, names,
+    AdminRefusals, CertificateLabels, GroupLabel, IdmLabel, IdmLabels, IssuerLabel, MemberLabels,
+    OwnCertificateLabels, Reloads, StateLabels, VersionLabel, WhereLabel, names,
 };
-use crate::access::Access;
+use crate::access::{Access, IssuerState};
 use crate::cluster::Cluster;
 use crate::files::{Certificates, Files};
 use crate::idms::{Board, IdmState};
@@ -71,7 +72,7 @@ impl Scraper {
         encode_registry(&mut text, &of_unknowns(unknowns))?;
         encode_registry(&mut text, &of_streams(event_streams))?;
         encode_registry(&mut text, &of_certificates(&files.certificates()))?;
-        encode_registry(&mut text, &of_issuers(access.issuers()))?;
+        encode_registry(&mut text, &of_issuers(&access.issuers()))?;
         encode_registry(&mut text, &of_idms(&idms.all()))?;
         if let Some(cluster) = cluster {
             encode_registry(&mut text, &of_cluster(cluster))?;
@@ -93,20 +94,29 @@ fn of_streams(open: usize) -> Registry {
     registry
 }
 
-/// The connections to IDMs that the router dials, and whether their tokens come; nothing if it dials none.
+/// The connections to IDMs that the router dials, whether their tokens come, and when their tokens end; nothing if it dials none.
 fn of_idms(idms: &[IdmState]) -> Registry {
     let mut registry = Registry::default();
     let (connections, failing) =
         (Family::<IdmLabels, Gauge>::default(), Family::<IdmLabels, Gauge>::default());
+    let ends = Family::<IdmLabel, Gauge>::default();
     for state in idms {
         let labels = IdmLabels { idm: state.idm.clone(), url: state.url.clone() };
         connections.get_or_create(&labels).set(whole(state.connections));
         failing.get_or_create(&labels).set(i64::from(state.token_failure.is_some()));
+        // All URLs of an IDM share one token.
+        if let Some(At(millis)) = state.token_ends {
+            ends.get_or_create(&IdmLabel { idm: state.idm.clone() }).set(whole_seconds(millis));
+        }
     }
     let help = "Open connections to a URL of an IDM that the router dials";
     registry.register(names::IDM_CONNECTIONS, help, connections);
     let help = "1 while the token endpoint for a dialled IDM gives no new access token";
     registry.register(names::IDM_TOKEN_FAILING, help, failing);
+    if idms.iter().any(|state| state.token_ends.is_some()) {
+        let help = "Until when the access token is valid with which an IDM is dialled, in seconds since 1970";
+        registry.register(names::IDM_TOKEN_END, help, ends);
+    }
     registry
 }
 
@@ -150,14 +160,16 @@ fn of_certificates(trusted: &Certificates) -> Registry {
     registry
 }
 
-/// Whether each issuer of access tokens answers.
-fn of_issuers(issuers: Vec<(String, bool)>) -> Registry {
+/// Whether each issuer of access tokens answers that is asked over the network.
+fn of_issuers(issuers: &[IssuerState]) -> Registry {
     let mut registry = Registry::default();
-    if !issuers.is_empty() {
-        let family = Family::<IssuerLabel, Gauge>::default();
-        for (issuer, is_up) in issuers {
-            family.get_or_create(&IssuerLabel { issuer }).set(i64::from(is_up));
+    let family = Family::<IssuerLabel, Gauge>::default();
+    for state in issuers {
+        if let Some(up) = state.up {
+            family.get_or_create(&IssuerLabel { issuer: state.issuer.clone() }).set(i64::from(up));
         }
+    }
+    if issuers.iter().any(|state| state.up.is_some()) {
         let help = "1 if an issuer of access tokens answered when it was asked last";
         registry.register(names::ISSUER_UP, help, family);
     }
@@ -264,6 +276,10 @@ fn gauges(report: &Report, waiting: Waiting) -> Registry {
         ConstCounter::new(rcs_cli::log::lines_lost()),
     );
     registry
+}
+
+fn whole_seconds(millis: u64) -> i64 {
+    i64::try_from(millis / 1000).unwrap_or(i64::MAX)
 }
 
 fn whole(count: usize) -> i64 {

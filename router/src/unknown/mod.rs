@@ -7,7 +7,7 @@
 mod file;
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,6 +124,12 @@ enum Message {
     Wake,
     /// Report when all entries that were handed over before are written.
     Flush(SyncSender<()>),
+    /// Close the file: a later process uses the directory.
+    Lend(SyncSender<()>),
+    /// Use this directory again.
+    TakeBack(PathBuf),
+    /// Report the entries that came since the file was closed.
+    SinceLent(SyncSender<Vec<Entry>>),
 }
 
 impl Shared {
@@ -141,7 +147,7 @@ impl Unknowns {
         let (kept, before) = directory.map(Kept::open).transpose()?.unzip();
         let shared = Arc::new(Shared { open: Mutex::new(before.unwrap_or_default()), ..Shared::default() });
         let (queue, messages) = sync_channel(UNKNOWN_QUEUE_MAX);
-        let keeper = Keeper { shared: Arc::clone(&shared), kept, has_failed: false };
+        let keeper = Keeper { shared: Arc::clone(&shared), kept, has_failed: false, since_lent: None };
         thread::Builder::new()
             .name("unknown".to_owned())
             .spawn(move || keeper.run(&messages))
@@ -196,6 +202,29 @@ impl Unknowns {
         Ok(gone)
     }
 
+    /// Closes the file, so that a later process can use the directory. From now on entries are kept in memory.
+    pub(crate) fn lend(&self) {
+        self.ask(Message::Lend);
+    }
+
+    /// Uses the directory again, with the entries that came meanwhile.
+    pub(crate) fn take_back(&self, directory: &Path) {
+        // If the queue is full, the thread has failed.
+        let _ = self.queue.send(Message::TakeBack(directory.to_owned()));
+    }
+
+    /// The entries that came since [`Unknowns::lend`].
+    pub(crate) fn since_lent(&self) -> Vec<Entry> {
+        self.ask(Message::SinceLent).unwrap_or_default()
+    }
+
+    /// Waits for the thread's answer, for [`UNKNOWN_FLUSH_MAX`] at most.
+    fn ask<T>(&self, message: impl FnOnce(SyncSender<T>) -> Message) -> Option<T> {
+        let (done, waits) = sync_channel(1);
+        self.queue.send(message(done)).ok()?;
+        waits.recv_timeout(UNKNOWN_FLUSH_MAX).ok()
+    }
+
     /// Waits until all recorded entries are written, for [`UNKNOWN_FLUSH_MAX`] at most. Called at the end of the process.
     pub(crate) fn flush(&self) {
         let (done, waits) = sync_channel(1);
@@ -218,24 +247,55 @@ struct Keeper {
     kept: Option<Kept>,
     /// Whether the file could not be written last time.
     has_failed: bool,
+    /// The entries that came since the file was closed for a later process.
+    since_lent: Option<Vec<Entry>>,
 }
 
 impl Keeper {
     fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(first) = messages.recv() {
             let mut fresh = Vec::new();
-            let mut flushed = Vec::new();
+            let (mut flushed, mut after) = (Vec::new(), Vec::new());
             for message in std::iter::once(first).chain(messages.try_iter().take(UNKNOWN_QUEUE_MAX)) {
                 match message {
                     Message::Record(entry) => fresh.push(*entry),
                     Message::Wake => {}
                     Message::Flush(done) => flushed.push(done),
+                    other => after.push(other),
                 }
             }
             self.take(fresh);
             for done in flushed {
                 let _ = done.try_send(());
             }
+            after.into_iter().for_each(|message| self.change_place(message));
+        }
+    }
+
+    /// A later process begins or ceases to use the directory.
+    fn change_place(&mut self, message: Message) {
+        match message {
+            Message::Lend(done) => {
+                self.kept = None;
+                self.since_lent = Some(Vec::new());
+                let _ = done.try_send(());
+            }
+            Message::TakeBack(directory) => match Kept::open(&directory) {
+                Ok((kept, _)) => {
+                    self.kept = Some(kept);
+                    self.since_lent = None;
+                    // The list in memory has all that is in the file, but what was acknowledged meanwhile.
+                    self.shared.is_stale.store(true, Ordering::Release);
+                    self.take(Vec::new());
+                }
+                Err(error) => {
+                    tracing::error!("unknown outcomes are kept in memory only from now on: {error}");
+                }
+            },
+            Message::SinceLent(done) => {
+                let _ = done.try_send(self.since_lent.clone().unwrap_or_default());
+            }
+            Message::Record(_) | Message::Wake | Message::Flush(_) => {}
         }
     }
 
@@ -247,6 +307,10 @@ impl Keeper {
                 open.pop_front();
                 self.shared.lost.fetch_add(1, Ordering::Relaxed);
             }
+        }
+        if let Some(since_lent) = &mut self.since_lent {
+            let room = UNKNOWN_OUTCOMES_MAX.saturating_sub(since_lent.len());
+            since_lent.extend(fresh.iter().take(room).cloned());
         }
         let Some(kept) = &mut self.kept else { return };
         let is_stale = self.shared.is_stale.swap(false, Ordering::AcqRel);

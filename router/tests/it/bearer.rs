@@ -141,7 +141,10 @@ fn a_deactivated_client_is_cut_off_and_others_stay() {
     wait_until("the member's sockets are closed", PATIENCE, || {
         onprem.socket(0).is_closed() && onprem.socket(1).is_closed()
     });
-    router.await_log("its token is revoked");
+    router.await_log("the token of onprem is revoked");
+    let told =
+        router.process.stderr_lines().iter().filter(|line| line.contains("connections are closed")).count();
+    assert_eq!(told, 1, "one line for both sockets");
     refused(ask(router.listen, &of_member), 401, "the client was deactivated");
     assert!(!idm.ask_for_connectors(PATIENCE).is_empty(), "the other client stays");
     site.server.set(|manner| manner.inactive.clear());
@@ -162,6 +165,17 @@ fn a_deactivated_client_is_cut_off_and_others_stay() {
     router.await_log("the introspection endpoint of the issuer cannot be asked");
     assert!(!idm.ask_for_connectors(PATIENCE).is_empty(), "open connections stay");
     assert!(router.get("/metrics").1.contains("rcs_issuer_up{issuer=\"am\"} 0"));
+    let status = || serde_json::from_str::<Value>(&router.get("/v1/status").1).unwrap_or_default();
+    let (told, issuer) = (status(), status()["issuers"][0].clone());
+    assert_eq!(
+        (&told["condition"], &issuer["kind"], &issuer["up"]),
+        (&json!("degraded"), &json!("introspection"), &json!(false))
+    );
+    assert!(issuer["failure"].is_string() && issuer["last_success"].is_string(), "{issuer}");
+    assert!(
+        told["warnings"].to_string().contains("so new connections with its tokens are refused"),
+        "{told}"
+    );
     site.server.set(|manner| manner.is_down = false);
     wait_until("it is asked again", PATIENCE, || is_let_in(router.listen, &of_idm));
     router.await_log("answers again");
@@ -364,7 +378,7 @@ fn wrong_tokens_cost_their_senders_and_nobody_else() {
             bearer(&forger.sign(&claims))
         }
     };
-    let (refused, (busy, fresh), took) = under_attack(listen, makes, || {
+    let (refused, (busy, fresh), took) = under_attack(listen, 1, makes, || {
         wait_until("wrong tokens are refused", PATIENCE, || {
             router.process.said_on_stderr("more connections in the last second: token not valid")
         });

@@ -14,6 +14,7 @@ use rcs_proto::driver::endpoint::{Caller, EndpointConfig};
 use rcs_proto::driver::tls::{Identity, Pins, client_config};
 use rcs_proto::icf::Secret;
 use rcs_proto::messages::{ConnectorKey, Locale, OperationRequest, TestOpRequest};
+use rcs_rig::provider::Provider;
 use rcs_rig::scripted::raw_exchange;
 use rcs_rig::wait::wait_until;
 use rustls::ClientConfig;
@@ -55,20 +56,40 @@ pub(crate) fn made(common: &str, days: i64, issuer: Option<&Issuer<'_, &KeyPair>
     }
 }
 
+fn basic(principal: &str) -> DialAuthorization {
+    let secret = Secret::new("changeit".to_owned());
+    DialAuthorization::Basic(Credentials { principal: principal.to_owned(), secret })
+}
+
+/// What a client that trusts this certificate sends first.
+pub(crate) fn hello(trusted: &Made) -> Vec<u8> {
+    let config = client_config(std::slice::from_ref(&trusted.der), Pins::ForNamesItHas).unwrap();
+    let mut client = rustls::ClientConnection::new(config, "127.0.0.1".try_into().unwrap()).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
+
 /// A router with a plain address and one with TLS.
 pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) router: Router,
-    tls: SocketAddr,
+    pub(crate) tls: SocketAddr,
     pub(crate) runtime: tokio::runtime::Runtime,
     _member: rcs_rig::scripted::FakeMember,
 }
 
 impl Site {
     pub(crate) fn new(own: &Made, more: &[&str]) -> Self {
+        Self::with(own, more, |document| document)
+    }
+
+    /// With more in the provider document.
+    pub(crate) fn with(own: &Made, more: &[&str], change: impl FnOnce(Provider) -> Provider) -> Self {
         let folder = scratch();
         let member = member("n1");
-        let document = provider(&folder, &[("n1", &member)]);
+        let document = Provider::new().server("n1", member.port(), 1).group("g", "roundrobin", &["n1"]);
+        let document = change(document).write(folder.path());
         let (certificate, key) =
             (file(&folder, "tls.crt", &own.certificate), file(&folder, "tls.key", &own.key));
         let mut command =
@@ -101,10 +122,7 @@ impl Site {
             port: self.tls.port(),
             path: "/openicf".to_owned(),
             tls: Some(DialTls { config: Arc::new(config), server_name: None }),
-            authorization: DialAuthorization::Basic(Credentials {
-                principal: "idm".to_owned(),
-                secret: Secret::new("changeit".to_owned()),
-            }),
+            authorization: basic("idm"),
             connect_timeout: PATIENCE,
         }
     }
@@ -292,19 +310,16 @@ fn options_that_do_not_go_together_are_named() {
     assert!(check.code == Some(65) && check.stderr.contains("no private key"), "{check:?}");
 }
 
-/// 10,000 handshakes that their peers never finish: half of the peers stop within their hello, the others behind it. A caller gets in beside
-/// them, and an open socket does not notice.
+/// 10,000 handshakes that their peers never finish: half of the peers stop within their hello, the others behind it. A caller and a member in
+/// client mode get in beside them, and an open socket does not notice.
 #[test]
 fn handshakes_that_nobody_finishes_keep_nobody_out() {
     const HANDSHAKES: usize = 10_000;
     rcs_proto::driver::descriptors::Descriptors::raise().unwrap();
     let own = made("router", 300, None);
-    let site = Site::new(&own, &[]);
+    let site = Site::with(&own, &[], |document| document.client("onprem"));
     let open = site.dial(&own, None).unwrap();
-    let config = client_config(std::slice::from_ref(&own.der), Pins::ForNamesItHas).unwrap();
-    let name = "127.0.0.1".try_into().unwrap();
-    let mut hello = Vec::new();
-    rustls::ClientConnection::new(config, name).unwrap().write_tls(&mut hello).unwrap();
+    let hello = hello(&own);
     let used = || rcs_rig::metrics::Metrics::scrape(site.router.admin).sum("process_cpu_seconds_total", &[]);
     let (before, began) = (used(), std::time::Instant::now());
     let mut unfinished = Vec::new();
@@ -321,6 +336,12 @@ fn handshakes_that_nobody_finishes_keep_nobody_out() {
         }
     }
     site.dial(&own, None).expect("beside all of them");
+    let mut member = site.target(&own, None);
+    member.authorization = basic("onprem");
+    let _member = site.runtime.block_on(dial(&member)).expect("a member in client mode, at the same address");
+    let of_members =
+        || rcs_rig::metrics::Metrics::scrape(site.router.admin).sum("rcs_sockets", &[("side", "upstream")]);
+    wait_until("the router has the members' sockets, dialled and accepted", PATIENCE, || of_members() >= 2.0);
     println!(
         "{} unfinished handshakes in {:?} took {:.2} s of processor time",
         unfinished.len(),

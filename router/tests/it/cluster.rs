@@ -18,11 +18,13 @@ pub(crate) struct Cluster {
     provider: PathBuf,
     /// The cluster address of each router.
     addresses: Vec<SocketAddr>,
+    /// Where the others reach each router.
+    reached: Vec<SocketAddr>,
     routers: Vec<Option<Router>>,
 }
 
 /// Ports that are free now.
-fn free_addresses(count: usize) -> Vec<SocketAddr> {
+pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
     let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     held.iter().map(|listener| listener.local_addr().unwrap()).collect()
 }
@@ -30,8 +32,18 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 impl Cluster {
     /// A cluster of so many routers with this provider file; none of them runs yet.
     pub(crate) fn new(count: usize, folder: TempDir, provider: PathBuf) -> Self {
-        let addresses = free_addresses(count);
-        let cluster = Self { folder, provider, addresses, routers: (0..count).map(|_| None).collect() };
+        Self::behind(free_addresses(count), |addresses| addresses.to_vec(), folder, provider)
+    }
+
+    /// The same with routers that reach each other at these addresses.
+    pub(crate) fn behind(
+        addresses: Vec<SocketAddr>,
+        reached: impl FnOnce(&[SocketAddr]) -> Vec<SocketAddr>,
+        folder: TempDir,
+        provider: PathBuf,
+    ) -> Self {
+        let routers = addresses.iter().map(|_| None).collect();
+        let cluster = Self { folder, provider, reached: reached(&addresses), addresses, routers };
         cluster.certify();
         cluster
     }
@@ -46,8 +58,7 @@ impl Cluster {
     }
 
     pub(crate) fn peers(&self) -> String {
-        let each =
-            self.addresses.iter().enumerate().map(|(place, address)| format!("{}={address}", place + 1));
+        let each = self.reached.iter().enumerate().map(|(place, address)| format!("{}={address}", place + 1));
         each.collect::<Vec<_>>().join(",")
     }
 

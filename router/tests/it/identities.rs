@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -36,7 +36,7 @@ pub(crate) fn hash(key: &str) -> String {
 }
 
 /// The status of an upgrade, and the line that says why.
-fn ask(listen: SocketAddr, path: &str, principal: &str, key: &str) -> (u16, String) {
+pub(crate) fn ask(listen: SocketAddr, path: &str, principal: &str, key: &str) -> (u16, String) {
     let request = upgrade_request(path, Some(&basic(principal, key)), PROTOCOL);
     told(TcpStream::connect(listen).unwrap(), &request)
 }
@@ -186,7 +186,7 @@ fn wrong_keys_cost_their_senders_and_nobody_else() {
     let alone = alone.elapsed();
 
     let wrong = |number, sent| basic("other", &format!("wrong-{number}-{sent}"));
-    let (refused, (busy, reconnect, fresh), took) = under_attack(listen, wrong, || {
+    let (refused, (busy, reconnect, fresh), took) = under_attack(listen, 1, wrong, || {
         // The bound of the queue is reached: from then on, wrong keys are refused at once.
         wait_until("the queue is full", PATIENCE, || router.process.said_on_stderr("too many keys wait"));
         let busy = questions(200);
@@ -226,11 +226,12 @@ pub(crate) fn p99_of_questions(idm: &mut FakeIdm, number: usize) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// Runs a part of a test while attackers in another network ask for sockets a thousand times a second, each time with the `Authorization`
-/// that `wrong` makes for the number of the attacker and of the try. Returns how often each status came, what the part returned, and how
-/// long all took.
+/// Runs a part of a test while attackers in so many other networks ask for sockets a thousand times a second, each time with the
+/// `Authorization` that `wrong` makes for the number of the attacker and of the try. Returns how often each status came, what the part
+/// returned, and how long all took.
 pub(crate) fn under_attack<T>(
     listen: SocketAddr,
+    networks: u64,
     wrong: impl Fn(u64, u64) -> String + Sync,
     part: impl FnOnce() -> T,
 ) -> (BTreeMap<u16, usize>, T, Duration) {
@@ -248,7 +249,11 @@ pub(crate) fn under_attack<T>(
             .map(|number| {
                 scope.spawn({
                     let (over, wrong) = (&over, &wrong);
-                    move || attack(listen, |sent| wrong(number, sent), over)
+                    // All addresses of 127.0.0.0/8 are on the loopback. Each is a network of its own.
+                    let from = move |sent: u64| {
+                        Ipv4Addr::from(0x7F00_0002 + ((8 * sent + number) % networks) as u32)
+                    };
+                    move || attack(listen, from, |sent| wrong(number, sent), over)
                 })
             })
             .collect();
@@ -264,8 +269,13 @@ pub(crate) fn under_attack<T>(
     })
 }
 
-/// Sends wrong credentials from 127.0.0.2 until it is over, 125 a second. Returns how often each status came.
-fn attack(listen: SocketAddr, wrong: impl Fn(u64) -> String, over: &AtomicBool) -> BTreeMap<u16, usize> {
+/// Sends wrong credentials until it is over, 125 a second. Returns how often each status came.
+fn attack(
+    listen: SocketAddr,
+    from: impl Fn(u64) -> Ipv4Addr,
+    wrong: impl Fn(u64) -> String,
+    over: &AtomicBool,
+) -> BTreeMap<u16, usize> {
     let mut told_so_far = BTreeMap::new();
     // The answers take seconds, and the attacker does not wait for them.
     let mut open = VecDeque::new();
@@ -274,7 +284,7 @@ fn attack(listen: SocketAddr, wrong: impl Fn(u64) -> String, over: &AtomicBool) 
             break;
         }
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+        socket.bind(&SocketAddr::from((from(sent), 0)).into()).unwrap();
         socket.connect(&listen.into()).unwrap();
         let mut stream = TcpStream::from(socket);
         stream.write_all(upgrade_request("/openicf/g", Some(&wrong(sent)), PROTOCOL).as_bytes()).unwrap();

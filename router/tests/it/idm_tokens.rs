@@ -125,6 +125,12 @@ fn the_router_dials_with_a_token_and_replaces_a_refused_one() {
     assert_eq!(asked.len(), 1, "one request for all");
     assert_eq!(asked[0].client, Some(("RCSClient".to_owned(), secret())));
     assert_eq!(asked[0].field("scope"), Some("fr:idm:*"));
+    // The life that the server says is an hour.
+    let ends = Metrics::scrape(site.router.admin)
+        .sum("rcs_idm_token_not_after_timestamp_seconds", &[("idm", "cloud")]);
+    let left = ends - std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    assert!((3000.0..=3600.0).contains(&left), "{left} s left");
+    assert!(site.status()["idms"][0]["token_ends"].as_str().is_some_and(|at| at.ends_with('Z')));
     let bearer = |n: usize| format!("Bearer {}", canary(&format!("token-{n}")));
     assert!(site.gate.shown().iter().all(|shown| *shown == bearer(1)));
 

@@ -24,11 +24,14 @@ mod crowd;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod doctor_outside;
 mod ending;
 mod events;
+mod floods;
 mod follow;
 mod formats;
 mod identities;
+mod idle_tls;
 mod idm;
 mod idm_tokens;
 mod idms;

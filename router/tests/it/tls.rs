@@ -1,5 +1,6 @@
 //! Members behind TLS: trusted by the operator's store, or not at all (S01, S02, C07).
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -186,4 +187,45 @@ fn a_dialled_idm_is_trusted_by_the_store_of_its_table() {
     assert!(idm.sockets().is_empty(), "nothing was said to it");
     file(&folder, "trust.pem", &front.certificate_pem);
     assert_eq!(idm.await_sockets(3).len(), 3);
+}
+
+/// A stranger in the place of a member with TLS, or of an IDM with `wss://`, answers without TLS. The router does not go on without TLS: the
+/// stranger hears a hello of TLS, and neither a name nor a key.
+#[test]
+fn whoever_answers_without_tls_gets_no_key() {
+    let folder = scratch();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let (mut stream, mut said) = (stream, [0; 4096]);
+            let length = stream.read(&mut said).unwrap_or(0);
+            let _ = stream.write_all(
+                b"HTTP/1.1 301 Elsewhere\r\nLocation: ws://127.0.0.1:1/openicf\r\nContent-Length: 0\r\n\r\n",
+            );
+            let more = stream.read(&mut said[length..]).unwrap_or(0);
+            let _ = told.send(said[..length + more].to_vec());
+        }
+    });
+    let provider = file(&folder, "provider.json", &document(address.port()));
+    let key = file(&folder, "key", "the-key\n");
+    let trust = file(
+        &folder,
+        "trust.pem",
+        &pem("CERTIFICATE", generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.der()),
+    );
+    let config = format!(
+        "[idm.cloud]\nurl = \"wss://{address}/openicf\"\nkey_file = {key:?}\nhousekeeping_interval = \"1s\"\n"
+    );
+    let config = file(&folder, "router.toml", &config);
+    let router = Router::serve(provider.as_ref(), &["--dev", "--trust-store", &trust, "--config", &config]);
+    router.await_log("the peer does not speak TLS; clear useSSL here");
+    router.await_log("the peer does not speak TLS: write ws:// in url");
+    for _ in 0..6 {
+        let said = heard.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(said.first(), Some(&0x16), "a hello of TLS");
+        let text = String::from_utf8_lossy(&said);
+        assert!(!["GET ", "Authorization", "openicf"].iter().any(|part| text.contains(part)), "{text}");
+    }
 }

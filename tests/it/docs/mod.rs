@@ -21,8 +21,14 @@ use blocks::{Block, Kind, blocks};
 use shell::Shell;
 
 /// The documents whose commands run, each in a shell of its own that has done README's quick start before.
-const MANUAL: [&str; 5] =
-    ["docs/operating.md", "docs/bundles.md", "docs/api.md", "docs/metrics.md", "docs/settings.md"];
+const MANUAL: [&str; 6] = [
+    "docs/operating.md",
+    "docs/bundles.md",
+    "docs/api.md",
+    "docs/metrics.md",
+    "docs/settings.md",
+    "docs/idm.md",
+];
 /// The other ones. They have commands too, and none of their blocks is run without a mark either.
 const OTHERS: [&str; 4] = ["docs/routing.md", "docs/cluster.md", "docs/bench.md", "deploy/README.md"];
 /// Where a newcomer begins.
@@ -67,6 +73,28 @@ fn metrics_do_what_they_say() {
 #[test]
 fn settings_do_what_they_say() {
     after_quick_start("docs::settings_do_what_they_say", MANUAL[4]);
+}
+
+/// Each document of the IDM's side is read by what reads such documents.
+#[test]
+fn the_idms_side_does_what_it_says() {
+    if let Some(mut shell) = after_quick_start("docs::the_idms_side_does_what_it_says", MANUAL[5]) {
+        for block in blocks_of(MANUAL[5]) {
+            let Kind::File { name, text } = block.kind else { continue };
+            if !name.ends_with(".json") {
+                continue;
+            }
+            let is_json = serde_json::from_str::<serde_json::Value>(&text);
+            assert!(is_json.is_ok(), "{name}: {is_json:?}");
+            // A connector's configuration is none of these documents.
+            if text.contains("connectorRef") {
+                continue;
+            }
+            let command = format!("rcs-router check --provider {name} > checked 2>&1; echo $?");
+            let (lines, _) = shell.run(&command, "the router reads the document");
+            assert_eq!(lines, ["0"], "{name}: {:?}", shell.run("cat checked", "what it said"));
+        }
+    }
 }
 
 /// A document that says what is not so fails, whatever way it is wrong.

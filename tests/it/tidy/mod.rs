@@ -87,6 +87,29 @@ fn the_checks_run_what_the_readme_promises() {
     }
 }
 
+/// In the tables of docs/threats.md, each path in the last column is there, and a word behind a path is the start of the name of a test in it.
+#[test]
+fn each_threat_and_attack_names_a_test_that_exists() {
+    let text = read(&root().join("docs/threats.md"));
+    let (mut named, mut missing) = (0, Vec::new());
+    for row in text.lines().filter(|line| line.starts_with("| ")) {
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        let mut file: Option<String> = None;
+        for word in cell.split('`').skip(1).step_by(2) {
+            if is_path(word) {
+                file = fs::read_to_string(root().join(word)).ok();
+                missing.extend(file.is_none().then(|| word.to_owned()));
+            } else if let Some(file) = file.as_ref().filter(|_| !word.contains('-')) {
+                // Drills have names with hyphens.
+                named += 1;
+                missing.extend((!file.contains(&format!("fn {word}"))).then(|| word.to_owned()));
+            }
+        }
+    }
+    assert!(named >= 25, "only {named} tests are named: is the table still written like this?");
+    assert_eq!(missing, Vec::<String>::new(), "docs/threats.md names what is not there");
+}
+
 fn is_of_path(c: char) -> bool {
     c.is_ascii_alphanumeric() || "/._-".contains(c)
 }

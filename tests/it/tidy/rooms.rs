@@ -23,8 +23,8 @@ const FLOORS: [&[&str]; 5] = [
     &["tables"],
     &["groups", "calls", "callers", "members", "sockets", "clock"],
     &[
-        "agenda", "allowed", "asked", "event", "facade", "frame", "identity", "io", "keys", "list", "note",
-        "out", "peer", "selector",
+        "agenda", "allowed", "asked", "event", "facade", "frame", "identity", "io", "keys", "list", "moved",
+        "note", "out", "peer", "selector",
     ],
 ];
 

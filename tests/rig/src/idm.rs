@@ -37,8 +37,13 @@ impl Idm {
     /// Starts an IDM that listens on a free port, for connector servers in client mode. It lets the principal `anonymous` in, with the default key.
     /// Returns the IDM and its port.
     pub fn listen(java: &Java) -> (Self, u16) {
+        Self::listen_with(java, &[])
+    }
+
+    /// [`Idm::listen`] with more options of the role, `--name value` pairs.
+    pub fn listen_with(java: &Java, options: &[&str]) -> (Self, u16) {
         let mut command = java.peer("idm-server", "idm");
-        command.args(["--port", "0"]);
+        command.args(["--port", "0"]).args(options);
         let process = Process::start("Java IDM that listens", command);
         let ready = process.read_until("ready ", PATIENCE);
         let port = ready.trim_start_matches("ready ").parse();
@@ -117,7 +122,12 @@ impl Idm {
 
     /// The result of a `load` begun earlier.
     pub fn load_answer(&mut self) -> Load {
-        let answer = self.answer("load", PATIENCE);
+        self.load_answer_within(PATIENCE)
+    }
+
+    /// The result of a `load` begun earlier that goes on for longer.
+    pub fn load_answer_within(&mut self, bound: Duration) -> Load {
+        let answer = self.answer("load", bound);
         let json = answer.strip_prefix("ok ").unwrap_or_else(|| panic!("load answered `{answer}`"));
         Load::parse(json)
     }
@@ -125,19 +135,7 @@ impl Idm {
     /// The sockets this IDM has open to `port`, as (local port, inode): the same set before and after an event means that its
     /// connections were not touched.
     pub fn sockets_to(&self, port: u16) -> BTreeSet<(u16, u64)> {
-        let pid = self.process.pid();
-        let mine = socket_inodes(pid);
-        let mut found = BTreeSet::new();
-        for table in ["tcp", "tcp6"] {
-            let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-            found.extend(
-                text.lines()
-                    .skip(1)
-                    .filter_map(|line| established(line, port))
-                    .filter(|(_, i)| mine.contains(i)),
-            );
-        }
-        found
+        sockets_of(self.process.pid(), port)
     }
 
     /// The process, to freeze and thaw it.
@@ -190,6 +188,19 @@ impl Load {
         let counts: Vec<u64> = members.iter().map(|m| self.served.get(*m).copied().unwrap_or(0)).collect();
         counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0)
     }
+}
+
+/// The established connections of a process to `port`, as (local port, inode).
+pub fn sockets_of(pid: u32, port: u16) -> BTreeSet<(u16, u64)> {
+    let mine = socket_inodes(pid);
+    let mut found = BTreeSet::new();
+    for table in ["tcp", "tcp6"] {
+        let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        found.extend(
+            text.lines().skip(1).filter_map(|line| established(line, port)).filter(|(_, i)| mine.contains(i)),
+        );
+    }
+    found
 }
 
 fn socket_inodes(pid: u32) -> BTreeSet<u64> {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::bundles::RIG_VERSION;
@@ -14,32 +15,78 @@ use crate::workspace;
 const JVM_OPTIONS: [&str; 4] =
     ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"];
 
+/// A published version of the framework that peers run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framework {
+    /// 1.8.0, which stock installations have.
+    Stock,
+    /// 2.0.1, the newest one that Maven Central has.
+    Newer,
+}
+
+impl Framework {
+    /// Both, the older one first.
+    pub const ALL: [Self; 2] = [Self::Stock, Self::Newer];
+
+    /// The version as Maven knows it.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Stock => "1.8.0",
+            Self::Newer => "2.0.1",
+        }
+    }
+
+    /// The folder below the built module's own.
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Stock => "",
+            Self::Newer => "newer",
+        }
+    }
+}
+
 /// A built Java module. Holding it also means that no other Java test runs: peers are heavy, and verdicts about time would blur.
 pub struct Java {
     built: &'static Path,
-    _alone: MutexGuard<'static, ()>,
+    framework: Framework,
+    alone: Rc<MutexGuard<'static, ()>>,
 }
 
 impl Java {
-    /// The Java module, or `None` where Java or Maven is missing: the test named `test` then says so and returns. With
+    /// The Java module with the stock framework, or `None` where Java or Maven is missing: the test named `test` then says so and returns. With
     /// `RCS_REQUIRE_ALL=1` in the environment a missing Java fails the test instead.
     pub fn or_skip(test: &str) -> Option<Self> {
         static ALONE: Mutex<()> = Mutex::new(());
         static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let built = BUILT.get_or_init(|| present().then(|| workspace::locked("interop-java", build)));
+        let alone = Rc::new(ALONE.lock().unwrap_or_else(PoisonError::into_inner));
+        let built = BUILT
+            .get_or_init(|| present().then(|| workspace::locked("interop-java", || build(Framework::Stock))));
         if built.is_none() {
             assert!(env::var_os("RCS_REQUIRE_ALL").is_none(), "{test} needs Java 11 or later and Maven");
             // Past the test runner's capture, or nobody would see what was not tested.
             let _ = writeln!(std::io::stderr().lock(), "SKIPPED {test}: no Java or no Maven");
         }
-        built.as_deref().map(|built| Self { built, _alone: alone })
+        built.as_deref().map(|built| Self { built, framework: Framework::Stock, alone })
+    }
+
+    /// The same with peers on another version of the framework. Their bundles stay the same.
+    pub fn on(&self, framework: Framework) -> Self {
+        static NEWER: OnceLock<PathBuf> = OnceLock::new();
+        if framework == Framework::Newer {
+            NEWER.get_or_init(|| workspace::locked("interop-java", || build(framework)));
+        }
+        Self { built: self.built, framework, alone: Rc::clone(&self.alone) }
+    }
+
+    /// The framework of the peers.
+    pub fn framework(&self) -> Framework {
+        self.framework
     }
 
     /// `java ... interop.Peer ROLE`, with the member name that the rig connector reports.
     pub fn peer(&self, role: &str, member: &str) -> Command {
         let mut command = Command::new("java");
-        let peers = self.built.join("peers");
+        let peers = self.built.join(self.framework.folder()).join("peers");
         let class_path = format!("{0}/interop-peers.jar:{0}/lib/*", peers.display());
         command.args(JVM_OPTIONS).arg(format!("-Drig.member={member}")).arg("-cp").arg(class_path);
         command.arg("interop.Peer").arg(role);
@@ -97,16 +144,21 @@ fn present() -> bool {
 }
 
 /// Builds the module into a folder named after its sources, unless that was done before.
-fn build() -> PathBuf {
+fn build(framework: Framework) -> PathBuf {
     let sources = workspace::root().join("tests/java");
     let out = workspace::target_dir().join("interop-java").join(workspace::digest(&sources));
+    let out = out.join(framework.folder());
     let done = out.join("built");
     if done.is_file() {
         return out;
     }
+    let profile: &[&str] = match framework {
+        Framework::Stock => &[],
+        Framework::Newer => &["-P", "newer"],
+    };
     // First with what is on this machine: it is quicker, and works without a network.
-    let built = maven(&sources, &out, &["-o"]).is_ok() || {
-        let online = maven(&sources, &out, &[]);
+    let built = maven(&sources, &out, &[profile, &["-o"]].concat()).is_ok() || {
+        let online = maven(&sources, &out, profile);
         online.as_ref().map_err(|said| panic!("tests/java does not build:\n{said}")).is_ok()
     };
     assert!(built && fs::write(&done, "").is_ok(), "cannot write {}", done.display());

@@ -16,12 +16,14 @@
 //!   sources. A test that needs Java and finds none says so and returns; with `RCS_REQUIRE_ALL=1` it fails instead.
 //! - [`porcupine`]: judges histories of clients by a checker for linearizability that others wrote (`tests/porcupine/`,
 //!   in Go), or says that Go is missing.
+//! - [`proxy`]: tinyproxy and squid, where the machine has them.
 //! - [`provider`], [`hr`], [`bundles`]: the files that peers read: provider documents, an `hr.csv`, and bundle folders
 //!   that a test changes. [`configured`]: a connector configured as an IDM configures it.
 //! - [`scripted`]: a connector server and an IDM whose frames the test writes by hand, so that a test can send what no
 //!   decent library would.
 //! - [`signed`]: signed access tokens, good and forged.
 //! - [`authorization`]: a scripted OAuth2 authorization server, which can fail in each way in which real ones do.
+//! - [`keycloak`]: a real authorization server, fetched once where somebody wants it.
 //! - [`transcript`]: what a real IDM's commands answer without a router. The same lines must come out through one.
 //! - [`canary`]: words that stand where secrets are, and are looked for wherever none may be.
 //!
@@ -45,12 +47,14 @@ pub mod hr;
 pub mod idm;
 pub mod java;
 pub mod journal;
+pub mod keycloak;
 pub mod metrics;
 pub mod node;
 pub mod porcupine;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod proxy;
 pub mod rcs;
 pub mod router;
 pub mod scripted;

@@ -44,6 +44,7 @@ impl Node {
 pub struct DiallingNode {
     process: Process,
     properties: PathBuf,
+    log: Option<&'static str>,
 }
 
 impl DiallingNode {
@@ -55,13 +56,30 @@ impl DiallingNode {
 
     /// [`DiallingNode::start`] with more properties, without their prefix.
     pub fn start_with(folder: &Path, name: &str, urls: &str, sockets: u32, more: &[&str]) -> Self {
+        Self::start_logged(folder, name, urls, sockets, more, None)
+    }
+
+    /// [`DiallingNode::start_with`], with a filter for the log.
+    pub fn start_logged(
+        folder: &Path,
+        name: &str,
+        urls: &str,
+        sockets: u32,
+        more: &[&str],
+        log: Option<&'static str>,
+    ) -> Self {
         let mut text = format!(
             "connectorserver.url={urls}\nconnectorserver.connectorServerName={name}\nconnectorserver.webSocketConnections={sockets}\n\
              connectorserver.housekeepingInterval=1\nconnectorserver.newConnectionsInterval=0\n"
         );
         more.iter().for_each(|line| text.push_str(&format!("connectorserver.{line}\n")));
         let properties = properties(folder, &text);
-        Self { process: launch(&properties), properties }
+        Self { process: launch(&properties, log), properties, log }
+    }
+
+    /// Its properties file.
+    pub fn properties(&self) -> &Path {
+        &self.properties
     }
 
     /// SIGKILL.
@@ -71,7 +89,7 @@ impl DiallingNode {
 
     /// Starts it again after [`DiallingNode::kill`].
     pub fn restart(&mut self) {
-        self.process = launch(&self.properties);
+        self.process = launch(&self.properties, self.log);
     }
 
     /// The process, for signals and its log.
@@ -80,8 +98,10 @@ impl DiallingNode {
     }
 }
 
-fn launch(properties: &Path) -> Process {
-    let process = Process::start("rcs-node", serve(properties));
+fn launch(properties: &Path, log: Option<&str>) -> Process {
+    let mut command = serve(properties);
+    command.envs(log.map(|filter| ("RCS_LOG", filter)));
+    let process = Process::start("rcs-node", command);
     process.read_until("ready ", PATIENCE);
     process
 }

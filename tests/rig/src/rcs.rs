@@ -91,8 +91,13 @@ impl ClientRcs {
 
     /// The same with another principal than the name.
     pub fn start_as(java: &Java, member: &str, principal: &str, url: &str) -> Self {
+        Self::start_with(java, member, url, &["--principal", principal])
+    }
+
+    /// The same with options of the role, `--name value` pairs, its principal among them.
+    pub fn start_with(java: &Java, member: &str, url: &str, options: &[&str]) -> Self {
         let mut command = java.peer("rcs-client", member);
-        command.args(["--url", url, "--bundles", &java.bundles(), "--principal", principal]);
+        command.args(["--url", url, "--bundles", &java.bundles()]).args(options);
         let process = Process::start(&format!("Java RCS {member} in client mode"), command);
         process.read_until("ready", PATIENCE);
         Self { process }

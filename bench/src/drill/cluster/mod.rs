@@ -26,8 +26,8 @@ pub(crate) use callers::Callers;
 pub(crate) use etcd::Etcd;
 pub(crate) use history::{Window, by_porcupine, judge, longest_pauses};
 pub(crate) use relays::Cut;
-pub(crate) use routers::{Joins, Routers, cluster_site, relayed_site};
-pub(crate) use servers::request;
+pub(crate) use routers::{Joins, Routers, cluster_site, cluster_site_of, relayed_site};
+pub(crate) use servers::{Servers, request};
 pub(crate) use witness::Witness;
 pub(crate) use writers::{Api, Told, WRITTEN_GROUP, Writers};
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rcs_cli::{Exit, Failure};
 use rcs_rig::process::Process;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::{Instant, sleep};
@@ -20,6 +21,7 @@ use super::small_disk::SmallDisk;
 use super::writers::{WRITERS, WRITTEN_GROUP};
 use super::{Agreeing, LOOK_EVERY, STATE_BOUND};
 use crate::drill::members::Members;
+use crate::drill::proxy::Dialler;
 use crate::drill::router::{beside_us, http};
 use crate::drill::site::{Files, Site, SitePlan};
 
@@ -49,6 +51,8 @@ pub(crate) struct Routers {
     addresses: Vec<SocketAddr>,
     running: Vec<Option<Running>>,
     servers: Servers,
+    /// Where callers and members in client mode connect.
+    doors: Servers,
     /// What is between the routers, if it is not the loopback itself.
     relays: Option<Relays>,
     /// A router's own clock.
@@ -77,7 +81,17 @@ pub(crate) async fn cluster_site(
     routers: usize,
     seed: u64,
 ) -> Result<Site<Routers>, Failure> {
-    site_with(kind, routers, seed, Between::Nothing).await
+    site_with(kind, routers, plan(3), seed, Between::Nothing).await
+}
+
+/// The same with so many members.
+pub(crate) async fn cluster_site_of(
+    kind: &Members,
+    routers: usize,
+    members: usize,
+    seed: u64,
+) -> Result<Site<Routers>, Failure> {
+    site_with(kind, routers, plan(members), seed, Between::Nothing).await
 }
 
 /// The same with [`Relays`] between the routers.
@@ -86,23 +100,21 @@ pub(crate) async fn relayed_site(
     routers: usize,
     seed: u64,
 ) -> Result<Site<Routers>, Failure> {
-    site_with(kind, routers, seed, Between::Relays).await
+    site_with(kind, routers, plan(3), seed, Between::Relays).await
+}
+
+fn plan(members: usize) -> SitePlan {
+    let beside = (1..=WRITERS).map(|number| (format!("w{number}"), DEAD_PORT)).collect();
+    SitePlan { members, java_members: 2, beside, group_beside: Some(WRITTEN_GROUP), ..SitePlan::default() }
 }
 
 async fn site_with(
     kind: &Members,
     routers: usize,
+    plan: SitePlan,
     seed: u64,
     between: Between,
 ) -> Result<Site<Routers>, Failure> {
-    let beside = (1..=WRITERS).map(|number| (format!("w{number}"), DEAD_PORT)).collect();
-    let plan = SitePlan {
-        members: 3,
-        java_members: 2,
-        beside,
-        group_beside: Some(WRITTEN_GROUP),
-        ..SitePlan::default()
-    };
     let (site, files) = Site::prepare(kind, plan, seed).await?;
     let folder = site.folder().to_owned();
     let running = (0..routers).map(|_| None).collect();
@@ -123,13 +135,21 @@ async fn site_with(
         addresses,
         running,
         servers: Servers::default(),
+        doors: Servers::default(),
         relays,
         clocks: BTreeMap::new(),
         disks: BTreeMap::new(),
     };
     let certificates = routers.path("certificates");
     routers.command(&["init", "--peers", &routers.peers(), "--dir", &certificates]).await?;
-    Ok(site.with(routers))
+    let site = site.with(routers);
+    if kind.dialler() == Dialler::Member {
+        // A member whose router dies is led to the next one, as by a load balancer. So while one router is down the others have members.
+        for (number, member) in site.members.iter().enumerate() {
+            member.proxy().lead_to_one_of(site.router().doors.clone(), number % site.router().listens.len());
+        }
+    }
+    Ok(site)
 }
 
 /// Addresses that nobody has now.
@@ -258,6 +278,7 @@ impl Routers {
         }
         self.running[place] = Some(Running { process, listen, admin });
         self.servers.set(place, Some(admin));
+        self.doors.set(place, Some(listen));
         Ok(())
     }
 
@@ -314,6 +335,44 @@ impl Routers {
                 return Err(Exit::Unavailable.with(why));
             }
             sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Waits until all these members get calls from every router that runs. Returns false if they do not in time.
+    pub(crate) async fn until_used_by_all(&self, members: usize) -> bool {
+        let end = Instant::now() + STATE_BOUND;
+        loop {
+            let mut all = true;
+            for place in self.running() {
+                let up = self.members(place).await.values().filter(|(health, _)| health == "up").count();
+                all &= up >= members;
+            }
+            if all || Instant::now() > end {
+                return all;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The names of the members that are connected to the router at this place.
+    pub(crate) async fn connected_to(&self, place: usize) -> Vec<String> {
+        let Some(server) = self.servers.get(place) else { return Vec::new() };
+        let answer = http(server, "GET", "/v1/members").await;
+        let rows =
+            answer.and_then(|(_, text)| serde_json::from_str::<Vec<Value>>(&text).ok()).unwrap_or_default();
+        let is_here = |row: &&Value| row["health"] == "up" && row["via"].is_null();
+        rows.iter().filter(is_here).filter_map(|row| Some(row["name"].as_str()?.to_owned())).collect()
+    }
+
+    /// Something that kills the router at this place at once, whoever calls it.
+    pub(crate) fn killer(&self, place: usize) -> impl FnOnce() + Send + 'static {
+        let pid =
+            self.running[place].as_ref().and_then(|router| Pid::from_raw(router.process.pid().cast_signed()));
+        move || {
+            // The process is not waited for before this was called or dropped, so the id is still its own.
+            if let Some(pid) = pid {
+                let _ = kill_process(pid, Signal::KILL);
+            }
         }
     }
 
@@ -377,6 +436,7 @@ impl Agreeing for Routers {
 
     fn kill(&mut self, place: usize) {
         self.servers.set(place, None);
+        self.doors.set(place, None);
         if let Some(relays) = &self.relays {
             relays.belongs(place, None);
         }

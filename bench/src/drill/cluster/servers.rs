@@ -28,6 +28,13 @@ impl Servers {
         self.lock().get(place).copied().flatten()
     }
 
+    /// The first server that runs, from this place on and round again.
+    pub(crate) fn from(&self, place: usize) -> Option<SocketAddr> {
+        let all = self.lock();
+        let count = all.len();
+        (0..count).find_map(|step| all[(place + step) % count])
+    }
+
     /// Places of servers that run.
     pub(crate) fn running(&self) -> Vec<usize> {
         let all = self.lock();

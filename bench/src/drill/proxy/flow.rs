@@ -69,12 +69,12 @@ pub(super) async fn run(way: Way, from: &TcpStream, to: &TcpStream, shared: &Sha
         // When the line is free again, where it is thin.
         let mut free_at = Instant::now();
         while let Some((at, unit)) = arriving.recv().await {
-            sleep_until(at).await;
+            until(at).await;
             passable(shared, way).await;
             let sight = look(shared, way, &unit);
             match sight {
                 Sight::Nothing => {
-                    sleep_until(free_at).await;
+                    until(free_at).await;
                     let sky = sky(shared, way);
                     write(to, &unit.bytes, &sky).await?;
                     free_at = free_at.max(Instant::now() - BURST) + sky.takes(unit.bytes.len());
@@ -92,6 +92,13 @@ pub(super) async fn run(way: Way, from: &TcpStream, to: &TcpStream, shared: &Sha
         Ok(())
     };
     tokio::try_join!(reading, writing).map(|_| ())
+}
+
+/// Comes back at that moment. A timer takes a millisecond at least, also for a moment that has passed.
+async fn until(at: Instant) {
+    if at > Instant::now() {
+        sleep_until(at).await;
+    }
 }
 
 /// Comes back once nothing stands in that way.

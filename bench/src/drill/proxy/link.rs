@@ -1,6 +1,7 @@
 //! One connection through the proxy.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -28,10 +29,11 @@ pub(super) async fn run(number: u64, near: TcpStream, shared: Arc<Shared>) {
         Dialler::Member => Way::Out,
     };
     flow::passable(&shared, outset).await;
-    let target = *lock(&shared.target);
+    let target = lock(&shared.target).address();
     let Some(target) = target else { return reset(&near) };
     let Ok(far) = TcpStream::connect(target).await else { return reset(&near) };
     let _ = far.set_nodelay(true);
+    shared.led.fetch_add(1, Ordering::Relaxed);
     let (router, member) = match shared.dialler {
         Dialler::Router => (&near, &far),
         Dialler::Member => (&far, &near),

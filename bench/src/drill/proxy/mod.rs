@@ -15,6 +15,7 @@ mod units;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
+
+use super::cluster::Servers;
 
 pub(crate) use trap::{Point, Trap};
 
@@ -129,6 +132,26 @@ pub(crate) enum Order {
     HalfClose,
 }
 
+/// Where new connections are led.
+enum Target {
+    /// They are reset.
+    Nowhere,
+    /// To this port of the loopback: the member's, which changes when it is started again, or the router's.
+    Port(u16),
+    /// To the first server that runs, from this place on.
+    OneOf(Servers, usize),
+}
+
+impl Target {
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Nowhere => None,
+            Self::Port(port) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, *port))),
+            Self::OneOf(servers, place) => servers.from(*place),
+        }
+    }
+}
+
 /// A running proxy. Its connections die with it.
 pub(crate) struct Proxy {
     address: SocketAddr,
@@ -139,11 +162,12 @@ pub(crate) struct Proxy {
 /// What the proxy and its connections share. The mutexes guard whole values, so a panic leaves nothing half-done.
 struct Shared {
     dialler: Dialler,
-    /// Where new connections are led: the member's port, which changes when it is started again, or the router's.
-    target: Mutex<Option<SocketAddr>>,
+    target: Mutex<Target>,
     weather: watch::Sender<Weather>,
     trap: Mutex<Option<Trap>>,
     links: Mutex<BTreeMap<u64, mpsc::UnboundedSender<Order>>>,
+    /// Connections that were led on so far.
+    led: AtomicU64,
     /// When a call was last led to the member.
     last_call: Mutex<Option<Instant>>,
     dice: Mutex<fastrand::Rng>,
@@ -156,10 +180,11 @@ impl Proxy {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             dialler,
-            target: Mutex::new(None),
+            target: Mutex::new(Target::Nowhere),
             weather: watch::Sender::new(Weather::CLEAR),
             trap: Mutex::new(None),
             links: Mutex::new(BTreeMap::new()),
+            led: AtomicU64::new(0),
             last_call: Mutex::new(None),
             dice: Mutex::new(fastrand::Rng::with_seed(seed)),
         });
@@ -174,7 +199,12 @@ impl Proxy {
 
     /// Leads new connections to this port of the loopback.
     pub(crate) fn lead_to(&self, port: u16) {
-        *lock(&self.shared.target) = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        *lock(&self.shared.target) = Target::Port(port);
+    }
+
+    /// Leads new connections to the server at this place, or to the next one that runs, as a load balancer in front of routers does.
+    pub(crate) fn lead_to_one_of(&self, servers: Servers, place: usize) {
+        *lock(&self.shared.target) = Target::OneOf(servers, place);
     }
 
     /// Changes the weather, at once and for all connections.
@@ -210,6 +240,11 @@ impl Proxy {
         let links = self.links();
         links.iter().for_each(|link| self.order(*link, order));
         links.len()
+    }
+
+    /// Connections that were led on since the proxy was started.
+    pub(crate) fn led(&self) -> u64 {
+        self.shared.led.load(Ordering::Relaxed)
     }
 
     /// When a call was last led to the member.

@@ -22,7 +22,7 @@ const ROUTERS: usize = 5;
 
 pub(super) async fn perform(members: &Members, scope: Scope, seed: u64) -> Result<Findings, Failure> {
     let mut site = cluster_site(members, ROUTERS, seed).await?;
-    let mut growth = Growth { callers: Callers::default(), windows: Vec::new() };
+    let mut growth = Growth { callers: Callers::of(&site), windows: Vec::new() };
     site.router_mut().start(0, Joins::Alone)?;
     site.router().until_caught_up(0).await?;
     growth.callers.start(&mut site, 0).await?;

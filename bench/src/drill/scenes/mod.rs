@@ -20,8 +20,10 @@ mod rotation;
 mod slow_member;
 mod slow_reader;
 mod storm;
+mod take_over;
 mod trials;
 mod upgrade;
+mod via;
 mod writes;
 
 use std::time::Duration;
@@ -69,6 +71,8 @@ pub(crate) enum Scene {
     HostileMix,
     /// The connectors of a group are upgraded by the book, under IDMs of three kinds.
     Upgrade,
+    /// A later router process takes over from the running one, again and again.
+    TakeOver,
     /// The leader of three routers is killed again and again, under calls and writes.
     LeaderKill,
     /// Two of three routers are away for a time.
@@ -77,6 +81,8 @@ pub(crate) enum Scene {
     Grow,
     /// One of three routers is cut off, stands still, has a full disk, or has a clock that jumps.
     Partition,
+    /// A router is killed while other routers use members through it.
+    Via,
 }
 
 /// What is wanted of one drill only.
@@ -139,10 +145,12 @@ impl Scene {
             Self::Flapping => "flapping",
             Self::HostileMix => "hostile-mix",
             Self::Upgrade => "upgrade",
+            Self::TakeOver => "take-over",
             Self::LeaderKill => "leader-kill",
             Self::QuorumLoss => "quorum-loss",
             Self::Grow => "grow",
             Self::Partition => "partition",
+            Self::Via => "via",
         }
     }
 
@@ -151,12 +159,14 @@ impl Scene {
         !matches!(self, Self::Partition)
     }
 
-    /// Whether it has a form in which the members dial the router.
+    /// Whether it has a form in which the members dial the router. docs/bench.md says why the other one has none.
     pub(crate) const fn has_dialling_form(self) -> bool {
-        matches!(
-            self,
-            Self::Kill | Self::Freeze | Self::BlackHole | Self::Reset | Self::Drain | Self::RollingRestart
-        )
+        !matches!(self, Self::Grow)
+    }
+
+    /// Whether it has a form in which the members are dialled. A member is used through another router only if it dials.
+    pub(crate) const fn has_dialled_form(self) -> bool {
+        !matches!(self, Self::Via)
     }
 
     /// Performs it.
@@ -185,10 +195,12 @@ impl Scene {
             Self::Flapping => flapping::perform(members, scope, seed).await,
             Self::HostileMix => hostile_mix::perform(members, scope, seed).await,
             Self::Upgrade => upgrade::perform(members, scope, seed).await,
+            Self::TakeOver => take_over::perform(members, scope, seed).await,
             Self::LeaderKill => leader_kill::perform(members, scope, seed, more).await,
             Self::QuorumLoss => quorum_loss::perform(members, scope, seed).await,
             Self::Grow => grow::perform(members, scope, seed).await,
             Self::Partition => partition::perform(members, scope, seed).await,
+            Self::Via => via::perform(members, scope, seed).await,
         }
     }
 }

@@ -165,7 +165,8 @@ async fn keep(target: DialTarget, endpoint: Endpoint, failed: mpsc::Sender<DialE
 }
 
 /// A caller has no connectors of its own (WIRE 4.4: an empty List).
-struct NoConnectors;
+#[derive(Debug)]
+pub struct NoConnectors;
 
 impl Executor for NoConnectors {
     fn connector_infos(&self) -> Bytes {

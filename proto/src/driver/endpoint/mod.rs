@@ -35,6 +35,6 @@ mod wanted;
 
 pub use answer::RemoteError;
 pub use call::{Executor, Gone, IncomingCall, Responder, Watch};
-pub use caller::{CallStream, Caller, ConnectError};
+pub use caller::{CallStream, Caller, ConnectError, NoConnectors};
 pub use config::{Counts, EndpointConfig};
 pub use handle::{Adopted, Endpoint};

@@ -6,6 +6,7 @@ use std::io::Cursor;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
+use super::meter::HEADER_BYTES_MAX;
 use super::{Opcode, Role, apply_mask};
 use crate::driver::limits;
 use crate::driver::oversize::Overrun;
@@ -171,6 +172,37 @@ impl Decoder {
     /// Bytes of the unfinished message that have arrived.
     pub fn held(&self) -> usize {
         self.buffer.len() + self.message.as_ref().map_or(0, |message| message.kept.len())
+    }
+
+    /// What was read and not handed out, as bytes that another decoder reads to the same effect. `None` while a message is being dropped:
+    /// another decoder could not know that.
+    pub fn unread(&self) -> Option<Bytes> {
+        // A mask of zeros leaves the payload as it is.
+        let mask = (self.peer == Role::Client).then_some([0; 4]);
+        let mut bytes = Vec::with_capacity(self.held() + 2 * HEADER_BYTES_MAX);
+        let header = |bytes: &mut Vec<u8>, opcode: Opcode, is_final, mask, size| {
+            let header = FrameHeader { opcode: opcode.to_wire(), is_final, mask, ..FrameHeader::default() };
+            header.format(size, bytes).expect("a vector takes every write");
+        };
+        match &self.message {
+            None => {}
+            Some(message) if message.fate != Fate::Deliver => return None,
+            Some(message) => {
+                // A message in fragments is empty at first, and its first frame is the one under way then.
+                let is_begun = self
+                    .frame
+                    .is_none_or(|frame| frame.opcode.is_control() || frame.opcode == Opcode::Continuation);
+                if is_begun {
+                    header(&mut bytes, Opcode::Binary, false, mask, message.kept.len() as u64);
+                    bytes.extend_from_slice(&message.kept);
+                }
+            }
+        }
+        if let Some(frame) = self.frame {
+            header(&mut bytes, frame.opcode, frame.last, frame.mask, frame.left);
+        }
+        bytes.extend_from_slice(&self.buffer);
+        Some(bytes.into())
     }
 
     /// Memory that the unfinished message takes once there is room for the next read, bytes.

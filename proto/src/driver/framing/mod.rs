@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod meter;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 
 pub use decode::{Decoder, Inbound, Limits, Violation};
 pub(crate) use encode::{close_payload, frame_into, header_into};
+pub use meter::{FrameMeter, HEADER_BYTES_MAX};
 
 /// Which end of the WebSocket this is; the client masks what it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

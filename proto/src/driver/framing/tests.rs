@@ -1,5 +1,6 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::{
     Message, Role as OracleRole, WebSocket as Oracle, WebSocketConfig,
 };
@@ -249,5 +250,51 @@ proptest! {
         prop_assert_eq!(&masked[..], &expected[..]);
         apply_mask(&mut masked, mask);
         prop_assert_eq!(&masked[..], &data[..]);
+    }
+}
+
+/// A decoder that stops anywhere can be followed by another one, which has only its unread bytes.
+#[test]
+fn what_is_unread_is_read_by_another_decoder_to_the_same_effect() {
+    for role in [Role::Server, Role::Client] {
+        let peer = if role == Role::Server { Role::Client } else { Role::Server };
+        let mut stream = Vec::new();
+        frame_into(&mut stream, peer, Opcode::Binary, b"first");
+        let fragment = |stream: &mut Vec<u8>, opcode: Opcode, is_final, payload: &[u8]| {
+            let mask = (peer == Role::Client).then_some([9, 8, 7, 6]);
+            let header = FrameHeader { opcode: opcode.to_wire(), is_final, mask, ..FrameHeader::default() };
+            header.format(payload.len() as u64, stream).unwrap();
+            let start = stream.len();
+            stream.extend_from_slice(payload);
+            if let Some(mask) = mask {
+                apply_mask(&mut stream[start..], mask);
+            }
+        };
+        fragment(&mut stream, Opcode::Binary, false, b"in ");
+        fragment(&mut stream, Opcode::Ping, true, b"still there?");
+        fragment(&mut stream, Opcode::Continuation, false, b"three ");
+        fragment(&mut stream, Opcode::Continuation, true, b"pieces");
+        fragment(&mut stream, Opcode::Binary, false, b"");
+        fragment(&mut stream, Opcode::Continuation, true, b"empty at first");
+        frame_into(&mut stream, peer, Opcode::Binary, &[5; 200]);
+        let all = |first: &[u8], rest: &[u8]| {
+            let mut decoder = Decoder::new(role, Limits::default(), Bytes::copy_from_slice(first));
+            let mut found = Vec::new();
+            let take = |decoder: &mut Decoder, found: &mut Vec<Inbound>| {
+                while let Some(inbound) = decoder.decode().unwrap() {
+                    found.push(inbound);
+                }
+            };
+            take(&mut decoder, &mut found);
+            let unread = decoder.unread().expect("nothing is dropped");
+            let mut next = Decoder::new(role, Limits::default(), [&unread, rest].concat().into());
+            take(&mut next, &mut found);
+            found
+        };
+        let whole = all(&stream, &[]);
+        assert_eq!(whole.len(), 5, "{whole:?}");
+        for cut in 0..stream.len() {
+            assert_eq!(all(&stream[..cut], &stream[cut..]), whole, "{role:?} {cut}");
+        }
     }
 }

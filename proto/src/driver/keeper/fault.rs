@@ -114,17 +114,28 @@ impl Fault {
             }
             DialError::Proxy { host, port, source } => {
                 let way_out = match source {
-                    ProxyError::Credentials => format!(": set {}", names.proxy_credentials),
+                    ProxyError::Credentials { .. } => format!(": set {}", names.proxy_credentials),
                     ProxyError::Forbidden { .. } => {
                         ": have the proxy allow CONNECT to this host and port".to_owned()
                     }
-                    ProxyError::NotHttp | ProxyError::Tls | ProxyError::Closed => {
-                        format!(": check {}", names.proxy_address)
+                    ProxyError::NotReached(_)
+                    | ProxyError::NotHttp
+                    | ProxyError::Tls
+                    | ProxyError::Closed
+                    | ProxyError::Io(_) => {
+                        format!(": check {}, and whether the proxy runs", names.proxy_address)
                     }
-                    _ => String::new(),
+                    ProxyError::Refused { .. } => {
+                        format!(": check the host and port in {url}, and whether the proxy can reach them")
+                    }
+                    ProxyError::BadCredentials => format!(": correct {}", names.proxy_credentials),
                 };
                 format!("the proxy {host}:{port} does not help: {source}{way_out}")
             }
+            DialError::ProxyTimeout { .. } => format!(
+                "{error}: check the host and port in {url}, whether the proxy can reach them, and {}",
+                names.proxy_address
+            ),
             DialError::BadTarget(what) => format!("it cannot be dialled: {what}"),
             other => other.to_string(),
         }
@@ -162,8 +173,14 @@ mod tests {
             (DialError::TokenRefused { status: 401 }, "the.scope"),
             (DialError::TokenRefused { status: 403 }, "the rsFilter of conf/authentication.json"),
             (DialError::TokenInClear { host: "h".to_owned() }, "wss:// in the.url"),
-            (proxy(ProxyError::Credentials), "the.proxyPassword"),
+            (proxy(ProxyError::Credentials { status: 407 }), "the.proxyPassword"),
             (proxy(ProxyError::NotHttp), "the.proxyPort"),
+            (proxy(ProxyError::NotReached(Box::new(DialError::Closed))), "the.proxyPort"),
+            (proxy(ProxyError::Refused { target: "h:1".to_owned(), status: 503 }), "the.url"),
+            (
+                DialError::ProxyTimeout { host: "p".to_owned(), port: 1, limit: HANDSHAKE_DEADLINE },
+                "whether the proxy can reach them",
+            ),
         ] {
             let words = Fault::Dial(error).in_words("rcs1", &NAMES);
             assert!(words.contains(says) && !words.ends_with('.'), "{words}");

@@ -6,6 +6,7 @@
 mod dials;
 mod fault;
 mod plan;
+pub mod probe;
 mod told;
 
 use std::future::pending;

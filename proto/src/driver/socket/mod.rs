@@ -12,6 +12,7 @@
 //! tokio's split locks it for the length of a poll.
 
 mod message;
+mod moving;
 mod outlook;
 mod reader;
 mod report;
@@ -23,6 +24,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+pub use self::moving::Frozen;
+use self::moving::Moving;
 use self::reader::Reader;
 pub use self::report::Report;
 
@@ -35,6 +38,7 @@ use super::inflow::{Grant, Inflow};
 use super::oversize::OversizeHead;
 use super::spill::Spill;
 use super::turns::Pace;
+use super::valve::Valve;
 use super::writer;
 use super::{WebSocket, limits};
 use crate::envelope::{Envelope, FrameError};
@@ -131,6 +135,8 @@ pub struct SocketConfig {
     pub reading: Reading,
     /// Most bytes of all messages before the peer's handshake; `usize::MAX` for no limit.
     pub greeting_bytes: usize,
+    /// The session id that the peer showed in its handshake, for a socket of an earlier process whose handshake is done.
+    pub greeted: Option<String>,
 }
 
 /// Whether reading a socket may pause.
@@ -153,6 +159,7 @@ impl Default for SocketConfig {
             among: None,
             reading: Reading::Steady,
             greeting_bytes: usize::MAX,
+            greeted: None,
         }
     }
 }
@@ -181,12 +188,16 @@ struct Inner {
     counts: Arc<SocketCounts>,
     backlog_limit: usize,
     reading: Reading,
+    valve: Option<Valve>,
+    moving: Arc<Moving>,
 }
 
 /// What the owner wants of the reading task. Dropping the sender means `Close`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     No,
+    /// The socket stands still: it may go over to another process.
+    Frozen,
     Close,
     Abort,
 }
@@ -249,7 +260,7 @@ impl SocketHandle {
         // A socket that has ended needs no closing.
         let _ = self.inner.queue.send(self.charged(close));
         self.inner.stop.send_if_modified(|stop| {
-            let first = *stop == Stop::No;
+            let first = matches!(*stop, Stop::No | Stop::Frozen);
             if first {
                 *stop = Stop::Close;
             }
@@ -343,18 +354,20 @@ pub fn spawn_reading<F: Send + 'static>(
     events: Events<F>,
     read: impl FnMut(Envelope) -> F + Send + 'static,
 ) -> SocketHandle {
-    let WebSocket { read: io, write, leftover, role } = socket;
+    let WebSocket { read: io, write, leftover, role, valve } = socket;
+    let moving = Arc::<Moving>::default();
     let (counts, share) = (Arc::new(SocketCounts::default()), Arc::<CallerShare>::default());
     let (queue, commands) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(Stop::No);
     let (halt, halted) = oneshot::channel();
     let writer =
         tokio::spawn(writer::run(write, role, commands, counts.clone(), config.spill.clone(), halted));
-    let reader = Reader {
+    let mut reader = Reader {
         id,
         role,
         io,
         decoder: Decoder::new(role, config.message, leftover),
+        limits: config.message,
         events,
         read: Some(read),
         pongs: queue.downgrade(),
@@ -369,12 +382,18 @@ pub fn spawn_reading<F: Send + 'static>(
         among: config.among.clone(),
         large_since: None,
         questions: Pace::new(),
+        moving: Arc::clone(&moving),
     };
+    if let Some(session_id) = &config.greeted {
+        reader.greeted(session_id);
+    }
     tokio::spawn(reader.run(writer, halt, stopped));
     let (backlog_limit, reading) = (config.backlog_bytes, config.reading);
-    SocketHandle { inner: Arc::new(Inner { id, queue, stop, counts, backlog_limit, reading }) }
+    SocketHandle { inner: Arc::new(Inner { id, queue, stop, counts, backlog_limit, reading, valve, moving }) }
 }
 
+#[cfg(test)]
+mod moving_tests;
 #[cfg(test)]
 mod pressure_tests;
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(super) struct Outlook {
     pub(super) stopped: watch::Receiver<Stop>,
     /// Whether the owner still exists.
     pub(super) listening: bool,
+    /// Whether the owner wants the socket to stand still.
+    pub(super) is_frozen: bool,
     /// Once the end is decided: the reason, and the moment until which bytes that the peer had sent are still read.
     pub(super) ending: Option<(CloseReason, Instant)>,
 }
@@ -31,10 +33,15 @@ impl Outlook {
         if self.listening && self.stopped.has_changed().unwrap_or(true) {
             // If the sender is gone, the owner's last handle is gone.
             self.listening = self.stopped.has_changed().is_ok();
-            if *self.stopped.borrow_and_update() == Stop::Abort {
-                return Some(CloseReason::Owner);
+            let stop = *self.stopped.borrow_and_update();
+            self.is_frozen = stop == Stop::Frozen && self.listening;
+            match stop {
+                Stop::Abort => return Some(CloseReason::Owner),
+                Stop::No | Stop::Frozen if self.listening => {}
+                Stop::No | Stop::Frozen | Stop::Close => {
+                    self.ending.get_or_insert((CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE));
+                }
             }
-            self.ending.get_or_insert((CloseReason::Owner, Instant::now() + limits::CLOSE_DEADLINE));
         }
         self.ending.filter(|(_, deadline)| Instant::now() >= *deadline).map(|(reason, _)| reason)
     }

@@ -10,13 +10,14 @@ use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::Message;
+use super::moving::Moving;
 use super::outlook::{Outlook, writer_end};
 use super::report::Share;
 use super::{CloseReason, Closed, Events, Reading, Report, SocketEvent, Stop};
 use crate::driver::caller::{Among, CallerShare};
 use crate::driver::command::Command;
 use crate::driver::counts::SocketCounts;
-use crate::driver::framing::{Decoder, Inbound, Role, Violation};
+use crate::driver::framing::{Decoder, Inbound, Limits, Role, Violation};
 use crate::driver::inflow::{Grant, Inflow};
 use crate::driver::oversize::{Overrun, OversizeHead};
 use crate::driver::turns::Pace;
@@ -31,6 +32,7 @@ pub(super) struct Reader<F, R> {
     pub(super) role: Role,
     pub(super) io: ReadHalf,
     pub(super) decoder: Decoder,
+    pub(super) limits: Limits,
     pub(super) events: Events<F>,
     /// Makes of an envelope what the owner gets. Absent while a large message is read apart.
     pub(super) read: Option<R>,
@@ -53,6 +55,22 @@ pub(super) struct Reader<F, R> {
     pub(super) large_since: Option<Instant>,
     /// When the next question to the router itself may be read.
     pub(super) questions: Pace,
+    /// Where the owner says what becomes of a frozen socket.
+    pub(super) moving: Arc<Moving>,
+}
+
+/// Why nothing more is read.
+enum Halt {
+    /// The socket ends.
+    Ended(CloseReason),
+    /// The socket is frozen.
+    Frozen,
+}
+
+impl From<CloseReason> for Halt {
+    fn from(reason: CloseReason) -> Self {
+        Self::Ended(reason)
+    }
 }
 
 impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
@@ -62,7 +80,8 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
         halt: oneshot::Sender<()>,
         stopped: watch::Receiver<Stop>,
     ) {
-        let mut outlook = Outlook { writer, ended: None, stopped, listening: true, ending: None };
+        let mut outlook =
+            Outlook { writer, ended: None, stopped, listening: true, is_frozen: false, ending: None };
         let reason = self.pump(&mut outlook).await;
         drop(halt);
         let end = match outlook.ended {
@@ -92,15 +111,13 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
     /// Reads and reports until the end, and returns the reason of the end.
     async fn pump(&mut self, outlook: &mut Outlook) -> CloseReason {
         loop {
-            if let Err(reason) = self.report_all(outlook).await {
-                return reason;
-            }
-            // This is checked in each round, because a peer that never pauses would starve the other branches.
-            if let Some(reason) = outlook.look().await {
-                return reason;
-            }
-            if let Err(reason) = self.make_room(outlook).await {
-                return reason;
+            match self.ready(outlook).await {
+                Ok(()) => {}
+                Err(Halt::Ended(reason)) => return reason,
+                Err(Halt::Frozen) => match self.stand_still(outlook).await {
+                    Some(reason) => return reason,
+                    None => continue,
+                },
             }
             let deadline = self.pace_deadline();
             let mut space = self.decoder.space().limit(limits::READ_AT_ONCE_BYTES);
@@ -124,17 +141,49 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
         }
     }
 
+    /// Reports what was read, and makes room for the next read.
+    async fn ready(&mut self, outlook: &mut Outlook) -> Result<(), Halt> {
+        self.report_all(outlook).await?;
+        // This is checked in each round, because a peer that never pauses would starve the other branches.
+        if let Some(reason) = outlook.look().await {
+            return Err(reason.into());
+        }
+        if outlook.is_frozen {
+            return Err(Halt::Frozen);
+        }
+        self.make_room(outlook).await
+    }
+
+    /// Neither reads nor reports until the owner says how a frozen socket goes on. Returns the reason if the socket ends.
+    async fn stand_still(&mut self, outlook: &mut Outlook) -> Option<CloseReason> {
+        self.moving.stands_still(|| self.decoder.unread());
+        while outlook.is_frozen {
+            outlook.changed().await;
+            if let Some(reason) = outlook.look().await {
+                return Some(reason);
+            }
+        }
+        if let Some(io) = self.moving.take_through() {
+            // What was read before is with the process that has the connection now.
+            self.io = io;
+            self.decoder = Decoder::new(self.role, self.limits, Bytes::new());
+            self.room.clear();
+            self.large_since = None;
+        }
+        None
+    }
+
     /// Reports everything that was read.
-    async fn report_all(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
+    async fn report_all(&mut self, outlook: &mut Outlook) -> Result<(), Halt> {
         loop {
             if self.reading == Reading::Patient {
                 self.await_peer_and_owner(outlook).await?;
             }
             let inbound = match self.decoder.decode() {
                 Ok(Some(inbound)) => inbound,
-                Ok(None) => return self.check_greeting(self.decoder.held()),
-                Err(Violation::HardLimit(bytes)) => return Err(CloseReason::HardLimit(bytes)),
-                Err(violation) => return Err(CloseReason::ProtocolError(violation)),
+                Ok(None) => return Ok(self.check_greeting(self.decoder.held())?),
+                Err(Violation::HardLimit(bytes)) => return Err(CloseReason::HardLimit(bytes).into()),
+                Err(violation) => return Err(CloseReason::ProtocolError(violation).into()),
             };
             if let Inbound::Binary(_) | Inbound::Oversize { .. } = inbound {
                 self.large_since = None;
@@ -159,7 +208,7 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
                     self.pace_questions(outlook).await?;
                     continue;
                 }
-                Inbound::Close(code) => return Err(CloseReason::PeerClose(code)),
+                Inbound::Close(code) => return Err(CloseReason::PeerClose(code).into()),
             };
             let room = match event {
                 SocketEvent::Frame(_) => self.room.take(),
@@ -175,7 +224,7 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
     }
 
     /// A caller asked something of the router itself: waits if this caller asks faster than [`limits::QUESTIONS_PER_SECOND`].
-    async fn pace_questions(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
+    async fn pace_questions(&mut self, outlook: &mut Outlook) -> Result<(), Halt> {
         if self.reading == Reading::Steady {
             return Ok(());
         }
@@ -210,7 +259,7 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
     }
 
     /// The peer's handshake has come: from now on the socket has part in what the caller's other sockets take.
-    fn greeted(&mut self, session_id: &str) {
+    pub(super) fn greeted(&mut self, session_id: &str) {
         self.greeting = None;
         // Before the handshake no message is large, so no room is given back to another share than it was taken from.
         if let Some(among) =
@@ -241,7 +290,7 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
     }
 
     /// Waits while the peer does not read what it asked of us, and while the caller's share of the owner's queue is used up.
-    async fn await_peer_and_owner(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
+    async fn await_peer_and_owner(&mut self, outlook: &mut Outlook) -> Result<(), Halt> {
         while self.counts.own() > limits::OWN_ANSWERS_LOW_BYTES {
             let counts = Arc::clone(&self.counts);
             let drained = counts.drained();
@@ -266,7 +315,7 @@ impl<F: Send + 'static, R: FnMut(Envelope) -> F + Send + 'static> Reader<F, R> {
 
     /// Takes room for the next read into a large message. If there is no room, a caller's socket is not read, and after
     /// [`limits::INFLOW_PATIENCE`] the message is given up. A member's message is given up at once.
-    async fn make_room(&mut self, outlook: &mut Outlook) -> Result<(), CloseReason> {
+    async fn make_room(&mut self, outlook: &mut Outlook) -> Result<(), Halt> {
         if self.decoder.held() <= limits::UNFINISHED_FREE_BYTES {
             self.room.clear();
             self.large_since = None;
@@ -355,8 +404,8 @@ async fn passed(deadline: Option<Instant>) {
     }
 }
 
-/// Waits until something resolves, or until the socket ends.
-async fn pause(what: impl Future<Output = ()>, outlook: &mut Outlook) -> Result<(), CloseReason> {
+/// Waits until something resolves, or until the socket ends or is frozen.
+async fn pause(what: impl Future<Output = ()>, outlook: &mut Outlook) -> Result<(), Halt> {
     tokio::pin!(what);
     loop {
         tokio::select! {
@@ -364,7 +413,10 @@ async fn pause(what: impl Future<Output = ()>, outlook: &mut Outlook) -> Result<
             () = &mut what => return Ok(()),
             () = outlook.changed() => {
                 if let Some(reason) = outlook.look().await {
-                    return Err(reason);
+                    return Err(reason.into());
+                }
+                if outlook.is_frozen {
+                    return Err(Halt::Frozen);
                 }
             }
         }

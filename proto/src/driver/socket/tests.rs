@@ -14,7 +14,7 @@ use crate::frames;
 use crate::messages::{OperationRequest, TestOpRequest};
 
 /// Bound of a wait for what must come, on a machine that may have many times the work that it has processors for.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 const ID: SocketId = SocketId(7);
 
 struct Rig {

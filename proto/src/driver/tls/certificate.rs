@@ -21,27 +21,6 @@ pub struct Certificate {
     pub not_after: i64,
 }
 
-/// What a certificate is to this process: its sentences say what follows when it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    /// A certificate that peers show, and that is trusted.
-    Trusted,
-    /// The certificate that this process shows.
-    Own,
-}
-
-impl Role {
-    fn consequence(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Trusted => ("a member that shows it is refused", NEW_ONE),
-            Self::Own => (
-                "peers that verify it refuse to connect",
-                "write a new certificate into the file, which is followed",
-            ),
-        }
-    }
-}
-
 impl Certificate {
     pub(super) fn of(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
@@ -57,18 +36,17 @@ impl Certificate {
     /// A sentence without full stop if the certificate, which is trusted, has ended, ends within [`CERTIFICATE_ENDS_SOON`], or is not valid
     /// yet.
     pub fn warning(&self, now: UnixTime) -> Option<String> {
-        self.warning_as(Role::Trusted, now)
+        self.warning_of("a member that shows it is refused", NEW_ONE, now)
     }
 
-    /// The same for a certificate that this process shows.
-    pub fn warning_as_own(&self, now: UnixTime) -> Option<String> {
-        self.warning_as(Role::Own, now)
+    /// The same for a certificate that this process shows. `way_out` is what to do.
+    pub fn warning_as_own(&self, now: UnixTime, way_out: &str) -> Option<String> {
+        self.warning_of("peers that verify it refuse to connect", way_out, now)
     }
 
-    /// The same for a certificate with another role.
-    fn warning_as(&self, role: Role, now: UnixTime) -> Option<String> {
+    /// The same with what follows when the certificate ends.
+    fn warning_of(&self, consequence: &str, way_out: &str, now: UnixTime) -> Option<String> {
         let Self { subject, not_before, not_after, .. } = self;
-        let (consequence, way_out) = role.consequence();
         match dates_problem(*not_before, *not_after, now) {
             Some(problem) if self.days_left(now) < 0 => {
                 return Some(format!(
@@ -99,6 +77,11 @@ impl Certificate {
     /// Whether the certificate has begun and has not ended.
     pub fn is_valid(&self, now: UnixTime) -> bool {
         dates_problem(self.not_before, self.not_after, now).is_none()
+    }
+
+    /// The day on which the certificate begins, as `YYYY-MM-DD` (UTC).
+    pub fn first_day(&self) -> String {
+        day(self.not_before)
     }
 
     /// The day on which the certificate ends, as `YYYY-MM-DD` (UTC).

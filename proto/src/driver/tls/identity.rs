@@ -25,6 +25,10 @@ use super::{Certificate, Known};
 #[derive(Clone)]
 pub struct Identity {
     pair: Arc<CertifiedKey>,
+    /// Name of the store's entry; empty for PEM files.
+    alias: String,
+    /// Kind and size of the key.
+    key: String,
     certificate: Certificate,
     /// What the peers must trust, in words.
     trust: String,
@@ -100,6 +104,7 @@ impl Identity {
         }
         let der = PrivateKeyDer::Pkcs8(key.key.as_der().to_vec().into());
         let mut identity = Self::assembled(certificates, der, "the PKCS12 store")?;
+        alias.clone_into(&mut identity.alias);
         let more = keys.count();
         if more > 0 {
             identity.warnings.push(format!(
@@ -117,12 +122,12 @@ impl Identity {
     ) -> Result<Self, String> {
         let first = found.first().and_then(Known::of);
         let of_key = |known: &Option<Known>| {
-            known.as_ref().map_or_else(|| "that kind".to_owned(), |known| known.key.clone())
+            known.as_ref().map_or_else(|| "a key of another kind".to_owned(), |known| known.key.clone())
         };
         let key = any_supported_type(&key).map_err(|_| {
             format!(
-                "{place} has a private key that TLS cannot use (the certificate has a key {}): TLS needs RSA of 2048 to 8192 bits, EC on the curve \
-                 P-256, P-384 or P-521, or Ed25519. {MAKE_ONE}",
+                "{place} has {}, which TLS here cannot use: it needs an RSA key of 2048 to 8192 bits, an EC key on the curve P-256, P-384 or \
+                 P-521, or an Ed25519 key. {MAKE_ONE}",
                 of_key(&first)
             )
         })?;
@@ -154,7 +159,18 @@ impl Identity {
                 known.subject, known.signature
             ));
         }
-        Ok(Self { pair: Arc::new(CertifiedKey::new(chain, key)), certificate, trust, warnings })
+        let pair = Arc::new(CertifiedKey::new(chain, key));
+        Ok(Self { pair, alias: String::new(), key: known.key, certificate, trust, warnings })
+    }
+
+    /// Name of the store's entry; empty for PEM files.
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// Kind and size of the key, such as "an EC key of 384 bits".
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The certificate's name and dates.
@@ -173,9 +189,9 @@ impl Identity {
     }
 
     /// A sentence without full stop if the certificate has ended, ends within [`CERTIFICATE_ENDS_SOON`](crate::driver::limits::CERTIFICATE_ENDS_SOON), or
-    /// is not valid yet.
-    pub fn date_warning(&self, now: UnixTime) -> Option<String> {
-        self.certificate.warning_as_own(now)
+    /// is not valid yet. `way_out` is what to do then.
+    pub fn date_warning(&self, now: UnixTime, way_out: &str) -> Option<String> {
+        self.certificate.warning_as_own(now, way_out)
     }
 
     /// A sentence without full stop if peers refuse the certificate because of its dates.
@@ -200,7 +216,8 @@ impl Identity {
 const MAKE_ONE: &str = "Make one: keytool -genkeypair -alias rcs -keyalg EC -groupname secp256r1 -dname CN=HOST -ext san=dns:HOST \
     -validity 3650 -storetype PKCS12 -keystore NEW.p12, with the name of this machine for HOST";
 
-const WRONG_PASSWORD: &str = "the given password does not open the PKCS12 store: correct the password";
+/// What [`Identity::from_store`] says if none of the passwords opens the store.
+pub const WRONG_PASSWORD: &str = "the given password does not open the PKCS12 store: correct the password";
 
 /// Why a store whose password is right cannot be read, or why it cannot be read at all.
 fn store_problem(bytes: &[u8], error: &StoreError) -> String {

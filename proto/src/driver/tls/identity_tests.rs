@@ -82,6 +82,7 @@ fn a_pair_of_pem_files_is_read_whatever_the_order_of_its_certificates() {
     let identity = Identity::from_store(both.as_bytes(), &[]).unwrap();
     assert!(identity.trust().starts_with("this certificate itself"), "{}", identity.trust());
     assert!(!format!("{identity:?}").contains("key"), "{identity:?}");
+    assert_eq!((identity.alias(), identity.key()), ("", "an EC key of 256 bits"));
 }
 
 #[test]
@@ -102,9 +103,10 @@ fn dates_are_told_before_they_hurt() {
         ),
         (1_700_000_000, Some("is not valid before 2026-01-01"), Some("is not valid before 2026-01-01")),
     ] {
-        for (found, wanted) in
-            [(identity.date_warning(at(now)), warning), (identity.date_problem(at(now)), problem)]
-        {
+        for (found, wanted) in [
+            (identity.date_warning(at(now), "make a new one"), warning),
+            (identity.date_problem(at(now)), problem),
+        ] {
             assert_eq!(found.is_some(), wanted.is_some(), "{now}: {found:?}");
             assert!(found.as_deref().unwrap_or_default().contains(wanted.unwrap_or_default()), "{found:?}");
         }
@@ -162,6 +164,7 @@ fn a_pkcs12_store_opens_with_one_of_the_passwords() {
     assert!(text.contains("does not open the PKCS12 store"), "{text}");
     let of_two = store(&[("a", &one), ("b", &two)], "");
     let identity = Identity::from_store(&of_two, &[""]).unwrap();
+    assert!(["a", "b"].contains(&identity.alias()), "{}", identity.alias());
     assert!(identity.warnings()[0].contains("1 more private keys"), "{:?}", identity.warnings());
     let none = KeyStore::new().writer("changeit").write().unwrap();
     let text = Identity::from_store(&none, &["changeit"]).unwrap_err();

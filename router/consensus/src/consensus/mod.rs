@@ -56,6 +56,8 @@ pub(crate) struct Shared<R: AsyncRuntime, T, M: Machine> {
     forming: Mutex<String>,
     /// One change of the routers at a time.
     changing: tokio::sync::Mutex<()>,
+    /// Set while another process has the store.
+    lent: watch::Sender<bool>,
     /// Set when the router ends.
     stopping: watch::Sender<bool>,
 }
@@ -92,6 +94,7 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
             status: watch::Sender::new(status),
             forming: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
+            lent: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
         });
         let part = Self { shared, runtime: PhantomData };
@@ -322,6 +325,28 @@ impl<R: AsyncRuntime, T: Transport, M: Machine> Consensus<R, T, M> {
             status.role = Role::Down { reason: "the router ends".to_owned() };
             status.leader = None;
         });
+    }
+
+    /// Closes the store, so that another process of this router can open it. A leader first has another router elected. Until
+    /// [`Consensus::take_back`] the consensus part is down.
+    pub async fn lend(&self) {
+        if let Some(running) = self.running() {
+            self.hand_over(&running).await;
+        }
+        self.shared.lent.send_replace(true);
+        let running = self.shared.running().take();
+        if let Some(running) = running {
+            running.stop().await;
+        }
+        self.shared.set(|status| {
+            status.role = Role::Down { reason: "another process of this router takes over".to_owned() };
+            status.leader = None;
+        });
+    }
+
+    /// Opens the store again soon: the other process does not have it any more.
+    pub fn take_back(&self) {
+        self.shared.lent.send_replace(false);
     }
 
     /// openraft 0.9 has no transfer of the leadership. Other routers grant no vote while they believe in the leader, so the leader first

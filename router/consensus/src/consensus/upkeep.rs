@@ -18,6 +18,11 @@ pub(super) async fn watch_over<R: AsyncRuntime, T: Transport, M: Machine>(part: 
     let mut stopping = shared.stopping.subscribe();
     while !*stopping.borrow_and_update() {
         let Some(running) = part.running() else {
+            if *shared.lent.borrow() {
+                pause = RESTART_AFTER.0;
+                let _ = R::timeout(LOOK_EVERY, stopping.changed()).await;
+                continue;
+            }
             let _ = R::timeout(pause, stopping.changed()).await;
             pause = (pause * 2).min(RESTART_AFTER.1);
             again(&part).await;
@@ -91,6 +96,10 @@ async fn down<R: AsyncRuntime, T: Transport, M: Machine>(
     running: &Running<R, M>,
     failure: String,
 ) {
+    if *part.shared.lent.borrow() {
+        // Ended in order, for another process.
+        return;
+    }
     let advice = if running.sync_failed() {
         "A sync of the disk failed, so nobody knows what is on it: mend the disk, then start the router again, or replace it"
     } else {

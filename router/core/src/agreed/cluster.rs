@@ -224,6 +224,11 @@ impl ClusterState {
         self.applied
     }
 
+    /// A state that has this agreed, and nothing else: for a process that takes over from one that stands alone.
+    pub fn holding(agreed: Agreed) -> Self {
+        Self { agreed, ..Self::default() }
+    }
+
     /// Document, settings, marks and bundle sets.
     pub fn agreed(&self) -> &Agreed {
         &self.agreed

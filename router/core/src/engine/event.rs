@@ -9,6 +9,7 @@ use rcs_proto::session::{Side, SocketId};
 
 use super::frame::Frame;
 use super::keys::Slot;
+use super::moved::MovedCaller;
 use super::peer::Peer;
 use crate::agreed::marks::{LastMember, MarkChange, MarkRefusal};
 use crate::agreed::sets::{BundleChange, BundleRefusal};
@@ -27,6 +28,22 @@ pub enum Event {
         /// Who is at the other end of the socket.
         peer: Peer,
     },
+    /// A caller comes from an earlier process, which has handed these sockets over.
+    Moved {
+        /// What the earlier process knew of the caller. The numbers of the sockets in there are those of the earlier process.
+        caller: Box<MovedCaller>,
+        /// The sockets.
+        sockets: Vec<SocketId>,
+    },
+    /// The earlier process still has these calls of one caller, and no others.
+    EarlierHas {
+        /// A socket of the caller.
+        socket: SocketId,
+        /// The ids of the calls.
+        open: Vec<i64>,
+    },
+    /// The earlier process is gone, and everything that it wrote has been passed on. Calls that it did not answer end with an error.
+    EarlierGone,
     /// An attempt to reach a member failed.
     DialFailed {
         /// The member.

@@ -27,6 +27,12 @@ pub trait Io {
         self.send(socket, frame);
     }
 
+    /// Hands a caller's message to the earlier process that the socket came from. Returns false if the socket came from no process, or
+    /// that process is gone.
+    fn hand_back(&mut self, _socket: SocketId, _message: &Bytes) -> bool {
+        false
+    }
+
     /// Lets nothing queued after this call leave the socket before the pause is over (WIRE 7, consequence 2).
     fn hold(&mut self, socket: SocketId, pause: Duration);
 

@@ -24,6 +24,7 @@ mod io;
 mod keys;
 mod list;
 mod members;
+mod moved;
 mod note;
 mod out;
 mod peer;
@@ -38,6 +39,7 @@ mod way;
 
 use std::sync::Arc;
 
+use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
 pub use self::allowed::Allowed;
@@ -56,6 +58,7 @@ use self::identity::Identities;
 pub use self::io::{Backlog, Io, Moved, Proposal};
 pub use self::keys::{CallId, Slot};
 use self::members::Members;
+pub use self::moved::{MovedCaller, MovedSession};
 pub use self::note::{Note, ReleasedBy, UnservedCalls};
 pub use self::peer::{DialOrigin, DialledBy, Peer, TurnedAway};
 pub use self::reports::{
@@ -128,6 +131,9 @@ impl Engine {
             Event::Opened { socket, side, peer } => tables.on_opened(socket, side, peer, now, io),
             Event::WayFailed { member, reason } => tables.on_way_failed(member, &reason, now, io),
             Event::Elsewhere(routers) => tables.on_elsewhere(routers, now),
+            Event::Moved { caller, sockets } => tables.on_moved(&caller, &sockets, now, io),
+            Event::EarlierHas { socket, open } => tables.on_earlier_has(socket, open),
+            Event::EarlierGone => tables.on_earlier_gone(now, io),
             Event::Retire { socket } => tables.on_retire(socket, now),
             Event::DialFailed { member, slot, failure, reason } => {
                 tables.on_dial_failed(member, slot, failure, &reason, now, io);
@@ -178,9 +184,9 @@ impl Engine {
         &self.tables.agreed
     }
 
-    /// Whether every call has its answer.
+    /// Whether every call has its answer, also those that an earlier process has.
     pub fn is_idle(&self) -> bool {
-        self.tables.calls.is_empty()
+        self.tables.calls.is_empty() && self.tables.callers.with_earlier() == 0
     }
 
     /// Whether a caller has a socket that is not being closed.
@@ -191,6 +197,16 @@ impl Engine {
     /// How many callers are connected.
     pub fn connected_callers(&self) -> usize {
         self.tables.callers.connected().count()
+    }
+
+    /// The callers that dialled this router, as another process takes them over.
+    pub fn moved_callers(&self) -> Vec<MovedCaller> {
+        self.tables.moved_callers()
+    }
+
+    /// The calls without an answer of each caller, by one socket of the caller.
+    pub fn calls_of_sockets(&self) -> Vec<(SocketId, Vec<i64>)> {
+        self.tables.calls_of_sockets()
     }
 
     /// Groups, members, and what is in flight.

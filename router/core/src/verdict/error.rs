@@ -130,6 +130,14 @@ impl CallError {
             .to_owned();
         Self { class: exceptions::CONNECTOR, message, outcome: Outcome::Unknown }
     }
+
+    /// The answer to a call that an earlier router process had when it ended.
+    pub(crate) fn of_ended_process() -> Self {
+        let message = "Outcome unknown: the router process that had this call has ended before its answer came. Read the object before you \
+                       repeat the call."
+            .to_owned();
+        Self { class: exceptions::CONNECTOR, message, outcome: Outcome::Unknown }
+    }
 }
 
 impl Outcome {

@@ -20,6 +20,12 @@ pub(super) struct Claims {
     scope: Option<Value>,
     cnf: Option<Value>,
     token_type: Option<Value>,
+    typ: Option<Value>,
+    #[serde(rename = "tokenName")]
+    token_name: Option<Value>,
+    token_use: Option<Value>,
+    at_hash: Option<Value>,
+    c_hash: Option<Value>,
 }
 
 /// Claims that were checked.
@@ -58,8 +64,11 @@ impl Claims {
         if self.cnf.as_ref().is_some_and(|cnf| !cnf.is_null()) {
             return Err(TokenFault::BoundToKey);
         }
+        if self.is_of_another_kind() {
+            return Err(TokenFault::OtherType);
+        }
         // An endpoint may answer for refresh tokens too (RFC 7662, section 4), and such a token opens nothing.
-        if end == End::Optional && !self.is_access_token() {
+        if end == End::Optional && !says(self.token_type.as_ref(), &["bearer", "access_token"]) {
             return Err(TokenFault::OtherType);
         }
         let leeway = u64::try_from(expected.leeway.as_millis()).unwrap_or(u64::MAX);
@@ -94,11 +103,16 @@ impl Claims {
         moment(self.exp.as_ref()).ok().flatten()
     }
 
-    /// Whether an endpoint says nothing of the type of the token, or that the token is an access token.
-    fn is_access_token(&self) -> bool {
-        let Some(told) = self.token_type.as_ref().filter(|told| !told.is_null()) else { return true };
-        let is = |name: &str| told.as_str().is_some_and(|told| told.eq_ignore_ascii_case(name));
-        is("Bearer") || is("access_token")
+    /// Whether the token shows a mark of another kind of token than an access token. Authorization servers sign ID tokens with the same keys,
+    /// some with the client in `azp`, and an ID token is known to whoever the client logs in to. There is no standard mark of an ID token, so
+    /// each mark is that of a server: `typ` of Keycloak, `tokenName` of PingAM, `token_use` of Cognito, and the hashes of OpenID Connect.
+    fn is_of_another_kind(&self) -> bool {
+        let is_given = |claim: &Option<Value>| claim.as_ref().is_some_and(|claim| !claim.is_null());
+        !says(self.typ.as_ref(), &["bearer", "at+jwt", "access_token"])
+            || !says(self.token_name.as_ref(), &["access_token"])
+            || !says(self.token_use.as_ref(), &["access"])
+            || is_given(&self.at_hash)
+            || is_given(&self.c_hash)
     }
 
     /// The client that the token was issued to: `client_id`, else `azp`, else `sub`.
@@ -118,6 +132,12 @@ impl Claims {
             _ => Err(TokenFault::NoName),
         }
     }
+}
+
+/// Whether a claim is absent, or one of these words in whatever letters.
+fn says(claim: Option<&Value>, words: &[&str]) -> bool {
+    let Some(told) = claim.filter(|told| !told.is_null()) else { return true };
+    told.as_str().is_some_and(|told| words.iter().any(|word| told.eq_ignore_ascii_case(word)))
 }
 
 /// A claim that is a text or a list of texts.

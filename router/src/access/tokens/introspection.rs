@@ -19,11 +19,16 @@ use super::Tag;
 use super::claims::Claims;
 use super::endpoint::Endpoint;
 use super::fault::TokenFault;
-use crate::access::lanes::Lanes;
+use super::state::Health;
+use crate::access::lanes::{self, Lanes};
+use crate::clock::wall;
 use crate::limits::{
-    INTROSPECTION_PAUSE, INTROSPECTION_REST_MIN, INTROSPECTIONS_MAX, INTROSPECTIONS_WAITING_MAX,
-    TOKENS_REMEMBERED_MAX,
+    INTROSPECTION_PAUSE, INTROSPECTION_REST_MIN, INTROSPECTION_TRIED_EVERY, INTROSPECTIONS_MAX,
+    INTROSPECTIONS_WAITING_MAX, TOKENS_REMEMBERED_MAX,
 };
+
+/// A text that is no token of anybody: an endpoint that works says that it is not active.
+const TOKEN_OF_NOBODY: &str = "rcs-router-asks-whether-this-endpoint-answers";
 
 /// The endpoint of one issuer, and what it said.
 pub(super) struct Introspection {
@@ -36,8 +41,17 @@ pub(super) struct Introspection {
     recheck: Duration,
     answers: Mutex<HashMap<Tag, Told>>,
     queue: Mutex<Queue>,
-    /// Why the last request failed, and when.
-    failure: Mutex<Option<(String, Instant)>>,
+    seen: Mutex<Seen>,
+}
+
+/// How the requests went.
+#[derive(Default)]
+struct Seen {
+    health: Health,
+    /// When the last request failed; `None` after one that succeeded.
+    failed_at: Option<Instant>,
+    /// Whether a request is under way that finds out whether the endpoint answers again.
+    is_tried: bool,
 }
 
 /// What the endpoint said of a token.
@@ -86,7 +100,7 @@ impl Introspection {
             recheck,
             answers: Mutex::default(),
             queue: Mutex::new(queue),
-            failure: Mutex::default(),
+            seen: Mutex::default(),
         })
     }
 
@@ -95,9 +109,27 @@ impl Introspection {
         self.recheck
     }
 
-    /// Whether the endpoint answered when it was asked last.
-    pub(super) fn is_up(&self) -> bool {
-        self.failure().is_none()
+    /// How the requests to the endpoint went.
+    pub(super) fn health(&self) -> Health {
+        self.seen().health.clone()
+    }
+
+    /// Finds out whether an endpoint that failed answers again, if its time has come. Without this an outage would seem to last until somebody
+    /// shows a token.
+    pub(super) fn try_again(self: &Arc<Self>) {
+        let mut seen = self.seen();
+        let is_due = seen.failed_at.is_some_and(|at| at.elapsed() >= INTROSPECTION_TRIED_EVERY);
+        if is_due && !std::mem::replace(&mut seen.is_tried, true) {
+            let this = Arc::clone(self);
+            tokio::spawn(async move {
+                let asked = Instant::now();
+                let nobodys = Secret::new(TOKEN_OF_NOBODY.to_owned());
+                let answer = this.endpoint.introspect::<Answer>(&nobodys, &this.client).await;
+                // It was told in the log.
+                let _ = this.take(answer, asked);
+                this.seen().is_tried = false;
+            });
+        }
     }
 
     /// What the endpoint says of a token. An answer that still counts costs no request.
@@ -115,7 +147,7 @@ impl Introspection {
             return Ok(told);
         }
         // An endpoint that has just failed is not asked for each connection of a storm.
-        if self.failure().as_ref().is_some_and(|(_, at)| at.elapsed() < INTROSPECTION_PAUSE) {
+        if self.seen().failed_at.is_some_and(|at| at.elapsed() < INTROSPECTION_PAUSE) {
             return Err(TokenFault::NotAsked);
         }
         let (answer, answered) = oneshot::channel();
@@ -125,7 +157,8 @@ impl Introspection {
             match waiting.entry(tag) {
                 Entry::Occupied(mut others) => others.get_mut().push(answer),
                 Entry::Vacant(first) => {
-                    let lost = jobs.push(from.into(), Job { tag, token: token.clone() });
+                    let entry = lanes::Entry::Issuer(self.name.as_str().into());
+                    let lost = jobs.push(from.into(), entry, Job { tag, token: token.clone() });
                     let lost = lost.map_err(|_| TokenFault::TooMany)?;
                     first.insert(vec![answer]);
                     // Whoever waits for a job that makes room learns of the drop.
@@ -140,6 +173,19 @@ impl Introspection {
         match answered.await {
             Ok(told) => told,
             Err(_) => Err(TokenFault::TooMany),
+        }
+    }
+
+    /// Asks about a text that is nobody's token.
+    ///
+    /// # Errors
+    /// Why the endpoint cannot be asked.
+    pub(super) async fn examine(&self) -> Result<(), String> {
+        let nobodys = Secret::new(TOKEN_OF_NOBODY.to_owned());
+        match self.ask_again(Tag::default(), &nobodys).await {
+            // An endpoint may refuse a text that it did not make.
+            Ok(_) | Err(TokenFault::NotAccepted(_)) => Ok(()),
+            Err(_) => Err(self.health().failure.unwrap_or_else(|| "its answer is too long".to_owned())),
         }
     }
 
@@ -197,13 +243,14 @@ impl Introspection {
 
     /// What an answer means. Logs when an outage begins and ends.
     fn take(&self, answer: Result<Answer, HttpsError>, asked: Instant) -> Result<Told, TokenFault> {
-        let mut failure = self.failure();
+        let mut seen = self.seen();
         let name = &self.name;
         match answer {
             Ok(answer) => {
-                if failure.take().is_some() {
+                if seen.failed_at.take().is_some() {
                     tracing::info!(issuer = %name, "the introspection endpoint of the issuer answers again");
                 }
+                seen.health = Health { succeeded: Some(wall()), failure: None };
                 Ok(Told { claims: answer.active.then(|| Arc::new(answer.claims)), asked })
             }
             // Nobody must be able to turn others away with a token that the endpoint dislikes.
@@ -211,7 +258,7 @@ impl Introspection {
             Err(HttpsError::TooLarge { part: Part::Body, .. }) => Err(TokenFault::NotAsked),
             Err(error) => {
                 let why = in_words(&error);
-                if failure.as_ref().is_none_or(|(before, _)| *before != why) {
+                if seen.health.failure.as_ref() != Some(&why) {
                     tracing::error!(
                         issuer = %name,
                         "the introspection endpoint of the issuer cannot be asked: {why}\nuntil it can, tokens that were not asked about in \
@@ -219,7 +266,8 @@ impl Introspection {
                         self.recheck.as_secs()
                     );
                 }
-                *failure = Some((why, Instant::now()));
+                seen.health.failure = Some(why);
+                seen.failed_at = Some(Instant::now());
                 Err(TokenFault::NotAsked)
             }
         }
@@ -233,8 +281,8 @@ impl Introspection {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failure(&self) -> MutexGuard<'_, Option<(String, Instant)>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,6 +15,7 @@ use super::endpoint::{Endpoint, address};
 use super::introspection::Introspection;
 use super::jwks::KeySet;
 use super::keys::FetchedKeys;
+use super::state::IssuerState;
 use super::verified::Verified;
 use crate::access::beside::Beside;
 use crate::access::fields::Fields;
@@ -136,12 +137,40 @@ impl Issuer {
         &self.name
     }
 
-    /// Whether the issuer answered when it was asked last; `None` for an issuer whose keys are in a file.
-    pub(in crate::access) fn is_up(&self) -> Option<bool> {
+    /// How the issuer is.
+    pub(in crate::access) fn state(&self) -> IssuerState {
+        IssuerState::of(self)
+    }
+
+    /// Asks the issuer what the router would ask; a sentence without full stop.
+    ///
+    /// # Errors
+    /// Why tokens of this issuer could not be verified now, and what to do.
+    pub(in crate::access) async fn examine(&self) -> Result<String, String> {
+        let asked = match &self.written.proof {
+            ProofWritten::Introspection { url, .. } | ProofWritten::Keys { url, .. } => url.to_string(),
+            ProofWritten::KeyFile { .. } => "the file".to_owned(),
+        };
+        let keys = |keys: usize| match keys {
+            0 => Err(format!(
+                "{asked} has no key for the algorithms of the entry: compare algorithms with the keys of the issuer"
+            )),
+            1 => Ok(format!("{asked} has 1 key that counts")),
+            more => Ok(format!("{asked} has {more} keys that count")),
+        };
         match &self.proof {
-            Proof::Introspection(endpoint) => Some(endpoint.is_up()),
-            Proof::Signature(Signatures { keys: Keys::Fetched(keys), .. }) => Some(keys.is_up()),
-            Proof::Signature(Signatures { keys: Keys::Fixed(_), .. }) => None,
+            Proof::Introspection(endpoint) => endpoint
+                .examine()
+                .await
+                .map_err(|why| format!("{asked} cannot be asked: {why}"))
+                .map(|()| format!("{asked} answers, and knows the router's client")),
+            Proof::Signature(Signatures { keys: Keys::Fetched(fetched), .. }) => keys(
+                fetched
+                    .examine()
+                    .await
+                    .map_err(|why| format!("the keys at {asked} cannot be fetched: {why}"))?,
+            ),
+            Proof::Signature(Signatures { keys: Keys::Fixed(fixed), .. }) => keys(fixed.len()),
         }
     }
 

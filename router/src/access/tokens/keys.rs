@@ -16,6 +16,8 @@ use super::algorithm::Algorithm;
 use super::endpoint::Endpoint;
 use super::fault::TokenFault;
 use super::jwks::{Key, KeySet, NoKey};
+use super::state::Health;
+use crate::clock::wall;
 use crate::limits::{
     JWKS_AGAIN_AFTER, JWKS_AGAIN_AFTER_FAILURE, JWKS_REFRESH_EVERY, JWKS_WAITING_MAX,
     JWKS_WAITING_OF_NETWORK_MAX,
@@ -42,8 +44,8 @@ pub(super) struct FetchedKeys {
 struct State {
     /// The keys, and when they were fetched.
     keys: Option<(Arc<KeySet>, Instant)>,
-    /// Why the last round failed.
-    failure: Option<String>,
+    /// How the rounds went.
+    health: Health,
     /// Rounds that have begun.
     begun: u64,
     /// When the last one began.
@@ -125,16 +127,36 @@ impl FetchedKeys {
         Ok(!self.is_up())
     }
 
+    /// How the requests for the set went.
+    pub(super) fn health(&self) -> Health {
+        self.state().health.clone()
+    }
+
+    /// Fetches the set once more, and returns the number of its keys.
+    ///
+    /// # Errors
+    /// Why it cannot be fetched.
+    pub(super) async fn examine(self: &Arc<Self>) -> Result<usize, String> {
+        let round = self.plan();
+        // The sender lives as long as this value.
+        let _ = self.over.subscribe().wait_for(|over| *over >= round).await;
+        let failure = self.state().health.failure.clone();
+        match failure {
+            Some(why) => Err(why),
+            None => Ok(self.now().map_or(0, |keys| keys.len())),
+        }
+    }
+
     /// Whether the set could be fetched when it was fetched last.
-    pub(super) fn is_up(&self) -> bool {
-        self.state().failure.is_none()
+    fn is_up(&self) -> bool {
+        self.state().health.failure.is_none()
     }
 
     /// Fetches the set again if its time has come.
     pub(super) fn refresh(self: &Arc<Self>) {
         let is_due = {
             let state = self.state();
-            let every = refresh_every(state.failure.is_some(), self.age);
+            let every = refresh_every(state.health.failure.is_some(), self.age);
             !state.is_planned && state.begun_at.is_none_or(|begun| begun.elapsed() >= every)
         };
         if is_due {
@@ -178,13 +200,14 @@ impl FetchedKeys {
         match fetched {
             Ok(keys) => {
                 let is_known = state.keys.as_ref().is_some_and(|(known, _)| known.is_like(&keys));
-                if state.failure.take().is_some() || !is_known {
+                if state.health.failure.is_some() || !is_known {
                     tracing::info!(issuer = %name, keys = keys.len(), "the keys of the issuer were fetched and are in force now");
                 }
+                state.health = Health { succeeded: Some(wall()), failure: None };
                 state.keys = Some((Arc::new(keys), Instant::now()));
             }
             Err(why) => {
-                if state.failure.as_ref() != Some(&why) {
+                if state.health.failure.as_ref() != Some(&why) {
                     let goes_on = match &state.keys {
                         Some((_, at)) if at.elapsed() < self.age => {
                             let left = (self.age - at.elapsed()).as_secs();
@@ -194,7 +217,7 @@ impl FetchedKeys {
                     };
                     tracing::error!(issuer = %name, "the keys of the issuer cannot be fetched: {why}\nuntil they can, {goes_on}");
                 }
-                state.failure = Some(why);
+                state.health.failure = Some(why);
             }
         }
     }

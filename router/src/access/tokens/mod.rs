@@ -15,6 +15,7 @@ mod keys;
 mod leases;
 #[cfg(test)]
 mod outages_tests;
+mod state;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -38,6 +39,7 @@ use self::issuer::{Keys, Proof, Signatures};
 use self::jwks::{Key, KeySet};
 use self::leases::Leases;
 pub(crate) use self::leases::{LeaseId, TokenLease, next_lease};
+pub(crate) use self::state::IssuerState;
 pub(crate) use self::upkeep::Revoked;
 use super::Proved;
 use super::table::Table;
@@ -94,7 +96,8 @@ impl Tokens {
                 (claims.check(issuer.expected(), End::Optional, wall()), answer.asked)
             }
             Proof::Signature(signatures) => {
-                let claims = signatures.verify(tag, token, verifier, from).await.map_err(told)?;
+                let claims =
+                    signatures.verify(issuer.name(), (tag, token), verifier, from).await.map_err(told)?;
                 (claims.check(issuer.expected(), End::Required, wall()), Instant::now())
             }
         };
@@ -162,11 +165,11 @@ fn of_name(table: &Table, issuer: &Issuer, subject: &Subject) -> Result<Proved, 
 }
 
 impl Signatures {
-    /// What a token says whose signature is good.
+    /// What a token of this issuer says whose signature is good.
     async fn verify(
         &self,
-        tag: Tag,
-        token: &Secret<String>,
+        issuer: &str,
+        (tag, token): (Tag, &Secret<String>),
         verifier: &Verifier,
         from: IpAddr,
     ) -> Result<Arc<Claims>, TokenFault> {
@@ -190,7 +193,7 @@ impl Signatures {
                 let signer = keys.iter().find(|key| key.signed(algorithm, bytes, &signature));
                 signer.map(|key| key.print()).ok_or(TokenFault::WrongSignature)
             };
-            async { verifier.check(from, signer).await.map_err(|_| TokenFault::TooMany)? }
+            async { verifier.check(issuer, from, signer).await.map_err(|_| TokenFault::TooMany)? }
         };
         let key = match (check(keys.clone()).await, &self.keys) {
             // The key may be a new one, which the token does not name.

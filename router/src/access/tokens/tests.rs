@@ -141,6 +141,21 @@ async fn a_token_proves_one_name_and_whatever_is_wrong_with_it_is_told() {
             rsa.sign_under(&json!({"alg": "RS256", "kid": "r", "typ": "at+JWT"}), &claims("idm")),
             caller("idm"),
         ),
+        (
+            "an access token of Keycloak",
+            rsa.sign(&with(claims("idm"), "typ", json!("Bearer"))),
+            caller("idm"),
+        ),
+        (
+            "an access token of PingAM",
+            rsa.sign(&with(claims("idm"), "tokenName", json!("access_token"))),
+            caller("idm"),
+        ),
+        (
+            "an access token of Cognito",
+            rsa.sign(&with(claims("idm"), "token_use", json!("access"))),
+            caller("idm"),
+        ),
         ("Ed25519, audience, scope", ed.sign(&strict()), caller("strict")),
         ("key or token", rsa.sign(&claims("both")), caller("both")),
     ] {
@@ -197,6 +212,37 @@ async fn a_token_proves_one_name_and_whatever_is_wrong_with_it_is_told() {
         (
             "another type of token",
             rsa.sign_under(&json!({"alg": "RS256", "kid": "r", "typ": "logout+jwt"}), &claims("idm")),
+            invalid,
+            "another type",
+        ),
+        (
+            "an ID token of Keycloak",
+            rsa.sign(&with(claims("idm"), "typ", json!("ID"))),
+            invalid,
+            "another type",
+        ),
+        ("a strange type", rsa.sign(&with(claims("idm"), "typ", json!(["Bearer"]))), invalid, "another type"),
+        (
+            "an ID token of PingAM",
+            rsa.sign(&with(claims("idm"), "tokenName", json!("id_token"))),
+            invalid,
+            "another type",
+        ),
+        (
+            "an ID token of Cognito",
+            rsa.sign(&with(claims("idm"), "token_use", json!("id"))),
+            invalid,
+            "another type",
+        ),
+        (
+            "an ID token",
+            rsa.sign(&with(claims("idm"), "at_hash", json!("9ouuPOSU"))),
+            invalid,
+            "another type",
+        ),
+        (
+            "an ID token with a code",
+            rsa.sign(&with(claims("idm"), "c_hash", json!("x"))),
             invalid,
             "another type",
         ),

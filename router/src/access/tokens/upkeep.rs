@@ -14,17 +14,17 @@ use super::Tag;
 use super::claims::{End, Subject};
 use super::fault::TokenFault;
 use super::introspection::Introspection;
-use super::issuer::{AfterExpiry, Issuer, Keys, Proof};
+use super::issuer::{AfterExpiry, Issuer, Keys, Proof, Signatures};
 use super::leases::{Held, LeaseId, Leases};
 use crate::access::table::Table;
 use crate::clock::{rfc3339, wall};
 use crate::limits::{RECHECKS_MAX, TOKEN_UPKEEP_EVERY};
 
-/// A connection that is to be closed, and why.
+/// Connections that are to be closed for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Revoked {
-    /// Its lease.
-    pub(crate) lease: LeaseId,
+    /// Their leases.
+    pub(crate) leases: Vec<LeaseId>,
     /// A sentence for the log.
     pub(crate) reason: String,
 }
@@ -45,10 +45,10 @@ pub(super) async fn run<F: Future<Output = ()>>(
             _ = ticks.tick() => {
                 let table = Arc::clone(&table.borrow_and_update());
                 for issuer in table.issuers().all() {
-                    if let Proof::Signature(signatures) = &issuer.proof
-                        && let Keys::Fetched(keys) = &signatures.keys
-                    {
-                        keys.refresh();
+                    match &issuer.proof {
+                        Proof::Introspection(endpoint) => endpoint.try_again(),
+                        Proof::Signature(Signatures { keys: Keys::Fetched(keys), .. }) => keys.refresh(),
+                        Proof::Signature(Signatures { keys: Keys::Fixed(_), .. }) => {}
                     }
                 }
                 let expired = expired(&table, &leases);
@@ -61,9 +61,10 @@ pub(super) async fn run<F: Future<Output = ()>>(
             }
             Some(asked) = asking.join_next() => {
                 // A question that panicked is asked again in the next round.
-                if let Ok((issuer, held, Some(fault))) = asked {
-                    let ended = revoked(&leases, &issuer, &held, &fault);
-                    close(ended).await;
+                if let Ok((issuer, held, Some(fault))) = asked
+                    && let Some(ended) = revoked(&leases, &issuer, &held, &fault)
+                {
+                    close(vec![ended]).await;
                 }
             }
             // A table that is gone is never used again.
@@ -79,21 +80,21 @@ pub(super) async fn run<F: Future<Output = ()>>(
 /// The connections whose token has expired, and whose issuer's entry says that they are closed then.
 pub(super) fn expired(table: &Table, leases: &Leases) -> Vec<Revoked> {
     let now = wall();
-    let ends = |held: &Arc<Held>| {
-        let until = held.until.filter(|until| *until <= now)?;
-        let issuer = table.issuers().named(&held.issuer)?;
-        let is_over = issuer.after_expiry() == AfterExpiry::Close && held.end();
-        is_over.then(|| Revoked {
-            lease: held.id,
-            reason: format!(
+    let mut ended = BTreeMap::<String, Vec<LeaseId>>::new();
+    for held in leases.open() {
+        let Some(until) = held.until.filter(|until| *until <= now) else { continue };
+        let Some(issuer) = table.issuers().named(&held.issuer) else { continue };
+        if issuer.after_expiry() == AfterExpiry::Close && held.end() {
+            let reason = format!(
                 "the token of {} expired at {}, and after_expiry of [issuer.{}] is close",
                 Shown::new(&held.name),
                 rfc3339(until),
                 held.issuer
-            ),
-        })
-    };
-    leases.open().iter().filter_map(ends).collect()
+            );
+            ended.entry(reason).or_default().push(held.id);
+        }
+    }
+    ended.into_iter().map(|(reason, leases)| Revoked { leases, reason }).collect()
 }
 
 /// The tokens that their issuer is to be asked about now: each once, with one of its connections. An issuer says of every expired token that
@@ -109,7 +110,7 @@ pub(super) fn to_ask(table: &Table, leases: &Leases) -> Vec<(Arc<Issuer>, Arc<He
             due.insert(held.tag, (Arc::clone(issuer), held));
         }
     }
-    let is_down = |(issuer, _): &(Arc<Issuer>, _)| issuer.is_up() == Some(false);
+    let is_down = |(issuer, _): &(Arc<Issuer>, _)| issuer.state().up == Some(false);
     let oldest = |(_, held): &(_, Arc<Held>)| held.due(Duration::ZERO);
     let (down, mut asked): (Vec<_>, Vec<_>) = due.into_values().partition(is_down);
     // One question is enough to learn whether an endpoint answers again.
@@ -156,13 +157,14 @@ async fn fault(
 
 /// The connections of a token that is revoked. Connections of the same name whose token has expired go with it: nothing proves them any more,
 /// except a token of the name that is still good.
-fn revoked(leases: &Leases, issuer: &Issuer, held: &Held, fault: &TokenFault) -> Vec<Revoked> {
+fn revoked(leases: &Leases, issuer: &Issuer, held: &Held, fault: &TokenFault) -> Option<Revoked> {
     let now = wall();
     // The token may have expired while the issuer was asked.
     if !held.is_fresh(now) {
-        return Vec::new();
+        return None;
     }
-    let reason = format!("its token is revoked: {}", fault.refusal(Some(issuer.name())).sentence);
+    let why = fault.refusal(Some(issuer.name())).sentence;
+    let reason = format!("the token of {} is revoked: {why}", Shown::new(&held.name));
     let open = leases.open();
     let of_name = |other: &&Arc<Held>| {
         other.name == held.name && other.issuer == held.issuer && other.endpoint == held.endpoint
@@ -170,5 +172,6 @@ fn revoked(leases: &Leases, issuer: &Issuer, held: &Held, fault: &TokenFault) ->
     let has_good = open.iter().filter(of_name).any(|other| other.tag != held.tag && other.is_fresh(now));
     let goes = |other: &&Arc<Held>| other.tag == held.tag || !has_good && !other.is_fresh(now);
     let gone = open.iter().filter(of_name).filter(goes).filter(|other| other.end());
-    gone.map(|other| Revoked { lease: other.id, reason: reason.clone() }).collect()
+    let leases: Vec<LeaseId> = gone.map(|other| other.id).collect();
+    (!leases.is_empty()).then_some(Revoked { leases, reason })
 }

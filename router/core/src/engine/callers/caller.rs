@@ -1,5 +1,7 @@
 //! One caller: an IDM process on one way in.
 
+use std::collections::BTreeSet;
+
 use rcs_proto::operation::Operation;
 use rcs_proto::session::{Last, Session, SocketId};
 use rcs_proto::time::Moment;
@@ -12,6 +14,7 @@ use super::{CallerId, ShownEdition};
 use crate::engine::allowed::Allowed;
 use crate::engine::facade::{Asked, Pages};
 use crate::engine::keys::CallKey;
+use crate::ids::MemberId;
 use crate::limits;
 use crate::verdict::Paging;
 
@@ -36,6 +39,8 @@ pub(in crate::engine) struct Caller {
     pub(super) kept_bytes: usize,
     /// Calls that the caller waits for, and that nobody here holds.
     pub(super) missing: Missing,
+    /// Calls that an earlier process has, which handed the caller's sockets over.
+    pub(super) earlier: BTreeSet<i64>,
     /// When recent answers are too old to be sent again; the moment in the table's agenda for that.
     pub(super) old_at: Option<Moment>,
     /// When its last socket closed, if none is open.
@@ -86,6 +91,7 @@ impl Caller {
             kept: Vec::new(),
             kept_bytes: 0,
             missing: Missing::default(),
+            earlier: BTreeSet::new(),
             old_at: None,
             left_at: None,
             subscriptions: 0,
@@ -111,6 +117,27 @@ impl Caller {
         // Sorted, so that the order is the same in every run.
         calls.sort_unstable();
         calls
+    }
+
+    /// The ids of the calls that the caller has open, and those that an earlier process has, in their order.
+    pub(in crate::engine) fn open_ids(&self) -> Vec<i64> {
+        let all: BTreeSet<i64> = self.session.executing_ids().chain(self.earlier.iter().copied()).collect();
+        all.into_iter().collect()
+    }
+
+    /// The ids of calls that an earlier process has.
+    pub(in crate::engine) fn earlier_calls(&self) -> Vec<i64> {
+        self.earlier.iter().copied().collect()
+    }
+
+    /// The ids of questions for connectors that have no answer yet.
+    pub(in crate::engine) fn wanted_infos(&self) -> Vec<i64> {
+        self.infos_wanted.iter().map(|(_, id)| *id).collect()
+    }
+
+    /// Which member gave which page.
+    pub(in crate::engine) fn pages(&self) -> impl Iterator<Item = (u64, MemberId)> {
+        self.pages.iter()
     }
 
     /// The call that the caller has open under this id.

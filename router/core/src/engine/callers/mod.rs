@@ -2,6 +2,7 @@
 
 mod caller;
 mod deliver;
+mod earlier;
 mod missing;
 mod pages;
 mod remembered;
@@ -137,6 +138,8 @@ pub(super) struct Callers {
     agenda: Agenda<CallerKey>,
     /// The number of these calls, of all callers together.
     missing: usize,
+    /// Calls that an earlier process has, of all callers together.
+    earlier: usize,
     /// When recent answers are too old to be sent again.
     old_answers: Agenda<CallerKey>,
     /// Bytes that are remembered of all callers together.
@@ -235,6 +238,7 @@ impl Callers {
             self.old_answers.plan(key, &mut caller.old_at, None);
             self.remembered -= caller.remembered_bytes();
             self.missing -= caller.missing.len();
+            self.earlier -= caller.earlier.len();
             self.by_id.remove(&caller.id);
         }
     }
@@ -257,7 +261,10 @@ impl Callers {
     /// and has another socket.
     pub(super) fn may_lose_one(&self, key: CallerKey) -> bool {
         self.sessions.get(key).is_some_and(|caller| {
-            caller.redials == Redials::Yes && caller.lost_at.is_none() && caller.session.sockets().count() > 1
+            caller.redials == Redials::Yes
+                && caller.lost_at.is_none()
+                && caller.session.sockets().count() > 1
+                && caller.earlier.is_empty()
         })
     }
 
@@ -426,7 +433,9 @@ impl Callers {
     pub(super) fn waits_for(&mut self, key: CallerKey, mut ids: Vec<i64>, now: Moment) {
         let Some(caller) = self.sessions.get_mut(key) else { return };
         // Questions for connectors that cannot be answered yet are no calls.
-        ids.retain(|id| caller.infos_wanted.iter().all(|(_, asked)| asked != id));
+        ids.retain(|id| {
+            caller.infos_wanted.iter().all(|(_, asked)| asked != id) && !caller.earlier.contains(id)
+        });
         let others = self.missing - caller.missing.len();
         let room = limits::NOT_HELD_MAX.saturating_sub(self.missing);
         caller.missing.listed(&ids, room, now + limits::NOT_HELD_WAIT);
@@ -569,6 +578,8 @@ impl Callers {
         assert_eq!(self.by_id.len(), self.sessions.len());
         let missing: usize = self.sessions.iter().map(|(_, caller)| caller.missing.len()).sum();
         assert_eq!(self.missing, missing, "calls that nobody holds");
+        let earlier: usize = self.sessions.iter().map(|(_, caller)| caller.earlier.len()).sum();
+        assert_eq!(self.earlier, earlier, "calls that an earlier process has");
         let remembered: usize = self.sessions.iter().map(|(_, caller)| caller.remembered_bytes()).sum();
         assert_eq!(self.remembered, remembered, "bytes that are remembered");
     }

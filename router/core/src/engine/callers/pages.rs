@@ -20,6 +20,11 @@ impl PageMemory {
         self.pages.push_back((page, member));
     }
 
+    /// What is remembered, the oldest first.
+    pub(in crate::engine) fn iter(&self) -> impl Iterator<Item = (u64, MemberId)> {
+        self.pages.iter().copied()
+    }
+
     pub(in crate::engine) fn member(&self, page: u64) -> Option<MemberId> {
         self.pages.iter().rev().find(|(known, _)| *known == page).map(|(_, member)| *member)
     }

@@ -89,6 +89,8 @@ pub(in crate::engine) struct Loss {
     pub(in crate::engine) remote: String,
     /// When the session was lost.
     pub(in crate::engine) at: Moment,
+    /// The router that was lost, if the member was used through a router and the router is gone.
+    pub(in crate::engine) way: Option<u32>,
 }
 
 impl Call {

@@ -412,10 +412,15 @@ impl Calls {
         }
     }
 
-    /// A member was lost while it may have run the call: `loss` says which of its processes, if that is known.
+    /// A member was lost while it may have run the call: `loss` says which of its processes, if that is known. A router that is gone is one
+    /// loss, whatever members were used through it.
     pub(super) fn lost(&mut self, key: CallKey, loss: Option<Loss>) {
         let Some(call) = self.entries.get_mut(key) else { return };
         if std::mem::take(&mut call.is_innocent) {
+            return;
+        }
+        let way = loss.as_ref().and_then(|loss| loss.way);
+        if way.is_some() && call.losses.iter().any(|before| before.way == way) {
             return;
         }
         call.attempts.losses = call.attempts.losses.saturating_add(1);

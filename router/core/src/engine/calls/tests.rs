@@ -100,7 +100,8 @@ fn losses_of_processes_that_live_are_struck_off() {
     let call = calls.insert(new(1, deadline(9)), at(0));
     for (member, remote) in [(1, "a"), (2, "b")] {
         calls.sent(call, MemberId(member), None);
-        calls.lost(call, Some(Loss { member: MemberId(member), remote: remote.into(), at: at(1) }));
+        calls
+            .lost(call, Some(Loss { member: MemberId(member), remote: remote.into(), at: at(1), way: None }));
     }
     calls.strike_off(call, |loss| loss.remote == "b");
     let call = calls.get(call).unwrap();

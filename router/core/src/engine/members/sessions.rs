@@ -204,11 +204,12 @@ impl Members {
         }
     }
 
-    /// The processes that live: each as its member and the session id that it showed.
-    pub(in crate::engine) fn living(&self) -> HashSet<(MemberId, &str)> {
+    /// The processes that live: each as its member, the session id that it showed, and the router through which the member is used. At the
+    /// other end of a session through a router is that router: such a session says nothing of the member's process.
+    pub(in crate::engine) fn living(&self) -> HashSet<(MemberId, &str, Option<u32>)> {
         let sessions = self.sessions.iter().map(|(_, session)| session);
         let living = sessions.filter(|session| session.session.is_connected());
-        living.map(|session| (session.member, session.remote.as_str())).collect()
+        living.map(|session| (session.member, session.remote.as_str(), session.via)).collect()
     }
 
     /// Which process of a member was lost: the process of the route; without a route, the process of `touched` that has no socket any
@@ -232,6 +233,12 @@ impl Members {
     /// The member and process that a session belongs to, for [`super::calls::Loss`].
     pub(in crate::engine) fn remote(session: &MemberSession) -> (MemberId, String) {
         (session.member, session.remote.clone())
+    }
+
+    /// The router that is gone, if the session led through a router and has ended. While it goes on, the router itself tells of each call that
+    /// was lost with the member.
+    pub(in crate::engine) fn lost_way(session: &MemberSession) -> Option<u32> {
+        session.via.filter(|_| !session.session.is_connected())
     }
 
     /// A session reported its connectors. A server writes the same bytes as long as it lives and has the same connectors, and most

@@ -3,6 +3,7 @@
 mod call;
 mod configurations;
 mod member;
+mod moved;
 mod sets;
 mod state;
 

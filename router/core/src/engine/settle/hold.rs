@@ -24,7 +24,8 @@ impl Tables {
         }
         let living = self.members.living();
         for Held { call, .. } in &held {
-            self.calls.strike_off(*call, |loss| living.contains(&(loss.member, loss.remote.as_str())));
+            self.calls
+                .strike_off(*call, |loss| living.contains(&(loss.member, loss.remote.as_str(), loss.way)));
         }
         let mut has_moved = false;
         for Held { call: key, until } in held {

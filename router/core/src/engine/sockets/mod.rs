@@ -256,6 +256,11 @@ impl Sockets {
         self.open.get(&id).is_some_and(|socket| socket.side == Side::Accepted)
     }
 
+    /// Every open socket, and where it belongs.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SocketId, &Belongs)> {
+        self.open.iter().map(|(id, socket)| (*id, &socket.belongs))
+    }
+
     /// Where a socket belongs.
     pub(super) fn belongs(&self, id: SocketId) -> Option<&Belongs> {
         self.open.get(&id).map(|socket| &socket.belongs)

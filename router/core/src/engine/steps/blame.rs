@@ -17,7 +17,8 @@ use crate::verdict::{Outcome, Stage};
 
 impl Tables {
     /// Counts the loss of a member's process against the configurations that were at the member: in `calls`, in `test`s, and in calls that
-    /// were given up a moment ago. If some of these configurations are to blame, the loss does not count for the other calls.
+    /// were given up a moment ago. If some of these configurations are to blame, the loss does not count for the other calls. The end of a
+    /// way is the loss of a router, which no configuration ends.
     pub(in crate::engine) fn blame(
         &mut self,
         session: MemberSessionKey,
@@ -25,7 +26,11 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
-        let Some((member, remote)) = self.members.session(session).map(Members::remote) else { return };
+        let Some(lost) = self.members.session(session).filter(|lost| Members::lost_way(lost).is_none())
+        else {
+            return;
+        };
+        let (member, remote) = Members::remote(lost);
         let mut there: Vec<Suspect> = Vec::new();
         for call in calls.iter().filter_map(|key| self.calls.get(*key)) {
             let route = call.route_in(session);
@@ -64,7 +69,10 @@ impl Tables {
     pub(in crate::engine) fn note_loss(&mut self, key: CallKey, route: Option<Route>, now: Moment) {
         let Some(call) = self.calls.get(key) else { return };
         let process = self.members.lost_process(route.as_ref(), call.touched);
-        let loss = process.map(Members::remote).map(|(member, remote)| Loss { member, remote, at: now });
+        let loss = process.map(|process| {
+            let (member, remote) = Members::remote(process);
+            Loss { member, remote, at: now, way: Members::lost_way(process) }
+        });
         self.calls.lost(key, loss);
     }
 

@@ -267,6 +267,8 @@ fn sockets_whose_credential_is_revoked_are_closed_and_out_of_use_at_once() {
     world.apply(Event::Revoked { socket: caller[0], reason: reason() });
     assert!(world.io.closed.contains(&caller[0]));
     world.apply(Event::Revoked { socket: caller[0], reason: reason() });
+    let told = world.io.notes.iter().filter(|note| note.contains("erDisconnected")).count();
+    assert_eq!(told, 0, "whoever revokes tells it, once for all sockets: {:?}", world.io.notes);
     world.call(other[0], 1, get());
     let (_, socket, id) = world.only_request();
     world.feed(socket, answer(id));

@@ -18,6 +18,7 @@ mod hedges;
 mod in_use;
 mod joins;
 mod lateness;
+mod moved;
 mod not_held;
 pub(crate) mod parts;
 mod probes;

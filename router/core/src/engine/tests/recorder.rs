@@ -16,6 +16,10 @@ use crate::view::{Endpoint, View};
 pub(in crate::engine) struct Recorder {
     /// Frames by socket, in order, not yet looked at.
     pub(in crate::engine) sent: HashMap<SocketId, VecDeque<Bytes>>,
+    /// Messages for an earlier process, by the socket that leads there.
+    pub(super) handed_back: Vec<(SocketId, Bytes)>,
+    /// The sockets that lead to an earlier process.
+    pub(super) leads_back: BTreeSet<SocketId>,
     pub(super) dials: VecDeque<(MemberId, Slot)>,
     pub(super) via_dials: VecDeque<(MemberId, u32)>,
     pub(super) present: BTreeSet<MemberId>,
@@ -38,6 +42,14 @@ impl Io for Recorder {
     fn send(&mut self, socket: SocketId, frame: Bytes) {
         self.effects.push(format!("send {socket} {frame:?}"));
         self.sent.entry(socket).or_default().push_back(frame);
+    }
+    fn hand_back(&mut self, socket: SocketId, message: &Bytes) -> bool {
+        let leads_back = self.leads_back.contains(&socket);
+        if leads_back {
+            self.effects.push(format!("hand back {socket} {message:?}"));
+            self.handed_back.push((socket, message.clone()));
+        }
+        leads_back
     }
     fn hold(&mut self, socket: SocketId, pause: Duration) {
         self.effects.push(format!("hold {socket} {pause:?}"));

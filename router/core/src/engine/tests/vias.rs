@@ -380,3 +380,59 @@ fn the_longest_timeout_of_the_members_groups_bounds_a_forwarded_call() {
     assert!(says(&world.at_caller(&[router]), 1, frames::is_lost_beyond));
     assert_eq!(world.report_of(0).in_flight, 0);
 }
+
+/// Members 0 and 1 are used through router 2, and member 2 is connected here. A read is at member 0.
+fn near_with_two_behind_one() -> (World, [SocketId; 2], SocketId, i64) {
+    let mut world = World::of_clients(3);
+    world.hear(&[(0, 2), (1, 2)]);
+    let dialled: Vec<MemberId> = world.io.via_dials.iter().map(|(member, _)| *member).collect();
+    let first = usize::from(dialled[0] == world.id_of(1));
+    let mut vias = [world.reach(first, 2, "of router 2"), world.reach(1 - first, 2, "of router 2")];
+    if first == 1 {
+        vias.reverse();
+    }
+    world.dial_in(2, "p2");
+    let caller = world.caller("idm", 1)[0];
+    for id in 1.. {
+        world.call(caller, id, get());
+        let (member, socket, at) = world.only_request();
+        if member == 0 {
+            return (world, vias, caller, at);
+        }
+        world.feed(socket, answer(at));
+        assert_eq!(world.at_caller(&[caller]).len(), 1);
+    }
+    unreachable!("each member has its turn")
+}
+
+#[test]
+fn a_router_that_dies_is_one_loss_however_many_members_were_used_through_it() {
+    let (mut world, vias, caller, _) = near_with_two_behind_one();
+    for (index, via) in vias.into_iter().enumerate() {
+        world.members[index].clear();
+        world.apply(Event::Closed { socket: via, unsent: Vec::new() });
+        let (member, _, _) = world.only_request();
+        assert_eq!(member, index + 1, "the read goes on");
+    }
+    // Nor is its configuration to blame.
+    world.call(caller, 99, get());
+    let asked = world.at_member(2);
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    for (socket, frame) in asked {
+        world.feed(socket, answer(frame.message_id));
+    }
+    assert_eq!(world.at_caller(&[caller])[0].message_id, 99);
+}
+
+#[test]
+fn members_that_die_behind_a_router_are_losses_each() {
+    let (mut world, vias, caller, at) = near_with_two_behind_one();
+    world.feed(vias[0], frames::lost_beyond(at));
+    let (member, _, at) = world.only_request();
+    assert_eq!(member, 1);
+    world.feed(vias[1], frames::lost_beyond(at));
+    assert!(world.at_member(2).is_empty(), "a third member is spared");
+    world.pass(crate::limits::POISON_PROOF_WAIT + Duration::from_secs(1));
+    let told = world.at_caller(&[caller]);
+    assert!(matches!(told[0].kind, Kind::Error(_)), "{told:?}");
+}

@@ -17,7 +17,7 @@ impl Tables {
         let mut turned = Vec::new();
         let Self { groups, members, .. } = self;
         let living = members.living();
-        let lives = |member, remote: &str| living.contains(&(member, remote));
+        let lives = |member, remote: &str| living.contains(&(member, remote, None));
         groups.configurations_mut().review(lives, now, &mut turned);
         self.tell_configurations(&turned, io);
     }

@@ -1,5 +1,6 @@
 //! What a caller's frames mean.
 
+use rcs_proto::envelope::Kind;
 use rcs_proto::frames;
 use rcs_proto::limits as wire_limits;
 use rcs_proto::session::{Event as SessionEvent, SocketId};
@@ -23,6 +24,11 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
+        if matches!(frame.envelope.kind, Kind::Cancel)
+            && self.callers.is_with_earlier(key, frame.envelope.message_id)
+        {
+            return self.callers.hand_back(key, socket, frame.envelope.frame(), io);
+        }
         let Some(event) = self.callers.receive(key, &frame.envelope, now) else { return };
         match event {
             SessionEvent::Call => self.on_call(key, socket, frame, now, io),
@@ -66,7 +72,7 @@ impl Tables {
     }
 
     /// Answers a session check at once, and the question for connectors as soon as a list is known.
-    fn answer_control(
+    pub(super) fn answer_control(
         &mut self,
         key: CallerKey,
         socket: SocketId,

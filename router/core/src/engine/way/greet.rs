@@ -187,7 +187,7 @@ impl Tables {
         }
     }
 
-    fn join_caller(
+    pub(super) fn join_caller(
         &mut self,
         socket: SocketId,
         id: CallerId,
@@ -291,7 +291,12 @@ impl Tables {
         now: Moment,
         io: &mut impl Io,
     ) {
-        self.disconnect(socket, reason, now, io);
+        let Some(member) = self.sockets.belongs(socket).map(Belongs::member) else { return };
+        if let Some(member) = member {
+            self.members.failed(member, "connection closed by the router", reason, now);
+        }
+        // Whoever revokes tells it for all sockets of a credential.
+        self.close_socket(socket, now, io);
     }
 
     /// A request of a caller was dropped: it was too large, or found no room.

@@ -9,5 +9,6 @@ mod begin;
 mod caller;
 mod greet;
 mod member;
+mod moved;
 mod refuse;
 mod unsent;

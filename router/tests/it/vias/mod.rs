@@ -1,5 +1,9 @@
 //! Members in client mode that are connected to one router of a cluster only, and are used through all of them.
 
+mod killed;
+mod relay;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -16,7 +20,7 @@ use rcs_rig::scripted::{FakeClient, FakeIdm, Frame, request, validate_request};
 use rcs_rig::wait::wait_until;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, free_addresses};
 use crate::support::{PATIENCE, scratch};
 
 const NAMES: [&str; 3] = ["c1", "c2", "c3"];
@@ -37,13 +41,18 @@ struct Site {
 
 impl Site {
     fn start() -> Self {
+        Self::behind(|addresses| addresses.to_vec())
+    }
+
+    /// The same with routers that reach each other at these addresses.
+    fn behind(reached: impl FnOnce(&[SocketAddr]) -> Vec<SocketAddr>) -> Self {
         let folder = scratch();
         let mut provider = Provider::new();
         for name in NAMES {
             provider = provider.client(name);
         }
         let provider = provider.group("g", "roundrobin", &NAMES).write(folder.path());
-        let mut cluster = Cluster::new(3, folder, provider);
+        let mut cluster = Cluster::behind(free_addresses(3), reached, folder, provider);
         cluster.start_all();
         let mut site = Self { cluster, members: Vec::new(), started: 0 };
         for (place, name) in NAMES.iter().enumerate() {
