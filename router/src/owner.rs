@@ -215,7 +215,7 @@ impl Owner {
         tracing::warn!(
             connections = leases.len(),
             reason,
-            "connections are closed whose token does not count any more"
+            "connections are closed whose token or certificate does not count any more"
         );
         for socket in sockets {
             self.apply(Event::Revoked { socket, reason: reason.to_owned() });

@@ -75,7 +75,7 @@ fn a_certificate_proves_a_caller_until_its_entry_is_gone() {
     });
     assert_eq!(sockets(), 1.0, "the certificate still proves the name");
     file(&folder, "credentials.toml", ENTRIES);
-    log("the entry of idm has its certificate (\"CN=idm1\", sha256:");
+    log("the entry of idm has its certificate");
     wait_until("the connection is closed", PATIENCE, || sockets() == 0.0);
     site.runtime.block_on(open.close());
 }
