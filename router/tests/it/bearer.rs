@@ -38,7 +38,7 @@ impl Site {
         let provider = Provider::new().server("s", dialled.port(), 1).client("onprem");
         let provider = provider.group("g", "roundrobin", &["s", "onprem"]).write(folder.path());
         let server = AuthorizationServer::start_with(|manner| {
-            let names = ["router", "onprem", "idm", "stranger"];
+            let names = ["router", "onprem", "idm", "batch", "stranger"];
             manner.clients = names.map(|name| (name.to_owned(), SECRET.to_owned())).to_vec();
             change(manner);
         });
