@@ -91,7 +91,7 @@ struct Inner {
     /// What answers other routers; none for a cluster of one.
     serving: Mutex<Option<Serving>>,
     /// What other routers are answered with again after a handover that failed; none for a cluster of one.
-    reception: Option<Reception>,
+    reception: Mutex<Option<Reception>>,
 }
 
 /// What it takes to answer other routers.
@@ -208,7 +208,7 @@ impl Cluster {
             presence,
             arriving: Mutex::new(Some(arriving)),
             serving: Mutex::new(serving),
-            reception,
+            reception: Mutex::new(reception),
         }));
         let whole = move |least| {
             let copy = |replica: &Replica| {
@@ -323,7 +323,8 @@ impl Cluster {
     /// Takes part in the cluster again: no later process has this router's place.
     pub(crate) fn take_back(&self) {
         self.0.part.take_back();
-        let Some(reception) = &self.0.reception else { return };
+        let reception = self.reception();
+        let Some(reception) = reception.as_ref() else { return };
         let _inside = self.0.runtime.enter();
         match reception.open(&self.0.part, &self.0.presence) {
             Ok(serving) => *self.serving() = Some(serving),
@@ -335,7 +336,11 @@ impl Cluster {
 
     /// The socket at which other routers are answered, once more; none for a cluster of one.
     pub(crate) fn listener(&self) -> io::Result<Option<TcpListener>> {
-        self.0.reception.as_ref().map(|reception| reception.listener.try_clone()).transpose()
+        self.reception().as_ref().map(|reception| reception.listener.try_clone()).transpose()
+    }
+
+    fn reception(&self) -> MutexGuard<'_, Option<Reception>> {
+        self.0.reception.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the cluster's routers.
@@ -452,6 +457,8 @@ impl Running {
     pub(crate) fn end(self, cluster: &Cluster) {
         let Self { runtime } = self;
         let serving = cluster.serving().take();
+        // Nobody may wait for an answer that does not come.
+        drop(cluster.reception().take());
         runtime.block_on(async {
             cluster.stop().await;
             if let Some(serving) = serving {

@@ -395,7 +395,7 @@ fn wrong_tokens_cost_their_senders_and_nobody_else() {
     );
     assert!(refused.keys().all(|status| [401, 503].contains(status)), "{refused:?}");
     // On a busy machine everything is slow, so the bounds are wide. The figures above say more.
-    assert!(busy < Duration::from_millis(500) + 10 * quiet, "{busy:?} after {quiet:?}");
+    assert!(busy < Duration::from_secs(2) + 10 * quiet, "{busy:?} after {quiet:?}");
     assert!(fresh < Duration::from_secs(10), "{fresh:?}");
     assert!((asked as f64) < 20.0 + 100.0 * took.as_secs_f64(), "{asked} times in {took:?}");
 }
