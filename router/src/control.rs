@@ -76,7 +76,10 @@ pub(crate) enum Request {
     /// The calls that the earlier process still has, by its numbers of sockets.
     EarlierHas(Vec<(u64, Vec<i64>)>),
     /// The earlier process is gone, and everything it wrote has been passed on.
-    EarlierGone,
+    EarlierGone {
+        /// Whether it has said that every call has its answer.
+        is_done: bool,
+    },
     /// Close the connections of tokens and certificates that are revoked or have expired.
     Revoked(Vec<Revoked>),
     /// Another router uses a member in client mode through this one.

@@ -274,9 +274,9 @@ impl Owner {
                     }
                 }
             }
-            Request::EarlierGone => {
+            Request::EarlierGone { is_done } => {
                 self.effects.earlier_is_gone();
-                self.apply(Event::EarlierGone);
+                self.apply(Event::EarlierGone { is_done });
             }
             Request::Elsewhere(routers) => self.apply(Event::Elsewhere(routers)),
             Request::DialledVia { member, router, outcome: Ok(socket) } => {

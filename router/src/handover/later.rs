@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use rcs_core::agreed::{Agreed, ClusterState};
-use rcs_core::engine::{Administration, GroupSupply, MemberReport, MovedCaller};
+use rcs_core::engine::{Administration, GroupSupply, MemberMode, MemberReport, MovedCaller};
 use rcs_proto::driver::relay;
 use rcs_proto::driver::{Role, WebSocket};
 use rcs_proto::manifest::Digest;
@@ -164,7 +164,11 @@ async fn served(control: &Control) -> Vec<String> {
         let served: Vec<String> = served.map(|group| group.name.clone()).collect();
         // A member that comes a moment later would get no calls of the first seconds.
         let is_settled = |member: &MemberReport| {
-            member.takes_calls() || member.error.is_some() || member.admin != Administration::Enabled
+            // A member in client mode dials this process only after the handover.
+            member.takes_calls()
+                || member.error.is_some()
+                || member.admin != Administration::Enabled
+                || member.mode == MemberMode::Client
         };
         let is_whole = groups.iter().all(|group| group.members.iter().all(is_settled));
         if is_whole || Instant::now() >= until {
@@ -314,7 +318,7 @@ async fn hear_of_calls(
         true => tracing::info!("the earlier process has answered its calls, and has ended"),
         false => tracing::warn!("the earlier process has ended before all of its calls had answers"),
     }
-    control.send(Request::EarlierGone).await;
+    control.send(Request::EarlierGone { is_done: done.is_some() }).await;
 }
 
 #[cfg(test)]

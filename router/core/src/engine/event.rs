@@ -43,7 +43,10 @@ pub enum Event {
         open: Vec<i64>,
     },
     /// The earlier process is gone, and everything that it wrote has been passed on. Calls that it did not answer end with an error.
-    EarlierGone,
+    EarlierGone {
+        /// Whether it has said that every call has its answer. What is known of its calls is up to a second old.
+        is_done: bool,
+    },
     /// An attempt to reach a member failed.
     DialFailed {
         /// The member.

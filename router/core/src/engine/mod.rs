@@ -133,7 +133,7 @@ impl Engine {
             Event::Elsewhere(routers) => tables.on_elsewhere(routers, now),
             Event::Moved { caller, sockets } => tables.on_moved(&caller, &sockets, now, io),
             Event::EarlierHas { socket, open } => tables.on_earlier_has(socket, open),
-            Event::EarlierGone => tables.on_earlier_gone(now, io),
+            Event::EarlierGone { is_done } => tables.on_earlier_gone(is_done, now, io),
             Event::Retire { socket } => tables.on_retire(socket, now),
             Event::DialFailed { member, slot, failure, reason } => {
                 tables.on_dial_failed(member, slot, failure, &reason, now, io);

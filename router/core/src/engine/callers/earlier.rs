@@ -59,6 +59,12 @@ impl Callers {
         }
     }
 
+    /// The earlier process has answered all of its calls.
+    pub(in crate::engine) fn earlier_is_done(&mut self) {
+        let keys: Vec<CallerKey> = self.sessions.iter().map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| self.earlier_has(key, []));
+    }
+
     /// The earlier process is gone: calls that it had and did not answer end with an error. Returns their number.
     pub(in crate::engine) fn earlier_is_gone(&mut self, now: Moment, io: &mut impl Io) -> usize {
         let keys: Vec<CallerKey> = self

@@ -107,14 +107,24 @@ fn calls_of_an_earlier_process_that_died_end_at_once() {
     world.call(EARLIER[0], 60, get());
     world.apply(Event::EarlierHas { socket: EARLIER[1], open: vec![51, 52] });
     assert!(!world.engine.is_idle());
-    world.apply(Event::EarlierGone);
+    world.apply(Event::EarlierGone { is_done: false });
     assert_eq!(unknown(&mut world, "the router process that had this call has ended"), [51, 52]);
     assert_eq!(world.io.notes.iter().filter(|note| note.contains("CallsNotHeld { calls: 2 }")).count(), 1);
     let (_, socket, id) = world.only_request();
     world.feed(socket, answer(id));
     assert!(world.engine.is_idle());
-    world.apply(Event::EarlierGone);
+    world.apply(Event::EarlierGone { is_done: false });
     assert!(unknown(&mut world, "").is_empty(), "once");
+}
+
+/// What the later process knows of the calls is up to a second old.
+#[test]
+fn an_earlier_process_that_has_answered_everything_leaves_no_alarm() {
+    let mut world = world(&[50, 51]);
+    world.apply(Event::EarlierGone { is_done: true });
+    assert!(unknown(&mut world, "").is_empty());
+    assert!(world.engine.is_idle());
+    assert!(!world.io.notes.iter().any(|note| note.contains("CallsNotHeld")), "{:?}", world.io.notes);
 }
 
 #[test]

@@ -73,7 +73,10 @@ impl Tables {
     }
 
     /// The earlier process is gone.
-    pub(in crate::engine) fn on_earlier_gone(&mut self, now: Moment, io: &mut impl Io) {
+    pub(in crate::engine) fn on_earlier_gone(&mut self, is_done: bool, now: Moment, io: &mut impl Io) {
+        if is_done {
+            return self.callers.earlier_is_done();
+        }
         let calls = self.callers.earlier_is_gone(now, io);
         if calls > 0 {
             io.note(Note::CallsNotHeld { calls });
