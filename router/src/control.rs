@@ -67,7 +67,7 @@ pub(crate) enum Request {
     MovedCallers(oneshot::Sender<Vec<MovedCaller>>),
     /// The callers are handed over to a later process: answer the calls that are open, then end.
     Parted,
-    /// Report the calls without an answer, by one socket of each caller.
+    /// Report the calls without an answer of each caller, by each of its sockets.
     CallsOfSockets(oneshot::Sender<Vec<(SocketId, Vec<i64>)>>),
     /// Report what operators decided.
     Agreed(oneshot::Sender<Box<Agreed>>),

@@ -353,8 +353,8 @@ pub(crate) const HANDOVER_STATE_WAIT: Duration = Duration::from_secs(10);
 pub(crate) const HANDOVER_END_WAIT: Duration = Duration::from_secs(5);
 /// Time for which `rcs-router upgrade` waits for the later process to take over.
 pub(crate) const UPGRADE_WAIT: Duration = Duration::from_secs(120);
-/// How often the earlier process says which calls it still has.
-pub(crate) const HANDOVER_OPEN_EVERY: Duration = Duration::from_secs(1);
+/// How often the earlier process says which calls it still has, and hands over connections that came late.
+pub(crate) const HANDOVER_OPEN_EVERY: Duration = Duration::from_millis(250);
 /// Time after which a process that has handed over ends whatever calls it still has: the longest deadline of a call is far shorter.
 pub(crate) const PARTED_FOR_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Most descriptors beside one byte: the kernel takes 253 (SCM_MAX_FD).

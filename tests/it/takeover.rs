@@ -3,6 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -471,4 +473,37 @@ fn a_thousand_sockets_with_ten_thousand_open_calls_go_over_at_once() {
         idm.inbox.next("an answer of the later process", |frame| frame.answers(call));
     }
     assert!(next.is_ready());
+}
+
+/// A connection that is accepted in the moment of a handover goes over as well.
+#[test]
+fn callers_that_connect_while_processes_change_stay_connected() {
+    const HANDOVERS: usize = 5;
+    let site = Site::start();
+    let mut router = site.router();
+    router.await_up(GROUP, &MEMBERS);
+    let (listen, path) = (router.listen(), format!("/openicf/{GROUP}"));
+    let is_over = AtomicBool::new(false);
+    let (mut idms, last) = thread::scope(|scope| {
+        let connecting = scope.spawn(|| {
+            let mut idms = Vec::new();
+            while !is_over.load(Ordering::SeqCst) {
+                idms.push(FakeIdm::connect(listen, &path, 1));
+            }
+            idms
+        });
+        for _ in 0..HANDOVERS {
+            let next = site.router();
+            await_end(&mut router);
+            router = next;
+        }
+        is_over.store(true, Ordering::SeqCst);
+        (connecting.join().expect("every connection is let in"), router)
+    });
+    println!("{} callers connected during {HANDOVERS} handovers", idms.len());
+    for idm in &mut idms {
+        assert!(!idm.socket(0).is_closed());
+        assert!(!idm.ask_for_connectors(PATIENCE).is_empty());
+    }
+    drop(last);
 }

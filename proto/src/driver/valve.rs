@@ -62,6 +62,11 @@ impl Valve {
         Ok((descriptor, state.meter.clone()))
     }
 
+    /// Whether the connection is this process's: the valve is not led elsewhere.
+    pub(super) fn has_connection(&self) -> bool {
+        matches!(lock(&self.state).to, Some(To::Peer(_)))
+    }
+
     /// Opens the valve again.
     pub(super) fn reopen(&self) {
         lock(&self.state).open();

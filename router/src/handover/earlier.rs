@@ -28,7 +28,6 @@ use crate::control::{Control, NoAnswer, Request};
 use crate::limits::{
     HANDOVER_ASK_WAIT, HANDOVER_FREEZE_MAX, HANDOVER_MESSAGE_WAIT, HANDOVER_OPEN_EVERY, HANDOVER_STEP_WAIT,
 };
-use crate::unknown::Unknowns;
 
 /// The place where a later process is awaited. Dropping the value leaves the file: it may be a later process's by then.
 #[derive(Debug)]
@@ -118,12 +117,9 @@ impl Earlier {
             match self.hand_over(&mut channel) {
                 Ok(Heard::Described) => {}
                 Ok(Heard::HandedOver) => {
-                    let control = self.control.clone();
-                    let runtime = self.runtime.clone();
-                    let unknowns = self.stock.unknowns.clone();
                     let conversation = thread::Builder::new()
                         .name("handover".to_owned())
-                        .spawn(move || tell_of_calls(&mut channel, &control, &runtime, &unknowns));
+                        .spawn(move || self.go_on(&mut channel));
                     match conversation {
                         Ok(conversation) => drop(tell.send(Parted { conversation })),
                         Err(error) => {
@@ -365,8 +361,14 @@ impl Earlier {
         }
     }
 
-    /// The sockets are the later process's: this process's ends lead through it from now on.
+    /// The sockets are the later process's, and so are connections that this process accepts from now on.
     fn part(&self, offer: Offer) {
+        self.lead(offer);
+        self.runtime.block_on(self.control.send(Request::Parted));
+    }
+
+    /// This process's ends of the sockets lead through the later process from now on.
+    fn lead(&self, offer: Offer) {
         let _inside = self.runtime.enter();
         for (socket, here) in offer.sockets {
             match tokio::net::UnixStream::from_std(here) {
@@ -377,37 +379,52 @@ impl Earlier {
                 }
             }
         }
-        self.runtime.block_on(self.control.send(Request::Parted));
+    }
+
+    /// Hands over connections that were accepted while the callers went over, and sockets that could not be handed over then. The later process
+    /// takes them as they come: if it is dead, there is nobody else for them either.
+    fn hand_over_late(&self, channel: &mut Channel) -> Result<(), HandoverError> {
+        if self.ask(Request::Movable)?.is_empty() {
+            return Ok(());
+        }
+        let offer = self.offer(channel)?;
+        self.lead(offer);
+        Ok(())
+    }
+
+    /// Tells the later process which calls this one still has, until the owner has ended.
+    fn go_on(&self, channel: &mut Channel) {
+        loop {
+            thread::sleep(HANDOVER_OPEN_EVERY);
+            let late = self.hand_over_late(channel);
+            let open = match self.runtime.block_on(self.control.ask(Request::CallsOfSockets)) {
+                Ok(open) => open,
+                Err(NoAnswer) if self.control.is_closed() => break,
+                Err(NoAnswer) => continue,
+            };
+            let calls = |(socket, ids): (SocketId, Vec<i64>)| message::Calls { socket: socket.0, ids };
+            let open = Open { callers: open.into_iter().map(calls).collect() };
+            if channel.send(Kind::Open(open), &[]).is_err() {
+                tracing::error!("the later process has ended, and the callers' sockets with it");
+                return;
+            }
+            if let Err(error) = late {
+                tracing::debug!(%error, "late connections are tried again");
+            }
+        }
+        let unknowns = &self.stock.unknowns;
+        unknowns.flush();
+        let mut lines = Vec::new();
+        for entry in unknowns.since_lent() {
+            if serde_json::to_writer(&mut lines, &entry).is_ok() {
+                lines.push(b'\n');
+            }
+        }
+        let _ = channel.send(Kind::Done(Done { unknown: lines.into() }), &[]);
     }
 
     fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, HandoverError> {
         let answer = self.runtime.block_on(self.control.ask(request));
         answer.map_err(|NoAnswer| HandoverError::Refused(NoAnswer.to_string()))
     }
-}
-
-/// Tells the later process which calls this one still has, until the owner has ended.
-fn tell_of_calls(channel: &mut Channel, control: &Control, runtime: &Handle, unknowns: &Unknowns) {
-    loop {
-        thread::sleep(HANDOVER_OPEN_EVERY);
-        let open = match runtime.block_on(control.ask(Request::CallsOfSockets)) {
-            Ok(open) => open,
-            Err(NoAnswer) if control.is_closed() => break,
-            Err(NoAnswer) => continue,
-        };
-        let calls = |(socket, ids): (SocketId, Vec<i64>)| message::Calls { socket: socket.0, ids };
-        let open = Open { callers: open.into_iter().map(calls).collect() };
-        if channel.send(Kind::Open(open), &[]).is_err() {
-            tracing::error!("the later process has ended, and the callers' sockets with it");
-            return;
-        }
-    }
-    unknowns.flush();
-    let mut lines = Vec::new();
-    for entry in unknowns.since_lent() {
-        if serde_json::to_writer(&mut lines, &entry).is_ok() {
-            lines.push(b'\n');
-        }
-    }
-    let _ = channel.send(Kind::Done(Done { unknown: lines.into() }), &[]);
 }

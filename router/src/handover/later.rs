@@ -14,7 +14,7 @@ use rcs_proto::driver::relay;
 use rcs_proto::driver::{Role, WebSocket};
 use rcs_proto::manifest::Digest;
 use rcs_proto::messages::handover::message::Kind;
-use rcs_proto::messages::handover::{Ask, Built, Callers, Hello, Running, State};
+use rcs_proto::messages::handover::{Ask, Built, Callers, Hello, Open, Running, State};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -145,8 +145,7 @@ impl Arriving {
             arrive(caller, sockets, &passing, &control).await;
         }
         tracing::info!(sockets = count, "the callers of the earlier process are this process's now");
-        drop(passing);
-        tokio::spawn(hear_of_calls(channel, passed, control, unknowns));
+        tokio::spawn(hear_of_calls(channel, (passing, passed), control, unknowns));
         Ok(())
     }
 }
@@ -279,10 +278,18 @@ fn socket_of(
     ArrivedSocket { number, socket, back, surplus }
 }
 
+/// What the earlier process says once it has handed the callers over.
+enum News {
+    /// The calls that it still has.
+    Open(Open),
+    /// Callers that it accepted meanwhile, and sockets that it could not hand over at first.
+    Late(Vec<(MovedCaller, Vec<MovedSocket>)>),
+}
+
 /// Follows which calls the earlier process still has, until it has none, or is dead and everything it wrote has been passed on.
 async fn hear_of_calls(
     mut channel: Channel,
-    mut passed: mpsc::Receiver<()>,
+    (passing, mut passed): (mpsc::Sender<()>, mpsc::Receiver<()>),
     control: Control,
     unknowns: Unknowns,
 ) {
@@ -292,7 +299,12 @@ async fn hear_of_calls(
         loop {
             match channel.receive()? {
                 Some((Kind::Open(open), _)) => {
-                    if tell.blocking_send(open).is_err() {
+                    if tell.blocking_send(News::Open(open)).is_err() {
+                        return Ok(None);
+                    }
+                }
+                Some((Kind::State(state), descriptors)) => {
+                    if tell.blocking_send(News::Late(read(state, descriptors)?)).is_err() {
                         return Ok(None);
                     }
                 }
@@ -302,10 +314,20 @@ async fn hear_of_calls(
             }
         }
     });
-    while let Some(open) = told.recv().await {
-        let open = open.callers.into_iter().map(|calls| (calls.socket, calls.ids)).collect();
-        control.send(Request::EarlierHas(open)).await;
+    while let Some(news) = told.recv().await {
+        match news {
+            News::Open(open) => {
+                let open = open.callers.into_iter().map(|calls| (calls.socket, calls.ids)).collect();
+                control.send(Request::EarlierHas(open)).await;
+            }
+            News::Late(callers) => {
+                for (caller, sockets) in callers {
+                    arrive(caller, sockets, &passing, &control).await;
+                }
+            }
+        }
     }
+    drop(passing);
     let done = hearing.await.ok().and_then(Result::ok).flatten();
     let lines = done.as_ref().map(|done| done.unknown.clone()).unwrap_or_default();
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::{SocketHandle, Stop};
 use crate::driver::ReadHalf;
 use crate::driver::framing::FrameMeter;
+use crate::driver::valve::Valve;
 
 /// What another process needs to go on with a frozen socket.
 #[derive(Debug)]
@@ -60,9 +61,9 @@ impl Moving {
 }
 
 impl SocketHandle {
-    /// Whether the socket can be handed over to another process: plain sockets that were accepted can.
+    /// Whether the socket can be handed over to another process: plain sockets that were accepted can, once.
     pub fn is_movable(&self) -> bool {
-        self.inner.valve.is_some()
+        self.inner.valve.as_ref().is_some_and(Valve::has_connection)
     }
 
     /// Freezes the socket: nothing more is read from the peer or written to the peer, until [`SocketHandle::thaw`] or

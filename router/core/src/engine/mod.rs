@@ -204,7 +204,7 @@ impl Engine {
         self.tables.moved_callers()
     }
 
-    /// The calls without an answer of each caller, by one socket of the caller.
+    /// The calls without an answer of each caller, by each of the caller's sockets.
     pub fn calls_of_sockets(&self) -> Vec<(SocketId, Vec<i64>)> {
         self.tables.calls_of_sockets()
     }

@@ -48,9 +48,9 @@ impl Tables {
         known.chain(arriving).filter(|caller| !caller.sockets.is_empty()).collect()
     }
 
-    /// The calls without an answer of the callers that dialled this router, by one socket of each caller.
+    /// The calls without an answer of each caller, by each of the caller's sockets: a later process may have some of the sockets only.
     pub(in crate::engine) fn calls_of_sockets(&self) -> Vec<(SocketId, Vec<i64>)> {
         let callers = self.callers.iter().map(|(_, caller)| caller);
-        callers.filter_map(|caller| Some((caller.sockets().next()?, caller.open_ids()))).collect()
+        callers.flat_map(|caller| caller.sockets().map(|socket| (socket, caller.open_ids()))).collect()
     }
 }
