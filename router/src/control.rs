@@ -72,6 +72,8 @@ pub(crate) enum Request {
     EarlierHas(Vec<(u64, Vec<i64>)>),
     /// The earlier process is gone, and everything it wrote has been passed on.
     EarlierGone,
+    /// The earlier process has died, and what it wrote to callers that do not read is still on its way.
+    EarlierDied,
     /// Close the connections of tokens that are revoked or have expired.
     Revoked(Vec<Revoked>),
     /// Another router uses a member in client mode through this one.

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use prost::Message as _;
 use rcs_core::agreed::ClusterState;
+use rcs_proto::driver::listen::Intake;
 use rcs_proto::driver::socket::{Frozen, SocketHandle};
 use rcs_proto::manifest::Digest;
 use rcs_proto::messages::handover::message::Kind;
@@ -21,12 +23,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::channel::{Channel, HandoverError, check_needs, needs, unexpected};
+use super::later::Late;
 use super::moved::to_message;
 use super::start::describe;
 use crate::cluster::Cluster;
 use crate::control::{Control, NoAnswer, Request};
 use crate::limits::{
-    HANDOVER_ASK_WAIT, HANDOVER_FREEZE_MAX, HANDOVER_MESSAGE_WAIT, HANDOVER_OPEN_EVERY, HANDOVER_STEP_WAIT,
+    HANDOVER_ASK_WAIT, HANDOVER_FREEZE_MAX, HANDOVER_INTAKE_WAIT, HANDOVER_MESSAGE_WAIT, HANDOVER_OPEN_EVERY,
+    HANDOVER_STEP_WAIT,
 };
 use crate::unknown::Unknowns;
 
@@ -35,6 +39,8 @@ use crate::unknown::Unknowns;
 pub(crate) struct Stock {
     /// The listening sockets: what each is for, and its address as it was asked for.
     pub(crate) listeners: Vec<(&'static str, String, OwnedFd)>,
+    /// What takes connections from these.
+    pub(crate) intake: Arc<Intake>,
     /// The seed of the session ids that callers are shown.
     pub(crate) seed: [u64; 2],
     /// This router's part in its cluster.
@@ -43,6 +49,8 @@ pub(crate) struct Stock {
     pub(crate) unknowns: Unknowns,
     /// The directory of the list, if there is one.
     pub(crate) data_dir: Option<PathBuf>,
+    /// The sockets of the process before this one that are still to come.
+    pub(crate) late: Option<Late>,
 }
 
 impl Stock {
@@ -95,6 +103,11 @@ impl Parting {
             None => std::future::pending().await,
         }
     }
+
+    /// What a process that drains has handed over meanwhile, if it has.
+    pub(crate) fn at_last(&mut self) -> Option<Parted> {
+        self.parted.try_recv().ok()
+    }
 }
 
 impl Parted {
@@ -109,9 +122,16 @@ impl Parted {
 /// # Errors
 /// The path cannot be used.
 pub(crate) fn listen(path: &Path, stock: Stock, control: Control) -> io::Result<Parting> {
-    // What is left there belongs to a process that is gone, or that has handed over to this one.
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
+    // A socket that is left there belongs to a process that is gone, or that has handed over to this one. A file that is something else was
+    // named by mistake.
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                format!("{} is there, and is no Unix socket: choose another path", path.display()),
+            ));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -205,13 +225,7 @@ impl Earlier {
 
     /// What the other process begins with; `None` if it only asks how this process was started.
     fn meet(&self, channel: &mut Channel) -> Result<Option<Hello>, HandoverError> {
-        let own = rustix::process::geteuid().as_raw();
-        let user = channel.user()?;
-        if user != own && user != 0 {
-            return Err(HandoverError::Refused(format!(
-                "the later process runs as user {user}, and this one as user {own}: start it as the same user"
-            )));
-        }
+        channel.check_user()?;
         let hello = match channel.receive()? {
             Some((Kind::Hello(hello), _)) => hello,
             Some((Kind::Describe(_), _)) => {
@@ -240,6 +254,26 @@ impl Earlier {
         };
         channel.wait_at_most(Some(HANDOVER_STEP_WAIT))?;
         self.check_served(&ask.served)?;
+        // Nobody but this process can finish the frame to such a caller, and then have its socket.
+        let late = self.stock.late.as_ref().map_or(0, Late::count);
+        if late > 0 {
+            return Err(HandoverError::Refused(format!(
+                "{late} connections of callers are on their way from the process before this one: these callers have not read a whole \
+                 frame yet. Try again later"
+            )));
+        }
+        // A caller that connects now is the later process's: the sockets of this one close at its end. Strangers that send nothing are not
+        // waited for.
+        self.runtime.block_on(self.stock.intake.stand_still(HANDOVER_INTAKE_WAIT));
+        let done = self.give(channel);
+        if done.is_err() {
+            self.stock.intake.go_on();
+        }
+        done
+    }
+
+    /// Gives the callers away, or keeps them all.
+    fn give(&self, channel: &mut Channel) -> Result<(), HandoverError> {
         let began = std::time::Instant::now();
         let offer = self.offer(channel)?;
         match self.agree(channel) {

@@ -48,9 +48,14 @@ impl Tables {
         known.chain(arriving).filter(|caller| !caller.sockets.is_empty()).collect()
     }
 
-    /// The calls without an answer of the callers that dialled this router, by one socket of each caller.
+    /// The calls without an answer of the callers that dialled this router, by each socket of each caller: a later process need not have all
+    /// of them.
     pub(in crate::engine) fn calls_of_sockets(&self) -> Vec<(SocketId, Vec<i64>)> {
-        let callers = self.callers.iter().map(|(_, caller)| caller);
-        callers.filter_map(|caller| Some((caller.sockets().next()?, caller.open_ids()))).collect()
+        let callers = self.callers.iter().map(|(_, caller)| (caller, caller.open_ids()));
+        let of_caller = |(caller, open): (&Caller, Vec<i64>)| {
+            let sockets: Vec<SocketId> = caller.sockets().collect();
+            sockets.into_iter().map(move |socket| (socket, open.clone()))
+        };
+        callers.flat_map(of_caller).collect()
     }
 }
