@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +35,7 @@ use crate::document::{self, Tls};
 use crate::effects::Effects;
 use crate::follow::{self, Beside, Follower, SourceError, Sources, TrustStore};
 pub use crate::handover::HandoverError;
-use crate::handover::{self, Heard, Parting, Stock, needed};
+use crate::handover::{self, Heard, OF_ADMIN, OF_CALLERS, OF_ROUTERS, Parting, Stock, needed};
 use crate::identity::InForce;
 pub use crate::identity::{Asking, IdentityError, IdentityFiles, TlsFiles};
 use crate::idms::{self, Board};
@@ -311,6 +310,8 @@ fn validate(options: &Options) -> Result<Checked, AppError> {
         KeyFiles { shared: options.caller_key_file.as_deref(), named: options.credentials.as_deref() };
     let (access, followed) = Access::open(files, options.mode)?;
     followed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let unasked = access.certificates_not_asked_for(options.tls.as_ref());
+    unasked.iter().for_each(|warning| tracing::warn!("{warning}"));
     beside.credentials = followed.named;
     let (token, token_file) = Token::open(options.admin_token_file.as_deref())?.unzip();
     let token_file = token_file.flatten();
@@ -409,7 +410,7 @@ async fn run(
     let intake = Arc::new(Intake::new(descriptors));
     let mut stock = match &options.take_over {
         Some(_) => {
-            let listeners = listening_sockets(&callers, options.admin, &admin, cluster.as_ref())
+            let listeners = handover::listening_sockets(&callers, options.admin, &admin, cluster.as_ref())
                 .map_err(system("duplicate a listening socket"))?;
             let data_dir = options.data_dir.clone();
             let (cluster, unknowns, intake) = (cluster.clone(), unknowns.clone(), Arc::clone(&intake));
@@ -548,28 +549,6 @@ async fn run(
     // Writes the unknown outcomes of the end of the drain.
     drop(tokio::task::spawn_blocking(move || unknowns.flush()).await);
     ended.map_or(Ok(()), owner_ended)
-}
-
-/// What a listening socket is for, in a handover.
-const OF_CALLERS: &str = "callers";
-const OF_ADMIN: &str = "admin";
-const OF_ROUTERS: &str = "routers";
-
-/// The listening sockets once more, for a later process.
-fn listening_sockets(
-    callers: &[Bound],
-    admin_at: AdminAt,
-    admin: &TcpListener,
-    cluster: Option<&Cluster>,
-) -> io::Result<Vec<(&'static str, String, OwnedFd)>> {
-    let of_callers =
-        callers.iter().map(|bound| Ok((OF_CALLERS, bound.at.to_string(), bound.socket.try_clone()?.into())));
-    let of_admin = [Ok((OF_ADMIN, admin_at.to_string(), admin.try_clone()?.into()))];
-    let of_routers = match cluster.map(Cluster::listener).transpose()?.flatten() {
-        Some(socket) => Some(Ok((OF_ROUTERS, socket.local_addr()?.to_string(), socket.into()))),
-        None => None,
-    };
-    of_callers.chain(of_admin).chain(of_routers).collect()
 }
 
 /// The owner ends by itself only when it has drained.

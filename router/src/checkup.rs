@@ -140,8 +140,9 @@ pub fn check(files: &Files<'_>, mode: Mode) -> Checkup {
     let keys = KeyFiles { shared: files.caller_key, named: files.credentials };
     if keys.shared.is_some() || keys.named.is_some() {
         match Access::open(keys, mode) {
-            Ok((access, files)) => {
-                checkup.warnings.extend(files.warnings());
+            Ok((access, followed)) => {
+                checkup.warnings.extend(followed.warnings());
+                checkup.warnings.extend(access.certificates_not_asked_for(files.tls));
                 checkup.access = Some(access);
             }
             Err(error) => checkup.problems.push(error.into()),

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use crate::access::{Lease, Revoked};
 use crate::handover::Arrived;
 use crate::limits::{AGREED_ANSWER_DEADLINE, OWNER_ANSWER_DEADLINE, REQUEST_QUEUE_MAX};
+use crate::strangers::Presented;
 
 /// One request.
 #[derive(Debug)]
@@ -40,7 +41,9 @@ pub(crate) enum Request {
         principal: Arc<str>,
         /// The groups that the caller may use.
         allowed: Allowed,
-        /// The lease of the connection, if a token let it in.
+        /// What the connection presented.
+        presented: Presented,
+        /// The lease of the connection, if a token or certificate let it in.
         lease: Option<Lease>,
     },
     /// A member in client mode opened a socket to this router.
@@ -53,7 +56,9 @@ pub(crate) enum Request {
         member: MemberId,
         /// What else is known of the member.
         origin: DialOrigin,
-        /// The lease of the connection, if a token let it in.
+        /// What the connection presented.
+        presented: Presented,
+        /// The lease of the connection, if a token or certificate let it in.
         lease: Option<Lease>,
     },
     /// Report the sockets that can be handed over to a later process.
@@ -74,7 +79,7 @@ pub(crate) enum Request {
     EarlierGone,
     /// The earlier process has died, and what it wrote to callers that do not read is still on its way.
     EarlierDied,
-    /// Close the connections of tokens that are revoked or have expired.
+    /// Close the connections of tokens and certificates that are revoked or have expired.
     Revoked(Vec<Revoked>),
     /// Another router uses a member in client mode through this one.
     Forwarding {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcs_core::engine::{Allowed, DialOrigin, Refusal as NoSession, Selector, select};
 use rcs_core::ids::MemberId;
-use rcs_core::view::{AdminState, NotOpenIcf, Transport, View};
+use rcs_core::view::{AdminState, Transport, View};
 use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
 use rcs_proto::driver::listen::{self, Arrival, Decide, Intake};
 use rcs_proto::driver::refusals::Refusals;
@@ -14,16 +14,17 @@ use rcs_proto::manifest::Shown;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::access::{Access, Carried, Lease, Role};
+use crate::access::{Access, Carried, Lease, Role, Shows};
 use crate::control::{Control, Request};
 use crate::limits::REQUEST_QUEUE_MAX;
 use crate::listeners::{self, Bound};
+use crate::strangers::{AsWhat, Presented};
 
 /// What an accepted request told of its sender.
 #[derive(Debug)]
 enum Sender {
     Caller { selector: Selector, principal: Arc<str>, allowed: Allowed },
-    Member { member: MemberId, origin: DialOrigin },
+    Member { member: MemberId, name: Arc<str>, origin: DialOrigin },
 }
 
 /// A sender, and the lease of the connection if a token let it in.
@@ -80,14 +81,16 @@ impl Judge {
 impl Decide<LetIn> for Judge {
     async fn decide(&self, request: &UpgradeRequest) -> Result<LetIn, Refusal> {
         let (from, carried) = (request.peer.ip(), self.carried(request));
-        let (proved, lease) = self.access.judge(&request.authorization, from, carried).await?;
+        let (authorization, certificate) = (&request.authorization, request.client_certificate.as_ref());
+        let shows = Shows { authorization, certificate, from, carried };
+        let (proved, lease) = self.access.judge(shows).await?;
         // The view of the moment when the key is known to be right.
         let view = Arc::clone(&self.view.borrow());
-        let (principal, allowed) = match self.access.role(proved, &view)? {
+        let (principal, allowed) = match self.access.role(proved, request, self.own.as_deref(), &view)? {
             Role::Member(member) => {
-                may_join(&view, member, &request.path)?;
+                let name = may_join(&view, member)?;
                 let origin = DialOrigin { address: request.peer.ip().to_canonical().to_string() };
-                return Ok((Sender::Member { member, origin }, lease));
+                return Ok((Sender::Member { member, name, origin }, lease));
             }
             Role::Caller { principal, allowed } => (principal, allowed),
         };
@@ -104,9 +107,8 @@ fn status(refusal: &NoSession) -> RefusalStatus {
     }
 }
 
-/// Whether a connection with the credentials of a member in client mode is let in on this path. The path is `/openicf`, perhaps with a
-/// number and the name of the member behind it: `/openicf/0`, `/openicf/NAME`, `/openicf/0/NAME`.
-fn may_join(view: &View, member: MemberId, path: &str) -> Result<(), Refusal> {
+/// Whether a connection with the credentials of a member in client mode is let in. Returns the member's name.
+fn may_join(view: &View, member: MemberId) -> Result<Arc<str>, Refusal> {
     let Some(member) = view.member(member) else {
         return Err(Refusal::new(
             RefusalStatus::NotAllowed,
@@ -119,19 +121,7 @@ fn may_join(view: &View, member: MemberId, path: &str) -> Result<(), Refusal> {
             format!("{name:?} is disabled in the provider document: set enabled to true for the server");
         return Err(Refusal::new(RefusalStatus::NotAllowed, sentence));
     }
-    match view.name_in_path(path) {
-        Err(NotOpenIcf) => {
-            let sentence = format!("no OpenICF endpoint here: use /openicf or /openicf/{name}");
-            Err(Refusal::new(RefusalStatus::NotFound, sentence))
-        }
-        Ok(Some(asked)) if asked != name => Err(Refusal::new(
-            RefusalStatus::NotAllowed,
-            format!(
-                "the credentials are those of {name:?}, but the path names {asked:?}: use /openicf/{name}, or the credentials of {asked:?}"
-            ),
-        )),
-        Ok(_) => Ok(()),
-    }
+    Ok(name.as_str().into())
 }
 
 async fn hand_over(mut arrived: mpsc::Receiver<Arrival<LetIn>>, control: Control) {
@@ -144,15 +134,26 @@ async fn hand_over(mut arrived: mpsc::Receiver<Arrival<LetIn>>, control: Control
         // The last one is dropped once the owner has been told.
         let Some(Arrival { peer, outcome, unproven, under_way: _under_way }) = arrival else { return };
         match outcome {
-            Ok((socket, _, (Sender::Caller { selector, principal, allowed }, lease))) => {
+            Ok((socket, request, (Sender::Caller { selector, principal, allowed }, lease))) => {
+                let as_what = AsWhat::Caller(Arc::clone(&principal));
+                let presented = Presented { peer, path: request.path.into(), as_what };
                 tracing::debug!(%peer, principal = %Shown::new(&principal), ?selector, "a caller's connection was accepted");
                 control
-                    .send(Request::Accepted { socket, unproven, selector, principal, allowed, lease })
+                    .send(Request::Accepted {
+                        socket,
+                        unproven,
+                        selector,
+                        principal,
+                        allowed,
+                        presented,
+                        lease,
+                    })
                     .await;
             }
-            Ok((socket, _, (Sender::Member { member, origin }, lease))) => {
+            Ok((socket, request, (Sender::Member { member, name, origin }, lease))) => {
+                let presented = Presented { peer, path: request.path.into(), as_what: AsWhat::Member(name) };
                 tracing::debug!(%peer, ?member, "a member in client mode opened a connection");
-                control.send(Request::Joined { socket, unproven, member, origin, lease }).await;
+                control.send(Request::Joined { socket, unproven, member, origin, presented, lease }).await;
             }
             // Port scanners and TCP health checks do this all day.
             Err(AcceptError::Closed | AcceptError::Io(_)) => {
@@ -166,6 +167,7 @@ async fn hand_over(mut arrived: mpsc::Receiver<Arrival<LetIn>>, control: Control
 #[cfg(test)]
 mod tests {
     use rcs_proto::driver::accept::{Authorization, Credentials};
+    use rcs_proto::driver::said::Said;
     use rcs_proto::icf::Secret;
 
     use super::*;
@@ -178,6 +180,7 @@ mod tests {
             authorization,
             subprotocols: Vec::new(),
             peer,
+            said: Said::default(),
             client_certificate: None,
         }
     }

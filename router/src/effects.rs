@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rcs_core::engine::{Answer, Backlog, Frame, FrameReader, Io, Moved, Note, Proposal, Slot, Ticket};
+use rcs_core::engine::{
+    Answer, Backlog, Frame, FrameReader, Io, Moved, Note, Proposal, Slot, Ticket, TurnedAway,
+};
 use rcs_core::ids::MemberId;
 use rcs_core::limits::FRAME_BYTES_MAX;
 use rcs_core::view::{Endpoint, View};
@@ -29,6 +31,7 @@ use crate::limits::DRIVER_BACKLOG_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::names::{Names, Side};
 use crate::sightings::{self, Sightings};
+use crate::strangers::{Goodbye, Presented, Strangers};
 use crate::unknown::{self, Unknowns};
 use crate::upstream::Dialler;
 
@@ -37,7 +40,11 @@ pub(crate) struct Effects {
     sockets: HashMap<SocketId, Open>,
     /// Callers' sockets from which no frame has come yet.
     unproven: HashMap<SocketId, Unproven>,
-    /// The leases of sockets that a token let in.
+    /// What sockets presented that this router accepted.
+    presented: HashMap<SocketId, Presented>,
+    /// Logs peers that were turned away.
+    strangers: Strangers,
+    /// The leases of sockets that a token or certificate let in.
     leases: HashMap<SocketId, Lease>,
     /// The same the other way round.
     leased: HashMap<LeaseId, SocketId>,
@@ -108,6 +115,8 @@ impl Effects {
         Self {
             sockets: HashMap::new(),
             unproven: HashMap::new(),
+            presented: HashMap::new(),
+            strangers: Strangers::start(),
             leases: HashMap::new(),
             leased: HashMap::new(),
             joining: HashMap::new(),
@@ -135,17 +144,25 @@ impl Effects {
     }
 
     /// Opens the socket of a caller on this way in. It keeps its place among the unproven ones until a frame comes from it.
-    pub(crate) fn admit(&mut self, socket: WebSocket, unproven: Unproven, way_in: Arc<str>) -> SocketId {
+    pub(crate) fn admit(
+        &mut self,
+        socket: WebSocket,
+        unproven: Unproven,
+        way_in: Arc<str>,
+        presented: Presented,
+    ) -> SocketId {
         let among = Among { callers: Arc::clone(&self.callers), way_in };
         let id = self.start(socket, Side::Downstream, Some(among));
         self.unproven.insert(id, unproven);
+        self.presented.insert(id, presented);
         id
     }
 
     /// Opens the socket of a member in client mode. It keeps its place among the unproven ones until a frame comes from it.
-    pub(crate) fn join(&mut self, socket: WebSocket, unproven: Unproven) -> SocketId {
+    pub(crate) fn join(&mut self, socket: WebSocket, unproven: Unproven, presented: Presented) -> SocketId {
         let id = self.start(socket, Side::Upstream, None);
         self.unproven.insert(id, unproven);
+        self.presented.insert(id, presented);
         id
     }
 
@@ -279,6 +296,7 @@ impl Effects {
     /// The socket has ended.
     pub(crate) fn forget(&mut self, id: SocketId, reason: CloseReason) {
         self.unproven.remove(&id);
+        self.presented.remove(&id);
         if let Some(lease) = self.leases.remove(&id) {
             self.leased.remove(&lease.id());
         }
@@ -355,6 +373,20 @@ impl Io for Effects {
     fn close(&mut self, socket: SocketId) {
         if let Some(open) = self.sockets.get(&socket) {
             open.handle.close();
+        }
+    }
+
+    fn turn_away(&mut self, socket: SocketId, why: TurnedAway) {
+        self.recorder.turned_away(why);
+        let (open, presented) = (self.sockets.get(&socket), self.presented.get(&socket));
+        match (open, presented) {
+            (Some(open), Some(presented)) => {
+                let Goodbye { code, reason } = presented.goodbye(why);
+                open.handle.close_saying(code, &reason);
+                self.strangers.note(presented.clone(), why);
+            }
+            (Some(open), None) => open.handle.close(),
+            (None, _) => {}
         }
     }
 

@@ -94,6 +94,7 @@ mod owner;
 mod secrets;
 mod shutdown;
 mod sightings;
+mod strangers;
 mod token;
 mod trust;
 mod unknown;

@@ -77,6 +77,16 @@ pub(crate) const CERTIFICATE_DATES_EVERY: Duration = Duration::from_secs(24 * 60
 pub(crate) const KEY_FILE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a file of credentials: [`CREDENTIALS_MAX`] entries with a few groups each.
 pub(crate) const CREDENTIALS_BYTES_MAX: usize = 1 << 20;
+/// Characters of a name or path in the Close frame of a peer that is turned away, so that the line fits into the frame.
+pub(crate) const STRANGER_NAME_CHARS: usize = 16;
+/// Peers that were turned away and wait for their line in the log. Further ones are counted by the metric alone.
+pub(crate) const STRANGERS_WAITING_MAX: usize = 64;
+/// Name of the header or query parameter in which members name themselves, bytes.
+pub(crate) const TOKEN_BYTES_MAX: usize = 64;
+/// Certificates of one caller or member in a file of credentials.
+pub(crate) const CERTIFICATES_PER_ENTRY_MAX: usize = 16;
+/// Members that one credential may own: as many as a group may have.
+pub(crate) const OWNED_MEMBERS_MAX: usize = 64;
 /// Callers and members in a file of credentials.
 pub(crate) const CREDENTIALS_MAX: usize = 1_024;
 /// Hashes of one caller or member: one, and some while keys are replaced. A wrong key is verified against each of them.

@@ -215,7 +215,7 @@ impl Owner {
         tracing::warn!(
             connections = leases.len(),
             reason,
-            "connections are closed whose token does not count any more"
+            "connections are closed whose token or certificate does not count any more"
         );
         for socket in sockets {
             self.apply(Event::Revoked { socket, reason: reason.to_owned() });
@@ -229,14 +229,15 @@ impl Owner {
             {
                 // The token was revoked while its connection was on the way. The connection ends here.
             }
-            Request::Accepted { socket, unproven, selector, principal, allowed, lease } => {
-                let socket = self.effects.admit(socket, unproven, format!("{selector:?} {principal}").into());
+            Request::Accepted { socket, unproven, selector, principal, allowed, presented, lease } => {
+                let way_in = format!("{selector:?} {principal}").into();
+                let socket = self.effects.admit(socket, unproven, way_in, presented);
                 self.effects.lend(socket, lease);
                 let peer = Peer::Caller { selector, principal, allowed };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });
             }
-            Request::Joined { socket, unproven, member, origin, lease } => {
-                let socket = self.effects.join(socket, unproven);
+            Request::Joined { socket, unproven, member, origin, presented, lease } => {
+                let socket = self.effects.join(socket, unproven, presented);
                 self.effects.lend(socket, lease);
                 let peer = Peer::Member { member, by: DialledBy::Member(Arc::new(origin)) };
                 self.apply(Event::Opened { socket, side: Side::Accepted, peer });

@@ -7,6 +7,7 @@ use rcs_rig::idm::Idm;
 use rcs_rig::java::Java;
 use rcs_rig::journal::Journal;
 use rcs_rig::metrics::http_get;
+use rcs_rig::process::Process;
 use rcs_rig::provider::Provider;
 use rcs_rig::rcs::{ClientRcs, Rcs};
 use rcs_rig::router::Router;
@@ -115,6 +116,50 @@ fn reason(router: &Router, member: &str) -> Option<String> {
         serde_json::from_str(&http_get(router.admin(), "/v1/members").1).ok()?;
     let row = rows.into_iter().find(|row| row["name"] == member && row["group"] == GROUP)?;
     row["reason"].as_str().map(str::to_owned)
+}
+
+/// A Java server in client mode whose name has a caller's entry: it would stay connected, and get no calls. It is refused at once, in the one
+/// form that a 1.8.0 peer notices.
+#[test]
+fn a_java_server_with_a_callers_credential_is_told_on_both_sides() {
+    let Some(java) =
+        Java::or_skip("client_mode::a_java_server_with_a_callers_credential_is_told_on_both_sides")
+    else {
+        return;
+    };
+    let scratch = workspace::scratch();
+    let provider = Provider::new().client("far").group(GROUP, "failover", &["far"]).write(scratch.path());
+    let key = scratch.path().join("far.key");
+    std::fs::write(&key, "changeit\n").expect("the scratch folder can be written");
+    let hash = std::process::Command::new(workspace::binary("rcs-router"))
+        .args(["hash-key", "--dev", "--file"])
+        .arg(key)
+        .output()
+        .expect("the router runs");
+    let hash = String::from_utf8_lossy(&hash.stdout).trim().to_owned();
+    let entry = format!("[caller.far]\nhashes = ['{hash}']\ngroups = [\"*\"]\n");
+    let credentials = scratch.path().join("credentials.toml");
+    std::fs::write(&credentials, &entry).expect("the scratch folder can be written");
+    let mut router = Router::start_with(&provider, &["--credentials", &credentials.display().to_string()]);
+    let _far = ClientRcs::start(&java, "far", &router.url(None));
+    let said = "is a server in client mode, but its credentials are a caller's: write [member.NAME]";
+    wait_until("the router tells its operator", PATIENCE, || router.process().said_on_stderr(said));
+    // The same dial, by the role that says what became of it.
+    let mut command = java.peer("idm-connect", "far");
+    command.args(["--url", &router.url(None), "--principal", "far"]);
+    let told = Process::start("the dial of a Java server", command).read_line("what became of it", PATIENCE);
+    assert!(told.contains("Response code was not 101: 403"), "{told}");
+    println!("the Java peer was told: {told}");
+
+    drop(router);
+    std::fs::write(
+        &credentials,
+        entry.replace("[caller.far]", "[member.far]").replace("groups = [\"*\"]\n", ""),
+    )
+    .expect("the scratch folder can be written");
+    let router = Router::start_with(&provider, &["--credentials", &credentials.display().to_string()]);
+    let _far = ClientRcs::start(&java, "far", &router.url(None));
+    router.await_up(GROUP, &["far"]);
 }
 
 #[test]

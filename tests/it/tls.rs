@@ -5,6 +5,7 @@ use std::process::Command;
 
 use rcs_rig::idm::Idm;
 use rcs_rig::java::Java;
+use rcs_rig::process::Process;
 use rcs_rig::provider::Provider;
 use rcs_rig::rcs::{ClientRcs, Rcs};
 use rcs_rig::router::Router;
@@ -88,6 +89,80 @@ fn java_peers_and_the_router_prove_themselves_to_each_other() {
         Idm::start_with(&java, &router.tls_url("g"), &["--keystore", &own, "--truststore", &trusted]);
     let connectors = idm.ask("connectors 2 20");
     assert!(connectors.starts_with("ok "), "{connectors}");
+}
+
+/// A Java IDM and a Java server in client mode whose certificates, in stores of keytool, are all that proves them: their keys are those that
+/// everybody knows. A store whose certificate has no entry is refused.
+#[test]
+fn java_peers_are_known_by_their_certificates() {
+    let Some(java) = Java::or_skip("tls::java_peers_are_known_by_their_certificates") else {
+        return;
+    };
+    let scratch = workspace::scratch();
+    let folder = scratch.path();
+    let path = |name: &str| folder.join(name).display().to_string();
+    for who in ["router", "idm", "rcs", "nobody"] {
+        let line = format!(
+            "-genkeypair -alias {who} -keyalg EC -groupname secp256r1 -dname CN={who} -ext san=ip:127.0.0.1,dns:{who}.example -storetype PKCS12 \
+             -keystore {who}.p12"
+        );
+        keytool(folder, &line);
+        keytool(folder, &format!("-exportcert -rfc -alias {who} -keystore {who}.p12 -file {who}.pem"));
+    }
+    keytool(folder, "-importcert -alias router -file router.pem -storetype PKCS12 -keystore trust.p12");
+    let trusted: String = ["idm", "rcs", "nobody"]
+        .map(|who| std::fs::read_to_string(path(&format!("{who}.pem"))).expect("keytool wrote it"))
+        .concat();
+    std::fs::write(path("clients.pem"), trusted).expect("the scratch folder can be written");
+    let fingerprint = Command::new("keytool")
+        .current_dir(folder)
+        .args(["-list", "-keystore", "idm.p12", "-storepass", "changeit"])
+        .output()
+        .expect("keytool comes with Java");
+    let listed = String::from_utf8_lossy(&fingerprint.stdout).into_owned();
+    let fingerprint = listed.rsplit("(SHA-256):").next().unwrap_or_default().trim().to_owned();
+    std::fs::write(
+        path("credentials.toml"),
+        format!(
+            "[caller.idm]\ncertificates = [\"sha256:{fingerprint}\"]\ngroups = [\"*\"]\n[member.far]\ncertificates = [\"dns:rcs.example\"]\n"
+        ),
+    )
+    .expect("the scratch folder can be written");
+    let provider = Provider::new().client("far").group("g", "failover", &["far"]).write(folder);
+    let (store, clients, credentials) = (path("router.p12"), path("clients.pem"), path("credentials.toml"));
+    let router = Router::start_with(
+        &provider,
+        &[
+            "--listen",
+            "wss://127.0.0.1:0",
+            "--key-store",
+            &store,
+            "--client-ca",
+            &clients,
+            "--credentials",
+            &credentials,
+        ],
+    );
+    let store = |who: &str| {
+        ["--keystore".to_owned(), path(&format!("{who}.p12")), "--truststore".to_owned(), path("trust.p12")]
+    };
+    let url = router.tls_url("g").replace("/openicf/g", "/openicf");
+    let mut rcs = java.peer("rcs-client", "far");
+    rcs.args(["--url", &url, "--bundles", &java.bundles()]).args(store("rcs"));
+    let _rcs = Process::start("Java RCS far", rcs);
+    router.await_up("g", &["far"]);
+    let options = store("idm");
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let mut idm = Idm::start_with(&java, &router.tls_url("g"), &options);
+    let connectors = idm.ask("connectors 1 20");
+    assert!(connectors.starts_with("ok "), "{connectors}");
+
+    let mut nobody = java.peer("idm-connect", "idm");
+    nobody.args(["--url", &router.tls_url("g"), "--principal", "idm"]).args(store("nobody"));
+    let nobody = Process::start("Java IDM with a certificate of nobody", nobody);
+    let told = nobody.read_line("what became of it", PATIENCE);
+    assert!(told.contains("Response code was not 101: 403"), "{told}");
+    println!("Java was told: {told}");
 }
 
 /// The other direction: IDM (wss, asks for a certificate) <- router <- RCS in client mode (wss, with a certificate).

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::http::{self, HeadError};
+use super::said::Said;
 use super::tls::ClientCertificate;
 use super::{Role, SUBPROTOCOL, Transport, WebSocket, limits};
 use crate::icf::Secret;
@@ -37,6 +38,8 @@ pub struct UpgradeRequest {
     pub subprotocols: Vec<String>,
     /// Where the connection comes from.
     pub peer: SocketAddr,
+    /// What else the request says, in which a peer may name itself.
+    pub said: Said,
     /// The certificate that the peer proved to have, if the listener asks for one. It was judged in the handshake.
     pub client_certificate: Option<Arc<ClientCertificate>>,
 }
@@ -495,6 +498,7 @@ fn read_upgrade(
         authorization: authorization(headers),
         subprotocols: subprotocols(headers)?,
         peer,
+        said: Said::of(headers, target),
         client_certificate: None,
     };
     Ok((request, derive_accept_key(key)))
@@ -557,19 +561,5 @@ fn basic(value: &[u8]) -> Option<Credentials> {
 /// The target's path without its query, with `%41` resolved; `None` if it is not a clean absolute path.
 fn path(target: &str) -> Option<String> {
     let path = target.split(['?', '#']).next().filter(|path| path.starts_with('/'))?;
-    let mut bytes = path.bytes();
-    let mut clear = Vec::with_capacity(path.len());
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let (high, low) = (bytes.next()?, bytes.next()?);
-            clear.push((hex(high)? << 4) | hex(low)?);
-        } else {
-            clear.push(byte);
-        }
-    }
-    String::from_utf8(clear).ok().filter(|path| !path.contains(char::is_control))
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    String::from_utf8(http::unescaped(path)?).ok().filter(|path| !path.contains(char::is_control))
 }

@@ -424,7 +424,7 @@ const ROWS_LOST: &str =
 fn way(command: &Command) -> Way {
     let frame = match command {
         Command::Ping | Command::Pong(_) => return Way::Urgent { ends: None },
-        Command::Hold(_) | Command::Close => return Way::InPlace,
+        Command::Hold(_) | Command::Close(_) => return Way::InPlace,
         Command::Frame(frame) | Command::Reply(frame) => frame,
     };
     let Ok(envelope) = Envelope::parse(frame.clone()) else { return Way::InPlace };

@@ -73,6 +73,25 @@ pub(crate) fn tokens<'h>(headers: &'h [httparse::Header<'h>], name: &str) -> imp
         .filter(|token| !token.is_empty())
 }
 
+/// The bytes of a text in a URL, with `%41` resolved; `None` if an escape is not whole.
+pub(crate) fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = text.bytes();
+    let mut clear = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let (high, low) = (bytes.next()?, bytes.next()?);
+            clear.push((hex(high)? << 4) | hex(low)?);
+        } else {
+            clear.push(byte);
+        }
+    }
+    Some(clear)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ pub mod places;
 pub mod proxy;
 pub mod refusals;
 pub mod relay;
+pub mod said;
 pub mod shares;
 pub mod socket;
 pub mod spill;

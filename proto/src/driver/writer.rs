@@ -145,7 +145,9 @@ impl Writer {
                         inbox.open_during(out.write_buffer()).await?;
                     }
                 }
-                Next::Command(Command::Close) => return inbox.open_during(out.close()).await,
+                Next::Command(close @ Command::Close(_)) => {
+                    return inbox.open_during(out.close(close)).await;
+                }
                 Next::Command(command) => inbox.open_during(out.write_alone(command)).await?,
                 Next::OnDisk => {
                     inbox.open_during(out.flush()).await?;
@@ -186,7 +188,7 @@ impl Inbox {
     /// Takes what is queued; waits for it if nothing is.
     async fn receive(&mut self) {
         if self.is_abandoned || self.queue.recv_many(&mut self.batch, limits::WRITE_BATCH_FRAMES).await == 0 {
-            let close = Command::Close;
+            let close = Command::close();
             self.counts.charge(close.cost());
             self.batch.push(close);
         }
@@ -253,7 +255,7 @@ impl Out {
         let opcode = match command {
             Command::Ping => Opcode::Ping,
             Command::Pong(_) => Opcode::Pong,
-            Command::Close => Opcode::Close,
+            Command::Close(_) => Opcode::Close,
             Command::Frame(_) | Command::Reply(_) | Command::Hold(_) => Opcode::Binary,
         };
         let before = self.buffer.len();
@@ -274,13 +276,13 @@ impl Out {
                 let payload = payload.clone();
                 self.write_large(command, payload).await
             }
-            Command::Ping | Command::Pong(_) | Command::Close => unreachable!("control frames are small"),
+            Command::Ping | Command::Pong(_) | Command::Close(_) => unreachable!("control frames are small"),
         }
     }
 
     /// The Close frame, then FIN.
-    async fn close(&mut self) -> io::Result<()> {
-        self.put(Command::Close);
+    async fn close(&mut self, close: Command) -> io::Result<()> {
+        self.put(close);
         self.flush().await?;
         self.io.shutdown().await
     }
@@ -325,7 +327,7 @@ fn is_small(command: &Command) -> bool {
     match command {
         Command::Frame(payload) | Command::Reply(payload) => payload.len() <= COPY_BYTES,
         Command::Ping | Command::Pong(_) => true,
-        Command::Hold(_) | Command::Close => false,
+        Command::Hold(_) | Command::Close(_) => false,
     }
 }
 

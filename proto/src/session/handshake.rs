@@ -1,5 +1,7 @@
 //! The first two frames of a socket (WIRE 4.1).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::envelope::{Envelope, Kind};
@@ -85,7 +87,17 @@ impl<F: AsRef<Envelope>> Handshake<F> {
 
     /// Whether the peer let the time pass.
     pub fn is_overdue(&self, now: Moment) -> bool {
-        now.since(self.started) >= limits::HANDSHAKE_DEADLINE
+        self.is_older(now, limits::HANDSHAKE_DEADLINE)
+    }
+
+    /// Whether the socket was upgraded so long ago.
+    pub fn is_older(&self, now: Moment, age: Duration) -> bool {
+        now.since(self.started) >= age
+    }
+
+    /// Whether frames came that are no handshake.
+    pub fn has_frames(&self) -> bool {
+        !self.parked.is_empty()
     }
 
     /// Reads one frame. Frames that overtook the handshake are kept, not refused (WIRE 7.1, 7.2).

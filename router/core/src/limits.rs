@@ -5,6 +5,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use rcs_proto::session::Side;
+
 pub use rcs_proto::limits::{CHECK_EVERY, CHECK_MISSES_MAX, HANDSHAKE_DEADLINE, HOLD_OFF, STREAM_AHEAD_MAX};
 
 // --- configuration ---
@@ -173,6 +175,18 @@ pub const GIVEN_UP_SUSPECT: Duration = Duration::from_mins(1);
 pub const RETRY_SAME_WAIT: Duration = HOLD_OFF;
 
 // --- sessions and sockets ---
+
+/// Longest time between the upgrade of a socket that a peer dialled and the peer's handshake. A Java peer sends it within milliseconds. Who
+/// never sends it is told within 5 s, also if the tick is late.
+pub const GREETING_DEADLINE: Duration = Duration::from_secs(4);
+
+/// Longest time between the upgrade of a socket and the peer's handshake.
+pub const fn handshake_deadline(side: Side) -> Duration {
+    match side {
+        Side::Accepted => GREETING_DEADLINE,
+        Side::Dialled => HANDSHAKE_DEADLINE,
+    }
+}
 
 /// Downstream sessions: IDM processes, and what looks like one. Twice as many as a storm of 2,000 that come back as others
 /// while those that they were are still remembered.
@@ -569,6 +583,7 @@ const _: () = {
     assert!(STANDSTILL.as_millis() > 2 * TICK.as_millis(), "one tick that comes late is no standstill");
     assert!(PING_INTERVAL_MIN.as_millis() <= PING_INTERVAL.as_millis());
     assert!(HOLD_OFF.as_millis() < HANDSHAKE_DEADLINE.as_millis());
+    assert!(GREETING_DEADLINE.as_millis() + TICK.as_millis() < 5_000, "a stranger is told within 5 s");
     assert!(
         (SOCKETS_PER_SESSION_MAX / DRAIN_CLOSES) as u128 * TICK.as_millis() < HANDSHAKE_DEADLINE.as_millis(),
         "a drained member's sockets are closed soon"

@@ -48,6 +48,12 @@ pub struct RouterSettings {
     /// Age at which a connection to a member is replaced by a new one (M07); none: never.
     #[serde(rename = "socket_ttl_ms", with = "optional_millis")]
     pub socket_ttl: Option<Duration>,
+    /// HTTP header in which members in client mode may name themselves; none: no header counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_name_header: Option<String>,
+    /// Query parameter in which members in client mode may name themselves; none: no parameter counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_name_parameter: Option<String>,
 }
 
 /// For the calls of one group.
@@ -154,6 +160,8 @@ impl Default for RouterSettings {
             accepts_per_second: limits::ACCEPTS_PER_SECOND,
             caller_ping_every: Some(limits::CALLER_PING_INTERVAL),
             socket_ttl: None,
+            member_name_header: None,
+            member_name_parameter: None,
         }
     }
 }

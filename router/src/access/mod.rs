@@ -2,14 +2,19 @@
 //!
 //! A file of credentials names each caller, with the groups that it may use, and each member that dials the router. The simple way is one key
 //! that all callers share, as with a stock connector server, which accepts any user name with the right key (WIRE 1.1). A name of the file
-//! of credentials is never proved by the shared key. It is proved by its own keys, or by access tokens of the issuer that its entry names.
+//! of credentials is never proved by the shared key. It is proved by its own keys, by access tokens of the issuer that its entry names, or by the client
+//! certificates that its entry names.
 
 mod beside;
+mod certificates;
 mod fields;
 mod file;
 mod hash;
+mod held;
 mod lanes;
 mod memo;
+mod naming;
+mod role;
 mod table;
 mod tokens;
 mod verifier;
@@ -19,19 +24,21 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcs_core::engine::Allowed;
-use rcs_core::ids::MemberId;
-use rcs_core::view::{Link, View};
+use rcs_core::agreed::At;
 use rcs_proto::driver::accept::{Authorization, Credentials, Refusal, RefusalStatus};
+use rcs_proto::driver::tls::ClientCertificate;
 use tokio::sync::watch;
 
 pub(crate) use self::file::CredentialsFile;
 pub(crate) use self::hash::Hash;
-use self::table::{Grant, Table};
-use self::tokens::Tokens;
-pub(crate) use self::tokens::{Carried, IssuerState, Lease, LeaseId, Revoked};
+use self::held::{CertificateLease, CertificateLeases};
+pub(crate) use self::role::{Proved, Role};
+use self::table::{Credential, Table};
+pub(crate) use self::tokens::{Carried, IssuerState, LeaseId, Revoked};
+use self::tokens::{TokenLease, Tokens};
 use self::verifier::Verifier;
-use crate::clock::{rfc3339, wall};
+use crate::clock::rfc3339;
+use crate::identity::TlsFiles;
 use crate::secrets::{self, Accepted, Followed, SecretsError};
 
 /// The key that every connector server is delivered with.
@@ -48,34 +55,44 @@ pub enum Mode {
     Development,
 }
 
-/// What a connection is. The credential alone decides this, never the direction or the path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It sends calls.
-    Caller {
-        /// The principal that it proved.
-        principal: Arc<str>,
-        /// The groups that the caller may use.
-        allowed: Allowed,
-    },
-    /// It is a member in client mode, and gets calls.
-    Member(MemberId),
+/// What a connection shows of itself, before anything is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shows<'a> {
+    /// Its `Authorization` header.
+    pub(crate) authorization: &'a Authorization,
+    /// The certificate that it has the key of, and that the TLS handshake found good.
+    pub(crate) certificate: Option<&'a Arc<ClientCertificate>>,
+    /// Where it comes from: networks take turns in having new keys and tokens verified.
+    pub(crate) from: IpAddr,
+    /// Whether others could read the header.
+    pub(crate) carried: Carried,
 }
 
-/// What a credential proves, whatever the view says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Proved {
-    /// The principal of a caller, by its own key.
-    Caller {
-        /// The principal.
-        principal: Arc<str>,
-        /// The groups that the caller may use.
-        allowed: Allowed,
-    },
-    /// The key that all callers share. Everybody who has the key may say any principal.
-    Shared(Arc<str>),
-    /// The name of a member in client mode.
-    Member(Arc<str>),
+/// The right of a connection to be open. Keep this value for as long as the connection is open.
+#[derive(Debug)]
+pub(crate) enum Lease {
+    /// A token let the connection in.
+    Token(TokenLease),
+    /// A certificate let the connection in.
+    Certificate(CertificateLease),
+}
+
+impl Lease {
+    /// The number.
+    pub(crate) fn id(&self) -> LeaseId {
+        match self {
+            Self::Token(lease) => lease.id(),
+            Self::Certificate(lease) => lease.id(),
+        }
+    }
+
+    /// Whether the connection is to be closed.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Token(lease) => lease.is_over(),
+            Self::Certificate(lease) => lease.is_over(),
+        }
+    }
 }
 
 /// Judges the credentials of connections. Each clone sees changes of the files.
@@ -93,6 +110,7 @@ struct Named {
     table: watch::Receiver<Arc<Table>>,
     verifier: Arc<Verifier>,
     tokens: Arc<Tokens>,
+    certificates: Arc<CertificateLeases>,
 }
 
 impl std::fmt::Debug for Access {
@@ -197,41 +215,80 @@ impl Access {
                 followed.named = Some(file);
                 let verifier = Arc::new(Verifier::start().map_err(AccessError::Threads)?);
                 let tokens = Tokens::new().map_err(|_| AccessError::Threads(verifier::no_random()))?;
-                Some(Named { table, verifier, tokens: Arc::new(tokens) })
+                let (tokens, certificates) = (Arc::new(tokens), Arc::default());
+                Some(Named { table, verifier, tokens, certificates })
             }
         };
         Ok((Self { shared, named, mode }, followed))
     }
 
-    /// What this credential proves. `from` is where it comes from: networks take turns in having new keys and tokens verified. A credential
-    /// that was verified before costs nothing worth mention. With a token comes a lease.
+    /// What a connection proves. A credential that was verified before costs nothing worth mention. With a token or a certificate comes a
+    /// lease.
     ///
     /// # Errors
     /// The refusal that the peer is told.
-    pub(crate) async fn judge(
-        &self,
-        authorization: &Authorization,
-        from: IpAddr,
-        carried: Carried,
-    ) -> Result<(Proved, Option<Lease>), Refusal> {
-        match authorization {
-            Authorization::Basic(credentials) => Ok((self.judge_key(credentials, from).await?, None)),
+    pub(crate) async fn judge(&self, shows: Shows<'_>) -> Result<(Proved, Option<Lease>), Refusal> {
+        let table = self.named.as_ref().map(|named| Arc::clone(&named.table.borrow()));
+        let certificate = shows.certificate.zip(self.named.as_ref()).zip(table.as_deref());
+        // The names that the certificate proves. All that a connection says of itself must agree.
+        let owners = certificate.map(|((shown, _), table)| table.proved_by(shown)).unwrap_or_default();
+        let by_certificate = |name: &str| {
+            let ((shown, named), table) = certificate?;
+            let credential = table.get(name).filter(|_| owners.contains(name))?;
+            Some(named.let_in_by(shown, name, credential))
+        };
+        // Certificates are rarely shared by names. One that is needs the name beside it.
+        let by_certificate_alone = || {
+            let one = owners.first().filter(|_| owners.len() == 1);
+            one.and_then(|name| by_certificate(name)).unwrap_or_else(|| Err(certificates::which(&owners)))
+        };
+        match shows.authorization {
+            Authorization::Basic(Credentials { principal, .. })
+                if !owners.is_empty() && !owners.contains(&**principal) =>
+            {
+                let is_named = table.as_ref().is_some_and(|table| table.get(principal).is_some());
+                match principal == certificates::NO_NAME && !is_named {
+                    true => by_certificate_alone(),
+                    false => Err(certificates::other_name(&owners, principal)),
+                }
+            }
+            Authorization::Basic(credentials) => match by_certificate(&credentials.principal) {
+                Some(judged) => judged,
+                None => Ok((self.judge_key(credentials, shows).await?, None)),
+            },
             Authorization::Bearer(token) => {
                 let carried = match self.mode {
                     Mode::Development => Carried::Privately,
-                    Mode::Production => carried,
+                    Mode::Production => shows.carried,
                 };
                 let named = self.named.as_ref().ok_or_else(tokens::refuse_all)?;
-                let table = Arc::clone(&named.table.borrow());
-                let judged = named.tokens.judge(&table, &named.verifier, token, from, carried).await;
-                judged.map(|(proved, lease)| (proved, Some(lease)))
+                let table = table.as_deref().ok_or_else(tokens::refuse_all)?;
+                let judged = named.tokens.judge(table, &named.verifier, token, shows.from, carried).await;
+                let (proved, lease) = judged?;
+                match proved.name() {
+                    name if !owners.is_empty() && !owners.contains(name) => {
+                        Err(certificates::other_name(&owners, name))
+                    }
+                    _ => Ok((proved, Some(Lease::Token(lease)))),
+                }
             }
+            Authorization::Absent if !owners.is_empty() => by_certificate_alone(),
             Authorization::Absent | Authorization::Unusable => Err(Refusal::new(
                 RefusalStatus::Unauthorized,
                 "credentials are missing: send Authorization: Basic with a principal and its key for the router, or Authorization: Bearer \
                  with an access token",
             )),
         }
+    }
+
+    /// A sentence if entries of the file of credentials name certificates, and callers are not asked for certificates.
+    pub(crate) fn certificates_not_asked_for(&self, tls: Option<&TlsFiles>) -> Option<String> {
+        let is_asked = tls.is_some_and(|tls| tls.client_ca.is_some());
+        let has_certificates =
+            self.named.as_ref().is_some_and(|named| named.table.borrow().has_certificates());
+        let told = "the file of credentials names certificates, but callers are not asked for certificates: add --client-ca FILE with the \
+                    certificates of the callers' authorities, and listen on wss://";
+        (has_certificates && !is_asked).then(|| told.to_owned())
     }
 
     /// The issuers of access tokens, and how each is.
@@ -248,8 +305,9 @@ impl Access {
     pub(crate) async fn examine_key(&self, credentials: Credentials) -> Result<Option<Arc<str>>, String> {
         let shown = Authorization::Basic(credentials);
         let from = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        match self.judge(&shown, from, Carried::Privately).await {
-            Ok((Proved::Member(name), _)) => Ok(Some(name)),
+        let shows = Shows { authorization: &shown, certificate: None, from, carried: Carried::Privately };
+        match self.judge(shows).await {
+            Ok((Proved::Member { name, .. }, _)) => Ok(Some(name)),
             Ok(_) => Ok(None),
             Err(refusal) => Err(refusal.sentence),
         }
@@ -257,9 +315,7 @@ impl Access {
 
     /// Whether a connection can prove that it is this member in client mode.
     pub(crate) fn knows_member(&self, name: &str) -> bool {
-        let is_member = |named: &Named| {
-            named.table.borrow().get(name).is_some_and(|credential| credential.grant == Grant::Member)
-        };
+        let is_member = |named: &Named| named.table.borrow().has_member(name);
         self.mode == Mode::Development || self.named.as_ref().is_some_and(is_member)
     }
 
@@ -274,22 +330,28 @@ impl Access {
         told
     }
 
-    /// Looks after tokens and their issuers for ever. `close` is called with the connections that are to be closed.
-    pub(crate) async fn keep_watch<F: Future<Output = ()>>(self, close: impl FnMut(Vec<Revoked>) -> F) {
+    /// Looks after tokens, their issuers and certificates for ever. `close` is called with the connections that are to be closed.
+    pub(crate) async fn keep_watch<F: Future<Output = ()>>(
+        self,
+        close: impl FnMut(Vec<Revoked>) -> F + Clone,
+    ) {
         match self.named {
-            Some(named) => named.tokens.keep_watch(named.table, close).await,
+            Some(named) => {
+                let certificates = named.certificates.keep_watch(named.table.clone(), close.clone());
+                tokio::join!(named.tokens.keep_watch(named.table, close), certificates);
+            }
             None => std::future::pending().await,
         }
     }
 
-    async fn judge_key(&self, credentials: &Credentials, from: IpAddr) -> Result<Proved, Refusal> {
+    async fn judge_key(&self, credentials: &Credentials, shows: Shows<'_>) -> Result<Proved, Refusal> {
         let key = credentials.secret.expose();
         // Whatever the files say: the hash of such a key may have come into force before somebody compared it.
         if self.mode == Mode::Production && is_known_key(key) {
             return Err(Refusal::new(RefusalStatus::Forbidden, KNOWN_KEY));
         }
         if let Some(named) = &self.named
-            && let Some(proved) = named.judge(credentials, from).await
+            && let Some(proved) = named.judge(credentials, shows).await
         {
             return proved;
         }
@@ -298,64 +360,54 @@ impl Access {
             _ => Err(wrong_key()),
         }
     }
-
-    /// What a connection is, whose credential proves this.
-    ///
-    /// # Errors
-    /// The refusal that the peer is told.
-    pub(crate) fn role(&self, proved: Proved, view: &View) -> Result<Role, Refusal> {
-        let in_client_mode =
-            |name: &str| view.member_named(name).filter(|member| member.spec.link == Link::Accept);
-        match proved {
-            Proved::Caller { principal, allowed } => Ok(Role::Caller { principal, allowed }),
-            // In development the key is one for all, and a principal that is the name of a member in client mode makes the connection that
-            // member (the contract of `--dev`).
-            Proved::Shared(principal) => {
-                match in_client_mode(&principal).filter(|_| self.mode == Mode::Development) {
-                    Some(member) => Ok(Role::Member(member.id)),
-                    None => Ok(Role::Caller { principal, allowed: Allowed::All }),
-                }
-            }
-            Proved::Member(name) => match in_client_mode(&name) {
-                Some(member) => Ok(Role::Member(member.id)),
-                None => Err(Refusal::new(
-                    RefusalStatus::NotFound,
-                    format!(
-                        "no member in client mode is named {name:?}: add it to remoteConnectorClients of the provider file"
-                    ),
-                )),
-            },
-        }
-    }
 }
 
 impl Named {
     /// What the credential of a name proves; `None` if the name has no credential.
-    async fn judge(&self, credentials: &Credentials, from: IpAddr) -> Option<Result<Proved, Refusal>> {
+    async fn judge(&self, credentials: &Credentials, shows: Shows<'_>) -> Option<Result<Proved, Refusal>> {
         let table = Arc::clone(&self.table.borrow());
         let principal = &*credentials.principal;
         let credential = table.get(principal)?;
-        Some(match self.verifier.verify(principal, &credential.hashes, &credentials.secret, from).await {
-            Err(_) => Err(Refusal::new(
-                RefusalStatus::Unavailable,
-                "too many keys wait to be verified: look for peers with a wrong key, and try again",
-            )),
-            Ok(false) => Err(wrong_key()),
-            Ok(true) => match &credential.grant {
-                Grant::Member => Ok(Proved::Member(principal.into())),
-                Grant::Caller { expires: Some(at), .. } if *at <= wall() => Err(Refusal::new(
-                    RefusalStatus::NotAllowed,
-                    format!(
-                        "the credential of this principal expired at {}: set a later date in the router's file of credentials",
-                        rfc3339(*at)
-                    ),
+        if credential.hashes.is_empty() && !credential.certificates.is_empty() {
+            return Some(Err(certificates::not_by_this(principal, shows.certificate.map(|shown| &**shown))));
+        }
+        Some(
+            match self.verifier.verify(principal, &credential.hashes, &credentials.secret, shows.from).await {
+                Err(_) => Err(Refusal::new(
+                    RefusalStatus::Unavailable,
+                    "too many keys wait to be verified: look for peers with a wrong key, and try again",
                 )),
-                Grant::Caller { allowed, .. } => {
-                    Ok(Proved::Caller { principal: principal.into(), allowed: allowed.clone() })
-                }
+                Ok(false) => Err(wrong_key()),
+                Ok(true) => credential.proves(principal).map_err(expired),
             },
-        })
+        )
     }
+
+    /// Lets a connection in whose certificate proves this name.
+    fn let_in_by(
+        &self,
+        certificate: &Arc<ClientCertificate>,
+        name: &str,
+        credential: &Credential,
+    ) -> Result<(Proved, Option<Lease>), Refusal> {
+        let proved = credential.proves(name).map_err(expired)?;
+        let lease = self.certificates.grant(Arc::clone(certificate), name);
+        // The file may have changed before the lease was there for those that look for leases.
+        match self.table.borrow().proved_by(certificate).contains(name) {
+            true => Ok((proved, Some(Lease::Certificate(lease)))),
+            false => Err(certificates::not_by_this(name, Some(certificate))),
+        }
+    }
+}
+
+fn expired(at: At) -> Refusal {
+    Refusal::new(
+        RefusalStatus::NotAllowed,
+        format!(
+            "the credential of this principal expired at {}: set a later date in the router's file of credentials",
+            rfc3339(at)
+        ),
+    )
 }
 
 const KNOWN_KEY: &str = "this key is known to everybody, and is refused: choose another key, set it in IDM or in the connector server, and \

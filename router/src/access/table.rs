@@ -1,21 +1,25 @@
 //! The file of credentials: who may call, which groups each caller may use, which members may dial the router, and whose tokens count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rcs_core::agreed::At;
 use rcs_core::engine::Allowed;
 use rcs_core::view::is_usable_name;
+use rcs_proto::driver::tls::ClientCertificate;
 use rcs_proto::manifest::Shown;
 use toml::de::{DeTable, DeValue};
 
 use super::beside::Beside;
+use super::certificates::{CertificateName, Proving};
 use super::fields::Fields;
 use super::hash::{Hash, Memory};
 use super::tokens::{Issuer, Issuers};
-use super::{KNOWN_KEYS, Mode};
+use super::{KNOWN_KEYS, Mode, Proved};
+use crate::clock::wall;
 use crate::limits::{
-    CREDENTIAL_GROUPS_MAX, CREDENTIALS_MAX, HASHES_COMPARED_MAX, HASHES_MAX, PRINCIPAL_BYTES_MAX,
+    CERTIFICATES_PER_ENTRY_MAX, CREDENTIAL_GROUPS_MAX, CREDENTIALS_MAX, HASHES_COMPARED_MAX, HASHES_MAX,
+    OWNED_MEMBERS_MAX, PRINCIPAL_BYTES_MAX,
 };
 
 /// In the list of groups of a caller: every group.
@@ -31,18 +35,36 @@ pub(super) enum Grant {
         /// From when on the credential is refused.
         expires: Option<At>,
     },
-    /// Its holder is the member of the same name.
-    Member,
+    /// Its holder is one of these members: the one that the connection names, else the only one, else the one of the credential's own name.
+    Member { owns: Arc<[String]> },
 }
 
 /// The credential of one name.
 #[derive(Debug)]
 pub(super) struct Credential {
-    /// The hashes of the keys that prove the name; none if only tokens prove the name.
+    /// The hashes of the keys that prove the name; none if only tokens or certificates prove the name.
     pub(super) hashes: Vec<Arc<Hash>>,
+    /// The certificates that prove the name.
+    pub(super) certificates: Vec<CertificateName>,
     /// The issuer whose tokens prove the name.
     pub(super) token: Option<Arc<Issuer>>,
     pub(super) grant: Grant,
+}
+
+impl Credential {
+    /// What the credential proves under its name.
+    ///
+    /// # Errors
+    /// The credential expired at this moment.
+    pub(super) fn proves(&self, name: &str) -> Result<Proved, At> {
+        match &self.grant {
+            Grant::Member { owns } => Ok(Proved::Member { name: name.into(), owns: Arc::clone(owns) }),
+            Grant::Caller { expires: Some(at), .. } if *at <= wall() => Err(*at),
+            Grant::Caller { allowed, .. } => {
+                Ok(Proved::Caller { principal: name.into(), allowed: allowed.clone() })
+            }
+        }
+    }
 }
 
 /// The content of a file. A name is that of a caller or that of a member, never of both.
@@ -50,6 +72,8 @@ pub(super) struct Credential {
 pub(super) struct Table {
     names: BTreeMap<String, Credential>,
     issuers: Issuers,
+    /// The same certificates the other way round.
+    proving: Proving,
 }
 
 impl Table {
@@ -114,7 +138,27 @@ impl Table {
                 }
             }
         }
-        Ok(Self { names: all, issuers })
+        let mut proving = Proving::default();
+        for (name, credential) in &all {
+            credential.certificates.iter().for_each(|certificate| proving.add(certificate.clone(), name));
+        }
+        Ok(Self { names: all, issuers, proving })
+    }
+
+    /// The names that this certificate proves.
+    pub(super) fn proved_by(&self, certificate: &ClientCertificate) -> BTreeSet<&str> {
+        self.proving.by(certificate)
+    }
+
+    /// Whether a credential is for connections of this member in client mode.
+    pub(super) fn has_member(&self, name: &str) -> bool {
+        let owns_it = |credential: &Credential| matches!(&credential.grant, Grant::Member { owns } if owns.iter().any(|own| own == name));
+        self.names.values().any(owns_it)
+    }
+
+    /// Whether a certificate proves any name.
+    pub(super) fn has_certificates(&self) -> bool {
+        !self.proving.is_empty()
     }
 
     /// The issuers of tokens.
@@ -129,7 +173,8 @@ impl Table {
 
     /// The numbers of callers and of members.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let members = self.names.values().filter(|credential| credential.grant == Grant::Member).count();
+        let is_member = |credential: &&Credential| matches!(credential.grant, Grant::Member { .. });
+        let members = self.names.values().filter(is_member).count();
         (self.names.len() - members, members)
     }
 
@@ -172,8 +217,9 @@ fn caller(
             "cannot be a principal: use 1 to {PRINCIPAL_BYTES_MAX} bytes of ISO-8859-1 without colons and control characters"
         ));
     }
-    let fields = Fields::of(entry, &["hashes", "token", "groups", "expires"])?;
+    let fields = Fields::of(entry, &["hashes", "token", "certificates", "groups", "expires"])?;
     let (hashes, token) = (hashes(&fields, known)?, token(&fields, issuers)?);
+    let certificates = certificates(&fields)?;
     let groups = fields.texts("groups", CREDENTIAL_GROUPS_MAX)?;
     let allowed = match &*groups {
         [all] if *all == ALL_GROUPS => Allowed::All,
@@ -187,7 +233,7 @@ fn caller(
         }
     };
     let expires = fields.moment("expires")?;
-    Ok(Credential { hashes, token, grant: Grant::Caller { allowed, expires } })
+    Ok(Credential { hashes, certificates, token, grant: Grant::Caller { allowed, expires } })
 }
 
 fn member(
@@ -201,20 +247,46 @@ fn member(
             "cannot be the name of a member: use the name of the server in remoteConnectorClients".to_owned()
         );
     }
-    let fields = Fields::of(entry, &["hashes", "token"])?;
+    let fields = Fields::of(entry, &["hashes", "token", "certificates", "members"])?;
     let (hashes, token) = (hashes(&fields, known)?, token(&fields, issuers)?);
-    Ok(Credential { hashes, token, grant: Grant::Member })
+    let certificates = certificates(&fields)?;
+    let owns: Arc<[String]> = match fields.has("members") {
+        false => [name.to_owned()].into(),
+        true => {
+            let names = fields.texts("members", OWNED_MEMBERS_MAX)?;
+            if names.iter().any(|name| !is_usable_name(name)) {
+                return Err(
+                    "has a name in members that no server can have: use names of remoteConnectorClients"
+                        .to_owned(),
+                );
+            }
+            names.into_iter().map(str::to_owned).collect()
+        }
+    };
+    Ok(Credential { hashes, certificates, token, grant: Grant::Member { owns } })
 }
 
 fn hashes(fields: &Fields<'_, '_>, known: &KnownHashes<'_>) -> Result<Vec<Arc<Hash>>, String> {
-    // An entry that is proved by a token needs no hash.
-    if fields.has("token") && !fields.has("hashes") {
+    // An entry that is proved by a token or a certificate needs no hash.
+    if (fields.has("token") || fields.has("certificates")) && !fields.has("hashes") {
         return Ok(Vec::new());
     }
     let texts = fields.texts("hashes", HASHES_MAX)?;
     let read = |(at, text): (usize, &str)| match known.get(text).copied() {
         Some(hash) => Ok(Arc::clone(hash)),
         None => Hash::parse(text).map(Arc::new).map_err(|why| format!("hashes: number {} {why}", at + 1)),
+    };
+    texts.into_iter().enumerate().map(read).collect()
+}
+
+/// The certificates that prove the name of the entry.
+fn certificates(fields: &Fields<'_, '_>) -> Result<Vec<CertificateName>, String> {
+    if !fields.has("certificates") {
+        return Ok(Vec::new());
+    }
+    let texts = fields.texts("certificates", CERTIFICATES_PER_ENTRY_MAX)?;
+    let read = |(at, text): (usize, &str)| {
+        CertificateName::parse(text).map_err(|why| format!("certificates: number {} {why}", at + 1))
     };
     texts.into_iter().enumerate().map(read).collect()
 }
@@ -256,8 +328,14 @@ mod tests {
         let expires = Some(At(1_801_353_600_000));
         assert_eq!(*grant("idm"), Grant::Caller { allowed: Allowed::only(["crm", "hr"]), expires });
         assert_eq!(*grant("all of it"), Grant::Caller { allowed: Allowed::All, expires });
-        assert_eq!(*grant("n1"), Grant::Member);
+        assert_eq!(*grant("n1"), Grant::Member { owns: ["n1".to_owned()].into() });
         assert_eq!((table.counts(), table.get("idm").unwrap().hashes.len()), ((2, 1), 2));
+        let more = parse("[member.rcs]\ncertificates = ['cn:a', 'dns:b']\nmembers = ['n1', 'n2']\n").unwrap();
+        assert_eq!(
+            more.get("rcs").unwrap().grant,
+            Grant::Member { owns: ["n1".to_owned(), "n2".to_owned()].into() }
+        );
+        assert!(more.has_certificates() && more.get("rcs").unwrap().hashes.is_empty());
         let again = after(&text.replace("\"crm\"", "\"other\""), &table).unwrap();
         let hash = |table: &Table| Arc::clone(&table.get("idm").unwrap().hashes[0]);
         assert!(Arc::ptr_eq(&hash(&table), &hash(&again)), "keys that were verified stay verified");
@@ -300,6 +378,13 @@ mod tests {
             ),
             (format!("[member.n1]\nhashes = ['{good}']\ngroups = ['*']"), "has groups, which is unknown"),
             (format!("[member.'a/b']\nhashes = ['{good}']"), "cannot be the name of a member"),
+            (format!("[member.n1]\nhashes = ['{good}']\nmembers = ['s3cr3t/']"), "no server can have"),
+            (format!("[member.n1]\nhashes = ['{good}']\nmembers = []"), "needs members"),
+            ("[member.n1]\ncertificates = []".to_owned(), "needs certificates"),
+            (
+                "[member.n1]\ncertificates = ['cn:a', 's3cr3t']".to_owned(),
+                "certificates: number 2 cannot be read",
+            ),
             (
                 format!("[member.n1]\nhashes = ['{good}']\n[caller.n1]\nhashes = ['{good}']\ngroups = ['*']"),
                 "a caller and a member",

@@ -1,7 +1,11 @@
 use std::io::Write;
 
+use rcs_core::engine::Allowed;
 use rcs_core::ids::NameBook;
-use rcs_core::view::{AdminState, MemberSpec};
+use rcs_core::settings::Settings;
+use rcs_core::view::{AdminState, Link, MemberSpec, View};
+use rcs_proto::driver::accept::UpgradeRequest;
+use rcs_proto::driver::said::Said;
 use rcs_proto::icf::Secret;
 
 use super::*;
@@ -32,8 +36,25 @@ fn view() -> View {
     View::build(&mut NameBook::default(), vec![member], Vec::new()).unwrap()
 }
 
+/// What is judged when nothing but an `Authorization` header came.
+fn bare(authorization: &Authorization, carried: Carried) -> Shows<'_> {
+    Shows { authorization, certificate: None, from: FROM, carried }
+}
+
+fn request(target: &str) -> UpgradeRequest {
+    UpgradeRequest {
+        path: target.split('?').next().unwrap_or_default().to_owned(),
+        authorization: Authorization::Absent,
+        subprotocols: Vec::new(),
+        peer: (FROM, 1).into(),
+        said: Said::new([], target),
+        client_certificate: None,
+    }
+}
+
 async fn role(access: &Access, authorization: &Authorization) -> Result<Role, Refusal> {
-    access.role(access.judge(authorization, FROM, Carried::InClear).await?.0, &view())
+    let proved = access.judge(bare(authorization, Carried::InClear)).await?.0;
+    access.role(proved, &request("/openicf"), None, &view())
 }
 
 fn caller(principal: &str, allowed: Allowed) -> Role {
@@ -60,7 +81,7 @@ async fn the_first_two_lines_are_keys() {
     let access = Access::load(Some(file.path()), Mode::Production).unwrap();
     let idm = caller("idm", Allowed::All);
     assert_eq!(role(&access, &basic("idm", "s3cr\u{e9}t")).await.unwrap(), idm);
-    assert_eq!(role(&access, &basic("n1", "second")).await.unwrap(), caller("n1", Allowed::All));
+    assert_eq!(role(&access, &basic("n2", "second")).await.unwrap(), caller("n2", Allowed::All));
     for wrong in ["", "s3cr", "s3cr\u{e9}t\r", "changeit", "secon"] {
         let refusal = role(&access, &basic("idm", wrong)).await.unwrap_err();
         assert_eq!(refusal.status, RefusalStatus::Forbidden, "{wrong:?}");
@@ -149,4 +170,224 @@ async fn development_has_one_key_for_all_names_that_have_no_credential() {
     assert!(matches!(role(&access, &basic("n1", "changeit")).await, Ok(Role::Member(_))));
     assert_eq!(role(&access, &basic("idm", "changeit")).await, Ok(caller("idm", Allowed::only(["hr"]))));
     assert_eq!(role(&access, &basic("other", "changeit")).await, Ok(caller("other", Allowed::All)));
+}
+
+fn certificate(common: &str) -> Arc<ClientCertificate> {
+    Arc::new(ClientCertificate {
+        subject: Some(format!("CN={common}")),
+        common_name: Some(common.to_owned()),
+        names: vec![format!("dns:{common}.example")],
+        fingerprint: [7; 32],
+        key_fingerprint: [8; 32],
+    })
+}
+
+/// S04, X07: a certificate proves the names of the entries that have it, and all that a connection says of itself must agree.
+#[tokio::test]
+async fn a_certificate_proves_the_name_of_its_entry_and_no_other() {
+    let key = Hash::of("key", [3; 16]);
+    let hash = key.text();
+    let named = file(&format!(
+        "[caller.idm]\ncertificates = ['dns:idm.example']\ngroups = ['hr']\n[caller.other]\ncertificates = ['cn:other']\nhashes = ['{hash}']\n\
+         groups = ['*']\n[caller.keyed]\nhashes = ['{hash}']\ngroups = ['*']\n[member.n1]\ncertificates = ['cn:rcs', 'cn:both']\n\
+         [caller.late]\ncertificates = ['cn:late']\ngroups = ['*']\nexpires = 2020-01-01\n[caller.both]\ncertificates = ['cn:both']\ngroups = ['*']\n"
+    ));
+    let shared = file("shared");
+    let files = KeyFiles { shared: Some(shared.path()), named: Some(named.path()) };
+    let (access, followed) = Access::open(files, Mode::Production).unwrap();
+    let proves = async |shown: Option<&str>, authorization: &Authorization| {
+        let certificate = shown.map(certificate);
+        let certificate = certificate.as_ref();
+        let judged = access.judge(Shows { certificate, ..bare(authorization, Carried::Privately) }).await;
+        judged
+            .map(|(proved, lease)| (proved.name().to_owned(), lease.is_some()))
+            .map_err(|refusal| (refusal.status, refusal.sentence))
+    };
+    let none = Authorization::Absent;
+    for (shown, authorization, name, by_certificate) in [
+        (Some("idm"), &none, "idm", true),
+        (Some("idm"), &basic("idm", "whatever"), "idm", true),
+        (Some("idm"), &basic("idm", "changeit"), "idm", true),
+        (Some("idm"), &basic("anonymous", "changeit"), "idm", true),
+        (Some("rcs"), &none, "n1", true),
+        (Some("both"), &basic("both", ""), "both", true),
+        (Some("both"), &basic("n1", ""), "n1", true),
+        (Some("other"), &basic("other", "wrong"), "other", true),
+        (Some("stranger"), &basic("other", "key"), "other", false),
+        (None, &basic("other", "key"), "other", false),
+        (Some("stranger"), &basic("keyed", "key"), "keyed", false),
+        (Some("stranger"), &basic("anybody", "shared"), "anybody", false),
+    ] {
+        let found = proves(shown, authorization).await;
+        assert_eq!(found, Ok((name.to_owned(), by_certificate)), "{shown:?} {authorization:?}");
+    }
+    for (shown, authorization, status, part) in [
+        (None, &none, RefusalStatus::Unauthorized, "credentials are missing"),
+        (Some("stranger"), &none, RefusalStatus::Unauthorized, "credentials are missing"),
+        (Some("idm"), &Authorization::Unusable, RefusalStatus::Unauthorized, "credentials are missing"),
+        (
+            None,
+            &basic("idm", "shared"),
+            RefusalStatus::NotAllowed,
+            "is proved by a certificate, and none came",
+        ),
+        (Some("stranger"), &basic("idm", "x"), RefusalStatus::NotAllowed, "(\"CN=stranger\", sha256:0707"),
+        (
+            Some("idm"),
+            &basic("keyed", "key"),
+            RefusalStatus::NotAllowed,
+            "is that of idm, but the credentials name keyed",
+        ),
+        (Some("idm"), &basic("anybody", "shared"), RefusalStatus::NotAllowed, "is that of idm, but"),
+        (
+            Some("both"),
+            &none,
+            RefusalStatus::NotAllowed,
+            "is that of both and n1: send the one that is meant",
+        ),
+        (Some("both"), &basic("anonymous", "x"), RefusalStatus::NotAllowed, "send the one that is meant"),
+        (Some("late"), &none, RefusalStatus::NotAllowed, "expired"),
+        (Some("stranger"), &basic("other", "wrong"), RefusalStatus::Forbidden, "wrong principal or key"),
+    ] {
+        let (found, sentence) = proves(shown, authorization).await.unwrap_err();
+        assert!(found == status && sentence.contains(part), "{shown:?} {authorization:?}: {sentence}");
+    }
+
+    // An entry that changes in another way keeps its connections. One whose certificate goes loses them.
+    let certificate = certificate("idm");
+    let shows = Shows { certificate: Some(&certificate), ..bare(&none, Carried::Privately) };
+    let (_, lease) = access.judge(shows).await.unwrap();
+    let lease = lease.unwrap();
+    let leases = &access.named.as_ref().unwrap().certificates;
+    let mut follower = followed.named.unwrap();
+    let mut change = |text: &str| {
+        std::fs::write(named.path(), text).unwrap();
+        follower.look().unwrap().unwrap();
+        leases.revoked(&access.named.as_ref().unwrap().table.borrow())
+    };
+    let added = "[caller.idm]\ncertificates = ['cn:new', 'dns:idm.example']\ngroups = ['crm']\n";
+    assert_eq!((change(added), lease.is_over()), (Vec::new(), false));
+    let revoked = change("[caller.idm]\ncertificates = ['cn:new']\ngroups = ['crm']\n");
+    assert!(
+        revoked[0].leases == [lease.id()] && revoked[0].reason.contains("the entry of idm"),
+        "{revoked:?}"
+    );
+    assert!(lease.is_over() && change("").is_empty(), "each is told once");
+}
+
+/// X07: one rule for the places in which a member may name itself, and no place has the name of another credential.
+#[test]
+fn a_member_names_itself_in_one_of_several_places_and_takes_no_other_name() {
+    let member = |name: &str, link| MemberSpec {
+        name: name.to_owned(),
+        link,
+        sockets: 1,
+        ping_interval: None,
+        admin: AdminState::Enabled,
+    };
+    let members = vec![member("n1", Link::Accept), member("n2", Link::Accept), member("n3", Link::Accept)];
+    let mut settings = Settings::default();
+    settings.router.member_name_header = Some("X-Name".to_owned());
+    settings.router.member_name_parameter = Some("server".to_owned());
+    let built = View::build(&mut NameBook::default(), members, Vec::new()).unwrap();
+    let view = built.with_settings(&settings);
+    let access = Access::load(None, Mode::Development).unwrap();
+    let is = |proved: &Proved, header: &[&str], target: &str| {
+        let headers = header.iter().map(|value| ("x-name", value.as_bytes()));
+        let request = UpgradeRequest { said: Said::new(headers, target), ..request(target) };
+        match access.role(proved.clone(), &request, None, &view) {
+            Ok(Role::Member(member)) => view.member(member).unwrap().spec.name.clone(),
+            Ok(Role::Caller { .. }) => "a caller".to_owned(),
+            Err(refusal) => format!("{} {}", refusal.status.code(), refusal.sentence),
+        }
+    };
+    let proved = |name: &str, owns: &[&str]| Proved::Member {
+        name: name.into(),
+        owns: owns.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let (own, pool) = (proved("n1", &["n1"]), proved("rcs", &["n1", "n2"]));
+    let caller = Proved::Caller { principal: "idm".into(), allowed: Allowed::All };
+    let (server, shared) = (
+        Proved::Caller { principal: "n1".into(), allowed: Allowed::All },
+        Proved::Shared("anonymous".into()),
+    );
+    for (who, header, target, expected) in [
+        (&own, &[][..], "/openicf", "n1"),
+        (&own, &[], "/openicf/0", "n1"),
+        (&own, &[], "/openicf/n1", "n1"),
+        (&own, &[], "/openicf/0/n1", "n1"),
+        (&own, &["n1"], "/openicf/0/n1?server=n1", "n1"),
+        (&pool, &["n2"], "/openicf", "n2"),
+        (&pool, &[], "/openicf?server=n2", "n2"),
+        (&pool, &[], "/openicf/n1", "n1"),
+        (&pool, &[], "/openicf/2/n2", "n2"),
+        (&caller, &[], "/openicf/n1", "a caller"),
+        (&server, &[], "/openicf/hr", "a caller"),
+        (&shared, &["n2"], "/openicf", "n2"),
+        (
+            &own,
+            &[],
+            "/openicf/n2",
+            "403 the credentials are those of \"n1\", but the path names \"n2\": use /openicf/n1",
+        ),
+        (
+            &own,
+            &["n2"],
+            "/openicf",
+            "403 the credentials are those of \"n1\", but the header X-Name names \"n2\"",
+        ),
+        (&own, &[], "/openicf?server=n2", "but the parameter server names \"n2\""),
+        (
+            &pool,
+            &[],
+            "/openicf",
+            "403 the credentials of \"rcs\" are those of several servers (\"n1\", \"n2\")",
+        ),
+        (
+            &pool,
+            &["n3"],
+            "/openicf",
+            "403 the credentials of \"rcs\" are those of the servers \"n1\", \"n2\", but the header",
+        ),
+        (
+            &pool,
+            &["n1"],
+            "/openicf/n2",
+            "403 the path names \"n2\", but the header X-Name names \"n1\": name one server",
+        ),
+        (
+            &pool,
+            &["n1", "n2"],
+            "/openicf",
+            "403 the header X-Name names \"n1\", but the header X-Name names \"n2\"",
+        ),
+        (&pool, &["n1"], "/openicf?server=n2", "but the parameter server names \"n2\": name one server"),
+        (&pool, &[""], "/openicf", "400 the header X-Name is empty"),
+        (&own, &[], "/openicf?server=%FF", "400 the parameter server is empty or no UTF-8 text"),
+        (
+            &caller,
+            &["n1"],
+            "/openicf",
+            "403 the header X-Name names the server \"n1\", but the credentials of \"idm\" are a caller's",
+        ),
+        (
+            &server,
+            &[],
+            "/openicf",
+            "403 \"n1\" is a server in client mode, but its credentials are a caller's",
+        ),
+        (&server, &[], "/openicf/n1", "403 \"n1\" is a server in client mode"),
+        (&shared, &["nobody"], "/openicf", "403 the header X-Name names the server \"nobody\""),
+    ] {
+        let found = is(who, header, target);
+        assert!(
+            found == expected || found.contains(' ') && found.contains(expected),
+            "{target} {header:?}: {found}"
+        );
+    }
+    let production = Access { mode: Mode::Production, ..access.clone() };
+    let refused =
+        production.role(Proved::Shared("n1".into()), &request("/openicf"), None, &view).unwrap_err();
+    assert!(refused.sentence.contains("the shared key is for callers"), "{refused:?}");
+    assert!(production.role(Proved::Shared("n1".into()), &request("/openicf"), Some("g"), &view).is_ok());
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::json::Json;
 use super::parts::Path;
-use super::{Admin, no_answer, refusal};
+use super::{Admin, behind, no_answer, refusal};
 use crate::config::{NONE_LEFT, REPORTS, word_of};
 use crate::control::Origin;
 use crate::limits::CONNECTOR_REFERENCES_MAX;
@@ -123,7 +123,10 @@ pub(super) async fn show(State(admin): State<Admin>, Path(group): Path<String>) 
     match admin.control.bundles(&group).await {
         Err(_) => no_answer(),
         Ok(Some(report)) => Json(row(&report)).into_response(),
-        Ok(None) => refused(&NotListed::NoGroup(group).into()),
+        Ok(None) => {
+            let why = BundleRefusal::from(NotListed::NoGroup(group.clone()));
+            behind::not_found(&admin, (&group, None), why).await
+        }
     }
 }
 
@@ -146,6 +149,10 @@ pub(super) async fn change(
     };
     match admin.control.change_bundles(&group, change, last, origin).await {
         Err(_) => no_answer(),
+        // The member of a change is one that reports its set, which another router need not have.
+        Ok(Err(why @ BundleRefusal::NotListed(NotListed::NoGroup(_)))) => {
+            behind::not_found(&admin, (&group, None), why).await
+        }
         Ok(Err(why)) => refused(&why),
         Ok(Ok(report)) => Json(row(&report)).into_response(),
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::json::Json;
 use super::members::{Row, find};
 use super::parts::Path;
-use super::{Admin, no_answer, refusal};
+use super::{Admin, behind, no_answer, refusal};
 use crate::control::Origin;
 
 /// The query parameters.
@@ -54,6 +54,9 @@ pub(super) async fn change(
     };
     match admin.control.mark(group.clone(), member.clone(), change, last, origin).await {
         Err(_) => no_answer(),
+        Ok(Err(refused @ MarkRefusal::NotListed(_))) => {
+            behind::not_found(&admin, (&group, Some(&member)), refused).await
+        }
         Ok(Err(refused)) => refusal(status(&refused), refused),
         Ok(Ok(status)) => match find(&status.report, &group, &member) {
             Some(member) => {

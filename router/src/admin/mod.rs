@@ -4,6 +4,7 @@
 mod agents;
 mod answering;
 mod at;
+mod behind;
 mod bundles;
 mod callers;
 mod calls;
@@ -40,7 +41,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -157,6 +158,9 @@ pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: A
     })?;
     Ok(Server { _stop: stop })
 }
+
+/// Seconds after which a request that could not be answered is repeated.
+const RETRY_AFTER_S: &str = "1";
 
 const PATHS: &str = "use /livez, /readyz, /metrics, /v1/status, /v1/members, /v1/callers, /v1/calls, /v1/calls/open, /v1/calls/ID, /v1/unknown, \
     /v1/files, /v1/quarantine, /v1/cluster, /v1/audit, /v1/events, /v1/tokens, /v1/openapi.json, /v1/export, /v1/groups, /v1/servers, POST /v1/apply, PUT or DELETE /v1/groups/GROUP or \
@@ -278,7 +282,16 @@ async fn metrics(State(Events { admin, seats }): State<Events>, headers: HeaderM
 
 /// The refusal of a request under `/v1`: the text says what to do.
 fn refusal(status: StatusCode, error: impl std::fmt::Display) -> Response {
-    (status, Json(serde_json::json!({ "error": error.to_string() }))).into_response()
+    let mut response = (status, Json(serde_json::json!({ "error": error.to_string() }))).into_response();
+    say_when(&mut response);
+    response
+}
+
+/// What a router cannot do now, it can often do a moment later: a response with 503 says when to repeat the request.
+fn say_when(response: &mut Response) {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+    }
 }
 
 fn no_answer() -> Response {

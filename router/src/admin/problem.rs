@@ -282,6 +282,7 @@ impl IntoResponse for Problem {
         if let Some(tag) = self.revision.and_then(|revision| format!("\"{revision}\"").parse().ok()) {
             response.headers_mut().insert(header::ETAG, tag);
         }
+        super::say_when(&mut response);
         response
     }
 }

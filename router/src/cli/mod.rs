@@ -201,13 +201,14 @@ mod tests {
     #[test]
     fn every_command_that_shows_a_state_has_the_same_formats() {
         // They run on this machine, or print a sentence, a file or a document of IDM.
-        const OTHERS: [&str; 16] = [
+        const OTHERS: [&str; 17] = [
             "hash-key",
             "serve",
             "check",
             "export",
             "version",
             "completion",
+            "upgrade",
             "demo",
             "demo-child",
             "help",

@@ -11,9 +11,10 @@ use rcs_core::bundles::infos::Visible;
 use rcs_core::bundles::range::{ConnectorRef, RangeError, StandIns};
 use rcs_core::limits;
 use rcs_core::settings::{GroupSettings, RouterSettings, StreamEnd};
+use rcs_proto::driver::said::is_secret;
 use rcs_proto::driver::url::WsUrl;
 
-use crate::limits::{CONNECTOR_REFERENCES_MAX, CONTEXT_PATH_BYTES_MAX, IDM_URLS_MAX};
+use crate::limits::{CONNECTOR_REFERENCES_MAX, CONTEXT_PATH_BYTES_MAX, IDM_URLS_MAX, TOKEN_BYTES_MAX};
 
 use super::time;
 
@@ -49,6 +50,8 @@ pub(super) enum Place<S: 'static> {
     PathOrOff(fn(&mut S) -> &mut String),
     /// A text of the operator's own, or "off". The name says what the text is.
     TextOrOff(fn(&mut S) -> &mut Option<String>, &'static str),
+    /// The name of a header or query parameter that holds no secret, or "off". The text says what the name is.
+    TokenOrOff(fn(&mut S) -> &mut Option<String>, &'static str),
     /// URLs of an OpenICF service, in one text with blanks between them, or in a list.
     Urls(fn(&mut S) -> &mut Vec<WsUrl>),
     /// References to connectors, "*" for all.
@@ -134,6 +137,17 @@ pub(super) const ROUTER: &[Key<RouterSettings>] = &[
         name: "socket_ttl",
         about: "age at which a connection to a member is replaced by a new one",
         place: Place::TimeOrOff(|s| &mut s.socket_ttl, limits::SOCKET_TTL_RANGE),
+    },
+    Key {
+        name: "member_name_header",
+        about: "HTTP header in which a connector server in client mode names itself, beside the path; the name must be one that the server's \
+                credential owns",
+        place: Place::TokenOrOff(|s| &mut s.member_name_header, "the name of an HTTP header"),
+    },
+    Key {
+        name: "member_name_parameter",
+        about: "query parameter of the URL in which a connector server in client mode names itself, as the header does",
+        place: Place::TokenOrOff(|s| &mut s.member_name_parameter, "the name of a query parameter"),
     },
 ];
 
@@ -316,7 +330,12 @@ impl<S: Clone> Key<S> {
             }
             (Place::PathOrOff(at), Value::Text(OFF)) => put(at(settings), Some(String::new())),
             (Place::PathOrOff(at), Value::Text(text)) => put(at(settings), context_path(text)),
-            (Place::TextOrOff(at, _), Value::Text(OFF)) => put(at(settings), Some(None)),
+            (Place::TextOrOff(at, _) | Place::TokenOrOff(at, _), Value::Text(OFF)) => {
+                put(at(settings), Some(None))
+            }
+            (Place::TokenOrOff(at, _), Value::Text(text)) => {
+                put(at(settings), is_token(text).then(|| Some(text.to_owned())))
+            }
             (Place::TextOrOff(at, _), Value::Text(text)) => {
                 let usable = !text.is_empty() && !text.contains(char::is_control);
                 put(at(settings), usable.then(|| Some(text.to_owned())))
@@ -360,7 +379,9 @@ impl<S: Clone> Key<S> {
                 let path = at(&mut settings);
                 quoted(if path.is_empty() { OFF } else { path })
             }
-            Place::TextOrOff(at, _) => quoted(at(&mut settings).as_deref().unwrap_or(OFF)),
+            Place::TextOrOff(at, _) | Place::TokenOrOff(at, _) => {
+                quoted(at(&mut settings).as_deref().unwrap_or(OFF))
+            }
             Place::Urls(at) => list(at(&mut settings)),
             Place::Visible(at) => match at(&mut settings) {
                 Visible::All => list(&[ALL]),
@@ -392,7 +413,7 @@ impl<S: Clone> Key<S> {
             Place::PathOrOff(_) => {
                 format!("a path such as \"/base\" without a slash at its end, or \"{OFF}\"")
             }
-            Place::TextOrOff(_, what) => format!("{what}, or \"{OFF}\""),
+            Place::TextOrOff(_, what) | Place::TokenOrOff(_, what) => format!("{what}, or \"{OFF}\""),
             Place::Urls(_) => {
                 "URLs that begin with ws:// or wss://, such as \"wss://idm.example.com/openicf\"".to_owned()
             }
@@ -411,6 +432,12 @@ fn context_path(text: &str) -> Option<String> {
         && text.len() <= CONTEXT_PATH_BYTES_MAX
         && text.chars().all(is_plain);
     is_usable.then(|| text.to_owned())
+}
+
+/// Whether a text can be the name of a header or of a query parameter. Headers that hold secrets name nobody.
+fn is_token(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.chars().all(is_plain) && !is_secret(text)
 }
 
 fn urls<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<WsUrl>, Why> {

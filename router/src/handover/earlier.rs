@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 
 use prost::Message as _;
 use rcs_core::agreed::ClusterState;
-use rcs_proto::driver::listen::Intake;
 use rcs_proto::driver::socket::{Frozen, SocketHandle};
 use rcs_proto::manifest::Digest;
 use rcs_proto::messages::handover::message::Kind;
@@ -26,54 +24,13 @@ use super::channel::{Channel, HandoverError, check_needs, needs, unexpected};
 use super::later::Late;
 use super::moved::to_message;
 use super::start::describe;
-use crate::cluster::Cluster;
+use super::stock::Stock;
 use crate::control::{Control, NoAnswer, Request};
 use crate::limits::{
     HANDOVER_ASK_WAIT, HANDOVER_FREEZE_MAX, HANDOVER_INTAKE_WAIT, HANDOVER_MESSAGE_WAIT, HANDOVER_OPEN_EVERY,
     HANDOVER_STEP_WAIT,
 };
 use crate::unknown::Unknowns;
-
-/// What a later process gets besides the callers.
-#[derive(Debug)]
-pub(crate) struct Stock {
-    /// The listening sockets: what each is for, and its address as it was asked for.
-    pub(crate) listeners: Vec<(&'static str, String, OwnedFd)>,
-    /// What takes connections from these.
-    pub(crate) intake: Arc<Intake>,
-    /// The seed of the session ids that callers are shown.
-    pub(crate) seed: [u64; 2],
-    /// This router's part in its cluster.
-    pub(crate) cluster: Option<Cluster>,
-    /// The work list of unknown outcomes.
-    pub(crate) unknowns: Unknowns,
-    /// The directory of the list, if there is one.
-    pub(crate) data_dir: Option<PathBuf>,
-    /// The sockets of the process before this one that are still to come.
-    pub(crate) late: Option<Late>,
-}
-
-impl Stock {
-    /// Lets a later process use what is stored.
-    fn lend(&self) {
-        if let Some(cluster) = &self.cluster {
-            cluster.lend();
-        }
-        if self.data_dir.is_some() {
-            self.unknowns.lend();
-        }
-    }
-
-    /// Uses what is stored again: the later process does not.
-    fn take_back(&self) {
-        if let Some(cluster) = &self.cluster {
-            cluster.take_back();
-        }
-        if let Some(directory) = &self.data_dir {
-            self.unknowns.take_back(directory);
-        }
-    }
-}
 
 /// The place where a later process is awaited. Dropping the value leaves the file: it may be a later process's by then.
 #[derive(Debug)]

@@ -24,6 +24,7 @@
 //! - [`earlier`]: the side of the process that is replaced.
 //! - [`later`]: the side of the process that takes over.
 //! - [`moved`]: callers as messages.
+//! - [`stock`]: what else goes over: listening sockets, and the use of what is stored.
 //! - [`start`]: starts a later process as the running one was started, for `rcs-router upgrade`.
 
 mod channel;
@@ -31,11 +32,13 @@ mod earlier;
 mod later;
 mod moved;
 mod start;
+mod stock;
 
 pub use self::channel::HandoverError;
-pub(crate) use self::earlier::{Parting, Stock, listen};
+pub(crate) use self::earlier::{Parting, listen};
 pub(crate) use self::later::{Arrived, ArrivedSocket, Heard, meet};
 pub(crate) use self::start::{Upgraded, upgrade};
+pub(crate) use self::stock::{OF_ADMIN, OF_CALLERS, OF_ROUTERS, Stock, listening_sockets};
 
 /// Something that a router needs from its start on. A process that has the callers of an earlier one goes on without it: at its end they
 /// would all be cut off.

@@ -17,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use rcs_core::engine::TurnedAway;
 
 pub(crate) use format::Format;
 pub(crate) use recorder::Recorder;
@@ -203,6 +204,7 @@ struct Counted {
     dial_failures: Family<MemberLabel, Counter>,
     frames_ignored: Counter,
     calls_not_held: Counter,
+    turned_away: Family<ReasonLabel, Counter>,
 }
 
 /// The two ends of the metrics: the owner counts, the admin address shows.
@@ -222,6 +224,7 @@ pub(crate) fn new(asked: Asked) -> (Recorder, Scraper) {
         dial_failures: Family::default(),
         frames_ignored: Counter::default(),
         calls_not_held: Counter::default(),
+        turned_away: Family::default(),
     };
     let mut registry = Registry::default();
     registry.register(names::CALLS, "Finished calls, by outcome", counted.calls.clone());
@@ -285,6 +288,15 @@ pub(crate) fn new(asked: Asked) -> (Recorder, Scraper) {
         names::FRAMES_IGNORED,
         "Frames that were ignored because they are not messages of the protocol",
         counted.frames_ignored.clone(),
+    );
+    for reason in TurnedAway::LABELS {
+        // So that an alert sees the first one.
+        drop(counted.turned_away.get_or_create(&ReasonLabel { reason }));
+    }
+    registry.register(
+        names::CONNECTIONS_TURNED_AWAY,
+        "Connections that were let in and closed because their peer is neither a caller nor a member, by reason",
+        counted.turned_away.clone(),
     );
     let refusals = AdminRefusals::default();
     registry.register(

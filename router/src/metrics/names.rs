@@ -75,6 +75,9 @@ pub(crate) const DIAL_FAILURES: &str = "rcs_dial_failures";
 pub(crate) const CALLS_NOT_HELD: &str = "rcs_calls_not_held";
 /// `rcs_frames_ignored_total`: frames that were ignored because they are not messages of the protocol.
 pub(crate) const FRAMES_IGNORED: &str = "rcs_frames_ignored";
+/// `rcs_connections_turned_away_total{reason}`: connections that were let in, and closed because their peer is neither a caller nor a
+/// member.
+pub(crate) const CONNECTIONS_TURNED_AWAY: &str = "rcs_connections_turned_away";
 /// `rcs_log_lines_dropped_total`: lines of the log that were lost because standard error could not be written, or not fast enough.
 pub(crate) const LOG_LINES_DROPPED: &str = "rcs_log_lines_dropped";
 /// `rcs_cluster_role{role}`: 1 for what this router is in its cluster: waiting, learner, follower, candidate, leader, removed or down.

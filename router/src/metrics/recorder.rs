@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use rcs_core::bundles::group::{Cause, Told};
-use rcs_core::engine::Note;
+use rcs_core::engine::{Note, TurnedAway};
 use rcs_core::ids::{GroupId, MemberId};
 use rcs_core::verdict::{Class, Outcome, Paging};
 use rcs_core::view::View;
@@ -15,7 +15,7 @@ use rcs_proto::operation::Operation;
 
 use super::{
     CallLabels, Counted, CutLabels, DurationLabels, GroupLabel, MemberDurationLabels, MemberLabel,
-    MemberLabels, OpLabel, RefusedLabels, SideLabel,
+    MemberLabels, OpLabel, ReasonLabel, RefusedLabels, SideLabel,
 };
 use crate::limits::METRIC_SERIES_BORN_MAX;
 use crate::names::{Names, Side};
@@ -123,6 +123,11 @@ impl Recorder {
             }
             _ => {}
         }
+    }
+
+    /// Counts a connection whose peer is neither a caller nor a member.
+    pub(crate) fn turned_away(&self, why: TurnedAway) {
+        self.counted.turned_away.get_or_create(&ReasonLabel { reason: why.label() }).inc();
     }
 
     /// Counts an attempt to reach a member that failed.

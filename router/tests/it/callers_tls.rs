@@ -72,7 +72,7 @@ pub(crate) fn hello(trusted: &Made) -> Vec<u8> {
 
 /// A router with a plain address and one with TLS.
 pub(crate) struct Site {
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     pub(crate) router: Router,
     pub(crate) tls: SocketAddr,
     pub(crate) runtime: tokio::runtime::Runtime,

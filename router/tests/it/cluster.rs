@@ -193,6 +193,43 @@ fn what_one_router_is_told_all_follow_and_a_kill_of_the_leader_loses_nothing() {
     }
 }
 
+/// A router that has just started knows no group. So it does not say that there is none.
+#[test]
+fn a_router_that_knows_nothing_yet_says_so_and_names_no_group_as_missing() {
+    let folder = scratch();
+    let n1 = member("n1");
+    let provider = provider(&folder, &[("n1", &n1)]);
+    let mut cluster = Cluster::new(3, folder, provider);
+    let peers = cluster.peers();
+    cluster.start(0, &["--peers", &peers]);
+    cluster.router(0).await_alive();
+    let ask = |cluster: &Cluster, method: &str, path: &str| {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        rcs_rig::scripted::raw_exchange(cluster.router(0).admin, request.as_bytes())
+    };
+    for (method, path) in [
+        ("POST", "/v1/groups/g/members/n1/drain"),
+        ("POST", "/v1/groups/g/bundles/commit"),
+        ("GET", "/v1/groups/g/bundles"),
+    ] {
+        let told = ask(&cluster, method, path);
+        assert_eq!((told.status, told.header("retry-after")), (503, Some("1")), "{path}: {told:?}");
+        assert!(told.body.contains("has not caught up with its cluster"), "{path}: {told:?}");
+    }
+    for place in [1, 2] {
+        cluster.start(place, &["--peers", &peers]);
+    }
+    wait_until("the change is agreed", PATIENCE, || {
+        let told = ask(&cluster, "POST", "/v1/groups/g/members/n1/drain");
+        assert!([200, 409, 503].contains(&told.status), "the group is there, or not known yet: {told:?}");
+        told.status != 503
+    });
+    let told = ask(&cluster, "POST", "/v1/groups/nobody/members/n1/drain");
+    assert_eq!(told.status, 404, "{told:?}");
+}
+
 #[test]
 fn without_a_majority_calls_go_on_and_changes_are_refused_with_a_sentence() {
     let (mut cluster, _members) = three();

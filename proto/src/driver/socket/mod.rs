@@ -247,8 +247,18 @@ impl SocketHandle {
     /// Writes what is queued, then a Close frame and FIN; what still arrives is reported. All within
     /// [`limits::CLOSE_DEADLINE`].
     pub fn close(&self) {
+        self.close_by(Command::close());
+    }
+
+    /// Closes as [`SocketHandle::close`] does, and tells the peer why: a code of RFC 6455 (section 7.4), and a line of which the peer gets 123
+    /// bytes at most.
+    pub fn close_saying(&self, code: u16, reason: &str) {
+        self.close_by(Command::close_saying(code, reason));
+    }
+
+    fn close_by(&self, close: Command) {
         // A socket that has ended needs no closing.
-        let _ = self.inner.queue.send(self.charged(Command::Close));
+        let _ = self.inner.queue.send(self.charged(close));
         self.inner.stop.send_if_modified(|stop| {
             let first = matches!(*stop, Stop::No | Stop::Frozen);
             if first {

@@ -104,6 +104,8 @@ pub struct ClientCertificate {
     pub names: Vec<String>,
     /// SHA-256 of the certificate.
     pub fingerprint: [u8; 32],
+    /// SHA-256 of its public key (SubjectPublicKeyInfo), which stays the same when a certificate is renewed for the same key.
+    pub key_fingerprint: [u8; 32],
 }
 
 impl ClientCertificate {
@@ -132,9 +134,18 @@ impl ClientCertificate {
             })
             .take(CERTIFICATE_NAMES_MAX)
             .collect();
-        let mut fingerprint = [0; 32];
-        fingerprint.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
-        Some(Self { subject: usable(&certificate.subject().to_string()), common_name, names, fingerprint })
+        let sha256 = |bytes: &[u8]| {
+            let mut fingerprint = [0; 32];
+            fingerprint.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+            fingerprint
+        };
+        Some(Self {
+            subject: usable(&certificate.subject().to_string()),
+            common_name,
+            names,
+            fingerprint: sha256(der),
+            key_fingerprint: sha256(certificate.public_key().raw),
+        })
     }
 }
 

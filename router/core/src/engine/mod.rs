@@ -60,7 +60,7 @@ pub use self::keys::{CallId, Slot};
 use self::members::Members;
 pub use self::moved::{MovedCaller, MovedSession};
 pub use self::note::{Note, ReleasedBy, UnservedCalls};
-pub use self::peer::{DialOrigin, DialledBy, Peer};
+pub use self::peer::{DialOrigin, DialledBy, Peer, TurnedAway};
 pub use self::reports::{
     Administration, BundlesReport, CallFilter, CallReport, CallerReport, ConfigurationReport, GroupReport,
     GroupSupply, MemberBundles, MemberError, MemberMode, MemberReport, Report, StepReport,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rcs_proto::session::{HandshakeError, Side};
+
 use super::allowed::Allowed;
 use super::keys::Slot;
 use super::selector::Selector;
@@ -46,6 +48,17 @@ pub struct DialOrigin {
     pub address: String,
 }
 
+impl Peer {
+    /// Whether the peer dialled this router, and was let in by its credential. Other routers are told apart by their certificates.
+    pub(super) fn has_dialled(&self, side: Side) -> bool {
+        side == Side::Accepted
+            && match self {
+                Self::Caller { selector, .. } => selector.forwards_to().is_none(),
+                Self::Member { .. } => true,
+            }
+    }
+}
+
 impl DialledBy {
     /// The slot that we dialled for.
     pub(super) fn slot(&self) -> Option<Slot> {
@@ -60,6 +73,39 @@ impl DialledBy {
         match self {
             Self::Router(router) => Some(*router),
             Self::Us(_) | Self::Member(_) => None,
+        }
+    }
+}
+
+/// Why a peer that dialled, and was let in by its credential, is turned away. None of these sockets is a healthy socket of a caller: either
+/// its handshake never came, or the peer showed that it is something else than what its credential says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// Nothing came in time: no handshake, and no other frame.
+    Silent,
+    /// Frames came in time, but no handshake.
+    NoHandshake,
+    /// The handshake cannot be used.
+    Handshake(HandshakeError),
+    /// A connector server of .NET showed a caller's credential. No IDM is written in .NET.
+    ServerAmongCallers,
+    /// A peer with a member's credential sent a call. Connector servers never call.
+    CallerAmongMembers,
+}
+
+impl TurnedAway {
+    /// All labels.
+    pub const LABELS: [&'static str; 5] =
+        ["silent", "no_handshake", "bad_handshake", "server_among_callers", "caller_among_members"];
+
+    /// One word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::NoHandshake => "no_handshake",
+            Self::Handshake(_) => "bad_handshake",
+            Self::ServerAmongCallers => "server_among_callers",
+            Self::CallerAmongMembers => "caller_among_members",
         }
     }
 }

@@ -79,6 +79,8 @@ fn settings() -> Settings {
         accepts_per_second: 50,
         caller_ping_every: None,
         socket_ttl: Some(Duration::from_secs(3_600)),
+        member_name_header: None,
+        member_name_parameter: None,
     };
     let deadlines = Deadlines {
         login: Duration::from_millis(1_500),

@@ -1,8 +1,8 @@
-//! Connections that a token let in. Each has a [`Lease`] for as long as it is open, so that it can be closed when its token is revoked.
+//! Connections that a token let in. Each has a [`TokenLease`] for as long as it is open, so that it can be closed when its token is revoked.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use super::claims::Subject;
 use super::issuer::{EndpointId, Issuer};
 use crate::limits::RECHECK_AGAIN_AFTER_FAILURE;
 
-/// The number of a lease.
+/// The number of a lease. Leases of tokens and of certificates share the numbers.
 pub(crate) type LeaseId = u64;
+
+/// A number that no lease of this process has had.
+pub(crate) fn next_lease() -> LeaseId {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
 
 /// All leases.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    all: Mutex<All>,
-}
-
-#[derive(Debug, Default)]
-struct All {
-    open: BTreeMap<LeaseId, Arc<Held>>,
-    last: LeaseId,
+    open: Mutex<BTreeMap<LeaseId, Arc<Held>>>,
 }
 
 /// What is known of the token of one connection.
@@ -84,12 +84,12 @@ impl Held {
 
 /// The right of a connection to be open. Keep this value for as long as the connection is open.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub(crate) struct TokenLease {
     held: Arc<Held>,
     of: Weak<Leases>,
 }
 
-impl Lease {
+impl TokenLease {
     /// The number.
     pub(crate) fn id(&self) -> LeaseId {
         self.held.id
@@ -101,10 +101,10 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for TokenLease {
     fn drop(&mut self) {
         if let Some(leases) = self.of.upgrade() {
-            leases.all().open.remove(&self.held.id);
+            leases.all().remove(&self.held.id);
         }
     }
 }
@@ -117,11 +117,9 @@ impl Leases {
         issuer: &Issuer,
         subject: &Subject,
         asked: Instant,
-    ) -> Lease {
-        let mut all = self.all();
-        all.last += 1;
+    ) -> TokenLease {
         let held = Arc::new(Held {
-            id: all.last,
+            id: next_lease(),
             tag,
             token: token.clone(),
             issuer: issuer.name().to_owned(),
@@ -132,17 +130,16 @@ impl Leases {
             asked: Mutex::new((asked, true)),
             is_over: AtomicBool::new(false),
         });
-        all.open.insert(held.id, Arc::clone(&held));
-        Lease { held, of: Arc::downgrade(self) }
+        self.all().insert(held.id, Arc::clone(&held));
+        TokenLease { held, of: Arc::downgrade(self) }
     }
 
     /// Every lease that is not over yet.
     pub(super) fn open(&self) -> Vec<Arc<Held>> {
-        let all = self.all();
-        all.open.values().filter(|held| !held.is_over.load(Ordering::Relaxed)).cloned().collect()
+        self.all().values().filter(|held| !held.is_over.load(Ordering::Relaxed)).cloned().collect()
     }
 
-    fn all(&self) -> MutexGuard<'_, All> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    fn all(&self) -> MutexGuard<'_, BTreeMap<LeaseId, Arc<Held>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

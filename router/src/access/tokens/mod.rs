@@ -38,11 +38,11 @@ pub(super) use self::issuer::{Issuer, Issuers};
 use self::issuer::{Keys, Proof, Signatures};
 use self::jwks::{Key, KeySet};
 use self::leases::Leases;
-pub(crate) use self::leases::{Lease, LeaseId};
+pub(crate) use self::leases::{LeaseId, TokenLease, next_lease};
 pub(crate) use self::state::IssuerState;
 pub(crate) use self::upkeep::Revoked;
 use super::Proved;
-use super::table::{Grant, Table};
+use super::table::Table;
 use super::verifier::Verifier;
 use crate::clock::wall;
 use crate::limits::ACCESS_TOKEN_BYTES_MAX;
@@ -84,7 +84,7 @@ impl Tokens {
         token: &Secret<String>,
         from: IpAddr,
         carried: Carried,
-    ) -> Result<(Proved, Lease), Refusal> {
+    ) -> Result<(Proved, TokenLease), Refusal> {
         let text = token.expose();
         let issuer = first_look(text, table.issuers(), carried).map_err(|fault| fault.refusal(None))?;
         let tag = self.tag(text);
@@ -161,15 +161,7 @@ fn of_name(table: &Table, issuer: &Issuer, subject: &Subject) -> Result<Proved, 
     if credential.token.as_ref().is_none_or(|proving| proving.name() != issuer.name()) {
         return Err(TokenFault::NotByToken(name.to_owned()));
     }
-    match &credential.grant {
-        Grant::Member => Ok(Proved::Member(name.into())),
-        Grant::Caller { expires: Some(at), .. } if *at <= wall() => {
-            Err(TokenFault::EntryExpired(name.to_owned(), *at))
-        }
-        Grant::Caller { allowed, .. } => {
-            Ok(Proved::Caller { principal: name.into(), allowed: allowed.clone() })
-        }
-    }
+    credential.proves(name).map_err(|at| TokenFault::EntryExpired(name.to_owned(), at))
 }
 
 impl Signatures {

@@ -8,7 +8,7 @@ use rcs_rig::authorization::{AuthorizationServer, INTROSPECTION_PATH, KEYS_PATH}
 use rcs_rig::signed::{Signer, key_set};
 use serde_json::{Value, json};
 
-use super::tests::{FROM, ISS, Site, ask, caller, claims};
+use super::tests::{ISS, Site, ask, caller, claims, shows};
 use super::upkeep::{self, expired, to_ask};
 use super::*;
 use crate::access::Access;
@@ -109,7 +109,7 @@ async fn a_question_without_an_answer_is_asked_again_soon() {
     let (table, leases) = tokens(&access);
     says(&server, 200, &active());
     let token = Authorization::Bearer(Secret::new("opaque".to_owned()));
-    let (_, lease) = access.judge(&token, FROM, Carried::Privately).await.unwrap();
+    let (_, lease) = access.judge(shows(&token, Carried::Privately)).await.unwrap();
     let issuer = || Arc::clone(table.issuers().named("am").unwrap());
     let held = leases.open().pop().unwrap();
     assert!(held.due(hour) > Instant::now() + hour / 2);

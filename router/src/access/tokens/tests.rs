@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::algorithm::Algorithm;
 use super::*;
-use crate::access::{Access, KeyFiles, Mode};
+use crate::access::{Access, KeyFiles, Mode, Shows};
 
 pub(super) const FROM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 pub(super) const ISS: &str = "https://kc.example.com/realms/x";
@@ -52,9 +52,13 @@ pub(super) async fn ask(access: &Access, token: &str) -> Result<Proved, Refusal>
     judge(access, token, Carried::Privately).await
 }
 
+pub(super) fn shows(authorization: &Authorization, carried: Carried) -> Shows<'_> {
+    Shows { authorization, certificate: None, from: FROM, carried }
+}
+
 async fn judge(access: &Access, token: &str, carried: Carried) -> Result<Proved, Refusal> {
     let token = Authorization::Bearer(Secret::new(token.to_owned()));
-    access.judge(&token, FROM, carried).await.map(|(proved, lease)| {
+    access.judge(shows(&token, carried)).await.map(|(proved, lease)| {
         assert!(lease.is_some_and(|lease| !lease.is_over()));
         proved
     })
@@ -106,7 +110,11 @@ async fn a_token_proves_one_name_and_whatever_is_wrong_with_it_is_told() {
         ("RSA", good.clone(), caller("idm")),
         ("the same again", good.clone(), caller("idm")),
         ("an elliptic curve", ec.sign(&claims("idm")), caller("idm")),
-        ("a member", rsa.sign(&claims("n1")), Proved::Member("n1".into())),
+        (
+            "a member",
+            rsa.sign(&claims("n1")),
+            Proved::Member { name: "n1".into(), owns: ["n1".to_owned()].into() },
+        ),
         ("azp only", rsa.sign(&without(claims("idm"), &["client_id"])), caller("idm")),
         (
             "sub only, in a token for this router",
@@ -382,7 +390,7 @@ async fn a_token_proves_one_name_and_whatever_is_wrong_with_it_is_told() {
         ("both", "mallory's key", true),
         ("idm", &good, false),
     ] {
-        let judged = access.judge(&basic(principal, key), FROM, Carried::InClear).await;
+        let judged = access.judge(shows(&basic(principal, key), Carried::InClear)).await;
         assert_eq!(judged.is_ok(), is_let_in, "{principal} {key}");
     }
 }

@@ -49,6 +49,8 @@ pub struct Socket {
     pace: AtomicU64,
     stopped: AtomicBool,
     closed: AtomicBool,
+    /// The payload of the peer's Close frame.
+    close: Mutex<Option<Vec<u8>>>,
     fragments: AtomicUsize,
     pings: AtomicUsize,
 }
@@ -75,6 +77,7 @@ impl Socket {
             pace: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            close: Mutex::new(None),
             fragments: AtomicUsize::new(0),
             pings: AtomicUsize::new(0),
         });
@@ -175,6 +178,13 @@ impl Socket {
         self.closed.load(Ordering::SeqCst)
     }
 
+    /// The code and the reason of the peer's Close frame, if one came with a code.
+    pub fn close_received(&self) -> Option<(u16, String)> {
+        let close = lock(&self.close);
+        let (code, reason) = close.as_ref()?.split_first_chunk()?;
+        Some((u16::from_be_bytes(*code), String::from_utf8_lossy(reason).into_owned()))
+    }
+
     /// Data frames received that were a part of a message only. Ours must never send one (WIRE 1.2).
     pub fn fragments_received(&self) -> usize {
         self.fragments.load(Ordering::SeqCst)
@@ -244,6 +254,7 @@ impl Socket {
                     self.write(&self.frame(true, PONG, &payload));
                 }
                 CLOSE => {
+                    *lock(&self.close) = Some(payload.clone());
                     self.write(&self.frame(true, CLOSE, &payload));
                     break;
                 }

@@ -251,6 +251,11 @@ impl Sockets {
         Some(Gone { is_replaced: socket.turn.is_replaced(), belongs: socket.belongs, awaiting })
     }
 
+    /// Whether the other end dialled.
+    pub(super) fn is_accepted(&self, id: SocketId) -> bool {
+        self.open.get(&id).is_some_and(|socket| socket.side == Side::Accepted)
+    }
+
     /// Every open socket, and where it belongs.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SocketId, &Belongs)> {
         self.open.iter().map(|(id, socket)| (*id, &socket.belongs))

@@ -8,7 +8,7 @@ use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, CallerKey, MemberSessionKey, Slot};
 use crate::engine::members::Left;
 use crate::engine::note::Note;
-use crate::engine::peer::{DialledBy, Peer};
+use crate::engine::peer::{DialledBy, Peer, TurnedAway};
 use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;
 use crate::ids::MemberId;
@@ -43,6 +43,22 @@ impl Tables {
             None => return,
         }
         io.close(socket);
+        self.closed(socket, Unsent::default(), now, io);
+    }
+
+    /// Closes a socket whose peer dialled, and is neither a caller nor a member. The peer is told.
+    pub(in crate::engine) fn turn_away(
+        &mut self,
+        socket: SocketId,
+        why: TurnedAway,
+        now: Moment,
+        io: &mut impl Io,
+    ) {
+        let Some(belongs) = self.sockets.belongs(socket) else { return };
+        if let Some(member) = belongs.member() {
+            self.members.failed(member, "connection closed by the router", why.label(), now);
+        }
+        io.turn_away(socket, why);
         self.closed(socket, Unsent::default(), now, io);
     }
 

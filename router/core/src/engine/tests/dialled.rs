@@ -56,6 +56,23 @@ fn a_caller_that_listens_and_never_introduces_itself_is_closed() {
     assert!(world.engine.callers().is_empty());
 }
 
+/// A peer that dialled is told sooner than one that was dialled. A caller that has greeted may be idle for ever.
+#[test]
+fn a_peer_that_dials_and_never_greets_is_closed_and_an_idle_caller_is_not() {
+    let mut world = World::with_members(1, Policy::Failover);
+    let idle = world.caller("idle", 1);
+    let socket = world.socket();
+    let (selector, principal, allowed) = (Selector::ByConnectorKey, "silent".into(), Allowed::All);
+    let peer = Peer::Caller { selector, principal, allowed };
+    world.apply(Event::Opened { socket, side: Side::Accepted, peer });
+    world.pass(limits::GREETING_DEADLINE - A_WHILE);
+    assert_eq!(world.io.closed, []);
+    world.pass(2 * A_WHILE);
+    assert_eq!(world.io.closed, [socket]);
+    world.pass(2 * limits::HANDSHAKE_DEADLINE);
+    assert!(!world.io.closed.contains(&idle[0]));
+}
+
 /// `connectionTtl`: nothing that was begun is lost.
 #[test]
 fn a_retired_socket_ends_behind_its_last_answer() {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcs_proto::icf::ConnectorKey;
-use rcs_proto::limits as wire_limits;
 use rcs_proto::session::SocketId;
 use rcs_proto::time::Moment;
 
@@ -16,6 +15,7 @@ use crate::engine::groups::connector_of;
 use crate::engine::io::Io;
 use crate::engine::keys::{CallKey, CallerKey, Slot};
 use crate::engine::note::Note;
+use crate::engine::peer::TurnedAway;
 use crate::engine::sockets::{Belongs, SocketSettings};
 use crate::engine::tables::Tables;
 use crate::ids::MemberId;
@@ -198,11 +198,20 @@ impl Tables {
 
     /// The time that a socket has for its handshake is over.
     pub(super) fn on_handshake_overdue(&mut self, socket: SocketId, now: Moment, io: &mut impl Io) {
-        if let Some(Belongs::Greeting(handshake, _)) = self.sockets.belongs(socket)
-            && handshake.is_overdue(now)
-        {
-            let seconds = wire_limits::HANDSHAKE_DEADLINE.as_secs();
-            self.disconnect(socket, &format!("no OpenICF handshake came within {seconds} s"), now, io);
+        let Some(Belongs::Greeting(handshake, peer)) = self.sockets.belongs(socket) else { return };
+        let side = handshake.side();
+        let (deadline, has_dialled) = (limits::handshake_deadline(side), peer.has_dialled(side));
+        if !handshake.is_older(now, deadline) {
+            return;
+        }
+        let has_frames = handshake.has_frames();
+        match has_dialled {
+            true if has_frames => self.turn_away(socket, TurnedAway::NoHandshake, now, io),
+            true => self.turn_away(socket, TurnedAway::Silent, now, io),
+            false => {
+                let seconds = deadline.as_secs();
+                self.disconnect(socket, &format!("no OpenICF handshake came within {seconds} s"), now, io);
+            }
         }
     }
 

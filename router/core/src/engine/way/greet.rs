@@ -2,6 +2,7 @@
 
 use rcs_proto::frames::Identity;
 use rcs_proto::limits as wire_limits;
+use rcs_proto::messages::handshake_message::ServerType;
 use rcs_proto::session::{Handshake, HandshakeStep, Remote, Side, SocketId};
 use rcs_proto::time::Moment;
 
@@ -14,7 +15,7 @@ use crate::engine::identity::Identities;
 use crate::engine::io::Io;
 use crate::engine::keys::Slot;
 use crate::engine::note::Note;
-use crate::engine::peer::{DialledBy, Peer};
+use crate::engine::peer::{DialledBy, Peer, TurnedAway};
 use crate::engine::selector::Selector;
 use crate::engine::sockets::Belongs;
 use crate::engine::tables::Tables;
@@ -50,7 +51,7 @@ impl Tables {
             io.send(socket, first);
         }
         self.sockets.greet(socket, handshake, peer, now);
-        self.clock.set(now + wire_limits::HANDSHAKE_DEADLINE, Timer::Handshake(socket));
+        self.clock.set(now + limits::handshake_deadline(side), Timer::Handshake(socket));
     }
 
     /// Whether a member is still to be used through this router, which was dialled for it.
@@ -125,7 +126,15 @@ impl Tables {
     ) {
         match step {
             HandshakeStep::Wait => {}
-            HandshakeStep::Failed(error) => self.disconnect(socket, &error.to_string(), now, io),
+            HandshakeStep::Failed(error) => match self.sockets.belongs(socket) {
+                Some(Belongs::Greeting(handshake, peer)) if peer.has_dialled(handshake.side()) => {
+                    self.turn_away(socket, TurnedAway::Handshake(error), now, io);
+                }
+                _ => self.disconnect(socket, &error.to_string(), now, io),
+            },
+            HandshakeStep::Done { remote, .. } if self.is_server_among_callers(socket, &remote) => {
+                self.turn_away(socket, TurnedAway::ServerAmongCallers, now, io);
+            }
             HandshakeStep::Done { remote, reply, parked } => {
                 // First registered, then answered: no frame that follows can find the session unknown (WIRE 7.9).
                 self.join(socket, remote, now, io);
@@ -141,6 +150,17 @@ impl Tables {
                 }
             }
         }
+    }
+
+    /// Whether a peer with a caller's credential shows in its handshake that it is a connector server. A Java peer does not show this: servers
+    /// and IDMs run the same framework, and an IDM too may have connectors of its own.
+    fn is_server_among_callers(&self, socket: SocketId, remote: &Remote) -> bool {
+        let is_dotnet = remote.server_type == ServerType::Dotnet;
+        is_dotnet
+            && matches!(
+                self.sockets.belongs(socket),
+                Some(Belongs::Greeting(handshake, peer @ Peer::Caller { .. })) if peer.has_dialled(handshake.side())
+            )
     }
 
     fn join(&mut self, socket: SocketId, remote: Remote, now: Moment, io: &mut impl Io) {

@@ -13,6 +13,7 @@ use crate::engine::io::Io;
 use crate::engine::keys::{MemberSessionKey, Work};
 use crate::engine::list::MemberList;
 use crate::engine::note::Note;
+use crate::engine::peer::TurnedAway;
 use crate::engine::tables::Tables;
 use crate::health::{Finding, Probe};
 use crate::ids::MemberId;
@@ -71,8 +72,12 @@ impl Tables {
             SessionEvent::Reply(frame) => io.reply(socket, frame),
             // The router has no connectors. A Java server answers a call of a connector that it does not have in the same way.
             SessionEvent::Call => {
-                let text = "Connector not found: the router has none";
+                let text = "Connector not found: this connection's credential is that of a connector server, and the call was not run. An IDM \
+                            needs a caller's credential at the router";
                 io.reply(socket, frames::error(envelope.message_id, exceptions::CONNECTOR, text));
+                if self.sockets.is_accepted(socket) {
+                    self.turn_away(socket, TurnedAway::CallerAmongMembers, now, io);
+                }
             }
             // The router answers no request of a member, so a member has nothing to refuse.
             SessionEvent::Cancel(_) | SessionEvent::AnswerRefused(_) | SessionEvent::Ignored(_) => {}
