@@ -10,7 +10,7 @@ use rcs_core::limits::EVENT_QUEUE_MAX;
 use rcs_core::view::Transport;
 use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::dial::InClear;
-use rcs_proto::driver::listen;
+use rcs_proto::driver::listen::{self, Intake};
 use rcs_proto::driver::spill::{Spill, SpillError};
 use rcs_proto::driver::tls::ListenTls;
 use rustls::ClientConfig;
@@ -35,7 +35,7 @@ use crate::document::{self, Tls};
 use crate::effects::Effects;
 use crate::follow::{self, Beside, Follower, SourceError, Sources, TrustStore};
 pub use crate::handover::HandoverError;
-use crate::handover::{self, Heard, OF_ADMIN, OF_CALLERS, OF_ROUTERS, Parting, Stock};
+use crate::handover::{self, Heard, OF_ADMIN, OF_CALLERS, OF_ROUTERS, Parting, Stock, needed};
 use crate::identity::InForce;
 pub use crate::identity::{Asking, IdentityError, IdentityFiles, TlsFiles};
 use crate::idms::{self, Board};
@@ -407,13 +407,14 @@ async fn run(
     let address = admin.local_addr().map_err(system("read the admin address"))?;
     let admin_address = AdminAt { address, ..options.admin };
     let seed = heard.as_ref().map_or_else(|| [fastrand::u64(..), fastrand::u64(..)], Heard::seed);
-    let stock = match &options.take_over {
+    let intake = Arc::new(Intake::new(descriptors));
+    let mut stock = match &options.take_over {
         Some(_) => {
             let listeners = handover::listening_sockets(&callers, options.admin, &admin, cluster.as_ref())
                 .map_err(system("duplicate a listening socket"))?;
             let data_dir = options.data_dir.clone();
-            let (cluster, unknowns) = (cluster.clone(), unknowns.clone());
-            Some(Stock { listeners, seed, cluster, unknowns, data_dir })
+            let (cluster, unknowns, intake) = (cluster.clone(), unknowns.clone(), Arc::clone(&intake));
+            Some(Stock { listeners, intake, seed, cluster, unknowns, data_dir, late: None })
         }
         None => None,
     };
@@ -464,24 +465,27 @@ async fn run(
         idms: board.clone(),
         access: access.clone(),
     };
+    let has_callers = heard.is_some();
     if let Some(heard) = heard {
         // From now on callers are this process's, or this process ends.
-        heard.arriving().take_over(control.clone(), unknowns.clone()).await?;
+        let arriving = heard.arriving();
+        let late = arriving.take_over(control.clone(), unknowns.clone(), signals.next()).await?;
+        stock = stock.map(|stock| Stock { late: Some(late), ..stock });
         if let Some(cluster) = &cluster {
             cluster.offer(&offered);
         }
     }
     let parting = options.take_over.as_deref().zip(stock);
-    let mut parting = parting
-        .map(|(path, stock)| {
-            let what = "wait for a later process at the Unix socket of --take-over";
-            handover::listen(path, stock, control.clone()).map_err(system(what))
-        })
-        .transpose()?;
-    let admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"))?;
+    let parting = parting.map(|(path, stock)| {
+        let what = "wait for a later process at the Unix socket of --take-over";
+        handover::listen(path, stock, control.clone()).map_err(system(what))
+    });
+    let mut parting = needed(parting.transpose(), has_callers)?.flatten();
+    let admin = admin::start(admin, shown, rules, agents).map_err(system("start the admin API"));
+    let admin = needed(admin, has_callers)?;
     let told = cluster.clone().map_or(Follower::Owner(control.clone()), Follower::Cluster);
     let follower = tokio::spawn(follow::follow(sources, first, told, hangup, reloads));
-    let serve = downstream::serve(callers, access, view.clone(), descriptors, of_callers, control.clone());
+    let serve = downstream::serve(callers, access, view.clone(), intake, of_callers, control.clone());
     let vias = cluster
         .as_ref()
         .and_then(Cluster::arriving)
@@ -536,19 +540,15 @@ async fn run(
         // The later process answers at the admin address.
         Some(_) => drop(admin),
     }
-    let ended = tokio::select! {
-        ended = owner => owner_ended(ended),
-        () = signals.next() => {
-            tracing::warn!("ended at once by a second signal");
-            Ok(())
-        }
-    };
+    let ended = shutdown::drained(&mut owner, &mut signals, &control, parted.is_none()).await;
+    // After a second signal nobody is waited for.
+    let parted = parted.or_else(|| parting.as_mut()?.at_last()).filter(|_| ended.is_some());
     if let Some(parted) = parted {
         parted.end().await;
     }
     // Writes the unknown outcomes of the end of the drain.
     drop(tokio::task::spawn_blocking(move || unknowns.flush()).await);
-    ended
+    ended.map_or(Ok(()), owner_ended)
 }
 
 /// The owner ends by itself only when it has drained.

@@ -80,6 +80,8 @@ pub(crate) enum Request {
         /// Whether it has said that every call has its answer.
         is_done: bool,
     },
+    /// The earlier process has died, and what it wrote to callers that do not read is still on its way.
+    EarlierDied,
     /// Close the connections of tokens and certificates that are revoked or have expired.
     Revoked(Vec<Revoked>),
     /// Another router uses a member in client mode through this one.

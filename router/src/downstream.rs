@@ -7,7 +7,6 @@ use rcs_core::engine::{Allowed, DialOrigin, Refusal as NoSession, Selector, sele
 use rcs_core::ids::MemberId;
 use rcs_core::view::{AdminState, Transport, View};
 use rcs_proto::driver::accept::{AcceptError, Refusal, RefusalStatus, UpgradeRequest};
-use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::listen::{self, Arrival, Decide, Intake};
 use rcs_proto::driver::refusals::Refusals;
 use rcs_proto::driver::tls::ListenTls;
@@ -36,12 +35,11 @@ pub(crate) async fn serve(
     bound: Vec<Bound>,
     access: Access,
     view: watch::Receiver<Arc<View>>,
-    descriptors: Descriptors,
+    intake: Arc<Intake>,
     tls: Option<ListenTls>,
     control: Control,
 ) {
     let (arrivals, arrived) = mpsc::channel(REQUEST_QUEUE_MAX);
-    let intake = Arc::new(Intake::new(descriptors));
     let (views, access_watched) = (view.clone(), access.clone());
     let serve = move |listener: TcpListener, transport: Transport, own: Option<Arc<str>>| {
         let tls = tls.clone().filter(|_| transport == Transport::Tls);
@@ -133,7 +131,8 @@ async fn hand_over(mut arrived: mpsc::Receiver<Arrival<LetIn>>, control: Control
             arrival = arrived.recv() => arrival,
             () = refusals.log_due() => continue,
         };
-        let Some(Arrival { peer, outcome, unproven }) = arrival else { return };
+        // The last one is dropped once the owner has been told.
+        let Some(Arrival { peer, outcome, unproven, under_way: _under_way }) = arrival else { return };
         match outcome {
             Ok((socket, request, (Sender::Caller { selector, principal, allowed }, lease))) => {
                 let as_what = AsWhat::Caller(Arc::clone(&principal));

@@ -49,6 +49,8 @@ pub(crate) const UNKNOWN_QUEUE_MAX: usize = 8_192;
 pub(crate) const UNKNOWN_FILE_BYTES_MAX: u64 = 32 << 20;
 /// Time for which the end of the process waits until the last unknown outcomes are written: a full queue has 8 MiB.
 pub(crate) const UNKNOWN_FLUSH_MAX: Duration = Duration::from_millis(500);
+/// How often a directory is tried again that a later process has not given back.
+pub(crate) const UNKNOWN_PLACE_AGAIN: Duration = Duration::from_secs(1);
 /// Series of `rcs_calls_total` that exist before they count anything: some 100 for each member of each group. A scrape of this many series
 /// takes some 2 MiB.
 pub(crate) const METRIC_SERIES_BORN_MAX: usize = 20_000;
@@ -345,12 +347,16 @@ pub(crate) const HANDOVER_READY_WAIT: Duration = Duration::from_secs(30);
 pub(crate) const HANDOVER_READY_EVERY: Duration = Duration::from_millis(50);
 /// Time for each step while callers' sockets are frozen. A step takes milliseconds; callers wait no longer than for one that fails.
 pub(crate) const HANDOVER_STEP_WAIT: Duration = Duration::from_secs(2);
+/// Time for connections of callers that are just being accepted. Callers that are connected do not stand still yet.
+pub(crate) const HANDOVER_INTAKE_WAIT: Duration = Duration::from_secs(1);
 /// Time in which all callers' sockets must stand still.
 pub(crate) const HANDOVER_FREEZE_MAX: Duration = Duration::from_secs(1);
 /// Time for which a later process waits for the callers, and for the word to go on. Longer than the earlier process may take.
 pub(crate) const HANDOVER_STATE_WAIT: Duration = Duration::from_secs(10);
 /// Time for a later process that was refused to end.
 pub(crate) const HANDOVER_END_WAIT: Duration = Duration::from_secs(5);
+/// Time in which callers may read what an earlier process had written before it died. Then its other calls end.
+pub(crate) const HANDOVER_LAST_ANSWERS_WAIT: Duration = Duration::from_secs(5);
 /// Time for which `rcs-router upgrade` waits for the later process to take over.
 pub(crate) const UPGRADE_WAIT: Duration = Duration::from_secs(120);
 /// How often the earlier process says which calls it still has, and hands over connections that came late.

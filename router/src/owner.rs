@@ -258,8 +258,12 @@ impl Owner {
             }
             Request::Movable(answer) => drop(answer.send(self.effects.movable())),
             Request::MovedCallers(answer) => {
-                while let Ok(report) = self.events.try_recv() {
-                    self.on_report(report);
+                // What callers sent before they stood still is in the queue by now. What members send meanwhile may wait, and must: it may
+                // come as fast as it is taken in.
+                for _ in 0..self.events.len() {
+                    if let Ok(report) = self.events.try_recv() {
+                        self.on_report(report);
+                    }
                 }
                 drop(answer.send(self.engine.moved_callers()));
             }
@@ -274,6 +278,7 @@ impl Owner {
                     }
                 }
             }
+            Request::EarlierDied => self.apply(Event::EarlierGone { is_done: false }),
             Request::EarlierGone { is_done } => {
                 self.effects.earlier_is_gone();
                 self.apply(Event::EarlierGone { is_done });
@@ -332,7 +337,9 @@ impl Owner {
             }
             Request::Ask(ask, answer) => self.ask(ask, answer),
             Request::Drain => {
-                self.drain_until.get_or_insert_with(|| Instant::now() + DRAIN_TIME);
+                let until = Instant::now() + DRAIN_TIME;
+                // A process that has handed over drains already, and has more time until it is told to end.
+                self.drain_until = Some(self.drain_until.map_or(until, |before| before.min(until)));
                 self.apply(Event::Drain);
             }
             // If nobody waits for the answer any more, its deadline has passed.

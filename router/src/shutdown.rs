@@ -4,6 +4,9 @@
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::control::{Control, Request};
 
 /// SIGTERM and SIGINT.
 pub(crate) struct Signals {
@@ -26,6 +29,31 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Waits until the owner has drained; `None` if a signal ends the process before. A process that drains because it has handed over
+/// was not `told` to end yet: the first signal gives it the time of every drain, and the next one ends it.
+pub(crate) async fn drained(
+    owner: &mut JoinHandle<()>,
+    signals: &mut Signals,
+    control: &Control,
+    mut told: bool,
+) -> Option<Result<(), JoinError>> {
+    loop {
+        tokio::select! {
+            ended = &mut *owner => return Some(ended),
+            () = signals.next() => {}
+        }
+        if told {
+            tracing::warn!("ended at once by a second signal");
+            return None;
+        }
+        told = true;
+        tracing::info!(
+            "calls that are left have the time of a drain; another signal ends the router at once"
+        );
+        control.send(Request::Drain).await;
     }
 }
 

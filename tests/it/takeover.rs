@@ -29,6 +29,8 @@ use crate::answers::{create_request, created, search_request};
 use crate::bounds::PATIENCE;
 use crate::site::{GROUP, JavaSite, MEMBERS, scripted_provider};
 
+mod edges;
+
 /// Scripted members, and routers that take over from each other in front of them.
 struct Site {
     members: [FakeMember; 2],

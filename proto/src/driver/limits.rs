@@ -214,6 +214,8 @@ const _: () =
 const _: () =
     assert!(WRITE_BATCH_BYTES.is_multiple_of(4), "masked pieces must begin with the mask's first byte");
 
+/// How often an intake that is to stand still looks whether a connection is under way.
+pub const STAND_STILL_LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Bytes that may wait for a peer before an earlier process's frames for the peer are left with the earlier process, which may put them on
 /// disk.
 pub const RELAYED_BACKLOG_BYTES: usize = 256 * 1024;

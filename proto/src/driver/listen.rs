@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -46,6 +46,14 @@ pub struct Arrival<T> {
     pub outcome: Result<(WebSocket, UpgradeRequest, T), AcceptError>,
     /// Its place among those that prove nothing yet.
     pub unproven: Unproven,
+    /// Keep this value until the socket is where it belongs: [`Intake::stand_still`] waits for it.
+    pub under_way: UnderWay,
+}
+
+/// A connection that was taken from the kernel, and is not where it belongs yet.
+#[derive(Debug)]
+pub struct UnderWay {
+    _counts: Arc<()>,
 }
 
 /// Listens with a queue for [`limits::LISTEN_BACKLOG`] connections: those of a reconnect storm wait there for their turn, where
@@ -77,6 +85,10 @@ pub struct Intake {
     taking: Mutex<Pace>,
     /// The highest number that a connection's descriptor may have.
     descriptor_max: i32,
+    /// Whether connections are taken from the kernel.
+    is_open: watch::Sender<bool>,
+    /// As many holders as connections are under way, and one more.
+    under_way: Arc<()>,
 }
 
 impl Default for Intake {
@@ -99,6 +111,45 @@ impl Intake {
             handshakes: Handshakes::default(),
             taking: Mutex::new(Pace::new()),
             descriptor_max: descriptors.highest_from_outside(),
+            is_open: watch::channel(true).0,
+            under_way: Arc::default(),
+        }
+    }
+
+    /// Takes no more connections from the kernel, which keeps them meanwhile, and waits until those that were taken are where they belong:
+    /// sockets of the owner, or refused. Returns false if some are not after this time. Then, as before, [`Intake::go_on`] is to be called.
+    pub async fn stand_still(&self, time: Duration) -> bool {
+        self.is_open.send_replace(false);
+        let until = Instant::now() + time;
+        while Arc::strong_count(&self.under_way) > 1 {
+            if Instant::now() >= until {
+                return false;
+            }
+            sleep(limits::STAND_STILL_LOOK_EVERY).await;
+        }
+        true
+    }
+
+    /// Takes connections from the kernel again.
+    pub fn go_on(&self) {
+        self.is_open.send_replace(true);
+    }
+
+    /// The next connection at this listener. The wait for it counts as one under way, so that none is taken unseen.
+    async fn next(&self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr, UnderWay)> {
+        let mut is_open = self.is_open.subscribe();
+        loop {
+            // The sender is this intake's own.
+            let _ = is_open.wait_for(|is_open| *is_open).await;
+            let under_way = UnderWay { _counts: Arc::clone(&self.under_way) };
+            tokio::select! {
+                biased;
+                _ = is_open.wait_for(|is_open| !*is_open) => {}
+                accepted = listener.accept() => {
+                    let (stream, peer) = accepted?;
+                    return Ok((stream, peer, under_way));
+                }
+            }
         }
     }
 
@@ -168,7 +219,7 @@ pub async fn serve_at_pace<T, D, P>(
     loop {
         let next = intake.taking().next();
         sleep_until(next).await;
-        let (stream, peer) = match listener.accept().await {
+        let (stream, peer, under_way) = match intake.next(&listener).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 if failures.note((), (), Instant::now()) {
@@ -185,7 +236,12 @@ pub async fn serve_at_pace<T, D, P>(
             drop(stream);
             let unproven = Unproven { _permit: None };
             // If the owner's queue is full, this refusal may be lost: more important events wait there.
-            let _ = arrivals.try_send(Arrival { peer, outcome: Err(AcceptError::NoDescriptors), unproven });
+            let _ = arrivals.try_send(Arrival {
+                peer,
+                outcome: Err(AcceptError::NoDescriptors),
+                unproven,
+                under_way,
+            });
             continue;
         }
         let (place, mut lost) = intake.requesting.take(peer.ip(), intake.requesting_max).await;
@@ -201,7 +257,7 @@ pub async fn serve_at_pace<T, D, P>(
             };
             let unproven = Unproven { _permit: permit };
             // Nobody to hand it to: the owner is shutting down.
-            let _ = arrivals.send(Arrival { peer, outcome, unproven }).await;
+            let _ = arrivals.send(Arrival { peer, outcome, unproven, under_way }).await;
         });
     }
 }
@@ -431,6 +487,38 @@ mod tests {
         assert_eq!(served, (asks.local_addr().unwrap(), true));
         assert!(crowded >= 10, "only {crowded} of the silent ones made room");
         assert_eq!(silent[0].read(&mut [0]).await.unwrap_or(0), 0, "the oldest one is closed");
+        serving.abort();
+    }
+
+    /// A connection whose upgrade is under way when the intake is to stand still gets its socket. One that comes later waits in the kernel.
+    #[tokio::test]
+    async fn an_intake_stands_still_once_nothing_is_under_way() {
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrivals, mut arrived) = mpsc::channel(4);
+        let intake = Arc::new(Intake::default());
+        let decide = |_: &UpgradeRequest| Ok(());
+        let serving =
+            tokio::spawn(serve_at_pace(listener, None, Arc::clone(&intake), || u32::MAX, decide, arrivals));
+        let (half, rest) = ASKS.split_at(ASKS.len() / 2);
+        let mut begun = TcpStream::connect(address).await.unwrap();
+        begun.write_all(half).await.unwrap();
+        // Taken, if the wait for the next connection is not the only one under way.
+        while Arc::strong_count(&intake.under_way) < 3 {
+            yield_now().await;
+        }
+        assert!(!intake.stand_still(Duration::from_millis(20)).await, "one is under way");
+        let mut later = TcpStream::connect(address).await.unwrap();
+        later.write_all(ASKS).await.unwrap();
+        begun.write_all(rest).await.unwrap();
+        let arrival = next(&mut arrived).await;
+        assert_eq!(arrival.peer, begun.local_addr().unwrap());
+        assert!(arrival.outcome.is_ok());
+        drop(arrival.under_way);
+        assert!(intake.stand_still(limits::REQUEST_DEADLINE).await);
+        assert!(arrived.try_recv().is_err(), "the other one waits in the kernel");
+        intake.go_on();
+        assert_eq!(next(&mut arrived).await.peer, later.local_addr().unwrap());
         serving.abort();
     }
 }

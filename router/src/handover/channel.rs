@@ -37,6 +37,19 @@ pub enum HandoverError {
         "the other router process needs {0:?}, which this release does not know: upgrade step by step, or drain the running router and start anew"
     )]
     Unknown(String),
+    /// The other process belongs to somebody else.
+    #[error(
+        "the other router process runs as user {theirs}, and this one as user {own}: both must run as the same user"
+    )]
+    OtherUser {
+        /// The user of the other process.
+        theirs: u32,
+        /// The user of this process.
+        own: u32,
+    },
+    /// This process was told to end.
+    #[error("a signal ended this process before it had the callers: the running router goes on")]
+    Ended,
     /// The state is damaged.
     #[error("the state of the running router arrived damaged; nothing was taken over")]
     Damaged,
@@ -152,11 +165,17 @@ impl Channel {
         self.stream.shutdown(std::net::Shutdown::Read)
     }
 
-    /// The user of the other process.
-    pub(super) fn user(&self) -> io::Result<u32> {
-        let credentials = rustix::net::sockopt::socket_peercred(self.stream.as_fd())?;
-        Ok(credentials.uid.as_raw())
+    /// Whether the other process runs as the same user. Whoever else waits at the path, or connects to it, is neither told nor believed
+    /// anything. Root's later process is no exception: it would serve as root from then on.
+    pub(super) fn check_user(&self) -> Result<(), HandoverError> {
+        let credentials =
+            rustix::net::sockopt::socket_peercred(self.stream.as_fd()).map_err(io::Error::from)?;
+        same_user(credentials.uid.as_raw(), rustix::process::geteuid().as_raw())
     }
+}
+
+fn same_user(theirs: u32, own: u32) -> Result<(), HandoverError> {
+    if theirs == own { Ok(()) } else { Err(HandoverError::OtherUser { theirs, own }) }
 }
 
 fn is_end(error: &io::Error) -> bool {
@@ -224,6 +243,15 @@ mod tests {
         drop(one);
         assert!(matches!(other.receive(), Ok(Some((Kind::Commit(_), _)))));
         assert!(matches!(other.receive(), Ok(None)));
+    }
+
+    #[test]
+    fn only_the_same_user_is_spoken_to() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        Channel::new(one).check_user().unwrap();
+        for (theirs, own) in [(1_000, 1_001), (0, 1_000), (1_000, 0)] {
+            assert!(matches!(same_user(theirs, own), Err(HandoverError::OtherUser { .. })), "{theirs} {own}");
+        }
     }
 
     #[test]

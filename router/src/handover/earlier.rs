@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -21,12 +21,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::channel::{Channel, HandoverError, check_needs, needs, unexpected};
+use super::later::Late;
 use super::moved::to_message;
 use super::start::describe;
 use super::stock::Stock;
 use crate::control::{Control, NoAnswer, Request};
 use crate::limits::{
-    HANDOVER_ASK_WAIT, HANDOVER_FREEZE_MAX, HANDOVER_MESSAGE_WAIT, HANDOVER_OPEN_EVERY, HANDOVER_STEP_WAIT,
+    HANDOVER_ASK_WAIT, HANDOVER_FREEZE_MAX, HANDOVER_INTAKE_WAIT, HANDOVER_MESSAGE_WAIT, HANDOVER_OPEN_EVERY,
+    HANDOVER_STEP_WAIT,
 };
 
 /// The place where a later process is awaited. Dropping the value leaves the file: it may be a later process's by then.
@@ -57,6 +59,11 @@ impl Parting {
             None => std::future::pending().await,
         }
     }
+
+    /// What a process that drains has handed over meanwhile, if it has.
+    pub(crate) fn at_last(&mut self) -> Option<Parted> {
+        self.parted.try_recv().ok()
+    }
 }
 
 impl Parted {
@@ -71,9 +78,16 @@ impl Parted {
 /// # Errors
 /// The path cannot be used.
 pub(crate) fn listen(path: &Path, stock: Stock, control: Control) -> io::Result<Parting> {
-    // What is left there belongs to a process that is gone, or that has handed over to this one.
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
+    // A socket that is left there belongs to a process that is gone, or that has handed over to this one. A file that is something else was
+    // named by mistake.
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                format!("{} is there, and is no Unix socket: choose another path", path.display()),
+            ));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -164,13 +178,7 @@ impl Earlier {
 
     /// What the other process begins with; `None` if it only asks how this process was started.
     fn meet(&self, channel: &mut Channel) -> Result<Option<Hello>, HandoverError> {
-        let own = rustix::process::geteuid().as_raw();
-        let user = channel.user()?;
-        if user != own && user != 0 {
-            return Err(HandoverError::Refused(format!(
-                "the later process runs as user {user}, and this one as user {own}: start it as the same user"
-            )));
-        }
+        channel.check_user()?;
         let hello = match channel.receive()? {
             Some((Kind::Hello(hello), _)) => hello,
             Some((Kind::Describe(_), _)) => {
@@ -199,6 +207,26 @@ impl Earlier {
         };
         channel.wait_at_most(Some(HANDOVER_STEP_WAIT))?;
         self.check_served(&ask.served)?;
+        // Nobody but this process can finish the frame to such a caller, and then have its socket.
+        let late = self.stock.late.as_ref().map_or(0, Late::count);
+        if late > 0 {
+            return Err(HandoverError::Refused(format!(
+                "{late} connections of callers are on their way from the process before this one: these callers have not read a whole \
+                 frame yet. Try again later"
+            )));
+        }
+        // A caller that connects now is the later process's: the sockets of this one close at its end. Strangers that send nothing are not
+        // waited for.
+        self.runtime.block_on(self.stock.intake.stand_still(HANDOVER_INTAKE_WAIT));
+        let done = self.give(channel);
+        if done.is_err() {
+            self.stock.intake.go_on();
+        }
+        done
+    }
+
+    /// Gives the callers away, or keeps them all.
+    fn give(&self, channel: &mut Channel) -> Result<(), HandoverError> {
         let began = std::time::Instant::now();
         let offer = self.offer(channel)?;
         match self.agree(channel) {

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use prost::Message as _;
@@ -18,12 +19,14 @@ use rcs_proto::messages::handover::{Ask, Built, Callers, Hello, Open, Running, S
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::channel::{Channel, HandoverError, check_needs, needs, unexpected};
 use super::moved::{MovedSocket, of_message};
 use crate::control::{Control, Request};
-use crate::limits::{HANDOVER_READY_EVERY, HANDOVER_READY_WAIT, HANDOVER_STATE_WAIT};
+use crate::limits::{
+    HANDOVER_LAST_ANSWERS_WAIT, HANDOVER_READY_EVERY, HANDOVER_READY_WAIT, HANDOVER_STATE_WAIT,
+};
 use crate::unknown::Unknowns;
 
 /// What the earlier process said first.
@@ -38,6 +41,16 @@ pub(crate) struct Heard {
 /// What is left to be taken over once the router runs.
 #[derive(Debug)]
 pub(crate) struct Arriving(Channel);
+
+/// The sockets that still stand within a frame: they are not this process's yet.
+#[derive(Debug)]
+pub(crate) struct Late(Arc<()>);
+
+impl Late {
+    pub(super) fn count(&self) -> usize {
+        Arc::strong_count(&self.0).saturating_sub(1)
+    }
+}
 
 /// A caller's sockets as they are opened in this process.
 #[derive(Debug)]
@@ -77,6 +90,7 @@ pub(crate) fn meet(path: &Path, stores: bool) -> Result<Option<Heard>, HandoverE
         Err(error) => return Err(error.into()),
     };
     let mut channel = Channel::new(stream);
+    channel.check_user()?;
     channel.wait_at_most(Some(HANDOVER_STATE_WAIT))?;
     let hello = Hello {
         needs: needs(),
@@ -126,27 +140,37 @@ impl Heard {
 
 impl Arriving {
     /// Waits until this process can serve, and takes the callers over. Returns once they are this process's; what the earlier process still
-    /// answers is passed on for as long as it takes.
+    /// answers is passed on for as long as it takes. If `told_to_end` is ready before that begins, nothing is taken over: callers that came
+    /// to a process which ends would be cut off.
     ///
     /// # Errors
     /// [`HandoverError`]: nothing was taken over, and the earlier process goes on.
-    pub(crate) async fn take_over(self, control: Control, unknowns: Unknowns) -> Result<(), HandoverError> {
+    pub(crate) async fn take_over(
+        self,
+        control: Control,
+        unknowns: Unknowns,
+        told_to_end: impl Future<Output = ()>,
+    ) -> Result<Late, HandoverError> {
         let Self(mut channel) = self;
-        let served = served(&control).await;
+        let served = tokio::select! {
+            biased;
+            () = told_to_end => return Err(HandoverError::Ended),
+            served = served(&control) => served,
+        };
         let asked = spawn_blocking(move || {
             let callers = take_callers(&mut channel, served)?;
             Ok::<_, HandoverError>((channel, callers))
         });
         let (channel, callers) = asked.await.map_err(io::Error::other)??;
         let (passing, passed) = mpsc::channel(1);
-        let mut count = 0;
+        let (mut count, late) = (0, Late(Arc::new(())));
         for (caller, sockets) in callers {
             count += sockets.len();
-            arrive(caller, sockets, &passing, &control).await;
+            arrive(caller, sockets, (&passing, &late), &control).await;
         }
         tracing::info!(sockets = count, "the callers of the earlier process are this process's now");
-        tokio::spawn(hear_of_calls(channel, (passing, passed), control, unknowns));
-        Ok(())
+        tokio::spawn(hear_of_calls(channel, (passing, passed), Arc::downgrade(&late.0), control, unknowns));
+        Ok(late)
     }
 }
 
@@ -222,7 +246,7 @@ fn read(
 async fn arrive(
     caller: MovedCaller,
     sockets: Vec<MovedSocket>,
-    passing: &mpsc::Sender<()>,
+    (passing, late): (&mpsc::Sender<()>, &Late),
     control: &Control,
 ) {
     let mut ready = Vec::new();
@@ -234,6 +258,7 @@ async fn arrive(
             }
             Ok((mut connection, mut back, unread, under_way)) => {
                 let (caller, passing, control) = (caller.clone(), passing.clone(), control.clone());
+                let late = Arc::clone(&late.0);
                 tokio::spawn(async move {
                     match relay::finish_frame(&mut back, &mut connection, under_way).await {
                         Ok(surplus) => {
@@ -244,6 +269,7 @@ async fn arrive(
                             tracing::warn!(%error, "a caller's socket closes: a frame to the caller was cut short");
                         }
                     }
+                    drop(late);
                 });
             }
             Err(error) => tracing::warn!(%error, "a caller's socket is lost in the handover"),
@@ -290,6 +316,7 @@ enum News {
 async fn hear_of_calls(
     mut channel: Channel,
     (passing, mut passed): (mpsc::Sender<()>, mpsc::Receiver<()>),
+    late: Weak<()>,
     control: Control,
     unknowns: Unknowns,
 ) {
@@ -321,8 +348,9 @@ async fn hear_of_calls(
                 control.send(Request::EarlierHas(open)).await;
             }
             News::Late(callers) => {
+                let late = Late(late.upgrade().unwrap_or_default());
                 for (caller, sockets) in callers {
-                    arrive(caller, sockets, &passing, &control).await;
+                    arrive(caller, sockets, (&passing, &late), &control).await;
                 }
             }
         }
@@ -335,10 +363,19 @@ async fn hear_of_calls(
             unknowns.record(entry);
         }
     }
-    let None = passed.recv().await else { return };
-    match done.is_some() {
-        true => tracing::info!("the earlier process has answered its calls, and has ended"),
-        false => tracing::warn!("the earlier process has ended before all of its calls had answers"),
+    if done.is_some() {
+        // However slowly their callers read them: all calls have answers.
+        let None = passed.recv().await else { return };
+        tracing::info!("the earlier process has answered its calls, and has ended");
+    } else {
+        // A caller that does not read must not keep the others from hearing that their calls are lost.
+        let is_late = timeout(HANDOVER_LAST_ANSWERS_WAIT, passed.recv()).await.is_err();
+        tracing::warn!("the earlier process has ended before all of its calls had answers");
+        if is_late {
+            control.send(Request::EarlierDied).await;
+            // What is on its way is passed on. Sockets that stand within a frame are still to come, with calls of their callers.
+            let None = passed.recv().await else { return };
+        }
     }
     control.send(Request::EarlierGone { is_done: done.is_some() }).await;
 }

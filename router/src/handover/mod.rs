@@ -39,3 +39,19 @@ pub(crate) use self::earlier::{Parting, listen};
 pub(crate) use self::later::{Arrived, ArrivedSocket, Heard, meet};
 pub(crate) use self::start::{Upgraded, upgrade};
 pub(crate) use self::stock::{OF_ADMIN, OF_CALLERS, OF_ROUTERS, Stock, listening_sockets};
+
+/// Something that a router needs from its start on. A process that has the callers of an earlier one goes on without it: at its end they
+/// would all be cut off.
+///
+/// # Errors
+/// What is missing, in a process that has no callers.
+pub(crate) fn needed<T, E: std::fmt::Display>(made: Result<T, E>, has_callers: bool) -> Result<Option<T>, E> {
+    match made {
+        Ok(made) => Ok(Some(made)),
+        Err(error) if has_callers => {
+            tracing::error!("{error}. This process has the callers already, and goes on without it");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -46,15 +46,18 @@ pub(crate) enum Upgraded {
     },
 }
 
+fn own_variables() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(VARIABLES.as_bytes()))
+}
+
 /// Tells another process how this one was started.
 pub(super) fn describe(channel: &mut Channel) -> io::Result<()> {
-    let variables = std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(VARIABLES.as_bytes()));
     let bytes = |text: OsString| bytes::Bytes::from(text.into_vec());
     let described = Described {
         process: std::process::id(),
         arguments: std::env::args_os().skip(1).map(bytes).collect(),
         directory: bytes(std::env::current_dir()?.into_os_string()),
-        variables: variables
+        variables: own_variables()
             .map(|(name, value)| Variable { name: bytes(name), value: bytes(value) })
             .collect(),
     };
@@ -63,6 +66,8 @@ pub(super) fn describe(channel: &mut Channel) -> io::Result<()> {
 
 fn ask(place: &Path) -> Result<(Described, Vec<OwnedFd>), HandoverError> {
     let mut channel = Channel::new(UnixStream::connect(place)?);
+    // What this process is told to start is believed.
+    channel.check_user()?;
     channel.wait_at_most(Some(HANDOVER_MESSAGE_WAIT))?;
     channel.send(Kind::Describe(Describe {}), &[])?;
     match channel.receive()? {
@@ -81,6 +86,10 @@ pub(crate) fn upgrade(place: &Path) -> Result<Upgraded, HandoverError> {
         descriptors.try_into().map_err(|_| HandoverError::Unexpected("too few descriptors".to_owned()))?;
     let text = |bytes: &bytes::Bytes| OsStr::from_bytes(bytes).to_owned();
     let mut command = Command::new(std::env::current_exe()?);
+    // What this command's shell has set for other commands is none of the router's options.
+    for (name, _) in own_variables() {
+        command.env_remove(name);
+    }
     command
         .args(running.arguments.iter().map(text))
         .current_dir(PathBuf::from(text(&running.directory)))

@@ -4,7 +4,11 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use rcs_proto::driver::listen::Intake;
+
+use super::later::Late;
 use crate::admin::AdminAt;
 use crate::cluster::Cluster;
 use crate::listeners::Bound;
@@ -15,6 +19,8 @@ use crate::unknown::Unknowns;
 pub(crate) struct Stock {
     /// The listening sockets: what each is for, and its address as it was asked for.
     pub(crate) listeners: Vec<(&'static str, String, OwnedFd)>,
+    /// What takes connections from these.
+    pub(crate) intake: Arc<Intake>,
     /// The seed of the session ids that callers are shown.
     pub(crate) seed: [u64; 2],
     /// This router's part in its cluster.
@@ -23,6 +29,8 @@ pub(crate) struct Stock {
     pub(crate) unknowns: Unknowns,
     /// The directory of the list, if there is one.
     pub(crate) data_dir: Option<PathBuf>,
+    /// The sockets of the process before this one that are still to come.
+    pub(crate) late: Option<Late>,
 }
 
 impl Stock {

@@ -9,7 +9,7 @@ mod file;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::file::DataDirError;
 use self::file::Kept;
 use crate::clock::rfc3339;
-use crate::limits::{UNKNOWN_FLUSH_MAX, UNKNOWN_OUTCOMES_MAX, UNKNOWN_QUEUE_MAX};
+use crate::limits::{UNKNOWN_FLUSH_MAX, UNKNOWN_OUTCOMES_MAX, UNKNOWN_PLACE_AGAIN, UNKNOWN_QUEUE_MAX};
 use crate::names::Names;
 
 /// One call with an unknown outcome.
@@ -147,7 +147,8 @@ impl Unknowns {
         let (kept, before) = directory.map(Kept::open).transpose()?.unzip();
         let shared = Arc::new(Shared { open: Mutex::new(before.unwrap_or_default()), ..Shared::default() });
         let (queue, messages) = sync_channel(UNKNOWN_QUEUE_MAX);
-        let keeper = Keeper { shared: Arc::clone(&shared), kept, has_failed: false, since_lent: None };
+        let keeper =
+            Keeper { shared: Arc::clone(&shared), kept, has_failed: false, since_lent: None, wanted: None };
         thread::Builder::new()
             .name("unknown".to_owned())
             .spawn(move || keeper.run(&messages))
@@ -249,11 +250,22 @@ struct Keeper {
     has_failed: bool,
     /// The entries that came since the file was closed for a later process.
     since_lent: Option<Vec<Entry>>,
+    /// The directory that is to be used again, as soon as the later process has left it.
+    wanted: Option<PathBuf>,
 }
 
 impl Keeper {
     fn run(mut self, messages: &Receiver<Message>) {
-        while let Ok(first) = messages.recv() {
+        loop {
+            let first = match &self.wanted {
+                None => messages.recv().ok(),
+                Some(_) => match messages.recv_timeout(UNKNOWN_PLACE_AGAIN) {
+                    Err(RecvTimeoutError::Timeout) => Some(Message::Wake),
+                    first => first.ok(),
+                },
+            };
+            let Some(first) = first else { return };
+            self.use_wanted();
             let mut fresh = Vec::new();
             let (mut flushed, mut after) = (Vec::new(), Vec::new());
             for message in std::iter::once(first).chain(messages.try_iter().take(UNKNOWN_QUEUE_MAX)) {
@@ -277,25 +289,37 @@ impl Keeper {
         match message {
             Message::Lend(done) => {
                 self.kept = None;
+                self.wanted = None;
                 self.since_lent = Some(Vec::new());
                 let _ = done.try_send(());
             }
-            Message::TakeBack(directory) => match Kept::open(&directory) {
-                Ok((kept, _)) => {
-                    self.kept = Some(kept);
-                    self.since_lent = None;
-                    // The list in memory has all that is in the file, but what was acknowledged meanwhile.
-                    self.shared.is_stale.store(true, Ordering::Release);
-                    self.take(Vec::new());
+            Message::TakeBack(directory) => {
+                self.wanted = Some(directory);
+                if let Some(error) = self.use_wanted() {
+                    tracing::error!(
+                        "unknown outcomes are kept in memory until the directory can be used again: {error}"
+                    );
                 }
-                Err(error) => {
-                    tracing::error!("unknown outcomes are kept in memory only from now on: {error}");
-                }
-            },
+            }
             Message::SinceLent(done) => {
                 let _ = done.try_send(self.since_lent.clone().unwrap_or_default());
             }
             Message::Record(_) | Message::Wake | Message::Flush(_) => {}
+        }
+    }
+
+    /// Uses the directory that is wanted, if there is one. Returns why it cannot be used yet: a later process that hangs may still have it.
+    fn use_wanted(&mut self) -> Option<DataDirError> {
+        match Kept::open(self.wanted.as_deref()?) {
+            Ok((kept, _)) => {
+                self.kept = Some(kept);
+                (self.wanted, self.since_lent) = (None, None);
+                // The list in memory has all that is in the file, but what was acknowledged meanwhile.
+                self.shared.is_stale.store(true, Ordering::Release);
+                self.take(Vec::new());
+                None
+            }
+            Err(error) => Some(error),
         }
     }
 

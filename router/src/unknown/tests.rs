@@ -126,3 +126,25 @@ fn a_file_that_cannot_be_written_loses_nothing() {
     drop(list);
     assert_eq!(ids(&reopened(&inner)), ["2", "3"]);
 }
+
+/// A later process that failed to take over, and hangs, keeps the directory for a while.
+#[test]
+fn a_directory_that_is_given_back_late_is_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = Unknowns::open(Some(folder.path())).unwrap();
+    list.record(entry("1", "2026-11-29T08:00:00Z"));
+    list.lend();
+    let later = reopened(folder.path());
+    list.record(entry("2", "2026-11-29T08:00:01Z"));
+    list.take_back(folder.path());
+    list.flush();
+    drop(later);
+    let file = folder.path().join("unknown-outcomes.jsonl");
+    // Within seconds, without another entry.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !fs::read_to_string(&file).unwrap().contains("\"2\"") {
+        assert!(std::time::Instant::now() < until, "{:?}", fs::read_to_string(&file));
+        thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(Unknowns::open(Some(folder.path())).is_err(), "the list has the directory again");
+}

@@ -157,8 +157,8 @@ fn one_engine_takes_over_what_another_one_tells() {
     assert_eq!(told.len(), 3);
     let open: Vec<_> =
         first.engine.calls_of_sockets().into_iter().filter(|(_, open)| !open.is_empty()).collect();
-    assert_eq!(open.len(), 2, "by each socket");
-    assert!(open.iter().all(|(_, ids)| *ids == [10, 11]));
+    // By both of its sockets: a later process may have only one of them.
+    assert_eq!(open.iter().map(|(_, ids)| ids.as_slice()).collect::<Vec<_>>(), [[10, 11], [10, 11]]);
     let ids: Vec<_> =
         told.iter().map(|caller| caller.session.as_ref().map(|session| session.id.as_str())).collect();
     assert_eq!(ids, [Some("idm"), Some("idm 2"), None]);
