@@ -337,6 +337,8 @@ pub(crate) const DEMO_END_MAX: Duration = Duration::from_secs(2);
 #[cfg(feature = "demo")]
 pub(crate) const DEMO_ANSWER_BYTES_MAX: u64 = 1 << 20;
 
+/// How long requests at the admin address are still answered once a later process answers new ones. Longer than an answer of the owner takes.
+pub(crate) const ADMIN_LAST_ANSWERS: Duration = Duration::from_millis(1_500);
 /// Time for one message of a handover that needs no work: the first ones.
 pub(crate) const HANDOVER_MESSAGE_WAIT: Duration = Duration::from_secs(5);
 /// Time that a later process may take to dial and judge its members before it asks for the callers.

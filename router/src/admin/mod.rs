@@ -67,8 +67,9 @@ use crate::control::{Control, NoAnswer};
 use crate::files::Files;
 use crate::idms::Board;
 use crate::limits::{
-    ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, DOCUMENT_CHANGES_MAX, DOCUMENT_REQUEST_DEADLINE,
-    ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE, TOKEN_CHANGES_MAX, TOKEN_REQUEST_BYTES_MAX,
+    ADMIN_LAST_ANSWERS, ADMIN_REQUEST_DEADLINE, ADMIN_REQUESTS_MAX, DOCUMENT_CHANGES_MAX,
+    DOCUMENT_REQUEST_DEADLINE, ROUTER_CHANGES_MAX, ROUTERS_REQUEST_DEADLINE, TOKEN_CHANGES_MAX,
+    TOKEN_REQUEST_BYTES_MAX,
 };
 use crate::metrics::{Format, Scraper};
 use crate::sightings::Sightings;
@@ -145,11 +146,14 @@ pub(crate) fn start(listener: TcpListener, admin: Admin, rules: Rules, agents: A
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::select! {
+        let served = tokio::select! {
             served = connections::serve(listener, tls, service, connections) => served,
             () = guard.tell() => Ok(()),
             _ = stopped => Ok(()),
-        }
+        };
+        // Nobody is let in any more. Requests that were made before are still answered.
+        tokio::time::sleep(ADMIN_LAST_ANSWERS).await;
+        served
     };
     thread::Builder::new().name("admin".to_owned()).spawn(move || {
         if let Err(error) = runtime.block_on(serve) {
