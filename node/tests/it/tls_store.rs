@@ -1,6 +1,7 @@
 //! Key stores made by the real keytool (S06, P21-P26); said to be skipped where there is no Java.
 
 use crate::support::{SERVER_SAMPLE, Scratch, keytool, run, text};
+use rcs_rig::stores::OTHER_STORE;
 
 /// The walk-through of the vendor's page: a self-signed EC key pair in PKCS12. RSA likewise.
 #[test]
@@ -105,20 +106,6 @@ fn a_key_or_store_of_another_kind_is_named_with_the_way_out() {
     );
     assert!(ran.stdout.contains("an EC key of "), "{ran:?}");
 }
-
-/// Makes of a store another one: the key's password is the third argument, and the fourth one says how many certificates of the chain are kept.
-const OTHER_STORE: &str = r#"
-import java.io.*; import java.security.*;
-public class Other { public static void main(String[] a) throws Exception {
-  char[] store = "changeit".toCharArray();
-  KeyStore from = KeyStore.getInstance("PKCS12");
-  try (InputStream in = new FileInputStream(a[0])) { from.load(in, store); }
-  KeyStore to = KeyStore.getInstance("PKCS12"); to.load(null, store);
-  var chain = java.util.Arrays.copyOf(from.getCertificateChain("rcs"), Integer.parseInt(a[3]));
-  to.setKeyEntry("rcs", from.getKey("rcs", store), a[2].toCharArray(), chain);
-  try (OutputStream out = new FileOutputStream(a[1])) { to.store(out, store); }
-} }
-"#;
 
 /// Certificates that an authority signed, with and without the authority's in the store; SHA-1; a password of the key's own.
 #[test]

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use rcs_proto::driver::descriptors::Descriptors;
 use rcs_proto::driver::tls::{Pins, client_config};
 use rcs_rig::provider::Provider;
-use rcs_rig::scripted::{FakeIdm, Manners, basic};
+use rcs_rig::scripted::basic;
 use rcs_rig::wait::wait_until;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::callers_tls::{Made, Site, made};
-use crate::identities::{ask, hash, p99_of_questions, under_attack};
+use crate::identities::{ask, hash, p99_of_questions, steady_caller, under_attack};
 use crate::support::{PATIENCE, Router, file, member, scratch};
 
 /// More networks than there are places for keys that wait to be verified.
@@ -49,10 +49,7 @@ fn wrong_keys_for_one_name_from_everywhere_keep_no_other_name_out() {
     let router = Router::serve(&document, &["--credentials", &file(&folder, "credentials.toml", &text)]);
     router.await_ready();
     let listen = router.listen;
-    let mut steady =
-        FakeIdm::new(listen, "/openicf/g", Manners::Polite).with_principal("steady").with_key("steady-key");
-    let socket = steady.dial();
-    steady.shake_hands(&socket);
+    let mut steady = steady_caller(listen);
     let quiet = p99_of_questions(&mut steady, 200);
 
     let wrong = |number, sent| basic("attacked", &format!("wrong-{number}-{sent}"));

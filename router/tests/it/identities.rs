@@ -175,10 +175,7 @@ fn wrong_keys_cost_their_senders_and_nobody_else() {
     let router = Router::serve(&document, &["--credentials", &file(&folder, "credentials.toml", &text)]);
     router.await_ready();
     let listen = router.listen;
-    let mut steady =
-        FakeIdm::new(listen, "/openicf/g", Manners::Polite).with_principal("steady").with_key("steady-key");
-    let socket = steady.dial();
-    steady.shake_hands(&socket);
+    let mut steady = steady_caller(listen);
     let mut questions = |number| p99_of_questions(&mut steady, number);
     let quiet = questions(200);
     let alone = Instant::now();
@@ -211,6 +208,15 @@ fn wrong_keys_cost_their_senders_and_nobody_else() {
         reconnect < Duration::from_secs(5) && fresh < Duration::from_secs(8) + 10 * alone,
         "{reconnect:?} {fresh:?} {alone:?}"
     );
+}
+
+/// A caller with the name `steady` and its key, connected by one socket.
+pub(crate) fn steady_caller(listen: SocketAddr) -> FakeIdm {
+    let mut steady =
+        FakeIdm::new(listen, "/openicf/g", Manners::Polite).with_principal("steady").with_key("steady-key");
+    let socket = steady.dial();
+    steady.shake_hands(&socket);
+    steady
 }
 
 /// The 99th percentile of the times that so many questions of a caller for connectors take, one after the other.

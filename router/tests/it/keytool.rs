@@ -1,6 +1,7 @@
 //! Key stores that the real keytool makes: each works as the router's certificate, or `check` says what to do (S06, issue of stores in the
 //! field). Without Java the test says so and returns.
 
+use rcs_rig::stores::OTHER_STORE;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,21 +22,6 @@ fn generate(folder: &Path, store: &str, more: &str) {
         format!("-genkeypair -alias rcs -storetype PKCS12 -keystore {store} -dname CN=router.example {more}");
     keytool(folder, &line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>());
 }
-
-/// Makes of a store another one: the key's password is the third argument, and the fourth one says how many certificates of the chain are kept.
-/// keytool makes no PKCS12 store whose key has a password of its own any more, but programs do.
-const OTHER_STORE: &str = r#"
-import java.io.*; import java.security.*;
-public class Other { public static void main(String[] a) throws Exception {
-  char[] store = "changeit".toCharArray();
-  KeyStore from = KeyStore.getInstance("PKCS12");
-  try (InputStream in = new FileInputStream(a[0])) { from.load(in, store); }
-  KeyStore to = KeyStore.getInstance("PKCS12"); to.load(null, store);
-  var chain = java.util.Arrays.copyOf(from.getCertificateChain("rcs"), Integer.parseInt(a[3]));
-  to.setKeyEntry("rcs", from.getKey("rcs", store), a[2].toCharArray(), chain);
-  try (OutputStream out = new FileOutputStream(a[1])) { to.store(out, store); }
-} }
-"#;
 
 #[test]
 fn stores_of_keytool_work_or_are_named_with_what_to_do() {

@@ -21,6 +21,7 @@
 //!   that a test changes. [`configured`]: a connector configured as an IDM configures it.
 //! - [`scripted`]: a connector server and an IDM whose frames the test writes by hand, so that a test can send what no
 //!   decent library would.
+//! - [`stores`]: key stores that keytool does not make.
 //! - [`signed`]: signed access tokens, good and forged.
 //! - [`authorization`]: a scripted OAuth2 authorization server, which can fail in each way in which real ones do.
 //! - [`keycloak`]: a real authorization server, fetched once where somebody wants it.
@@ -59,6 +60,7 @@ pub mod rcs;
 pub mod router;
 pub mod scripted;
 pub mod signed;
+pub mod stores;
 pub mod streams;
 pub mod transcript;
 pub mod wait;
