@@ -373,7 +373,7 @@ fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, AppError
 fn bind_callers(
     given: &[ListenAt],
     sources: &Sources,
-    mut heard: Option<&mut Heard>,
+    heard: Option<&mut Heard>,
 ) -> Result<Vec<Bound>, AppError> {
     let document = sources.document();
     for at in given {
@@ -386,7 +386,7 @@ fn bind_callers(
             );
         }
     }
-    let given_over = |at: &ListenAt| heard.as_mut()?.take(OF_CALLERS, &at.to_string());
+    let given_over = heard.map(|heard| |at: &ListenAt| heard.take(OF_CALLERS, &at.to_string()));
     listeners::bind(given, sources.settings(), document.group_names(), given_over)
         .map_err(|(address, source)| AppError::Bind { address, what: "callers", source })
 }

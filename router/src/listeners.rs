@@ -110,8 +110,9 @@ impl Bound {
     }
 }
 
-/// Listens on the addresses of the command line, and on those of the settings for groups that the router has. `given_over` returns the
-/// listening socket of an earlier process, if there is one for the address.
+/// Listens on the addresses of the command line, and on those of the settings for groups that the router has. `given_over` is for a process
+/// that takes over: it returns the listening socket of the earlier process, if there is one for the address. The earlier process may have
+/// got an address of the settings by a reload, and keep that socket until the handover: [`follow`] tries such an address again.
 ///
 /// # Errors
 /// The first address on which the router cannot listen, and why.
@@ -119,7 +120,7 @@ pub(crate) fn bind<'a>(
     given: &[ListenAt],
     settings: Option<&Settings>,
     groups: impl Iterator<Item = &'a str>,
-    mut given_over: impl FnMut(&ListenAt) -> Option<TcpListener>,
+    mut given_over: Option<impl FnMut(&ListenAt) -> Option<TcpListener>>,
 ) -> Result<Vec<Bound>, (SocketAddr, io::Error)> {
     let own = groups.filter_map(|group| {
         let address = settings?.group(group).listen?;
@@ -131,12 +132,15 @@ pub(crate) fn bind<'a>(
     let given = given.iter().map(|at| (at.clone(), Follows::Nothing));
     let bound = |(at, follows): (ListenAt, Follows)| {
         let address = at.address;
-        match given_over(&at) {
-            Some(socket) => Ok(Bound { socket, at, follows }),
-            None => Bound::bind(at, follows).map_err(|error| (address, error)),
+        if let Some(socket) = given_over.as_mut().and_then(|given_over| given_over(&at)) {
+            return Some(Ok(Bound { socket, at, follows }));
+        }
+        match Bound::bind(at, follows) {
+            Err(_) if follows == Follows::Files && given_over.is_some() => None,
+            bound => Some(bound.map_err(|error| (address, error))),
         }
     };
-    given.chain(own).map(bound).collect()
+    given.chain(own).filter_map(bound).collect()
 }
 
 /// The addresses that the settings ask for, with their groups. The reader of the configuration file bounds them to [`LISTENERS_MAX`].

@@ -1,6 +1,7 @@
 //! A later router process takes over from the running one: callers' sockets, their calls, the addresses (P14).
 
 use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -475,6 +476,28 @@ fn a_thousand_sockets_with_ten_thousand_open_calls_go_over_at_once() {
         idm.inbox.next("an answer of the later process", |frame| frame.answers(call));
     }
     assert!(next.is_ready());
+}
+
+/// An address that a group got by a reload is not among the sockets that the first process was started with.
+#[test]
+fn an_address_that_came_by_a_reload_is_served_by_the_later_process_too() {
+    let site = Site::start();
+    let config = site.scratch.path().join("router.toml");
+    std::fs::write(&config, "").expect("the scratch folder can be written to");
+    let options = ["--config", config.to_str().expect("scratch paths are UTF-8")];
+    let mut first = site.router_with(&options);
+    first.await_up(GROUP, &MEMBERS);
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let is_served = || TcpStream::connect(address).is_ok();
+    std::fs::write(&config, format!("[group.g]\nlisten = \"{address}\"\n")).expect("it can be written again");
+    wait_until("the group has its address", PATIENCE, is_served);
+    let mut idm = FakeIdm::connect(address, "/openicf", 1);
+    let _next = site.router_with(&options);
+    await_end(&mut first);
+    wait_until("the later process listens there", PATIENCE, is_served);
+    for idm in [&mut idm, &mut FakeIdm::connect(address, "/openicf", 1)] {
+        assert!(!idm.ask_for_connectors(PATIENCE).is_empty());
+    }
 }
 
 /// A connection that is accepted in the moment of a handover goes over as well.

@@ -95,8 +95,8 @@ async fn pass(mut from: unix::OwnedReadHalf, mut decoder: Decoder, socket: &Sock
                 match socket.send(message.clone()) {
                     Ok(()) => break,
                     Err(SendError::Closed) => return,
-                    // Others queue for the socket too.
-                    Err(SendError::Full) => tokio::task::yield_now().await,
+                    // A message that is larger than the room that is left. An empty queue takes every message.
+                    Err(SendError::Full) => socket.drained_below(1).await,
                 }
             }
         }

@@ -27,8 +27,7 @@ pub(super) struct ValveWrite {
 }
 
 struct State {
-    /// None for a moment only, while the stream is exchanged.
-    to: Option<To>,
+    to: To,
     is_shut: bool,
     meter: FrameMeter,
     /// The writer, if it waits for the valve to open.
@@ -43,8 +42,7 @@ enum To {
 impl Valve {
     /// An open valve in front of a connection, and the writer's end of it.
     pub(super) fn open(to: tcp::OwnedWriteHalf) -> (Self, ValveWrite) {
-        let state =
-            State { to: Some(To::Peer(to)), is_shut: false, meter: FrameMeter::default(), writer: None };
+        let state = State { to: To::Peer(to), is_shut: false, meter: FrameMeter::default(), writer: None };
         let state = Arc::new(Mutex::new(state));
         (Self { state: Arc::clone(&state) }, ValveWrite { state })
     }
@@ -55,7 +53,7 @@ impl Valve {
     /// The system has no descriptor left, or the valve is led elsewhere already. The valve stays open.
     pub(super) fn shut(&self) -> io::Result<(OwnedFd, FrameMeter)> {
         let mut state = lock(&self.state);
-        let Some(To::Peer(half)) = &state.to else { return Err(io::ErrorKind::NotConnected.into()) };
+        let To::Peer(half) = &state.to else { return Err(io::ErrorKind::NotConnected.into()) };
         let stream: &tokio::net::TcpStream = half.as_ref();
         let descriptor = stream.as_fd().try_clone_to_owned()?;
         state.is_shut = true;
@@ -64,7 +62,7 @@ impl Valve {
 
     /// Whether the connection is this process's: the valve is not led elsewhere.
     pub(super) fn has_connection(&self) -> bool {
-        matches!(lock(&self.state).to, Some(To::Peer(_)))
+        matches!(lock(&self.state).to, To::Peer(_))
     }
 
     /// Opens the valve again.
@@ -75,7 +73,7 @@ impl Valve {
     /// Opens the valve to another process, which has the connection now. The connection itself is not shut down.
     pub(super) fn lead(&self, to: unix::OwnedWriteHalf) {
         let mut state = lock(&self.state);
-        if let Some(To::Peer(half)) = state.to.replace(To::Process(to)) {
+        if let To::Peer(half) = std::mem::replace(&mut state.to, To::Process(to)) {
             // Dropped, the half would send the FIN.
             half.forget();
         }
@@ -118,9 +116,7 @@ impl AsyncWrite for ValveWrite {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let State { to: Some(to), meter, writer, .. } = &mut *state else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
+        let State { to, meter, writer, .. } = &mut *state;
         let written = to.as_write().poll_write(cx, bytes);
         match &written {
             Poll::Ready(Ok(count)) => meter.pass(bytes.get(..*count).unwrap_or(bytes)),
@@ -142,9 +138,6 @@ impl AsyncWrite for ValveWrite {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        match &mut state.to {
-            Some(to) => to.as_write().poll_shutdown(cx),
-            None => Poll::Ready(Ok(())),
-        }
+        state.to.as_write().poll_shutdown(cx)
     }
 }

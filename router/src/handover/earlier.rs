@@ -422,6 +422,8 @@ impl Earlier {
 
     /// Tells the later process which calls this one still has, until the owner has ended.
     fn go_on(&self, channel: &mut Channel) {
+        // A later process that stands still for a while has the callers all the same.
+        let _ = channel.wait_at_most(Some(HANDOVER_ASK_WAIT));
         loop {
             thread::sleep(HANDOVER_OPEN_EVERY);
             let late = self.hand_over_late(channel);

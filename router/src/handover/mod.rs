@@ -14,7 +14,7 @@
 //!   built ─────────────────────────────────▶
 //!   ◀──────────────────────────────── commit
 //!   running ───────────────────────────────▶ leads its ends through the later process
-//!   ◀──────── open: the calls it still has, each second; at the end: done
+//!   ◀──────── open: the calls it still has, again and again; at the end: done
 //! ```
 //!
 //! Until `commit` the earlier process goes on if anything fails. A later process that has sent `built` and finds the earlier one dead goes

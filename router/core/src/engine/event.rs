@@ -44,7 +44,7 @@ pub enum Event {
     },
     /// The earlier process is gone, and everything that it wrote has been passed on. Calls that it did not answer end with an error.
     EarlierGone {
-        /// Whether it has said that every call has its answer. What is known of its calls is up to a second old.
+        /// Whether it has said that every call has its answer. What is known of its calls is older than its last answers.
         is_done: bool,
     },
     /// An attempt to reach a member failed.

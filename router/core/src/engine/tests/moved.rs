@@ -117,7 +117,7 @@ fn calls_of_an_earlier_process_that_died_end_at_once() {
     assert!(unknown(&mut world, "").is_empty(), "once");
 }
 
-/// What the later process knows of the calls is up to a second old.
+/// What the later process knows of the calls is older than the last answers.
 #[test]
 fn an_earlier_process_that_has_answered_everything_leaves_no_alarm() {
     let mut world = world(&[50, 51]);
